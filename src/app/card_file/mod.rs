@@ -1,0 +1,73 @@
+//! Rate cards as files and as kept text.
+//!
+//! A person writes a card as TOML ([`parse`]); what is wrong with it is told with
+//! file, line and what to do. A server keeps each card that it ever served as
+//! JSON in one fixed form ([`stored`]), from which the revision is derived: it is
+//! the beginning of that text's SHA-256, so that equal cards have equal
+//! revisions on every machine, whatever order, comments or spellings the files
+//! have.
+
+mod duration;
+mod parse;
+mod stored;
+
+use std::path::Path;
+
+use crate::domain::pricing::Card;
+use crate::store::ServedCard;
+
+pub use duration::parse_nanos;
+pub use parse::CardFileError;
+
+/// The card that is served where no other is given, as a file.
+const BUILT_IN: &str = include_str!("../../../rate-cards/jogg-api-v2.toml");
+/// What errors call it.
+const BUILT_IN_NAME: &str = "rate-cards/jogg-api-v2.toml (built in)";
+/// Largest rate card file.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A card and the text that a store keeps of it.
+#[derive(Clone, Debug)]
+pub struct LoadedCard {
+    /// The card.
+    pub card: Card,
+    /// What is kept.
+    pub kept: ServedCard,
+}
+
+/// The built-in card.
+///
+/// # Errors
+/// Never in a build whose tests pass.
+pub fn built_in() -> Result<LoadedCard, CardFileError> {
+    parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN)
+}
+
+/// Reads a card from a file.
+///
+/// # Errors
+/// What is wrong, with file, line and what to do.
+pub fn load(path: &Path) -> Result<LoadedCard, CardFileError> {
+    let unreadable = |problem: String| {
+        CardFileError::new(path, None, problem, "give the path of a rate card file")
+    };
+    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if !found.is_file() {
+        return Err(unreadable("it is not a file".to_owned()));
+    }
+    if found.len() > FILE_BYTES_MAX {
+        return Err(unreadable(format!(
+            "it has more than {FILE_BYTES_MAX} bytes"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    parse::parse(path, &text)
+}
+
+/// Reads a card from what a store kept of it.
+///
+/// # Errors
+/// That the text is not a card of this revision.
+pub fn restore(kept: &ServedCard) -> Result<Card, String> {
+    stored::restore(kept)
+}

@@ -1,0 +1,390 @@
+//! A rate card as a person writes it. What is wrong is told with file, line and
+//! what to do; nothing is guessed and nothing unknown is passed over.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::LoadedCard;
+use super::stored::{quantity_of, rounding_of, seal};
+use crate::domain::amount::{AmountFault, DECIMALS_MAX};
+use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::domain::pricing::{CardFault, Meter, PER_MAX_UNITS, Price, ProRata, Service, Shown};
+use crate::domain::{Credits, Rounding, Timestamp};
+use crate::rfc3339;
+
+/// The version of the format that this program reads.
+const FORMAT: u32 = 1;
+/// Most services of one card: GetRateCard answers with all of them.
+const SERVICES_MAX: usize = 4_096;
+
+/// What is wrong with a rate card file, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardFileError {
+    file: PathBuf,
+    line: Option<usize>,
+    problem: String,
+    remedy: String,
+}
+
+impl CardFileError {
+    pub(super) fn new(
+        file: &Path,
+        line: Option<usize>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for CardFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rate card {}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}; {}", self.problem, self.remedy)
+    }
+}
+
+impl std::error::Error for CardFileError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardText {
+    format: Spanned<u32>,
+    name: Spanned<String>,
+    title: Spanned<String>,
+    effective_time: Option<Spanned<toml::value::Datetime>>,
+    service: Vec<Spanned<ServiceText>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceText {
+    key: Spanned<String>,
+    title: Spanned<String>,
+    rule: Spanned<String>,
+    meter: Spanned<String>,
+    piece: Option<Spanned<String>>,
+    price: Spanned<PriceText>,
+    shown: Option<ShownText>,
+    quantity_max: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceText {
+    model: Spanned<String>,
+    credits: Spanned<String>,
+    per: Option<Spanned<String>>,
+    rounding: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShownText {
+    decimals: Spanned<u32>,
+    rounding: Spanned<String>,
+}
+
+/// Something wrong at a place in the text.
+struct Wrong {
+    at: Range<usize>,
+    problem: String,
+    remedy: String,
+}
+
+fn wrong<T>(at: &Spanned<T>, problem: impl Into<String>, remedy: impl Into<String>) -> Wrong {
+    Wrong {
+        at: at.span(),
+        problem: problem.into(),
+        remedy: remedy.into(),
+    }
+}
+
+/// Reads a card.
+pub(super) fn parse(file: &Path, text: &str) -> Result<LoadedCard, CardFileError> {
+    let line_of = |at: usize| {
+        let before = text.get(..at).unwrap_or(text);
+        before.matches('\n').count().saturating_add(1)
+    };
+    let card: CardText = toml::from_str(text).map_err(|error| {
+        let problem = error.message().trim().replace('\n', " ");
+        let remedy = remedy_for(&problem);
+        CardFileError::new(
+            file,
+            error.span().map(|s| line_of(s.start)),
+            problem,
+            remedy,
+        )
+    })?;
+    read(card).map_err(|wrong| {
+        let line = Some(line_of(wrong.at.start));
+        CardFileError::new(file, line, wrong.problem, wrong.remedy)
+    })
+}
+
+fn remedy_for(problem: &str) -> &'static str {
+    if problem.contains("floating point") || problem.contains("integer") {
+        "write amounts and quantities as text, such as credits = \"0.2\" or per = \"120s\""
+    } else {
+        "docs/rate-cards.md shows the format"
+    }
+}
+
+fn read(card: CardText) -> Result<LoadedCard, Wrong> {
+    if *card.format.get_ref() != FORMAT {
+        return Err(wrong(
+            &card.format,
+            format!("format {} is not known", card.format.get_ref()),
+            format!("write format = {FORMAT}, or use the newer creditd that knows it"),
+        ));
+    }
+    check_key("name", &card.name)?;
+    check_words("title", &card.title)?;
+    let effective_time = card.effective_time.as_ref().map(time).transpose()?;
+    if card.service.len() > SERVICES_MAX {
+        return Err(wrong(
+            &card.name,
+            format!("it has more than {SERVICES_MAX} services"),
+            "split it into several cards",
+        ));
+    }
+    let mut services = Vec::with_capacity(card.service.len());
+    let mut keys = Vec::with_capacity(card.service.len());
+    for row in card.service {
+        let row = row.into_inner();
+        services.push(service(&row)?);
+        keys.push(row.key);
+    }
+    let (name, title) = (card.name.get_ref(), card.title.get_ref());
+    seal(name, title, effective_time, services).map_err(|fault| match fault {
+        CardFault::NoServices => wrong(&card.name, "it has no services", "add a [[service]]"),
+        CardFault::SameKey(position) => {
+            let key = keys.get(position).unwrap_or(&card.name);
+            wrong(
+                key,
+                format!("service \"{}\" stands here twice", key.get_ref()),
+                "give each service a key of its own",
+            )
+        }
+    })
+}
+
+fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, Wrong> {
+    let value = text.get_ref().to_string();
+    rfc3339::parse(&value).ok_or_else(|| {
+        wrong(
+            text,
+            format!("effective_time {value} is no moment"),
+            "write date, time and offset, such as 2026-01-01T00:00:00Z",
+        )
+    })
+}
+
+fn service(row: &ServiceText) -> Result<Service, Wrong> {
+    check_key("key", &row.key)?;
+    check_words("title", &row.title)?;
+    check_words("rule", &row.rule)?;
+    let meter = meter(row)?;
+    let price = price(row.price.get_ref(), &meter)?;
+    let shown = row.shown.as_ref().map(shown).transpose()?;
+    let quantity_max = row
+        .quantity_max
+        .as_ref()
+        .map(|text| quantity("quantity_max", &meter, text))
+        .transpose()?;
+    Ok(Service {
+        key: row.key.get_ref().as_str().into(),
+        title: row.title.get_ref().as_str().into(),
+        rule: row.rule.get_ref().as_str().into(),
+        meter,
+        price,
+        shown,
+        quantity_max,
+    })
+}
+
+fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
+    match (row.meter.get_ref().as_str(), &row.piece) {
+        ("duration", None) => Ok(Meter::Duration),
+        ("duration", Some(piece)) => Err(wrong(
+            piece,
+            "what is priced by duration has no piece",
+            "take the piece out, or write meter = \"count\"",
+        )),
+        ("count", Some(piece)) => {
+            check_words("piece", piece)?;
+            Ok(Meter::Count {
+                piece: piece.get_ref().as_str().into(),
+            })
+        }
+        ("count", None) => Err(wrong(
+            &row.meter,
+            "what is counted has no name",
+            "say what one piece is called, such as piece = \"image\"",
+        )),
+        (other, _) => Err(wrong(
+            &row.meter,
+            format!("meter \"{other}\" is not known"),
+            "write \"duration\" or \"count\"",
+        )),
+    }
+}
+
+fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
+    let credits = credits(&price.credits)?;
+    let model = price.model.get_ref().as_str();
+    let not_here = |name: &str, field: &Option<Spanned<String>>| match field {
+        Some(field) => Err(wrong(
+            field,
+            format!("a price of model \"{model}\" has no {name}"),
+            format!("take {name} out, or choose another model"),
+        )),
+        None => Ok(()),
+    };
+    let per = || {
+        let text = price.per.as_ref().ok_or_else(|| {
+            wrong(
+                &price.model,
+                format!("a price of model \"{model}\" needs per"),
+                "say for which quantity the credits are, such as per = \"120s\"",
+            )
+        })?;
+        let atoms = quantity("per", meter, text)?;
+        if atoms > PER_MAX_UNITS.saturating_mul(meter.atoms_per_unit()) {
+            return Err(wrong(
+                text,
+                format!("per {} is too large", text.get_ref()),
+                format!("use at most {PER_MAX_UNITS} {}", meter.unit()),
+            ));
+        }
+        Ok(atoms)
+    };
+    match model {
+        "per_piece" if *meter == Meter::Duration => Err(wrong(
+            &price.model,
+            "what is priced by duration has no pieces",
+            "use \"started_block\" or \"pro_rata\"",
+        )),
+        "per_piece" => {
+            not_here("per", &price.per)?;
+            not_here("rounding", &price.rounding)?;
+            Ok(Price::PerPiece { credits })
+        }
+        "started_block" => {
+            not_here("rounding", &price.rounding)?;
+            Ok(Price::StartedBlock {
+                credits,
+                block: per()?,
+            })
+        }
+        "pro_rata" => {
+            let per = per()?;
+            let direction = price.rounding.as_ref().ok_or_else(|| {
+                wrong(
+                    &price.model,
+                    "a price that divides must say how it rounds",
+                    "add rounding = \"up\", \"down\", \"half_up\" or \"half_even\"",
+                )
+            })?;
+            ProRata::new(credits, per, rounding(direction)?)
+                .map(Price::ProRata)
+                .ok_or_else(|| wrong(&price.model, "per is 0", "write a larger one"))
+        }
+        other => Err(wrong(
+            &price.model,
+            format!("price model \"{other}\" is not known"),
+            "use \"per_piece\", \"started_block\" or \"pro_rata\"",
+        )),
+    }
+}
+
+fn credits(text: &Spanned<String>) -> Result<Credits, Wrong> {
+    let value = text.get_ref();
+    Credits::parse(value).map_err(|fault| {
+        let problem = match fault {
+            AmountFault::Decimals => "has more than 9 decimals",
+            AmountFault::TooLarge | AmountFault::TooLong => "is more than 9000000000",
+            AmountFault::Negative => "is negative",
+            AmountFault::Empty | AmountFault::Grammar | AmountFault::Zero => "is no amount",
+        };
+        wrong(
+            text,
+            format!("credits \"{value}\" {problem}"),
+            "write digits and at most one point, such as \"0.25\"",
+        )
+    })
+}
+
+fn quantity(name: &str, meter: &Meter, text: &Spanned<String>) -> Result<i128, Wrong> {
+    quantity_of(meter, text.get_ref()).map_err(|problem| {
+        wrong(
+            text,
+            format!("{name}: {problem}"),
+            "docs/rate-cards.md has examples",
+        )
+    })
+}
+
+fn rounding(word: &Spanned<String>) -> Result<Rounding, Wrong> {
+    rounding_of(word.get_ref()).ok_or_else(|| {
+        wrong(
+            word,
+            format!("rounding \"{}\" is not known", word.get_ref()),
+            "use \"up\", \"down\", \"half_up\" or \"half_even\"",
+        )
+    })
+}
+
+fn shown(text: &ShownText) -> Result<Shown, Wrong> {
+    let decimals = *text.decimals.get_ref();
+    if decimals > DECIMALS_MAX {
+        return Err(wrong(
+            &text.decimals,
+            format!("{decimals} decimals are more than amounts have"),
+            format!("use 0 to {DECIMALS_MAX}"),
+        ));
+    }
+    Ok(Shown {
+        decimals,
+        rounding: rounding(&text.rounding)?,
+    })
+}
+
+/// A key that callers write: 1 to 64 of `a-z A-Z 0-9 _ . -`.
+fn check_key(name: &str, key: &Spanned<String>) -> Result<(), Wrong> {
+    let text = key.get_ref();
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(wrong(
+        key,
+        format!("{name} \"{text}\" cannot be used"),
+        format!("use 1 to {KEY_BYTES_MAX} of a-z A-Z 0-9 _ . -"),
+    ))
+}
+
+/// Words for people: 1 to 256 bytes on one line.
+fn check_words(name: &str, words: &Spanned<String>) -> Result<(), Wrong> {
+    let text = words.get_ref();
+    if (1..=VALUE_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(wrong(
+        words,
+        format!("{name} is empty, too long or not on one line"),
+        format!("write 1 to {VALUE_BYTES_MAX} bytes"),
+    ))
+}

@@ -1,0 +1,269 @@
+//! The one fixed form of a card's content: what is kept, and what the revision
+//! is derived from. A field that is added here later must be left out where it
+//! has its default, or every revision changes; a test pins the built-in card's.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::LoadedCard;
+use super::duration::parse_nanos;
+use crate::domain::pricing::{Card, CardFault, Meter, Price, ProRata, Revision, Service, Shown};
+use crate::domain::{Credits, Rounding, Timestamp};
+use crate::rfc3339;
+use crate::store::ServedCard;
+
+/// Bytes of the hash that make a revision: 96 bits.
+const REVISION_BYTES: usize = 12;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCard {
+    name: String,
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_time: Option<String>,
+    services: Vec<StoredService>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredService {
+    key: String,
+    title: String,
+    rule: String,
+    meter: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    piece: Option<String>,
+    price: StoredPrice,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<StoredShown>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantity_max: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "model", rename_all = "snake_case", deny_unknown_fields)]
+enum StoredPrice {
+    PerPiece {
+        credits: String,
+    },
+    StartedBlock {
+        credits: String,
+        per: String,
+    },
+    ProRata {
+        credits: String,
+        per: String,
+        rounding: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredShown {
+    decimals: u32,
+    rounding: String,
+}
+
+/// The word for a direction of rounding.
+const fn rounding_word(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::Up => "up",
+        Rounding::Down => "down",
+        Rounding::HalfUp => "half_up",
+        Rounding::HalfEven => "half_even",
+    }
+}
+
+/// The direction of rounding that a word stands for.
+pub(super) fn rounding_of(word: &str) -> Option<Rounding> {
+    [
+        Rounding::Up,
+        Rounding::Down,
+        Rounding::HalfUp,
+        Rounding::HalfEven,
+    ]
+    .into_iter()
+    .find(|rounding| rounding_word(*rounding) == word)
+}
+
+/// A quantity as text: "120s" for time, "1000" for pieces.
+fn quantity_text(meter: &Meter, atoms: i128) -> String {
+    match meter {
+        Meter::Duration => meter.quantity_text(atoms).replace(' ', ""),
+        Meter::Count { .. } => atoms.to_string(),
+    }
+}
+
+/// Reads a quantity that is more than 0.
+pub(super) fn quantity_of(meter: &Meter, text: &str) -> Result<i128, String> {
+    let atoms = match meter {
+        Meter::Duration => parse_nanos(text)?,
+        Meter::Count { .. } => text
+            .parse()
+            .map_err(|_| format!("\"{text}\" is no whole number; write it like 1000"))?,
+    };
+    if atoms > 0 {
+        Ok(atoms)
+    } else {
+        Err(format!("\"{text}\" must be more than 0"))
+    }
+}
+
+/// The card of this content, and the text to keep.
+pub(super) fn seal(
+    name: &str,
+    title: &str,
+    effective_time: Option<Timestamp>,
+    services: Vec<Service>,
+) -> Result<LoadedCard, CardFault> {
+    let stored = StoredCard {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        effective_time: effective_time.map(rfc3339::format),
+        services: services.iter().map(stored_service).collect(),
+    };
+    // Maps with string keys and strings: this cannot fail, and an empty text
+    // would be refused when it is read again.
+    let content = serde_json::to_string(&stored).unwrap_or_default();
+    let revision = revision_of(&content);
+    let card = Card::new(
+        name,
+        title,
+        Revision::new(&revision),
+        effective_time,
+        services,
+    )?;
+    Ok(LoadedCard {
+        card,
+        kept: ServedCard {
+            revision,
+            name: name.to_owned(),
+            content,
+        },
+    })
+}
+
+fn stored_service(service: &Service) -> StoredService {
+    let quantity = |atoms| quantity_text(&service.meter, atoms);
+    StoredService {
+        key: service.key.to_string(),
+        title: service.title.to_string(),
+        rule: service.rule.to_string(),
+        meter: service.meter.name().to_owned(),
+        piece: match &service.meter {
+            Meter::Duration => None,
+            Meter::Count { piece } => Some(piece.to_string()),
+        },
+        price: match &service.price {
+            Price::PerPiece { credits } => StoredPrice::PerPiece {
+                credits: credits.to_string(),
+            },
+            Price::StartedBlock { credits, block } => StoredPrice::StartedBlock {
+                credits: credits.to_string(),
+                per: quantity(*block),
+            },
+            Price::ProRata(rate) => StoredPrice::ProRata {
+                credits: rate.credits().to_string(),
+                per: quantity(rate.per()),
+                rounding: rounding_word(rate.rounding()).to_owned(),
+            },
+        },
+        shown: service.shown.map(|shown| StoredShown {
+            decimals: shown.decimals,
+            rounding: rounding_word(shown.rounding).to_owned(),
+        }),
+        quantity_max: service.quantity_max.map(quantity),
+    }
+}
+
+fn revision_of(content: &str) -> String {
+    Sha256::digest(content.as_bytes())
+        .iter()
+        .take(REVISION_BYTES)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Reads what was kept.
+pub(super) fn restore(kept: &ServedCard) -> Result<Card, String> {
+    if revision_of(&kept.content) != kept.revision {
+        return Err(format!(
+            "the content of revision {} was changed",
+            kept.revision
+        ));
+    }
+    let stored: StoredCard = serde_json::from_str(&kept.content)
+        .map_err(|error| format!("revision {}: {error}", kept.revision))?;
+    let unreadable = |what: String| format!("revision {}: {what}", kept.revision);
+    let effective_time = stored
+        .effective_time
+        .map(|text| rfc3339::parse(&text).ok_or_else(|| unreadable(text)))
+        .transpose()?;
+    let services = stored
+        .services
+        .into_iter()
+        .map(restore_service)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    Card::new(
+        &stored.name,
+        &stored.title,
+        Revision::new(&kept.revision),
+        effective_time,
+        services,
+    )
+    .map_err(|fault| unreadable(format!("{fault:?}")))
+}
+
+fn restore_service(stored: StoredService) -> Result<Service, String> {
+    let meter = match (stored.meter.as_str(), stored.piece) {
+        ("duration", None) => Meter::Duration,
+        ("count", Some(piece)) => Meter::Count {
+            piece: piece.into(),
+        },
+        (other, _) => return Err(format!("meter \"{other}\"")),
+    };
+    let amount = |text: &str| Credits::parse(text).map_err(|fault| format!("{text}: {fault:?}"));
+    let direction = |word: &str| rounding_of(word).ok_or_else(|| format!("rounding \"{word}\""));
+    let price = match stored.price {
+        StoredPrice::PerPiece { credits } => Price::PerPiece {
+            credits: amount(&credits)?,
+        },
+        StoredPrice::StartedBlock { credits, per } => Price::StartedBlock {
+            credits: amount(&credits)?,
+            block: quantity_of(&meter, &per)?,
+        },
+        StoredPrice::ProRata {
+            credits,
+            per,
+            rounding,
+        } => {
+            let per = quantity_of(&meter, &per)?;
+            let rate = ProRata::new(amount(&credits)?, per, direction(&rounding)?);
+            Price::ProRata(rate.ok_or("per")?)
+        }
+    };
+    let shown = stored
+        .shown
+        .map(|shown| {
+            Ok::<_, String>(Shown {
+                decimals: shown.decimals,
+                rounding: direction(&shown.rounding)?,
+            })
+        })
+        .transpose()?;
+    let quantity_max = stored
+        .quantity_max
+        .map(|text| quantity_of(&meter, &text))
+        .transpose()?;
+    Ok(Service {
+        key: stored.key.into(),
+        title: stored.title.into(),
+        rule: stored.rule.into(),
+        meter,
+        price,
+        shown,
+        quantity_max,
+    })
+}

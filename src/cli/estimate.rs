@@ -1,0 +1,170 @@
+//! `creditd estimate`: prices offline.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::output::{Format, print, table};
+use crate::app::card_file::parse_nanos;
+use crate::domain::Timestamp;
+use crate::domain::pricing::{Card, Given, Quote, Selector, Usage};
+use crate::rfc3339;
+use crate::rpc::refused::{Refused, reason_name};
+use crate::server::{SystemClock, offline_prices};
+use crate::store::Clock as _;
+
+const EXAMPLES: &str = "Examples:
+  creditd estimate lip_sync_video --duration 31s
+  creditd estimate video_generation --duration 2m30s --explain
+  creditd estimate photo_avatar_generation --count 10 --json
+  creditd estimate render --duration 1h --rate-card prices.toml --price-time 2027-01-01T00:00:00Z";
+
+/// Price a usage, without any server
+///
+/// A duration is written like 90s, 2m, 1h30m or 1.5s, exact to the nanosecond. What is
+/// priced by the piece counts 1 where no --count is given.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Key of the service; "creditd rates" lists them
+    service: String,
+    /// Quantity of a service that is priced by time
+    #[arg(
+        long,
+        value_name = "DURATION",
+        conflicts_with = "count",
+        allow_hyphen_values = true
+    )]
+    duration: Option<String>,
+    /// Quantity of a service that is priced by the piece
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    count: Option<i64>,
+    /// Also show how the cost adds up
+    #[arg(long)]
+    explain: bool,
+    /// Rate card instead of the built-in one; may be repeated
+    #[arg(
+        long = "rate-card",
+        env = "CREDITD_RATE_CARD",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    rate_cards: Vec<PathBuf>,
+    /// Name of the card, where several are given [default: the first one's]
+    #[arg(long, value_name = "NAME", default_value = "")]
+    card: String,
+    /// Prices in force then [default: now]
+    #[arg(long, value_name = "TIME")]
+    price_time: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EstimateJson {
+    service: String,
+    credits: String,
+    display_credits: String,
+    rate_card: String,
+    revision: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<LineJson>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LineJson {
+    description: String,
+    quantity: String,
+    unit: String,
+    unit_credits: String,
+    credits: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    let catalog = offline_prices(&args.rate_cards).map_err(|error| error.to_string())?;
+    let quantity = match (&args.duration, args.count) {
+        (Some(text), _) => {
+            Given::Duration(parse_nanos(text).map_err(|e| format!("--duration: {e}"))?)
+        }
+        (None, Some(count)) => Given::Count(count),
+        (None, None) => Given::Nothing,
+    };
+    let none = HashMap::new();
+    let usage = Usage {
+        service: &args.service,
+        quantity,
+        attributes: &none,
+        meters: &none,
+    };
+    let selector = Selector {
+        rate_card: &args.card,
+        revision: "",
+        price_time: args.price_time.as_deref().map(time).transpose()?,
+    };
+    let card = catalog
+        .select(&selector, SystemClock.now())
+        .map_err(|refusal| in_words(&Refused::from(refusal)))?;
+    let quote = card.price(&usage).map_err(|faults| {
+        let refusal = crate::domain::Refusal::Invalid(faults);
+        in_words(&Refused::from(refusal))
+    })?;
+    let value = to_json(card, &quote, args.explain);
+    print(args.format, &value, || to_text(&value))
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    rfc3339::parse(text).ok_or_else(|| {
+        format!("--price-time {text} is no time; write it like 2027-01-01T00:00:00Z")
+    })
+}
+
+/// A refusal on one line, with its reason.
+fn in_words(refused: &Refused) -> String {
+    let told = refused.told();
+    format!("{} ({})", told.message, reason_name(told.reason))
+}
+
+fn to_json(card: &Card, quote: &Quote<'_>, explain: bool) -> EstimateJson {
+    let lines = if explain { quote.lines() } else { Vec::new() };
+    EstimateJson {
+        service: quote.service().key.to_string(),
+        credits: quote.credits().to_string(),
+        display_credits: quote.shown().to_string(),
+        rate_card: card.name().to_owned(),
+        revision: card.revision().to_string(),
+        lines: lines
+            .into_iter()
+            .map(|line| LineJson {
+                description: line.description,
+                quantity: line.quantity,
+                unit: line.unit,
+                unit_credits: line.unit_credits.to_string(),
+                credits: line.credits.to_string(),
+            })
+            .collect(),
+    }
+}
+
+fn to_text(value: &EstimateJson) -> String {
+    let row = |name: &str, text: &str| vec![name.to_owned(), text.to_owned()];
+    let mut credits = value.credits.clone();
+    if value.display_credits != value.credits {
+        credits.push_str(&format!(" (shown as {})", value.display_credits));
+    }
+    let mut rows = vec![
+        row("service", &value.service),
+        row("credits", &credits),
+        row("rate card", &value.rate_card),
+        row("revision", &value.revision),
+    ];
+    for line in &value.lines {
+        rows.push(row(
+            "line",
+            &format!("{}: {}", line.description, line.credits),
+        ));
+    }
+    table(&rows, &[])
+}

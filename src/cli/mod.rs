@@ -1,0 +1,62 @@
+//! The command line: one file a subcommand.
+
+mod balance;
+mod estimate;
+mod grant;
+mod output;
+mod rates;
+mod remote;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything went as asked.
+const DONE: u8 = 0;
+/// It did not; standard error says why. (A wrong command line ends with 2.)
+const FAILED: u8 = 1;
+
+const EXAMPLES: &str = "Examples:
+  creditd serve                                       serve the built-in JoggAI card on loopback
+  creditd estimate lip_sync_video --duration 31s      what would it cost?
+  creditd rates                                       the rate card as a table
+  creditd grant team-a 100 --source purchase          give an account credits
+  creditd balance team-a                              what does it have left?";
+
+/// Prices usage in credits and keeps prepaid balances, over gRPC.
+#[derive(Parser)]
+#[command(name = "creditd", version, after_help = EXAMPLES, propagate_version = true)]
+#[command(arg_required_else_help = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Estimate(estimate::Args),
+    Rates(rates::Args),
+    Balance(balance::Args),
+    Grant(grant::Args),
+}
+
+/// Parses the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let outcome = match Line::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Estimate(args) => estimate::run(&args),
+        Command::Rates(args) => rates::run(&args),
+        Command::Balance(args) => balance::run(&args),
+        Command::Grant(args) => grant::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(DONE),
+        Err(problem) => {
+            output::complain(&problem);
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `creditd serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::server::{self, LogFormat, Options, telemetry};
+
+const EXAMPLES: &str = "Examples:
+  creditd serve
+  creditd serve --listen 127.0.0.1:6000 --data /var/lib/creditd/creditd.db
+  creditd serve --rate-card prices-2026.toml --rate-card prices-2027.toml
+  CREDITD_LOG_FORMAT=json creditd serve --config /etc/creditd.toml
+
+What is given on the command line or in the environment wins over --config, which wins
+over the defaults. SIGTERM and SIGINT stop the server: health turns NOT_SERVING, calls in
+flight finish within --drain-ms-max, and the data file is closed.";
+
+/// Serve prices and balances over gRPC
+///
+/// Without any option: the built-in JoggAI card, on 127.0.0.1:50051, with credits kept in
+/// ./creditd.db. Only this machine can reach it, until --listen says otherwise; it does not
+/// ask who calls, so keep it off networks that you do not trust.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
+    #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
+    listen: Option<SocketAddr>,
+    /// File in which credits are kept; made where there is none [default: creditd.db]
+    #[arg(long, env = "CREDITD_DATA", value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Rate card to serve instead of the built-in one; may be repeated, and the first one's
+    /// name is the default (in the environment: separated by commas)
+    #[arg(
+        long = "rate-card",
+        env = "CREDITD_RATE_CARD",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    rate_cards: Vec<PathBuf>,
+    /// TOML file with these options as keys, _ for -
+    #[arg(long, env = "CREDITD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Threads that serve [default: one a core]
+    #[arg(long, env = "CREDITD_THREADS", value_name = "N")]
+    threads: Option<usize>,
+    /// Most calls in flight; more are refused with UNAVAILABLE [default: 8192]
+    #[arg(long, env = "CREDITD_CALLS_MAX", value_name = "N")]
+    calls_max: Option<usize>,
+    /// Most connections; more are closed [default: 4096]
+    #[arg(long, env = "CREDITD_CONNECTIONS_MAX", value_name = "N")]
+    connections_max: Option<usize>,
+    /// Longest that a call may take, whatever deadline it brings [default: 30000]
+    #[arg(long, env = "CREDITD_DEADLINE_MS_MAX", value_name = "MS")]
+    deadline_ms_max: Option<u64>,
+    /// How long calls in flight may go on after the signal to stop [default: 10000]
+    #[arg(long, env = "CREDITD_DRAIN_MS_MAX", value_name = "MS")]
+    drain_ms_max: Option<u64>,
+    /// Log successful calls too; refusals are always logged
+    #[arg(long, env = "CREDITD_LOG_CALLS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    log_calls: Option<bool>,
+    /// How the log is written to standard error [default: human]
+    #[arg(long, env = "CREDITD_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace [default: info]
+    #[arg(long, env = "CREDITD_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+/// Serves until told to stop.
+pub(super) fn run(args: Args) -> Result<(), String> {
+    let file = match &args.config {
+        Some(path) => Options::from_file(path).map_err(|error| error.to_string())?,
+        None => Options::default(),
+    };
+    let options = Options {
+        listen: args.listen,
+        data: args.data,
+        rate_cards: args.rate_cards,
+        threads: args.threads,
+        calls_max: args.calls_max,
+        connections_max: args.connections_max,
+        deadline_ms_max: args.deadline_ms_max,
+        drain_ms_max: args.drain_ms_max,
+        log_calls: args.log_calls,
+        log_format: args.log_format,
+        log_level: args.log_level,
+    };
+    let config = options.over(file).map_err(|error| error.to_string())?;
+    let _log = telemetry::start(config.log_format, &config.log_level)?;
+    server::run(&config).map_err(|error| error.to_string())
+}

@@ -1,0 +1,323 @@
+//! Credits: the amounts, their grammar, and the only place that rounds.
+//!
+//! A [`Credits`] is a whole number of billionths of a credit. The largest amount
+//! that the contract knows, 9,000,000,000, is 9 * 10^18 billionths, so that every
+//! amount fits an `i64` and sums of two never wrap. What does not fit is an error
+//! at the operation that would have made it, never a wrong figure.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+/// Billionths of a credit in one credit.
+const NANOS_PER_CREDIT: i64 = 1_000_000_000;
+/// Fractional digits that an amount can have.
+pub const DECIMALS_MAX: u32 = 9;
+/// A longer text is no amount, whatever it says.
+const TEXT_BYTES_MAX: usize = 64;
+
+/// An exact amount of credits, or a change of one; at most 9,000,000,000 and at
+/// most 9 decimals, on either side of zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Credits(i64);
+
+/// Why a text is no amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmountFault {
+    /// There is no text.
+    Empty,
+    /// A character other than digits and one point, or a point without digits
+    /// on both sides.
+    Grammar,
+    /// A leading minus where only zero or more makes sense.
+    Negative,
+    /// Zero where something has to move.
+    Zero,
+    /// More than 9 digits after the point.
+    Decimals,
+    /// More than 9,000,000,000.
+    TooLarge,
+    /// More than 64 characters.
+    TooLong,
+}
+
+/// The amount would pass the largest that can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// In which direction a figure with too many digits goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Away from zero.
+    Up,
+    /// Towards zero.
+    Down,
+    /// To the nearest; the middle goes away from zero.
+    HalfUp,
+    /// To the nearest; the middle goes to the even neighbour.
+    HalfEven,
+}
+
+/// A quotient and whether digits were lost on the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounded {
+    /// The amount, to 9 decimals.
+    pub credits: Credits,
+    /// Whether the exact figure has more digits.
+    pub was_rounded: bool,
+}
+
+impl Credits {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// The largest amount.
+    pub const MAX: Self = Self(9_000_000_000_000_000_000);
+    /// One credit.
+    pub const ONE: Self = Self(NANOS_PER_CREDIT);
+
+    /// The amount of that many billionths.
+    ///
+    /// # Errors
+    /// [`TooLarge`] beyond 9,000,000,000 credits on either side of zero.
+    pub const fn from_nanos(nanos: i64) -> Result<Self, TooLarge> {
+        if nanos > Self::MAX.0 || nanos < -Self::MAX.0 {
+            return Err(TooLarge);
+        }
+        Ok(Self(nanos))
+    }
+
+    /// Billionths of a credit.
+    #[must_use]
+    pub const fn nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Reads an amount of zero or more, by the grammar of the contract: digits,
+    /// at most one point with digits on both sides, at most 9 decimals.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, AmountFault> {
+        if text.is_empty() {
+            return Err(AmountFault::Empty);
+        }
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (whole, fraction) = match unsigned.split_once('.') {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (unsigned, None),
+        };
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !fraction.is_none_or(digits) {
+            return Err(AmountFault::Grammar);
+        }
+        if negative {
+            return Err(AmountFault::Negative);
+        }
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(AmountFault::TooLong);
+        }
+        let fraction = fraction.unwrap_or_default();
+        let decimals = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
+        let padding = DECIMALS_MAX
+            .checked_sub(decimals)
+            .ok_or(AmountFault::Decimals)?;
+        let fold = |start: i64, part: &str| {
+            part.bytes().try_fold(start, |sum, b| {
+                sum.checked_mul(10)?
+                    .checked_add(i64::from(b.checked_sub(b'0')?))
+            })
+        };
+        fold(0, whole)
+            .and_then(|sum| fold(sum, fraction))
+            .and_then(|sum| sum.checked_mul(10_i64.checked_pow(padding)?))
+            .and_then(|nanos| Self::from_nanos(nanos).ok())
+            .ok_or(AmountFault::TooLarge)
+    }
+
+    /// Reads an amount of more than zero.
+    ///
+    /// # Errors
+    /// As [`Credits::parse`]; [`AmountFault::Zero`] for zero.
+    pub fn parse_positive(text: &str) -> Result<Self, AmountFault> {
+        match Self::parse(text)? {
+            Self::ZERO => Err(AmountFault::Zero),
+            credits => Ok(credits),
+        }
+    }
+
+    /// The sum, if it can be kept.
+    ///
+    /// # Errors
+    /// [`TooLarge`] where it cannot.
+    pub fn checked_add(self, other: Self) -> Result<Self, TooLarge> {
+        self.0
+            .checked_add(other.0)
+            .ok_or(TooLarge)
+            .and_then(Self::from_nanos)
+    }
+
+    /// The difference, if it can be kept.
+    ///
+    /// # Errors
+    /// [`TooLarge`] where it cannot.
+    pub fn checked_sub(self, other: Self) -> Result<Self, TooLarge> {
+        self.checked_add(other.negated())
+    }
+
+    /// That many times the amount.
+    ///
+    /// # Errors
+    /// [`TooLarge`] where it cannot be kept.
+    pub fn checked_times(self, times: i128) -> Result<Self, TooLarge> {
+        i128::from(self.0)
+            .checked_mul(times)
+            .and_then(|nanos| i64::try_from(nanos).ok())
+            .ok_or(TooLarge)
+            .and_then(Self::from_nanos)
+    }
+
+    /// `self * quantity / per`, rounded once to 9 decimals.
+    ///
+    /// # Errors
+    /// [`TooLarge`] where the result, or for a `per` of over 10^18 the way to
+    /// it, does not fit; also for a `per` that is not positive.
+    pub fn pro_rata(
+        self,
+        quantity: i128,
+        per: i128,
+        rounding: Rounding,
+    ) -> Result<Rounded, TooLarge> {
+        let product = i128::from(self.0).checked_mul(quantity).ok_or(TooLarge)?;
+        let (nanos, was_rounded) = divide(product, per, rounding).ok_or(TooLarge)?;
+        let nanos = i64::try_from(nanos).map_err(|_| TooLarge)?;
+        Ok(Rounded {
+            credits: Self::from_nanos(nanos)?,
+            was_rounded,
+        })
+    }
+
+    /// The amount with at most `decimals` decimals.
+    ///
+    /// # Errors
+    /// [`TooLarge`] where rounding away from zero leaves the range.
+    pub fn rounded_to(self, decimals: u32, rounding: Rounding) -> Result<Self, TooLarge> {
+        let Some(step) = DECIMALS_MAX
+            .checked_sub(decimals)
+            .and_then(|places| 10_i128.checked_pow(places))
+        else {
+            return Ok(self);
+        };
+        let (steps, _) = divide(i128::from(self.0), step, rounding).ok_or(TooLarge)?;
+        let nanos = steps.checked_mul(step).ok_or(TooLarge)?;
+        Self::from_nanos(i64::try_from(nanos).map_err(|_| TooLarge)?)
+    }
+
+    /// The change with the other sign.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        // The range is symmetric and far from i64::MIN.
+        Self(self.0.wrapping_neg())
+    }
+
+    /// The amount as a decimal number.
+    #[must_use]
+    pub fn to_decimal(self) -> Decimal {
+        Decimal::new(self.0, DECIMALS_MAX).normalize()
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The one division: a rounded quotient, and whether anything was lost.
+/// None for a divisor that is not positive, or on overflow.
+fn divide(dividend: i128, divisor: i128, rounding: Rounding) -> Option<(i128, bool)> {
+    if divisor <= 0 {
+        return None;
+    }
+    let quotient = dividend.checked_div(divisor)?;
+    let rest = dividend.checked_rem(divisor)?;
+    if rest == 0 {
+        return Some((quotient, false));
+    }
+    let doubled = rest.unsigned_abs().checked_mul(2)?;
+    let half = doubled.cmp(&divisor.unsigned_abs());
+    let away = match rounding {
+        Rounding::Up => true,
+        Rounding::Down => false,
+        Rounding::HalfUp => half.is_ge(),
+        Rounding::HalfEven => {
+            half.is_gt() || (half.is_eq() && quotient.checked_rem(2).is_some_and(|r| r != 0))
+        }
+    };
+    let step = if away { dividend.signum() } else { 0 };
+    Some((quotient.checked_add(step)?, true))
+}
+
+/// The canonical form: no exponent, no trailing zeros, "0.248".
+impl fmt::Display for Credits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = [0_u8; 24];
+        f.pad_integral(true, "", self.write_canonical(&mut buffer))
+    }
+}
+
+impl Credits {
+    /// Writes the canonical form into `buffer` and returns it.
+    pub fn write_canonical(self, buffer: &mut [u8; 24]) -> &str {
+        let magnitude = self.0.unsigned_abs();
+        let unit = NANOS_PER_CREDIT.unsigned_abs();
+        let mut whole = magnitude.checked_div(unit).unwrap_or_default();
+        let mut fraction = magnitude.checked_rem(unit).unwrap_or_default();
+        let mut at = buffer.len();
+        let mut put = |byte: u8| {
+            at = at.saturating_sub(1);
+            if let Some(slot) = buffer.get_mut(at) {
+                *slot = byte;
+            }
+        };
+        let pop = |from: &mut u64| {
+            let digit = from.checked_rem(10).unwrap_or_default();
+            *from = from.checked_div(10).unwrap_or_default();
+            b'0'.saturating_add(u8::try_from(digit).unwrap_or_default())
+        };
+        if fraction != 0 {
+            let mut written = false;
+            for _ in 0..DECIMALS_MAX {
+                let digit = pop(&mut fraction);
+                written |= digit != b'0';
+                if written {
+                    put(digit);
+                }
+            }
+            put(b'.');
+        }
+        loop {
+            put(pop(&mut whole));
+            if whole == 0 {
+                break;
+            }
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        // Only ASCII was written.
+        std::str::from_utf8(buffer.get(at..).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Credits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credits({self})")
+    }
+}
+
+#[cfg(test)]
+#[path = "amount_tests.rs"]
+mod tests;

@@ -1,0 +1,223 @@
+//! What can be wrong with a request's fields, as data.
+//!
+//! A [`Fault`] says what is wrong, a [`Violation`] adds where, and [`Faults`]
+//! collects all of them, so that a caller hears of every bad field at once.
+//! How they read in words stands in `rpc::prose`, beside the wire.
+
+use std::borrow::Cow;
+
+use super::amount::AmountFault;
+use super::time::Timestamp;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Missing or empty.
+    Required,
+    /// No amount of credits.
+    InvalidAmount {
+        /// The text, cut.
+        value: Box<str>,
+        /// What is wrong with it.
+        fault: AmountFault,
+    },
+    /// A quantity of zero or less.
+    InvalidQuantity {
+        /// The quantity as text, cut.
+        value: Box<str>,
+    },
+    /// A duration out of protobuf's range, or with mixed signs.
+    QuantityOutOfRange {
+        /// Its seconds and nanos.
+        value: Box<str>,
+    },
+    /// A quantity of a kind that does not price the service.
+    WrongQuantity {
+        /// The service.
+        service: Box<str>,
+        /// What prices it: "duration" or "count".
+        meter: Box<str>,
+    },
+    /// A quantity over the rate card's limit.
+    QuantityTooLarge {
+        /// The service.
+        service: Box<str>,
+        /// The quantity with its unit.
+        value: Box<str>,
+        /// The limit with its unit.
+        limit: Box<str>,
+    },
+    /// A service that is not on the card.
+    UnknownService {
+        /// The key, cut.
+        service: Box<str>,
+        /// The card.
+        rate_card: Box<str>,
+        /// The key that is spelled most like it, and whether it is close enough
+        /// to be what was meant.
+        nearest: Option<(Box<str>, bool)>,
+    },
+    /// A meter that the service does not have.
+    UnknownMeter {
+        /// The meter, cut.
+        meter: Box<str>,
+        /// The service.
+        service: Box<str>,
+    },
+    /// An attribute that the service's price does not depend on.
+    UnknownAttribute {
+        /// The attribute, cut.
+        attribute: Box<str>,
+        /// The service.
+        service: Box<str>,
+    },
+    /// A cost or total over the largest amount.
+    CostTooLarge,
+    /// A batch without items.
+    BatchEmpty {
+        /// Most items.
+        limit: usize,
+    },
+    /// More items than the limit.
+    TooManyItems {
+        /// How many there are.
+        size: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A reply over what clients take.
+    ReplyTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+        /// How many items would fit.
+        items_that_fit: usize,
+    },
+    /// A time on the wrong side of now or out of range.
+    InvalidTime {
+        /// The time; None where it is out of range.
+        value: Option<Timestamp>,
+        /// The rule that it breaks.
+        rule: TimeRule,
+    },
+    /// Two fields that exclude each other.
+    ConflictingFields {
+        /// Path of the other field.
+        other: &'static str,
+    },
+    /// No name of an account.
+    InvalidAccount {
+        /// The text, cut.
+        value: Box<str>,
+    },
+    /// No request_id.
+    InvalidRequestId {
+        /// The text, cut.
+        value: Box<str>,
+    },
+    /// A text that is too short or too long.
+    InvalidLength {
+        /// Its length in bytes.
+        length: usize,
+        /// The smallest length.
+        min: usize,
+        /// The largest length.
+        max: usize,
+    },
+}
+
+/// What a time has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeRule {
+    /// Later than now.
+    Future,
+    /// Not later than now.
+    NotFuture,
+    /// In the years 1 to 9999, with less than 10^9 nanoseconds.
+    InRange,
+}
+
+/// One bad field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, "usage.duration".
+    pub field: Cow<'static, str>,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// All bad fields of one request, in the order in which they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults(Vec<Violation>);
+
+impl Faults {
+    /// Nothing wrong yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One bad field.
+    #[must_use]
+    pub fn of(field: impl Into<Cow<'static, str>>, fault: Fault) -> Self {
+        let mut faults = Self::new();
+        faults.add(field, fault);
+        faults
+    }
+
+    /// Adds a bad field.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, fault: Fault) {
+        self.0.push(Violation {
+            field: field.into(),
+            fault,
+        });
+    }
+
+    /// Adds those of another part of the request.
+    pub fn merge(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The value of a field, or None and its fault kept.
+    pub fn keep<T>(&mut self, field: &'static str, result: Result<T, Fault>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.add(field, fault);
+                None
+            }
+        }
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bad fields.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.0
+    }
+
+    /// The same, each path behind a prefix.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        for violation in &mut self.0 {
+            violation.field = format!("{prefix}{}", violation.field).into();
+        }
+        self
+    }
+
+    /// `value` where nothing is wrong.
+    ///
+    /// # Errors
+    /// Itself where something is.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
+    }
+}

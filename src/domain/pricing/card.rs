@@ -1,0 +1,268 @@
+//! A rate card: what each service costs, as data.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::nearest::nearest;
+use super::price::{Meter, Price};
+use super::quote::Quote;
+use super::usage::{Given, Pairs, Usage};
+use crate::domain::amount::{Credits, Rounding};
+use crate::domain::fault::{Fault, Faults};
+use crate::domain::names::repeated;
+use crate::domain::time::Timestamp;
+
+/// Identifies the exact content of a card. Equal cards have equal revisions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Revision(Box<str>);
+
+impl Revision {
+    /// The revision with that text, which its maker derived from the content.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As callers see it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One row: a service and its price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// What callers name it by.
+    pub key: Box<str>,
+    /// What people read.
+    pub title: Box<str>,
+    /// The rule in words.
+    pub rule: Box<str>,
+    /// What is measured.
+    pub meter: Meter,
+    /// What it costs.
+    pub price: Price,
+    /// How a cost is shown; None shows it exactly.
+    pub shown: Option<Shown>,
+    /// The largest quantity of one usage, in atoms.
+    pub quantity_max: Option<i128>,
+}
+
+/// How a cost is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// At most so many decimals, at most 9.
+    pub decimals: u32,
+    /// Where the others go.
+    pub rounding: Rounding,
+}
+
+/// A rate card. Its content never changes; a change is another card.
+#[derive(Clone, Debug)]
+pub struct Card {
+    name: Box<str>,
+    title: Box<str>,
+    revision: Revision,
+    effective_time: Option<Timestamp>,
+    services: Vec<Service>,
+    index: HashMap<Box<str>, usize>,
+}
+
+/// Why services make no card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardFault {
+    /// There are none.
+    NoServices,
+    /// Two have the same key; the position of the second.
+    SameKey(usize),
+}
+
+impl Card {
+    /// A card of these services.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(
+        name: &str,
+        title: &str,
+        revision: Revision,
+        effective_time: Option<Timestamp>,
+        services: Vec<Service>,
+    ) -> Result<Self, CardFault> {
+        if services.is_empty() {
+            return Err(CardFault::NoServices);
+        }
+        let mut index = HashMap::with_capacity(services.len());
+        for (position, service) in services.iter().enumerate() {
+            if index.insert(service.key.clone(), position).is_some() {
+                return Err(CardFault::SameKey(position));
+            }
+        }
+        Ok(Self {
+            name: name.into(),
+            title: title.into(),
+            revision,
+            effective_time,
+            services,
+            index,
+        })
+    }
+
+    /// What callers name the card by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What people read.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The revision of this content.
+    #[must_use]
+    pub const fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// From when on the card is in force; None: always was.
+    #[must_use]
+    pub const fn effective_time(&self) -> Option<Timestamp> {
+        self.effective_time
+    }
+
+    /// The rows, in the order of the price list.
+    #[must_use]
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The row of that key.
+    #[must_use]
+    pub fn service(&self, key: &str) -> Option<&Service> {
+        self.index
+            .get(key)
+            .and_then(|position| self.services.get(*position))
+    }
+
+    /// That the key is on no row, and which row may have been meant.
+    #[must_use]
+    pub fn unknown_service(&self, key: &str) -> Fault {
+        let keys = self.services.iter().map(|service| &*service.key);
+        Fault::UnknownService {
+            service: repeated(key),
+            rate_card: self.name.clone(),
+            nearest: nearest(key, keys).map(|(key, close)| (key.into(), close)),
+        }
+    }
+
+    /// What the usage costs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the usage, by paths relative to it.
+    pub fn price(&self, usage: &Usage<'_>) -> Result<Quote<'_>, Faults> {
+        let mut faults = usage.own_faults();
+        let Some(service) = self.service(usage.service) else {
+            let mut all = Faults::new();
+            if !usage.service.is_empty() {
+                all.add("service", self.unknown_service(usage.service));
+            }
+            all.merge(faults);
+            return Err(all);
+        };
+        let atoms = match service.quantity(usage.quantity) {
+            Ok(atoms) => Some(atoms),
+            Err((field, fault)) => {
+                // What is wrong whatever the service is was found already.
+                if usage.quantity.fault().is_none() {
+                    faults.add(field, fault);
+                }
+                None
+            }
+        };
+        if !(usage.attributes.is_empty() && usage.meters.is_empty()) {
+            faults.merge(service.unknown_pairs(usage.attributes, usage.meters));
+        }
+        match atoms {
+            Some(atoms) if faults.is_empty() => match service.price.cost(atoms) {
+                Ok(cost) => Ok(Quote::new(service, atoms, cost)),
+                Err(_) => Err(Faults::of(usage.quantity.field(), Fault::CostTooLarge)),
+            },
+            _ => Err(faults),
+        }
+    }
+}
+
+impl Service {
+    /// The quantity in atoms, or the field that is bad.
+    fn quantity(&self, given: Given) -> Result<i128, (&'static str, Fault)> {
+        let wrong = || Fault::WrongQuantity {
+            service: self.key.clone(),
+            meter: self.meter.name().into(),
+        };
+        let atoms = match (&self.meter, given) {
+            (Meter::Duration, Given::Duration(nanos)) => nanos,
+            (Meter::Count { .. }, Given::Count(count)) => i128::from(count),
+            (Meter::Count { .. }, Given::Nothing) => 1,
+            (Meter::Duration, Given::Nothing) => return Err(("duration", Fault::Required)),
+            (Meter::Duration, Given::Count(_) | Given::NoDuration { .. })
+            | (Meter::Count { .. }, Given::Duration(_) | Given::NoDuration { .. }) => {
+                return Err((given.field(), wrong()));
+            }
+        };
+        if let Some(limit) = self.quantity_max
+            && atoms > limit
+        {
+            let fault = Fault::QuantityTooLarge {
+                service: self.key.clone(),
+                value: self.meter.quantity_text(atoms).into(),
+                limit: self.meter.quantity_text(limit).into(),
+            };
+            return Err((given.field(), fault));
+        }
+        Ok(atoms)
+    }
+
+    /// Attributes and meters that this price does not know: today all of them. The
+    /// first of each is named.
+    fn unknown_pairs(&self, attributes: &Pairs, meters: &Pairs) -> Faults {
+        let mut faults = Faults::new();
+        if let Some(key) = attributes.keys().min() {
+            faults.add(
+                "attributes",
+                Fault::UnknownAttribute {
+                    attribute: repeated(key),
+                    service: self.key.clone(),
+                },
+            );
+        }
+        if let Some(key) = meters.keys().min() {
+            faults.add(
+                "meters",
+                Fault::UnknownMeter {
+                    meter: repeated(key),
+                    service: self.key.clone(),
+                },
+            );
+        }
+        faults
+    }
+
+    /// The cost as the price list would print it.
+    #[must_use]
+    pub fn show(&self, credits: Credits) -> Credits {
+        self.shown.map_or(credits, |shown| {
+            credits
+                .rounded_to(shown.decimals, shown.rounding)
+                .unwrap_or(credits)
+        })
+    }
+}

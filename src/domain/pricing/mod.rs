@@ -1,0 +1,22 @@
+//! The pricing core: what a usage costs under a rate card. Pure and exact.
+//!
+//! A [`Catalog`] holds the [`Card`]s that are in force and all that ever were. A
+//! card holds a [`Service`] for each row. [`Card::price`] turns a [`Usage`] into a
+//! [`Quote`], or says everything that is wrong with the usage. The quote knows
+//! what the price list would show and how the cost adds up.
+//!
+//! Later kinds of price (tiers, tables by attribute, several meters) are further
+//! variants of [`Price`] and [`Meter`]; what the rest of the program sees stays.
+
+mod card;
+mod catalog;
+mod nearest;
+mod price;
+mod quote;
+mod usage;
+
+pub use card::{Card, CardFault, Revision, Service, Shown};
+pub use catalog::{Catalog, CatalogFault, Selector};
+pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
+pub use quote::{Line, Quote};
+pub use usage::{Given, Usage};

@@ -1,0 +1,101 @@
+//! One billable thing, as a caller measured it.
+
+use std::collections::HashMap;
+
+use crate::domain::fault::{Fault, Faults};
+use crate::domain::names::{KEY_BYTES_MAX, PAIRS_MAX, VALUE_BYTES_MAX, check_length};
+
+/// Attributes or meters as they came.
+pub type Pairs = HashMap<String, String>;
+
+/// A usage; it borrows what the caller sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage<'a> {
+    /// Key of a row of the rate card.
+    pub service: &'a str,
+    /// The quantity of a service with one meter.
+    pub quantity: Given,
+    /// Facts that the price may depend on.
+    pub attributes: &'a Pairs,
+    /// Further meters.
+    pub meters: &'a Pairs,
+}
+
+/// A quantity as it was given, good or bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// None.
+    Nothing,
+    /// A duration in nanoseconds.
+    Duration(i128),
+    /// A duration that is none: out of range, or with mixed signs.
+    NoDuration {
+        /// Its seconds.
+        seconds: i64,
+        /// Its nanoseconds.
+        nanos: i32,
+    },
+    /// A number of pieces.
+    Count(i64),
+}
+
+impl Given {
+    /// The field that carries it.
+    pub(super) const fn field(self) -> &'static str {
+        match self {
+            Self::Duration(_) | Self::NoDuration { .. } => "duration",
+            Self::Nothing | Self::Count(_) => "count",
+        }
+    }
+
+    /// What is wrong with it whatever the service is.
+    pub(super) fn fault(self) -> Option<Fault> {
+        let value: Box<str> = match self {
+            Self::NoDuration { seconds, nanos } => {
+                return Some(Fault::QuantityOutOfRange {
+                    value: format!("{seconds} s and {nanos} ns").into(),
+                });
+            }
+            Self::Duration(nanos) if nanos <= 0 => {
+                format!("{}s", super::price::decimal_text(nanos, 9)).into()
+            }
+            Self::Count(count) if count <= 0 => count.to_string().into(),
+            Self::Nothing | Self::Duration(_) | Self::Count(_) => return None,
+        };
+        Some(Fault::InvalidQuantity { value })
+    }
+}
+
+impl Usage<'_> {
+    /// What is wrong with the usage before its service is known.
+    #[must_use]
+    pub fn own_faults(&self) -> Faults {
+        let mut faults = Faults::new();
+        if self.service.is_empty() {
+            faults.add("service", Fault::Required);
+        }
+        if let Some(fault) = self.quantity.fault() {
+            faults.add(self.quantity.field(), fault);
+        }
+        for (field, pairs) in [("attributes", self.attributes), ("meters", self.meters)] {
+            if let Err(fault) = check_limits(pairs) {
+                faults.add(field, fault);
+            }
+        }
+        faults
+    }
+}
+
+fn check_limits(pairs: &Pairs) -> Result<(), Fault> {
+    if pairs.len() > PAIRS_MAX {
+        return Err(Fault::TooManyItems {
+            size: pairs.len(),
+            limit: PAIRS_MAX,
+        });
+    }
+    for (key, value) in pairs {
+        check_length(key, 1, KEY_BYTES_MAX)?;
+        check_length(value, 0, VALUE_BYTES_MAX)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Moments, exact to the nanosecond. Nobody here asks what time it is.
+
+/// A moment: seconds since 1970-01-01T00:00:00Z and nanoseconds after them.
+///
+/// The range is that of protobuf's Timestamp, the years 1 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    seconds: i64,
+    nanos: u32,
+}
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+impl Timestamp {
+    /// 0001-01-01T00:00:00Z.
+    pub const MIN: Self = Self {
+        seconds: -62_135_596_800,
+        nanos: 0,
+    };
+    /// 9999-12-31T23:59:59.999999999Z.
+    pub const MAX: Self = Self {
+        seconds: 253_402_300_799,
+        nanos: 999_999_999,
+    };
+
+    /// The moment, if it lies in the years 1 to 9999 and has fewer than 10^9
+    /// nanoseconds.
+    #[must_use]
+    pub fn new(seconds: i64, nanos: u32) -> Option<Self> {
+        let inside =
+            (Self::MIN.seconds..=Self::MAX.seconds).contains(&seconds) && nanos <= Self::MAX.nanos;
+        inside.then_some(Self { seconds, nanos })
+    }
+
+    /// The moment that many nanoseconds after 1970 began.
+    #[must_use]
+    pub fn from_unix_nanos(nanos: i64) -> Self {
+        let rest = nanos.rem_euclid(NANOS_PER_SECOND);
+        Self {
+            seconds: nanos.div_euclid(NANOS_PER_SECOND),
+            nanos: u32::try_from(rest).unwrap_or_default(),
+        }
+    }
+
+    /// Nanoseconds since 1970 began; None outside of the years 1677 to 2262.
+    #[must_use]
+    pub fn unix_nanos(self) -> Option<i64> {
+        // The seconds are rounded up first, so that the whole range fits.
+        let (seconds, nanos) = if self.seconds < 0 && self.nanos > 0 {
+            let up = self.seconds.checked_add(1)?;
+            (up, i64::from(self.nanos).checked_sub(NANOS_PER_SECOND)?)
+        } else {
+            (self.seconds, i64::from(self.nanos))
+        };
+        seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)
+    }
+
+    /// Whole seconds since 1970 began.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds after the whole second.
+    #[must_use]
+    pub const fn nanos(self) -> u32 {
+        self.nanos
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_nanos_are_inverse_over_the_whole_range() {
+        for nanos in [i64::MIN, -1_000_000_001, -1, 0, 1, 1_000_000_001, i64::MAX] {
+            let time = Timestamp::from_unix_nanos(nanos);
+            assert_eq!(time.unix_nanos(), Some(nanos), "{time:?}");
+        }
+        assert_eq!(Timestamp::MAX.unix_nanos(), None);
+        assert_eq!(Timestamp::MIN.unix_nanos(), None);
+    }
+
+    #[test]
+    fn years_outside_of_1_to_9999_are_no_moments() {
+        assert_eq!(Timestamp::new(253_402_300_800, 0), None);
+        assert_eq!(Timestamp::new(-62_135_596_801, 0), None);
+        assert_eq!(Timestamp::new(0, 1_000_000_000), None);
+    }
+}

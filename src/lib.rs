@@ -1,0 +1,22 @@
+//! creditd prices usage in credits and keeps prepaid balances, over gRPC.
+//!
+//! From the outside in, each module knowing only those after it:
+//!
+//! - [`cli`] is the command line: one file a subcommand.
+//! - [`server`] composes a running server: configuration, store, use cases,
+//!   services, threads, signals.
+//! - [`rpc`] is the only place that knows tonic and the wire: services, layers,
+//!   conversions, and how refusals read.
+//! - [`app`] holds the use cases.
+//! - [`store`] keeps accounts and served rate cards.
+//! - [`domain`] holds the rules, pure.
+//!
+//! ARCHITECTURE.md tells the same story with a picture and the reasons.
+
+pub mod app;
+pub mod cli;
+pub mod domain;
+pub mod rfc3339;
+pub mod rpc;
+pub mod server;
+pub mod store;

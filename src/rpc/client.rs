@@ -1,0 +1,40 @@
+//! The command line's way to a running server.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+use super::MESSAGE_BYTES_MAX;
+use super::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of the ledger at `HOST:PORT`.
+///
+/// # Errors
+/// A sentence that says why the server cannot be reached.
+pub async fn ledger(address: &str) -> Result<LedgerServiceClient<Channel>, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|_| format!("--addr {address} is no address; write it like 127.0.0.1:50051"))?;
+    let channel = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .connect()
+        .await
+        .map_err(|error| {
+            let cause = root_cause(&error);
+            format!("no creditd answers at {address} ({cause}); start one with \"creditd serve\", or name another by --addr")
+        })?;
+    Ok(LedgerServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,141 @@
+//! Conversions of `pricing.proto`.
+
+use super::{optional_account_from_pb, timestamp_from_pb};
+use crate::domain::ledger::Affordability;
+use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
+use crate::domain::{AccountName, Fault, Faults};
+use crate::rpc::pb::creditd::v1 as pb;
+
+/// Seconds that protobuf's Duration may have, on either side of 0.
+const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
+
+/// A usage; what is wrong with it is found when it is priced.
+#[must_use]
+pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
+    Usage {
+        service: &usage.service,
+        quantity: match &usage.quantity {
+            None => Given::Nothing,
+            Some(pb::usage::Quantity::Count(count)) => Given::Count(*count),
+            Some(pb::usage::Quantity::Duration(duration)) => duration_from_pb(duration),
+        },
+        attributes: &usage.attributes,
+        meters: &usage.meters,
+    }
+}
+
+fn duration_from_pb(duration: &prost_types::Duration) -> Given {
+    let (seconds, nanos) = (duration.seconds, duration.nanos);
+    let in_range = (-DURATION_SECONDS_MAX..=DURATION_SECONDS_MAX).contains(&seconds)
+        && (-999_999_999..=999_999_999).contains(&nanos);
+    let one_sign = seconds.signum().saturating_mul(i64::from(nanos.signum())) >= 0;
+    let total = i128::from(seconds)
+        .checked_mul(NANOS_PER_SECOND)
+        .and_then(|total| total.checked_add(i128::from(nanos)));
+    match total {
+        Some(total) if in_range && one_sign => Given::Duration(total),
+        _ => Given::NoDuration { seconds, nanos },
+    }
+}
+
+/// Which prices, and the account that they are for.
+pub struct Prices<'a> {
+    /// Which prices.
+    pub selector: Selector<'a>,
+    /// The account, where one is named.
+    pub account: Option<AccountName>,
+}
+
+/// Which prices a request asks for; what is wrong is added to `faults`.
+pub fn prices_from_pb<'a>(
+    prices: Option<&'a pb::PriceSelector>,
+    check_balance: bool,
+    faults: &mut Faults,
+) -> Prices<'a> {
+    let account = prices.map_or("", |p| &p.account);
+    let account = faults
+        .keep("prices.account", optional_account_from_pb(account))
+        .flatten();
+    let named = prices.is_some_and(|p| !p.account.is_empty());
+    if check_balance && !named {
+        faults.add("prices.account", Fault::Required);
+    }
+    let Some(prices) = prices else {
+        return Prices {
+            selector: Selector::default(),
+            account,
+        };
+    };
+    let price_time = prices.price_time.as_ref().map(timestamp_from_pb);
+    if price_time.is_some() && !prices.revision.is_empty() {
+        let other = "prices.revision";
+        faults.add("prices.price_time", Fault::ConflictingFields { other });
+    }
+    let price_time = price_time.and_then(|time| faults.keep("prices.price_time", time));
+    Prices {
+        selector: Selector {
+            rate_card: &prices.rate_card,
+            revision: &prices.revision,
+            price_time,
+        },
+        account,
+    }
+}
+
+/// A priced usage.
+#[must_use]
+pub fn estimate_to_pb(card: &Card, quote: &Quote<'_>, explain: bool) -> pb::Estimate {
+    let lines = if explain {
+        quote.lines().into_iter().map(line_to_pb).collect()
+    } else {
+        Vec::new()
+    };
+    pb::Estimate {
+        service: quote.service().key.to_string(),
+        credits: quote.credits().to_string(),
+        display_credits: quote.shown().to_string(),
+        rate_card: card.name().to_owned(),
+        revision: card.revision().to_string(),
+        lines,
+    }
+}
+
+fn line_to_pb(line: Line) -> pb::EstimateLine {
+    pb::EstimateLine {
+        description: line.description,
+        quantity: line.quantity,
+        unit: line.unit,
+        unit_credits: line.unit_credits.to_string(),
+        credits: line.credits.to_string(),
+    }
+}
+
+/// Whether an account could pay.
+#[must_use]
+pub fn affordability_to_pb(affordability: &Affordability) -> pb::Affordability {
+    pb::Affordability {
+        sufficient: affordability.sufficient(),
+        available: affordability.available.to_string(),
+        shortfall: affordability.shortfall.to_string(),
+    }
+}
+
+/// A rate card.
+#[must_use]
+pub fn rate_card_to_pb(card: &Card) -> pb::GetRateCardResponse {
+    pb::GetRateCardResponse {
+        rate_card: card.name().to_owned(),
+        revision: card.revision().to_string(),
+        services: card.services().iter().map(service_to_pb).collect(),
+    }
+}
+
+fn service_to_pb(service: &Service) -> pb::ServicePrice {
+    pb::ServicePrice {
+        service: service.key.to_string(),
+        title: service.title.to_string(),
+        rule: service.rule.to_string(),
+        meters: vec![service.meter.name().to_owned()],
+    }
+}

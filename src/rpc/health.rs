@@ -1,0 +1,96 @@
+//! Health, by the protocol: `""` for the server and one name for each service.
+//!
+//! tonic-health's own service refuses to watch a service that it does not know
+//! and starts as SERVING; the protocol says SERVICE_UNKNOWN with the stream kept
+//! open, and a server that is not ready must not say that it is. So its messages
+//! are served by this: one state for all, watched by everybody.
+
+use std::pin::Pin;
+
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+/// Whether the server can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// It can.
+    Yes,
+    /// It cannot: not yet, or not any more.
+    No,
+    /// It is gone: watchers are let go.
+    Gone,
+}
+
+/// The health service.
+#[derive(Clone)]
+pub struct HealthApi {
+    state: watch::Receiver<Serving>,
+    services: &'static [&'static str],
+}
+
+impl HealthApi {
+    /// Answers for these services, and for the server as "".
+    #[must_use]
+    pub const fn new(state: watch::Receiver<Serving>, services: &'static [&'static str]) -> Self {
+        Self { state, services }
+    }
+
+    fn knows(&self, service: &str) -> bool {
+        service.is_empty() || self.services.contains(&service)
+    }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+const fn status_of(serving: Serving) -> ServingStatus {
+    match serving {
+        Serving::Yes => ServingStatus::Serving,
+        Serving::No | Serving::Gone => ServingStatus::NotServing,
+    }
+}
+
+#[tonic::async_trait]
+impl Health for HealthApi {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !self.knows(&request.get_ref().service) {
+            return Err(Status::not_found("this server has no such service"));
+        }
+        let status = status_of(*self.state.borrow());
+        Ok(Response::new(response(status)))
+    }
+
+    type WatchStream =
+        Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send + 'static>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let known = self.knows(&request.get_ref().service);
+        let mut last = None;
+        let states = WatchStream::new(self.state.clone())
+            .take_while(|serving| *serving != Serving::Gone)
+            .filter_map(move |serving| {
+                let status = if known {
+                    status_of(serving)
+                } else {
+                    ServingStatus::ServiceUnknown
+                };
+                // Only changes are told.
+                (last.replace(status) != Some(status)).then(|| Ok(response(status)))
+            });
+        Ok(Response::new(Box::pin(states)))
+    }
+}

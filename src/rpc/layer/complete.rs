@@ -1,0 +1,98 @@
+//! Completes refusals: what tonic refuses by itself, before a handler runs, comes
+//! without an ErrorInfo and with codes that mislead. Here it gets the reason and
+//! the code of the contract.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, Request, Response};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use crate::domain::names::repeated;
+use crate::rpc::MESSAGE_BYTES_MAX;
+use crate::rpc::refused::{Refused, WireFault};
+
+/// Puts [`Complete`] around a service.
+#[derive(Clone, Copy, Debug)]
+pub struct CompleteLayer;
+
+impl<S> Layer<S> for CompleteLayer {
+    type Service = Complete<S>;
+
+    fn layer(&self, inner: S) -> Complete<S> {
+        Complete { inner }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Complete<S> {
+    inner: S,
+}
+
+impl<S, A> Service<Request<A>> for Complete<S>
+where
+    S: Service<Request<A>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Completed<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        Completed {
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A reply whose refusal will be complete.
+    pub struct Completed<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F, E> Future for Completed<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(self.project().inner.poll(context));
+        Poll::Ready(
+            outcome.map(|response| match missing_reason(response.headers()) {
+                Some(fault) => Refused::from(fault).into_status().into_http(),
+                None => response,
+            }),
+        )
+    }
+}
+
+/// What a refusal without details is about; None where there is nothing to add.
+fn missing_reason(headers: &HeaderMap) -> Option<WireFault> {
+    headers.get("grpc-status")?;
+    let status = Status::from_header_map(headers)?;
+    if !status.details().is_empty() {
+        return None;
+    }
+    let problem = || repeated(status.message()).into_string();
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => Some(WireFault::MessageTooLarge {
+            limit_bytes: MESSAGE_BYTES_MAX,
+        }),
+        // A broken frame, or a message that ends too early. What is wrong with
+        // the server itself comes with details.
+        Code::Internal | Code::Unknown => Some(WireFault::MalformedMessage { problem: problem() }),
+        Code::Unimplemented => Some(WireFault::UnsupportedEncoding { problem: problem() }),
+        _ => None,
+    }
+}

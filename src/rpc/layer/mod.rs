@@ -1,0 +1,68 @@
+//! What every call passes on its way in and out.
+//!
+//! The order is written in [`stack`], outermost first, with a reason a line.
+
+mod complete;
+mod deadline;
+mod limit;
+mod observe;
+mod panic;
+mod request_id;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::ServiceBuilder;
+use tower::layer::util::{Identity, Stack};
+
+pub use complete::{Complete, CompleteLayer};
+pub use deadline::{Deadline, DeadlineLayer};
+pub use limit::{Limit, LimitLayer};
+pub use observe::{Call, Counters, Observe, ObserveLayer, Observer};
+pub use panic::{CatchPanic, CatchPanicLayer};
+pub use request_id::{RequestId, RequestIdLayer};
+
+/// What the layers need to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// Most calls in flight in the whole process.
+    pub calls_max: usize,
+    /// The longest that a call may take, whatever its caller says.
+    pub deadline_max: Duration,
+    /// Whether successful calls are logged too.
+    pub log_calls: bool,
+    /// Who counts calls.
+    pub observer: Arc<dyn Observer>,
+}
+
+type Layers = Stack<
+    DeadlineLayer,
+    Stack<
+        LimitLayer,
+        Stack<
+            CatchPanicLayer,
+            Stack<CompleteLayer, Stack<ObserveLayer, Stack<RequestIdLayer, Identity>>>,
+        >,
+    >,
+>;
+
+/// The layers in their order. One limit is shared by all that come from one call.
+#[must_use]
+pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
+    ServiceBuilder::new()
+        // Everything after it, refusals too, is found by the request's id.
+        .layer(RequestIdLayer::new())
+        // Sees every outcome, also that of the layers below.
+        .layer(ObserveLayer::new(
+            Arc::clone(&settings.observer),
+            settings.log_calls,
+        ))
+        // Gives a reason to what tonic refuses by itself.
+        .layer(CompleteLayer)
+        // A defect in one call is that call's INTERNAL, and nobody else's.
+        .layer(CatchPanicLayer)
+        // What is too much is refused before any time is spent on it.
+        .layer(LimitLayer::new(settings.calls_max))
+        // The clock runs for the work alone.
+        .layer(DeadlineLayer::new(settings.deadline_max))
+}

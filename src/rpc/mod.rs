@@ -1,0 +1,26 @@
+//! The wire: the only place that knows tonic, prost and gRPC.
+//!
+//! A call comes in through the [`layer`]s, is sent to its service by [`router`],
+//! its message turned into values by [`convert`], and handed to a use case.
+//! Refusals leave by [`refused`]; how they read stands in [`prose`].
+
+pub mod client;
+pub mod codec;
+pub mod convert;
+pub mod health;
+pub mod layer;
+mod ledger_service;
+pub mod pb;
+mod pricing_service;
+pub mod prose;
+pub mod reflection;
+pub mod refused;
+mod reply;
+pub mod router;
+
+pub use ledger_service::LedgerApi;
+pub use pricing_service::PricingApi;
+
+/// Largest message that is read, and the largest reply that is sent: what
+/// clients take by default.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,0 +1,326 @@
+//! A refusal on its way to the wire, with the details that programs read: one
+//! ErrorInfo, all bad fields, and when to try again.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use super::pb::creditd::v1::ErrorReason;
+use super::pb::google::rpc;
+use super::prose::{self, Prose};
+use crate::domain::Refusal;
+use crate::store::StoreRefusal;
+
+/// Whom the reasons are from.
+pub const DOMAIN: &str = "creditd";
+const TYPE_PREFIX: &str = "type.googleapis.com/";
+const REASON_PREFIX: &str = "ERROR_REASON_";
+/// When to try again what was shed.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// A refusal with everything that the wire carries of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    code: Code,
+    told: Prose,
+    violations: Vec<rpc::bad_request::FieldViolation>,
+    retry_after: Option<Duration>,
+}
+
+/// What goes wrong on the wire or in the server, rather than in the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WireFault {
+    /// Bytes that are not the method's message.
+    MalformedMessage {
+        /// What the decoder says.
+        problem: String,
+    },
+    /// A message over the limit.
+    MessageTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// A compression that is not read.
+    UnsupportedEncoding {
+        /// What is known about it.
+        problem: String,
+    },
+    /// No such method.
+    UnknownMethod {
+        /// Its path, cut.
+        method: String,
+    },
+    /// A method of the API that this version does not serve.
+    MethodNotServed {
+        /// Its name.
+        method: &'static str,
+    },
+    /// Not done in time.
+    DeadlineExceeded {
+        /// How long there was.
+        deadline_ms: u128,
+    },
+    /// Too much to do.
+    Overloaded {
+        /// How much is taken on.
+        limit: usize,
+    },
+    /// The store cannot be used.
+    StoreUnavailable {
+        /// "read" or "write".
+        operation: &'static str,
+    },
+    /// A defect.
+    Internal {
+        /// The call's x-request-id.
+        request_id: String,
+    },
+}
+
+impl WireFault {
+    const fn code(&self) -> Code {
+        match self {
+            Self::MalformedMessage { .. } => Code::InvalidArgument,
+            Self::MessageTooLarge { .. } => Code::ResourceExhausted,
+            Self::UnsupportedEncoding { .. }
+            | Self::UnknownMethod { .. }
+            | Self::MethodNotServed { .. } => Code::Unimplemented,
+            Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
+            Self::Overloaded { .. } | Self::StoreUnavailable { .. } => Code::Unavailable,
+            Self::Internal { .. } => Code::Internal,
+        }
+    }
+
+    fn told(self) -> Prose {
+        use ErrorReason as Reason;
+        match self {
+            Self::MalformedMessage { problem } => Prose::new(
+                Reason::MalformedMessage,
+                "the request is not a valid message: {problem}; check that client and server use the same proto",
+                vec![("problem", problem)],
+            ),
+            Self::MessageTooLarge { limit_bytes } => Prose::new(
+                Reason::MessageTooLarge,
+                "the request is larger than the {limit_bytes} bytes that this server reads; send smaller batches",
+                vec![("limit_bytes", limit_bytes.to_string())],
+            ),
+            Self::UnsupportedEncoding { problem } => Prose::new(
+                Reason::UnsupportedEncoding,
+                "the request's compression cannot be read: {problem}; use gzip or none",
+                vec![("problem", problem)],
+            ),
+            Self::UnknownMethod { method } => Prose::new(
+                Reason::UnknownMethod,
+                "this server has no method \"{method}\"; \"grpcurl -plaintext HOST:PORT list\" shows what it has",
+                vec![("method", method)],
+            ),
+            Self::MethodNotServed { method } => Prose::new(
+                Reason::MethodNotServed,
+                "{method} is not served by this version of creditd",
+                vec![("method", method.to_owned())],
+            ),
+            Self::DeadlineExceeded { deadline_ms } => Prose::new(
+                Reason::DeadlineExceeded,
+                "not done within {deadline_ms} ms; a repeated write with the same request_id is safe",
+                vec![("deadline_ms", deadline_ms.to_string())],
+            ),
+            Self::Overloaded { limit } => Prose::new(
+                Reason::ServerOverloaded,
+                "the server is working on {limit} calls, its limit; try again shortly",
+                vec![("limit", limit.to_string())],
+            ),
+            Self::StoreUnavailable { operation } => Prose::new(
+                Reason::StoreUnavailable,
+                "the data file cannot take the {operation} now; the server's log says why",
+                vec![("operation", operation.to_owned())],
+            ),
+            Self::Internal { request_id } => Prose::new(
+                Reason::Internal,
+                "a defect in the server stopped this call; its log has more under x-request-id {request_id}",
+                vec![("request_id", request_id)],
+            ),
+        }
+    }
+}
+
+impl From<WireFault> for Refused {
+    fn from(fault: WireFault) -> Self {
+        let retry_after = matches!(fault, WireFault::Overloaded { .. }).then_some(RETRY_AFTER);
+        Self {
+            code: fault.code(),
+            told: fault.told(),
+            violations: Vec::new(),
+            retry_after,
+        }
+    }
+}
+
+impl From<&Refusal> for Refused {
+    fn from(refusal: &Refusal) -> Self {
+        let (code, told, violations) = match (refusal, prose::of_refusal(refusal)) {
+            (_, Some((code, told))) => (code, told, Vec::new()),
+            (Refusal::Invalid(faults), None) => {
+                let (told, violations) = bad_fields(faults);
+                (Code::InvalidArgument, told, violations)
+            }
+            // of_refusal tells everything but bad fields.
+            (_, None) => (Code::Internal, unexplained(), Vec::new()),
+        };
+        Self {
+            code,
+            told,
+            violations,
+            retry_after: None,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::from(&refusal)
+    }
+}
+
+impl From<StoreRefusal> for Refused {
+    fn from(refusal: StoreRefusal) -> Self {
+        match refusal {
+            StoreRefusal::Refused(refusal) => Self::from(&refusal),
+            StoreRefusal::Busy { limit } => WireFault::Overloaded { limit }.into(),
+            StoreRefusal::Unavailable(unavailable) => WireFault::StoreUnavailable {
+                operation: unavailable.operation,
+            }
+            .into(),
+        }
+    }
+}
+
+/// The first bad field in words, and all of them as details.
+fn bad_fields(faults: &crate::domain::Faults) -> (Prose, Vec<rpc::bad_request::FieldViolation>) {
+    let mut all = faults.violations().iter().map(|violation| {
+        (
+            violation,
+            prose::of_fault(&violation.field, &violation.fault),
+        )
+    });
+    let mut violations = Vec::with_capacity(faults.violations().len());
+    let Some((first, mut told)) = all.next() else {
+        return (unexplained(), violations);
+    };
+    violations.push(field_violation(&first.field, &told));
+    violations.extend(all.map(|(violation, told)| field_violation(&violation.field, &told)));
+    match violations.len() {
+        0 | 1 => {}
+        2 => told.message.push_str(" (and 1 more bad field)"),
+        n => {
+            let more = n.saturating_sub(1);
+            told.message
+                .push_str(&format!(" (and {more} more bad fields)"));
+        }
+    }
+    (told, violations)
+}
+
+fn field_violation(field: &str, told: &Prose) -> rpc::bad_request::FieldViolation {
+    rpc::bad_request::FieldViolation {
+        field: field.to_owned(),
+        description: told.message.clone(),
+        reason: reason_name(told.reason).to_owned(),
+        localized_message: None,
+    }
+}
+
+fn unexplained() -> Prose {
+    Prose::new(
+        ErrorReason::Internal,
+        "refused without a reason",
+        Vec::new(),
+    )
+}
+
+/// The reason as ErrorInfo has it, "UNKNOWN_SERVICE".
+#[must_use]
+pub fn reason_name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix(REASON_PREFIX).unwrap_or(name)
+}
+
+impl Refused {
+    /// The code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The refusal in words.
+    #[must_use]
+    pub const fn told(&self) -> &Prose {
+        &self.told
+    }
+
+    /// As it stands in a batch's results.
+    #[must_use]
+    pub fn into_rpc_status(self) -> rpc::Status {
+        let info = rpc::ErrorInfo {
+            reason: reason_name(self.told.reason).to_owned(),
+            domain: DOMAIN.to_owned(),
+            metadata: self
+                .told
+                .variables
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        };
+        let mut details = vec![packed("google.rpc.ErrorInfo", &info)];
+        if !self.violations.is_empty() {
+            let bad_request = rpc::BadRequest {
+                field_violations: self.violations,
+            };
+            details.push(packed("google.rpc.BadRequest", &bad_request));
+        }
+        if let Some(after) = self.retry_after {
+            let retry = rpc::RetryInfo {
+                retry_delay: prost_types::Duration::try_from(after).ok(),
+            };
+            details.push(packed("google.rpc.RetryInfo", &retry));
+        }
+        rpc::Status {
+            code: i32::from(self.code),
+            message: self.told.message,
+            details,
+        }
+    }
+
+    /// As it ends a call.
+    #[must_use]
+    pub fn into_status(self) -> Status {
+        let code = self.code;
+        let status = self.into_rpc_status();
+        let details = status.encode_to_vec();
+        Status::with_details(code, status.message, details.into())
+    }
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        refused.into_status()
+    }
+}
+
+fn packed(name: &str, message: &impl prost::Message) -> prost_types::Any {
+    prost_types::Any {
+        type_url: format!("{TYPE_PREFIX}{name}"),
+        value: message.encode_to_vec(),
+    }
+}
+
+/// The ErrorInfo of a status's details, where it has one.
+#[must_use]
+pub fn error_info(details: &[u8]) -> Option<rpc::ErrorInfo> {
+    let status = rpc::Status::decode(details).ok()?;
+    let info = status
+        .details
+        .iter()
+        .find(|any| any.type_url.strip_prefix(TYPE_PREFIX) == Some("google.rpc.ErrorInfo"))?;
+    rpc::ErrorInfo::decode(info.value.as_slice()).ok()
+}

@@ -1,0 +1,52 @@
+//! Replies: their size and their compression.
+
+use prost::Message;
+use tonic::Response;
+use tonic::metadata::MetadataMap;
+
+use super::MESSAGE_BYTES_MAX;
+use crate::domain::{Fault, Refusal};
+
+/// Replies up to this size are not worth compressing, also where it is asked for.
+const COMPRESSED_BYTES_MIN: usize = 1_024;
+/// A field's tag and the length before an item take at most so many bytes.
+const ITEM_OVERHEAD_BYTES: usize = 6;
+
+/// A reply to a request with these headers.
+pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T> {
+    let asked_for = request.contains_key("grpc-accept-encoding");
+    let small = asked_for && message.encoded_len() < COMPRESSED_BYTES_MIN;
+    let mut response = Response::new(message);
+    if small {
+        response.disable_compression();
+    }
+    response
+}
+
+/// Refuses a batch whose reply would be larger than clients take.
+pub(super) fn check_reply_size<T: Message>(
+    field: &'static str,
+    items: &[T],
+    rest_bytes: usize,
+) -> Result<(), Refusal> {
+    let mut total = rest_bytes;
+    let mut items_that_fit = 0_usize;
+    for item in items {
+        total = total
+            .saturating_add(item.encoded_len())
+            .saturating_add(ITEM_OVERHEAD_BYTES);
+        if total <= MESSAGE_BYTES_MAX {
+            items_that_fit = items_that_fit.saturating_add(1);
+        }
+    }
+    if total <= MESSAGE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::invalid(
+        field,
+        Fault::ReplyTooLarge {
+            limit_bytes: MESSAGE_BYTES_MAX,
+            items_that_fit,
+        },
+    ))
+}

@@ -1,0 +1,141 @@
+//! From a path to its service.
+//!
+//! Each service answers for the paths below its name; there is nothing to match
+//! but five prefixes, so no router of patterns stands in the way of a call.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::BoxFuture;
+use tonic_health::pb::health_server::HealthServer;
+use tower::Service;
+use tower::util::BoxCloneSyncService;
+
+use super::health::{HealthApi, Serving};
+use super::ledger_service::LedgerApi;
+use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
+use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
+use super::pricing_service::PricingApi;
+use super::refused::{Refused, WireFault};
+use super::{MESSAGE_BYTES_MAX, reflection};
+use crate::app::App;
+use crate::domain::names::repeated;
+
+/// The public services, as health names them.
+pub const SERVICES: &[&str] = &["creditd.v1.PricingService", "creditd.v1.LedgerService"];
+
+type Boxed = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// Sends each call to its service.
+#[derive(Clone)]
+pub struct Router {
+    pricing: PricingServiceServer<PricingApi>,
+    ledger: LedgerServiceServer<LedgerApi>,
+    health: HealthServer<HealthApi>,
+    reflection: Boxed,
+    reflection_alpha: Boxed,
+}
+
+impl Router {
+    /// All services over these use cases.
+    ///
+    /// # Errors
+    /// Never: reflection's descriptors come from the build.
+    pub fn new(
+        app: &Arc<App>,
+        state: watch::Receiver<Serving>,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        let gzip = CompressionEncoding::Gzip;
+        Ok(Self {
+            pricing: PricingServiceServer::new(PricingApi::new(Arc::clone(app)))
+                .accept_compressed(gzip)
+                .send_compressed(gzip)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            ledger: LedgerServiceServer::new(LedgerApi::new(Arc::clone(app)))
+                .accept_compressed(gzip)
+                .send_compressed(gzip)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            health: HealthServer::new(HealthApi::new(state, SERVICES)),
+            reflection: BoxCloneSyncService::new(reflection::v1()?),
+            reflection_alpha: BoxCloneSyncService::new(reflection::v1alpha()?),
+        })
+    }
+}
+
+impl Service<Request<Incoming>> for Router {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Every service is always ready; how much is taken on is limited by a layer.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        if !is_grpc(&request) {
+            return Box::pin(std::future::ready(Ok(not_grpc())));
+        }
+        let path = request.uri().path();
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        match service.map(|(service, _)| service) {
+            Some("creditd.v1.PricingService") if is_method(path) => self.pricing.call(request),
+            Some("creditd.v1.LedgerService") if is_method(path) => self.ledger.call(request),
+            Some("grpc.health.v1.Health") => self.health.call(request),
+            Some("grpc.reflection.v1.ServerReflection") => self.reflection.call(request),
+            Some("grpc.reflection.v1alpha.ServerReflection") => self.reflection_alpha.call(request),
+            _ => {
+                let method = repeated(path).into_string();
+                let refused = Refused::from(WireFault::UnknownMethod { method });
+                let response = refused.into_status().into_http();
+                Box::pin(std::future::ready(Ok(response)))
+            }
+        }
+    }
+}
+
+/// Paths of the public services' methods.
+pub const METHODS: &[&str] = &[
+    "/creditd.v1.PricingService/Estimate",
+    "/creditd.v1.PricingService/BatchEstimate",
+    "/creditd.v1.PricingService/GetRateCard",
+    "/creditd.v1.LedgerService/GetBalance",
+    "/creditd.v1.LedgerService/WatchBalance",
+    "/creditd.v1.LedgerService/ListEntries",
+    "/creditd.v1.LedgerService/Grant",
+    "/creditd.v1.LedgerService/Charge",
+    "/creditd.v1.LedgerService/BatchCharge",
+    "/creditd.v1.LedgerService/Refund",
+    "/creditd.v1.LedgerService/Hold",
+    "/creditd.v1.LedgerService/ExtendHold",
+    "/creditd.v1.LedgerService/SettleHold",
+    "/creditd.v1.LedgerService/ReleaseHold",
+    "/creditd.v1.LedgerService/GetHold",
+    "/creditd.v1.LedgerService/ListHolds",
+    "/creditd.v1.LedgerService/RevokeGrant",
+];
+
+fn is_method(path: &str) -> bool {
+    METHODS.contains(&path)
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    request.method() == http::Method::POST
+        && request
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// What is no gRPC gets what HTTP says about that.
+fn not_grpc() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+}

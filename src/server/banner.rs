@@ -1,0 +1,84 @@
+//! The first lines of a server: where it listens, what it serves, what to try.
+
+use std::io::Write as _;
+
+use tokio::net::TcpListener;
+
+use super::config::Config;
+use crate::app::App;
+use crate::domain::pricing::{Card, Selector};
+
+/// Prints them. A closed standard output is no reason not to serve.
+pub(super) fn print(listener: &TcpListener, config: &Config, app: &App) {
+    let address = listener.local_addr().unwrap_or(config.listen);
+    let text = text(&address.to_string(), config, app);
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    tracing::info!(%address, data = %config.data.display(), threads = config.threads, "serving");
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "other machines can reach this server; it does not ask who calls");
+    }
+}
+
+fn text(address: &str, config: &Config, app: &App) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let card = app.rate_card(&Selector::default()).map_or_else(
+        |_| {
+            format!(
+                "{} is not in force yet; until it is, calls name another by prices.rate_card",
+                app.catalog().default_name()
+            )
+        },
+        |card| describe(card),
+    );
+    let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+    let example = app
+        .rate_card(&Selector::default())
+        .ok()
+        .and_then(|card| example(card))
+        .unwrap_or_else(|| "{\"usage\": {\"service\": \"SERVICE\"}}".to_owned());
+    format!(
+        "creditd {version} listens on {address}\n\
+         rate card    {card}\n\
+         data file    {}\n\
+         \n\
+         Try it from another terminal:\n\
+         \n  grpcurl -plaintext -d '{example}' {address} creditd.v1.PricingService/Estimate\
+         \n  creditd grant --addr {address} team-a 100\
+         \n  creditd balance --addr {address} team-a\
+         \n\n\
+         Ctrl-C stops it.\n",
+        data.display(),
+    )
+}
+
+fn describe(card: &Card) -> String {
+    let services = card.services().len();
+    let plural = if services == 1 { "" } else { "s" };
+    format!(
+        "{} ({}), {services} service{plural}, revision {}",
+        card.name(),
+        card.title(),
+        card.revision()
+    )
+}
+
+/// A usage of the card to try: one that is priced by time, where there is one.
+fn example(card: &Card) -> Option<String> {
+    use crate::domain::pricing::{Meter, Price};
+    let by_rank =
+        |service: &&crate::domain::pricing::Service| match (&service.meter, &service.price) {
+            (Meter::Duration, Price::ProRata(_)) => 0,
+            (Meter::Duration, _) => 1,
+            (Meter::Count { .. }, _) => 2,
+        };
+    let service = card.services().iter().min_by_key(by_rank)?;
+    let quantity = match service.meter {
+        Meter::Duration => ", \"duration\": \"31s\"",
+        Meter::Count { .. } => ", \"count\": 2",
+    };
+    Some(format!(
+        "{{\"usage\": {{\"service\": \"{}\"{quantity}}}}}",
+        service.key
+    ))
+}

@@ -1,0 +1,247 @@
+//! Settings of a server: from the command line or the environment, then from a
+//! file, then the defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::telemetry::LogFormat;
+
+/// Where a server listens by default: this machine only.
+pub const LISTEN_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 50_051);
+/// Where credits are kept by default.
+pub const DATA_DEFAULT: &str = "creditd.db";
+/// Most calls in flight by default.
+pub const CALLS_MAX_DEFAULT: usize = 8_192;
+/// Most connections by default.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 4_096;
+/// Longest call by default.
+pub const DEADLINE_MS_MAX_DEFAULT: u64 = 30_000;
+/// Longest drain by default.
+pub const DRAIN_MS_MAX_DEFAULT: u64 = 10_000;
+/// More threads than this help nobody.
+const THREADS_MAX: usize = 256;
+
+/// Settings of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The data file.
+    pub data: PathBuf,
+    /// Rate cards; none: the built-in one.
+    pub rate_cards: Vec<PathBuf>,
+    /// Threads that serve.
+    pub threads: usize,
+    /// Most calls in flight.
+    pub calls_max: usize,
+    /// Most connections.
+    pub connections_max: usize,
+    /// The longest that a call may take.
+    pub deadline_max: Duration,
+    /// How long calls in flight may go on after the signal to stop.
+    pub drain_max: Duration,
+    /// Whether successful calls are logged.
+    pub log_calls: bool,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_level: String,
+}
+
+/// Settings as they were given in one place; what was not is None.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// The data file.
+    pub data: Option<PathBuf>,
+    /// Rate cards.
+    #[serde(default, rename = "rate_card")]
+    pub rate_cards: Vec<PathBuf>,
+    /// Threads that serve.
+    pub threads: Option<usize>,
+    /// Most calls in flight.
+    pub calls_max: Option<usize>,
+    /// Most connections.
+    pub connections_max: Option<usize>,
+    /// The longest that a call may take.
+    pub deadline_ms_max: Option<u64>,
+    /// How long calls in flight may go on after the signal to stop.
+    pub drain_ms_max: Option<u64>,
+    /// Whether successful calls are logged.
+    pub log_calls: Option<bool>,
+    /// How the log is written.
+    pub log_format: Option<LogFormat>,
+    /// What is logged.
+    pub log_level: Option<String>,
+}
+
+/// What a configuration file holds.
+pub type FileConfig = Options;
+
+/// Why settings cannot be used, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl Options {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// What is wrong, with file and line.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError(format!(
+                "configuration {name}: {error}; give --config the path of a TOML file"
+            ))
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count().saturating_add(1));
+            let problem = error.message().trim().replace('\n', " ");
+            ConfigError(format!(
+                "configuration {name}:{line}: {problem}; its keys are the options of \"creditd serve\" with _ for -"
+            ))
+        })
+    }
+
+    /// Settings: these first, then those of the file, then the defaults.
+    ///
+    /// # Errors
+    /// A value that makes no sense.
+    pub fn over(self, file: Self) -> Result<Config, ConfigError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let rate_cards = match self.rate_cards.is_empty() {
+            true => file.rate_cards,
+            false => self.rate_cards,
+        };
+        let config = Config {
+            listen: self.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
+            data: self
+                .data
+                .or(file.data)
+                .unwrap_or_else(|| DATA_DEFAULT.into()),
+            rate_cards,
+            threads: self.threads.or(file.threads).unwrap_or(cores),
+            calls_max: self
+                .calls_max
+                .or(file.calls_max)
+                .unwrap_or(CALLS_MAX_DEFAULT),
+            connections_max: self
+                .connections_max
+                .or(file.connections_max)
+                .unwrap_or(CONNECTIONS_MAX_DEFAULT),
+            deadline_max: Duration::from_millis(
+                self.deadline_ms_max
+                    .or(file.deadline_ms_max)
+                    .unwrap_or(DEADLINE_MS_MAX_DEFAULT),
+            ),
+            drain_max: Duration::from_millis(
+                self.drain_ms_max
+                    .or(file.drain_ms_max)
+                    .unwrap_or(DRAIN_MS_MAX_DEFAULT),
+            ),
+            log_calls: self.log_calls.or(file.log_calls).unwrap_or_default(),
+            log_format: self.log_format.or(file.log_format).unwrap_or_default(),
+            log_level: self
+                .log_level
+                .or(file.log_level)
+                .unwrap_or_else(|| "info".to_owned()),
+        };
+        config.check()
+    }
+}
+
+impl Config {
+    fn check(self) -> Result<Self, ConfigError> {
+        let wrong = |text: &str| Err(ConfigError(text.to_owned()));
+        let data = self.data.to_string_lossy();
+        if data.starts_with("postgres://") || data.starts_with("postgresql://") {
+            return wrong(
+                "--data: this version keeps credits in a file; PostgreSQL is not built in, so give the path of a file",
+            );
+        }
+        if self.data.as_os_str().is_empty() {
+            return wrong("--data is empty; give the path of a file");
+        }
+        if !(1..=THREADS_MAX).contains(&self.threads) {
+            return wrong("--threads must be 1 to 256");
+        }
+        for (name, value) in [
+            ("--calls-max", self.calls_max),
+            ("--connections-max", self.connections_max),
+        ] {
+            if value == 0 {
+                return wrong(&format!("{name} must be more than 0"));
+            }
+        }
+        if self.deadline_max.is_zero() {
+            return wrong("--deadline-ms-max must be more than 0");
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_wins_over_the_file_and_both_over_the_defaults() {
+        let file = Options {
+            threads: Some(3),
+            calls_max: Some(5),
+            ..Options::default()
+        };
+        let line = Options {
+            threads: Some(2),
+            ..Options::default()
+        };
+        let config = line.over(file).unwrap();
+        assert_eq!(config.threads, 2);
+        assert_eq!(config.calls_max, 5);
+        assert_eq!(config.listen, LISTEN_DEFAULT);
+        assert_eq!(config.data, Path::new(DATA_DEFAULT));
+    }
+
+    #[test]
+    fn values_without_sense_are_refused() {
+        for options in [
+            Options {
+                threads: Some(0),
+                ..Options::default()
+            },
+            Options {
+                calls_max: Some(0),
+                ..Options::default()
+            },
+            Options {
+                connections_max: Some(0),
+                ..Options::default()
+            },
+            Options {
+                deadline_ms_max: Some(0),
+                ..Options::default()
+            },
+            Options {
+                data: Some("postgres://x/y".into()),
+                ..Options::default()
+            },
+            Options {
+                data: Some("".into()),
+                ..Options::default()
+            },
+        ] {
+            assert!(
+                options.clone().over(Options::default()).is_err(),
+                "{options:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The listener: bound once, it hands connections out to the threads that serve.
+//! (A listener a thread with SO_REUSEPORT spreads few connections badly, and two
+//! servers on one port would not notice each other.)
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::StartError;
+use super::config::Config;
+use super::shutdown::Signals;
+use super::worker::Workers;
+use crate::rpc::health::Serving;
+
+/// Connections that the system keeps waiting.
+const BACKLOG: u32 = 4_096;
+/// How long to wait when the system has no room for another connection.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
+
+/// Listens.
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // So that a restart finds its port; a port in use is still refused.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error: std::io::Error| {
+        StartError::Listen(match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "cannot listen on {address}: another program does; stop it, or choose another port by --listen"
+            ),
+            std::io::ErrorKind::PermissionDenied => format!(
+                "cannot listen on {address}: this user may not; choose a port above 1023 by --listen"
+            ),
+            std::io::ErrorKind::AddrNotAvailable => format!(
+                "cannot listen on {address}: this machine has no such address; choose one that it has by --listen"
+            ),
+            _ => format!("cannot listen on {address}: {error}; choose another by --listen"),
+        })
+    })
+}
+
+/// Accepts until a signal, then drains.
+pub(super) async fn serve(
+    listener: TcpListener,
+    workers: &Workers,
+    config: &Config,
+    mut signals: Signals,
+    serving: &watch::Sender<Serving>,
+) {
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => hand_out(stream, workers, config.connections_max),
+                Err(error) => {
+                    // A connection that went away again is nothing; without room
+                    // for another one it would not help to ask at once.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(NO_ROOM_PAUSE).await;
+                }
+            },
+        }
+    };
+    tracing::info!(signal, "stopping");
+    // Whoever asks or watches health hears it before any connection closes.
+    serving.send_replace(Serving::No);
+    // No further connections.
+    drop(listener);
+    // Each connection takes no further calls and ends after its last one;
+    // watchers, who have none, are let go.
+    workers.drain();
+    tokio::task::yield_now().await;
+    serving.send_replace(Serving::Gone);
+    let deadline = Instant::now()
+        .checked_add(config.drain_max)
+        .unwrap_or_else(Instant::now);
+    tokio::select! {
+        () = workers.drained() => {}
+        () = tokio::time::sleep_until(deadline) => {
+            tracing::warn!(connections = workers.connections(), "calls in flight were cut: --drain-ms-max is over");
+        }
+        signal = signals.next() => {
+            tracing::warn!(signal, connections = workers.connections(), "calls in flight were cut: a second signal");
+        }
+    }
+    workers.end();
+}
+
+fn hand_out(stream: TcpStream, workers: &Workers, connections_max: usize) {
+    if workers.connections() >= connections_max {
+        tracing::warn!(
+            limit = connections_max,
+            "a connection was refused: --connections-max"
+        );
+        return;
+    }
+    // Replies are small and wanted now.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    match stream.into_std() {
+        Ok(stream) => workers.take(stream),
+        Err(error) => tracing::warn!(%error, "a connection could not be handed out"),
+    }
+}

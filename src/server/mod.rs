@@ -1,0 +1,117 @@
+//! Composition: configuration, then store, use cases and services, then threads
+//! and signals. The order in which a server starts and stops is written in
+//! [`run`], a reason a line.
+
+mod banner;
+mod config;
+mod connection;
+mod listener;
+mod prices;
+pub use prices::offline as offline_prices;
+mod shutdown;
+mod system_clock;
+pub mod telemetry;
+mod worker;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::app::card_file::CardFileError;
+use crate::rpc::health::Serving;
+use crate::rpc::layer::{Counters, Settings, stack};
+use crate::rpc::router::Router;
+use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::{Clock, Store, Unavailable};
+
+pub use config::{Config, ConfigError, FileConfig, Options};
+pub use system_clock::SystemClock;
+pub use telemetry::LogFormat;
+
+/// Why a server did not start, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A rate card is wrong.
+    #[error(transparent)]
+    RateCard(#[from] CardFileError),
+    /// The rate cards do not go together, or do not go with the data file.
+    #[error("{0}")]
+    Prices(String),
+    /// The data file cannot be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// The data file cannot be read or written.
+    #[error("data file: {0}")]
+    Store(#[from] Unavailable),
+    /// The address cannot be listened on.
+    #[error("{0}")]
+    Listen(String),
+    /// The system refuses something that every server needs.
+    #[error("{what}: {error}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// Why it did not start.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // A bad price is found before any file is touched.
+    let cards = prices::load(&config.rate_cards)?;
+    // The data file: its lock refuses a second server.
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, Arc::clone(&clock))?);
+    // Prices that will be served are on disk before anybody sees their revision.
+    let catalog = prices::catalog(cards, store.as_ref())?;
+    let app = Arc::new(App::new(catalog, store, clock));
+    // Health says NOT_SERVING until everything below stands.
+    let (serving, health) = watch::channel(Serving::No);
+    let system = |what| {
+        move |error: &dyn std::fmt::Display| StartError::System {
+            what,
+            error: error.to_string(),
+        }
+    };
+    let router =
+        Router::new(&app, health).map_err(|error| system("reflection cannot be built")(&error))?;
+    let counters = Arc::new(Counters::default());
+    let layers = stack(&Settings {
+        calls_max: config.calls_max,
+        deadline_max: config.deadline_max,
+        log_calls: config.log_calls,
+        observer: Arc::clone(&counters) as Arc<_>,
+    });
+    let service = layers.service(router);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| system("no runtime for the listener")(&error))?;
+    // The threads that serve, before the first connection can come.
+    let workers = worker::start(config, &service)?;
+    let outcome = runtime.block_on(async {
+        // Signals are caught before anybody is told that the server runs.
+        let signals = shutdown::Signals::catch()
+            .map_err(|error| system("signals cannot be caught")(&error))?;
+        // Last of all the address: who can connect can be served.
+        let listener = listener::bind(config.listen)?;
+        serving.send_replace(Serving::Yes);
+        banner::print(&listener, config, &app);
+        // Serves until a signal, then drains; returns when all is done.
+        listener::serve(listener, &workers, config, signals, &serving).await;
+        Ok(())
+    });
+    workers.join();
+    let (started, handled, refused) = counters.totals();
+    tracing::info!(started, handled, refused, "stopped");
+    // The store is dropped with the last use case: its writer finishes and closes the file.
+    drop(service);
+    drop(app);
+    outcome
+}

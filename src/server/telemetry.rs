@@ -1,0 +1,54 @@
+//! The log: on standard error, for people on a terminal and as JSON by option.
+//! Writing it never keeps a call waiting: what a slow reader cannot take is
+//! dropped, and counted by the writer.
+
+use std::io::IsTerminal;
+
+use serde::Deserialize;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+/// How many lines may wait to be written.
+const LINES_MAX: usize = 65_536;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts the log. It is written for as long as the guard lives.
+///
+/// # Errors
+/// A level that is none.
+pub fn start(format: LogFormat, level: &str) -> Result<WorkerGuard, String> {
+    let filter = EnvFilter::builder().parse(level).map_err(|_| {
+        format!("--log-level {level} is no level; use error, warn, info, debug or trace")
+    })?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_MAX)
+        .lossy(true)
+        .thread_name("log-writer")
+        .finish(std::io::stderr());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_target(false);
+    let started = match format {
+        LogFormat::Human => builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| error.to_string())?;
+    // A panic belongs in the log as everything else does.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(%panic, "a defect: please report it");
+    }));
+    Ok(guard)
+}

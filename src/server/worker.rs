@@ -1,0 +1,197 @@
+//! The threads that serve: one single-threaded runtime each. A connection stays
+//! with its thread, and a new one goes to the thread that has the fewest.
+
+use std::convert::Infallible;
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tonic::body::Body;
+use tower::Service;
+
+use super::StartError;
+use super::config::Config;
+use super::connection;
+
+/// Connections that may wait for their thread.
+const HANDED_OUT_MAX: usize = 1_024;
+
+/// What the threads are to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Serve.
+    Serving,
+    /// Let each connection finish its calls.
+    Draining,
+    /// Stop at once.
+    Ended,
+}
+
+/// All threads.
+pub(super) struct Workers {
+    phase: watch::Sender<Phase>,
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    streams: mpsc::Sender<StdStream>,
+    connections: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+/// Counts a connection for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts the threads.
+pub(super) fn start<S>(config: &Config, service: &S) -> Result<Workers, StartError>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let phase = watch::Sender::new(Phase::Serving);
+    let workers = (0..config.threads)
+        .map(|number| start_one(number, service.clone(), phase.subscribe()))
+        .collect::<std::io::Result<_>>()
+        .map_err(|error| StartError::System {
+            what: "no thread to serve with",
+            error: error.to_string(),
+        })?;
+    Ok(Workers { phase, workers })
+}
+
+fn start_one<S>(number: usize, service: S, phase: watch::Receiver<Phase>) -> std::io::Result<Worker>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (streams, queue) = mpsc::channel(HANDED_OUT_MAX);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    let thread = std::thread::Builder::new()
+        .name(format!("serve-{number}"))
+        .spawn(move || {
+            runtime.block_on(run(queue, service, phase, counter));
+            // What still runs is cut when the runtime goes.
+        })?;
+    Ok(Worker {
+        streams,
+        connections,
+        thread,
+    })
+}
+
+async fn run<S>(
+    mut queue: mpsc::Receiver<StdStream>,
+    service: S,
+    mut phase: watch::Receiver<Phase>,
+    connections: Arc<AtomicUsize>,
+) where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let each = phase.clone();
+    loop {
+        tokio::select! {
+            // Also where the other side is gone without a word.
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => return,
+            Some(_) = tasks.join_next() => {}
+            stream = queue.recv() => {
+                let Some(stream) = stream else { return };
+                let counted = Counted::new(&connections);
+                let (service, phase) = (service.clone(), each.clone());
+                tasks.spawn(async move {
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => connection::serve(stream, service, phase).await,
+                        Err(error) => tracing::warn!(%error, "a connection could not be taken"),
+                    }
+                    drop(counted);
+                });
+            }
+        }
+    }
+}
+
+impl Workers {
+    /// Gives a connection to the thread that has the fewest.
+    pub(super) fn take(&self, stream: StdStream) {
+        let least = self
+            .workers
+            .iter()
+            .min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
+        if let Some(worker) = least
+            && worker.streams.try_send(stream).is_err()
+        {
+            tracing::warn!("a connection was refused: its thread has too many to take up");
+        }
+    }
+
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        let count = |worker: &Worker| worker.connections.load(Ordering::Relaxed);
+        self.workers
+            .iter()
+            .map(count)
+            .fold(0, usize::saturating_add)
+    }
+
+    /// Lets each connection finish its calls.
+    pub(super) fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+    }
+
+    /// Waits until there is no connection left.
+    pub(super) async fn drained(&self) {
+        let pause = std::time::Duration::from_millis(5);
+        while self.connections() > 0 {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Ends everything at once.
+    pub(super) fn end(&self) {
+        self.phase.send_replace(Phase::Ended);
+    }
+
+    /// Waits for the threads, which must have been ended.
+    pub(super) fn join(self) {
+        self.end();
+        for worker in self.workers {
+            drop(worker.streams);
+            if worker.thread.join().is_err() {
+                tracing::error!("a thread that serves ended by a panic");
+            }
+        }
+    }
+}

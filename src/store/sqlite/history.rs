@@ -1,0 +1,99 @@
+//! Balances as of an earlier time, walked on a thread of their own so that a
+//! long history does not keep the writer from writing.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use rusqlite::Connection;
+
+use super::rows::{BadRow, entry_by_id};
+use super::unavailable;
+use crate::domain::ledger::{Account, EntryId};
+use crate::domain::{AccountName, Timestamp};
+use crate::store::{Promise, Reading, StoreRefusal, Unavailable};
+
+/// How many walks may wait.
+const QUEUE_LENGTH_MAX: usize = 1_024;
+
+/// A walk to be done.
+pub(super) struct Walk {
+    pub(super) name: AccountName,
+    /// The account's newest entry when the question was asked.
+    pub(super) newest: EntryId,
+    pub(super) as_of: Timestamp,
+    pub(super) promise: Promise<Reading>,
+}
+
+/// The thread's queue. The thread ends with it.
+pub(super) struct History(Option<SyncSender<Walk>>);
+
+impl History {
+    /// Starts the thread.
+    pub(super) fn start(connection: Connection) -> Self {
+        let (sender, queue) = sync_channel(QUEUE_LENGTH_MAX);
+        let started = std::thread::Builder::new()
+            .name("ledger-history".to_owned())
+            .spawn(move || run(&connection, &queue));
+        match started {
+            Ok(_) => Self(Some(sender)),
+            Err(error) => {
+                tracing::error!(%error, "no thread for balances as of earlier times");
+                Self(None)
+            }
+        }
+    }
+
+    /// Has the walk done, or refuses it at once.
+    pub(super) fn walk(&self, walk: Walk) {
+        let rest = match self.0.as_ref().map(|sender| sender.try_send(walk)) {
+            None | Some(Ok(())) => return,
+            Some(Err(TrySendError::Full(walk) | TrySendError::Disconnected(walk))) => walk,
+        };
+        // A caller that is gone does not matter.
+        let _ = rest.promise.send(Err(StoreRefusal::Busy {
+            limit: QUEUE_LENGTH_MAX,
+        }));
+    }
+}
+
+fn run(connection: &Connection, queue: &Receiver<Walk>) {
+    while let Ok(walk) = queue.recv() {
+        let answer = account_as_of(connection, &walk).map_err(|BadRow(cause)| {
+            tracing::error!(account = %walk.name, cause, "a balance of an earlier time cannot be read");
+            StoreRefusal::Unavailable(Unavailable {
+                operation: "read",
+                cause,
+            })
+        });
+        let _ = walk.promise.send(answer);
+    }
+    // The last connection to close tidies the file's log away.
+    if let Err(error) = connection.cache_flush() {
+        tracing::warn!(error = %unavailable("read", &error), "closing the history connection");
+    }
+}
+
+/// Walks back from the newest entry, then folds forward what was at that time.
+fn account_as_of(connection: &Connection, walk: &Walk) -> Result<Reading, BadRow> {
+    let mut entries = Vec::new();
+    let mut next = Some(walk.newest);
+    while let Some(id) = next {
+        let entry = entry_by_id(connection, id)?.entry;
+        next = entry.previous;
+        if entry.create_time <= walk.as_of {
+            entries.push(entry);
+        }
+    }
+    let mut account = Account::new(walk.name.clone());
+    for entry in entries.iter().rev() {
+        account
+            .apply(entry)
+            .map_err(|_| BadRow(format!("entry {} does not follow", entry.id.0)))?;
+    }
+    account
+        .expire(walk.as_of, EntryId(i64::MAX))
+        .map_err(|_| BadRow("an expiry does not follow".to_owned()))?;
+    Ok(Reading {
+        account,
+        time: walk.as_of,
+    })
+}

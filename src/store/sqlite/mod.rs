@@ -1,0 +1,169 @@
+//! The embedded store: one SQLite file, one writer.
+//!
+//! A thread of its own owns the state in memory and the connection. It takes all
+//! commands that wait, decides them one after another, writes what they wrote in
+//! one transaction, and answers only after the commit: one fsync for many. Reads
+//! are answered by the same thread between two groups, so they see exactly what
+//! is durable; a balance as of an earlier time is walked by a second thread.
+
+mod history;
+mod open;
+mod rows;
+mod state;
+mod writer;
+
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, params};
+
+use super::{
+    Clock, Pending, Promise, Reading, ServedCard, Store, StoreRefusal, Unavailable, Written,
+};
+use crate::domain::ledger::Command;
+use crate::domain::{AccountName, Timestamp};
+
+pub use open::OpenError;
+
+/// How many commands and reads may wait for the writer.
+pub const QUEUE_LENGTH_MAX: usize = 16_384;
+
+/// What the writer is asked to do.
+enum Job {
+    Write(Command, Promise<Written>),
+    Read(AccountName, Option<Timestamp>, Promise<Reading>),
+}
+
+/// The embedded store.
+pub struct SqliteStore {
+    /// None once the store is closing.
+    jobs: Option<SyncSender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    cards: Mutex<Connection>,
+    clock: Arc<dyn Clock>,
+    /// Held for as long as the store lives, so that no second server opens the file.
+    _lock: open::Lock,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the file and what to do.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let opened = open::open(path)?;
+        let state = state::State::load(&opened.connection, path)?;
+        let history = opened.another_connection()?;
+        let cards = opened.another_connection()?;
+        let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
+        let writer = writer::Writer::new(opened.connection, state, history, Arc::clone(&clock));
+        let handle = std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || writer.run(&queue))
+            .map_err(|error| OpenError::other(path, &error))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            writer: Some(handle),
+            cards: Mutex::new(cards),
+            clock,
+            _lock: opened.lock,
+        })
+    }
+
+    fn submit<T>(
+        &self,
+        make: impl FnOnce(Promise<T>) -> Job,
+        operation: &'static str,
+    ) -> Pending<T> {
+        let (promise, pending) = Pending::new();
+        let stopped = || {
+            Pending::ready(Err(StoreRefusal::Unavailable(Unavailable {
+                operation,
+                cause: "the writer has stopped".to_owned(),
+            })))
+        };
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(make(promise))) {
+            Some(Ok(())) => pending,
+            Some(Err(TrySendError::Full(_))) => Pending::ready(Err(StoreRefusal::Busy {
+                limit: QUEUE_LENGTH_MAX,
+            })),
+            Some(Err(TrySendError::Disconnected(_))) | None => stopped(),
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn write(&self, command: Command) -> Pending<Written> {
+        self.submit(|promise| Job::Write(command, promise), "write")
+    }
+
+    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<Reading> {
+        self.submit(|promise| Job::Read(name, as_of, promise), "read")
+    }
+
+    fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
+        let connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            connection
+                .prepare("SELECT revision, name, content FROM rate_cards ORDER BY first_served")?
+                .query_map([], |row| {
+                    Ok(ServedCard {
+                        revision: row.get(0)?,
+                        name: row.get(1)?,
+                        content: row.get(2)?,
+                    })
+                })?
+                .collect::<Result<Vec<_>, _>>()
+        };
+        read().map_err(|error| unavailable("read", &error))
+    }
+
+    fn remember_card(&self, card: &ServedCard) -> Result<(), Unavailable> {
+        let connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now().unix_nanos().unwrap_or(i64::MAX);
+        let write = || -> rusqlite::Result<String> {
+            connection.execute(
+                "INSERT INTO rate_cards (revision, name, content, first_served)
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                params![card.revision, card.name, card.content, now],
+            )?;
+            connection.query_row(
+                "SELECT content FROM rate_cards WHERE revision = ?1",
+                [&card.revision],
+                |row| row.get(0),
+            )
+        };
+        match write() {
+            Ok(kept) if kept == card.content => Ok(()),
+            Ok(_) => Err(Unavailable {
+                operation: "write",
+                cause: format!(
+                    "the data file keeps another rate card under revision {}",
+                    card.revision
+                ),
+            }),
+            Err(error) => Err(unavailable("write", &error)),
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // Without senders the writer finishes what waits, and stops.
+        self.jobs = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the ledger's writer ended by a panic");
+        }
+    }
+}
+
+fn unavailable(operation: &'static str, error: &rusqlite::Error) -> Unavailable {
+    Unavailable {
+        operation,
+        cause: error.to_string(),
+    }
+}

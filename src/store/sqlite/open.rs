@@ -1,0 +1,263 @@
+//! Opening the data file: the checks, the lock, the migrations.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Marks a SQLite file as creditd's: "cred".
+const APPLICATION_ID: i32 = 0x6372_6564;
+/// Each makes the next version of the schema out of the one before it.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+/// Files up to this size are checked whole at every start.
+const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a data file cannot be used, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenError {
+    path: PathBuf,
+    problem: String,
+    remedy: String,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "data file {}: {}; {}",
+            self.path.display(),
+            self.problem,
+            self.remedy
+        )
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl OpenError {
+    pub(super) fn new(path: &Path, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    pub(super) fn other(path: &Path, error: &dyn std::error::Error) -> Self {
+        Self::new(
+            path,
+            error.to_string(),
+            "see that the directory exists and that this user may write there",
+        )
+    }
+
+    pub(super) fn damaged(path: &Path, what: impl fmt::Display) -> Self {
+        Self::new(
+            path,
+            format!("it is damaged ({what})"),
+            "restore it from a backup, or start with another file by --data",
+        )
+    }
+
+    fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::new(
+                path,
+                "it is not a creditd data file",
+                "give --data another path; creditd makes the file where there is none",
+            ),
+            Some(ErrorCode::DatabaseCorrupt) => Self::damaged(path, error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::new(
+                path,
+                "another program is writing to it",
+                "end that program, or wait for it, and start again",
+            ),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::read_only(path),
+            _ => Self::other(path, error),
+        }
+    }
+
+    fn read_only(path: &Path) -> Self {
+        Self::new(
+            path,
+            "it cannot be written to",
+            "give this user the right to write to the file and its directory, or choose another by --data",
+        )
+    }
+}
+
+/// Says to other servers that the file is in use.
+pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// An open data file.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) lock: Lock,
+    path: PathBuf,
+}
+
+impl Opened {
+    /// One more connection to the same file.
+    pub(super) fn another_connection(&self) -> Result<Connection, OpenError> {
+        connect(&self.path).map_err(|error| OpenError::from_sqlite(&self.path, &error))
+    }
+}
+
+/// Opens the file or makes it, and brings it to the newest schema.
+pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
+    let is_new = check_path(path)?;
+    let lock = lock(path)?;
+    let mut connection = connect(path).map_err(|error| OpenError::from_sqlite(path, &error))?;
+    prepare(path, &mut connection, is_new)?;
+    Ok(Opened {
+        connection,
+        lock,
+        path: path.to_owned(),
+    })
+}
+
+/// Refuses what cannot be a data file. Returns whether there is none yet.
+fn check_path(path: &Path) -> Result<bool, OpenError> {
+    let directory = directory_of(path);
+    if !directory.is_dir() {
+        return Err(OpenError::new(
+            path,
+            format!("there is no directory {}", directory.display()),
+            "make the directory first, or give --data another path",
+        ));
+    }
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(OpenError::other(path, &error)),
+        Ok(found) if found.is_dir() => Err(OpenError::new(
+            path,
+            "it is a directory",
+            format!(
+                "give --data the path of a file, such as {}",
+                path.join("creditd.db").display()
+            ),
+        )),
+        Ok(found) if !found.is_file() => Err(OpenError::new(
+            path,
+            "it is not a regular file",
+            "give --data the path of a file",
+        )),
+        // The permissions count even for a user whom the system lets past them.
+        Ok(found) if found.permissions().readonly() => Err(OpenError::read_only(path)),
+        Ok(found) => Ok(found.len() == 0),
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, OpenError> {
+    // Two paths to one file are one file.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = path.clone().into_os_string();
+    name.push("-lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| OpenError::other(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::new(
+            &path,
+            "another creditd is using it",
+            "stop that server, or give this one a file of its own by --data",
+        )),
+        Err(TryLockError::Error(error)) => Err(OpenError::other(&path, &error)),
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // The page size counts only while the file is empty.
+    connection.pragma_update(None, "page_size", 8192)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// Checks that the file is ours and sound, and migrates it.
+fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    let number = |connection: &Connection, pragma: &str| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
+            .map_err(failed)
+    };
+    if connection.is_readonly("main").map_err(failed)? {
+        return Err(OpenError::read_only(path));
+    }
+    let application = number(connection, "application_id")?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
+    let empty = application == 0 && tables == 0;
+    if !empty && application != i64::from(APPLICATION_ID) {
+        return Err(OpenError::new(
+            path,
+            "it is a SQLite file of another program",
+            "give --data another path; creditd makes the file where there is none",
+        ));
+    }
+    let version = number(connection, "user_version")?;
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if version > newest {
+        return Err(OpenError::new(
+            path,
+            format!("it has version {version}, and this creditd knows versions up to {newest}"),
+            "use the newer creditd that wrote it",
+        ));
+    }
+    let size = std::fs::metadata(path).map_or(0, |found| found.len());
+    if !empty && size <= CHECKED_BYTES_MAX {
+        let verdict: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(failed)?;
+        if verdict != "ok" {
+            return Err(OpenError::damaged(path, verdict));
+        }
+    }
+    migrate(connection, version).map_err(failed)?;
+    // A file that a crash could unmake is not durable: its directory is synced.
+    if is_new {
+        File::open(directory_of(path))
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| OpenError::other(path, &error))?;
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let done = usize::try_from(version).unwrap_or_default();
+    for (position, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        let version = i64::try_from(position)
+            .unwrap_or(i64::MAX)
+            .saturating_add(1);
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
