@@ -1,25 +1,40 @@
-//! Times as people and files write them: RFC 3339, in UTC, exact.
+//! Times as people and files write them: RFC 3339, in UTC, exact, over the whole
+//! range of protobuf's Timestamp (people write "never" as the end of 9999).
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::domain::Timestamp;
+
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 /// "2026-11-22T12:00:00Z", with as many decimals as it takes.
 #[must_use]
 pub fn format(time: Timestamp) -> String {
-    let nanos = i32::try_from(time.nanos()).unwrap_or_default();
-    jiff::Timestamp::new(time.seconds(), nanos)
-        .map_or_else(|_| format!("{}s", time.seconds()), |t| t.to_string())
+    let nanos = i128::from(time.seconds())
+        .saturating_mul(NANOS_PER_SECOND)
+        .saturating_add(i128::from(time.nanos()));
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        // Every Timestamp lies in the years that can be written.
+        .unwrap_or_default()
 }
 
-/// Reads a time with its offset; None for any other text.
+/// Reads a time with its offset; None for any other text, and for more decimals
+/// than nanoseconds have.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    let nanos = time.as_nanosecond();
-    let second = 1_000_000_000;
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    let decimals = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    let nanos = OffsetDateTime::parse(text, &Rfc3339)
+        .ok()?
+        .unix_timestamp_nanos();
     Timestamp::new(
-        i64::try_from(nanos.div_euclid(second)).ok()?,
-        u32::try_from(nanos.rem_euclid(second)).ok()?,
+        i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).ok()?,
+        u32::try_from(nanos.rem_euclid(NANOS_PER_SECOND)).ok()?,
     )
+    .filter(|_| decimals <= 9)
 }
 
 #[cfg(test)]
@@ -27,29 +42,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_and_parse_are_inverse() {
+    fn format_and_parse_are_inverse_over_the_whole_range() {
         for text in [
             "2026-11-22T12:00:00Z",
             "0001-01-01T00:00:00Z",
             "1969-12-31T23:59:59.999999999Z",
-            "9999-12-30T22:00:00.5Z",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.999999999Z",
+            "2000-02-29T00:00:00.5Z",
         ] {
             assert_eq!(format(parse(text).unwrap()), text);
         }
+        for time in [Timestamp::MIN, Timestamp::MAX] {
+            assert_eq!(parse(&format(time)), Some(time));
+        }
+    }
+
+    #[test]
+    fn only_moments_are_read() {
         assert_eq!(
             parse("2026-11-22T13:00:00+01:00"),
             parse("2026-11-22T12:00:00Z")
         );
-        assert_eq!(parse("2026-11-22"), None);
-    }
-
-    #[test]
-    fn the_whole_range_of_protobuf_can_be_written() {
-        assert_eq!(format(Timestamp::MIN), "0001-01-01T00:00:00Z");
-        let last = format(Timestamp::MAX);
-        assert!(
-            last.starts_with("9999-12-3") || last.ends_with('s'),
-            "{last}"
-        );
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22T12:00:00",
+            "2026-02-30T00:00:00Z",
+            "2026-11-22T12:00:00.0000000001Z",
+            "0000-01-01T00:00:00Z",
+            "tomorrow",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 }

@@ -2,43 +2,79 @@
 
 use super::fingerprint::{FingerprintWriter, Method};
 use super::{App, AppError};
+use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Action, Command, Fingerprint, GrantAction, RequestKey};
-use crate::domain::{AccountName, Faults, RequestId};
+use crate::domain::{AccountName, Credits, Faults, Labels, Refusal, RequestId, Timestamp};
 use crate::store::Written;
 
-/// A request to add credits, its form checked.
+/// A request to add credits. A field that was bad is None or empty, and stands
+/// among the faults that come with the form.
 #[derive(Clone, Debug)]
-pub struct GrantRequest {
+pub struct GrantForm {
     /// The caller's name of it.
-    pub request_id: RequestId,
+    pub request_id: Option<RequestId>,
     /// Whose credits.
-    pub account: AccountName,
-    /// Under which terms.
-    pub action: GrantAction,
+    pub account: Option<AccountName>,
+    /// How much; more than 0.
+    pub credits: Option<Credits>,
+    /// When what is left is gone; None: never.
+    pub expire_time: Option<Timestamp>,
+    /// Lower burns first.
+    pub priority: i32,
+    /// Where the credits come from.
+    pub source: Box<str>,
+    /// Services that they may pay for, in order, each once; empty: all.
+    pub services: Vec<Box<str>>,
+    /// Kept with the entry.
+    pub labels: Labels,
 }
 
 impl App {
-    /// Adds credits, and answers once that is durable.
+    /// Adds credits, and answers once that is durable. `faults` is what is wrong
+    /// with the request's form.
     ///
     /// # Errors
     /// What is refused by the rules, or that the store cannot write.
-    pub async fn grant(&self, request: GrantRequest) -> Result<Written, AppError> {
-        // Cards can change while a request_id is kept: this counts only if it is new.
-        let mut faults = Faults::new();
-        let services = &request.action.services;
+    pub async fn grant(&self, form: GrantForm, mut faults: Faults) -> Result<Written, AppError> {
         let unknown = |service: &Box<str>| self.catalog.unknown_service(service);
-        if let Some(fault) = services.iter().find_map(unknown) {
-            faults.add("services", fault);
+        let mut by_prices = Faults::new();
+        if let Some(fault) = form.services.iter().find_map(unknown) {
+            by_prices.add("services", fault);
         }
-        let fingerprint = fingerprint(&request.action);
+        let (true, Some(request_id), Some(account), Some(credits)) = (
+            faults.is_empty(),
+            form.request_id,
+            form.account,
+            form.credits,
+        ) else {
+            // No earlier answer can belong to it: everything that is wrong is
+            // told at once.
+            let now = self.now();
+            let in_past = |time| TimeRule::Future.fault(time, now);
+            if let Some(fault) = form.expire_time.and_then(in_past) {
+                faults.add("expire_time", fault);
+            }
+            faults.merge(by_prices);
+            return Err(Refusal::Invalid(faults).into());
+        };
+        let action = GrantAction {
+            credits,
+            expire_time: form.expire_time,
+            priority: form.priority,
+            source: form.source,
+            services: form.services,
+            labels: form.labels,
+        };
         let command = Command {
-            account: request.account,
+            account,
             request: RequestKey {
-                id: request.request_id,
-                fingerprint,
+                id: request_id,
+                fingerprint: fingerprint(&action),
             },
-            faults,
-            action: Action::Grant(request.action),
+            // Cards can change while a request_id is kept: this counts only if
+            // it is new. So does the time, which the ledger looks at.
+            faults: by_prices,
+            action: Action::Grant(action),
         };
         self.store.write(command).await
     }
@@ -63,7 +99,6 @@ fn fingerprint(action: &GrantAction) -> Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Credits, Labels};
 
     fn action() -> GrantAction {
         GrantAction {
@@ -85,7 +120,7 @@ mod tests {
                 .map(|byte| format!("{byte:02x}"))
                 .collect::<String>()
         };
-        assert_eq!(hex(&action()), "PENDING_A");
+        assert_eq!(hex(&action()), "623d70c661db7beb30edfcd33b9c9481");
         let full = GrantAction {
             credits: Credits::parse("12.5").unwrap(),
             expire_time: crate::rfc3339::parse("2030-01-01T00:00:00.5Z"),
@@ -99,7 +134,7 @@ mod tests {
             )
             .unwrap(),
         };
-        assert_eq!(hex(&full), "PENDING_B");
+        assert_eq!(hex(&full), "819eac2f8a5361c3ee7545e3b4c24db8");
     }
 
     #[test]

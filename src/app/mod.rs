@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use crate::domain::pricing::{Card, Catalog, Selector};
 use crate::domain::{Refusal, Timestamp};
-use crate::store::{Clock, Store, StoreRefusal};
+use crate::store::{Clock, Store};
 
 pub use balance::BALANCE_GRANTS_MAX;
 pub use estimate::BatchEstimate;
-pub use grant::GrantRequest;
+pub use grant::GrantForm;
 
 /// Most items in one batch.
 pub const BATCH_LENGTH_MAX: usize = 10_000;
@@ -59,5 +59,5 @@ impl App {
     }
 }
 
-/// Why a use case did not do what was asked.
-pub type AppError = StoreRefusal;
+/// Why a use case did not do what was asked; what it read; what it wrote.
+pub use crate::store::{Reading, StoreRefusal as AppError, Written};

@@ -2,8 +2,8 @@
 //!
 //! A [`Credits`] is a whole number of billionths of a credit. The largest amount
 //! that the contract knows, 9,000,000,000, is 9 * 10^18 billionths, so that every
-//! amount fits an `i64` and sums of two never wrap. What does not fit is an error
-//! at the operation that would have made it, never a wrong figure.
+//! amount fits an `i64`. What does not fit is an error at the operation that would
+//! have made it, never a wrong figure.
 
 use std::fmt;
 

@@ -136,6 +136,23 @@ pub enum TimeRule {
     InRange,
 }
 
+impl TimeRule {
+    /// What is wrong with a time, where it breaks this rule.
+    #[must_use]
+    pub fn fault(self, time: Timestamp, now: Timestamp) -> Option<Fault> {
+        let holds = match self {
+            Self::Future => time > now,
+            Self::NotFuture => time <= now,
+            // A Timestamp always is.
+            Self::InRange => true,
+        };
+        (!holds).then_some(Fault::InvalidTime {
+            value: Some(time),
+            rule: self,
+        })
+    }
+}
+
 /// One bad field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -186,6 +203,12 @@ impl Faults {
                 None
             }
         }
+    }
+
+    /// Whether something is wrong with that field.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.0.iter().any(|violation| violation.field == field)
     }
 
     /// Whether nothing is wrong.

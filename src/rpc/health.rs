@@ -6,10 +6,11 @@
 //! are served by this: one state for all, watched by everybody.
 
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::watch;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
-use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
@@ -78,19 +79,42 @@ impl Health for HealthApi {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let known = self.knows(&request.get_ref().service);
-        let mut last = None;
-        let states = WatchStream::new(self.state.clone())
-            .take_while(|serving| *serving != Serving::Gone)
-            .filter_map(move |serving| {
-                let status = if known {
-                    status_of(serving)
-                } else {
-                    ServingStatus::ServiceUnknown
-                };
-                // Only changes are told.
-                (last.replace(status) != Some(status)).then(|| Ok(response(status)))
-            });
-        Ok(Response::new(Box::pin(states)))
+        Ok(Response::new(Box::pin(Changes {
+            states: WatchStream::new(self.state.clone()),
+            known: self.knows(&request.get_ref().service),
+            last: None,
+            gone: false,
+        })))
+    }
+}
+
+/// What a watcher is told: the state now, and each change. The last one before
+/// the server goes is never missed, however late it is read.
+struct Changes {
+    states: WatchStream<Serving>,
+    known: bool,
+    last: Option<ServingStatus>,
+    gone: bool,
+}
+
+impl Stream for Changes {
+    type Item = Result<HealthCheckResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while !self.gone {
+            let Some(serving) = ready!(Pin::new(&mut self.states).poll_next(context)) else {
+                break;
+            };
+            self.gone = serving == Serving::Gone;
+            let status = if self.known {
+                status_of(serving)
+            } else {
+                ServingStatus::ServiceUnknown
+            };
+            if self.last.replace(status) != Some(status) {
+                return Poll::Ready(Some(Ok(response(status))));
+            }
+        }
+        Poll::Ready(None)
     }
 }

@@ -14,7 +14,7 @@ use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::{Refused, WireFault};
 use super::reply::reply;
 use crate::app::App;
-use crate::domain::Refusal;
+use crate::domain::Faults;
 
 /// The service over the use cases.
 #[derive(Clone)]
@@ -59,14 +59,10 @@ impl LedgerService for LedgerApi {
         request: Request<pb::GetBalanceRequest>,
     ) -> Result<Response<pb::GetBalanceResponse>, Status> {
         let (headers, _, request) = request.into_parts();
-        let (account, as_of) = balance_query_from_pb(&request)
-            .map_err(Refusal::from)
-            .map_err(Refused::from)?;
-        let reading = self
-            .0
-            .balance(account, as_of)
-            .await
-            .map_err(Refused::from)?;
+        let mut faults = Faults::new();
+        let (account, as_of) = balance_query_from_pb(&request, &mut faults);
+        let reading = self.0.balance(account, as_of, faults).await;
+        let reading = reading.map_err(Refused::from)?;
         let response = pb::GetBalanceResponse {
             balance: Some(balance_to_pb(&reading)),
         };
@@ -78,10 +74,9 @@ impl LedgerService for LedgerApi {
         request: Request<pb::GrantRequest>,
     ) -> Result<Response<pb::GrantResponse>, Status> {
         let (headers, _, request) = request.into_parts();
-        let request = grant_from_pb(&request)
-            .map_err(Refusal::from)
-            .map_err(Refused::from)?;
-        let written = self.0.grant(request).await.map_err(Refused::from)?;
+        let mut faults = Faults::new();
+        let form = grant_from_pb(&request, &mut faults);
+        let written = self.0.grant(form, faults).await.map_err(Refused::from)?;
         Ok(reply(&headers, grant_response_to_pb(&written)))
     }
 

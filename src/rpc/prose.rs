@@ -237,7 +237,7 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
             Code::NotFound,
             Prose::new(
                 Reason::RateCardNotFound,
-                "no rate card \"{rate_card}\" is in force at {time}; leave it out for the server's default",
+                "no rate card \"{rate_card}\" is in force at {time}; name one that is, or choose another price_time",
                 vec![
                     ("rate_card", rate_card.to_string()),
                     ("time", rfc3339::format(*at)),

@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use super::pb::creditd::v1::ErrorReason;
 use super::pb::google::rpc;
 use super::prose::{self, Prose};
+use crate::app::AppError;
 use crate::domain::Refusal;
-use crate::store::StoreRefusal;
 
 /// Whom the reasons are from.
 pub const DOMAIN: &str = "creditd";
@@ -182,12 +182,12 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl From<StoreRefusal> for Refused {
-    fn from(refusal: StoreRefusal) -> Self {
+impl From<AppError> for Refused {
+    fn from(refusal: AppError) -> Self {
         match refusal {
-            StoreRefusal::Refused(refusal) => Self::from(&refusal),
-            StoreRefusal::Busy { limit } => WireFault::Overloaded { limit }.into(),
-            StoreRefusal::Unavailable(unavailable) => WireFault::StoreUnavailable {
+            AppError::Refused(refusal) => Self::from(&refusal),
+            AppError::Busy { limit } => WireFault::Overloaded { limit }.into(),
+            AppError::Unavailable(unavailable) => WireFault::StoreUnavailable {
                 operation: unavailable.operation,
             }
             .into(),

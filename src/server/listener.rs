@@ -78,7 +78,6 @@ pub(super) async fn serve(
     // Each connection takes no further calls and ends after its last one;
     // watchers, who have none, are let go.
     workers.drain();
-    tokio::task::yield_now().await;
     serving.send_replace(Serving::Gone);
     let deadline = Instant::now()
         .checked_add(config.drain_max)

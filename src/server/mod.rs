@@ -42,7 +42,9 @@ pub enum StartError {
     #[error(transparent)]
     Data(#[from] OpenError),
     /// The data file cannot be read or written.
-    #[error("data file: {0}")]
+    #[error(
+        "data file: {0}; see that no other program is writing to it and that the disk has room, then start again"
+    )]
     Store(#[from] Unavailable),
     /// The address cannot be listened on.
     #[error("{0}")]

@@ -8,7 +8,7 @@ pub fn parse_nanos(text: &str) -> Result<i128, String> {
     let wrong = || format!("\"{text}\" is no duration; write it like 90s, 2m, 1h30m or 1.5s");
     let has_unit = text.bytes().any(|b| b.is_ascii_alphabetic());
     let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    if has_unit {
+    if has_unit && !text.contains('+') {
         Ok(duration.as_nanos())
     } else {
         Err(wrong())
@@ -33,7 +33,7 @@ mod tests {
         ] {
             assert_eq!(parse_nanos(text), Ok(nanos), "{text}");
         }
-        for text in ["", "90", "1.0000000001s", "x", "1 fortnight", "1e3s"] {
+        for text in ["", "90", "1.0000000001s", "x", "1 fortnight", "1e3s", "+2m"] {
             assert!(parse_nanos(text).is_err(), "{text}");
         }
     }

@@ -135,7 +135,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<LoadedCard, CardFileError
 }
 
 fn remedy_for(problem: &str) -> &'static str {
-    if problem.contains("floating point") || problem.contains("integer") {
+    if problem.contains("expected a string") {
         "write amounts and quantities as text, such as credits = \"0.2\" or per = \"120s\""
     } else {
         "docs/rate-cards.md shows the format"

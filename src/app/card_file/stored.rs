@@ -99,9 +99,10 @@ fn quantity_text(meter: &Meter, atoms: i128) -> String {
 pub(super) fn quantity_of(meter: &Meter, text: &str) -> Result<i128, String> {
     let atoms = match meter {
         Meter::Duration => parse_nanos(text)?,
-        Meter::Count { .. } => text
-            .parse()
-            .map_err(|_| format!("\"{text}\" is no whole number; write it like 1000"))?,
+        Meter::Count { .. } => Some(text)
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| format!("\"{text}\" is no whole number; write it like 1000"))?,
     };
     if atoms > 0 {
         Ok(atoms)

@@ -14,7 +14,7 @@ use super::account::Account;
 use super::command::{Action, Command, GrantAction};
 use super::entry::{Entry, EntryId, EntryKind, GrantId, GrantShare, GrantTerms};
 use crate::domain::amount::Credits;
-use crate::domain::fault::{Fault, TimeRule};
+use crate::domain::fault::TimeRule;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
@@ -43,14 +43,9 @@ fn grant(
     id: EntryId,
 ) -> Result<Entry, Refusal> {
     let mut faults = command.faults.clone();
-    if action.expire_time.is_some_and(|expires| expires <= now) {
-        faults.add(
-            "expire_time",
-            Fault::InvalidTime {
-                value: action.expire_time,
-                rule: TimeRule::Future,
-            },
-        );
+    let in_past = |time| TimeRule::Future.fault(time, now);
+    if let Some(fault) = action.expire_time.and_then(in_past) {
+        faults.add("expire_time", fault);
     }
     faults.or(())?;
 

@@ -6,7 +6,7 @@ use std::fmt;
 use super::nearest::nearest;
 use super::price::{Meter, Price};
 use super::quote::Quote;
-use super::usage::{Given, Pairs, Usage};
+use super::usage::{Given, Usage};
 use crate::domain::amount::{Credits, Rounding};
 use crate::domain::fault::{Fault, Faults};
 use crate::domain::names::repeated;
@@ -188,9 +188,7 @@ impl Card {
                 None
             }
         };
-        if !(usage.attributes.is_empty() && usage.meters.is_empty()) {
-            faults.merge(service.unknown_pairs(usage.attributes, usage.meters));
-        }
+        service.add_unknown_pairs(usage, &mut faults);
         match atoms {
             Some(atoms) if faults.is_empty() => match service.price.cost(atoms) {
                 Ok(cost) => Ok(Quote::new(service, atoms, cost)),
@@ -232,28 +230,26 @@ impl Service {
     }
 
     /// Attributes and meters that this price does not know: today all of them. The
-    /// first of each is named.
-    fn unknown_pairs(&self, attributes: &Pairs, meters: &Pairs) -> Faults {
-        let mut faults = Faults::new();
-        if let Some(key) = attributes.keys().min() {
-            faults.add(
-                "attributes",
-                Fault::UnknownAttribute {
-                    attribute: repeated(key),
-                    service: self.key.clone(),
-                },
-            );
+    /// first of each is named, where nothing worse is wrong with them.
+    fn add_unknown_pairs(&self, usage: &Usage<'_>, faults: &mut Faults) {
+        if let Some(key) = usage.attributes.keys().min()
+            && !faults.has("attributes")
+        {
+            let fault = Fault::UnknownAttribute {
+                attribute: repeated(key),
+                service: self.key.clone(),
+            };
+            faults.add("attributes", fault);
         }
-        if let Some(key) = meters.keys().min() {
-            faults.add(
-                "meters",
-                Fault::UnknownMeter {
-                    meter: repeated(key),
-                    service: self.key.clone(),
-                },
-            );
+        if let Some(key) = usage.meters.keys().min()
+            && !faults.has("meters")
+        {
+            let fault = Fault::UnknownMeter {
+                meter: repeated(key),
+                service: self.key.clone(),
+            };
+            faults.add("meters", fault);
         }
-        faults
     }
 
     /// The cost as the price list would print it.

@@ -1,50 +1,36 @@
 //! Conversions of `ledger.proto`.
 
 use super::{timestamp_from_pb, timestamp_to_pb};
-use crate::app::{BALANCE_GRANTS_MAX, GrantRequest};
-use crate::domain::ledger::{
-    Entry, EntryId, EntryKind, GrantAction, GrantId, GrantShare, GrantState,
-};
+use crate::app::{BALANCE_GRANTS_MAX, GrantForm, Reading, Written};
+use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, GrantState};
 use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX, check_length};
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId, Timestamp};
 use crate::rpc::pb::creditd::v1 as pb;
-use crate::store::{Reading, Written};
 
 /// Most services that a grant may be restricted to.
 const GRANT_SERVICES_MAX: usize = 100;
 
-/// A request to add credits.
-///
-/// # Errors
-/// All bad fields. What depends on time or prices is looked at later.
-pub fn grant_from_pb(request: &pb::GrantRequest) -> Result<GrantRequest, Faults> {
-    let mut faults = Faults::new();
+/// A request to add credits; what is wrong whatever the time and the prices are
+/// is added to `faults`.
+pub fn grant_from_pb(request: &pb::GrantRequest, faults: &mut Faults) -> GrantForm {
     let request_id = faults.keep("request_id", RequestId::new(&request.request_id));
     let account = faults.keep("account", AccountName::new(&request.account));
     let credits = faults.keep("credits", positive_from_pb(&request.credits));
     let expire_time = request.expire_time.as_ref().map(timestamp_from_pb);
-    let expire_time = expire_time.map(|time| faults.keep("expire_time", time));
-    let length = check_length(&request.source, 0, VALUE_BYTES_MAX);
-    let source = faults.keep("source", length);
+    let expire_time = expire_time.and_then(|time| faults.keep("expire_time", time));
+    faults.keep("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
     let services = faults.keep("services", services_from_pb(&request.services));
     let labels = faults.keep("labels", Labels::new(request.labels.iter()));
-    let (Some(request_id), Some(account), Some(credits), Some(()), Some(services), Some(labels)) =
-        (request_id, account, credits, source, services, labels)
-    else {
-        return Err(faults);
-    };
-    faults.or(GrantRequest {
+    GrantForm {
         request_id,
         account,
-        action: GrantAction {
-            credits,
-            expire_time: expire_time.flatten(),
-            priority: request.priority,
-            source: request.source.as_str().into(),
-            services,
-            labels,
-        },
-    })
+        credits,
+        expire_time,
+        priority: request.priority,
+        source: request.source.as_str().into(),
+        services: services.unwrap_or_default(),
+        labels: labels.unwrap_or_default(),
+    }
 }
 
 fn positive_from_pb(text: &str) -> Result<Credits, Fault> {
@@ -74,21 +60,15 @@ fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
     Ok(services)
 }
 
-/// Which balance is asked for.
-///
-/// # Errors
-/// All bad fields.
+/// Which balance is asked for; what is wrong is added to `faults`.
 pub fn balance_query_from_pb(
     request: &pb::GetBalanceRequest,
-) -> Result<(AccountName, Option<Timestamp>), Faults> {
-    let mut faults = Faults::new();
+    faults: &mut Faults,
+) -> (Option<AccountName>, Option<Timestamp>) {
     let account = faults.keep("account", AccountName::new(&request.account));
     let as_of = request.as_of.as_ref().map(timestamp_from_pb);
-    let as_of = as_of.map(|time| faults.keep("as_of", time));
-    match account {
-        Some(account) => faults.or((account, as_of.flatten())),
-        None => Err(faults),
-    }
+    let as_of = as_of.and_then(|time| faults.keep("as_of", time));
+    (account, as_of)
 }
 
 /// A balance.

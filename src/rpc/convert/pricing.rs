@@ -67,11 +67,14 @@ pub fn prices_from_pb<'a>(
             account,
         };
     };
-    let price_time = prices.price_time.as_ref().map(timestamp_from_pb);
-    if price_time.is_some() && !prices.revision.is_empty() {
-        let other = "prices.revision";
-        faults.add("prices.price_time", Fault::ConflictingFields { other });
-    }
+    let price_time = prices.price_time.as_ref().map(|time| {
+        if prices.revision.is_empty() {
+            return timestamp_from_pb(time);
+        }
+        Err(Fault::ConflictingFields {
+            other: "prices.revision",
+        })
+    });
     let price_time = price_time.and_then(|time| faults.keep("prices.price_time", time));
     Prices {
         selector: Selector {

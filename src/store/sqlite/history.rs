@@ -3,10 +3,11 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use std::thread::JoinHandle;
+
 use rusqlite::Connection;
 
 use super::rows::{BadRow, entry_by_id};
-use super::unavailable;
 use crate::domain::ledger::{Account, EntryId};
 use crate::domain::{AccountName, Timestamp};
 use crate::store::{Promise, Reading, StoreRefusal, Unavailable};
@@ -23,8 +24,12 @@ pub(super) struct Walk {
     pub(super) promise: Promise<Reading>,
 }
 
-/// The thread's queue. The thread ends with it.
-pub(super) struct History(Option<SyncSender<Walk>>);
+/// The thread, and its queue. Dropping it waits until the thread has ended and
+/// closed its connection.
+pub(super) struct History {
+    queue: Option<SyncSender<Walk>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl History {
     /// Starts the thread.
@@ -34,17 +39,24 @@ impl History {
             .name("ledger-history".to_owned())
             .spawn(move || run(&connection, &queue));
         match started {
-            Ok(_) => Self(Some(sender)),
+            Ok(thread) => Self {
+                queue: Some(sender),
+                thread: Some(thread),
+            },
             Err(error) => {
                 tracing::error!(%error, "no thread for balances as of earlier times");
-                Self(None)
+                Self {
+                    queue: None,
+                    thread: None,
+                }
             }
         }
     }
 
     /// Has the walk done, or refuses it at once.
     pub(super) fn walk(&self, walk: Walk) {
-        let rest = match self.0.as_ref().map(|sender| sender.try_send(walk)) {
+        let rest = match self.queue.as_ref().map(|queue| queue.try_send(walk)) {
+            // Without a thread the promise is dropped, which the caller is told.
             None | Some(Ok(())) => return,
             Some(Err(TrySendError::Full(walk) | TrySendError::Disconnected(walk))) => walk,
         };
@@ -66,9 +78,16 @@ fn run(connection: &Connection, queue: &Receiver<Walk>) {
         });
         let _ = walk.promise.send(answer);
     }
-    // The last connection to close tidies the file's log away.
-    if let Err(error) = connection.cache_flush() {
-        tracing::warn!(error = %unavailable("read", &error), "closing the history connection");
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the ledger's history thread ended by a panic");
+        }
     }
 }
 

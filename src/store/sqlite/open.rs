@@ -232,6 +232,7 @@ fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(),
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(failed)?;
         if verdict != "ok" {
+            let verdict = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
             return Err(OpenError::damaged(path, verdict));
         }
     }

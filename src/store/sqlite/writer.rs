@@ -18,7 +18,7 @@ use super::state::{Slot, State};
 use super::{Job, unavailable};
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Account, Command, Entry, EntryId, Fingerprint, decide};
-use crate::domain::{AccountName, Fault, Refusal, Timestamp};
+use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::store::{Answer, Clock, Promise, Reading, StoreRefusal, Unavailable, Written};
 
 /// Most jobs in one group.
@@ -161,6 +161,7 @@ impl Writer {
                     replayed: true,
                 })
                 .map_err(|rows::BadRow(cause)| {
+                    tracing::error!(entry = id.0, cause, "a first answer cannot be read");
                     StoreRefusal::Unavailable(Unavailable {
                         operation: "read",
                         cause,
@@ -175,11 +176,9 @@ impl Writer {
             tracing::error!(%error, "a group of writes could not be made durable");
             self.undo(&mut group);
             let failed = unavailable("write", &error);
+            // Refusals too: they may rest on what was not written.
             for (_, answer) in &mut group.answers {
-                // Refusals stand; what was written or read from the group does not.
-                if answer.is_ok() {
-                    *answer = Err(StoreRefusal::Unavailable(failed.clone()));
-                }
+                *answer = Err(StoreRefusal::Unavailable(failed.clone()));
             }
         }
         // A caller that is gone does not matter: its request_id will find the answer.
@@ -234,16 +233,10 @@ impl Writer {
         promise: Promise<Reading>,
         now: Timestamp,
     ) {
+        let to_come = as_of.and_then(|time| TimeRule::NotFuture.fault(time, now));
         let answer = match (self.state.accounts.get(&name), as_of) {
+            _ if let Some(fault) = to_come => Err(Refusal::invalid("as_of", fault).into()),
             (None, _) => Err(Refusal::AccountNotFound { account: name }.into()),
-            (Some(_), Some(as_of)) if as_of > now => Err(Refusal::invalid(
-                "as_of",
-                Fault::InvalidTime {
-                    value: Some(as_of),
-                    rule: TimeRule::NotFuture,
-                },
-            )
-            .into()),
             (Some(slot), Some(as_of)) => match slot.account.last_entry() {
                 Some(newest) => {
                     return self.history.walk(Walk {

@@ -1,0 +1,32 @@
+# make test    everything that must pass; installs what it needs into .tools
+# make check   formatter, clippy, schema
+# make rust    Rust tests
+# make clients Python and Go clients against the real server
+# make readme  README.md's snippets
+# make generate  the clients' generated code, docs/errors.md
+# make setup   only install what the tests need
+
+.PHONY: test check rust clients readme generate setup
+
+test:
+	@python3 scripts/test.py
+
+check:
+	@python3 scripts/test.py setup check
+
+rust:
+	@python3 scripts/test.py setup rust
+
+clients:
+	@python3 scripts/test.py setup rust clients python go
+
+readme:
+	@python3 scripts/test.py setup readme
+
+setup:
+	@scripts/setup.sh
+
+generate: setup
+	PYTHON=$(CURDIR)/.tools/venv/bin/python clients/python/generate.sh
+	PYTHON=$(CURDIR)/.tools/venv/bin/python TOOLS_BIN=$(CURDIR)/.tools/bin clients/go/generate.sh
+	UPDATE=1 cargo test --quiet --test it reasons

@@ -1,0 +1,67 @@
+package creditd
+
+import (
+	"github.com/creditd/creditd/clients/go/creditdv1"
+	"google.golang.org/grpc"
+)
+
+// Client talks to one creditd server over one HTTP/2 connection. It is safe for
+// concurrent use; a program needs one, and a few more only where the throughput
+// of a single connection is its limit.
+type Client struct {
+	conn    *grpc.ClientConn
+	pricing creditdv1.PricingServiceClient
+	ledger  creditdv1.LedgerServiceClient
+}
+
+// New makes a client of the server at target, a gRPC target such as
+// "127.0.0.1:50051" or "dns:///credits.example.com:443". It does not connect:
+// the first call does, so a server that is away shows in the calls, not here.
+//
+// A loopback or Unix socket target is spoken to in plaintext. Any other gets TLS
+// with the system's root certificates unless [WithInsecure] or
+// [WithTransportCredentials] says otherwise.
+func New(target string, opts ...Option) (*Client, error) {
+	config := defaultConfig()
+	for _, opt := range opts {
+		opt(&config)
+	}
+	dialOptions, err := config.dialOptions(target)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(target, dialOptions...)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		conn:    conn,
+		pricing: creditdv1.NewPricingServiceClient(conn),
+		ledger:  creditdv1.NewLedgerServiceClient(conn),
+	}, nil
+}
+
+// Close ends the connection. Calls in flight fail with code CANCELED.
+func (c *Client) Close() error {
+	return c.conn.Close()
+}
+
+// Conn returns the connection, for generated clients of other services that the
+// server has, such as health checks. Unary calls over it have the client's
+// deadline, retries and errors.
+func (c *Client) Conn() grpc.ClientConnInterface {
+	return c.conn
+}
+
+// Pricing returns the generated client of PricingService, over the same
+// connection and with the same deadline, retries and errors, for what this
+// package does not express.
+func (c *Client) Pricing() creditdv1.PricingServiceClient {
+	return c.pricing
+}
+
+// Ledger returns the generated client of LedgerService in the same way. Calls
+// over it that move credits need a request_id of yours; [NewRequestID] makes one.
+func (c *Client) Ledger() creditdv1.LedgerServiceClient {
+	return c.ledger
+}

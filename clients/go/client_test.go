@@ -1,0 +1,133 @@
+package creditd_test
+
+import (
+	"testing"
+	"time"
+
+	creditd "github.com/creditd/creditd/clients/go"
+	"github.com/shopspring/decimal"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+func TestAClosedClientLeavesNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	client, err := creditd.New(shared.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.GetRateCard(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	away, err := creditd.New(freeAddress(t), quickRetry(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = away.GetRateCard(testContext(t))
+	asError(t, err)
+	for _, closing := range []*creditd.Client{client, away} {
+		if err := closing.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	goleak.VerifyNone(t, before)
+}
+
+func TestOptionsThatCannotBeAreRefused(t *testing.T) {
+	for name, opts := range map[string][]creditd.Option{
+		"two credentials": {creditd.WithInsecure(), creditd.WithTransportCredentials(insecure.NewCredentials())},
+		"timeout":         {creditd.WithTimeout(-time.Second)},
+		"keepalive":       {creditd.WithKeepalive(59 * time.Second)},
+		"no attempts":     {creditd.WithRetry(creditd.RetryPolicy{BaseDelay: 1, MaxDelay: 1})},
+		"no waits":        {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: 1})},
+		"waits that fall": {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: 1, BaseDelay: 2, MaxDelay: 1})},
+	} {
+		if client, err := creditd.New(shared.address, opts...); err == nil {
+			t.Errorf("%s: it was taken", name)
+			_ = client.Close()
+		}
+	}
+}
+
+func TestAGrantIsSentAsItIsSaid(t *testing.T) {
+	client := newClient(t, creditd.WithInsecure(), creditd.WithKeepalive(time.Minute))
+	account := newAccount()
+	expiry := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	granted, err := client.Grant(testContext(t), account, decimal.RequireFromString("12.50"),
+		creditd.RequestID("order-20"), creditd.ExpireAt(expiry), creditd.Priority(-3), creditd.Source("purchase"),
+		creditd.ForServices("ai_scripts"), creditd.Labels(map[string]string{"team": "a"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := granted.Entry
+	if entry.Kind != creditd.EntryGrant || entry.RequestID != "order-20" || entry.Labels["team"] != "a" || entry.Source != "purchase" {
+		t.Errorf("the entry is %+v", entry)
+	}
+	balance, err := client.GetBalance(testContext(t), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(balance.Grants) != 1 {
+		t.Fatalf("the grants are %+v", balance.Grants)
+	}
+	grant := balance.Grants[0]
+	if grant.Granted.String() != "12.5" || !grant.ExpireTime.Equal(expiry) || grant.Priority != -3 ||
+		len(grant.Services) != 1 || grant.Services[0] != "ai_scripts" || grant.GrantID != entry.GrantID {
+		t.Errorf("the grant is %+v", grant)
+	}
+}
+
+func TestBalanceAsOf(t *testing.T) {
+	client := newClient(t)
+	account := newAccount()
+	first, err := client.Grant(testContext(t), account, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := client.Grant(testContext(t), account, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Entry.RequestID == second.Entry.RequestID {
+		t.Errorf("both grants have request id %s", first.Entry.RequestID)
+	}
+	before, err := client.GetBalance(testContext(t), account, creditd.AsOf(first.Entry.CreateTime.Add(-time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !before.Available.IsZero() {
+		t.Errorf("an hour before, the balance was %v", before.Available)
+	}
+}
+
+func TestPriceOptionsReachTheServer(t *testing.T) {
+	client := newClient(t)
+	ctx := testContext(t)
+	account := newAccount()
+	if _, err := client.Grant(ctx, account, one); err != nil {
+		t.Fatal(err)
+	}
+	usage := creditd.Duration("lip_sync_video", 250*time.Second)
+	first, err := client.Estimate(ctx, usage, creditd.ForAccount(account), creditd.WithExplain(), creditd.WithBalanceCheck())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first.Lines) == 0 || first.Affordability == nil || first.Affordability.Sufficient || !first.Affordability.Shortfall.Equal(one) {
+		t.Errorf("got %+v", first)
+	}
+	second, err := client.Estimate(ctx, usage, creditd.OnRateCard(first.RateCard), creditd.AtRevision(first.Revision))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Revision != first.Revision || second.Affordability != nil || second.Lines != nil {
+		t.Errorf("got %+v", second)
+	}
+	_, err = client.Estimate(ctx, usage, creditd.AtRevision(first.Revision), creditd.AtTime(time.Now()))
+	if !creditd.IsReason(err, creditd.ReasonConflictingFields) {
+		t.Errorf("got %v", err)
+	}
+	_, err = client.GetRateCard(ctx, creditd.OnRateCard("no-such-card"))
+	if !creditd.IsReason(err, creditd.ReasonRateCardNotFound) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,134 @@
+package creditd
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creditd/creditd/clients/go/creditdv1"
+	"github.com/shopspring/decimal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+func TestAmountsAreWrittenWithoutExponent(t *testing.T) {
+	// What String prints depends on these; what is sent must not.
+	decimal.UseScientificNotation = true
+	decimal.TrimTrailingZeros = false
+	defer func() {
+		decimal.UseScientificNotation = false
+		decimal.TrimTrailingZeros = true
+	}()
+	for _, test := range []struct {
+		credits decimal.Decimal
+		want    string
+	}{
+		{decimal.Decimal{}, "0"},
+		{decimal.New(0, 5), "0"},
+		{decimal.New(0, -5), "0"},
+		{decimal.New(-0, 0), "0"},
+		{decimal.New(1, 0), "1"},
+		{decimal.New(100, 0), "100"},
+		{decimal.New(9, 9), "9000000000"},
+		{decimal.New(1, 30), "1" + strings.Repeat("0", 30)},
+		{decimal.New(1, -9), "0.000000001"},
+		{decimal.New(1, -30), "0." + strings.Repeat("0", 29) + "1"},
+		{decimal.New(-2880, -2), "-28.8"},
+		{decimal.New(1000, -3), "1"},
+		{decimal.New(100, -1), "10"},
+		{decimal.RequireFromString("1e3"), "1000"},
+		{decimal.RequireFromString("12345678901234567890.123456789012345678900"), "12345678901234567890.1234567890123456789"},
+		{decimal.NewFromFloat(1e21), "1" + strings.Repeat("0", 21)},
+	} {
+		if got, err := creditsToPB("credits", test.credits); err != nil || got != test.want {
+			t.Errorf("%#v is written %q (%v), want %q", test.credits, got, err, test.want)
+		}
+	}
+}
+
+func TestAmountsThatAreTooLongToWriteAreRefused(t *testing.T) {
+	for _, exponent := range []int32{101, -101, 1 << 30, -1 << 31} {
+		_, err := creditsToPB("credits", decimal.New(1, exponent))
+		failure, is := err.(*Error)
+		if !is || failure.Code != codes.InvalidArgument || failure.Reason != ReasonInvalidAmount ||
+			len(failure.Fields) != 1 || failure.Fields[0].Field != "credits" {
+			t.Errorf("1e%d: got %v", exponent, err)
+		}
+	}
+}
+
+func TestAnswersThatCannotBeReadAreErrors(t *testing.T) {
+	good := func() *creditdv1.EstimateResponse {
+		return &creditdv1.EstimateResponse{Estimate: &creditdv1.Estimate{Credits: "1", DisplayCredits: "1"}}
+	}
+	if _, err := estimateFromPB(good()); err != nil {
+		t.Fatal(err)
+	}
+	for want, spoil := range map[string]func(*creditdv1.EstimateResponse){
+		"estimate is missing":          func(r *creditdv1.EstimateResponse) { r.Estimate = nil },
+		`credits "" is not a decimal`:  func(r *creditdv1.EstimateResponse) { r.Estimate.Credits = "" },
+		`credits "x" is not a decimal`: func(r *creditdv1.EstimateResponse) { r.Estimate.DisplayCredits = "x" },
+		`shortfall "" is not a decimal`: func(r *creditdv1.EstimateResponse) {
+			r.Affordability = &creditdv1.Affordability{Available: "1"}
+		},
+	} {
+		reply := good()
+		spoil(reply)
+		if _, err := estimateFromPB(reply); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := balanceFromPB(nil); err == nil {
+		t.Error("a missing balance was read")
+	}
+	if _, err := grantedFromPB(&creditdv1.GrantResponse{Available: "1"}); err == nil {
+		t.Error("a missing entry was read")
+	}
+	failure := malformed("Grant", "order-17", errAny{})
+	if failure.Code != codes.Internal || failure.RequestID != "order-17" {
+		t.Errorf("got %+v", failure)
+	}
+}
+
+type errAny struct{}
+
+func (errAny) Error() string { return "any" }
+
+func TestUsageGoesOutAndComesBack(t *testing.T) {
+	for _, usage := range []Usage{
+		Once("a"),
+		Count("a", 0),
+		Count("a", -1),
+		Duration("a", 0),
+		Duration("a", -time.Nanosecond),
+		Duration("a", 31*time.Second+123456789),
+		Once("a").WithMeter("tokens", "12").WithAttribute("resolution", "1080p"),
+	} {
+		var r reader
+		got := r.usage(usageToPB(usage))
+		if r.err != nil || got.Service != usage.Service || got.Quantity != usage.Quantity ||
+			got.Meters["tokens"] != usage.Meters["tokens"] || got.Attributes["resolution"] != usage.Attributes["resolution"] {
+			t.Errorf("%+v came back as %+v (%v)", usage, got, r.err)
+		}
+	}
+	if usageToPB(Once("a")).Quantity != nil || usageToPB(Count("a", 0)).Quantity == nil {
+		t.Error("no quantity and a quantity of zero are the same")
+	}
+	var r reader
+	r.usage(&creditdv1.Usage{Quantity: &creditdv1.Usage_Duration{Duration: &durationpb.Duration{Seconds: 1e11}}})
+	if r.err == nil {
+		t.Error("a duration of 3,000 years was cut short")
+	}
+}
+
+func TestKindsOfEntriesAreThoseOfTheAPI(t *testing.T) {
+	kinds := []EntryKind{EntryGrant, EntryCharge, EntryRefund, EntryHold, EntrySettle, EntryRelease, EntryExpire, EntryRevoke}
+	if len(kinds) != len(creditdv1.EntryKind_name)-1 {
+		t.Errorf("there are %d kinds, and %d in the API", len(kinds), len(creditdv1.EntryKind_name)-1)
+	}
+	for _, kind := range kinds {
+		if _, known := creditdv1.EntryKind_value["ENTRY_KIND_"+string(kind)]; !known {
+			t.Errorf("the API has no kind %s", kind)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package creditd
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// Entry is one move of credits. Entries are never changed.
+type Entry struct {
+	EntryID string
+	Account string
+	Kind    EntryKind
+	// Credits is the change of what is available: negative where credits leave it.
+	// The entries of an account add up to its available balance.
+	Credits decimal.Decimal
+	// Available is what was available after it.
+	Available  decimal.Decimal
+	CreateTime time.Time
+	// RequestID is empty where no call made the entry, such as for an expiry.
+	RequestID string
+	Service   string
+	RateCard  string
+	Revision  string
+	Labels    map[string]string
+	// Spent is what was paid for work: negative for a refund, 0 where nothing was.
+	Spent decimal.Decimal
+	// Held is the change of what is held.
+	Held decimal.Decimal
+	// Usage is what was priced; nil where nothing was.
+	Usage *Usage
+	// GrantID is the grant that a grant, expiry or revocation is about.
+	GrantID string
+	HoldID  string
+	// RefundedEntryID is the charge or settlement that a refund gives back.
+	RefundedEntryID string
+	// Version is [Balance.Version] after this entry.
+	Version int64
+	// Grants are those from which credits were taken, or to which they returned.
+	Grants []GrantShare
+	Source string
+}
+
+// EntryKind is what an [Entry] did. A later server may have more kinds.
+type EntryKind string
+
+// The kinds of entries.
+const (
+	EntryGrant   EntryKind = "GRANT"
+	EntryCharge  EntryKind = "CHARGE"
+	EntryRefund  EntryKind = "REFUND"
+	EntryHold    EntryKind = "HOLD"
+	EntrySettle  EntryKind = "SETTLE"
+	EntryRelease EntryKind = "RELEASE"
+	EntryExpire  EntryKind = "EXPIRE"
+	EntryRevoke  EntryKind = "REVOKE"
+)
+
+// GrantShare is what an [Entry] did to one grant.
+type GrantShare struct {
+	GrantID string
+	// Credits is the change of the grant's remaining credits.
+	Credits decimal.Decimal
+	// Held is the change of the grant's held credits.
+	Held decimal.Decimal
+}

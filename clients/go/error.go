@@ -1,0 +1,154 @@
+package creditd
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+const xRequestIDKey = "x-request-id"
+
+// Reason says why a call was refused, such as [ReasonUnknownService].
+type Reason string
+
+// Error is a failed call: a refusal of the server, or a failure on the way to it.
+type Error struct {
+	// Code is the gRPC status code.
+	Code codes.Code
+	// Reason is empty where the failure is not one of creditd, such as a lost
+	// connection.
+	Reason Reason
+	// Metadata has every variable of the message; which keys there are is said at
+	// the Reason.
+	Metadata map[string]string
+	// Message is for people and may change.
+	Message string
+	// Fields are all the fields of the request that are wrong.
+	Fields []FieldViolation
+	// RequestID is the request_id of a call that moves credits, also one that the
+	// client made up: repeated with it, the call is carried out at most once.
+	RequestID string
+	// XRequestID finds the call in the server's log. Empty where the call did not
+	// reach the server.
+	XRequestID string
+
+	status *status.Status
+}
+
+// FieldViolation is one wrong field of a request.
+type FieldViolation struct {
+	// Field is the path in the request, such as "usage.duration"; in an item of a
+	// batch it starts at the item.
+	Field       string
+	Reason      Reason
+	Description string
+}
+
+// Error returns the reason, or the code where there is none, and the message.
+func (e *Error) Error() string {
+	if e.Reason == "" {
+		return "creditd: " + e.Code.String() + ": " + e.Message
+	}
+	return "creditd: " + string(e.Reason) + ": " + e.Message
+}
+
+// Unwrap returns the gRPC status as an error.
+func (e *Error) Unwrap() error {
+	return e.status.Err()
+}
+
+// GRPCStatus lets [status.FromError] and [status.Code] read the error.
+func (e *Error) GRPCStatus() *status.Status {
+	return e.status
+}
+
+// Is lets [errors.Is] see an ended context in the codes DEADLINE_EXCEEDED and
+// CANCELED.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded:
+		return e.Code == codes.DeadlineExceeded
+	case context.Canceled:
+		return e.Code == codes.Canceled
+	}
+	return false
+}
+
+// IsReason tells whether err is, or wraps, an [*Error] with that reason.
+func IsReason(err error, reason Reason) bool {
+	failure, is := asError(err)
+	return is && failure.Reason == reason
+}
+
+// asError also takes the nil *Error of a batch item that did not fail.
+func asError(err error) (*Error, bool) {
+	var failure *Error
+	is := errors.As(err, &failure) && failure != nil
+	return failure, is
+}
+
+// newError reads a status that is not OK.
+func newError(failed *status.Status, requestID, xRequestID string) *Error {
+	failure := &Error{
+		Code:       failed.Code(),
+		Message:    failed.Message(),
+		RequestID:  requestID,
+		XRequestID: xRequestID,
+		status:     failed,
+	}
+	if info, has := detail[*errdetails.ErrorInfo](failed); has {
+		failure.Reason = Reason(info.GetReason())
+		failure.Metadata = maps.Clone(info.GetMetadata())
+	}
+	if bad, has := detail[*errdetails.BadRequest](failed); has {
+		for _, violation := range bad.GetFieldViolations() {
+			failure.Fields = append(failure.Fields, FieldViolation{
+				Field:       violation.GetField(),
+				Reason:      Reason(violation.GetReason()),
+				Description: violation.GetDescription(),
+			})
+		}
+	}
+	return failure
+}
+
+// detail finds the detail of type T.
+func detail[T any](failed *status.Status) (T, bool) {
+	for _, found := range failed.Details() {
+		if wanted, ok := found.(T); ok {
+			return wanted, true
+		}
+	}
+	var none T
+	return none, false
+}
+
+// errorInterceptor turns every error of an attempt into an *Error.
+func errorInterceptor(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	var header, trailer metadata.MD
+	opts = append(opts, grpc.Header(&header), grpc.Trailer(&trailer))
+	err := invoke(ctx, method, req, reply, conn, opts...)
+	if err == nil {
+		return nil
+	}
+	// An error without a status, of an interceptor that a caller added, counts as
+	// code UNKNOWN.
+	failed, _ := status.FromError(err)
+	return newError(failed, requestID(req), xRequestID(header, trailer))
+}
+
+// xRequestID looks in both: a refusal without a body has only a trailer.
+func xRequestID(header, trailer metadata.MD) string {
+	for _, values := range [][]string{header.Get(xRequestIDKey), trailer.Get(xRequestIDKey)} {
+		if len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}

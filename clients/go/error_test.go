@@ -1,0 +1,155 @@
+package creditd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	creditd "github.com/creditd/creditd/clients/go"
+	"github.com/creditd/creditd/clients/go/creditdv1"
+	"github.com/shopspring/decimal"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+)
+
+func TestRefusalHasAllThatTheServerSays(t *testing.T) {
+	client := newClient(t)
+	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "go-test-17")
+	_, err := client.Estimate(ctx, creditd.Duration("lip_sink_video", time.Second))
+	refusal := asError(t, fmt.Errorf("wrapped: %w", err))
+
+	if refusal.Code != codes.InvalidArgument || refusal.Reason != creditd.ReasonUnknownService {
+		t.Errorf("got %v %q", refusal.Code, refusal.Reason)
+	}
+	if got := refusal.Metadata["nearest_service"]; got != "lip_sync_video" {
+		t.Errorf("the nearest service is %q", got)
+	}
+	if len(refusal.Fields) != 1 || refusal.Fields[0].Field != "usage.service" ||
+		refusal.Fields[0].Reason != creditd.ReasonUnknownService || refusal.Fields[0].Description == "" {
+		t.Errorf("the fields are %+v", refusal.Fields)
+	}
+	if refusal.XRequestID != "go-test-17" {
+		t.Errorf("the x-request-id is %q", refusal.XRequestID)
+	}
+	if refusal.Message == "" || !strings.Contains(refusal.Error(), "UNKNOWN_SERVICE: "+refusal.Message) {
+		t.Errorf("the text is %q", refusal.Error())
+	}
+}
+
+func TestErrorIsStillAStatus(t *testing.T) {
+	client := newClient(t)
+	_, err := client.GetBalance(testContext(t), newAccount())
+	wrapped := fmt.Errorf("wrapped: %w", err)
+	if !creditd.IsReason(wrapped, creditd.ReasonAccountNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if creditd.IsReason(wrapped, creditd.ReasonUnknownService) || creditd.IsReason(nil, creditd.ReasonUnknownService) {
+		t.Error("another reason was seen")
+	}
+	if status.Code(wrapped) != codes.NotFound {
+		t.Errorf("status.Code is %v", status.Code(wrapped))
+	}
+	if status.Code(errors.Unwrap(err)) != codes.NotFound {
+		t.Errorf("it unwraps to %v", errors.Unwrap(err))
+	}
+}
+
+func TestAllBadFieldsAreNamed(t *testing.T) {
+	client := newClient(t)
+	_, err := client.Grant(testContext(t), "team a", decimal.Zero, creditd.RequestID(""))
+	refusal := asError(t, err)
+	named := map[string]bool{}
+	for _, violation := range refusal.Fields {
+		named[violation.Field] = true
+	}
+	if len(named) != 3 || !named["account"] || !named["credits"] || !named["request_id"] {
+		t.Errorf("the fields are %+v", refusal.Fields)
+	}
+}
+
+func TestItemsOfABatchFailAlone(t *testing.T) {
+	client := newClient(t)
+	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "go-test-18")
+	batch, err := client.BatchEstimate(ctx, []creditd.Usage{
+		creditd.Duration("lip_sync_video", 31*time.Second),
+		creditd.Count("ai_scripts", 0),
+		creditd.Once("ai_scripts"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(batch.Results) != 3 || batch.FailedCount != 1 || !batch.TotalCredits.Equal(decimal.RequireFromString("0.448")) {
+		t.Fatalf("got %+v", batch)
+	}
+	for _, i := range []int{0, 2} {
+		if batch.Results[i].Err != nil || batch.Results[i].Estimate == nil {
+			t.Errorf("result %d is %+v", i, batch.Results[i])
+		}
+		if creditd.IsReason(batch.Results[i].Err, "") {
+			t.Errorf("result %d has a reason", i)
+		}
+	}
+	failed := batch.Results[1]
+	if failed.Estimate != nil || failed.Err == nil {
+		t.Fatalf("result 1 is %+v", failed)
+	}
+	if failed.Err.Code != codes.InvalidArgument || failed.Err.Reason != creditd.ReasonInvalidQuantity || failed.Err.XRequestID != "go-test-18" {
+		t.Errorf("its error is %+v", failed.Err)
+	}
+}
+
+func TestGeneratedClientsHaveTheSameErrors(t *testing.T) {
+	client := newClient(t)
+	_, err := client.Ledger().Grant(testContext(t), &creditdv1.GrantRequest{Account: newAccount(), Credits: "1e3", RequestId: "r-1"})
+	if refusal := asError(t, err); refusal.Reason != creditd.ReasonInvalidAmount || refusal.RequestID != "r-1" {
+		t.Errorf("got %+v", refusal)
+	}
+	_, err = client.Pricing().Estimate(testContext(t), &creditdv1.EstimateRequest{})
+	if refusal := asError(t, err); refusal.Reason != creditd.ReasonFieldRequired {
+		t.Errorf("got %+v", refusal)
+	}
+	err = client.Conn().Invoke(testContext(t), "/creditd.v1.PricingService/Price", &creditdv1.EstimateRequest{}, &creditdv1.EstimateResponse{})
+	if refusal := asError(t, err); refusal.Code != codes.Unimplemented {
+		t.Errorf("got %+v", refusal)
+	}
+}
+
+func TestInsufficientCredits(t *testing.T) {
+	err := refusedWith(t, status.New(codes.FailedPrecondition, "1.5 short"), &errdetails.ErrorInfo{
+		Reason: "INSUFFICIENT_CREDITS",
+		Domain: "creditd",
+		Metadata: map[string]string{
+			"account": "team-a", "required": "3", "available": "1.5", "shortfall": "1.5",
+		},
+	})
+	short, is := creditd.AsInsufficientCredits(fmt.Errorf("wrapped: %w", err))
+	if !is || short.Account != "team-a" || short.Required.String() != "3" ||
+		short.Available.String() != "1.5" || short.Shortfall.String() != "1.5" {
+		t.Errorf("got %+v, %v", short, is)
+	}
+	if _, is := creditd.AsInsufficientCredits(errors.New("another")); is {
+		t.Error("another error has figures")
+	}
+}
+
+// refusedWith returns what a call returns that is answered with the status.
+func refusedWith(t *testing.T, answer *status.Status, details ...protoadapt.MessageV1) error {
+	t.Helper()
+	answer, err := answer.WithDetails(details...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := newClient(t, creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(
+		func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
+			return answer.Err()
+		})))
+	_, err = client.GetRateCard(testContext(t))
+	return err
+}

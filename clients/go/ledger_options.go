@@ -1,0 +1,72 @@
+package creditd
+
+import (
+	"time"
+
+	"github.com/creditd/creditd/clients/go/creditdv1"
+)
+
+// BalanceOption is an option of [Client.GetBalance].
+type BalanceOption func(*creditdv1.GetBalanceRequest)
+
+// AsOf asks for the balance as it was at that time, which must not be in the
+// future.
+func AsOf(t time.Time) BalanceOption {
+	return func(req *creditdv1.GetBalanceRequest) { req.AsOf = timeToPB(t) }
+}
+
+// GrantOption is an option of [Client.Grant].
+type GrantOption interface {
+	applyToGrant(*creditdv1.GrantRequest)
+}
+
+type grantOptionFunc func(*creditdv1.GrantRequest)
+
+func (o grantOptionFunc) applyToGrant(req *creditdv1.GrantRequest) { o(req) }
+
+// RequestIDOption is what [RequestID] returns.
+type RequestIDOption string
+
+func (o RequestIDOption) applyToGrant(req *creditdv1.GrantRequest) { req.RequestId = string(o) }
+
+// RequestID names the call, 1 to 64 printable ASCII characters, unique within the
+// account. Choose it from what is paid for, such as "order-17", and the call can
+// be repeated at any later time, by any process: the first answer comes back.
+// Without this option the client makes one up, which only covers its own retries;
+// it stands in the answer's entry and in [Error.RequestID].
+func RequestID(id string) RequestIDOption {
+	return RequestIDOption(id)
+}
+
+// LabelsOption is what [Labels] returns.
+type LabelsOption map[string]string
+
+func (o LabelsOption) applyToGrant(req *creditdv1.GrantRequest) { req.Labels = o }
+
+// Labels are kept with the entry.
+func Labels(labels map[string]string) LabelsOption {
+	return labels
+}
+
+// ExpireAt ends the granted credits at that time, which must be in the future.
+// Without it they never expire.
+func ExpireAt(t time.Time) GrantOption {
+	return grantOptionFunc(func(req *creditdv1.GrantRequest) { req.ExpireTime = timeToPB(t) })
+}
+
+// Priority decides which credits burn first: lower does, then the soonest to
+// expire, then the oldest. Default: 0.
+func Priority(priority int32) GrantOption {
+	return grantOptionFunc(func(req *creditdv1.GrantRequest) { req.Priority = priority })
+}
+
+// Source says where the credits come from, such as "purchase".
+func Source(source string) GrantOption {
+	return grantOptionFunc(func(req *creditdv1.GrantRequest) { req.Source = source })
+}
+
+// ForServices lets the credits pay for these services only. Without it they pay
+// for all.
+func ForServices(services ...string) GrantOption {
+	return grantOptionFunc(func(req *creditdv1.GrantRequest) { req.Services = services })
+}

@@ -1,0 +1,123 @@
+package creditd
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+)
+
+const (
+	defaultTimeout   = 10 * time.Second
+	keepaliveMin     = 60 * time.Second
+	keepaliveTimeout = 20 * time.Second
+	connectTimeout   = 5 * time.Second
+)
+
+// Option changes how a [Client] works.
+type Option func(*config)
+
+type config struct {
+	credentials credentials.TransportCredentials
+	insecure    bool
+	timeout     time.Duration
+	retry       RetryPolicy
+	keepalive   time.Duration
+	extra       []grpc.DialOption
+}
+
+func defaultConfig() config {
+	return config{
+		timeout:   defaultTimeout,
+		retry:     DefaultRetryPolicy(),
+		keepalive: keepaliveMin,
+	}
+}
+
+// WithInsecure asks for plaintext. Only loopback and Unix socket targets are
+// spoken to in plaintext without it.
+func WithInsecure() Option {
+	return func(c *config) { c.insecure = true }
+}
+
+// WithTransportCredentials sets the credentials of the connection, such as TLS
+// with a client certificate.
+func WithTransportCredentials(credentials credentials.TransportCredentials) Option {
+	return func(c *config) { c.credentials = credentials }
+}
+
+// WithTimeout sets how long a call may take, all attempts together, where its
+// context has no deadline. Default: 10 s. Zero: as long as it takes.
+func WithTimeout(timeout time.Duration) Option {
+	return func(c *config) { c.timeout = timeout }
+}
+
+// WithRetry sets what happens after an answer of UNAVAILABLE.
+// Default: [DefaultRetryPolicy].
+func WithRetry(policy RetryPolicy) Option {
+	return func(c *config) { c.retry = policy }
+}
+
+// WithKeepalive sets after how long without traffic a connection with calls in
+// flight is checked. At least, and by default, 60 s.
+func WithKeepalive(interval time.Duration) Option {
+	return func(c *config) { c.keepalive = interval }
+}
+
+// WithDialOptions adds options of grpc itself. They come last, so they win;
+// interceptors added with grpc.WithChainUnaryInterceptor see each attempt.
+func WithDialOptions(opts ...grpc.DialOption) Option {
+	return func(c *config) { c.extra = append(c.extra, opts...) }
+}
+
+func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
+	if c.insecure && c.credentials != nil {
+		return nil, errors.New("creditd: WithInsecure and WithTransportCredentials exclude each other")
+	}
+	if c.timeout < 0 {
+		return nil, fmt.Errorf("creditd: a timeout of %v; it must be 0 or more", c.timeout)
+	}
+	if c.keepalive < keepaliveMin {
+		return nil, fmt.Errorf("creditd: a keepalive of %v; it must be at least %v", c.keepalive, keepaliveMin)
+	}
+	if err := c.retry.check(); err != nil {
+		return nil, err
+	}
+	credentials := c.credentials
+	if credentials == nil {
+		credentials = credentialsFor(target, c.insecure)
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(credentials),
+		grpc.WithUserAgent("creditd-go"),
+		// From the outside in: one deadline spans all attempts, the retry decides
+		// on each attempt's error, and what the caller adds sees each attempt.
+		grpc.WithChainUnaryInterceptor(
+			deadlineInterceptor(c.timeout),
+			retryInterceptor(c.retry),
+			errorInterceptor,
+		),
+		// The retries above are the only ones.
+		grpc.WithDisableRetry(),
+		// A lost connection is made again as eagerly as calls are: with grpc's own
+		// pauses of up to 2 minutes, retries would only meet the old failure.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay:  c.retry.BaseDelay,
+				Multiplier: backoffFactor,
+				Jitter:     0.2,
+				MaxDelay:   c.retry.MaxDelay,
+			},
+			MinConnectTimeout: connectTimeout,
+		}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time:    c.keepalive,
+			Timeout: keepaliveTimeout,
+		}),
+	}
+	return append(options, c.extra...), nil
+}

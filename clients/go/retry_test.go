@@ -1,0 +1,247 @@
+package creditd_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	creditd "github.com/creditd/creditd/clients/go"
+	"github.com/shopspring/decimal"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+var one = decimal.NewFromInt(1)
+
+// attempts records each attempt of a client's calls.
+type attempts struct {
+	mutex sync.Mutex
+	times []time.Time
+	ids   []string
+	// first is closed when the first attempt has failed.
+	first     chan struct{}
+	closeOnce sync.Once
+}
+
+func newAttempts() *attempts {
+	return &attempts{first: make(chan struct{})}
+}
+
+// watch makes the option that records. Where answer is not nil, it may put
+// another answer in place of the server's.
+func (a *attempts) watch(answer func(attempt int, err error) error) creditd.Option {
+	return creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(
+		func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			a.mutex.Lock()
+			a.times = append(a.times, time.Now())
+			if write, is := req.(interface{ GetRequestId() string }); is {
+				a.ids = append(a.ids, write.GetRequestId())
+			}
+			attempt := len(a.times)
+			a.mutex.Unlock()
+			err := invoke(ctx, method, req, reply, conn, opts...)
+			if err != nil {
+				a.closeOnce.Do(func() { close(a.first) })
+			}
+			if answer != nil {
+				return answer(attempt, err)
+			}
+			return err
+		}))
+}
+
+func (a *attempts) count() int {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return len(a.times)
+}
+
+func unavailable() error {
+	return status.Error(codes.Unavailable, "the test says so")
+}
+
+// freeAddress is one where nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func quickRetry(maxAttempts int) creditd.Option {
+	return creditd.WithRetry(creditd.RetryPolicy{
+		MaxAttempts: maxAttempts, BaseDelay: 20 * time.Millisecond, MaxDelay: 100 * time.Millisecond,
+	})
+}
+
+func TestAWriteOutlivesAServerThatStartsLate(t *testing.T) {
+	address := freeAddress(t)
+	seen := newAttempts()
+	client := newClientOf(t, address, quickRetry(1000), seen.watch(nil))
+	ctx := testContext(t)
+	account := newAccount()
+
+	type answer struct {
+		granted *creditd.Granted
+		err     error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		granted, err := client.Grant(ctx, account, one)
+		answered <- answer{granted, err}
+	}()
+	select {
+	case <-seen.first:
+	case <-ctx.Done():
+		t.Fatal("the first attempt did not fail")
+	}
+	late, err := startServer(t.TempDir(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := late.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	got := <-answered
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if len(seen.ids) < 2 {
+		t.Errorf("there were %d attempts", len(seen.ids))
+	}
+	for _, id := range seen.ids {
+		if id == "" || id != got.granted.Entry.RequestID {
+			t.Fatalf("the attempts had the request ids %q", seen.ids)
+		}
+	}
+	if got.granted.Replayed {
+		t.Error("the answer was given before")
+	}
+}
+
+func TestALostAnswerMovesCreditsOnce(t *testing.T) {
+	seen := newAttempts()
+	client := newClient(t, quickRetry(3), seen.watch(func(attempt int, err error) error {
+		if attempt == 1 && err == nil {
+			return unavailable()
+		}
+		return err
+	}))
+	account := newAccount()
+	granted, err := client.Grant(testContext(t), account, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !granted.Replayed || !granted.Available.Equal(one) {
+		t.Errorf("got %+v", granted)
+	}
+	balance, err := client.GetBalance(testContext(t), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !balance.Available.Equal(one) {
+		t.Errorf("the balance is %v", balance.Available)
+	}
+}
+
+func TestAttemptsAreBounded(t *testing.T) {
+	seen := newAttempts()
+	client := newClientOf(t, freeAddress(t), quickRetry(3), seen.watch(nil))
+	_, err := client.Grant(testContext(t), "team-a", one, creditd.RequestID("order-17"))
+	failure := asError(t, err)
+	if failure.Code != codes.Unavailable || failure.Reason != "" || failure.RequestID != "order-17" || failure.XRequestID != "" {
+		t.Errorf("got %+v", failure)
+	}
+	if seen.count() != 3 {
+		t.Errorf("there were %d attempts", seen.count())
+	}
+}
+
+func TestOneAttemptIsNoRetry(t *testing.T) {
+	seen := newAttempts()
+	client := newClientOf(t, freeAddress(t), creditd.WithRetry(creditd.NoRetry()), seen.watch(nil))
+	_, err := client.GetRateCard(testContext(t))
+	if asError(t, err); seen.count() != 1 {
+		t.Errorf("there were %d attempts", seen.count())
+	}
+}
+
+func TestOnlyUnavailableIsRetried(t *testing.T) {
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		seen := newAttempts()
+		client := newClient(t, quickRetry(2), seen.watch(func(int, error) error {
+			return status.Error(code, "the test says so")
+		}))
+		_, err := client.GetRateCard(testContext(t))
+		want := 1
+		if code == codes.Unavailable {
+			want = 2
+		}
+		if failure := asError(t, err); failure.Code != code || seen.count() != want {
+			t.Errorf("%v: %d attempts, then %v", code, seen.count(), failure)
+		}
+	}
+}
+
+func TestTheServerSaysHowLongToWait(t *testing.T) {
+	const asked = 300 * time.Millisecond
+	seen := newAttempts()
+	client := newClient(t, quickRetry(2), seen.watch(func(attempt int, err error) error {
+		if attempt > 1 {
+			return err
+		}
+		return unavailableFor(t, asked)
+	}))
+	if _, err := client.GetRateCard(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if waited := seen.times[1].Sub(seen.times[0]); waited < asked {
+		t.Errorf("it waited for %v", waited)
+	}
+}
+
+func TestAWaitThatPassesTheDeadlineIsNotBegun(t *testing.T) {
+	seen := newAttempts()
+	client := newClient(t, quickRetry(2), seen.watch(func(int, error) error {
+		return unavailableFor(t, time.Hour)
+	}))
+	began := time.Now()
+	_, err := client.GetRateCard(testContext(t))
+	if failure := asError(t, err); failure.Code != codes.Unavailable || seen.count() != 1 {
+		t.Errorf("%d attempts, then %v", seen.count(), failure)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestACancelledWaitEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(testContext(t))
+	client := newClient(t, quickRetry(2), creditd.WithTimeout(0), newAttempts().watch(func(int, error) error {
+		time.AfterFunc(20*time.Millisecond, cancel)
+		return unavailableFor(t, 20*time.Second)
+	}))
+	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-18"))
+	if failure := asError(t, err); failure.Code != codes.Canceled || failure.RequestID != "order-18" {
+		t.Errorf("got %+v", failure)
+	}
+}
+
+func unavailableFor(t *testing.T, delay time.Duration) error {
+	answer, err := status.New(codes.Unavailable, "try later").WithDetails(
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
+	if err != nil {
+		t.Error(err)
+	}
+	return answer.Err()
+}

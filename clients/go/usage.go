@@ -1,0 +1,97 @@
+package creditd
+
+import (
+	"maps"
+	"time"
+)
+
+// Usage is one billable thing, measured. [Duration], [Count] and [Once] make the
+// usual ones.
+type Usage struct {
+	// Service is the key of a row of the rate card, such as "lip_sync_video".
+	Service string
+	// Quantity is how much was used, where the service has one meter.
+	Quantity Quantity
+	// Attributes are facts that the price may depend on, such as
+	// {"resolution": "1080p"}.
+	Attributes map[string]string
+	// Meters are further quantities as decimal texts, such as
+	// {"input_tokens": "1200"}.
+	Meters map[string]string
+}
+
+// Duration is usage of a service that is priced by time.
+func Duration(service string, duration time.Duration) Usage {
+	return Usage{Service: service, Quantity: QuantityOfTime(duration)}
+}
+
+// Count is usage of a service that is priced by the piece.
+func Count(service string, count int64) Usage {
+	return Usage{Service: service, Quantity: QuantityOfPieces(count)}
+}
+
+// Once is usage without a quantity: one call, image or motion. The server refuses
+// it for a service that is priced by time.
+func Once(service string) Usage {
+	return Usage{Service: service}
+}
+
+// WithAttribute returns the usage with one more attribute.
+func (u Usage) WithAttribute(key, value string) Usage {
+	u.Attributes = with(u.Attributes, key, value)
+	return u
+}
+
+// WithMeter returns the usage with one more meter; value is a decimal such as
+// "1200" or "0.5".
+func (u Usage) WithMeter(key, value string) Usage {
+	u.Meters = with(u.Meters, key, value)
+	return u
+}
+
+// with copies, so that usages made from a common one do not share a map.
+func with(pairs map[string]string, key, value string) map[string]string {
+	pairs = maps.Clone(pairs)
+	if pairs == nil {
+		pairs = map[string]string{}
+	}
+	pairs[key] = value
+	return pairs
+}
+
+// Quantity is a time, a number of pieces, or nothing at all, which is its zero
+// value. Nothing at all is not the same as zero pieces: the server counts the
+// first as one piece and refuses the second.
+type Quantity struct {
+	kind     quantityKind
+	duration time.Duration
+	count    int64
+}
+
+type quantityKind uint8
+
+const (
+	noQuantity quantityKind = iota
+	quantityOfTime
+	quantityOfPieces
+)
+
+// QuantityOfTime is a quantity for services that are priced by time.
+func QuantityOfTime(duration time.Duration) Quantity {
+	return Quantity{kind: quantityOfTime, duration: duration}
+}
+
+// QuantityOfPieces is a quantity for services that are priced by the piece.
+func QuantityOfPieces(count int64) Quantity {
+	return Quantity{kind: quantityOfPieces, count: count}
+}
+
+// Duration returns the time, where the quantity is one.
+func (q Quantity) Duration() (time.Duration, bool) {
+	return q.duration, q.kind == quantityOfTime
+}
+
+// Count returns the number of pieces, where the quantity is one.
+func (q Quantity) Count() (int64, bool) {
+	return q.count, q.kind == quantityOfPieces
+}

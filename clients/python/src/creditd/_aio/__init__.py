@@ -1,0 +1,19 @@
+"""The client for code that runs in an event loop."""
+
+from creditd._aio.ledger import LedgerCalls
+from creditd._aio.pricing import PricingCalls
+
+
+class AsyncClient(PricingCalls, LedgerCalls):
+    """What Client is, with the same methods as coroutines.
+
+        async with AsyncClient("127.0.0.1:50051") as client:
+            print((await client.estimate("ai_scripts", count=3)).credits)
+
+    Make it inside of the event loop that uses it; elsewhere the constructor raises RuntimeError.
+    `channel` is one of grpc.aio. The other arguments, and those of the methods, are those of
+    Client.
+    """
+
+
+__all__ = ["AsyncClient"]

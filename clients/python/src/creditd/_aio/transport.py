@@ -1,0 +1,94 @@
+"""One asynchronous call: sent, sent again where that helps, and its failure as an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+from grpc import aio
+
+from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
+from creditd._channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, CallOptions
+from creditd._status import error_from_rpc
+from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
+from creditd.v1.pricing_pb2_grpc import PricingServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from google.protobuf.message import Message
+    from typing_extensions import Self
+
+Result = TypeVar("Result")
+
+
+class Transport:
+    """The connection, timeout and retries of an AsyncClient."""
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT_S,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        credentials: grpc.ChannelCredentials | None = None,
+        channel: aio.Channel | None = None,
+    ) -> None:
+        if channel is not None and credentials is not None:
+            raise ValueError("a channel has its own credentials; give one of the two")
+        self._timeout_s = timeout_s(timeout)
+        self._retry = retry
+        self._owned: aio.Channel | None = None
+        if channel is None:
+            # grpc binds a channel to a loop here; without a running one it takes another.
+            asyncio.get_running_loop()
+            channel = self._owned = (
+                aio.insecure_channel(target, CHANNEL_OPTIONS)
+                if credentials is None
+                else aio.secure_channel(target, credentials, CHANNEL_OPTIONS)
+            )
+        self._pricing: Any = PricingServiceStub(channel)
+        self._ledger: Any = LedgerServiceStub(channel)
+
+    async def close(self) -> None:
+        """Ends the connection and the calls that are under way. A given `channel` stays open."""
+        if self._owned is not None:
+            await self._owned.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _call(
+        self,
+        rpc: Any,
+        request: Message,
+        result_from_pb: Callable[[Any], Result],
+        options: CallOptions,
+    ) -> Result:
+        """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
+        limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
+        attempts = Attempts(self._retry, deadline_s=time.monotonic() + limit_s)
+        while True:
+            left_s = attempts.start(time.monotonic())
+            try:
+                reply = await rpc(request, timeout=left_s, metadata=options.wire_metadata())
+            except grpc.RpcError as failure:
+                error = error_from_rpc(failure, getattr(request, "request_id", ""))
+                wait_s = attempts.wait_s(error, time.monotonic(), random.random())  # noqa: S311
+                if wait_s is None:
+                    raise error from failure
+            else:
+                return result_from_pb(reply)
+            await asyncio.sleep(wait_s)

@@ -1,0 +1,137 @@
+"""From a gRPC status to an exception: one place for calls that fail and items that fail alone."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import cast
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyPb
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from creditd.errors import (
+    CreditdError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    FieldViolation,
+    InsufficientCreditsError,
+    InvalidArgumentError,
+    NotFoundError,
+    RequestIdReusedError,
+    UnavailableError,
+)
+from creditd.reason import Reason
+
+_DOMAIN = "creditd"
+_STATUS_KEY = "grpc-status-details-bin"
+_REQUEST_ID_KEY = "x-request-id"
+
+_CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+_CLASS_BY_REASON: dict[str, type[CreditdError]] = {
+    Reason.INSUFFICIENT_CREDITS: InsufficientCreditsError,
+    Reason.REQUEST_ID_REUSED: RequestIdReusedError,
+}
+_CLASS_BY_CODE: dict[grpc.StatusCode, type[CreditdError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+}
+
+
+@dataclass(slots=True)
+class _Details:
+    """What the standard details of a status say."""
+
+    reason: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    fields: list[FieldViolation] = field(default_factory=list)
+    retry_after: timedelta | None = None
+
+
+def error_from_rpc(failure: grpc.RpcError, sent_request_id: str) -> CreditdError:
+    """The exception for a call that failed. Details that cannot be read count as absent."""
+    # What grpc raises from a call is the call itself, in both of its APIs.
+    call = cast("grpc.Call", failure)
+    trailing = _metadata_dict(call.trailing_metadata())
+    initial = _metadata_dict(call.initial_metadata())
+    request_id = initial.get(_REQUEST_ID_KEY) or trailing.get(_REQUEST_ID_KEY) or ""
+    return _error(
+        call.code(),
+        call.details() or "",
+        _details_from_trailer(trailing.get(_STATUS_KEY)),
+        request_id=request_id if isinstance(request_id, str) else "",
+        sent_request_id=sent_request_id,
+    )
+
+
+def error_from_status(status: Status) -> CreditdError:
+    """The exception for an item of a batch that failed alone."""
+    code = _CODE_BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _error(code, status.message, _details(status.details))
+
+
+def _error(
+    code: grpc.StatusCode,
+    message: str,
+    details: _Details,
+    *,
+    request_id: str = "",
+    sent_request_id: str = "",
+) -> CreditdError:
+    kind = _CLASS_BY_REASON.get(details.reason) or _CLASS_BY_CODE.get(code, CreditdError)
+    return kind(
+        message,
+        code=code,
+        reason=details.reason,
+        metadata=details.metadata,
+        fields=details.fields,
+        request_id=request_id,
+        sent_request_id=sent_request_id,
+        retry_after=details.retry_after,
+    )
+
+
+def _metadata_dict(
+    pairs: Iterable[tuple[str, str | bytes]] | None,
+) -> dict[str, str | bytes]:
+    # dict() would take what grpc.aio gives for a mapping, and fail: its keys() are pairs.
+    return {key: value for key, value in pairs or ()}  # noqa: C416
+
+
+def _details_from_trailer(trailer: str | bytes | None) -> _Details:
+    if not isinstance(trailer, bytes):
+        return _Details()
+    try:
+        status = Status.FromString(trailer)
+    except DecodeError:
+        return _Details()
+    return _details(status.details)
+
+
+def _details(packed: Iterable[AnyPb]) -> _Details:
+    found = _Details()
+    for detail in packed:
+        with suppress(DecodeError):
+            _read_detail(detail, found)
+    return found
+
+
+def _read_detail(detail: AnyPb, found: _Details) -> None:
+    if detail.Is(ErrorInfo.DESCRIPTOR):
+        info = ErrorInfo.FromString(detail.value)
+        if info.domain == _DOMAIN:
+            found.reason = info.reason
+            found.metadata = dict(info.metadata)
+    elif detail.Is(BadRequest.DESCRIPTOR):
+        found.fields = [
+            FieldViolation(one.field, one.reason, one.description)
+            for one in BadRequest.FromString(detail.value).field_violations
+        ]
+    elif detail.Is(RetryInfo.DESCRIPTOR):
+        found.retry_after = RetryInfo.FromString(detail.value).retry_delay.ToTimedelta()

@@ -1,0 +1,107 @@
+"""One synchronous call: sent, sent again where that helps, and its failure as an exception."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
+from creditd._channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, CallOptions
+from creditd._status import error_from_rpc
+from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
+from creditd.v1.pricing_pb2_grpc import PricingServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from google.protobuf.message import Message
+    from typing_extensions import Self
+
+Result = TypeVar("Result")
+
+
+class Transport:
+    """The connection, timeout and retries of a Client."""
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT_S,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        credentials: grpc.ChannelCredentials | None = None,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        if channel is not None and credentials is not None:
+            raise ValueError("a channel has its own credentials; give one of the two")
+        self._timeout_s = timeout_s(timeout)
+        self._retry = retry
+        self._owned: grpc.Channel | None = None
+        if channel is None:
+            channel = self._owned = (
+                grpc.insecure_channel(target, CHANNEL_OPTIONS)
+                if credentials is None
+                else grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
+            )
+        self._channel = channel
+        self._pricing: Any = PricingServiceStub(channel)
+        self._ledger: Any = LedgerServiceStub(channel)
+
+    def close(self) -> None:
+        """Ends the connection and the calls that are under way. A given `channel` stays open."""
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(
+        self,
+        rpc: Any,
+        request: Message,
+        result_from_pb: Callable[[Any], Result],
+        options: CallOptions,
+    ) -> Result:
+        """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
+        limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
+        attempts = Attempts(self._retry, deadline_s=time.monotonic() + limit_s)
+        while True:
+            left_s = attempts.start(time.monotonic())
+            try:
+                reply = rpc(request, timeout=left_s, metadata=options.wire_metadata())
+            except grpc.RpcError as failure:
+                error = error_from_rpc(failure, getattr(request, "request_id", ""))
+                wait_s = attempts.wait_s(error, time.monotonic(), random.random())  # noqa: S311
+                if wait_s is None:
+                    raise error from failure
+            else:
+                return result_from_pb(reply)
+            self._wait(wait_s)
+
+    def _wait(self, wait_s: float) -> None:
+        """Sleeps, and lets grpc see meanwhile whether a connection came about.
+
+        Without a call under way nobody looks but every 5 s, so that a server that is back would
+        not be found in the time that retries take.
+        """
+        self._channel.subscribe(_ignore_state, try_to_connect=True)
+        try:
+            time.sleep(wait_s)
+        finally:
+            self._channel.unsubscribe(_ignore_state)
+
+
+def _ignore_state(_: grpc.ChannelConnectivity) -> None:
+    pass

@@ -1,0 +1,109 @@
+"""Values at the boundary: amounts, durations and times, to and from what is on the wire.
+
+Nothing here rounds, but for one case: a `datetime` has microseconds, so nanoseconds of a time
+that the server sends are cut off. What cannot be sent exactly is refused before anything is
+sent, with TypeError for the wrong kind and ValueError for a value that has no form on the wire.
+Limits are the server's business: what has a form is sent, so that its answer is the one answer.
+"""
+
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from typing import TypeAlias
+
+from google.protobuf.duration_pb2 import Duration as DurationPb
+from google.protobuf.timestamp_pb2 import Timestamp as TimestampPb
+
+Amount: TypeAlias = Decimal | int | str
+"""Credits or another exact decimal. A str is sent as it stands; float is refused."""
+
+Duration: TypeAlias = timedelta | Decimal
+"""A timedelta, or seconds as a Decimal with up to 9 decimals."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+_NANOS = 1_000_000_000
+_NANOS_PER_MICROSECOND = 1_000
+
+# Far past every limit of the API; keeps Decimal("1E+999999") from becoming a megabyte of zeros.
+_DECIMAL_EXPONENT_MAX = 64
+
+
+def amount_to_text(value: Amount, field: str) -> str:
+    """The plain decimal text of an amount, without exponent; a str unchanged."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return format(_plain(value, field), "f")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(
+        f"{field} must be a Decimal, an int or a str, not {type(value).__name__}; "
+        'write it like Decimal("0.25")'
+    )
+
+
+def amount_from_text(text: str) -> Decimal:
+    """The Decimal of a canonical amount, digit by digit."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError(f"the server sent {text!r} where an amount belongs") from None
+
+
+def duration_to_pb(value: Duration, field: str) -> DurationPb:
+    """The protobuf duration that is exactly `value`."""
+    if isinstance(value, timedelta):
+        nanos = value // _MICROSECOND * _NANOS_PER_MICROSECOND
+    elif isinstance(value, Decimal):
+        exact = Fraction(_plain(value, field)) * _NANOS
+        if exact.denominator != 1:
+            raise ValueError(f"{field} {value} has more than 9 decimals")
+        nanos = exact.numerator
+    else:
+        raise TypeError(
+            f"{field} must be a timedelta, or seconds as a Decimal, not {type(value).__name__}"
+        )
+    sign = -1 if nanos < 0 else 1
+    seconds, rest = divmod(abs(nanos), _NANOS)
+    return DurationPb(seconds=sign * seconds, nanos=sign * rest)
+
+
+def duration_from_pb(value: DurationPb) -> Duration:
+    """A timedelta where that is exact, otherwise seconds as a Decimal."""
+    micros, rest = divmod(value.nanos, _NANOS_PER_MICROSECOND)
+    if rest == 0:
+        return timedelta(seconds=value.seconds, microseconds=micros)
+    sign = "-" if value.seconds < 0 or value.nanos < 0 else ""
+    return Decimal(f"{sign}{abs(value.seconds)}.{abs(value.nanos):09}")
+
+
+def time_to_pb(value: datetime, field: str) -> TimestampPb:
+    """The protobuf time that is exactly `value`, which must know its offset from UTC."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{field} must be a datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise ValueError(f"{field} {value} has no time zone; use datetime.now(timezone.utc)")
+    seconds, micros = divmod((value - _EPOCH) // _MICROSECOND, 1_000_000)
+    return TimestampPb(seconds=seconds, nanos=micros * _NANOS_PER_MICROSECOND)
+
+
+def optional_time_to_pb(value: datetime | None, field: str) -> TimestampPb | None:
+    """The same, and None stays None: the field is left out."""
+    return None if value is None else time_to_pb(value, field)
+
+
+def time_from_pb(value: TimestampPb) -> datetime:
+    """The time in UTC, cut to whole microseconds."""
+    micros = value.nanos // _NANOS_PER_MICROSECOND
+    return _EPOCH + timedelta(seconds=value.seconds, microseconds=micros)
+
+
+def _plain(value: Decimal, field: str) -> Decimal:
+    """`value`, if it can be written out."""
+    if not value.is_finite():
+        raise ValueError(f"{field} must be a number, not {value}")
+    exponent = value.as_tuple().exponent
+    if abs(value.adjusted()) > _DECIMAL_EXPONENT_MAX or abs(int(exponent)) > _DECIMAL_EXPONENT_MAX:
+        raise ValueError(f"{field} {value} is out of range")
+    return value

@@ -1,0 +1,106 @@
+"""What calls raise. Catch by class, decide by `reason` and `metadata`; messages may improve."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import grpc
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field of the request that was refused, with a reason of its own."""
+
+    field: str
+    reason: str
+    description: str
+
+
+class CreditdError(Exception):
+    """A call that was refused or failed; `str()` is the message.
+
+    Raised, its `__cause__` is the grpc.RpcError. An item of a batch that failed alone is returned
+    as one of these instead; such an item has no cause and an empty `request_id`.
+
+    Attributes:
+        message: What happened, for people.
+        code: The gRPC status code.
+        reason: One of `Reason`, or "" where the server had no say (no connection, a deadline
+            that passed here).
+        metadata: Every variable of the message, under the keys that `Reason` lists.
+        fields: All fields that were refused.
+        request_id: The x-request-id of the reply; the server's log has more under it.
+        sent_request_id: The request_id that a write was sent with, "" for a read. Where it is
+            not known whether the write took effect, send the same call again with this id.
+        retry_after: How long the server asks to wait, where it does.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        reason: str = "",
+        metadata: dict[str, str] | None = None,
+        fields: list[FieldViolation] | None = None,
+        request_id: str = "",
+        sent_request_id: str = "",
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.metadata = metadata or {}
+        self.fields = fields or []
+        self.request_id = request_id
+        self.sent_request_id = sent_request_id
+        self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may be sent again unchanged and may then succeed."""
+        return self.code is grpc.StatusCode.UNAVAILABLE
+
+
+class InvalidArgumentError(CreditdError):
+    """The request is wrong, whatever the state of the server. `fields` names all that is."""
+
+
+class NotFoundError(CreditdError):
+    """The account, rate card, revision, hold, entry or grant does not exist."""
+
+
+class FailedPreconditionError(CreditdError):
+    """The request is right, and the state of the account does not allow it now."""
+
+
+class InsufficientCreditsError(FailedPreconditionError):
+    """The account cannot pay. Nothing moved."""
+
+    @property
+    def required(self) -> Decimal:
+        """What the call costs."""
+        return Decimal(self.metadata["required"])
+
+    @property
+    def available(self) -> Decimal:
+        """What this call could have spent."""
+        return Decimal(self.metadata["available"])
+
+    @property
+    def shortfall(self) -> Decimal:
+        """What is missing."""
+        return Decimal(self.metadata["shortfall"])
+
+
+class RequestIdReusedError(CreditdError):
+    """The request_id was used before with another body. Nothing moved."""
+
+
+class DeadlineExceededError(CreditdError):
+    """No answer in time. A write may have taken effect: repeat it with `sent_request_id`."""
+
+
+class UnavailableError(CreditdError):
+    """No server answered, also after the retries. What holds for DeadlineExceededError holds."""

@@ -1,0 +1,31 @@
+"""What several files of tests need."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.support.drivers import DRIVERS, Driver
+from tests.support.server import running_server
+
+Connect = Callable[..., Driver]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server that all tests share."""
+    with running_server(tmp_path_factory.mktemp("creditd")) as address:
+        yield address
+
+
+@pytest.fixture(params=DRIVERS)
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Makes drivers of a client, once for each of both clients; ends them after the test."""
+    with ExitStack() as stack:
+
+        def make(target: str, **options: Any) -> Driver:
+            driver: Driver = DRIVERS[request.param](target, **options)
+            return stack.enter_context(driver)
+
+        yield make

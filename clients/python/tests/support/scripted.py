@@ -1,0 +1,103 @@
+"""A gRPC server that answers by a script and keeps what it was sent.
+
+For what the real server does only on bad days: it is unavailable, slow, or says odd things.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyPb
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
+
+from creditd.v1 import ledger_pb2, ledger_pb2_grpc, pricing_pb2, pricing_pb2_grpc
+
+ESTIMATE = pricing_pb2.EstimateResponse(
+    estimate=pricing_pb2.Estimate(service="ai_scripts", credits="0.2", display_credits="0.2")
+)
+GRANT = ledger_pb2.GrantResponse(
+    entry=ledger_pb2.Entry(
+        credits="5", available="5", spent="0", held="0", create_time=Timestamp(seconds=1)
+    ),
+    available="5",
+)
+SILENCE = object()
+"""No answer until the caller has given up."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A failure with these details, or with `raw_details` as they stand."""
+
+    code: grpc.StatusCode
+    message: str = "no"
+    details: Sequence[Message] = ()
+    raw_details: bytes | None = None
+    trailing: Sequence[tuple[str, str]] = ()
+
+    def wire_details(self) -> bytes:
+        if self.raw_details is not None:
+            return self.raw_details
+        return bytes(self.status().SerializeToString())
+
+    def status(self) -> Status:
+        status = Status(code=self.code.value[0], message=self.message)
+        for detail in self.details:
+            packed = AnyPb()
+            packed.Pack(detail)
+            status.details.append(packed)
+        return status
+
+
+@dataclass
+class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerServiceServicer):
+    """Answers call n by script[n], and every call after the last by the last."""
+
+    script: Sequence[object]
+    requests: list[Any] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    address: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def Estimate(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer(request, context)
+
+    def BatchEstimate(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer(request, context)
+
+    def Grant(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer(request, context)
+
+    def _answer(self, request: Any, context: Any) -> Any:
+        step = self.script[min(len(self.requests), len(self.script) - 1)]
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        if step is SILENCE:
+            self.over.wait()
+        if isinstance(step, Refusal):
+            trailing = [("grpc-status-details-bin", step.wire_details()), *step.trailing]
+            context.set_trailing_metadata(trailing)
+            context.abort(step.code, step.message)
+        return step
+
+
+@contextmanager
+def scripted_server(*script: object) -> Iterator[Scripted]:
+    """The server with that script; `address` says where it listens."""
+    scripted = Scripted(script)
+    server = grpc.server(ThreadPoolExecutor(max_workers=4))
+    pricing_pb2_grpc.add_PricingServiceServicer_to_server(scripted, server)
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(scripted, server)
+    scripted.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield scripted
+    finally:
+        scripted.over.set()
+        server.stop(grace=None).wait()

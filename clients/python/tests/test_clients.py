@@ -1,0 +1,101 @@
+"""What a client is besides its calls: construction, its channel, its end; and both alike."""
+
+import asyncio
+import inspect
+
+import grpc
+import pytest
+from grpc import aio
+
+import creditd
+from creditd import AsyncClient, Client, EntryKind, Reason
+from creditd.v1 import error_reason_pb2, ledger_pb2
+from tests.support.scripted import ESTIMATE, scripted_server
+
+
+def _methods(client: type) -> dict[str, inspect.Signature]:
+    return {
+        name: inspect.signature(member)
+        for name, member in inspect.getmembers(client, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    assert _methods(AsyncClient) == _methods(Client)
+    assert "estimate" in _methods(Client)
+
+
+def test_every_public_name_exists() -> None:
+    assert [name for name in creditd.__all__ if not hasattr(creditd, name)] == []
+
+
+def test_reasons_are_those_of_the_api() -> None:
+    here = {name: value for name, value in vars(Reason).items() if name.isupper()}
+    names = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys()}  # noqa: SIM118
+    assert here == {name: name for name in names - {"UNSPECIFIED"}}
+
+
+def test_kinds_of_entries_are_those_of_the_api() -> None:
+    api = {f"ENTRY_KIND_{kind.name}": kind.value for kind in EntryKind}
+    assert api == dict(ledger_pb2.EntryKind.items())
+
+
+def test_a_given_channel_is_used_and_stays_open() -> None:
+    with scripted_server(ESTIMATE) as server, grpc.insecure_channel(server.address) as channel:
+        for _ in range(2):
+            with Client(channel=channel) as client:
+                client.estimate("ai_scripts")
+        assert len(server.requests) == 2
+
+
+def test_a_given_asynchronous_channel_is_used_and_stays_open() -> None:
+    async def run(address: str) -> None:
+        async with aio.insecure_channel(address) as channel:
+            for _ in range(2):
+                async with AsyncClient(channel=channel) as client:
+                    await client.estimate("ai_scripts")
+
+    with scripted_server(ESTIMATE) as server:
+        asyncio.run(run(server.address))
+        assert len(server.requests) == 2
+
+
+def test_a_channel_of_its_own_is_closed() -> None:
+    with scripted_server(ESTIMATE) as server:
+        client = Client(server.address)
+        client.estimate("ai_scripts")
+        client.close()
+        with pytest.raises(ValueError, match="closed channel"):
+            client.estimate("ai_scripts")
+
+
+def test_a_channel_has_its_own_credentials() -> None:
+    credentials = grpc.ssl_channel_credentials()
+    with grpc.insecure_channel("127.0.0.1:1") as channel, pytest.raises(ValueError, match="one of"):
+        Client(channel=channel, credentials=credentials)
+
+
+def test_credentials_are_not_sent_in_plain_text() -> None:
+    with scripted_server(ESTIMATE) as server:
+        retry = creditd.RetryPolicy(max_attempts=1)
+        credentials = grpc.ssl_channel_credentials()
+        with (
+            Client(server.address, credentials=credentials, retry=retry) as client,
+            pytest.raises(creditd.UnavailableError),
+        ):
+            client.estimate("ai_scripts")
+        assert server.requests == []
+
+
+def test_an_asynchronous_client_belongs_to_a_running_loop() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        AsyncClient("127.0.0.1:1")
+
+
+def test_the_server_sees_who_calls_and_what_it_sends_along() -> None:
+    with scripted_server(ESTIMATE) as server, Client(server.address) as client:
+        client.estimate("ai_scripts", metadata=[("team", "a")], x_request_id="log-1")
+    (sent,) = server.metadata
+    assert sent["user-agent"].startswith("creditd-python/")
+    assert (sent["team"], sent["x-request-id"]) == ("a", "log-1")

@@ -1,0 +1,172 @@
+"""Calls are sent again only where that helps, as often as the policy says, as the same call."""
+
+import socket
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+
+from creditd import CreditdError, GrantResult, RetryPolicy, UnavailableError
+from creditd._attempts import Attempts
+from tests.conftest import Connect
+from tests.support.scripted import GRANT, Refusal, scripted_server
+from tests.support.server import running_server
+
+FAST = RetryPolicy(max_attempts=4, initial_backoff_s=0.001, max_backoff_s=0.002)
+DOWN = Refusal(grpc.StatusCode.UNAVAILABLE)
+IN_300_MS = Refusal(
+    grpc.StatusCode.UNAVAILABLE, details=[RetryInfo(retry_delay=Duration(nanos=300_000_000))]
+)
+IN_A_MINUTE = Refusal(
+    grpc.StatusCode.UNAVAILABLE, details=[RetryInfo(retry_delay=Duration(seconds=60))]
+)
+
+
+def unavailable(retry_after_s: float | None = None) -> CreditdError:
+    after = None if retry_after_s is None else timedelta(seconds=retry_after_s)
+    return UnavailableError("no", code=grpc.StatusCode.UNAVAILABLE, retry_after=after)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "now_s", "chance", "wait_s"),
+    [
+        # backoff doubles up to its maximum; chance takes a half to the whole of it
+        (1, unavailable(), 0, 1, 1),
+        (1, unavailable(), 0, 0, 0.5),
+        (2, unavailable(), 0, 1, 2),
+        (3, unavailable(), 0, 1, 3),
+        (3, unavailable(), 0, 0, 1.5),
+        # what the server asks for comes on top
+        (1, unavailable(10), 0, 1, 11),
+        # the last attempt was made
+        (4, unavailable(), 0, 1, None),
+        # no wait goes to the deadline or past it
+        (1, unavailable(), 98.9, 1, 1),
+        (1, unavailable(), 99, 1, None),
+        (1, unavailable(100), 0, 1, None),
+        # nothing but UNAVAILABLE is sent again
+        (1, CreditdError("no", code=grpc.StatusCode.DEADLINE_EXCEEDED), 0, 1, None),
+        (1, CreditdError("no", code=grpc.StatusCode.INTERNAL), 0, 1, None),
+        (1, CreditdError("no", code=grpc.StatusCode.RESOURCE_EXHAUSTED), 0, 1, None),
+    ],
+)
+def test_waits(
+    made: int, error: CreditdError, now_s: float, chance: float, wait_s: float | None
+) -> None:
+    policy = RetryPolicy(max_attempts=4, initial_backoff_s=1, max_backoff_s=3)
+    assert Attempts(policy, deadline_s=100, made=made).wait_s(error, now_s, chance) == wait_s
+
+
+def test_an_attempt_has_what_is_left() -> None:
+    attempts = Attempts(RetryPolicy(), deadline_s=100)
+    assert [attempts.start(90), attempts.start(101), attempts.made] == [10, 0, 2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"max_attempts": 0},
+        {"max_attempts": 101},
+        {"initial_backoff_s": 0},
+        {"initial_backoff_s": 3},
+        {"max_backoff_s": float("inf")},
+        {"max_backoff_s": float("nan")},
+    ],
+)
+def test_policies_without_bounds_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        RetryPolicy(**arguments)
+
+
+def test_a_write_is_repeated_as_the_same_write(connect: Connect) -> None:
+    with scripted_server(DOWN, DOWN, GRANT) as server:
+        connect(server.address, retry=FAST).call("grant", "team-a", 5, x_request_id="log-1")
+    first, second, third = server.requests
+    assert first == second == third
+    assert first.request_id
+    assert [sent["x-request-id"] for sent in server.metadata] == ["log-1"] * 3
+
+
+def test_attempts_are_bounded(connect: Connect) -> None:
+    with scripted_server(DOWN) as server:
+        with pytest.raises(UnavailableError):
+            connect(server.address, retry=FAST).call("grant", "team-a", 5)
+        assert len(server.requests) == FAST.max_attempts
+
+
+def test_one_attempt_is_no_retry(connect: Connect) -> None:
+    with scripted_server(DOWN) as server:
+        with pytest.raises(UnavailableError):
+            connect(server.address, retry=RetryPolicy(max_attempts=1)).call("grant", "team-a", 5)
+        assert len(server.requests) == 1
+
+
+def test_other_failures_are_final(connect: Connect) -> None:
+    with scripted_server(Refusal(grpc.StatusCode.ABORTED)) as server:
+        with pytest.raises(CreditdError):
+            connect(server.address, retry=FAST).call("grant", "team-a", 5)
+        assert len(server.requests) == 1
+
+
+def test_the_server_says_when(connect: Connect) -> None:
+    with scripted_server(IN_300_MS, GRANT) as server:
+        driver = connect(server.address, retry=FAST)
+        start_s = time.monotonic()
+        driver.call("grant", "team-a", 5)
+        assert time.monotonic() - start_s >= 0.3
+
+
+def test_no_wait_goes_past_the_timeout(connect: Connect) -> None:
+    with scripted_server(IN_A_MINUTE) as server:
+        driver = connect(server.address, retry=FAST)
+        start_s = time.monotonic()
+        with pytest.raises(UnavailableError):
+            driver.call("grant", "team-a", 5, timeout=20)
+        assert time.monotonic() - start_s < 20
+        assert len(server.requests) == 1
+
+
+def test_a_server_that_comes_late_is_found(connect: Connect, tmp_path: Path) -> None:
+    address = _free_address()
+    patient = RetryPolicy(max_attempts=100, initial_backoff_s=0.05, max_backoff_s=0.2)
+    driver = connect(address, retry=patient, timeout=60)
+    refused = threading.Event()
+    done = threading.Event()
+    up_at_s: list[float] = []
+
+    def start_late() -> None:
+        assert refused.wait(30)
+        with running_server(tmp_path, listen=address):
+            up_at_s.append(time.monotonic())
+            assert done.wait(60)
+
+    late = threading.Thread(target=start_late)
+    late.start()
+    try:
+        with pytest.raises(UnavailableError) as caught:
+            driver.call("grant", "team-a", 5, request_id="order-17", timeout=0.2)
+        assert caught.value.sent_request_id == "order-17"
+        refused.set()
+        granted: GrantResult = driver.call("grant", "team-a", 5, request_id="order-17")
+        found_at_s = time.monotonic()
+        again: GrantResult = driver.call("grant", "team-a", 5, request_id="order-17")
+    finally:
+        refused.set()
+        done.set()
+        late.join()
+    assert (granted.entry.request_id, granted.replayed) == ("order-17", False)
+    assert again.replayed
+    assert again.entry == granted.entry
+    # Left alone, grpc looks for a connection every 5 s.
+    assert found_at_s - up_at_s[0] < 4
+
+
+def _free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Runs everything that must pass, step by step, and counts.
+
+It says which step runs, shows what the step prints, goes on after a step that
+failed, and ends with one line that counts what passed and failed. Steps can be
+chosen by name: scripts/test.py rust go
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+VENV = REPO / ".tools" / "venv" / "bin"
+TOOLS = REPO / ".tools" / "bin"
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("CREDITD_")},
+    "PATH": f"{VENV}:{TOOLS}:{os.environ['PATH']}",
+    "CARGO_TERM_COLOR": "never",
+    "CREDITD_BIN": str(REPO / "target" / "debug" / "creditd"),
+    "GOFLAGS": "-mod=readonly",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that must pass."""
+
+    group: str
+    title: str
+    command: str
+    folder: str = "."
+    # Finds how many tests passed and failed; without it the step itself counts one.
+    passed: str = ""
+    failed: str = ""
+
+
+RUST_COUNTS = {"passed": r"^test result: .*? (\d+) passed", "failed": r"^test result: .*? (\d+) failed"}
+
+STEPS = [
+    Step("setup", "install what the tests need", "scripts/setup.sh"),
+    Step("check", "Rust is formatted", "cargo fmt --check"),
+    Step("check", "clippy has no complaint", "cargo clippy --quiet --all-targets -- -D warnings"),
+    Step("check", "buf lint", "buf lint"),
+    Step("check", "buf breaking, against what was released", "buf breaking --against proto/released.binpb"),
+    Step("rust", "Rust tests", "cargo test --quiet --no-fail-fast", **RUST_COUNTS),
+    Step("rust", "the server for the clients' tests", "cargo build --quiet"),
+    Step("clients", "generated code is what the schema generates", "scripts/check-generated.sh"),
+    Step("python", "ruff", "ruff check . && ruff format --check .", "clients/python"),
+    Step("python", "mypy", "mypy", "clients/python"),
+    Step(
+        "python",
+        "Python client",
+        "pytest -q",
+        "clients/python",
+        passed=r"(\d+) passed",
+        failed=r"(\d+) (?:failed|error)",
+    ),
+    Step("go", "gofmt", 'test -z "$(gofmt -l . | tee /dev/stderr)"', "clients/go"),
+    Step("go", "go vet", "go vet ./...", "clients/go"),
+    Step("go", "staticcheck", "staticcheck ./...", "clients/go"),
+    Step(
+        "go",
+        "Go client",
+        # Every test and subtest is a line; only what failed is shown whole.
+        "go test -count=1 -v ./... | grep -v -e '^=== ' -e '^ *--- PASS' -e '^{' ; "
+        'test "${PIPESTATUS[0]}" = 0',
+        "clients/go",
+    ),
+    Step("readme", "a release build", "cargo build --quiet --release"),
+    Step("readme", "README.md shows what really happens", "python scripts/readme.py", passed=r"^(\d+) blocks passed"),
+]
+
+
+def run(step: Step) -> tuple[int, int]:
+    """Runs a step; how many tests passed and failed."""
+    process = subprocess.Popen(
+        ["bash", "-c", step.command],
+        cwd=REPO / step.folder,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        print(f"    {line}", end="", flush=True)
+    good = process.wait() == 0
+    output = "".join(lines)
+
+    def count(pattern: str) -> int:
+        return sum(int(found) for found in re.findall(pattern, output, re.MULTILINE)) if pattern else 0
+
+    passed, failed = count(step.passed), count(step.failed)
+    if not step.passed:
+        passed = int(good)
+    if good and passed == 0:
+        print("    no test ran")
+        return 0, 1
+    # A step that failed without saying of which test counts one.
+    return passed, failed or int(not good)
+
+
+def main(groups: list[str]) -> int:
+    known = list(dict.fromkeys(step.group for step in STEPS))
+    for group in groups:
+        if group not in known:
+            print(f"no steps {group!r}; there are: {', '.join(known)}", file=sys.stderr)
+            return 2
+    chosen = [step for step in STEPS if not groups or step.group in groups]
+    total_passed = total_failed = 0
+    broken = []
+    for number, step in enumerate(chosen, 1):
+        print(f"[{number}/{len(chosen)}] {step.group}: {step.title}", flush=True)
+        start = time.monotonic()
+        passed, failed = run(step)
+        total_passed += passed
+        total_failed += failed
+        verdict = "ok" if failed == 0 else "FAILED"
+        if failed:
+            broken.append(step.title)
+        print(f"    {verdict}, {time.monotonic() - start:.0f} s", flush=True)
+        if failed and step.group == "setup":
+            break
+    for title in broken:
+        print(f"failed: {title}")
+    print(f"{total_passed} passed, {total_failed} failed")
+    return 1 if total_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,266 @@
+//! The layers around every call, around services that do what a call must not.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use creditd::rpc::layer::{Call, Counters, Observer, Settings, stack};
+use http::{Request, Response};
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt as _, service_fn};
+
+use crate::support::PATIENCE;
+use crate::support::refusal::Refusal;
+
+fn settings(observer: Arc<dyn Observer>) -> Settings {
+    Settings {
+        calls_max: 2,
+        deadline_max: Duration::from_millis(80),
+        log_calls: false,
+        observer,
+    }
+}
+
+fn request(path: &str, timeout: Option<&str>) -> Request<Body> {
+    let mut request = Request::post(format!("http://x{path}"));
+    if let Some(timeout) = timeout {
+        request = request.header("grpc-timeout", timeout);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+const PATH: &str = "/creditd.v1.PricingService/Estimate";
+
+fn refusal_of(response: &Response<Body>) -> Refusal {
+    assert!(!response.headers()["x-request-id"].is_empty());
+    Refusal::of(&Status::from_header_map(response.headers()).unwrap())
+}
+
+fn good() -> Response<Body> {
+    Response::new(Body::empty())
+}
+
+#[tokio::test]
+async fn a_panic_is_internal_for_its_call_alone() {
+    let counters = Arc::new(Counters::default());
+    let mut service =
+        stack(&settings(counters.clone())).service(service_fn(|request: Request<Body>| {
+            assert!(
+                !request.uri().path().ends_with("early"),
+                "a defect before the call"
+            );
+            async move {
+                assert!(
+                    !request.uri().path().ends_with("late"),
+                    "a defect in the call"
+                );
+                Ok::<_, Infallible>(good())
+            }
+        }));
+    for path in ["/x/early", "/x/late"] {
+        let response = service
+            .ready()
+            .await
+            .unwrap()
+            .call(request(path, None))
+            .await
+            .unwrap();
+        let refusal = refusal_of(&response);
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::Internal, "INTERNAL")
+        );
+        let id = response.headers()["x-request-id"].to_str().unwrap();
+        assert_eq!(
+            refusal.metadata["request_id"], id,
+            "by which the log is found"
+        );
+        assert!(
+            !refusal.message.contains("a defect in the call"),
+            "what happened stays in the log"
+        );
+    }
+    let response = service
+        .ready()
+        .await
+        .unwrap()
+        .call(request(PATH, None))
+        .await
+        .unwrap();
+    assert!(!response.headers().contains_key("grpc-status"));
+    assert_eq!(counters.totals(), (3, 3, 2));
+}
+
+#[tokio::test]
+async fn the_smaller_deadline_holds() {
+    let counters = Arc::new(Counters::default());
+    let mut service = stack(&settings(counters)).service(service_fn(|_: Request<Body>| async {
+        pending::<()>().await;
+        Ok::<_, Infallible>(good())
+    }));
+    for (timeout, expected) in [
+        (Some("20m"), "20"),
+        (Some("1500u"), "1"),
+        (Some("10S"), "80"),
+        (Some("rubbish"), "80"),
+        (None, "80"),
+    ] {
+        let response = service
+            .ready()
+            .await
+            .unwrap()
+            .call(request(PATH, timeout))
+            .await
+            .unwrap();
+        let refusal = refusal_of(&response);
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+        );
+        assert_eq!(refusal.metadata["deadline_ms"], expected, "{timeout:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
+    let gate = Arc::new(Semaphore::new(0));
+    let waiting = gate.clone();
+    let counters = Arc::new(Counters::default());
+    let settings = Settings {
+        deadline_max: Duration::from_secs(60),
+        ..settings(counters)
+    };
+    let entered = Arc::new(AtomicUsize::new(0));
+    let entering = entered.clone();
+    let service = stack(&settings).service(service_fn(move |request: Request<Body>| {
+        let gate = waiting.clone();
+        entering.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if !request.uri().path().starts_with("/grpc.health") {
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok::<_, Infallible>(good())
+        }
+    }));
+    let call = |path: &'static str| service.clone().oneshot(request(path, None));
+    let first = tokio::spawn(call(PATH));
+    let second = tokio::spawn(call(PATH));
+    // Both are in, and wait.
+    let start = std::time::Instant::now();
+    while entered.load(Ordering::SeqCst) < 2 {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
+    let refusal = refusal_of(&call(PATH).await.unwrap());
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::Unavailable, "SERVER_OVERLOADED")
+    );
+    assert_eq!(refusal.metadata["limit"], "2");
+    let health = call("/grpc.health.v1.Health/Check").await.unwrap();
+    assert!(!health.headers().contains_key("grpc-status"));
+    // A place is given back when its call is done, and when its caller goes away.
+    gate.add_permits(1);
+    first.await.unwrap().unwrap();
+    second.abort();
+    let _ = second.await;
+    gate.add_permits(2);
+    for _ in 0..2 {
+        assert!(
+            !call(PATH)
+                .await
+                .unwrap()
+                .headers()
+                .contains_key("grpc-status")
+        );
+    }
+}
+
+/// What tonic refuses by itself gets a reason; what has one keeps it.
+#[tokio::test]
+async fn refusals_without_a_reason_are_completed() {
+    let counters = Arc::new(Counters::default());
+    let mut service = stack(&settings(counters)).service(service_fn(|request: Request<Body>| {
+        let status = match request.uri().path() {
+            "/large" => Status::out_of_range("decoded message length too large"),
+            "/broken" => Status::internal("Unexpected EOF decoding stream."),
+            "/squeezed" => Status::unimplemented("Content is compressed with `snappy`"),
+            _ => Status::not_found("of health"),
+        };
+        async move { Ok::<_, Infallible>(status.into_http()) }
+    }));
+    for (path, code, reason) in [
+        ("/large", Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+        ("/broken", Code::InvalidArgument, "MALFORMED_MESSAGE"),
+        ("/squeezed", Code::Unimplemented, "UNSUPPORTED_ENCODING"),
+    ] {
+        let response = service
+            .ready()
+            .await
+            .unwrap()
+            .call(request(path, None))
+            .await
+            .unwrap();
+        let refusal = refusal_of(&response);
+        assert_eq!((refusal.code, refusal.reason.as_str()), (code, reason));
+    }
+    let response = service
+        .ready()
+        .await
+        .unwrap()
+        .call(request("/other", None))
+        .await
+        .unwrap();
+    assert_eq!(
+        Status::from_header_map(response.headers()).unwrap().code(),
+        Code::NotFound
+    );
+}
+
+#[tokio::test]
+async fn the_observer_hears_of_every_call() {
+    #[derive(Default)]
+    struct Notes(std::sync::Mutex<Vec<String>>);
+    impl Observer for Notes {
+        fn started(&self) {
+            self.0.lock().unwrap().push("started".to_owned());
+        }
+        fn handled(&self, call: &Call<'_>) {
+            self.0
+                .lock()
+                .unwrap()
+                .push(format!("{} {:?}", call.method, call.code));
+        }
+    }
+    let notes = Arc::new(Notes::default());
+    let mut service =
+        stack(&settings(notes.clone())).service(service_fn(|request: Request<Body>| {
+            let known = request.uri().path() == PATH;
+            async move {
+                Ok::<_, Infallible>(if known {
+                    good()
+                } else {
+                    Status::not_found("").into_http()
+                })
+            }
+        }));
+    for path in [PATH, "/made/up"] {
+        service
+            .ready()
+            .await
+            .unwrap()
+            .call(request(path, None))
+            .await
+            .unwrap();
+    }
+    let notes = notes.0.lock().unwrap().clone();
+    // A name that a caller makes up is no label of a metric.
+    assert_eq!(
+        notes,
+        ["started", &format!("{PATH} Ok"), "started", " NotFound"]
+    );
+}

@@ -1,0 +1,41 @@
+//! All integration tests, in one binary. Those over the wire run the real program.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
+/// Running servers, clients, tables.
+mod support;
+
+/// What the command line prints and refuses.
+mod cli;
+/// Grants and balances over the wire: durable, replayed, expiring at their instant.
+mod grants;
+/// Health by its protocol, and reflection as grpcurl reads it.
+mod health;
+/// Bad fields, amounts, quantities and batches.
+mod input;
+/// The layers around every call.
+mod layers;
+/// What usage costs, as a table that a product manager could read.
+mod prices;
+/// What holds for all quantities and amounts, not only for those of the tables.
+mod properties;
+/// Rate cards: wrong ones, several of one name, and those that were served before.
+mod rate_cards;
+/// Every reason is documented, with the message and the metadata that it really has.
+mod reasons;
+/// Servers that refuse to start, with a sentence that says what to do.
+mod start;
+/// Servers that stop: drained, within a bound.
+mod stop;
+/// Rules about the code itself.
+mod tidy;
+/// Bad input on the wire: each gets one clear refusal, and the server goes on.
+mod wire;

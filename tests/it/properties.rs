@@ -1,0 +1,159 @@
+//! What holds for all quantities and amounts, not only for those of the tables.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use creditd::app::card_file;
+use creditd::domain::pricing::{Card, Given, Meter, Price, Quote, Usage};
+use creditd::domain::{Credits, Rounding};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use crate::support::root;
+
+fn cards() -> &'static [Card] {
+    static CARDS: OnceLock<Vec<Card>> = OnceLock::new();
+    let of = |name: &str| card_file::load(&root(&format!("tests/data/cards/{name}.toml")));
+    CARDS.get_or_init(|| {
+        vec![
+            card_file::built_in().unwrap().card,
+            of("rounding").unwrap().card,
+            of("blocks-of-pieces").unwrap().card,
+        ]
+    })
+}
+
+/// The quote for so many atoms of a service, or None where it is refused.
+fn quote<'a>(card: &'a Card, service: &str, atoms: i64) -> Option<Quote<'a>> {
+    let none = HashMap::new();
+    let quantity = match card.service(service)?.meter {
+        Meter::Duration => Given::Duration(atoms.into()),
+        Meter::Count { .. } => Given::Count(atoms),
+    };
+    card.price(&Usage {
+        service,
+        quantity,
+        attributes: &none,
+        meters: &none,
+    })
+    .ok()
+}
+
+/// Quantities of all sizes, and those beside the edges of blocks.
+fn atoms() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        1..1_000_i64,
+        1..1_000_000_000_000_i64,
+        1..i64::MAX / 2,
+        (1..10_000_i64, -2..=2_i64)
+            .prop_map(|(blocks, off)| (blocks * 20_000_000_000 + off).max(1)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn cost_never_falls_as_the_quantity_grows(a in atoms(), b in atoms()) {
+        let (less, more) = (a.min(b), a.max(b));
+        for card in cards() {
+            for service in card.services() {
+                let cost = |atoms| quote(card, &service.key, atoms).map(|q| q.credits());
+                if let (Some(less), Some(more)) = (cost(less), cost(more)) {
+                    prop_assert!(less <= more, "{}", service.key);
+                }
+                // What is refused for its size stays refused as it grows.
+                prop_assert!(cost(less).is_some() || cost(more).is_none(), "{}", service.key);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_sum_to_the_cost(atoms in atoms()) {
+        for card in cards() {
+            for service in card.services() {
+                let Some(quote) = quote(card, &service.key, atoms) else { continue };
+                let sum = quote.lines().iter().try_fold(Credits::ZERO, |sum, line| {
+                    sum.checked_add(line.credits)
+                });
+                prop_assert_eq!(sum, Ok(quote.credits()));
+            }
+        }
+    }
+
+    /// Against plain fractions: no cost that rounds up is below the exact one, and
+    /// none is a billionth or more away from it.
+    #[test]
+    fn rounding_is_by_less_than_a_billionth_and_in_its_direction(atoms in 1..1_000_000_000_000_i64) {
+        for card in cards() {
+            for service in card.services() {
+                let Price::ProRata(rate) = &service.price else { continue };
+                let Some(quote) = quote(card, &service.key, atoms) else { continue };
+                // cost * per  against  credits * atoms, in billionths.
+                let cost = i128::from(quote.credits().nanos()) * rate.per();
+                let exact = i128::from(rate.credits().nanos()) * i128::from(atoms);
+                prop_assert!((cost - exact).abs() < rate.per());
+                match rate.rounding() {
+                    Rounding::Up => prop_assert!(cost >= exact),
+                    Rounding::Down => prop_assert!(cost <= exact),
+                    Rounding::HalfUp | Rounding::HalfEven => {
+                        prop_assert!((cost - exact).abs() * 2 <= rate.per());
+                    }
+                }
+            }
+        }
+    }
+
+    /// A line that did not have to round is quantity times unit_credits.
+    #[test]
+    fn lines_multiply(atoms in 1..1_000_000_000_000_i64) {
+        for card in cards() {
+            for service in card.services() {
+                let Some(quote) = quote(card, &service.key, atoms) else { continue };
+                for line in quote.lines() {
+                    let Ok(quantity) = line.quantity.parse::<Decimal>() else {
+                        prop_assert!(line.quantity.contains('/'), "{}", line.quantity);
+                        continue;
+                    };
+                    if line.description.contains("rounded") { continue }
+                    prop_assert_eq!(quantity * line.unit_credits.to_decimal(), line.credits.to_decimal());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_never_less_than_the_cost_for_lip_sync(atoms in 1..1_000_000_000_000_i64) {
+        let quote = quote(&cards()[0], "lip_sync_video", atoms).unwrap();
+        prop_assert!(quote.shown() >= quote.credits());
+        prop_assert!(quote.shown().to_decimal().scale() <= 2);
+    }
+
+    #[test]
+    fn parsing_and_printing_are_inverse(nanos in 0..=9_000_000_000_000_000_000_i64) {
+        let credits = Credits::from_nanos(nanos).unwrap();
+        let text = credits.to_string();
+        prop_assert_eq!(Credits::parse(&text), Ok(credits));
+        prop_assert_eq!(text.parse::<Decimal>().unwrap().normalize().to_string(), text);
+    }
+
+    /// Whatever the text: an amount exactly where the grammar says so, no panic.
+    #[test]
+    fn only_amounts_are_read_as_amounts(text in "[-+]?[0-9_.,eE ]{0,14}|\\PC{0,20}") {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let by_grammar = match text.split_once('.') {
+            Some((whole, fraction)) => digits(whole) && digits(fraction) && fraction.len() <= 9,
+            None => digits(&text),
+        };
+        match Credits::parse(&text) {
+            Ok(credits) => {
+                prop_assert!(by_grammar);
+                prop_assert_eq!(credits.to_decimal(), text.parse::<Decimal>().unwrap());
+            }
+            Err(_) if by_grammar => {
+                prop_assert!(text.parse::<Decimal>().unwrap() > Decimal::from(9_000_000_000_i64));
+            }
+            Err(_) => {}
+        }
+    }
+}

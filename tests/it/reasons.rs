@@ -1,0 +1,340 @@
+//! Every reason is documented, with the message and the metadata that it really has.
+//!
+//! `error_reason.proto` is the source: code, metadata and an example of each. This
+//! makes each refusal and compares, and keeps docs/errors.md in step
+//! (`UPDATE=1 cargo test --test it reasons` writes it).
+
+use std::collections::BTreeMap;
+
+use creditd::domain::amount::AmountFault;
+use creditd::domain::fault::TimeRule;
+use creditd::domain::{AccountName, Credits, Fault, Faults, Refusal as Refused, RequestId};
+use creditd::rfc3339;
+use creditd::rpc::pb::creditd::v1::ErrorReason;
+use creditd::rpc::refused::{Refused as OnTheWire, WireFault};
+
+use crate::support::refusal::Refusal;
+use crate::support::root;
+
+/// What the proto says of a reason.
+#[derive(Debug)]
+struct Documented {
+    number: i32,
+    meaning: String,
+    code: String,
+    metadata: Vec<String>,
+    example: String,
+}
+
+fn documented() -> BTreeMap<String, Documented> {
+    let text = std::fs::read_to_string(root("proto/creditd/v1/error_reason.proto")).unwrap();
+    let mut reasons = BTreeMap::new();
+    let mut comment: Vec<String> = Vec::new();
+    for line in text.lines().skip_while(|line| !line.starts_with("enum")) {
+        let line = line.trim();
+        if let Some(words) = line.strip_prefix("//") {
+            comment.push(words.trim().to_owned());
+        } else if let Some((name, number)) = line.trim_end_matches(';').split_once(" = ") {
+            let name = name.strip_prefix("ERROR_REASON_").unwrap();
+            let lines = std::mem::take(&mut comment);
+            if name == "UNSPECIFIED" {
+                continue;
+            }
+            let tagged = |tag: &str| {
+                let line = lines.iter().find_map(|line| line.strip_prefix(tag));
+                line.unwrap_or_else(|| panic!("{name} has no {tag}"))
+                    .trim()
+                    .to_owned()
+            };
+            let meaning = lines.iter().take_while(|line| !line.starts_with("Code:"));
+            let metadata = tagged("Metadata:");
+            reasons.insert(
+                name.to_owned(),
+                Documented {
+                    number: number.parse().unwrap(),
+                    meaning: meaning.cloned().collect::<Vec<_>>().join(" "),
+                    code: tagged("Code:"),
+                    metadata: metadata
+                        .split(", ")
+                        .filter(|key| !key.is_empty())
+                        .map(str::to_owned)
+                        .collect(),
+                    example: tagged("Example:"),
+                },
+            );
+        }
+    }
+    reasons
+}
+
+/// Reasons of verbs that are not served yet.
+const TO_COME: [&str; 10] = [
+    "INSUFFICIENT_CREDITS",
+    "HOLD_CLOSED",
+    "HOLD_EXCEEDED",
+    "HOLD_SERVICE_MISMATCH",
+    "REFUND_EXCEEDS_CHARGE",
+    "HOLD_NOT_FOUND",
+    "ENTRY_NOT_FOUND",
+    "GRANT_NOT_FOUND",
+    "INVALID_PAGE_SIZE",
+    "INVALID_PAGE_TOKEN",
+];
+
+/// One refusal for each reason, as it stands in the proto's example.
+fn samples() -> Vec<OnTheWire> {
+    let text = |text: &str| text.into();
+    let account = || AccountName::new("team-a").unwrap();
+    let time = |text: &str| rfc3339::parse(text).unwrap();
+    let faults: [(&'static str, Fault); 17] = [
+        (
+            "usage.service",
+            Fault::UnknownService {
+                service: text("lip_sink_video"),
+                rate_card: text("jogg-api-v2"),
+                nearest: Some((text("lip_sync_video"), true)),
+            },
+        ),
+        ("usage.service", Fault::Required),
+        (
+            "credits",
+            Fault::InvalidAmount {
+                value: text("1e3"),
+                fault: AmountFault::Grammar,
+            },
+        ),
+        (
+            "usage.duration",
+            Fault::InvalidQuantity { value: text("-1s") },
+        ),
+        (
+            "usage.count",
+            Fault::WrongQuantity {
+                service: text("lip_sync_video"),
+                meter: text("duration"),
+            },
+        ),
+        (
+            "usage.duration",
+            Fault::QuantityTooLarge {
+                service: text("lip_sync_video"),
+                value: text("3601 s"),
+                limit: text("3600 s"),
+            },
+        ),
+        (
+            "usage.meters",
+            Fault::UnknownMeter {
+                meter: text("tokens"),
+                service: text("ai_scripts"),
+            },
+        ),
+        (
+            "usage.attributes",
+            Fault::UnknownAttribute {
+                attribute: text("resolution"),
+                service: text("ai_scripts"),
+            },
+        ),
+        ("usage.count", Fault::CostTooLarge),
+        ("usages", Fault::BatchEmpty { limit: 10_000 }),
+        (
+            "usages",
+            Fault::TooManyItems {
+                size: 10_001,
+                limit: 10_000,
+            },
+        ),
+        (
+            "usages",
+            Fault::ReplyTooLarge {
+                limit_bytes: 4_194_304,
+                items_that_fit: 8_000,
+            },
+        ),
+        (
+            "expire_time",
+            Fault::InvalidTime {
+                value: Some(time("2020-01-01T00:00:00Z")),
+                rule: TimeRule::Future,
+            },
+        ),
+        (
+            "prices.price_time",
+            Fault::ConflictingFields {
+                other: "prices.revision",
+            },
+        ),
+        (
+            "account",
+            Fault::InvalidAccount {
+                value: text("team a"),
+            },
+        ),
+        (
+            "request_id",
+            Fault::InvalidRequestId {
+                value: text("über"),
+            },
+        ),
+        (
+            "source",
+            Fault::InvalidLength {
+                length: 300,
+                min: 0,
+                max: 256,
+            },
+        ),
+    ];
+    let refusals = [
+        Refused::RateCardNotFound {
+            rate_card: text("jogg-web"),
+            at: time("2026-11-22T12:00:00Z"),
+        },
+        Refused::RevisionNotFound {
+            revision: text("0123abcd"),
+        },
+        Refused::AccountNotFound {
+            account: AccountName::new("team-b").unwrap(),
+        },
+        Refused::RequestIdReused {
+            account: account(),
+            request_id: RequestId::new("order-17").unwrap(),
+        },
+        Refused::BalanceTooLarge {
+            account: account(),
+            limit: Credits::MAX,
+        },
+    ];
+    let on_the_wire = [
+        WireFault::MalformedMessage {
+            problem: "buffer underflow".to_owned(),
+        },
+        WireFault::MessageTooLarge {
+            limit_bytes: 4_194_304,
+        },
+        WireFault::UnsupportedEncoding {
+            problem: "deflate".to_owned(),
+        },
+        WireFault::UnknownMethod {
+            method: "/creditd.v1.PricingService/Price".to_owned(),
+        },
+        WireFault::MethodNotServed { method: "Charge" },
+        WireFault::DeadlineExceeded { deadline_ms: 50 },
+        WireFault::Overloaded { limit: 4_096 },
+        WireFault::StoreUnavailable { operation: "write" },
+        WireFault::Internal {
+            request_id: "5f0c-1".to_owned(),
+        },
+    ];
+    let faults =
+        faults.map(|(field, fault)| OnTheWire::from(Refused::Invalid(Faults::of(field, fault))));
+    let mut all = faults.to_vec();
+    all.extend(refusals.map(OnTheWire::from));
+    all.extend(on_the_wire.map(OnTheWire::from));
+    all
+}
+
+/// "INVALID_ARGUMENT" for InvalidArgument.
+fn code_name(code: tonic::Code) -> String {
+    format!("{code:?}")
+        .chars()
+        .enumerate()
+        .flat_map(|(at, c)| {
+            let gap = (at > 0 && c.is_uppercase()).then_some('_');
+            gap.into_iter().chain(c.to_uppercase())
+        })
+        .collect()
+}
+
+#[test]
+fn each_reason_has_the_code_the_metadata_and_the_words_that_the_proto_shows() {
+    let mut documented = documented();
+    for sample in samples() {
+        let refusal = Refusal::of(&sample.into_status());
+        let name = refusal.reason.as_str();
+        let says = documented
+            .remove(name)
+            .unwrap_or_else(|| panic!("{name} is made twice, or not in the proto"));
+        assert_eq!(refusal.message, says.example, "{name}");
+        assert_eq!(code_name(refusal.code), says.code, "{name}");
+        let mut keys: Vec<_> = refusal.metadata.keys().cloned().collect();
+        let mut expected = says.metadata.clone();
+        keys.sort();
+        expected.sort();
+        assert_eq!(keys, expected, "{name}");
+        // Every variable of the message is in the metadata, and the other way round.
+        for (key, value) in &refusal.metadata {
+            assert!(
+                refusal.message.contains(value.as_str()),
+                "{name}: {key} is not in the message"
+            );
+        }
+        let is_field = says.metadata.iter().any(|key| key == "field");
+        assert_eq!(refusal.fields.len(), usize::from(is_field), "{name}");
+        if is_field {
+            assert_eq!(
+                refusal.fields[0],
+                (refusal.metadata["field"].clone(), name.to_owned())
+            );
+        }
+    }
+    let left: Vec<_> = documented
+        .keys()
+        .filter(|name| !TO_COME.contains(&name.as_str()))
+        .collect();
+    assert!(left.is_empty(), "never made: {left:?}");
+    for name in TO_COME {
+        assert!(documented.contains_key(name), "{name} is made now");
+    }
+}
+
+#[test]
+fn the_documents_list_every_reason_as_it_is() {
+    let documented = documented();
+    let mut by_number: Vec<_> = documented.iter().collect();
+    by_number.sort_by_key(|(_, says)| says.number);
+    let mut text = String::from(
+        "# Refusals\n\n\
+         <!-- Written by `UPDATE=1 cargo test --test it reasons` from proto/creditd/v1/error_reason.proto. -->\n\n\
+         Every refusal carries one `google.rpc.ErrorInfo` with domain `creditd`. Its `reason` is one of\n\
+         these, its `metadata` holds every variable of the message. Where fields are bad,\n\
+         `google.rpc.BadRequest` names all of them, each with its own reason, and `ErrorInfo` speaks of\n\
+         the first. Write code against reason and metadata; messages may improve.\n\n\
+         A refusal changes nothing and does not use its `request_id` up. Two say that it is not known\n\
+         whether something moved, `DEADLINE_EXCEEDED` and `STORE_UNAVAILABLE`: send the same call with\n\
+         the same `request_id` again. `UNAVAILABLE` is the only code that is worth a retry by itself.\n",
+    );
+    for (name, says) in by_number {
+        let metadata = match says.metadata.as_slice() {
+            [] => "none".to_owned(),
+            keys => keys
+                .iter()
+                .map(|key| format!("`{key}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        text.push_str(&format!(
+            "\n## {name}\n\n{}\n\n- code: `{}`\n- metadata: {metadata}\n- example: {}\n",
+            says.meaning, says.code, says.example
+        ));
+    }
+    let path = root("docs/errors.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(root("docs")).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "docs/errors.md is not what the proto says: run UPDATE=1 cargo test --test it reasons"
+    );
+}
+
+#[test]
+fn the_enum_and_the_proto_have_the_same_names() {
+    for (name, says) in documented() {
+        let reason = ErrorReason::try_from(says.number).unwrap();
+        assert_eq!(reason.as_str_name(), format!("ERROR_REASON_{name}"));
+    }
+}

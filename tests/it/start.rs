@@ -1,0 +1,265 @@
+//! Servers that refuse to start, with a sentence that says what to do.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::support::grant;
+use crate::support::server::{Server, run};
+
+/// The complaint of a server that does not start.
+fn complaint(directory: &Path, args: &[&str]) -> String {
+    let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
+    all.extend(args);
+    let (code, out, err) = run(directory, &all);
+    assert_eq!(code, Some(1), "{err}");
+    assert_eq!(out, "", "nothing is promised");
+    assert_eq!(err.lines().count(), 1, "one sentence: {err}");
+    err.trim_end().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_data_file_that_cannot_be_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir(path.join("folder")).unwrap();
+    std::fs::write(
+        path.join("text.db"),
+        "not a database, but long enough to look at ".repeat(40),
+    )
+    .unwrap();
+    let other = rusqlite::Connection::open(path.join("other.db")).unwrap();
+    other
+        .execute_batch("CREATE TABLE notes (text TEXT)")
+        .unwrap();
+    drop(other);
+
+    for (data, expected) in [
+        (
+            "folder",
+            "creditd: data file folder: it is a directory; give --data the path of a file, such as folder/creditd.db",
+        ),
+        (
+            "missing/creditd.db",
+            "creditd: data file missing/creditd.db: there is no directory missing; make the directory first, or give --data another path",
+        ),
+        (
+            "text.db",
+            "creditd: data file text.db: it is not a creditd data file; give --data another path; creditd makes the file where there is none",
+        ),
+        (
+            "other.db",
+            "creditd: data file other.db: it is a SQLite file of another program; give --data another path; creditd makes the file where there is none",
+        ),
+        (
+            "/dev/null",
+            "creditd: data file /dev/null: it is not a regular file; give --data the path of a file",
+        ),
+        (
+            "postgres://localhost/creditd",
+            "creditd: --data: this version keeps credits in a file; PostgreSQL is not built in, so give the path of a file",
+        ),
+    ] {
+        assert_eq!(complaint(path, &["--data", data]), expected);
+    }
+    let untouched = std::fs::read_to_string(path.join("text.db")).unwrap();
+    assert!(untouched.starts_with("not a database"));
+}
+
+/// A data file with one grant in it.
+async fn used_file() -> tempfile::TempDir {
+    let server = Server::start();
+    let mut ledger = server.ledger().await;
+    ledger.grant(grant("r1", "team-a", "10")).await.unwrap();
+    server.stop()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_read_only_file_is_refused() {
+    let directory = used_file().await;
+    let file = directory.path().join("creditd.db");
+    let mut permissions = std::fs::metadata(&file).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&file, permissions).unwrap();
+    assert_eq!(
+        complaint(directory.path(), &[]),
+        "creditd: data file creditd.db: it cannot be written to; give this user the right to write to the file and its directory, or choose another by --data"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_damaged_file_is_refused() {
+    let directory = used_file().await;
+    let file = directory.path().join("creditd.db");
+    let sound = std::fs::read(&file).unwrap();
+    let page = 8_192;
+    // Each page in turn, but for the first one's header: that is no database then.
+    let mut found = 0;
+    for start in (0..sound.len()).step_by(page) {
+        let mut bytes = sound.clone();
+        let from = start + if start == 0 { 100 } else { 0 };
+        bytes[from..from + 512].fill(0xA5);
+        std::fs::write(&file, &bytes).unwrap();
+        let text = complaint(directory.path(), &[]);
+        assert!(
+            text.starts_with("creditd: data file creditd.db: it is damaged ("),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("; restore it from a backup, or start with another file by --data"),
+            "{text}"
+        );
+        found += 1;
+    }
+    assert!(found >= 5, "{found}");
+    std::fs::write(&file, &sound[..page * 2]).unwrap();
+    assert!(complaint(directory.path(), &[]).contains("it is damaged"));
+    // And the sound one starts.
+    std::fs::write(&file, &sound).unwrap();
+    drop(Server::start_settings(crate::support::server::Settings {
+        directory: Some(directory),
+        ..Default::default()
+    }));
+}
+
+/// Rows that SQLite takes for sound, and that no creditd wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_file_that_was_tampered_with_is_refused() {
+    for (change, expected) in [
+        (
+            "UPDATE entries SET credits = credits + 1",
+            "entry 1 does not follow",
+        ),
+        (
+            "UPDATE entries SET available = 5",
+            "entry 1 does not follow",
+        ),
+        ("UPDATE entries SET version = 2", "entry 1 does not follow"),
+        ("UPDATE entries SET kind = 'gift'", "entry 1 cannot be read"),
+        (
+            "UPDATE entries SET shares = '[[1'",
+            "entry 1 cannot be read",
+        ),
+        (
+            "UPDATE entries SET available = -5",
+            "entry 1 does not follow",
+        ),
+        (
+            "UPDATE accounts SET name = 'team a'",
+            "account 1 has no proper name",
+        ),
+    ] {
+        let directory = used_file().await;
+        let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
+        file.execute_batch(change).unwrap();
+        drop(file);
+        let text = complaint(directory.path(), &[]);
+        assert!(
+            text.contains(&format!("it is damaged ({expected})")),
+            "{change}: {text}"
+        );
+    }
+    let directory = used_file().await;
+    let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
+    file.execute_batch("UPDATE rate_cards SET content = replace(content, '0.5', '0.4')")
+        .unwrap();
+    drop(file);
+    assert!(complaint(directory.path(), &[]).contains("the content of revision"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_file_from_a_newer_version_is_refused() {
+    let directory = used_file().await;
+    let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    assert_eq!(
+        complaint(directory.path(), &[]),
+        "creditd: data file creditd.db: it has version 99, and this creditd knows versions up to 1; use the newer creditd that wrote it"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, out, err) = run(directory.path(), &["serve", "--listen", &address]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let expected = format!(
+        "creditd: cannot listen on {address}: another program does; stop it, or choose another port by --listen"
+    );
+    assert!(err.lines().any(|line| line == expected), "{err}");
+}
+
+#[test]
+fn a_second_server_on_one_data_file_is_refused_and_the_first_goes_on() {
+    let server = Server::start();
+    let text = complaint(server.directory.path(), &[]);
+    let expected = format!(
+        "creditd: data file {}: another creditd is using it; stop that server, or give this one a file of its own by --data",
+        server.data().canonicalize().unwrap().display()
+    );
+    assert_eq!(text, expected);
+    // Another path to the same file is the same file.
+    let link = server.directory.path().join("link.db");
+    std::os::unix::fs::symlink(server.data(), &link).unwrap();
+    assert!(complaint(server.directory.path(), &["--data", "link.db"]).contains("another creditd"));
+    // It leaves nothing behind: after a kill the file is free.
+    let directory = server.kill();
+    drop(Server::start_settings(crate::support::server::Settings {
+        directory: Some(directory),
+        ..Default::default()
+    }));
+}
+
+#[test]
+fn configuration_that_makes_no_sense_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(
+        path.join("typo.toml"),
+        "threads = 1\nlisten_on = \"127.0.0.1:1\"\n",
+    )
+    .unwrap();
+    for (args, expected) in [
+        (
+            vec!["--config", "typo.toml"],
+            "creditd: configuration typo.toml:2: unknown field `listen_on`",
+        ),
+        (
+            vec!["--config", "nowhere.toml"],
+            "creditd: configuration nowhere.toml: No such file or directory (os error 2); give --config the path of a TOML file",
+        ),
+        (
+            vec!["--threads", "0"],
+            "creditd: --threads must be 1 to 256",
+        ),
+        (
+            vec!["--log-level", "loud=loud"],
+            "creditd: --log-level loud=loud is no level; use error, warn, info, debug or trace",
+        ),
+        (
+            vec!["--rate-card", "nowhere.toml"],
+            "creditd: rate card nowhere.toml: No such file or directory (os error 2); give the path of a rate card file",
+        ),
+    ] {
+        let text = complaint(path, &args);
+        assert!(text.starts_with(expected), "{text}");
+    }
+    assert!(!path.join("creditd.db").exists(), "nothing was made");
+}
+
+#[test]
+fn a_configuration_file_and_the_environment_count() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("creditd.toml"),
+        "log_format = \"json\"\ncalls_max = 7\n",
+    )
+    .unwrap();
+    let server = Server::start_settings(crate::support::server::Settings {
+        args: vec!["--config".to_owned(), "creditd.toml".to_owned()],
+        directory: Some(directory),
+    });
+    server.wait_for_log("\"message\":\"serving\"");
+}

@@ -1,0 +1,225 @@
+//! The real program, run as a user runs it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use creditd::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
+use creditd::rpc::pb::creditd::v1::pricing_service_client::PricingServiceClient;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+use super::wait_until;
+
+/// The program.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_creditd"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CREDITD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A running server with a directory of its own.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    /// What it printed before it served.
+    pub banner: String,
+    pub directory: TempDir,
+}
+
+/// How a server is started.
+#[derive(Default)]
+pub struct Settings {
+    pub args: Vec<String>,
+    pub directory: Option<TempDir>,
+}
+
+impl Server {
+    /// Starts one without further options.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with these options too.
+    pub fn start_with(args: &[&str]) -> Self {
+        Self::start_settings(Settings {
+            args: args.iter().map(ToString::to_string).collect(),
+            directory: None,
+        })
+    }
+
+    pub fn start_settings(settings: Settings) -> Self {
+        let directory = settings
+            .directory
+            .unwrap_or_else(|| tempfile::tempdir().unwrap());
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.path().join("log"))
+            .unwrap();
+        let mut child = program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(directory.path().join("creditd.db"))
+            .args(&settings.args)
+            .current_dir(directory.path())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.contains("stops it") {
+            let read = out.read_line(&mut banner).unwrap();
+            if read == 0 {
+                let _ = child.wait();
+                let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+                panic!("the server did not start: {log}");
+            }
+        }
+        std::thread::spawn(move || {
+            let _ = out.read_to_end(&mut Vec::new());
+        });
+        let address = banner
+            .lines()
+            .next()
+            .and_then(|line| line.split_once("listens on "))
+            .map(|(_, address)| address.to_owned())
+            .unwrap();
+        Self {
+            child,
+            address,
+            banner,
+            directory,
+        }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("creditd.db")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// Waits until the log holds a text.
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("the log has {text:?}"), || {
+            self.log().contains(text)
+        });
+    }
+
+    pub async fn channel(&self) -> Channel {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.address));
+        endpoint.unwrap().connect().await.unwrap()
+    }
+
+    pub async fn pricing(&self) -> PricingServiceClient<Channel> {
+        PricingServiceClient::new(self.channel().await)
+    }
+
+    pub async fn ledger(&self) -> LedgerServiceClient<Channel> {
+        LedgerServiceClient::new(self.channel().await)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the server has ended", || {
+            status = self.ended();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Stops it in order, and keeps its directory.
+    pub fn stop(mut self) -> TempDir {
+        self.signal(Signal::TERM);
+        assert!(self.wait().success(), "{}", self.log());
+        self.take_directory()
+    }
+
+    /// Ends it at once, and keeps its directory.
+    pub fn kill(mut self) -> TempDir {
+        self.signal(Signal::KILL);
+        self.wait();
+        self.take_directory()
+    }
+
+    fn take_directory(&mut self) -> TempDir {
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+
+    /// Stops it, and starts it again over the same data.
+    pub fn restart(self, args: &[&str]) -> Self {
+        let directory = self.stop();
+        Self::start_settings(Settings {
+            args: args.iter().map(ToString::to_string).collect(),
+            directory: Some(directory),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Also where a test failed, no process is left behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a run of the program that ends by itself says: status, output, errors.
+pub fn run(directory: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    run_for(directory, args, Duration::from_secs(20))
+}
+
+fn run_for(directory: &Path, args: &[&str], patience: Duration) -> (Option<i32>, String, String) {
+    let mut child = program()
+        .args(args)
+        .current_dir(directory)
+        .env("COLUMNS", "100")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let out = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).map(|_| text)
+    });
+    let err = std::thread::spawn(move || {
+        let mut text = String::new();
+        err.read_to_string(&mut text).map(|_| text)
+    });
+    let start = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > patience {
+            let _ = child.kill();
+            panic!("creditd {args:?} did not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    (
+        status.code(),
+        out.join().unwrap().unwrap(),
+        err.join().unwrap().unwrap(),
+    )
+}

@@ -1,0 +1,444 @@
+//! Bad input on the wire: each gets one clear refusal, and the server goes on.
+
+use bytes::Bytes;
+use creditd::rpc::pb::creditd::v1 as pb;
+use h2::client::SendRequest;
+use prost::Message as _;
+use tonic::codec::CompressionEncoding;
+use tonic::{Code, Request};
+
+use crate::support::refusal::{Refusal, refused};
+use crate::support::server::Server;
+use crate::support::{estimate, usage};
+
+const ESTIMATE: &str = "/creditd.v1.PricingService/Estimate";
+
+/// A connection that sends what it is told to, and not what gRPC says.
+struct Raw {
+    sender: SendRequest<Bytes>,
+    address: String,
+}
+
+/// What came back: HTTP's status and, where there is one, gRPC's.
+struct Answer {
+    http: u16,
+    status: Option<tonic::Status>,
+    headers: http::HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Raw {
+    async fn connect(server: &Server) -> Self {
+        let stream = tokio::net::TcpStream::connect(&server.address)
+            .await
+            .unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self {
+            sender,
+            address: server.address.clone(),
+        }
+    }
+
+    async fn send(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let mut request = http::Request::post(format!("http://{}{path}", self.address));
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/grpc");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut sender = self.sender.clone().ready().await.unwrap();
+        let (response, mut out) = sender
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap();
+        // The server may answer before it has read everything.
+        let _ = out.send_data(body.into(), true);
+        let response = response.await.unwrap();
+        let http = response.status().as_u16();
+        let headers = response.headers().clone();
+        let mut incoming = response.into_body();
+        let mut body = Vec::new();
+        while let Some(chunk) = incoming.data().await {
+            let chunk = chunk.unwrap();
+            incoming
+                .flow_control()
+                .release_capacity(chunk.len())
+                .unwrap();
+            body.extend_from_slice(&chunk);
+        }
+        let trailers = incoming.trailers().await.unwrap().unwrap_or_default();
+        let status = tonic::Status::from_header_map(&headers)
+            .or_else(|| tonic::Status::from_header_map(&trailers));
+        Answer {
+            http,
+            status,
+            headers,
+            body,
+        }
+    }
+
+    async fn refusal(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Refusal {
+        let answer = self.send(path, headers, body).await;
+        assert_eq!(answer.http, 200);
+        Refusal::of(&answer.status.unwrap())
+    }
+}
+
+/// A gRPC frame.
+fn frame(compressed: u8, message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![compressed];
+    bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    bytes.extend(message);
+    bytes
+}
+
+async fn still_serves(server: &Server) {
+    let reply = server
+        .pricing()
+        .await
+        .estimate(estimate("lip_sync_video", "31s"))
+        .await;
+    assert_eq!(
+        reply.unwrap().into_inner().estimate.unwrap().credits,
+        "0.248"
+    );
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server).await;
+    let good = estimate("lip_sync_video", "31s").encode_to_vec();
+    let mut truncated = frame(0, &good);
+    truncated.truncate(truncated.len() - 3);
+    let mut wrong_utf8 = good.clone();
+    wrong_utf8[4] = 0xFF;
+    let mut two = frame(0, &good);
+    two.extend(frame(0, &good));
+    for (what, body, code, reason) in [
+        (
+            "noise",
+            frame(0, &[0xFF; 40]),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a wrong wire type",
+            frame(0, &[0x0D, 1, 2, 3, 4]),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "text that is no UTF-8",
+            frame(0, &wrong_utf8),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a message cut short",
+            frame(0, &good[..good.len() - 2]),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a frame cut short",
+            truncated,
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "half a frame's head",
+            vec![0, 0, 0],
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "nothing at all",
+            vec![],
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a flag that is none",
+            frame(7, &good),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "compressed without saying how",
+            frame(1, &good),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a length of 4 GiB",
+            vec![0, 0xFF, 0xFF, 0xFF, 0xFF, 1],
+            Code::ResourceExhausted,
+            "MESSAGE_TOO_LARGE",
+        ),
+    ] {
+        let refusal = raw.refusal(ESTIMATE, &[], body).await;
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (code, reason),
+            "{what}: {}",
+            refusal.message
+        );
+    }
+    let encoding = [("grpc-encoding", "snappy")];
+    let refusal = raw.refusal(ESTIMATE, &encoding, frame(1, &good)).await;
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::Unimplemented, "UNSUPPORTED_ENCODING")
+    );
+    let encoding = [("grpc-encoding", "gzip")];
+    let refusal = raw.refusal(ESTIMATE, &encoding, frame(1, b"no gzip")).await;
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::InvalidArgument, "MALFORMED_MESSAGE")
+    );
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn what_is_no_grpc() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server).await;
+    let answer = raw
+        .send(
+            ESTIMATE,
+            &[("content-type", "application/json")],
+            b"{}".to_vec(),
+        )
+        .await;
+    assert_eq!(answer.http, 415);
+    // HTTP/1 and noise are let go.
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for bytes in [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\0 and so on",
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(&server.address)
+            .await
+            .unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let closed = tokio::time::timeout(crate::support::PATIENCE, read).await;
+        assert!(closed.is_ok(), "the connection stays open");
+    }
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn methods_that_are_not_there() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server).await;
+    for path in [
+        "/creditd.v1.PricingService/Price",
+        "/creditd.v1.PricingService/",
+        "/creditd.v1.LedgerService/Steal",
+        "/creditd.v2.PricingService/Estimate",
+        "/Estimate",
+        "/",
+    ] {
+        let refusal = raw.refusal(path, &[], frame(0, &[])).await;
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::Unimplemented, "UNKNOWN_METHOD"),
+            "{path}"
+        );
+        assert_eq!(refusal.metadata["method"], path);
+    }
+    let long = format!("/{}", "x".repeat(1_000));
+    let refusal = raw.refusal(&long, &[], frame(0, &[])).await;
+    assert_eq!(refusal.metadata["method"].len(), 64);
+
+    let mut ledger = server.ledger().await;
+    let refusal = refused(ledger.charge(pb::ChargeRequest::default()).await);
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::Unimplemented, "METHOD_NOT_SERVED")
+    );
+    assert_eq!(refusal.metadata["method"], "Charge");
+}
+
+#[tokio::test]
+async fn a_message_of_5_mib() {
+    let server = Server::start();
+    let mut pricing = server.pricing().await;
+    let request = estimate(&"x".repeat(5 * 1024 * 1024), "31s");
+    let refusal = refused(pricing.estimate(request).await);
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
+    );
+    assert_eq!(refusal.metadata["limit_bytes"], "4194304");
+    // A name of 1 MB is read, and refused with a short message.
+    let refusal = refused(
+        pricing
+            .estimate(estimate(&"x".repeat(1_000_000), "31s"))
+            .await,
+    );
+    assert_eq!(refusal.reason, "UNKNOWN_SERVICE");
+    assert_eq!(refusal.metadata["service"], "x".repeat(64));
+    assert!(refusal.message.len() < 300, "{}", refusal.message);
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn gzip_is_read_and_sent_only_where_asked_for() {
+    let server = Server::start();
+    let request = pb::BatchEstimateRequest {
+        usages: vec![usage("lip_sync_video", "31s"); 100],
+        ..pb::BatchEstimateRequest::default()
+    };
+    let gzip = CompressionEncoding::Gzip;
+    let mut compressing = server.pricing().await.send_compressed(gzip);
+    let reply = compressing.batch_estimate(request.clone()).await.unwrap();
+    assert!(
+        !reply.metadata().contains_key("grpc-encoding"),
+        "it was not asked for"
+    );
+    assert_eq!(reply.into_inner().total_credits, "24.8");
+    let mut asking = compressing.accept_compressed(gzip);
+    let reply = asking.batch_estimate(request.clone()).await.unwrap();
+    assert_eq!(reply.metadata().get("grpc-encoding").unwrap(), "gzip");
+    assert_eq!(reply.into_inner().total_credits, "24.8");
+
+    // On the wire: a large reply is compressed, a small one is not worth it.
+    let mut raw = Raw::connect(&server).await;
+    let accept = [("grpc-accept-encoding", "gzip")];
+    let path = "/creditd.v1.PricingService/BatchEstimate";
+    let answer = raw
+        .send(path, &accept, frame(0, &request.encode_to_vec()))
+        .await;
+    assert_eq!(answer.body[0], 1);
+    let small = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    let answer = raw.send(ESTIMATE, &accept, small.clone()).await;
+    assert_eq!(answer.body[0], 0);
+    let answer = raw.send(ESTIMATE, &[], small).await;
+    assert_eq!(answer.body[0], 0);
+    assert!(!answer.headers.contains_key("grpc-encoding"));
+}
+
+#[tokio::test]
+async fn request_ids_come_back_and_stand_in_the_log() {
+    let server = Server::start_with(&["--log-calls", "--log-format", "json"]);
+    let mut pricing = server.pricing().await;
+    let with_id = |id: &str, service: &str| {
+        let mut request = Request::new(estimate(service, "31s"));
+        request
+            .metadata_mut()
+            .insert("x-request-id", id.parse().unwrap());
+        request
+    };
+    let reply = pricing
+        .estimate(with_id("order-17", "lip_sync_video"))
+        .await
+        .unwrap();
+    assert_eq!(reply.metadata().get("x-request-id").unwrap(), "order-17");
+    let refusal = pricing
+        .estimate(with_id("order-18", "nothing"))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.metadata().get("x-request-id").unwrap(), "order-18");
+    // One that is not valid is replaced; one that is missing is made.
+    let long = "x".repeat(65);
+    let reply = pricing
+        .estimate(with_id(&long, "lip_sync_video"))
+        .await
+        .unwrap();
+    let made = reply
+        .metadata()
+        .get("x-request-id")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let other = pricing
+        .estimate(estimate("lip_sync_video", "31s"))
+        .await
+        .unwrap();
+    let other = other
+        .metadata()
+        .get("x-request-id")
+        .unwrap()
+        .to_str()
+        .unwrap();
+    assert!(!made.is_empty() && made != long && made != other);
+
+    server.wait_for_log(&format!("\"request_id\":\"{other}\""));
+    let log = server.log();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |id: &str| lines.iter().find(|line| line["request_id"] == id).unwrap();
+    assert_eq!(of("order-17")["message"], "call");
+    assert_eq!(of("order-17")["method"], ESTIMATE);
+    assert_eq!(of("order-18")["message"], "refused");
+    assert_eq!(of("order-18")["reason"], "UNKNOWN_SERVICE");
+    assert_eq!(of("order-18")["code"], "InvalidArgument");
+}
+
+#[tokio::test]
+async fn successes_are_not_logged_unless_asked_for() {
+    let server = Server::start();
+    let mut pricing = server.pricing().await;
+    pricing
+        .estimate(estimate("lip_sync_video", "31s"))
+        .await
+        .unwrap();
+    refused(pricing.estimate(estimate("nothing", "31s")).await);
+    server.wait_for_log("UNKNOWN_SERVICE");
+    assert_eq!(server.log().matches("PricingService/Estimate").count(), 1);
+}
+
+#[tokio::test]
+async fn more_connections_than_the_limit_are_closed() {
+    let server = Server::start_with(&["--connections-max", "3"]);
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut pricing = server.pricing().await;
+        pricing
+            .estimate(estimate("lip_sync_video", "31s"))
+            .await
+            .unwrap();
+        kept.push(pricing);
+    }
+    let endpoint =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+    let fourth = match endpoint.connect().await {
+        Err(_) => true,
+        Ok(channel) => pb::pricing_service_client::PricingServiceClient::new(channel)
+            .estimate(estimate("lip_sync_video", "31s"))
+            .await
+            .is_err(),
+    };
+    assert!(fourth, "the fourth connection was served");
+    for pricing in &mut kept {
+        pricing
+            .estimate(estimate("lip_sync_video", "31s"))
+            .await
+            .unwrap();
+    }
+    kept.pop();
+    let start = std::time::Instant::now();
+    // A place that is given back can be taken.
+    loop {
+        if let Ok(channel) = endpoint.connect().await {
+            let mut pricing = pb::pricing_service_client::PricingServiceClient::new(channel);
+            if pricing
+                .estimate(estimate("lip_sync_video", "31s"))
+                .await
+                .is_ok()
+            {
+                break;
+            }
+        }
+        assert!(start.elapsed() < crate::support::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
