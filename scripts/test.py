@@ -69,10 +69,14 @@ STEPS = [
     Step(
         "go",
         "Go client",
-        # Every test and subtest is a line; only what failed is shown whole.
-        "go test -count=1 -v ./... | grep -v -e '^=== ' -e '^ *--- PASS' -e '^{' ; "
-        'test "${PIPESTATUS[0]}" = 0',
+        # Tests and subtests are counted; only what failed is shown whole.
+        'log=$(mktemp); go test -count=1 -v ./... >"$log" 2>&1; status=$?; '
+        "grep -v -e '^=== ' -e '^ *--- PASS' -e '^{' \"$log\"; "
+        'echo "$(grep -c -e "--- PASS" "$log") passed, $(grep -c -e "--- FAIL" "$log") failed"; '
+        'rm "$log"; exit $status',
         "clients/go",
+        passed=r"^(\d+) passed",
+        failed=r"passed, (\d+) failed",
     ),
     Step("readme", "a release build", "cargo build --quiet --release"),
     Step("readme", "README.md shows what really happens", "python scripts/readme.py", passed=r"^(\d+) blocks passed"),

@@ -215,10 +215,11 @@ func rateCardFromPB(pb *creditdv1.GetRateCardResponse) *RateCard {
 	card := &RateCard{Name: pb.GetRateCard(), Revision: pb.GetRevision()}
 	for _, price := range pb.GetServices() {
 		card.Services = append(card.Services, ServicePrice{
-			Service: price.GetService(),
-			Title:   price.GetTitle(),
-			Rule:    price.GetRule(),
-			Meters:  price.GetMeters(),
+			Service:     price.GetService(),
+			Title:       price.GetTitle(),
+			Rule:        price.GetRule(),
+			Meters:      price.GetMeters(),
+			QuantityMax: price.GetQuantityMax(),
 		})
 	}
 	return card

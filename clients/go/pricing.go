@@ -86,6 +86,8 @@ type ServicePrice struct {
 	Rule string
 	// Meters are "duration", "count" or the names of the meters.
 	Meters []string
+	// QuantityMax is the largest quantity of one usage with its unit, "3600 s"; empty without a limit.
+	QuantityMax string
 }
 
 // Estimate prices one usage.

@@ -66,7 +66,7 @@ const (
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: rate_card, time
-	//	Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; leave it out for the server's default
+	//	Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ReasonRateCardNotFound Reason = "RATE_CARD_NOT_FOUND"
 
 	// ReasonRevisionNotFound: The server never served prices with that revision.
@@ -298,4 +298,12 @@ const (
 	//	Metadata: request_id
 	//	Example: a defect in the server stopped this call; its log has more under x-request-id 5f0c-1
 	ReasonInternal Reason = "INTERNAL"
+
+	// ReasonRevisionTooOld: Other prices took the place of these longer ago than the server's
+	// --revision-age-days-max. Without that option this does not happen.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: revision, replaced_time, age_days_max
+	//	Example: the prices of revision "0123abcd" were replaced at 2026-01-01T00:00:00Z, and this server honours them for 30 days; estimate again
+	ReasonRevisionTooOld Reason = "REVISION_TOO_OLD"
 )

@@ -167,6 +167,7 @@ func callGetRateCard(ctx context.Context, client *creditd.Client, request []byte
 	for _, price := range card.Services {
 		services = append(services, map[string]any{
 			"service": price.Service, "title": price.Title, "rule": price.Rule, "meters": textsToJSON(price.Meters),
+			"quantity_max": price.QuantityMax,
 		})
 	}
 	return map[string]any{"rate_card": card.Name, "revision": card.Revision, "services": services}, nil

@@ -36,9 +36,12 @@ impl App {
     /// # Errors
     /// What is refused by the rules, or that the store cannot write.
     pub async fn grant(&self, form: GrantForm, mut faults: Faults) -> Result<Written, AppError> {
-        let unknown = |service: &Box<str>| self.catalog.unknown_service(service);
         let mut by_prices = Faults::new();
-        if let Some(fault) = form.services.iter().find_map(unknown) {
+        if let Some(fault) = form
+            .services
+            .iter()
+            .find_map(|key| self.catalog.unknown_service(key))
+        {
             by_prices.add("services", fault);
         }
         let (true, Some(request_id), Some(account), Some(credits)) = (

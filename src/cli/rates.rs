@@ -49,6 +49,8 @@ struct ServiceJson {
     title: String,
     rule: String,
     meters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity_max: Option<String>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
@@ -77,6 +79,9 @@ fn to_json(card: &Card) -> CardJson {
                 title: service.title.to_string(),
                 rule: service.rule.to_string(),
                 meters: vec![service.meter.name().to_owned()],
+                quantity_max: service
+                    .quantity_max
+                    .map(|atoms| service.meter.quantity_text(atoms)),
             })
             .collect(),
     }
@@ -99,7 +104,10 @@ fn to_text(card: &CardJson) -> String {
             service.service.clone(),
             service.title.clone(),
             service.meters.join(", "),
-            service.rule.clone(),
+            match &service.quantity_max {
+                Some(limit) => format!("{}; at most {limit}", service.rule),
+                None => service.rule.clone(),
+            },
         ]
     });
     let rows: Vec<_> = std::iter::once(titles).chain(rows).collect();

@@ -38,6 +38,9 @@ pub(super) struct Args {
         value_delimiter = ','
     )]
     rate_cards: Vec<PathBuf>,
+    /// Honour a revision for so many days after other prices took its place [default: for ever]
+    #[arg(long, env = "CREDITD_REVISION_AGE_DAYS_MAX", value_name = "DAYS")]
+    revision_age_days_max: Option<u32>,
     /// TOML file with these options as keys, _ for -
     #[arg(long, env = "CREDITD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -77,6 +80,7 @@ pub(super) fn run(args: Args) -> Result<(), String> {
         listen: args.listen,
         data: args.data,
         rate_cards: args.rate_cards,
+        revision_age_days_max: args.revision_age_days_max,
         threads: args.threads,
         calls_max: args.calls_max,
         connections_max: args.connections_max,

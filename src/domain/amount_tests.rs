@@ -35,8 +35,8 @@ fn amounts_follow_the_grammar_and_nothing_else() {
     ] {
         let parsed = Credits::parse(text).map(|credits| credits.to_string());
         assert_eq!(
-            parsed.as_deref(),
-            expected.as_ref().map(|e| *e).map_err(|e| e),
+            parsed.as_deref().map_err(|fault| *fault),
+            expected,
             "{text:?}"
         );
     }

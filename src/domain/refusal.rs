@@ -22,6 +22,15 @@ pub enum Refusal {
         /// The revision, cut.
         revision: Box<str>,
     },
+    /// Prices that were replaced longer ago than the server honours.
+    RevisionTooOld {
+        /// The revision.
+        revision: Box<str>,
+        /// When other prices took their place.
+        replaced: Timestamp,
+        /// For how many days the server honours them.
+        days_max: u32,
+    },
     /// Nothing was ever granted to the account.
     AccountNotFound {
         /// The account.

@@ -10,6 +10,7 @@ pub struct Timestamp {
 }
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 impl Timestamp {
     /// 0001-01-01T00:00:00Z.
@@ -53,6 +54,15 @@ impl Timestamp {
             (self.seconds, i64::from(self.nanos))
         };
         seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)
+    }
+
+    /// Whole days since an earlier moment; negative since a later one.
+    #[must_use]
+    pub const fn days_since(self, earlier: Self) -> i64 {
+        // Both lie within a few 10^11 of 0.
+        self.seconds
+            .saturating_sub(earlier.seconds)
+            .div_euclid(SECONDS_PER_DAY)
     }
 
     /// Whole seconds since 1970 began.

@@ -252,6 +252,22 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 vec![("revision", revision.to_string())],
             ),
         ),
+        Refusal::RevisionTooOld {
+            revision,
+            replaced,
+            days_max,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::RevisionTooOld,
+                "the prices of revision \"{revision}\" were replaced at {replaced_time}, and this server honours them for {age_days_max} days; estimate again",
+                vec![
+                    ("revision", revision.to_string()),
+                    ("replaced_time", rfc3339::format(*replaced)),
+                    ("age_days_max", days_max.to_string()),
+                ],
+            ),
+        ),
         Refusal::AccountNotFound { account } => (
             Code::NotFound,
             Prose::new(

@@ -34,6 +34,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Rate cards; none: the built-in one.
     pub rate_cards: Vec<PathBuf>,
+    /// For how many days replaced prices are honoured; None: for ever.
+    pub revision_age_days_max: Option<u32>,
     /// Threads that serve.
     pub threads: usize,
     /// Most calls in flight.
@@ -63,6 +65,8 @@ pub struct Options {
     /// Rate cards.
     #[serde(default, rename = "rate_card")]
     pub rate_cards: Vec<PathBuf>,
+    /// For how many days replaced prices are honoured.
+    pub revision_age_days_max: Option<u32>,
     /// Threads that serve.
     pub threads: Option<usize>,
     /// Most calls in flight.
@@ -128,6 +132,7 @@ impl Options {
                 .or(file.data)
                 .unwrap_or_else(|| DATA_DEFAULT.into()),
             rate_cards,
+            revision_age_days_max: self.revision_age_days_max.or(file.revision_age_days_max),
             threads: self.threads.or(file.threads).unwrap_or(cores),
             calls_max: self
                 .calls_max

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::app::card_file::CardFileError;
 use crate::rpc::health::Serving;
-use crate::rpc::layer::{Counters, Settings, stack};
+use crate::rpc::layer::{Counters, Observer, Settings, stack};
 use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
@@ -70,7 +70,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     // The data file: its lock refuses a second server.
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, Arc::clone(&clock))?);
     // Prices that will be served are on disk before anybody sees their revision.
-    let catalog = prices::catalog(cards, store.as_ref())?;
+    let catalog = prices::catalog(cards, store.as_ref(), config.revision_age_days_max)?;
     let app = Arc::new(App::new(catalog, store, clock));
     // Health says NOT_SERVING until everything below stands.
     let (serving, health) = watch::channel(Serving::No);
@@ -83,11 +83,12 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let router =
         Router::new(&app, health).map_err(|error| system("reflection cannot be built")(&error))?;
     let counters = Arc::new(Counters::default());
+    let observer: Arc<dyn Observer> = counters.clone();
     let layers = stack(&Settings {
         calls_max: config.calls_max,
         deadline_max: config.deadline_max,
         log_calls: config.log_calls,
-        observer: Arc::clone(&counters) as Arc<_>,
+        observer,
     });
     let service = layers.service(router);
 

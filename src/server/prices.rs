@@ -1,13 +1,14 @@
 //! Prices at start: which cards are served, and which were once.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::StartError;
 use crate::app::card_file::{self, CardFileError, LoadedCard};
-use crate::domain::pricing::{Catalog, CatalogFault};
+use crate::domain::pricing::{Card, Catalog, CatalogFault};
 use crate::rfc3339;
-use crate::store::Store;
+use crate::store::{ServedCard, Store};
 
 /// Cards and where they came from.
 pub(super) struct Cards {
@@ -34,28 +35,45 @@ pub(super) fn load(files: &[PathBuf]) -> Result<Cards, CardFileError> {
 }
 
 /// Keeps the cards in the store, and adds those that it kept before.
-pub(super) fn catalog(cards: Cards, store: &dyn Store) -> Result<Catalog, StartError> {
-    let mut catalog = combine(&cards)?;
+pub(super) fn catalog(
+    cards: Cards,
+    store: &dyn Store,
+    revision_age_days_max: Option<u32>,
+) -> Result<Catalog, StartError> {
+    let mut catalog = combine(&cards, revision_age_days_max)?;
+    let mut once_served = HashMap::new();
     for kept in store.served_cards()? {
-        let card = card_file::restore(&kept).map_err(|problem| {
-            StartError::Prices(format!(
-                "the data file holds a rate card that cannot be read: {problem}; restore the file from a backup, or use the newer creditd that wrote it"
-            ))
-        })?;
-        catalog.remember(Arc::new(card));
+        once_served.insert(kept.revision.clone(), Arc::new(restore(&kept)?));
     }
-    for card in &cards.cards {
-        store.remember_card(&card.kept)?;
+    // Before their age is read: what this server replaces, it replaces now.
+    let served: Vec<_> = cards
+        .cards
+        .iter()
+        .map(|loaded| loaded.kept.clone())
+        .collect();
+    store.serve_cards(&served)?;
+    for kept in store.served_cards()? {
+        if let Some(card) = once_served.remove(&kept.revision) {
+            catalog.remember(card, kept.replaced);
+        }
     }
     Ok(catalog)
 }
 
-fn combine(cards: &Cards) -> Result<Catalog, StartError> {
+fn restore(kept: &ServedCard) -> Result<Card, StartError> {
+    card_file::restore(kept).map_err(|problem| {
+        StartError::Prices(format!(
+            "the data file holds a rate card that cannot be read: {problem}; restore the file from a backup, or use the newer creditd that wrote it"
+        ))
+    })
+}
+
+fn combine(cards: &Cards, revision_age_days_max: Option<u32>) -> Result<Catalog, StartError> {
     let all = cards
         .cards
         .iter()
         .map(|loaded| Arc::new(loaded.card.clone()));
-    Catalog::new(all.collect()).map_err(|fault| {
+    Catalog::new(all.collect(), revision_age_days_max).map_err(|fault| {
         StartError::Prices(match fault {
             CatalogFault::NoCards => "there is no rate card".to_owned(),
             CatalogFault::SameTime(first, second) => {
@@ -82,5 +100,5 @@ fn combine(cards: &Cards) -> Result<Catalog, StartError> {
 /// # Errors
 /// What is wrong with them.
 pub fn offline(files: &[PathBuf]) -> Result<Catalog, StartError> {
-    combine(&load(files)?)
+    combine(&load(files)?, None)
 }

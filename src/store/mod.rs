@@ -48,11 +48,12 @@ pub trait Store: Send + Sync + 'static {
     /// Where it cannot be read.
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable>;
 
-    /// Keeps a rate card for ever; one that is known stays as it was.
+    /// Keeps the rate cards that are served from now on, for ever. Cards that were
+    /// served and are not among them are noted as replaced now.
     ///
     /// # Errors
     /// Where it cannot be written, or where another content has that revision.
-    fn remember_card(&self, card: &ServedCard) -> Result<(), Unavailable>;
+    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable>;
 }
 
 /// What a write wrote.
@@ -82,6 +83,8 @@ pub struct ServedCard {
     pub name: String,
     /// All of it, as text.
     pub content: String,
+    /// When the server began to serve others; None where it is served.
+    pub replaced: Option<Timestamp>,
 }
 
 /// Why a store did not do what it was asked to.

@@ -264,3 +264,15 @@ async fn durations_that_are_none() {
         assert_eq!(refusal.paths(), ["usage.duration"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_without_usage_is_refused() {
+    let server = Server::start();
+    let mut pricing = server.pricing().await;
+    let refusal = refused(pricing.estimate(pb::EstimateRequest::default()).await);
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::InvalidArgument, "FIELD_REQUIRED")
+    );
+    assert_eq!(refusal.paths(), ["usage"]);
+}

@@ -132,6 +132,128 @@ fn what_is_kept_of_a_card_gives_the_card_back() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_card_tells_its_limits() {
+    let rounding = root("tests/data/cards/rounding.toml");
+    let pieces = root("tests/data/cards/blocks-of-pieces.toml");
+    let args = [&rounding, &pieces].map(|path| path.to_str().unwrap());
+    let server = Server::start_with(&["--rate-card", args[0], "--rate-card", args[1]]);
+    let mut client = server.pricing().await;
+    for (card, service, limit) in [
+        ("", "limited", "3600 s"),
+        ("", "up", ""),
+        ("blocks-of-pieces", "emails", "1000000 emails"),
+    ] {
+        let prices = pb::PriceSelector {
+            rate_card: card.to_owned(),
+            ..pb::PriceSelector::default()
+        };
+        let request = pb::GetRateCardRequest {
+            prices: Some(prices),
+        };
+        let reply = client.get_rate_card(request).await.unwrap().into_inner();
+        let row = reply
+            .services
+            .iter()
+            .find(|row| row.service == service)
+            .unwrap();
+        assert_eq!(row.quantity_max, limit, "{service}");
+    }
+}
+
+/// The option limits how long replaced prices are honoured; those that are served
+/// have no age.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_option_limits_the_age_of_revisions() {
+    let cards = tempfile::tempdir().unwrap();
+    let file = |name: &str| cards.path().join(name);
+    write_card(&file("old.toml"), "plan", "1", None);
+    write_card(&file("new.toml"), "plan", "2", Some("2020-01-01T00:00:00Z"));
+    write_card(
+        &file("next.toml"),
+        "plan",
+        "3",
+        Some("2999-01-01T00:00:00Z"),
+    );
+    let paths = ["old.toml", "new.toml", "next.toml"].map(|name| file(name).display().to_string());
+    let all = paths
+        .iter()
+        .flat_map(|path| ["--rate-card", path])
+        .collect::<Vec<_>>();
+    let server = Server::start_with(&all);
+    let mut revisions = Vec::new();
+    for (time, credits) in [
+        ("2019-01-01T00:00:00Z", "1"),
+        ("2021-01-01T00:00:00Z", "2"),
+        ("2999-01-02T00:00:00Z", "3"),
+    ] {
+        let time = creditd::rfc3339::parse(time).map(creditd::rpc::convert::timestamp_to_pb);
+        let prices = pb::PriceSelector {
+            price_time: time,
+            ..pb::PriceSelector::default()
+        };
+        let reply = server.pricing().await.estimate(with_prices(prices)).await;
+        let estimate = reply.unwrap().into_inner().estimate.unwrap();
+        assert_eq!(estimate.credits, credits);
+        revisions.push(estimate.revision);
+    }
+    let by_revision = |revision: &str| {
+        with_prices(pb::PriceSelector {
+            revision: revision.to_owned(),
+            ..pb::PriceSelector::default()
+        })
+    };
+    // Replaced in 2020, in force, and not yet in force.
+    let limited = [all.clone(), vec!["--revision-age-days-max", "30"]].concat();
+    let server = server.restart(&limited);
+    let mut client = server.pricing().await;
+    let refusal = refused(client.estimate(by_revision(&revisions[0])).await);
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::FailedPrecondition, "REVISION_TOO_OLD")
+    );
+    assert_eq!(refusal.metadata["replaced_time"], "2020-01-01T00:00:00Z");
+    assert_eq!(refusal.metadata["age_days_max"], "30");
+    for revision in &revisions[1..] {
+        client.estimate(by_revision(revision)).await.unwrap();
+    }
+    // Taken out of the files just now: within 30 days, and not within 0.
+    let others = ["--rate-card", paths[2].as_str(), "--revision-age-days-max"];
+    let server = server.restart(&[others.as_slice(), &["30"]].concat());
+    server
+        .pricing()
+        .await
+        .estimate(by_revision(&revisions[1]))
+        .await
+        .unwrap();
+    let server = server.restart(&[others.as_slice(), &["0"]].concat());
+    let refusal = refused(
+        server
+            .pricing()
+            .await
+            .estimate(by_revision(&revisions[1]))
+            .await,
+    );
+    assert_eq!(refusal.reason, "REVISION_TOO_OLD");
+    // Put back, it is honoured as long as it is served; without the option, always.
+    let server = server.restart(&[all.as_slice(), &["--revision-age-days-max", "0"]].concat());
+    server
+        .pricing()
+        .await
+        .estimate(by_revision(&revisions[1]))
+        .await
+        .unwrap();
+    let server = server.restart(&["--rate-card", paths[2].as_str()]);
+    for revision in &revisions {
+        server
+            .pricing()
+            .await
+            .estimate(by_revision(revision))
+            .await
+            .unwrap();
+    }
+}
+
 const TEMPLATE: &str = "format = 1\nname = \"NAME\"\ntitle = \"Test\"\nTIME\n\n[[service]]\nkey = \"render\"\ntitle = \"Render\"\nrule = \"CREDITS per call\"\nmeter = \"count\"\npiece = \"call\"\nprice = { model = \"per_piece\", credits = \"CREDITS\" }\n";
 
 /// Writes a card with one price, in force from a time on.

@@ -194,6 +194,11 @@ fn samples() -> Vec<OnTheWire> {
         Refused::RevisionNotFound {
             revision: text("0123abcd"),
         },
+        Refused::RevisionTooOld {
+            revision: text("0123abcd"),
+            replaced: time("2026-01-01T00:00:00Z"),
+            days_max: 30,
+        },
         Refused::AccountNotFound {
             account: AccountName::new("team-b").unwrap(),
         },

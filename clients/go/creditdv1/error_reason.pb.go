@@ -80,7 +80,7 @@ const (
 	// The server has no rate card of that name that is in force at that time.
 	// Code: NOT_FOUND
 	// Metadata: rate_card, time
-	// Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; leave it out for the server's default
+	// Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ErrorReason_ERROR_REASON_RATE_CARD_NOT_FOUND ErrorReason = 9
 	// The server never served prices with that revision.
 	// Code: NOT_FOUND
@@ -248,6 +248,12 @@ const (
 	// Metadata: request_id
 	// Example: a defect in the server stopped this call; its log has more under x-request-id 5f0c-1
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 41
+	// Other prices took the place of these longer ago than the server's
+	// --revision-age-days-max. Without that option this does not happen.
+	// Code: FAILED_PRECONDITION
+	// Metadata: revision, replaced_time, age_days_max
+	// Example: the prices of revision "0123abcd" were replaced at 2026-01-01T00:00:00Z, and this server honours them for 30 days; estimate again
+	ErrorReason_ERROR_REASON_REVISION_TOO_OLD ErrorReason = 42
 )
 
 // Enum value maps for ErrorReason.
@@ -295,6 +301,7 @@ var (
 		39: "ERROR_REASON_SERVER_OVERLOADED",
 		40: "ERROR_REASON_STORE_UNAVAILABLE",
 		41: "ERROR_REASON_INTERNAL",
+		42: "ERROR_REASON_REVISION_TOO_OLD",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -339,6 +346,7 @@ var (
 		"ERROR_REASON_SERVER_OVERLOADED":     39,
 		"ERROR_REASON_STORE_UNAVAILABLE":     40,
 		"ERROR_REASON_INTERNAL":              41,
+		"ERROR_REASON_REVISION_TOO_OLD":      42,
 	}
 )
 
@@ -374,7 +382,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xbf\v\n" +
+	"creditd.v1*\xe2\v\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -418,7 +426,8 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10&\x12\"\n" +
 	"\x1eERROR_REASON_SERVER_OVERLOADED\x10'\x12\"\n" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10(\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10)B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10)\x12!\n" +
+	"\x1dERROR_REASON_REVISION_TOO_OLD\x10*B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
 
 var (
 	file_creditd_v1_error_reason_proto_rawDescOnce sync.Once

@@ -905,7 +905,10 @@ type ServicePrice struct {
 	// The rule in words, "1 credit per 125 seconds".
 	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
 	// "duration", "count" or the names of the meters.
-	Meters        []string `protobuf:"bytes,4,rep,name=meters,proto3" json:"meters,omitempty"`
+	Meters []string `protobuf:"bytes,4,rep,name=meters,proto3" json:"meters,omitempty"`
+	// The largest quantity of one usage, with its unit: "3600 s", "10 images".
+	// Empty where the card sets no limit.
+	QuantityMax   string `protobuf:"bytes,5,opt,name=quantity_max,json=quantityMax,proto3" json:"quantity_max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -966,6 +969,13 @@ func (x *ServicePrice) GetMeters() []string {
 		return x.Meters
 	}
 	return nil
+}
+
+func (x *ServicePrice) GetQuantityMax() string {
+	if x != nil {
+		return x.QuantityMax
+	}
+	return ""
 }
 
 var File_creditd_v1_pricing_proto protoreflect.FileDescriptor
@@ -1042,12 +1052,13 @@ const file_creditd_v1_pricing_proto_rawDesc = "" +
 	"\x13GetRateCardResponse\x12\x1b\n" +
 	"\trate_card\x18\x01 \x01(\tR\brateCard\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x124\n" +
-	"\bservices\x18\x03 \x03(\v2\x18.creditd.v1.ServicePriceR\bservices\"j\n" +
+	"\bservices\x18\x03 \x03(\v2\x18.creditd.v1.ServicePriceR\bservices\"\x8d\x01\n" +
 	"\fServicePrice\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x16\n" +
-	"\x06meters\x18\x04 \x03(\tR\x06meters2\xfd\x01\n" +
+	"\x06meters\x18\x04 \x03(\tR\x06meters\x12!\n" +
+	"\fquantity_max\x18\x05 \x01(\tR\vquantityMax2\xfd\x01\n" +
 	"\x0ePricingService\x12E\n" +
 	"\bEstimate\x12\x1b.creditd.v1.EstimateRequest\x1a\x1c.creditd.v1.EstimateResponse\x12T\n" +
 	"\rBatchEstimate\x12 .creditd.v1.BatchEstimateRequest\x1a!.creditd.v1.BatchEstimateResponse\x12N\n" +

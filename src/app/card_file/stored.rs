@@ -141,6 +141,7 @@ pub(super) fn seal(
             revision,
             name: name.to_owned(),
             content,
+            replaced: None,
         },
     })
 }

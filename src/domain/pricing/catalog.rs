@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::card::{Card, Revision};
+use super::card::Card;
 use crate::domain::fault::Fault;
 use crate::domain::names::repeated;
 use crate::domain::refusal::Refusal;
@@ -27,7 +27,16 @@ pub struct Catalog {
     default: Box<str>,
     /// By name; each list is in order of effective_time.
     in_force: HashMap<Box<str>, Vec<Arc<Card>>>,
-    by_revision: HashMap<Box<str>, Arc<Card>>,
+    by_revision: HashMap<Box<str>, Known>,
+    revision_age_days_max: Option<u32>,
+}
+
+/// A card that is or was served.
+#[derive(Clone, Debug)]
+struct Known {
+    card: Arc<Card>,
+    /// When another card took its place; None where it is still served.
+    replaced: Option<Timestamp>,
 }
 
 /// Why cards make no catalog.
@@ -41,10 +50,14 @@ pub enum CatalogFault {
 
 impl Catalog {
     /// A catalog of the cards in force. The first one's name is the default.
+    /// Revisions that were replaced so many days ago are not honoured any more.
     ///
     /// # Errors
     /// What is wrong with the cards.
-    pub fn new(cards: Vec<Arc<Card>>) -> Result<Self, CatalogFault> {
+    pub fn new(
+        cards: Vec<Arc<Card>>,
+        revision_age_days_max: Option<u32>,
+    ) -> Result<Self, CatalogFault> {
         let Some(first) = cards.first() else {
             return Err(CatalogFault::NoCards);
         };
@@ -59,7 +72,6 @@ impl Catalog {
             if let Some(earlier) = earlier {
                 return Err(CatalogFault::SameTime(earlier, position));
             }
-            by_revision.insert(card.revision().as_str().into(), Arc::clone(card));
             in_force
                 .entry(card.name().into())
                 .or_default()
@@ -67,19 +79,27 @@ impl Catalog {
         }
         for cards in in_force.values_mut() {
             cards.sort_by_key(|card| card.effective_time());
+            // Each is replaced when the next of its name comes into force.
+            let ends = cards.iter().skip(1).map(|card| card.effective_time());
+            for (card, replaced) in cards.iter().zip(ends.chain([None])) {
+                let card = Arc::clone(card);
+                by_revision.insert(card.revision().as_str().into(), Known { card, replaced });
+            }
         }
         Ok(Self {
             default,
             in_force,
             by_revision,
+            revision_age_days_max,
         })
     }
 
-    /// Also keeps a card that was served once, for requests by its revision.
-    pub fn remember(&mut self, card: Arc<Card>) {
+    /// Also keeps a card that was served until it was replaced, for requests by
+    /// its revision.
+    pub fn remember(&mut self, card: Arc<Card>, replaced: Option<Timestamp>) {
         self.by_revision
             .entry(card.revision().as_str().into())
-            .or_insert(card);
+            .or_insert(Known { card, replaced });
     }
 
     /// The name of the card that is meant where none is named.
@@ -101,32 +121,21 @@ impl Catalog {
     #[must_use]
     pub fn unknown_service(&self, key: &str) -> Option<Fault> {
         let mut cards = self.by_revision.values();
-        if cards.any(|card| card.service(key).is_some()) {
+        if cards.any(|known| known.card.service(key).is_some()) {
             return None;
         }
         let default = self.in_force.get(&self.default)?.last()?;
         Some(default.unknown_service(key))
     }
 
-    /// The card of that revision.
-    #[must_use]
-    pub fn by_revision(&self, revision: &Revision) -> Option<&Arc<Card>> {
-        self.by_revision.get(revision.as_str())
-    }
-
     /// The card that a request means.
     ///
     /// # Errors
-    /// [`Refusal::RevisionNotFound`] or [`Refusal::RateCardNotFound`].
+    /// [`Refusal::RevisionNotFound`], [`Refusal::RevisionTooOld`] or
+    /// [`Refusal::RateCardNotFound`].
     pub fn select(&self, selector: &Selector<'_>, now: Timestamp) -> Result<&Arc<Card>, Refusal> {
         if !selector.revision.is_empty() {
-            return self
-                .by_revision
-                .get(selector.revision)
-                .filter(|card| selector.rate_card.is_empty() || card.name() == selector.rate_card)
-                .ok_or_else(|| Refusal::RevisionNotFound {
-                    revision: repeated(selector.revision),
-                });
+            return self.select_revision(selector, now);
         }
         let name = match selector.rate_card {
             "" => &self.default,
@@ -143,5 +152,33 @@ impl Catalog {
                 rate_card: repeated(name),
                 at,
             })
+    }
+    fn select_revision(
+        &self,
+        selector: &Selector<'_>,
+        now: Timestamp,
+    ) -> Result<&Arc<Card>, Refusal> {
+        let Known { card, replaced } = self
+            .by_revision
+            .get(selector.revision)
+            .filter(|known| {
+                selector.rate_card.is_empty() || known.card.name() == selector.rate_card
+            })
+            .ok_or_else(|| Refusal::RevisionNotFound {
+                revision: repeated(selector.revision),
+            })?;
+        match (replaced, self.revision_age_days_max) {
+            (Some(replaced), Some(days_max))
+                if now.days_since(*replaced) >= i64::from(days_max) =>
+            {
+                // One that is replaced only in the future has a negative age.
+                Err(Refusal::RevisionTooOld {
+                    revision: repeated(selector.revision),
+                    replaced: *replaced,
+                    days_max,
+                })
+            }
+            _ => Ok(card),
+        }
     }
 }

@@ -140,5 +140,8 @@ fn service_to_pb(service: &Service) -> pb::ServicePrice {
         title: service.title.to_string(),
         rule: service.rule.to_string(),
         meters: vec![service.meter.name().to_owned()],
+        quantity_max: service
+            .quantity_max
+            .map_or_else(String::new, |atoms| service.meter.quantity_text(atoms)),
     }
 }

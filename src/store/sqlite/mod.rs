@@ -17,7 +17,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
     Clock, Pending, Promise, Reading, ServedCard, Store, StoreRefusal, Unavailable, Written,
@@ -84,12 +84,15 @@ impl SqliteStore {
                 cause: "the writer has stopped".to_owned(),
             })))
         };
-        match self.jobs.as_ref().map(|jobs| jobs.try_send(make(promise))) {
-            Some(Ok(())) => pending,
-            Some(Err(TrySendError::Full(_))) => Pending::ready(Err(StoreRefusal::Busy {
+        let Some(jobs) = &self.jobs else {
+            return stopped();
+        };
+        match jobs.try_send(make(promise)) {
+            Ok(()) => pending,
+            Err(TrySendError::Full(_)) => Pending::ready(Err(StoreRefusal::Busy {
                 limit: QUEUE_LENGTH_MAX,
             })),
-            Some(Err(TrySendError::Disconnected(_))) | None => stopped(),
+            Err(TrySendError::Disconnected(_)) => stopped(),
         }
     }
 }
@@ -107,12 +110,15 @@ impl Store for SqliteStore {
         let connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
         let read = || {
             connection
-                .prepare("SELECT revision, name, content FROM rate_cards ORDER BY first_served")?
+                .prepare("SELECT revision, name, content, replaced FROM rate_cards ORDER BY first_served")?
                 .query_map([], |row| {
                     Ok(ServedCard {
                         revision: row.get(0)?,
                         name: row.get(1)?,
                         content: row.get(2)?,
+                        replaced: row
+                            .get::<_, Option<i64>>(3)?
+                            .map(Timestamp::from_unix_nanos),
                     })
                 })?
                 .collect::<Result<Vec<_>, _>>()
@@ -120,29 +126,38 @@ impl Store for SqliteStore {
         read().map_err(|error| unavailable("read", &error))
     }
 
-    fn remember_card(&self, card: &ServedCard) -> Result<(), Unavailable> {
-        let connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
+    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable> {
+        let mut connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now().unix_nanos().unwrap_or(i64::MAX);
-        let write = || -> rusqlite::Result<String> {
-            connection.execute(
-                "INSERT INTO rate_cards (revision, name, content, first_served)
-                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                params![card.revision, card.name, card.content, now],
+        let mut write = || -> rusqlite::Result<Option<String>> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute(
+                "UPDATE rate_cards SET replaced = ?1 WHERE replaced IS NULL",
+                [now],
             )?;
-            connection.query_row(
-                "SELECT content FROM rate_cards WHERE revision = ?1",
-                [&card.revision],
-                |row| row.get(0),
-            )
+            for card in cards {
+                transaction.execute(
+                    "INSERT INTO rate_cards (revision, name, content, first_served)
+                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET replaced = NULL",
+                    params![card.revision, card.name, card.content, now],
+                )?;
+                let kept: String = transaction.query_row(
+                    "SELECT content FROM rate_cards WHERE revision = ?1",
+                    [&card.revision],
+                    |row| row.get(0),
+                )?;
+                if kept != card.content {
+                    return Ok(Some(card.revision.clone()));
+                }
+            }
+            transaction.commit().map(|()| None)
         };
         match write() {
-            Ok(kept) if kept == card.content => Ok(()),
-            Ok(_) => Err(Unavailable {
+            Ok(None) => Ok(()),
+            Ok(Some(revision)) => Err(Unavailable {
                 operation: "write",
-                cause: format!(
-                    "the data file keeps another rate card under revision {}",
-                    card.revision
-                ),
+                cause: format!("another rate card is kept under revision {revision}"),
             }),
             Err(error) => Err(unavailable("write", &error)),
         }

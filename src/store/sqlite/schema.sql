@@ -7,7 +7,8 @@ CREATE TABLE rate_cards (
   revision      TEXT PRIMARY KEY,
   name          TEXT NOT NULL,
   content       TEXT NOT NULL,     -- JSON; the revision is derived from it
-  first_served  INTEGER NOT NULL
+  first_served  INTEGER NOT NULL,
+  replaced      INTEGER            -- when a server began to serve others; null while it is served
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE accounts (

@@ -82,12 +82,17 @@ class BatchEstimate:
 
 @dataclass(frozen=True, slots=True)
 class ServicePrice:
-    """One service of a rate card; `rule` is the price in words."""
+    """One service of a rate card; `rule` is the price in words.
+
+    `quantity_max` is the largest quantity of one usage with its unit, "3600 s";
+    empty without a limit.
+    """
 
     service: str
     title: str
     rule: str
     meters: tuple[str, ...]
+    quantity_max: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,3 +221,9 @@ class Reason:
     #: Code: INTERNAL
     #: Metadata: request_id
     INTERNAL: Final = "INTERNAL"
+
+    #: Other prices took the place of these longer ago than the server's
+    #: --revision-age-days-max. Without that option this does not happen.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: revision, replaced_time, age_days_max
+    REVISION_TOO_OLD: Final = "REVISION_TOO_OLD"

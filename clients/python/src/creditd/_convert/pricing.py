@@ -118,7 +118,9 @@ def rate_card_from_pb(reply: pricing_pb2.GetRateCardResponse) -> RateCard:
         rate_card=reply.rate_card,
         revision=reply.revision,
         services=tuple(
-            ServicePrice(price.service, price.title, price.rule, tuple(price.meters))
+            ServicePrice(
+                price.service, price.title, price.rule, tuple(price.meters), price.quantity_max
+            )
             for price in reply.services
         ),
     )

@@ -157,13 +157,15 @@ class GetRateCardResponse(_message.Message):
     def __init__(self, rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., services: _Optional[_Iterable[_Union[ServicePrice, _Mapping]]] = ...) -> None: ...
 
 class ServicePrice(_message.Message):
-    __slots__ = ("service", "title", "rule", "meters")
+    __slots__ = ("service", "title", "rule", "meters", "quantity_max")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     METERS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_MAX_FIELD_NUMBER: _ClassVar[int]
     service: str
     title: str
     rule: str
     meters: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, service: _Optional[str] = ..., title: _Optional[str] = ..., rule: _Optional[str] = ..., meters: _Optional[_Iterable[str]] = ...) -> None: ...
+    quantity_max: str
+    def __init__(self, service: _Optional[str] = ..., title: _Optional[str] = ..., rule: _Optional[str] = ..., meters: _Optional[_Iterable[str]] = ..., quantity_max: _Optional[str] = ...) -> None: ...
