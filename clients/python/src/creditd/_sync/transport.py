@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+# grpc's thread that watches a channel looks up every 0.2 s whether it is still wanted. Closing the
+# channel under it would make it print a stray traceback.
+_WATCHER_ENDS_S = 0.5
+
 
 class Transport:
     """The connection, timeout and retries of a Client."""
@@ -50,10 +54,12 @@ class Transport:
         self._channel = channel
         self._pricing: Any = PricingServiceStub(channel)
         self._ledger: Any = LedgerServiceStub(channel)
+        self._watched_until_s = time.monotonic() - _WATCHER_ENDS_S
 
     def close(self) -> None:
         """Ends the connection and the calls that are under way. A given `channel` stays open."""
         if self._owned is not None:
+            time.sleep(max(0.0, self._watched_until_s + _WATCHER_ENDS_S - time.monotonic()))
             self._owned.close()
 
     def __enter__(self) -> Self:
@@ -101,6 +107,7 @@ class Transport:
             time.sleep(wait_s)
         finally:
             self._channel.unsubscribe(_ignore_state)
+            self._watched_until_s = time.monotonic()
 
 
 def _ignore_state(_: grpc.ChannelConnectivity) -> None:
