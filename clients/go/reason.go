@@ -306,4 +306,11 @@ const (
 	//	Metadata: revision, replaced_time, age_days_max
 	//	Example: the prices of revision "0123abcd" were replaced at 2026-01-01T00:00:00Z, and this server honours them for 30 days; estimate again
 	ReasonRevisionTooOld Reason = "REVISION_TOO_OLD"
+
+	// ReasonTooManyGrants: The account has as many grants with something left or held as it may have.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: account, limit
+	//	Example: account "team-a" has 100000 grants with something left, the most that it may have; spend some first or grant less often
+	ReasonTooManyGrants Reason = "TOO_MANY_GRANTS"
 )

@@ -1,9 +1,14 @@
 //! What usage would cost, and whether an account could pay.
 
+use std::collections::HashMap;
+
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Affordability, afford};
 use crate::domain::pricing::{Card, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
+
+/// Most names for which one batch is told what may have been meant.
+const SUGGESTIONS_MAX: usize = 32;
 
 /// Priced usages, in the order of the request. One bad usage fails alone.
 pub struct BatchEstimate<'card> {
@@ -71,7 +76,23 @@ impl App {
         faults.merge(found);
         faults.or(())?;
         let card = self.rate_card(prices)?;
-        let results: Vec<_> = usages.iter().map(|usage| card.price(usage)).collect();
+        // A name that is misspelled throughout is looked for once, and no batch
+        // can ask for more than a few searches.
+        let mut suggested: HashMap<&str, Fault> = HashMap::new();
+        let results: Vec<_> = usages
+            .iter()
+            .map(|usage| {
+                card.price_or(usage, |service| match suggested.get(service) {
+                    Some(fault) => fault.clone(),
+                    None if suggested.len() < SUGGESTIONS_MAX => {
+                        let fault = card.unknown_service(service);
+                        suggested.insert(usage.service, fault.clone());
+                        fault
+                    }
+                    None => card.unknown_service_unsearched(service),
+                })
+            })
+            .collect();
         let total = results
             .iter()
             .flatten()

@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 
+use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
 /// What is printed by a subcommand that can also print JSON.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct Format {
     /// Print JSON, with the field names of the API
-    #[arg(long, env = "CREDITD_JSON")]
+    #[arg(long, env = "CREDITD_JSON", value_parser = BoolishValueParser::new())]
     pub(super) json: bool,
 }
 

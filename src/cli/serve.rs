@@ -60,7 +60,7 @@ pub(super) struct Args {
     #[arg(long, env = "CREDITD_DRAIN_MS_MAX", value_name = "MS")]
     drain_ms_max: Option<u64>,
     /// Log successful calls too; refusals are always logged
-    #[arg(long, env = "CREDITD_LOG_CALLS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, env = "CREDITD_LOG_CALLS", num_args = 0..=1, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), value_name = "BOOL")]
     log_calls: Option<bool>,
     /// How the log is written to standard error [default: human]
     #[arg(long, env = "CREDITD_LOG_FORMAT", value_name = "FORMAT")]

@@ -43,6 +43,13 @@ pub enum Refusal {
         /// The request_id.
         request_id: RequestId,
     },
+    /// The account has as many live grants as it may have.
+    TooManyGrants {
+        /// The account.
+        account: AccountName,
+        /// How many it may have.
+        limit: usize,
+    },
     /// The balance would pass the largest amount.
     BalanceTooLarge {
         /// The account.

@@ -1,14 +1,20 @@
 //! Between messages and bytes: prost, with bytes that are no message refused as
 //! the caller's mistake (tonic's own codec calls them an internal error).
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 
+use bytes::Buf as _;
 use prost::Message;
+use prost::encoding::decode_varint;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
+use super::pb::creditd::v1 as pb;
 use super::refused::{Refused, WireFault};
+use crate::app::BATCH_LENGTH_MAX;
+use crate::domain::{Fault, Refusal};
 
 /// The codec of every method.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +49,12 @@ where
 #[derive(Clone, Copy, Debug)]
 pub struct MessageDecoder<U>(PhantomData<U>);
 
-impl<U: Message + Default> Decoder for MessageDecoder<U> {
+impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        check_batch::<U>(bytes.chunk())?;
         U::decode(bytes).map(Some).map_err(|error| {
             let problem = error.to_string();
             Refused::from(WireFault::MalformedMessage { problem }).into_status()
@@ -56,5 +63,68 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
 
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::default()
+    }
+}
+
+/// Refuses a batch of too many items before any of them is read: two bytes on the
+/// wire become hundreds in memory.
+fn check_batch<U: 'static>(bytes: &[u8]) -> Result<(), Status> {
+    let field = if TypeId::of::<U>() == TypeId::of::<pb::BatchEstimateRequest>() {
+        "usages"
+    } else if TypeId::of::<U>() == TypeId::of::<pb::BatchChargeRequest>() {
+        "charges"
+    } else {
+        return Ok(());
+    };
+    let size = count_items(bytes);
+    if size <= BATCH_LENGTH_MAX {
+        return Ok(());
+    }
+    let limit = BATCH_LENGTH_MAX;
+    let refusal = Refusal::invalid(field, Fault::TooManyItems { size, limit });
+    Err(Refused::from(refusal).into_status())
+}
+
+/// How often field 1, a message, stands in these bytes. It stops where they are no
+/// message: the decoder says so.
+fn count_items(mut bytes: &[u8]) -> usize {
+    const ITEM: u64 = 0x0a;
+    let mut count = 0_usize;
+    while let Ok(tag) = decode_varint(&mut bytes) {
+        let skip = match tag & 7 {
+            0 => decode_varint(&mut bytes).map(|_| 0),
+            1 => Ok(8),
+            2 => decode_varint(&mut bytes),
+            5 => Ok(4),
+            _ => break,
+        };
+        let rest = skip
+            .ok()
+            .and_then(|skip| usize::try_from(skip).ok())
+            .and_then(|skip| bytes.get(skip..));
+        let Some(rest) = rest else { break };
+        bytes = rest;
+        count = count.saturating_add(usize::from(tag == ITEM));
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_counted_as_the_decoder_reads_them() {
+        let request = pb::BatchEstimateRequest {
+            usages: vec![pb::Usage::default(); 300],
+            prices: Some(pb::PriceSelector::default()),
+            explain: true,
+            check_balance: true,
+        };
+        assert_eq!(count_items(&request.encode_to_vec()), 300);
+        assert_eq!(count_items(&[]), 0);
+        assert_eq!(count_items(&[0x0a, 0xff]), 0);
+        assert_eq!(count_items(&[0x0a, 0x00, 0x0a, 0x05, 0x01]), 1);
+        assert_eq!(count_items(&[0xff; 40]), 0);
     }
 }

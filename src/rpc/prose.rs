@@ -109,8 +109,12 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
             with("service", service);
             with("rate_card", rate_card);
             let (nearest, close) = nearest.clone().unwrap_or_default();
-            with("nearest_service", &nearest);
-            let template = if close {
+            if !nearest.is_empty() {
+                with("nearest_service", &nearest);
+            }
+            let template = if nearest.is_empty() {
+                "{field} \"{service}\" is not on rate card \"{rate_card}\"; GetRateCard lists all services"
+            } else if close {
                 "{field} \"{service}\" is not on rate card \"{rate_card}\"; did you mean \"{nearest_service}\"? GetRateCard lists all services"
             } else {
                 "{field} \"{service}\" is not on rate card \"{rate_card}\", where the nearest is \"{nearest_service}\"; GetRateCard lists all services"
@@ -287,6 +291,17 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 vec![
                     ("account", account.to_string()),
                     ("request_id", request_id.as_str().to_owned()),
+                ],
+            ),
+        ),
+        Refusal::TooManyGrants { account, limit } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::TooManyGrants,
+                "account \"{account}\" has {limit} grants with something left, the most that it may have; spend some first or grant less often",
+                vec![
+                    ("account", account.to_string()),
+                    ("limit", limit.to_string()),
                 ],
             ),
         ),

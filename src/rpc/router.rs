@@ -61,9 +61,13 @@ impl Router {
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            health: HealthServer::new(HealthApi::new(state, SERVICES)),
-            reflection: BoxCloneSyncService::new(reflection::v1()?),
-            reflection_alpha: BoxCloneSyncService::new(reflection::v1alpha()?),
+            health: HealthServer::new(HealthApi::new(state, SERVICES))
+                .accept_compressed(gzip)
+                .send_compressed(gzip),
+            reflection: BoxCloneSyncService::new(reflection::v1()?.accept_compressed(gzip)),
+            reflection_alpha: BoxCloneSyncService::new(
+                reflection::v1alpha()?.accept_compressed(gzip),
+            ),
         })
     }
 }
@@ -83,21 +87,29 @@ impl Service<Request<Incoming>> for Router {
             return Box::pin(std::future::ready(Ok(not_grpc())));
         }
         let path = request.uri().path();
-        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        match service.map(|(service, _)| service) {
-            Some("creditd.v1.PricingService") if is_method(path) => self.pricing.call(request),
-            Some("creditd.v1.LedgerService") if is_method(path) => self.ledger.call(request),
-            Some("grpc.health.v1.Health") => self.health.call(request),
-            Some("grpc.reflection.v1.ServerReflection") => self.reflection.call(request),
-            Some("grpc.reflection.v1alpha.ServerReflection") => self.reflection_alpha.call(request),
-            _ => {
-                let method = repeated(path).into_string();
-                let refused = Refused::from(WireFault::UnknownMethod { method });
-                let response = refused.into_status().into_http();
-                Box::pin(std::future::ready(Ok(response)))
+        match path {
+            "/grpc.health.v1.Health/Check" | "/grpc.health.v1.Health/Watch" => {
+                self.health.call(request)
             }
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => {
+                self.reflection.call(request)
+            }
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
+                self.reflection_alpha.call(request)
+            }
+            path if !METHODS.contains(&path) => unknown(path),
+            path if path.starts_with("/creditd.v1.PricingService/") => self.pricing.call(request),
+            _ => self.ledger.call(request),
         }
     }
+}
+
+/// There is no such method.
+fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
+    let method = repeated(path).into_string();
+    let refused = Refused::from(WireFault::UnknownMethod { method });
+    let response = refused.into_status().into_http();
+    Box::pin(std::future::ready(Ok(response)))
 }
 
 /// Paths of the public services' methods.
@@ -120,10 +132,6 @@ pub const METHODS: &[&str] = &[
     "/creditd.v1.LedgerService/ListHolds",
     "/creditd.v1.LedgerService/RevokeGrant",
 ];
-
-fn is_method(path: &str) -> bool {
-    METHODS.contains(&path)
-}
 
 fn is_grpc(request: &Request<Incoming>) -> bool {
     request.method() == http::Method::POST

@@ -11,6 +11,7 @@ pub use prices::offline as offline_prices;
 mod shutdown;
 mod system_clock;
 pub mod telemetry;
+mod tracker;
 mod worker;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use serde::Deserialize;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// How many lines may wait to be written.
 const LINES_MAX: usize = 65_536;
@@ -27,7 +28,11 @@ pub enum LogFormat {
 /// # Errors
 /// A level that is none.
 pub fn start(format: LogFormat, level: &str) -> Result<WorkerGuard, String> {
-    let filter = EnvFilter::builder().parse(level).map_err(|_| {
+    // A bare word that is no level would be taken for the name of a module, and
+    // silence everything else.
+    let named = level.contains('=') || level.parse::<LevelFilter>().is_ok();
+    let filter = EnvFilter::builder().parse(level).ok().filter(|_| named);
+    let filter = filter.ok_or_else(|| {
         format!("--log-level {level} is no level; use error, warn, info, debug or trace")
     })?;
     let (writer, guard) = NonBlockingBuilder::default()

@@ -6,18 +6,19 @@ use std::net::TcpStream as StdStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tonic::body::Body;
 use tower::Service;
 
 use super::StartError;
 use super::config::Config;
 use super::connection;
+use crate::rpc::layer::Held;
 
 /// Connections that may wait for their thread.
 const HANDED_OUT_MAX: usize = 1_024;
@@ -40,7 +41,7 @@ pub(super) struct Workers {
 }
 
 struct Worker {
-    streams: mpsc::Sender<StdStream>,
+    streams: mpsc::Sender<(StdStream, Counted)>,
     connections: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
@@ -64,7 +65,7 @@ impl Drop for Counted {
 /// Starts the threads.
 pub(super) fn start<S>(config: &Config, service: &S) -> Result<Workers, StartError>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Incoming>, Response = Response<Held>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -72,7 +73,14 @@ where
 {
     let phase = watch::Sender::new(Phase::Serving);
     let workers = (0..config.threads)
-        .map(|number| start_one(number, service.clone(), phase.subscribe()))
+        .map(|number| {
+            start_one(
+                number,
+                service.clone(),
+                phase.subscribe(),
+                config.deadline_max,
+            )
+        })
         .collect::<std::io::Result<_>>()
         .map_err(|error| StartError::System {
             what: "no thread to serve with",
@@ -81,9 +89,14 @@ where
     Ok(Workers { phase, workers })
 }
 
-fn start_one<S>(number: usize, service: S, phase: watch::Receiver<Phase>) -> std::io::Result<Worker>
+fn start_one<S>(
+    number: usize,
+    service: S,
+    phase: watch::Receiver<Phase>,
+    deadline_max: Duration,
+) -> std::io::Result<Worker>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Incoming>, Response = Response<Held>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -94,11 +107,10 @@ where
         .build()?;
     let (streams, queue) = mpsc::channel(HANDED_OUT_MAX);
     let connections = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&connections);
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
         .spawn(move || {
-            runtime.block_on(run(queue, service, phase, counter));
+            runtime.block_on(run(queue, service, phase, deadline_max));
             // What still runs is cut when the runtime goes.
         })?;
     Ok(Worker {
@@ -109,12 +121,12 @@ where
 }
 
 async fn run<S>(
-    mut queue: mpsc::Receiver<StdStream>,
+    mut queue: mpsc::Receiver<(StdStream, Counted)>,
     service: S,
     mut phase: watch::Receiver<Phase>,
-    connections: Arc<AtomicUsize>,
+    deadline_max: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Incoming>, Response = Response<Held>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -128,12 +140,11 @@ async fn run<S>(
             _ = phase.wait_for(|phase| *phase == Phase::Ended) => return,
             Some(_) = tasks.join_next() => {}
             stream = queue.recv() => {
-                let Some(stream) = stream else { return };
-                let counted = Counted::new(&connections);
+                let Some((stream, counted)) = stream else { return };
                 let (service, phase) = (service.clone(), each.clone());
                 tasks.spawn(async move {
                     match TcpStream::from_std(stream) {
-                        Ok(stream) => connection::serve(stream, service, phase).await,
+                        Ok(stream) => connection::serve(stream, service, phase, deadline_max).await,
                         Err(error) => tracing::warn!(%error, "a connection could not be taken"),
                     }
                     drop(counted);
@@ -151,7 +162,11 @@ impl Workers {
             .iter()
             .min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
         if let Some(worker) = least
-            && worker.streams.try_send(stream).is_err()
+            // It counts from now on, so that the next one sees it.
+            && worker
+                .streams
+                .try_send((stream, Counted::new(&worker.connections)))
+                .is_err()
         {
             tracing::warn!("a connection was refused: its thread has too many to take up");
         }
@@ -173,7 +188,7 @@ impl Workers {
 
     /// Waits until there is no connection left.
     pub(super) async fn drained(&self) {
-        let pause = std::time::Duration::from_millis(5);
+        let pause = Duration::from_millis(5);
         while self.connections() > 0 {
             tokio::time::sleep(pause).await;
         }

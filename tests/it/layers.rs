@@ -35,7 +35,7 @@ fn request(path: &str, timeout: Option<&str>) -> Request<Body> {
 
 const PATH: &str = "/creditd.v1.PricingService/Estimate";
 
-fn refusal_of(response: &Response<Body>) -> Refusal {
+fn refusal_of<B>(response: &Response<B>) -> Refusal {
     assert!(!response.headers()["x-request-id"].is_empty());
     Refusal::of(&Status::from_header_map(response.headers()).unwrap())
 }

@@ -23,6 +23,8 @@ mod health;
 mod input;
 /// The layers around every call.
 mod layers;
+/// Limits of time, number and size, on the running server.
+mod limits;
 /// What usage costs, as a table that a product manager could read.
 mod prices;
 /// What holds for all quantities and amounts, not only for those of the tables.

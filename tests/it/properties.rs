@@ -1,11 +1,14 @@
 //! What holds for all quantities and amounts, not only for those of the tables.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use creditd::app::card_file;
-use creditd::domain::pricing::{Card, Given, Meter, Price, Quote, Usage};
-use creditd::domain::{Credits, Rounding};
+use creditd::app::{App, card_file};
+use creditd::domain::pricing::{Card, Catalog, Given, Meter, Price, Quote, Selector, Usage};
+use creditd::domain::{Credits, Faults, Rounding};
+use creditd::server::SystemClock;
+use creditd::store::Clock;
+use creditd::store::sqlite::SqliteStore;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
@@ -156,4 +159,48 @@ proptest! {
             Err(_) => {}
         }
     }
+
+    /// A batch's total is the exact sum of its items, and an item costs in a batch
+    /// what it costs alone.
+    #[test]
+    fn a_batch_is_the_sum_of_its_items(items in prop::collection::vec((0..12_usize, 1..1_000_000_000_000_i64), 1..40)) {
+        let app = app();
+        let none = HashMap::new();
+        let card = app.rate_card(&Selector::default()).unwrap();
+        let usages: Vec<Usage<'_>> = items
+            .iter()
+            .map(|(row, atoms)| {
+                // One more than there are rows: an item that fails.
+                let service = card.services().get(*row);
+                let quantity = match service.map(|service| &service.meter) {
+                    Some(Meter::Duration) => Given::Duration((*atoms).into()),
+                    _ => Given::Count(atoms % 1_000),
+                };
+                Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: &none, meters: &none }
+            })
+            .collect();
+        let batch = app.batch_estimate(&usages, &Selector::default(), Faults::new()).unwrap();
+        let mut sum = Decimal::ZERO;
+        for (usage, result) in usages.iter().zip(&batch.results) {
+            let alone = card.price(usage).map(|quote| quote.credits());
+            prop_assert_eq!(&alone, &result.as_ref().map(|quote| quote.credits()).map_err(Clone::clone));
+            sum += alone.map_or(Decimal::ZERO, Credits::to_decimal);
+        }
+        prop_assert_eq!(batch.total.to_decimal(), sum.normalize());
+    }
+}
+
+/// The use cases over the built-in card.
+fn app() -> &'static App {
+    static APP: OnceLock<(tempfile::TempDir, App)> = OnceLock::new();
+    let (_, app) = APP.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let file = directory.path().join("creditd.db");
+        let store = SqliteStore::open(&file, Arc::clone(&clock)).unwrap();
+        let card = Arc::new(card_file::built_in().unwrap().card);
+        let catalog = Catalog::new(vec![card], None).unwrap();
+        (directory, App::new(catalog, Arc::new(store), clock))
+    });
+    app
 }

@@ -206,6 +206,10 @@ fn samples() -> Vec<OnTheWire> {
             account: account(),
             request_id: RequestId::new("order-17").unwrap(),
         },
+        Refused::TooManyGrants {
+            account: account(),
+            limit: 100_000,
+        },
         Refused::BalanceTooLarge {
             account: account(),
             limit: Credits::MAX,

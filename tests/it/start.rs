@@ -195,14 +195,13 @@ fn a_port_in_use_is_refused() {
 fn a_second_server_on_one_data_file_is_refused_and_the_first_goes_on() {
     let server = Server::start();
     let text = complaint(server.directory.path(), &[]);
-    let expected = format!(
-        "creditd: data file {}: another creditd is using it; stop that server, or give this one a file of its own by --data",
-        server.data().canonicalize().unwrap().display()
-    );
+    let expected = "creditd: data file creditd.db: another creditd is using it; stop that server, or give this one a file of its own by --data";
     assert_eq!(text, expected);
     // Another path to the same file is the same file.
     let link = server.directory.path().join("link.db");
     std::os::unix::fs::symlink(server.data(), &link).unwrap();
+    std::fs::hard_link(server.data(), server.directory.path().join("hard.db")).unwrap();
+    assert!(complaint(server.directory.path(), &["--data", "hard.db"]).contains("another creditd"));
     assert!(complaint(server.directory.path(), &["--data", "link.db"]).contains("another creditd"));
     // It leaves nothing behind: after a kill the file is free.
     let directory = server.kill();
@@ -235,8 +234,8 @@ fn configuration_that_makes_no_sense_is_refused() {
             "creditd: --threads must be 1 to 256",
         ),
         (
-            vec!["--log-level", "loud=loud"],
-            "creditd: --log-level loud=loud is no level; use error, warn, info, debug or trace",
+            vec!["--log-level", "verbose"],
+            "creditd: --log-level verbose is no level; use error, warn, info, debug or trace",
         ),
         (
             vec!["--rate-card", "nowhere.toml"],
@@ -262,4 +261,18 @@ fn a_configuration_file_and_the_environment_count() {
         directory: Some(directory),
     });
     server.wait_for_log("\"message\":\"serving\"");
+}
+
+/// A link to a file that is not there yet leads to the file that it makes.
+#[test]
+fn a_link_to_nothing_is_the_file_that_it_makes() {
+    let directory = tempfile::tempdir().unwrap();
+    let real = directory.path().join("real.db");
+    std::os::unix::fs::symlink(&real, directory.path().join("creditd.db")).unwrap();
+    let server = Server::start_settings(crate::support::server::Settings {
+        directory: Some(directory),
+        ..Default::default()
+    });
+    let text = complaint(server.directory.path(), &["--data", "real.db"]);
+    assert!(text.contains("another creditd"), "{text}");
 }

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::support::raw::{Raw, frame};
 use crate::support::server::Server;
-use crate::support::{PATIENCE, balance, grant};
+use crate::support::{balance, grant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn both_signals_stop_an_idle_server_in_order() {
@@ -28,82 +29,47 @@ async fn both_signals_stop_an_idle_server_in_order() {
     }
 }
 
-/// A connection that does not finish its call is cut when the bound is over.
+/// A server with a call under way whose body never comes.
+async fn with_a_stuck_call(
+    drain_ms_max: &str,
+) -> (
+    Server,
+    Raw,
+    (h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>),
+) {
+    let server = Server::start_with(&["--drain-ms-max", drain_ms_max]);
+    let mut raw = Raw::connect(&server).await;
+    let stuck = raw.begin("/creditd.v1.LedgerService/Grant", &[]).await;
+    // Answered on the same connection: the stuck call has arrived before it.
+    let answer = raw
+        .send("/creditd.v1.Nothing/Nothing", &[], frame(0, &[]))
+        .await;
+    assert!(answer.status.is_some());
+    (server, raw, stuck)
+}
+
+/// A call that does not finish is waited for, and cut when the bound is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_drain_has_a_bound() {
-    let mut server = Server::start_with(&["--drain-ms-max", "300"]);
-    let stream = tokio::net::TcpStream::connect(&server.address)
-        .await
-        .unwrap();
-    let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
-    let driver = tokio::spawn(connection);
-    let request = http::Request::post(format!(
-        "http://{}/creditd.v1.LedgerService/Grant",
-        server.address
-    ))
-    .header("content-type", "application/grpc")
-    .header("te", "trailers")
-    .body(())
-    .unwrap();
-    // A call whose body never comes.
-    let (_response, _body) = sender.send_request(request, false).unwrap();
-    sender = sender.ready().await.unwrap();
-    let start = Instant::now();
-    // It is under way only when the server has seen it.
-    let mut ping = None;
-    while ping.is_none() && start.elapsed() < PATIENCE {
-        let mut ledger = server.ledger().await;
-        ping = ledger.grant(grant("r1", "team-a", "1")).await.ok();
-    }
+    let (mut server, _raw, _stuck) = with_a_stuck_call("900").await;
     server.signal(Signal::TERM);
     let stopping = Instant::now();
     assert_eq!(server.wait().code(), Some(0));
     assert!(
-        stopping.elapsed().as_millis() >= 290,
+        stopping.elapsed().as_millis() >= 890,
         "it waited for the call"
     );
-    assert!(
-        server.log().contains("--drain-ms-max is over"),
-        "{}",
-        server.log()
-    );
-    drop(sender);
-    let _ = driver.await;
+    let log = server.log();
+    assert!(log.contains("--drain-ms-max is over"), "{log}");
 }
 
 /// A second signal ends the wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_second_signal_ends_the_drain() {
-    let mut server = Server::start_with(&["--drain-ms-max", "600000"]);
-    let stream = tokio::net::TcpStream::connect(&server.address)
-        .await
-        .unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    let driver = tokio::spawn(connection);
-    let mut sender = sender.ready().await.unwrap();
-    let request = http::Request::post(format!(
-        "http://{}/creditd.v1.LedgerService/Grant",
-        server.address
-    ))
-    .header("content-type", "application/grpc")
-    .body(())
-    .unwrap();
-    let (_response, _body) = sender.send_request(request, false).unwrap();
-    let mut sender = sender.ready().await.unwrap();
-    // Another call on the same connection: the first one has arrived before it.
-    let request = http::Request::post(format!(
-        "http://{}/creditd.v1.Nothing/Nothing",
-        server.address
-    ))
-    .header("content-type", "application/grpc")
-    .body(())
-    .unwrap();
-    let (response, _) = sender.send_request(request, true).unwrap();
-    response.await.unwrap();
+    let (mut server, _raw, _stuck) = with_a_stuck_call("600000").await;
     server.signal(Signal::TERM);
     server.wait_for_log("stopping");
     server.signal(Signal::INT);
     assert_eq!(server.wait().code(), Some(0));
     assert!(server.log().contains("a second signal"), "{}", server.log());
-    let _ = driver.await;
 }

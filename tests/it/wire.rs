@@ -1,97 +1,16 @@
 //! Bad input on the wire: each gets one clear refusal, and the server goes on.
 
-use bytes::Bytes;
 use creditd::rpc::pb::creditd::v1 as pb;
-use h2::client::SendRequest;
 use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request};
 
-use crate::support::refusal::{Refusal, refused};
+use crate::support::raw::{Raw, frame};
+use crate::support::refusal::refused;
 use crate::support::server::Server;
 use crate::support::{estimate, usage};
 
 const ESTIMATE: &str = "/creditd.v1.PricingService/Estimate";
-
-/// A connection that sends what it is told to, and not what gRPC says.
-struct Raw {
-    sender: SendRequest<Bytes>,
-    address: String,
-}
-
-/// What came back: HTTP's status and, where there is one, gRPC's.
-struct Answer {
-    http: u16,
-    status: Option<tonic::Status>,
-    headers: http::HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Raw {
-    async fn connect(server: &Server) -> Self {
-        let stream = tokio::net::TcpStream::connect(&server.address)
-            .await
-            .unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        Self {
-            sender,
-            address: server.address.clone(),
-        }
-    }
-
-    async fn send(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let mut request = http::Request::post(format!("http://{}{path}", self.address));
-        if !headers.iter().any(|(name, _)| *name == "content-type") {
-            request = request.header("content-type", "application/grpc");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut sender = self.sender.clone().ready().await.unwrap();
-        let (response, mut out) = sender
-            .send_request(request.body(()).unwrap(), false)
-            .unwrap();
-        // The server may answer before it has read everything.
-        let _ = out.send_data(body.into(), true);
-        let response = response.await.unwrap();
-        let http = response.status().as_u16();
-        let headers = response.headers().clone();
-        let mut incoming = response.into_body();
-        let mut body = Vec::new();
-        while let Some(chunk) = incoming.data().await {
-            let chunk = chunk.unwrap();
-            incoming
-                .flow_control()
-                .release_capacity(chunk.len())
-                .unwrap();
-            body.extend_from_slice(&chunk);
-        }
-        let trailers = incoming.trailers().await.unwrap().unwrap_or_default();
-        let status = tonic::Status::from_header_map(&headers)
-            .or_else(|| tonic::Status::from_header_map(&trailers));
-        Answer {
-            http,
-            status,
-            headers,
-            body,
-        }
-    }
-
-    async fn refusal(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Refusal {
-        let answer = self.send(path, headers, body).await;
-        assert_eq!(answer.http, 200);
-        Refusal::of(&answer.status.unwrap())
-    }
-}
-
-/// A gRPC frame.
-fn frame(compressed: u8, message: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![compressed];
-    bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    bytes.extend(message);
-    bytes
-}
 
 async fn still_serves(server: &Server) {
     let reply = server
@@ -240,6 +159,8 @@ async fn methods_that_are_not_there() {
         "/creditd.v1.PricingService/",
         "/creditd.v1.LedgerService/Steal",
         "/creditd.v2.PricingService/Estimate",
+        "/grpc.health.v1.Health/List",
+        "/grpc.reflection.v1.ServerReflection/X",
         "/Estimate",
         "/",
     ] {

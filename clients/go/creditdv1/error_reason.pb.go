@@ -254,6 +254,11 @@ const (
 	// Metadata: revision, replaced_time, age_days_max
 	// Example: the prices of revision "0123abcd" were replaced at 2026-01-01T00:00:00Z, and this server honours them for 30 days; estimate again
 	ErrorReason_ERROR_REASON_REVISION_TOO_OLD ErrorReason = 42
+	// The account has as many grants with something left or held as it may have.
+	// Code: FAILED_PRECONDITION
+	// Metadata: account, limit
+	// Example: account "team-a" has 100000 grants with something left, the most that it may have; spend some first or grant less often
+	ErrorReason_ERROR_REASON_TOO_MANY_GRANTS ErrorReason = 43
 )
 
 // Enum value maps for ErrorReason.
@@ -302,6 +307,7 @@ var (
 		40: "ERROR_REASON_STORE_UNAVAILABLE",
 		41: "ERROR_REASON_INTERNAL",
 		42: "ERROR_REASON_REVISION_TOO_OLD",
+		43: "ERROR_REASON_TOO_MANY_GRANTS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -347,6 +353,7 @@ var (
 		"ERROR_REASON_STORE_UNAVAILABLE":     40,
 		"ERROR_REASON_INTERNAL":              41,
 		"ERROR_REASON_REVISION_TOO_OLD":      42,
+		"ERROR_REASON_TOO_MANY_GRANTS":       43,
 	}
 )
 
@@ -382,7 +389,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xe2\v\n" +
+	"creditd.v1*\x84\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -427,7 +434,8 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_SERVER_OVERLOADED\x10'\x12\"\n" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10(\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10)\x12!\n" +
-	"\x1dERROR_REASON_REVISION_TOO_OLD\x10*B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\x1dERROR_REASON_REVISION_TOO_OLD\x10*\x12 \n" +
+	"\x1cERROR_REASON_TOO_MANY_GRANTS\x10+B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
 
 var (
 	file_creditd_v1_error_reason_proto_rawDescOnce sync.Once

@@ -39,6 +39,11 @@ impl GrantState {
         (self.terms.priority, expires, self.id)
     }
 
+    /// Whether what is left of it has expired by `now`.
+    fn has_expired(&self, now: Timestamp) -> bool {
+        !self.remaining.is_zero() && self.terms.expire_time.is_some_and(|time| time <= now)
+    }
+
     /// Whether it may pay for the service; None: for an amount without one.
     #[must_use]
     pub fn pays_for(&self, service: Option<&str>) -> bool {
@@ -112,19 +117,7 @@ impl Account {
     }
 
     fn try_apply(&mut self, entry: &Entry) -> Option<()> {
-        let follows = entry.account == self.name
-            && entry.version == self.version.checked_add(1)?
-            && entry.previous == self.last_entry;
-        if !follows {
-            return None;
-        }
-        self.version = entry.version;
-        self.last_entry = Some(entry.id);
-        self.available = add(self.available, entry.credits)?;
-        self.held = add(self.held, entry.held)?;
-        if self.available != entry.available {
-            return None;
-        }
+        self.follow(entry)?;
         if let EntryKind::Grant(terms) = &entry.kind {
             self.open_grant(GrantState {
                 id: entry.grant,
@@ -139,6 +132,24 @@ impl Account {
         Some(())
     }
 
+    /// What every entry changes, whatever its kind: the figures of the account.
+    fn follow(&mut self, entry: &Entry) -> Option<()> {
+        let follows = entry.account == self.name
+            && entry.version == self.version.checked_add(1)?
+            && entry.previous == self.last_entry;
+        if !follows {
+            return None;
+        }
+        self.version = entry.version;
+        self.last_entry = Some(entry.id);
+        self.available = add(self.available, entry.credits)?;
+        self.held = add(self.held, entry.held)?;
+        if self.available != entry.available {
+            return None;
+        }
+        Some(())
+    }
+
     fn open_grant(&mut self, grant: GrantState) {
         let order = grant.burn_order();
         let at = self.grants.partition_point(|g| g.burn_order() < order);
@@ -146,7 +157,8 @@ impl Account {
     }
 
     fn apply_share(&mut self, share: &GrantShare) -> Option<()> {
-        let position = self.grants.iter().position(|g| g.id == share.grant)?;
+        // New grants stand near the end, unless they have a priority.
+        let position = self.grants.iter().rposition(|g| g.id == share.grant)?;
         let grant = self.grants.get_mut(position)?;
         grant.remaining = add(grant.remaining, share.credits)?;
         grant.held = add(grant.held, share.held)?;
@@ -154,6 +166,12 @@ impl Account {
             self.grants.remove(position);
         }
         Some(())
+    }
+
+    /// Whether something has expired by `now` and is still counted.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.grants.iter().any(|grant| grant.has_expired(now))
     }
 
     /// Lets go of what has expired by `now`: the entries that say so, each dated
@@ -165,10 +183,12 @@ impl Account {
         let mut due: Vec<(Timestamp, GrantId, Credits)> = self
             .grants
             .iter()
-            .filter(|grant| !grant.remaining.is_zero())
+            .filter(|grant| grant.has_expired(now))
             .filter_map(|grant| Some((grant.terms.expire_time?, grant.id, grant.remaining)))
-            .filter(|(expire_time, ..)| *expire_time <= now)
             .collect();
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
         due.sort_unstable();
         let mut entries = Vec::with_capacity(due.len());
         let mut id = next;
@@ -195,10 +215,18 @@ impl Account {
                     held: Credits::ZERO,
                 }],
             };
-            self.apply(&entry)?;
+            self.follow(&entry).ok_or(Inconsistent(id))?;
             entries.push(entry);
             id = id.next();
         }
+        // All shares at once: one by one they would cost a search each.
+        for grant in &mut self.grants {
+            if grant.has_expired(now) {
+                grant.remaining = Credits::ZERO;
+            }
+        }
+        self.grants
+            .retain(|grant| !(grant.remaining.is_zero() && grant.held.is_zero()));
         Ok(entries)
     }
 }

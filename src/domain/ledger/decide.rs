@@ -18,6 +18,9 @@ use crate::domain::fault::TimeRule;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
+/// Most grants of one account that have something left or held.
+pub const LIVE_GRANTS_MAX: usize = 100_000;
+
 /// What the command does to the account, as the entry to write.
 ///
 /// What has expired by `now` has already left the account. Nothing is applied.
@@ -49,6 +52,12 @@ fn grant(
     }
     faults.or(())?;
 
+    if account.grants().len() >= LIVE_GRANTS_MAX {
+        return Err(Refusal::TooManyGrants {
+            account: account.name().clone(),
+            limit: LIVE_GRANTS_MAX,
+        });
+    }
     let too_large = || Refusal::BalanceTooLarge {
         account: account.name().clone(),
         limit: Credits::MAX,

@@ -164,16 +164,39 @@ impl Card {
         }
     }
 
+    /// That the key is on no row, without a search for the one that was meant.
+    #[must_use]
+    pub fn unknown_service_unsearched(&self, key: &str) -> Fault {
+        Fault::UnknownService {
+            service: repeated(key),
+            rate_card: self.name.clone(),
+            nearest: None,
+        }
+    }
+
     /// What the usage costs.
     ///
     /// # Errors
     /// Everything that is wrong with the usage, by paths relative to it.
     pub fn price(&self, usage: &Usage<'_>) -> Result<Quote<'_>, Faults> {
+        self.price_or(usage, |service| self.unknown_service(service))
+    }
+
+    /// What the usage costs; `unknown` says what is wrong with a service that is
+    /// not on the card.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the usage, by paths relative to it.
+    pub fn price_or(
+        &self,
+        usage: &Usage<'_>,
+        unknown: impl FnOnce(&str) -> Fault,
+    ) -> Result<Quote<'_>, Faults> {
         let mut faults = usage.own_faults();
         let Some(service) = self.service(usage.service) else {
             let mut all = Faults::new();
             if !usage.service.is_empty() {
-                all.add("service", self.unknown_service(usage.service));
+                all.add("service", unknown(usage.service));
             }
             all.merge(faults);
             return Err(all);

@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, Request, Response};
-use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::Held;
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::refused::{Refused, WireFault};
@@ -35,9 +35,9 @@ pub struct Complete<S> {
 
 impl<S, A> Service<Request<A>> for Complete<S>
 where
-    S: Service<Request<A>, Response = Response<Body>>,
+    S: Service<Request<A>, Response = Response<Held>>,
 {
-    type Response = Response<Body>;
+    type Response = Response<Held>;
     type Error = S::Error;
     type Future = Completed<S::Future>;
 
@@ -62,15 +62,15 @@ pin_project_lite::pin_project! {
 
 impl<F, E> Future for Completed<F>
 where
-    F: Future<Output = Result<Response<Body>, E>>,
+    F: Future<Output = Result<Response<Held>, E>>,
 {
-    type Output = Result<Response<Body>, E>;
+    type Output = Result<Response<Held>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(self.project().inner.poll(context));
         Poll::Ready(
             outcome.map(|response| match missing_reason(response.headers()) {
-                Some(fault) => Refused::from(fault).into_status().into_http(),
+                Some(fault) => Held::free(Refused::from(fault).into_status().into_http()),
                 None => response,
             }),
         )

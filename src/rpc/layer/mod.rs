@@ -17,7 +17,7 @@ use tower::layer::util::{Identity, Stack};
 
 pub use complete::{Complete, CompleteLayer};
 pub use deadline::{Deadline, DeadlineLayer};
-pub use limit::{Limit, LimitLayer};
+pub use limit::{Held, Limit, LimitLayer};
 pub use observe::{Call, Counters, Observe, ObserveLayer, Observer};
 pub use panic::{CatchPanic, CatchPanicLayer};
 pub use request_id::{RequestId, RequestIdLayer};

@@ -193,6 +193,16 @@ fn log<B>(call: &Call<'_>, request_id: Option<&HeaderValue>, response: &Response
         tracing::info!(request_id, method, elapsed_us, "call");
         return;
     }
+    if !response.status().is_success() {
+        // Whoever does not even speak gRPC is no event of this service.
+        tracing::debug!(
+            request_id,
+            status = response.status().as_u16(),
+            elapsed_us,
+            "not gRPC"
+        );
+        return;
+    }
     let info = Status::from_header_map(response.headers())
         .and_then(|status| error_info(status.details()))
         .unwrap_or_default();

@@ -8,10 +8,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response};
-use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::request_id;
+use super::{Held, request_id};
 use crate::rpc::refused::{Refused, WireFault};
 
 /// Puts [`CatchPanic`] around a service.
@@ -34,9 +33,9 @@ pub struct CatchPanic<S> {
 
 impl<S, A> Service<Request<A>> for CatchPanic<S>
 where
-    S: Service<Request<A>, Response = Response<Body>>,
+    S: Service<Request<A>, Response = Response<Held>>,
 {
-    type Response = Response<Body>;
+    type Response = Response<Held>;
     type Error = S::Error;
     type Future = Caught<S::Future>;
 
@@ -68,15 +67,15 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: Option<F>,
         request_id: Option<HeaderValue>,
-        early: Option<Response<Body>>,
+        early: Option<Response<Held>>,
     }
 }
 
 impl<F, E> Future for Caught<F>
 where
-    F: Future<Output = Result<Response<Body>, E>>,
+    F: Future<Output = Result<Response<Held>, E>>,
 {
-    type Output = Result<Response<Body>, E>;
+    type Output = Result<Response<Held>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -98,7 +97,7 @@ where
     }
 }
 
-fn refuse(request_id: Option<&HeaderValue>, panic: &(dyn Any + Send)) -> Response<Body> {
+fn refuse(request_id: Option<&HeaderValue>, panic: &(dyn Any + Send)) -> Response<Held> {
     let request_id = request_id
         .and_then(|id| id.to_str().ok())
         .unwrap_or_default();
@@ -111,5 +110,5 @@ fn refuse(request_id: Option<&HeaderValue>, panic: &(dyn Any + Send)) -> Respons
     let fault = WireFault::Internal {
         request_id: request_id.to_owned(),
     };
-    Refused::from(fault).into_status().into_http()
+    Held::free(Refused::from(fault).into_status().into_http())
 }

@@ -1,6 +1,8 @@
 //! Balances as of an earlier time, walked on a thread of their own so that a
 //! long history does not keep the writer from writing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use std::thread::JoinHandle;
@@ -33,11 +35,11 @@ pub(super) struct History {
 
 impl History {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection) -> Self {
+    pub(super) fn start(connection: Connection, closing: Arc<AtomicBool>) -> Self {
         let (sender, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let started = std::thread::Builder::new()
             .name("ledger-history".to_owned())
-            .spawn(move || run(&connection, &queue));
+            .spawn(move || run(&connection, &queue, &closing));
         match started {
             Ok(thread) => Self {
                 queue: Some(sender),
@@ -67,9 +69,15 @@ impl History {
     }
 }
 
-fn run(connection: &Connection, queue: &Receiver<Walk>) {
+fn run(connection: &Connection, queue: &Receiver<Walk>, closing: &AtomicBool) {
     while let Ok(walk) = queue.recv() {
-        let answer = account_as_of(connection, &walk).map_err(|BadRow(cause)| {
+        // Nobody waits for it, or nobody may.
+        let given_up = || walk.promise.is_closed() || closing.load(Ordering::Relaxed);
+        let answer = match account_as_of(connection, &walk, given_up).transpose() {
+            Some(answer) => answer,
+            None => continue,
+        };
+        let answer = answer.map_err(|BadRow(cause)| {
             tracing::error!(account = %walk.name, cause, "a balance of an earlier time cannot be read");
             StoreRefusal::Unavailable(Unavailable {
                 operation: "read",
@@ -92,10 +100,19 @@ impl Drop for History {
 }
 
 /// Walks back from the newest entry, then folds forward what was at that time.
-fn account_as_of(connection: &Connection, walk: &Walk) -> Result<Reading, BadRow> {
+///
+/// None where it was given up on the way.
+fn account_as_of(
+    connection: &Connection,
+    walk: &Walk,
+    given_up: impl Fn() -> bool,
+) -> Result<Option<Reading>, BadRow> {
     let mut entries = Vec::new();
     let mut next = Some(walk.newest);
     while let Some(id) = next {
+        if given_up() {
+            return Ok(None);
+        }
         let entry = entry_by_id(connection, id)?.entry;
         next = entry.previous;
         if entry.create_time <= walk.as_of {
@@ -111,8 +128,8 @@ fn account_as_of(connection: &Connection, walk: &Walk) -> Result<Reading, BadRow
     account
         .expire(walk.as_of, EntryId(i64::MAX))
         .map_err(|_| BadRow("an expiry does not follow".to_owned()))?;
-    Ok(Reading {
+    Ok(Some(Reading {
         account,
         time: walk.as_of,
-    })
+    }))
 }

@@ -13,6 +13,7 @@ mod state;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -43,7 +44,10 @@ pub struct SqliteStore {
     writer: Option<JoinHandle<()>>,
     cards: Mutex<Connection>,
     clock: Arc<dyn Clock>,
-    /// Held for as long as the store lives, so that no second server opens the file.
+    closing: Arc<AtomicBool>,
+    /// Held for as long as the store lives, so that no second server opens the
+    /// file. It is the last to go: SQLite's own locks end with the first descriptor
+    /// of the file that this process closes.
     _lock: open::Lock,
 }
 
@@ -58,7 +62,14 @@ impl SqliteStore {
         let history = opened.another_connection()?;
         let cards = opened.another_connection()?;
         let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
-        let writer = writer::Writer::new(opened.connection, state, history, Arc::clone(&clock));
+        let closing = Arc::new(AtomicBool::new(false));
+        let writer = writer::Writer::new(
+            opened.connection,
+            state,
+            history,
+            Arc::clone(&clock),
+            Arc::clone(&closing),
+        );
         let handle = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || writer.run(&queue))
@@ -68,6 +79,7 @@ impl SqliteStore {
             writer: Some(handle),
             cards: Mutex::new(cards),
             clock,
+            closing,
             _lock: opened.lock,
         })
     }
@@ -166,7 +178,8 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        // Without senders the writer finishes what waits, and stops.
+        // Without senders the writer finishes the writes that wait, and stops.
+        self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()

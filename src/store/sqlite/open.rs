@@ -159,25 +159,30 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Makes the file where there is none, and locks it itself: whatever paths lead
+/// to it, it is one file. SQLite's locks are of another kind and do not meet this
+/// one, so that other programs can read the file.
 fn lock(path: &Path) -> Result<Lock, OpenError> {
-    // Two paths to one file are one file.
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut name = path.clone().into_os_string();
-    name.push("-lock");
     let file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
-        .open(&name)
-        .map_err(|error| OpenError::other(&path, &error))?;
+        .open(path)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError::read_only(path)
+            }
+            _ => OpenError::other(path, &error),
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::new(
-            &path,
+            path,
             "another creditd is using it",
             "stop that server, or give this one a file of its own by --data",
         )),
-        Err(TryLockError::Error(error)) => Err(OpenError::other(&path, &error)),
+        Err(TryLockError::Error(error)) => Err(OpenError::other(path, &error)),
     }
 }
 

@@ -6,8 +6,8 @@
 //! request_id again and reads the answer.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -29,6 +29,8 @@ pub(super) struct Writer {
     state: State,
     history: History,
     clock: Arc<dyn Clock>,
+    /// Set when the store is being closed: writes that wait are done, reads not.
+    closing: Arc<AtomicBool>,
 }
 
 /// A group on its way into the file.
@@ -42,18 +44,31 @@ struct Group {
     reads: Vec<(AccountName, Option<Timestamp>, Promise<Reading>)>,
 }
 
+impl Group {
+    /// Remembers what the account was before the group, once.
+    fn keep_before(&mut self, slot: &Slot) {
+        let name = slot.account.name();
+        if !self.before.contains_key(name) {
+            let account = slot.account.clone();
+            self.before.insert(name.clone(), Some(account));
+        }
+    }
+}
+
 impl Writer {
     pub(super) fn new(
         connection: Connection,
         state: State,
         history: Connection,
         clock: Arc<dyn Clock>,
+        closing: Arc<AtomicBool>,
     ) -> Self {
         Self {
             connection,
             state,
-            history: History::start(history),
+            history: History::start(history, Arc::clone(&closing)),
             clock,
+            closing,
         }
     }
 
@@ -88,8 +103,44 @@ impl Writer {
                 let answer = self.write(group, &command, now);
                 group.answers.push((promise, answer));
             }
-            Job::Read(name, as_of, promise) => group.reads.push((name, as_of, promise)),
+            // Nobody waits for it any more.
+            Job::Read(_, _, promise) if promise.is_closed() => {}
+            Job::Read(_, _, promise) if self.closing.load(Ordering::Relaxed) => {
+                let _ = promise.send(Err(StoreRefusal::Unavailable(Unavailable {
+                    operation: "read",
+                    cause: "the store is closing".to_owned(),
+                })));
+            }
+            Job::Read(name, as_of, promise) => {
+                // What has expired leaves once, and not anew at each read.
+                let _ = self.settle(group, &name, now);
+                group.reads.push((name, as_of, promise));
+            }
         }
+    }
+
+    /// Lets go of what has expired, with the group.
+    fn settle(
+        &mut self,
+        group: &mut Group,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<(), StoreRefusal> {
+        let Some(slot) = self.state.accounts.get_mut(name) else {
+            return Ok(());
+        };
+        if !slot.account.has_expired(now) {
+            return Ok(());
+        }
+        group.keep_before(slot);
+        let expired = slot.account.expire(now, self.state.next_entry);
+        let expired = expired.map_err(|at| defect(at.0))?;
+        if let Some(last) = expired.last() {
+            self.state.next_entry = last.id.next();
+        }
+        let rows = expired.into_iter().map(|expiry| (slot.id, expiry, None));
+        group.rows.extend(rows);
+        Ok(())
     }
 
     fn write(&mut self, group: &mut Group, command: &Command, now: Timestamp) -> Answer<Written> {
@@ -97,38 +148,33 @@ impl Writer {
             return known;
         }
         let name = &command.account;
-        let existing = self.state.accounts.get(name);
-        let mut account =
-            existing.map_or_else(|| Account::new(name.clone()), |slot| slot.account.clone());
-
-        let mut id = self.state.next_entry;
-        let expired = account.expire(now, id).map_err(|at| defect(at.0))?;
-        id = expired.last().map_or(id, |entry| entry.id.next());
-        let entry = decide(&account, command, now, id)?;
-        account.apply(&entry).map_err(|at| defect(at.0))?;
-
-        // Nothing is refused from here on.
-        self.state.next_entry = id.next();
-        let before = existing.map(|slot| slot.account.clone());
-        group.before.entry(name.clone()).or_insert(before);
-        let fingerprint = command.request.fingerprint;
-        let slot = match self.state.accounts.entry(name.clone()) {
-            Occupied(slot) => {
-                let slot = slot.into_mut();
-                slot.account = account;
-                slot
+        self.settle(group, name, now)?;
+        let id = self.state.next_entry;
+        let entry = match self.state.accounts.get_mut(name) {
+            Some(slot) => {
+                let entry = decide(&slot.account, command, now, id)?;
+                group.keep_before(slot);
+                slot.account.apply(&entry).map_err(|at| defect(at.0))?;
+                entry
             }
-            Vacant(place) => {
-                let id = self.state.next_account;
-                self.state.next_account = id.saturating_add(1);
-                group.accounts.push((id, name.clone()));
-                place.insert(Slot::new(id, account))
+            None => {
+                let mut account = Account::new(name.clone());
+                let entry = decide(&account, command, now, id)?;
+                account.apply(&entry).map_err(|at| defect(at.0))?;
+                let slot = Slot::new(self.state.next_account, account);
+                self.state.next_account = slot.id.saturating_add(1);
+                group.before.insert(name.clone(), None);
+                group.accounts.push((slot.id, name.clone()));
+                self.state.accounts.insert(name.clone(), slot);
+                entry
             }
         };
-        slot.note_request(&entry, Some(fingerprint));
-        let expired = expired.into_iter().map(|expiry| (slot.id, expiry, None));
-        group.rows.extend(expired);
-        group.rows.push((slot.id, entry.clone(), Some(fingerprint)));
+        self.state.next_entry = id.next();
+        let fingerprint = command.request.fingerprint;
+        if let Some(slot) = self.state.accounts.get_mut(name) {
+            slot.note_request(&entry, Some(fingerprint));
+            group.rows.push((slot.id, entry.clone(), Some(fingerprint)));
+        }
         Ok(Written {
             entry,
             replayed: false,

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod raw;
 pub mod refusal;
 pub mod server;
 pub mod table;

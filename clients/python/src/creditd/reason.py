@@ -227,3 +227,8 @@ class Reason:
     #: Code: FAILED_PRECONDITION
     #: Metadata: revision, replaced_time, age_days_max
     REVISION_TOO_OLD: Final = "REVISION_TOO_OLD"
+
+    #: The account has as many grants with something left or held as it may have.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: account, limit
+    TOO_MANY_GRANTS: Final = "TOO_MANY_GRANTS"

@@ -1,0 +1,275 @@
+//! Limits of time, number and size, on the running server.
+
+use std::time::{Duration, Instant};
+
+use creditd::rpc::pb::creditd::v1 as pb;
+use prost::Message as _;
+use tonic::Code;
+use tonic::codec::CompressionEncoding;
+
+use crate::support::raw::{Raw, frame};
+use crate::support::refusal::{Refusal, refused};
+use crate::support::server::Server;
+use crate::support::{PATIENCE, estimate, grant, usage};
+
+const ESTIMATE: &str = "/creditd.v1.PricingService/Estimate";
+
+async fn still_serves(server: &Server) {
+    let mut pricing = server.pricing().await;
+    let reply = pricing.estimate(estimate("lip_sync_video", "31s")).await;
+    assert_eq!(
+        reply.unwrap().into_inner().estimate.unwrap().credits,
+        "0.248"
+    );
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_is_deadline_exceeded() {
+    let server = Server::start_with(&["--deadline-ms-max", "400"]);
+    let mut raw = Raw::connect(&server).await;
+    for (timeout, expected) in [(Some("60m"), "60"), (Some("1H"), "400"), (None, "400")] {
+        let headers: Vec<_> = timeout
+            .map(|text| ("grpc-timeout", text))
+            .into_iter()
+            .collect();
+        let (response, _body) = raw.begin(ESTIMATE, &headers).await;
+        let response = response.await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        let refusal = Refusal::of(&status);
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+        );
+        assert_eq!(refusal.metadata["deadline_ms"], expected, "{timeout:?}");
+    }
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn calls_over_the_limit_are_shed_and_told_when_to_come_back() {
+    let server = Server::start_with(&["--calls-max", "2"]);
+    let mut raw = Raw::connect(&server).await;
+    let stuck = [
+        raw.begin(ESTIMATE, &[]).await,
+        raw.begin(ESTIMATE, &[]).await,
+    ];
+    let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    // On the same connection: the two have arrived before it.
+    let answer = raw.send(ESTIMATE, &[], good.clone()).await;
+    let status = answer.status.unwrap();
+    let refusal = Refusal::of(&status);
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::Unavailable, "SERVER_OVERLOADED")
+    );
+    let details = pb_status(&status);
+    assert!(
+        details
+            .details
+            .iter()
+            .any(|any| any.type_url.ends_with("google.rpc.RetryInfo")),
+        "{details:?}"
+    );
+    // Health is still told.
+    let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await);
+    let request = tonic_health::pb::HealthCheckRequest::default();
+    health.check(request).await.unwrap();
+    // When they are given up, there is room again.
+    drop(stuck);
+    drop(raw);
+    let start = Instant::now();
+    let mut pricing = server.pricing().await;
+    while pricing
+        .estimate(estimate("lip_sync_video", "31s"))
+        .await
+        .is_err()
+    {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
+fn pb_status(status: &tonic::Status) -> creditd::rpc::pb::google::rpc::Status {
+    creditd::rpc::pb::google::rpc::Status::decode(status.details()).unwrap()
+}
+
+/// A small message that grows large when it is unpacked.
+#[tokio::test]
+async fn a_gzip_bomb_is_too_large() {
+    let server = Server::start();
+    let request = estimate(&"x".repeat(4 * 1024 * 1024), "31s");
+    let gzip = CompressionEncoding::Gzip;
+    let mut pricing = server.pricing().await.send_compressed(gzip);
+    let refusal = refused(pricing.estimate(request).await);
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
+    );
+    still_serves(&server).await;
+}
+
+/// Two bytes on the wire are hundreds in memory: what is too much is refused
+/// before it is unpacked.
+#[tokio::test]
+async fn a_batch_of_millions_is_refused_unread() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server).await;
+    let items = [0x0a, 0x00].repeat(2_000_000);
+    for (method, field) in [
+        ("PricingService/BatchEstimate", "usages"),
+        ("LedgerService/BatchCharge", "charges"),
+    ] {
+        let path = format!("/creditd.v1.{method}");
+        let refusal = raw.refusal(&path, &[], frame(0, &items)).await;
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::InvalidArgument, "TOO_MANY_ITEMS")
+        );
+        assert_eq!(
+            (refusal.paths(), refusal.metadata["size"].as_str()),
+            (vec![field], "2000000")
+        );
+    }
+    still_serves(&server).await;
+}
+
+/// Thousands of misspelled names cost a few searches, and each is still refused
+/// by name.
+#[tokio::test]
+async fn a_batch_of_misspelled_names_is_answered() {
+    let server = Server::start();
+    let mut pricing = server.pricing().await;
+    let names = (0..5_000).map(|number| format!("lip_sync_vide{number}"));
+    let request = pb::BatchEstimateRequest {
+        usages: names.map(|name| usage(&name, "1s")).collect(),
+        ..pb::BatchEstimateRequest::default()
+    };
+    let reply = pricing.batch_estimate(request).await.unwrap().into_inner();
+    assert_eq!(reply.failed_count, 5_000);
+    let nearest = reply.results.iter().filter(|result| {
+        let Some(pb::batch_estimate_result::Result::Error(status)) = &result.result else {
+            panic!("{result:?}");
+        };
+        let refusal = Refusal::of_pb(status);
+        assert_eq!(refusal.reason, "UNKNOWN_SERVICE");
+        refusal.metadata.get("nearest_service").map(String::as_str) == Some("lip_sync_video")
+    });
+    assert_eq!(nearest.count(), 32);
+}
+
+/// A peer that asks and does not read is let go, and its places are given back.
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_replies_is_let_go() {
+    let server = Server::start_with(&["--deadline-ms-max", "100", "--calls-max", "64"]);
+    let stream = tokio::net::TcpStream::connect(&server.address)
+        .await
+        .unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (mut sender, connection) = builder.handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let path = "/creditd.v1.PricingService/BatchEstimate";
+    let request = pb::BatchEstimateRequest {
+        usages: vec![usage("lip_sync_video", "31s"); 1_000],
+        ..pb::BatchEstimateRequest::default()
+    };
+    let post = http::Request::post(format!("http://{}{path}", server.address))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (response, mut body) = sender.send_request(post, false).unwrap();
+    body.send_data(frame(0, &request.encode_to_vec()).into(), true)
+        .unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.status(), 200);
+    // The batch has all places until its reply has left.
+    let mut pricing = server.pricing().await;
+    let call = || estimate("lip_sync_video", "31s");
+    assert_eq!(
+        refused(pricing.estimate(call()).await).reason,
+        "SERVER_OVERLOADED"
+    );
+    server.wait_for_log("its peer does not read its replies");
+    let start = Instant::now();
+    while pricing.estimate(call()).await.is_err() {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    drop(response);
+    // The connection has ended.
+    let _ = driver.await.unwrap();
+}
+
+/// Connections count from the moment they are accepted.
+#[tokio::test]
+async fn a_burst_of_connections_keeps_to_the_limit() {
+    let server = Server::start_with(&["--connections-max", "5"]);
+    let mut streams = Vec::new();
+    for _ in 0..60 {
+        streams.push(
+            tokio::net::TcpStream::connect(&server.address)
+                .await
+                .unwrap(),
+        );
+    }
+    let mut open = 0;
+    for stream in &mut streams {
+        let mut byte = [0_u8];
+        let closed = tokio::time::timeout(Duration::from_millis(50), stream.peek(&mut byte)).await;
+        open += usize::from(closed.is_err());
+    }
+    assert_eq!(open, 5);
+}
+
+/// What waits for the ledger when the server stops is not waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn reads_that_nobody_waits_for_do_not_hold_up_the_stop() {
+    let mut server = Server::start();
+    let mut ledger = server.ledger().await;
+    let first = ledger
+        .grant(grant("r", "team-a", "1"))
+        .await
+        .unwrap()
+        .into_inner();
+    for number in 0..500 {
+        ledger
+            .grant(grant(&format!("r{number}"), "team-a", "1"))
+            .await
+            .unwrap();
+    }
+    let as_of = first.entry.unwrap().create_time;
+    let calls: Vec<_> = (0..1_000)
+        .map(|_| {
+            let mut ledger = ledger.clone();
+            let request = pb::GetBalanceRequest {
+                account: "team-a".to_owned(),
+                as_of,
+            };
+            tokio::spawn(async move { ledger.get_balance(request).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for call in calls {
+        call.abort();
+    }
+    let start = Instant::now();
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+/// A peer that connects, begins to speak and says no more does not hold up a stop.
+#[tokio::test]
+async fn half_a_greeting_does_not_hold_up_the_stop() {
+    use tokio::io::AsyncWriteExt as _;
+    let mut server = Server::start_with(&["--drain-ms-max", "600000"]);
+    let mut stream = tokio::net::TcpStream::connect(&server.address)
+        .await
+        .unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    still_serves(&server).await;
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+}

@@ -1,0 +1,111 @@
+//! HTTP/2 by hand, for what no gRPC client would send.
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+
+use super::refusal::Refusal;
+use super::server::Server;
+
+/// A connection that sends what it is told to, and not what gRPC says.
+pub struct Raw {
+    sender: SendRequest<Bytes>,
+    address: String,
+}
+
+/// What came back: HTTP's status and, where there is one, gRPC's.
+pub struct Answer {
+    pub http: u16,
+    pub status: Option<tonic::Status>,
+    pub headers: http::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Raw {
+    pub async fn connect(server: &Server) -> Self {
+        let stream = tokio::net::TcpStream::connect(&server.address)
+            .await
+            .unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self {
+            sender,
+            address: server.address.clone(),
+        }
+    }
+
+    pub async fn send(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let mut request = http::Request::post(format!("http://{}{path}", self.address));
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/grpc");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut sender = self.sender.clone().ready().await.unwrap();
+        let (response, mut out) = sender
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap();
+        // The server may answer before it has read everything.
+        let _ = out.send_data(body.into(), true);
+        let response = response.await.unwrap();
+        let http = response.status().as_u16();
+        let headers = response.headers().clone();
+        let mut incoming = response.into_body();
+        let mut body = Vec::new();
+        while let Some(chunk) = incoming.data().await {
+            let chunk = chunk.unwrap();
+            incoming
+                .flow_control()
+                .release_capacity(chunk.len())
+                .unwrap();
+            body.extend_from_slice(&chunk);
+        }
+        let trailers = incoming.trailers().await.unwrap().unwrap_or_default();
+        let status = tonic::Status::from_header_map(&headers)
+            .or_else(|| tonic::Status::from_header_map(&trailers));
+        Answer {
+            http,
+            status,
+            headers,
+            body,
+        }
+    }
+
+    pub async fn refusal(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Refusal {
+        let answer = self.send(path, headers, body).await;
+        assert_eq!(answer.http, 200);
+        Refusal::of(&answer.status.unwrap())
+    }
+
+    /// Begins a call whose body never comes; what the server says in the end.
+    pub async fn begin(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        let mut request = http::Request::post(format!("http://{}{path}", self.address))
+            .header("content-type", "application/grpc");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut sender = self.sender.clone().ready().await.unwrap();
+        let (response, body) = sender
+            .send_request(request.body(()).unwrap(), false)
+            .unwrap();
+        // Dropping the body resets the call.
+        (response, body)
+    }
+}
+
+/// A gRPC frame.
+pub fn frame(compressed: u8, message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![compressed];
+    bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    bytes.extend(message);
+    bytes
+}
