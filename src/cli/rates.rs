@@ -104,10 +104,7 @@ fn to_text(card: &CardJson) -> String {
             service.service.clone(),
             service.title.clone(),
             service.meters.join(", "),
-            match &service.quantity_max {
-                Some(limit) => format!("{}; at most {limit}", service.rule),
-                None => service.rule.clone(),
-            },
+            service.rule.clone(),
         ]
     });
     let rows: Vec<_> = std::iter::once(titles).chain(rows).collect();

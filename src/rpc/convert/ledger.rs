@@ -1,5 +1,7 @@
 //! Conversions of `ledger.proto`.
 
+use prost::Message as _;
+
 use super::{timestamp_from_pb, timestamp_to_pb};
 use crate::app::{BALANCE_GRANTS_MAX, GrantForm, Reading, Written};
 use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, GrantState};
@@ -7,6 +9,8 @@ use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX, check_length};
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId, Timestamp};
 use crate::rpc::pb::creditd::v1 as pb;
 
+/// Room for the grants of a balance, below the 4 MiB that a reply may have.
+const GRANTS_BYTES_MAX: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// Most services that a grant may be restricted to.
 const GRANT_SERVICES_MAX: usize = 100;
 
@@ -79,15 +83,24 @@ pub fn balance_to_pb(reading: &Reading) -> pb::Balance {
         account: account.name().to_string(),
         available: account.available().to_string(),
         held: account.held().to_string(),
-        grants: account
-            .grants()
-            .iter()
-            .take(BALANCE_GRANTS_MAX)
-            .map(grant_to_pb)
-            .collect(),
+        grants: grants_to_pb(account.grants()),
         read_time: Some(timestamp_to_pb(reading.time)),
         version: account.version(),
     }
+}
+
+/// The first grants, as many as a reply has room for.
+fn grants_to_pb(grants: &[GrantState]) -> Vec<pb::GrantBalance> {
+    let mut bytes = 0_usize;
+    grants
+        .iter()
+        .take(BALANCE_GRANTS_MAX)
+        .map(grant_to_pb)
+        .take_while(|grant| {
+            bytes = bytes.saturating_add(grant.encoded_len());
+            bytes <= GRANTS_BYTES_MAX
+        })
+        .collect()
 }
 
 fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
