@@ -20,9 +20,10 @@ const BACKLOG: u32 = 4_096;
 /// How long to wait when the system has no room for another connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
 
-/// Listens.
-pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let listen = || {
+/// Takes the address, without listening yet: a port in use is found before any
+/// file is made.
+pub(super) fn reserve(address: SocketAddr) -> Result<TcpSocket, StartError> {
+    let take = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -30,21 +31,30 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         // So that a restart finds its port; a port in use is still refused.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        Ok(socket)
     };
-    listen().map_err(|error: std::io::Error| {
-        StartError::Listen(match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!(
-                "cannot listen on {address}: another program does; stop it, or choose another port by --listen"
-            ),
-            std::io::ErrorKind::PermissionDenied => format!(
-                "cannot listen on {address}: this user may not; choose a port above 1023 by --listen"
-            ),
-            std::io::ErrorKind::AddrNotAvailable => format!(
-                "cannot listen on {address}: this machine has no such address; choose one that it has by --listen"
-            ),
-            _ => format!("cannot listen on {address}: {error}; choose another by --listen"),
-        })
+    take().map_err(|error| refused(address, &error))
+}
+
+/// Listens: from now on there are connections.
+pub(super) fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, StartError> {
+    socket
+        .listen(BACKLOG)
+        .map_err(|error| refused(address, &error))
+}
+
+fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
+    StartError::Listen(match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "cannot listen on {address}: another program does; stop it, or choose another port by --listen"
+        ),
+        std::io::ErrorKind::PermissionDenied => format!(
+            "cannot listen on {address}: this user may not; choose a port above 1023 by --listen"
+        ),
+        std::io::ErrorKind::AddrNotAvailable => format!(
+            "cannot listen on {address}: this machine has no such address; choose one that it has by --listen"
+        ),
+        _ => format!("cannot listen on {address}: {error}; choose another by --listen"),
     })
 }
 

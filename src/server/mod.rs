@@ -68,6 +68,8 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // A bad price is found before any file is touched.
     let cards = prices::load(&config.rate_cards)?;
+    // So is a port in use. Nobody can connect yet.
+    let socket = listener::reserve(config.listen)?;
     // The data file: its lock refuses a second server.
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, Arc::clone(&clock))?);
     // Prices that will be served are on disk before anybody sees their revision.
@@ -103,8 +105,8 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         // Signals are caught before anybody is told that the server runs.
         let signals = shutdown::Signals::catch()
             .map_err(|error| system("signals cannot be caught")(&error))?;
-        // Last of all the address: who can connect can be served.
-        let listener = listener::bind(config.listen)?;
+        // Last of all the listener: who can connect can be served.
+        let listener = listener::listen(socket, config.listen)?;
         serving.send_replace(Serving::Yes);
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.

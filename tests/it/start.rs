@@ -188,7 +188,11 @@ fn a_port_in_use_is_refused() {
     let expected = format!(
         "creditd: cannot listen on {address}: another program does; stop it, or choose another port by --listen"
     );
-    assert!(err.lines().any(|line| line == expected), "{err}");
+    assert_eq!(err.trim_end(), expected);
+    assert!(
+        !directory.path().join("creditd.db").exists(),
+        "nothing was made"
+    );
 }
 
 #[test]

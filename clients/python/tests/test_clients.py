@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import subprocess
+import sys
 
 import grpc
 import pytest
@@ -99,3 +101,16 @@ def test_the_server_sees_who_calls_and_what_it_sends_along() -> None:
     (sent,) = server.metadata
     assert sent["user-agent"].startswith("creditd-python/")
     assert (sent["team"], sent["x-request-id"]) == ("a", "log-1")
+
+
+def test_a_client_that_nobody_closes_does_not_keep_the_process() -> None:
+    script = (
+        "from creditd import Client, CreditdError\n"
+        "client = Client('127.0.0.1:1')\n"
+        "try:\n    client.get_balance('x')\n"
+        "except CreditdError as error:\n    print(error.code.name)\n"
+    )
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("UNAVAILABLE\n", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -26,6 +27,18 @@ Result = TypeVar("Result")
 # grpc's thread that watches a channel looks up every 0.2 s whether it is still wanted. Closing the
 # channel under it would make it print a stray traceback.
 _WATCHER_ENDS_S = 0.5
+
+
+class _Watch:
+    """Until when the channel's state was watched."""
+
+    def __init__(self) -> None:
+        self.until_s = time.monotonic() - _WATCHER_ENDS_S
+
+
+def _close(channel: grpc.Channel, watch: _Watch) -> None:
+    time.sleep(max(0.0, watch.until_s + _WATCHER_ENDS_S - time.monotonic()))
+    channel.close()
 
 
 class Transport:
@@ -54,13 +67,18 @@ class Transport:
         self._channel = channel
         self._pricing: Any = PricingServiceStub(channel)
         self._ledger: Any = LedgerServiceStub(channel)
-        self._watched_until_s = time.monotonic() - _WATCHER_ENDS_S
+        self._watch = _Watch()
+        # Also where nobody closes the client: grpc's threads would keep a process from ending.
+        self._close = (
+            None
+            if self._owned is None
+            else weakref.finalize(self, _close, self._owned, self._watch)
+        )
 
     def close(self) -> None:
         """Ends the connection and the calls that are under way. A given `channel` stays open."""
-        if self._owned is not None:
-            time.sleep(max(0.0, self._watched_until_s + _WATCHER_ENDS_S - time.monotonic()))
-            self._owned.close()
+        if self._close is not None:
+            self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +125,7 @@ class Transport:
             time.sleep(wait_s)
         finally:
             self._channel.unsubscribe(_ignore_state)
-            self._watched_until_s = time.monotonic()
+            self._watch.until_s = time.monotonic()
 
 
 def _ignore_state(_: grpc.ChannelConnectivity) -> None:
