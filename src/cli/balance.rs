@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::output::{Format, print, table};
 use super::remote::{Remote, block_on, in_words, time_text};
-use crate::rfc3339;
+use super::time_option;
 use crate::rpc::client;
 use crate::rpc::convert::timestamp_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
@@ -56,15 +56,8 @@ struct GrantJson {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
-    let as_of = args
-        .as_of
-        .as_deref()
-        .map(|text| {
-            rfc3339::parse(text).map(timestamp_to_pb).ok_or_else(|| {
-                format!("--as-of {text} is no time; write it like 2026-11-01T00:00:00Z")
-            })
-        })
-        .transpose()?;
+    let as_of =
+        time_option("--as-of", args.as_of.as_deref(), "2026-11-01T00:00:00Z")?.map(timestamp_to_pb);
     let request = pb::GetBalanceRequest {
         account: args.account.clone(),
         as_of,

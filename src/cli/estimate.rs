@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::output::{Format, print, table};
+use super::time_option;
 use crate::app::card_file::parse_nanos;
-use crate::domain::Timestamp;
 use crate::domain::pricing::{Card, Given, Quote, Selector, Usage};
-use crate::rfc3339;
 use crate::rpc::refused::{Refused, reason_name};
 use crate::server::{SystemClock, offline_prices};
 use crate::store::Clock as _;
@@ -102,7 +101,11 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     let selector = Selector {
         rate_card: &args.card,
         revision: "",
-        price_time: args.price_time.as_deref().map(time).transpose()?,
+        price_time: time_option(
+            "--price-time",
+            args.price_time.as_deref(),
+            "2027-01-01T00:00:00Z",
+        )?,
     };
     let card = catalog
         .select(&selector, SystemClock.now())
@@ -113,12 +116,6 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     })?;
     let value = to_json(card, &quote, args.explain);
     print(args.format, &value, || to_text(&value))
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    rfc3339::parse(text).ok_or_else(|| {
-        format!("--price-time {text} is no time; write it like 2027-01-01T00:00:00Z")
-    })
 }
 
 /// A refusal on one line, with its reason.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::output::{Format, print, table};
 use super::remote::{Remote, block_on, in_words, new_request_id, time_text};
-use crate::rfc3339;
+use super::time_option;
 use crate::rpc::client;
 use crate::rpc::convert::timestamp_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
@@ -77,15 +77,12 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
-    let expire_time = args
-        .expire_time
-        .as_deref()
-        .map(|text| {
-            rfc3339::parse(text).map(timestamp_to_pb).ok_or_else(|| {
-                format!("--expire-time {text} is no time; write it like 2026-12-31T23:59:59Z")
-            })
-        })
-        .transpose()?;
+    let expire_time = time_option(
+        "--expire-time",
+        args.expire_time.as_deref(),
+        "2026-12-31T23:59:59Z",
+    )?
+    .map(timestamp_to_pb);
     let request_id = match &args.request_id {
         Some(given) => given.clone(),
         None => new_request_id()?,

@@ -12,6 +12,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::domain::Timestamp;
+use crate::rfc3339;
+
 /// Everything went as asked.
 const DONE: u8 = 0;
 /// It did not; standard error says why. (A wrong command line ends with 2.)
@@ -40,6 +43,18 @@ enum Command {
     Rates(rates::Args),
     Balance(balance::Args),
     Grant(grant::Args),
+}
+
+/// The time that an option gives, or what is wrong with its text.
+fn time_option(
+    option: &str,
+    text: Option<&str>,
+    example: &str,
+) -> Result<Option<Timestamp>, String> {
+    let Some(text) = text else { return Ok(None) };
+    rfc3339::parse(text)
+        .map(Some)
+        .ok_or_else(|| format!("{option} {text} is no time; write it like {example}"))
 }
 
 /// Parses the command line and does what it says.

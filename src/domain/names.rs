@@ -96,9 +96,11 @@ impl Labels {
     /// # Errors
     /// The first thing that is over its limit.
     pub fn new<'a>(
-        pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)>,
+        pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)> + Clone,
     ) -> Result<Self, Fault> {
-        check_pairs(pairs).map(|pairs| Self(pairs.collect()))
+        check_pairs(pairs.clone())?;
+        let kept = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        Ok(Self(kept.collect()))
     }
 
     /// The pairs, in the order of their keys.
@@ -107,24 +109,24 @@ impl Labels {
     }
 }
 
-/// Checks number and lengths of pairs, and hands them on.
-fn check_pairs<'a>(
+/// Checks number and lengths of labels, attributes or meters.
+///
+/// # Errors
+/// The first thing that is over its limit.
+pub fn check_pairs<'a>(
     pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)>,
-) -> Result<impl Iterator<Item = (Box<str>, Box<str>)>, Fault> {
+) -> Result<(), Fault> {
     if pairs.len() > PAIRS_MAX {
         return Err(Fault::TooManyItems {
             size: pairs.len(),
             limit: PAIRS_MAX,
         });
     }
-    let pairs: Vec<_> = pairs.collect();
-    for (key, value) in &pairs {
+    for (key, value) in pairs {
         check_length(key, 1, KEY_BYTES_MAX)?;
         check_length(value, 0, VALUE_BYTES_MAX)?;
     }
-    Ok(pairs
-        .into_iter()
-        .map(|(key, value)| (key.as_str().into(), value.as_str().into())))
+    Ok(())
 }
 
 /// Checks the length of a text.

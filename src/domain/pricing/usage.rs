@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::fault::{Fault, Faults};
-use crate::domain::names::{KEY_BYTES_MAX, PAIRS_MAX, VALUE_BYTES_MAX, check_length};
+use crate::domain::names::check_pairs;
 
 /// Attributes or meters as they came.
 pub type Pairs = HashMap<String, String>;
@@ -78,24 +78,10 @@ impl Usage<'_> {
             faults.add(self.quantity.field(), fault);
         }
         for (field, pairs) in [("attributes", self.attributes), ("meters", self.meters)] {
-            if let Err(fault) = check_limits(pairs) {
+            if let Err(fault) = check_pairs(pairs.iter()) {
                 faults.add(field, fault);
             }
         }
         faults
     }
-}
-
-fn check_limits(pairs: &Pairs) -> Result<(), Fault> {
-    if pairs.len() > PAIRS_MAX {
-        return Err(Fault::TooManyItems {
-            size: pairs.len(),
-            limit: PAIRS_MAX,
-        });
-    }
-    for (key, value) in pairs {
-        check_length(key, 1, KEY_BYTES_MAX)?;
-        check_length(value, 0, VALUE_BYTES_MAX)?;
-    }
-    Ok(())
 }
