@@ -313,4 +313,39 @@ const (
 	//	Metadata: account, limit
 	//	Example: account "team-a" has 100000 grants with something left, the most that it may have; spend some first or grant less often
 	ReasonTooManyGrants Reason = "TOO_MANY_GRANTS"
+
+	// ReasonUnknownValue: The field has a number that is no value of its enum.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, value
+	//	Example: overage 7 is no value that this server knows; use one of the enum's names
+	ReasonUnknownValue Reason = "UNKNOWN_VALUE"
+
+	// ReasonInvalidTtl: The time to live is zero, negative, over the limit or no valid duration.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, value, limit
+	//	Example: ttl of 90000 s must be more than 0 and at most 86400 s
+	ReasonInvalidTtl Reason = "INVALID_TTL"
+
+	// ReasonEntryNotRefundable: The entry is neither a charge nor a settlement.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: entry_id, kind
+	//	Example: entry "e1" is a GRANT; only a CHARGE or a SETTLE can be refunded
+	ReasonEntryNotRefundable Reason = "ENTRY_NOT_REFUNDABLE"
+
+	// ReasonTooManyHolds: The account has as many open holds as it may have.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: account, limit
+	//	Example: account "team-a" has 100000 open holds, the most that it may have; settle or release some first
+	ReasonTooManyHolds Reason = "TOO_MANY_HOLDS"
+
+	// ReasonTooManyWatchers: As many balances are being watched as the server allows.
+	//
+	//	Code: UNAVAILABLE
+	//	Metadata: limit
+	//	Example: 1024 balances are being watched, this server's limit; try again later
+	ReasonTooManyWatchers Reason = "TOO_MANY_WATCHERS"
 )

@@ -259,6 +259,31 @@ const (
 	// Metadata: account, limit
 	// Example: account "team-a" has 100000 grants with something left, the most that it may have; spend some first or grant less often
 	ErrorReason_ERROR_REASON_TOO_MANY_GRANTS ErrorReason = 43
+	// The field has a number that is no value of its enum.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, value
+	// Example: overage 7 is no value that this server knows; use one of the enum's names
+	ErrorReason_ERROR_REASON_UNKNOWN_VALUE ErrorReason = 44
+	// The time to live is zero, negative, over the limit or no valid duration.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, value, limit
+	// Example: ttl of 90000 s must be more than 0 and at most 86400 s
+	ErrorReason_ERROR_REASON_INVALID_TTL ErrorReason = 45
+	// The entry is neither a charge nor a settlement.
+	// Code: FAILED_PRECONDITION
+	// Metadata: entry_id, kind
+	// Example: entry "e1" is a GRANT; only a CHARGE or a SETTLE can be refunded
+	ErrorReason_ERROR_REASON_ENTRY_NOT_REFUNDABLE ErrorReason = 46
+	// The account has as many open holds as it may have.
+	// Code: FAILED_PRECONDITION
+	// Metadata: account, limit
+	// Example: account "team-a" has 100000 open holds, the most that it may have; settle or release some first
+	ErrorReason_ERROR_REASON_TOO_MANY_HOLDS ErrorReason = 47
+	// As many balances are being watched as the server allows.
+	// Code: UNAVAILABLE
+	// Metadata: limit
+	// Example: 1024 balances are being watched, this server's limit; try again later
+	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 48
 )
 
 // Enum value maps for ErrorReason.
@@ -308,6 +333,11 @@ var (
 		41: "ERROR_REASON_INTERNAL",
 		42: "ERROR_REASON_REVISION_TOO_OLD",
 		43: "ERROR_REASON_TOO_MANY_GRANTS",
+		44: "ERROR_REASON_UNKNOWN_VALUE",
+		45: "ERROR_REASON_INVALID_TTL",
+		46: "ERROR_REASON_ENTRY_NOT_REFUNDABLE",
+		47: "ERROR_REASON_TOO_MANY_HOLDS",
+		48: "ERROR_REASON_TOO_MANY_WATCHERS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -354,6 +384,11 @@ var (
 		"ERROR_REASON_INTERNAL":              41,
 		"ERROR_REASON_REVISION_TOO_OLD":      42,
 		"ERROR_REASON_TOO_MANY_GRANTS":       43,
+		"ERROR_REASON_UNKNOWN_VALUE":         44,
+		"ERROR_REASON_INVALID_TTL":           45,
+		"ERROR_REASON_ENTRY_NOT_REFUNDABLE":  46,
+		"ERROR_REASON_TOO_MANY_HOLDS":        47,
+		"ERROR_REASON_TOO_MANY_WATCHERS":     48,
 	}
 )
 
@@ -389,7 +424,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\x84\f\n" +
+	"creditd.v1*\xae\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -435,7 +470,12 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10(\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10)\x12!\n" +
 	"\x1dERROR_REASON_REVISION_TOO_OLD\x10*\x12 \n" +
-	"\x1cERROR_REASON_TOO_MANY_GRANTS\x10+B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\x1cERROR_REASON_TOO_MANY_GRANTS\x10+\x12\x1e\n" +
+	"\x1aERROR_REASON_UNKNOWN_VALUE\x10,\x12\x1c\n" +
+	"\x18ERROR_REASON_INVALID_TTL\x10-\x12%\n" +
+	"!ERROR_REASON_ENTRY_NOT_REFUNDABLE\x10.\x12\x1f\n" +
+	"\x1bERROR_REASON_TOO_MANY_HOLDS\x10/\x12\"\n" +
+	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
 
 var (
 	file_creditd_v1_error_reason_proto_rawDescOnce sync.Once

@@ -232,3 +232,28 @@ class Reason:
     #: Code: FAILED_PRECONDITION
     #: Metadata: account, limit
     TOO_MANY_GRANTS: Final = "TOO_MANY_GRANTS"
+
+    #: The field has a number that is no value of its enum.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, value
+    UNKNOWN_VALUE: Final = "UNKNOWN_VALUE"
+
+    #: The time to live is zero, negative, over the limit or no valid duration.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, value, limit
+    INVALID_TTL: Final = "INVALID_TTL"
+
+    #: The entry is neither a charge nor a settlement.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: entry_id, kind
+    ENTRY_NOT_REFUNDABLE: Final = "ENTRY_NOT_REFUNDABLE"
+
+    #: The account has as many open holds as it may have.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: account, limit
+    TOO_MANY_HOLDS: Final = "TOO_MANY_HOLDS"
+
+    #: As many balances are being watched as the server allows.
+    #: Code: UNAVAILABLE
+    #: Metadata: limit
+    TOO_MANY_WATCHERS: Final = "TOO_MANY_WATCHERS"
