@@ -101,6 +101,13 @@ impl Reply {
     }
 }
 
+/// The time of a ledger's write or read: whole microseconds of its clock, and later
+/// than any before it.
+pub fn ledger_time(clock: Nanos, last: Nanos) -> Nanos {
+    let whole = clock - clock.rem_euclid(MICROSECOND);
+    whole.max(last + MICROSECOND)
+}
+
 pub fn nanos_of(time: &prost_types::Timestamp) -> Nanos {
     Nanos::from(time.seconds) * SECOND + Nanos::from(time.nanos)
 }
@@ -127,4 +134,67 @@ pub fn length_of(duration: &prost_types::Duration) -> Option<Nanos> {
     let one_sign = duration.seconds.signum() * i64::from(duration.nanos.signum()) >= 0;
     let length = Nanos::from(duration.seconds) * SECOND + Nanos::from(duration.nanos);
     (in_range && one_sign).then_some(length)
+}
+
+impl Call {
+    /// The method.
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Grant(_) => "Grant",
+            Self::Charge(_) => "Charge",
+            Self::BatchCharge(_) => "BatchCharge",
+            Self::Refund(_) => "Refund",
+            Self::Hold(_) => "Hold",
+            Self::ExtendHold(_) => "ExtendHold",
+            Self::SettleHold(_) => "SettleHold",
+            Self::ReleaseHold(_) => "ReleaseHold",
+            Self::RevokeGrant(_) => "RevokeGrant",
+            Self::GetHold(_) => "GetHold",
+            Self::ListHolds(_) => "ListHolds",
+            Self::ListEntries(_) => "ListEntries",
+            Self::GetBalance(_) => "GetBalance",
+        }
+    }
+
+    /// The account that it is about; a batch may be about several.
+    pub fn accounts(&self) -> Vec<&str> {
+        let account = match self {
+            Self::Grant(request) => &request.account,
+            Self::Charge(request) => &request.account,
+            Self::BatchCharge(request) => {
+                let items = request.charges.iter();
+                return items.map(|item| item.account.as_str()).collect();
+            }
+            Self::Refund(request) => &request.account,
+            Self::Hold(request) => &request.account,
+            Self::ExtendHold(request) => &request.account,
+            Self::SettleHold(request) => &request.account,
+            Self::ReleaseHold(request) => &request.account,
+            Self::RevokeGrant(request) => &request.account,
+            Self::GetHold(request) => &request.account,
+            Self::ListHolds(request) => &request.account,
+            Self::ListEntries(request) => &request.account,
+            Self::GetBalance(request) => &request.account,
+        };
+        vec![account]
+    }
+
+    /// Where its request_id stands; None for reads and batches.
+    pub fn request_id(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Grant(request) => Some(&mut request.request_id),
+            Self::Charge(request) => Some(&mut request.request_id),
+            Self::Refund(request) => Some(&mut request.request_id),
+            Self::Hold(request) => Some(&mut request.request_id),
+            Self::ExtendHold(request) => Some(&mut request.request_id),
+            Self::SettleHold(request) => Some(&mut request.request_id),
+            Self::ReleaseHold(request) => Some(&mut request.request_id),
+            Self::RevokeGrant(request) => Some(&mut request.request_id),
+            Self::BatchCharge(_)
+            | Self::GetHold(_)
+            | Self::ListHolds(_)
+            | Self::ListEntries(_)
+            | Self::GetBalance(_) => None,
+        }
+    }
 }

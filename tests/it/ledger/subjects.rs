@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status};
 
-use super::call::{BEGINNING, Call, MICROSECOND, Nanos, Outcome, Reply, SECOND, Subject};
+use super::call::{BEGINNING, Call, Nanos, Outcome, Reply, SECOND, Subject, ledger_time};
 use super::cards;
 use crate::model::Model;
 use crate::support::refusal::Refusal;
@@ -61,7 +61,7 @@ impl Modelled {
 
 impl Subject for Modelled {
     fn call(&mut self, call: Call) -> Outcome {
-        self.last = self.clock.max(self.last + MICROSECOND);
+        self.last = ledger_time(self.clock, self.last);
         self.model.call(&call, self.last)
     }
 

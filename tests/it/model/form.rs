@@ -134,8 +134,9 @@ pub fn what(
     if !faults.has("prices.price_time") {
         if prices.price_time.is_some() && !prices.revision.is_empty() {
             faults.add("prices.price_time", "CONFLICTING_FIELDS");
-        } else {
-            time(faults, "prices.price_time", prices.price_time.as_ref());
+        } else if time(faults, "prices.price_time", prices.price_time.as_ref()).is_none() {
+            // What else is wrong is told by the prices of now.
+            prices.price_time = None;
         }
     }
     // Left out, it is the account that pays.

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::super::call::{BEGINNING, Call, MICROSECOND, Nanos, Outcome, Reply, Subject, nanos_of};
+use super::super::call::{
+    BEGINNING, Call, MICROSECOND, Nanos, Outcome, Reply, Subject, ledger_time, nanos_of,
+};
 use super::super::subjects::TO_COME;
 use super::ask::{Context, Words};
 use super::facts::{self, Fact, Facts};
@@ -132,7 +134,7 @@ impl Runner {
         // A balance of an earlier time says that time.
         let past = matches!(&call, Call::GetBalance(request) if request.as_of.is_some());
         let said = outcome.as_ref().ok().and_then(Reply::time);
-        let predicted = self.clock.max(self.last + MICROSECOND);
+        let predicted = ledger_time(self.clock, self.last);
         self.last = said.filter(|_| !past).unwrap_or(predicted);
         outcome
     }

@@ -1,0 +1,60 @@
+//! Numbers that look random and are the same for the same seed: splitmix64.
+
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// 0 to `limit - 1`. What it lacks in evenness does not matter here.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// From the first to the last, both included.
+    pub fn between(&mut self, first: i64, last: i64) -> i64 {
+        let width = u64::try_from(i128::from(last) - i128::from(first) + 1).unwrap();
+        let offset = i128::from(self.below(width));
+        i64::try_from(i128::from(first) + offset).unwrap()
+    }
+
+    /// True in so many of 1,000 cases.
+    pub fn chance(&mut self, of_1000: u64) -> bool {
+        self.below(1_000) < of_1000
+    }
+
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        let length = u64::try_from(items.len()).unwrap();
+        &items[usize::try_from(self.below(length)).unwrap()]
+    }
+
+    /// One of them, where there is one.
+    pub fn pick_any<T>(&mut self, mut items: Vec<T>) -> Option<T> {
+        if items.is_empty() {
+            return None;
+        }
+        let length = u64::try_from(items.len()).unwrap();
+        Some(items.swap_remove(usize::try_from(self.below(length)).unwrap()))
+    }
+
+    /// One of them; each as often as its weight says.
+    pub fn weighted<T: Copy>(&mut self, items: &[(u64, T)]) -> T {
+        let mut at = self.below(items.iter().map(|item| item.0).sum());
+        for (weight, item) in items {
+            if at < *weight {
+                return *item;
+            }
+            at -= weight;
+        }
+        unreachable!("{at} is below the sum of the weights")
+    }
+}
