@@ -66,6 +66,11 @@ pub enum WireFault {
         /// How much is taken on.
         limit: usize,
     },
+    /// As many balances are watched as may be.
+    TooManyWatchers {
+        /// How many.
+        limit: usize,
+    },
     /// The store cannot be used.
     StoreUnavailable {
         /// "read" or "write".
@@ -87,7 +92,9 @@ impl WireFault {
             | Self::UnknownMethod { .. }
             | Self::MethodNotServed { .. } => Code::Unimplemented,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
-            Self::Overloaded { .. } | Self::StoreUnavailable { .. } => Code::Unavailable,
+            Self::Overloaded { .. }
+            | Self::TooManyWatchers { .. }
+            | Self::StoreUnavailable { .. } => Code::Unavailable,
             Self::Internal { .. } => Code::Internal,
         }
     }
@@ -130,6 +137,11 @@ impl WireFault {
                 "the server is working on {limit} calls, its limit; try again shortly",
                 vec![("limit", limit.to_string())],
             ),
+            Self::TooManyWatchers { limit } => Prose::new(
+                Reason::TooManyWatchers,
+                "{limit} balances are being watched, this server's limit; try again later",
+                vec![("limit", limit.to_string())],
+            ),
             Self::StoreUnavailable { operation } => Prose::new(
                 Reason::StoreUnavailable,
                 "the data file cannot take the {operation} now; the server's log says why",
@@ -146,7 +158,11 @@ impl WireFault {
 
 impl From<WireFault> for Refused {
     fn from(fault: WireFault) -> Self {
-        let retry_after = matches!(fault, WireFault::Overloaded { .. }).then_some(RETRY_AFTER);
+        let comes_back = matches!(
+            fault,
+            WireFault::Overloaded { .. } | WireFault::TooManyWatchers { .. }
+        );
+        let retry_after = comes_back.then_some(RETRY_AFTER);
         Self {
             code: fault.code(),
             told: fault.told(),
@@ -182,16 +198,22 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl From<AppError> for Refused {
-    fn from(refusal: AppError) -> Self {
-        match refusal {
-            AppError::Refused(refusal) => Self::from(&refusal),
-            AppError::Busy { limit } => WireFault::Overloaded { limit }.into(),
+impl From<&AppError> for Refused {
+    fn from(error: &AppError) -> Self {
+        match error {
+            AppError::Refused(refusal) => refusal.into(),
+            AppError::Busy { limit } => WireFault::Overloaded { limit: *limit }.into(),
             AppError::Unavailable(unavailable) => WireFault::StoreUnavailable {
                 operation: unavailable.operation,
             }
             .into(),
         }
+    }
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        Self::from(&error)
     }
 }
 
