@@ -31,7 +31,9 @@ pub async fn ledger(address: &str) -> Result<LedgerServiceClient<Channel>, Strin
     Ok(LedgerServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
+/// What lies at the bottom of an error, in words.
+#[must_use]
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
