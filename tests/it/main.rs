@@ -15,6 +15,8 @@ mod support;
 
 /// What the command line prints and refuses.
 mod cli;
+/// The verbs of the ledger as a person types them.
+mod cli_ledger;
 /// Grants and balances over the wire: durable, replayed, expiring at their instant.
 mod grants;
 /// Health by its protocol, and reflection as grpcurl reads it.
