@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use crate::support::disk::Disk;
 use crate::support::load::Journal;
 use crate::support::random::Random;
-use crate::support::server::{Server, Settings, kill_while_starting};
+use crate::support::server::kill_while_starting;
 
 /// What `make test` takes time for.
 const KILLS: usize = 30;
 /// Ends by the signal to stop, which must lose as little.
 const STOPS: usize = 4;
 /// Kills over one file. All that was ever sent to it is sent again after each.
-const KILLS_A_FILE: usize = 10;
+const KILLS_A_FILE: usize = 5;
 
 #[derive(Clone, Copy)]
 enum End {
@@ -22,10 +23,14 @@ enum End {
     Stop,
 }
 
+/// Each step of a commit takes time: whoever answers before the last of them is
+/// found out.
+const SLOW: &str = "write 200us creditd.db-wal\nsync 2000us creditd.db-wal";
+
 /// Ends servers over one data file so often, in the midst of their work.
-async fn ends_over_one_file(end: End, times: usize, random: &mut Random) -> Journal {
+async fn ends_over_one_file(end: End, times: usize, disk: &Disk, random: &mut Random) -> Journal {
     let mut journal = Journal::default();
-    let mut server = Server::start();
+    let mut server = disk.server(None);
     journal.open(&server).await;
     for _ in 0..times {
         let load = journal.start(&server, random).await;
@@ -41,10 +46,7 @@ async fn ends_over_one_file(end: End, times: usize, random: &mut Random) -> Jour
             let after = Duration::from_micros(random.between(0, 40_000));
             kill_while_starting(directory.path(), after);
         }
-        server = Server::start_settings(Settings {
-            directory: Some(directory),
-            ..Settings::default()
-        });
+        server = disk.server(Some(directory));
         journal.retry(&server).await;
         journal.verify(&server).await;
     }
@@ -59,10 +61,15 @@ async fn nothing_is_lost_or_doubled_by_kills() {
         text.parse().expect("CREDITD_KILLS is a number")
     });
     let mut random = Random::of_run("kills");
+    let disk = Disk::new();
     let mut left = kills;
+    let mut slow = false;
     while left > 0 {
         let times = left.min(KILLS_A_FILE);
-        let journal = ends_over_one_file(End::Kill, times, &mut random).await;
+        // As fast as the disk is, and slowly, in turn.
+        disk.fail(if slow { SLOW } else { "" });
+        slow = !slow;
+        let journal = ends_over_one_file(End::Kill, times, &disk, &mut random).await;
         left -= times;
         let counts = journal.counts;
         eprintln!("kills: {} of {kills}: {counts:?}", kills - left);
@@ -75,7 +82,7 @@ async fn nothing_is_lost_or_doubled_by_kills() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_by_stops() {
     let mut random = Random::of_run("stops");
-    let journal = ends_over_one_file(End::Stop, STOPS, &mut random).await;
+    let journal = ends_over_one_file(End::Stop, STOPS, &Disk::new(), &mut random).await;
     let counts = journal.counts;
     assert!(counts.answered > 20 * STOPS, "{counts:?}");
 }

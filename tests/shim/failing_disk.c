@@ -1,15 +1,16 @@
 /*
- * A disk that fails when it is told to. Loaded before libc by LD_PRELOAD, on Linux with 64 bits.
+ * A disk that fails or is slow when it is told to. Loaded before libc by LD_PRELOAD, on Linux with 64 bits.
  *
  * The file that FAILING_DISK names holds the faults, one a line: what fails, how, and how the path
  * of the file ends on which it does.
  *
  *     write ENOSPC creditd.db-wal
  *     sync EIO creditd.db
+ *     sync 2000us creditd.db-wal
  *
  * It is read anew at each call, so that faults come and go while the program runs. Without it, or
  * with an empty one, everything works. A full disk still takes what fits: of a write that fails by
- * ENOSPC all but the last byte is written.
+ * ENOSPC all but the last byte is written. A call that is told a time waits so long, and then works.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +25,7 @@
 
 _Static_assert(sizeof(long) == 8, "offsets are passed in one register");
 
-/* The error with which a call on this file has to fail, or 0. */
+/* The error with which a call on this file has to fail, or 0. Waits where it has to be slow. */
 static int fault(const char *what, int fd)
 {
     const char *control = getenv("FAILING_DISK");
@@ -46,7 +47,11 @@ static int fault(const char *what, int fd)
             if (sscanf(line, "%15s %15s %255s", kind, name, suffix) != 3 || strcmp(kind, what))
                 continue;
             size_t end = strlen(suffix);
-            if ((size_t)length >= end && !strcmp(path + length - end, suffix))
+            if ((size_t)length < end || strcmp(path + length - end, suffix))
+                continue;
+            if (strspn(name, "0123456789"))
+                usleep((useconds_t)atoi(name));
+            else
                 found = strcmp(name, "ENOSPC") ? EIO : ENOSPC;
         }
     }

@@ -1,4 +1,4 @@
-//! A disk that fails when it is told to: `tests/shim/failing_disk.c`, loaded into
+//! A disk that fails or is slow when it is told to: `tests/shim/failing_disk.c`, loaded into
 //! the server before libc.
 
 use std::ffi::OsString;
@@ -30,8 +30,8 @@ impl Disk {
         disk
     }
 
-    /// From now on calls fail as these lines say. A shim that was not loaded would
-    /// let everything pass: each test sees that something failed.
+    /// From now on calls fail or wait as these lines say. A shim that was not loaded
+    /// would let everything pass: each test sees that something failed.
     pub fn fail(&self, faults: &str) {
         // At once: a file half written would be half the faults.
         let next = self.directory.path().join("next");
