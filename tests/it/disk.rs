@@ -282,7 +282,7 @@ async fn what_ends_while_the_disk_fails_is_over() {
     let mut ledger = server.ledger().await;
     let opened = one(&mut ledger, Call::Grant(grant("g1", "team-a", "3"))).await;
     let now = opened.entry().unwrap().create_time.unwrap();
-    let nanos = now.seconds * 1_000_000_000 + i64::from(now.nanos) + 300_000_000;
+    let nanos = now.seconds * 1_000_000_000 + i64::from(now.nanos) + 1_000_000_000;
     let soon = timestamp_to_pb(Timestamp::from_unix_nanos(nanos));
     let request = pb::GrantRequest {
         expire_time: Some(soon),

@@ -122,12 +122,12 @@ async fn the_balance_now_and_after_each_change() {
 /// deadline is shorter than the watch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_ends_is_told_without_any_call() {
-    let server = Server::start_with(&["--deadline-ms-max", "250"]);
+    let server = Server::start_with(&["--deadline-ms-max", "800"]);
     let mut ledger = server.ledger().await;
     let opened = ledger.grant(grant("g1", "team-a", "10")).await.unwrap();
     let opened = opened.into_inner().entry.unwrap().create_time.unwrap();
     let start = opened.seconds * 1_000_000_000 + i64::from(opened.nanos);
-    let soon = timestamp_to_pb(Timestamp::from_unix_nanos(start + 900_000_000));
+    let soon = timestamp_to_pb(Timestamp::from_unix_nanos(start + 1_500_000_000));
     let brief = pb::GrantRequest {
         expire_time: Some(soon),
         // It burns last: the hold takes from the other.
@@ -135,7 +135,7 @@ async fn what_ends_is_told_without_any_call() {
         ..grant("g2", "team-a", "5")
     };
     ledger.grant(brief).await.unwrap();
-    let held = ledger.hold(hold_for("h1", "team-a", "4", 400)).await;
+    let held = ledger.hold(hold_for("h1", "team-a", "4", 1_000)).await;
     let held = held.unwrap().into_inner().hold.unwrap();
     let mut watcher = Watcher::start(&mut ledger, "team-a").await.unwrap();
     assert_eq!(watcher.figures().await, figures(3, "11", "4"));
@@ -166,7 +166,7 @@ async fn ends_that_no_longer_come_are_not_told() {
     let mut ledger = server.ledger().await;
     ledger.grant(grant("g1", "team-a", "10")).await.unwrap();
     let mut held = Vec::new();
-    for (id, millis) in [("extended", 150), ("released", 150), ("last", 450)] {
+    for (id, millis) in [("extended", 1_000), ("released", 1_000), ("last", 1_600)] {
         let reply = ledger.hold(hold_for(id, "team-a", "2", millis)).await;
         held.push(reply.unwrap().into_inner().hold.unwrap().hold_id);
     }
