@@ -73,13 +73,18 @@ func (f *filler) next() int64 {
 
 func (f *filler) message(t *testing.T, descriptor protoreflect.MessageDescriptor) proto.Message {
 	t.Helper()
+	message := newMessage(t, descriptor)
+	f.fill(message)
+	return message.Interface()
+}
+
+func newMessage(t *testing.T, descriptor protoreflect.MessageDescriptor) protoreflect.Message {
+	t.Helper()
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := kind.New()
-	f.fill(message)
-	return message.Interface()
+	return kind.New()
 }
 
 func (f *filler) fill(message protoreflect.Message) {

@@ -1,12 +1,10 @@
 //! What an account has, now and then, and what happened to it.
 
-use tokio::sync::watch;
-
 use super::{App, AppError};
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::GrantState;
 use crate::domain::{AccountName, Credits, Faults, Refusal, Timestamp};
-use crate::store::{self, EntryPage, EntryQuery, Reading};
+use crate::store::{self, Changes, EntryPage, EntryQuery, Reading};
 
 /// Most grants that a balance lists.
 pub const BALANCE_GRANTS_MAX: usize = 1_000;
@@ -75,7 +73,7 @@ impl App {
     ///
     /// # Errors
     /// An unknown account, or a store that cannot be read.
-    pub async fn watch(&self, account: AccountName) -> Result<watch::Receiver<()>, AppError> {
+    pub async fn watch(&self, account: AccountName) -> Result<Changes, AppError> {
         self.store.watch(account).await
     }
 

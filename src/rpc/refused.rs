@@ -51,11 +51,6 @@ pub enum WireFault {
         /// Its path, cut.
         method: String,
     },
-    /// A method of the API that this version does not serve.
-    MethodNotServed {
-        /// Its name.
-        method: &'static str,
-    },
     /// Not done in time.
     DeadlineExceeded {
         /// How long there was.
@@ -88,9 +83,7 @@ impl WireFault {
         match self {
             Self::MalformedMessage { .. } => Code::InvalidArgument,
             Self::MessageTooLarge { .. } => Code::ResourceExhausted,
-            Self::UnsupportedEncoding { .. }
-            | Self::UnknownMethod { .. }
-            | Self::MethodNotServed { .. } => Code::Unimplemented,
+            Self::UnsupportedEncoding { .. } | Self::UnknownMethod { .. } => Code::Unimplemented,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
             Self::Overloaded { .. }
             | Self::TooManyWatchers { .. }
@@ -121,11 +114,6 @@ impl WireFault {
                 Reason::UnknownMethod,
                 "this server has no method \"{method}\"; \"grpcurl -plaintext HOST:PORT list\" shows what it has",
                 vec![("method", method)],
-            ),
-            Self::MethodNotServed { method } => Prose::new(
-                Reason::MethodNotServed,
-                "{method} is not served by this version of creditd",
-                vec![("method", method.to_owned())],
             ),
             Self::DeadlineExceeded { deadline_ms } => Prose::new(
                 Reason::DeadlineExceeded,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::{
-    Answer, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Reading, ServedCard, Store,
+    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Reading, ServedCard, Store,
     StoreRefusal, Unavailable, Written,
 };
 use crate::domain::fault::TimeRule;
@@ -277,7 +277,7 @@ impl Store for MemoryStore {
         }))
     }
 
-    fn watch(&self, name: AccountName) -> Pending<watch::Receiver<()>> {
+    fn watch(&self, name: AccountName) -> Pending<Changes> {
         let (mut books, now) = self.open();
         let known = books.book(&name, now).map(|_| ());
         let watched = books.watched.entry(name).or_default();

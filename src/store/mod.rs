@@ -58,7 +58,7 @@ pub trait Store: Send + Sync + 'static {
     fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage>;
 
     /// Tells of each change of the account from now on.
-    fn watch(&self, name: AccountName) -> Pending<watch::Receiver<()>>;
+    fn watch(&self, name: AccountName) -> Pending<Changes>;
 
     /// Every rate card that was ever served, oldest first.
     ///
@@ -76,6 +76,9 @@ pub trait Store: Send + Sync + 'static {
     /// Whether it can write, now and from now on.
     fn writable(&self) -> watch::Receiver<bool>;
 }
+
+/// Tells that an account has changed since somebody looked.
+pub type Changes = watch::Receiver<()>;
 
 /// Says whether the answers to a batch may be given.
 pub type Fits = Box<dyn FnOnce(&[Answer<Written>]) -> Result<(), Refusal> + Send>;

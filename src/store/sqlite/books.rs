@@ -8,54 +8,46 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::accounts::Loaded;
+use super::behind::{BEHIND_MAX, Head, SAVED_PER_GROUP};
 use super::cache::Cache;
 use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests};
 use crate::domain::ledger::{
-    Account, Command, Denied, Entry, EntryId, Fingerprint, Inconsistent, Lookup, execute,
+    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, execute,
 };
-use crate::domain::{AccountName, Refusal, Timestamp};
+use crate::domain::{AccountName, Refusal, RequestId, Timestamp};
 use crate::store::{Answer, StoreRefusal, Unavailable, Written};
 
-/// How many entries the rows of accounts may be behind.
-const BEHIND_MAX: i64 = 65_536;
-/// Most rows of accounts that are brought up along with one group.
-const SAVED_PER_GROUP: usize = 512;
 /// A checkpoint is due after so many entries, or as many as the account is large.
 const CHECKPOINT_ENTRIES: usize = 256;
 
 pub(super) struct Books {
     pub(super) journal: Journal,
-    cache: Cache,
+    pub(super) cache: Cache,
     /// Where accounts stand whose rows are behind.
-    heads: HashMap<i64, Head>,
+    pub(super) heads: HashMap<i64, Head>,
     /// The same accounts, in the order in which they fell behind. One that was brought
     /// up meanwhile is passed over.
-    behind: VecDeque<(EntryId, i64, AccountName)>,
+    pub(super) behind: VecDeque<(EntryId, i64, AccountName)>,
     requests: Requests,
-    next_entry: EntryId,
+    pub(super) next_entry: EntryId,
     next_account: i64,
-    group: Group,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Head {
-    entry: EntryId,
-    /// The first entry that the account's row does not have.
-    since: EntryId,
+    pub(super) group: Group,
 }
 
 /// What a group did so far, so that it can be taken back.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     is_open: bool,
-    undo: Vec<Undo>,
+    pub(super) undo: Vec<Undo>,
     changed: HashSet<AccountName>,
     progress: Progress,
-    saved: bool,
+    /// Whether rows of accounts were brought up.
+    pub(super) saved: bool,
 }
 
-enum Undo {
+/// How to take one step back.
+pub(super) enum Undo {
     Head {
         account: i64,
         name: AccountName,
@@ -103,21 +95,11 @@ impl Books {
         }
     }
 
-    /// At start: an entry that is newer than the rows of accounts are.
-    pub(super) fn note_behind(&mut self, account: i64, entry: EntryId) {
-        let head = self.heads.entry(account);
-        let head = head.or_insert(Head {
-            entry,
-            since: entry,
-        });
-        head.entry = entry;
-    }
-
     /// At start: a request_id that is in no run.
     pub(super) fn note_request(
         &mut self,
         account: i64,
-        id: &crate::domain::RequestId,
+        id: &RequestId,
         entry: EntryId,
         time: Timestamp,
     ) {
@@ -152,7 +134,7 @@ impl Books {
     }
 
     /// Has the account in memory. False: there is none.
-    fn bring(&mut self, name: &AccountName) -> Result<bool, BadRow> {
+    pub(super) fn bring(&mut self, name: &AccountName) -> Result<bool, BadRow> {
         if self.cache.get(name).is_some() {
             return Ok(true);
         }
@@ -213,7 +195,7 @@ impl Books {
             None => self.next_account,
         };
         let found = match self.lookup(command) {
-            Lookup::Nothing => crate::domain::ledger::Found::Nothing,
+            Lookup::Nothing => Found::Nothing,
             lookup => match self.journal.find(id, lookup) {
                 Ok(found) => found,
                 Err(cause) => return self.unreadable(&cause),
@@ -249,7 +231,7 @@ impl Books {
             key,
             entry: entry.id,
         });
-        let fingerprint: &Fingerprint = &command.request.fingerprint;
+        let fingerprint = &command.request.fingerprint;
         let answered = (available != entry.available).then_some(available);
         self.journal
             .write_entry(id, &entry, Some(fingerprint), answered)?;
@@ -437,66 +419,6 @@ impl Books {
             self.order_behind();
         }
         self.group = Group::default();
-    }
-
-    /// Brings rows of accounts up that are too far behind.
-    fn save_some(&mut self, most: usize, behind_max: i64) -> Result<(), BadRow> {
-        let mut saved = 0_usize;
-        while let Some((since, account, _)) = self.behind.front() {
-            let current = self.heads.get(account).is_some_and(|h| h.since == *since);
-            let behind = self.next_entry.0.saturating_sub(since.0);
-            if current && (behind < behind_max || saved == most) {
-                break;
-            }
-            let Some((_, account, name)) = self.behind.pop_front() else {
-                break;
-            };
-            if !current {
-                continue;
-            }
-            self.group.saved = true;
-            self.bring(&name)?;
-            if let Some(loaded) = self.cache.get(&name) {
-                self.journal.save(loaded)?;
-            }
-            let before = self.heads.remove(&account);
-            self.group.undo.push(Undo::Head {
-                account,
-                name,
-                before,
-                next_entry: self.next_entry,
-            });
-            saved = saved.saturating_add(1);
-        }
-        if saved > 0 {
-            let folded = match self.behind.front() {
-                Some((since, _, _)) => since.0,
-                None => self.next_entry.0,
-            };
-            self.journal
-                .connection
-                .prepare_cached("UPDATE file SET folded = ?1")?
-                .execute([folded.saturating_sub(1)])?;
-        }
-        Ok(())
-    }
-
-    /// At start, and after accounts fell back: who is how far behind.
-    pub(super) fn order_behind(&mut self) {
-        let mut behind: Vec<_> = self
-            .heads
-            .iter()
-            .map(|(id, head)| (head.since, *id))
-            .collect();
-        behind.sort_unstable();
-        self.behind.clear();
-        for (since, account) in behind {
-            match self.journal.account_name(account) {
-                Ok(Some(name)) => self.behind.push_back((since, account, name)),
-                Ok(None) => {}
-                Err(BadRow(cause)) => tracing::error!(account, cause, "an account has no name"),
-            }
-        }
     }
 
     /// At the end: brings all rows of accounts up, so that the next start has nothing to

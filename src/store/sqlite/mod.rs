@@ -7,6 +7,7 @@
 //! is durable; questions about the past are answered by a second thread.
 
 mod accounts;
+mod behind;
 mod books;
 mod cache;
 mod cards;
@@ -33,7 +34,7 @@ use tokio::sync::watch;
 
 use self::read::{Read, What};
 use super::{
-    Answer, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, ServedCard, Store,
+    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, ServedCard, Store,
     StoreRefusal, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
@@ -201,7 +202,7 @@ impl Store for SqliteStore {
         self.read(name, |promise| What::Entries(query, promise))
     }
 
-    fn watch(&self, name: AccountName) -> Pending<watch::Receiver<()>> {
+    fn watch(&self, name: AccountName) -> Pending<Changes> {
         self.read(name, What::Watch)
     }
 

@@ -5,8 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::watch;
-
 use super::accounts::Loaded;
 use super::books::unavailable;
 use super::history::{Question, Whose};
@@ -16,7 +14,7 @@ use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Account, Entry, EntryId, Hold, HoldId, Named};
 use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::store::{
-    Answer, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
+    Answer, Changes, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
 };
 
 /// A read of one account.
@@ -30,7 +28,7 @@ pub(super) enum What {
     Look(Option<Timestamp>, Box<dyn Look>),
     Hold(Named<HoldId>, Promise<Arc<Hold>>),
     Entries(EntryQuery, Promise<EntryPage>),
-    Watch(Promise<watch::Receiver<()>>),
+    Watch(Promise<Changes>),
 }
 
 impl Read {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tokio::sync::watch;
 
 use crate::domain::{AccountName, Timestamp};
+use crate::store::Changes;
 
 /// The accounts that are watched.
 #[derive(Default)]
@@ -18,7 +19,7 @@ struct Watched {
 
 impl Watchers {
     /// One more watcher of an account.
-    pub(super) fn add(&mut self, name: AccountName, due: Option<Timestamp>) -> watch::Receiver<()> {
+    pub(super) fn add(&mut self, name: AccountName, due: Option<Timestamp>) -> Changes {
         self.0.retain(|_, watched| !watched.told.is_closed());
         let watched = self.0.entry(name).or_insert_with(|| Watched {
             told: watch::Sender::new(()),

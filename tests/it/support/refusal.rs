@@ -6,7 +6,7 @@ use creditd::rpc::pb::google::rpc;
 use prost::Message as _;
 use tonic::{Code, Status};
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     pub code: Code,
     pub message: String,
