@@ -20,8 +20,11 @@ REPO = Path(__file__).resolve().parent.parent
 VENV = REPO / ".tools" / "venv" / "bin"
 TOOLS = REPO / ".tools" / "bin"
 
+# What tests are told by the environment; everything else of that name would be for a server.
+FOR_TESTS = {"CREDITD_KILLS", "CREDITD_SEED"}
+
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("CREDITD_")},
+    **{name: value for name, value in os.environ.items() if not name.startswith("CREDITD_") or name in FOR_TESTS},
     "PATH": f"{VENV}:{TOOLS}:{os.environ['PATH']}",
     "CARGO_TERM_COLOR": "never",
     "CREDITD_BIN": str(REPO / "target" / "debug" / "creditd"),

@@ -48,7 +48,7 @@ func (c *Client) Close() error {
 
 // Conn returns the connection, for generated clients of other services that the
 // server has, such as health checks. Unary calls over it have the client's
-// deadline, retries and errors.
+// deadline, retries and errors; streams have its errors.
 func (c *Client) Conn() grpc.ClientConnInterface {
 	return c.conn
 }

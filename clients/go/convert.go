@@ -2,6 +2,7 @@ package creditd
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,10 +15,10 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// All conversions between messages and this package's types stand in this file;
-// error.go reads statuses. To the wire they are total, but for amounts; from the
-// wire, a text that is no amount or a message that is missing is an error, never
-// a zero.
+// All conversions between messages and this package's types stand in the files
+// convert*.go, here those that they share; error.go reads statuses. To the wire
+// they are total, but for amounts; from the wire, a text that is no amount or a
+// message that is missing is an error, never a zero.
 
 // exponentMax bounds the text that an amount becomes. The server takes 10 digits
 // before the point and 9 after it; a decimal can have a billion.
@@ -76,6 +77,30 @@ func timeFromPB(pb *timestamppb.Timestamp) time.Time {
 		return time.Time{}
 	}
 	return pb.AsTime()
+}
+
+// notAnEnumValue is no value of any enum, so the server refuses it.
+const notAnEnumValue = -1
+
+// enumToPB finds the number of a name without its prefix. A name that enumFromPB
+// made of a number that it did not know becomes that number again.
+func enumToPB(numbers map[string]int32, prefix, name string) int32 {
+	if name == "" {
+		return 0
+	}
+	if number, known := numbers[prefix+name]; known {
+		return number
+	}
+	if number, err := strconv.ParseInt(name, 10, 32); err == nil {
+		return int32(number)
+	}
+	return notAnEnumValue
+}
+
+// enumFromPB returns the name without its prefix, or the number where a later
+// server has a value that is not known here.
+func enumFromPB(value fmt.Stringer, prefix string) string {
+	return strings.TrimPrefix(value.String(), prefix)
 }
 
 func usageToPB(usage Usage) *creditdv1.Usage {
@@ -144,167 +169,4 @@ func (r *reader) usage(pb *creditdv1.Usage) *Usage {
 
 func durationEqual(a, b *durationpb.Duration) bool {
 	return a.GetSeconds() == b.GetSeconds() && a.GetNanos() == b.GetNanos()
-}
-
-func (r *reader) estimate(pb *creditdv1.Estimate) *Estimate {
-	if pb == nil {
-		r.fail("estimate is missing")
-		return nil
-	}
-	estimate := &Estimate{
-		Service:        pb.GetService(),
-		Credits:        r.decimal("credits", pb.GetCredits()),
-		DisplayCredits: r.decimal("display_credits", pb.GetDisplayCredits()),
-		RateCard:       pb.GetRateCard(),
-		Revision:       pb.GetRevision(),
-	}
-	for _, line := range pb.GetLines() {
-		estimate.Lines = append(estimate.Lines, EstimateLine{
-			Description: line.GetDescription(),
-			Quantity:    r.decimal("lines.quantity", line.GetQuantity()),
-			Unit:        line.GetUnit(),
-			UnitCredits: r.decimal("lines.unit_credits", line.GetUnitCredits()),
-			Credits:     r.decimal("lines.credits", line.GetCredits()),
-		})
-	}
-	return estimate
-}
-
-func (r *reader) affordability(pb *creditdv1.Affordability) *Affordability {
-	if pb == nil {
-		return nil
-	}
-	return &Affordability{
-		Sufficient: pb.GetSufficient(),
-		Available:  r.decimal("affordability.available", pb.GetAvailable()),
-		Shortfall:  r.decimal("affordability.shortfall", pb.GetShortfall()),
-	}
-}
-
-func estimateFromPB(pb *creditdv1.EstimateResponse) (*Estimate, error) {
-	var r reader
-	estimate := r.estimate(pb.GetEstimate())
-	affordability := r.affordability(pb.GetAffordability())
-	if r.err != nil {
-		return nil, r.err
-	}
-	estimate.Affordability = affordability
-	return estimate, nil
-}
-
-// batchEstimateFromPB puts the x-request-id of the call into the items' errors.
-func batchEstimateFromPB(pb *creditdv1.BatchEstimateResponse, xRequestID string) (*BatchEstimate, error) {
-	var r reader
-	batch := &BatchEstimate{
-		Results:       make([]BatchEstimateResult, len(pb.GetResults())),
-		TotalCredits:  r.decimal("total_credits", pb.GetTotalCredits()),
-		FailedCount:   int(pb.GetFailedCount()),
-		Affordability: r.affordability(pb.GetAffordability()),
-	}
-	for i, result := range pb.GetResults() {
-		if failed := result.GetError(); failed != nil {
-			batch.Results[i].Err = newError(status.FromProto(failed), "", xRequestID)
-			continue
-		}
-		batch.Results[i].Estimate = r.estimate(result.GetEstimate())
-	}
-	return batch, r.err
-}
-
-func rateCardFromPB(pb *creditdv1.GetRateCardResponse) *RateCard {
-	card := &RateCard{Name: pb.GetRateCard(), Revision: pb.GetRevision()}
-	for _, price := range pb.GetServices() {
-		card.Services = append(card.Services, ServicePrice{
-			Service:     price.GetService(),
-			Title:       price.GetTitle(),
-			Rule:        price.GetRule(),
-			Meters:      price.GetMeters(),
-			QuantityMax: price.GetQuantityMax(),
-		})
-	}
-	return card
-}
-
-func balanceFromPB(pb *creditdv1.Balance) (*Balance, error) {
-	var r reader
-	if pb == nil {
-		r.fail("balance is missing")
-	}
-	balance := &Balance{
-		Account:   pb.GetAccount(),
-		Available: r.decimal("available", pb.GetAvailable()),
-		Held:      r.decimal("held", pb.GetHeld()),
-		ReadTime:  timeFromPB(pb.GetReadTime()),
-		Version:   pb.GetVersion(),
-	}
-	for _, grant := range pb.GetGrants() {
-		balance.Grants = append(balance.Grants, GrantBalance{
-			GrantID:    grant.GetGrantId(),
-			Granted:    r.decimal("grants.granted", grant.GetGranted()),
-			Remaining:  r.decimal("grants.remaining", grant.GetRemaining()),
-			Held:       r.decimal("grants.held", grant.GetHeld()),
-			Priority:   grant.GetPriority(),
-			ExpireTime: timeFromPB(grant.GetExpireTime()),
-			Source:     grant.GetSource(),
-			Services:   grant.GetServices(),
-			CreateTime: timeFromPB(grant.GetCreateTime()),
-		})
-	}
-	return balance, r.err
-}
-
-func grantedFromPB(pb *creditdv1.GrantResponse) (*Granted, error) {
-	var r reader
-	granted := &Granted{
-		Entry:     r.entry(pb.GetEntry()),
-		Available: r.decimal("available", pb.GetAvailable()),
-		Replayed:  pb.GetReplayed(),
-	}
-	return granted, r.err
-}
-
-func (r *reader) entry(pb *creditdv1.Entry) Entry {
-	if pb == nil {
-		r.fail("entry is missing")
-	}
-	entry := Entry{
-		EntryID:         pb.GetEntryId(),
-		Account:         pb.GetAccount(),
-		Kind:            EntryKind(strings.TrimPrefix(pb.GetKind().String(), "ENTRY_KIND_")),
-		Credits:         r.decimal("entry.credits", pb.GetCredits()),
-		Available:       r.decimal("entry.available", pb.GetAvailable()),
-		CreateTime:      timeFromPB(pb.GetCreateTime()),
-		RequestID:       pb.GetRequestId(),
-		Service:         pb.GetService(),
-		RateCard:        pb.GetRateCard(),
-		Revision:        pb.GetRevision(),
-		Labels:          pb.GetLabels(),
-		Spent:           r.decimal("entry.spent", pb.GetSpent()),
-		Held:            r.decimal("entry.held", pb.GetHeld()),
-		Usage:           r.usage(pb.GetUsage()),
-		GrantID:         pb.GetGrantId(),
-		HoldID:          pb.GetHoldId(),
-		RefundedEntryID: pb.GetRefundedEntryId(),
-		Version:         pb.GetVersion(),
-		Source:          pb.GetSource(),
-	}
-	for _, share := range pb.GetGrants() {
-		entry.Grants = append(entry.Grants, GrantShare{
-			GrantID: share.GetGrantId(),
-			Credits: r.decimal("entry.grants.credits", share.GetCredits()),
-			Held:    r.decimal("entry.grants.held", share.GetHeld()),
-		})
-	}
-	return entry
-}
-
-func insufficientCreditsFromMetadata(metadata map[string]string) (InsufficientCredits, error) {
-	var r reader
-	figures := InsufficientCredits{
-		Account:   metadata["account"],
-		Required:  r.decimal("required", metadata["required"]),
-		Available: r.decimal("available", metadata["available"]),
-		Shortfall: r.decimal("shortfall", metadata["shortfall"]),
-	}
-	return figures, r.err
 }

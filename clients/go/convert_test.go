@@ -121,14 +121,84 @@ func TestUsageGoesOutAndComesBack(t *testing.T) {
 	}
 }
 
-func TestKindsOfEntriesAreThoseOfTheAPI(t *testing.T) {
-	kinds := []EntryKind{EntryGrant, EntryCharge, EntryRefund, EntryHold, EntrySettle, EntryRelease, EntryExpire, EntryRevoke}
-	if len(kinds) != len(creditdv1.EntryKind_name)-1 {
-		t.Errorf("there are %d kinds, and %d in the API", len(kinds), len(creditdv1.EntryKind_name)-1)
+func TestNamesAreThoseOfTheAPI(t *testing.T) {
+	for prefix, test := range map[string]struct {
+		numbers map[string]int32
+		names   []string
+	}{
+		entryKindPrefix: {creditdv1.EntryKind_value, names(
+			EntryGrant, EntryCharge, EntryRefund, EntryHold, EntrySettle, EntryRelease, EntryExpire, EntryRevoke)},
+		holdStatusPrefix: {creditdv1.HoldStatus_value, names(HoldOpen, HoldSettled, HoldReleased, HoldExpired)},
+		overagePrefix:    {creditdv1.Overage_value, names(OverageReject, OverageFromAvailable)},
+	} {
+		if len(test.names) != len(test.numbers)-1 {
+			t.Errorf("%s has %d names, and %d in the API", prefix, len(test.names), len(test.numbers)-1)
+		}
+		for _, name := range test.names {
+			if _, known := test.numbers[prefix+name]; !known {
+				t.Errorf("the API has no %s%s", prefix, name)
+			}
+		}
 	}
-	for _, kind := range kinds {
-		if _, known := creditdv1.EntryKind_value["ENTRY_KIND_"+string(kind)]; !known {
-			t.Errorf("the API has no kind %s", kind)
+}
+
+func names[T ~string](values ...T) []string {
+	var names []string
+	for _, value := range values {
+		names = append(names, string(value))
+	}
+	return names
+}
+
+func TestNamesGoOutAndComeBack(t *testing.T) {
+	for name, want := range map[string]int32{
+		"":            0,
+		"UNSPECIFIED": 0,
+		"CHARGE":      2,
+		"REVOKE":      8,
+		"77":          77,
+		"-77":         -77,
+		"charge":      notAnEnumValue,
+		"NO_SUCH":     notAnEnumValue,
+		"9999999999":  notAnEnumValue,
+	} {
+		if got := entryKindsToPB([]EntryKind{EntryKind(name)}); int32(got[0]) != want {
+			t.Errorf("%q is %d, want %d", name, got[0], want)
+		}
+	}
+	for number := range int32(20) {
+		name := enumFromPB(creditdv1.EntryKind(number), entryKindPrefix)
+		if got := enumToPB(creditdv1.EntryKind_value, entryKindPrefix, name); got != number {
+			t.Errorf("%d came back as %d, by the name %q", number, got, name)
+		}
+	}
+	if overageToPB(OverageFromAvailable) != creditdv1.Overage_OVERAGE_FROM_AVAILABLE {
+		t.Error("an overage is another one")
+	}
+}
+
+func TestACostIsOneOfBothOrNothing(t *testing.T) {
+	usage := Once("ai_scripts")
+	var none *Usage
+	for name, test := range map[string]struct {
+		cost    Cost
+		service string
+		credits string
+	}{
+		"usage":            {cost: usage, service: "ai_scripts"},
+		"usage of a reply": {cost: &usage, service: "ai_scripts"},
+		"empty usage":      {cost: Usage{}},
+		"credits":          {cost: Credits(decimal.New(15, -1)), credits: "1.5"},
+		"no credits":       {cost: Credits(decimal.Decimal{}), credits: "0"},
+		"nothing":          {},
+		"no usage":         {cost: none},
+	} {
+		pb, credits, err := costToPB(test.cost, "credits")
+		if err != nil || credits != test.credits || pb.GetService() != test.service {
+			t.Errorf("%s: got %v and %q (%v)", name, pb, credits, err)
+		}
+		if wanted := name == "empty usage" || test.service != ""; (pb != nil) != wanted {
+			t.Errorf("%s: got %v", name, pb)
 		}
 	}
 }

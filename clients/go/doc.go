@@ -6,11 +6,15 @@
 //		return err
 //	}
 //	defer client.Close()
-//	estimate, err := client.Estimate(ctx, creditd.Duration("lip_sync_video", 31*time.Second))
+//	usage := creditd.Duration("lip_sync_video", 31*time.Second)
+//	estimate, err := client.Estimate(ctx, usage)
+//	…
+//	charged, err := client.Charge(ctx, "team-a", usage, creditd.AtRevision(estimate.Revision))
 //
 // A [Client] has one method for each method of the API. A method takes a
 // context, what the call cannot do without, and options for the rest; an option
-// that a method does not know does not compile.
+// that a method does not know does not compile. Lists and watches are iterators;
+// [Client.ListEntriesPage] and [Client.ListHoldsPage] read a list by the page.
 //
 // # Values
 //
@@ -31,5 +35,6 @@
 // attempts of the call. A call that was answered UNAVAILABLE is sent again, a
 // bounded number of times ([WithRetry]). That is safe for calls that move credits
 // too: they carry a request_id, which stays the same over the attempts, and the
-// server carries out a request_id once.
+// server carries out a request_id once. Neither is for [Client.WatchBalance]: it
+// lasts as long as its context lets it, and its end is the caller's to see.
 package creditd

@@ -3,6 +3,7 @@ package creditd
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -32,7 +33,8 @@ type Error struct {
 	// Fields are all the fields of the request that are wrong.
 	Fields []FieldViolation
 	// RequestID is the request_id of a call that moves credits, also one that the
-	// client made up: repeated with it, the call is carried out at most once.
+	// client made up: repeated with it, the call is carried out at most once. Empty
+	// for a batch as a whole, whose charges have their own.
 	RequestID string
 	// XRequestID finds the call in the server's log. Empty where the call did not
 	// reach the server.
@@ -141,6 +143,32 @@ func errorInterceptor(ctx context.Context, method string, req, reply any, conn *
 	// code UNKNOWN.
 	failed, _ := status.FromError(err)
 	return newError(failed, requestID(req), xRequestID(header, trailer))
+}
+
+// streamErrorInterceptor does the same for streams.
+func streamErrorInterceptor(ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := open(ctx, description, conn, method, opts...)
+	if err != nil {
+		failed, _ := status.FromError(err)
+		return nil, newError(failed, "", "")
+	}
+	return errorStream{stream}, nil
+}
+
+type errorStream struct {
+	grpc.ClientStream
+}
+
+// RecvMsg leaves io.EOF as it is: it is the good end of a stream.
+func (s errorStream) RecvMsg(message any) error {
+	err := s.ClientStream.RecvMsg(message)
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	failed, _ := status.FromError(err)
+	// A stream that failed before its header came has none.
+	header, _ := s.Header()
+	return newError(failed, "", xRequestID(header, s.Trailer()))
 }
 
 // xRequestID looks in both: a refusal without a body has only a trailer.

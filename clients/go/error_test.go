@@ -122,12 +122,8 @@ func TestGeneratedClientsHaveTheSameErrors(t *testing.T) {
 }
 
 func TestInsufficientCredits(t *testing.T) {
-	err := refusedWith(t, status.New(codes.FailedPrecondition, "1.5 short"), &errdetails.ErrorInfo{
-		Reason: "INSUFFICIENT_CREDITS",
-		Domain: "creditd",
-		Metadata: map[string]string{
-			"account": "team-a", "required": "3", "available": "1.5", "shortfall": "1.5",
-		},
+	err := refusedFor(t, "INSUFFICIENT_CREDITS", map[string]string{
+		"account": "team-a", "required": "3", "available": "1.5", "shortfall": "1.5",
 	})
 	short, is := creditd.AsInsufficientCredits(fmt.Errorf("wrapped: %w", err))
 	if !is || short.Account != "team-a" || short.Required.String() != "3" ||
@@ -137,6 +133,56 @@ func TestInsufficientCredits(t *testing.T) {
 	if _, is := creditd.AsInsufficientCredits(errors.New("another")); is {
 		t.Error("another error has figures")
 	}
+	if _, is := creditd.AsHoldExceeded(err); is {
+		t.Error("another refusal has figures")
+	}
+}
+
+func TestHoldClosed(t *testing.T) {
+	err := refusedFor(t, "HOLD_CLOSED", map[string]string{"hold_id": "h12", "status": "expired"})
+	closed, is := creditd.AsHoldClosed(fmt.Errorf("wrapped: %w", err))
+	if !is || closed.HoldID != "h12" || closed.Status != creditd.HoldExpired {
+		t.Errorf("got %+v, %v", closed, is)
+	}
+}
+
+func TestHoldExceeded(t *testing.T) {
+	err := refusedFor(t, "HOLD_EXCEEDED", map[string]string{"hold_id": "h12", "required": "5", "held": "0.248"})
+	exceeded, is := creditd.AsHoldExceeded(fmt.Errorf("wrapped: %w", err))
+	if !is || exceeded.HoldID != "h12" || exceeded.Required.String() != "5" || exceeded.Held.String() != "0.248" {
+		t.Errorf("got %+v, %v", exceeded, is)
+	}
+}
+
+func TestRefundExceedsCharge(t *testing.T) {
+	err := refusedFor(t, "REFUND_EXCEEDS_CHARGE", map[string]string{"entry_id": "e7", "requested": "5", "refundable": "2.5"})
+	exceeds, is := creditd.AsRefundExceedsCharge(fmt.Errorf("wrapped: %w", err))
+	if !is || exceeds.EntryID != "e7" || exceeds.Requested.String() != "5" || exceeds.Refundable.String() != "2.5" {
+		t.Errorf("got %+v, %v", exceeds, is)
+	}
+}
+
+func TestARefusalWithoutItsFiguresHasNone(t *testing.T) {
+	for reason, read := range map[string]func(error) bool{
+		"INSUFFICIENT_CREDITS":  func(err error) bool { _, is := creditd.AsInsufficientCredits(err); return is },
+		"HOLD_CLOSED":           func(err error) bool { _, is := creditd.AsHoldClosed(err); return is },
+		"HOLD_EXCEEDED":         func(err error) bool { _, is := creditd.AsHoldExceeded(err); return is },
+		"REFUND_EXCEEDS_CHARGE": func(err error) bool { _, is := creditd.AsRefundExceedsCharge(err); return is },
+	} {
+		if read(refusedFor(t, reason, nil)) {
+			t.Errorf("%s has figures out of nothing", reason)
+		}
+		if read(nil) {
+			t.Errorf("%s was seen in no error", reason)
+		}
+	}
+}
+
+// refusedFor returns what a call returns that is refused for that reason.
+func refusedFor(t *testing.T, reason string, metadata map[string]string) error {
+	t.Helper()
+	return refusedWith(t, status.New(codes.FailedPrecondition, "the test says so"),
+		&errdetails.ErrorInfo{Reason: reason, Domain: "creditd", Metadata: metadata})
 }
 
 // refusedWith returns what a call returns that is answered with the status.

@@ -49,6 +49,16 @@ type Granted struct {
 	Replayed bool
 }
 
+// RevokeGrantResult is the answer to a revocation.
+type RevokeGrantResult struct {
+	// Entry has what was taken back: its Credits are that, negative.
+	Entry Entry
+	// Available is what is available after the revocation.
+	Available decimal.Decimal
+	// Replayed is true where this answer was given before to the same request_id.
+	Replayed bool
+}
+
 // GetBalance reads the balance of an account.
 func (c *Client) GetBalance(ctx context.Context, account string, opts ...BalanceOption) (*Balance, error) {
 	req := &creditdv1.GetBalanceRequest{Account: account}
@@ -85,4 +95,22 @@ func (c *Client) Grant(ctx context.Context, account string, credits decimal.Deci
 		return nil, malformed("Grant", req.RequestId, err)
 	}
 	return granted, nil
+}
+
+// RevokeGrant takes back what is neither spent nor held of a grant. What is held
+// stays with its holds, and what returns from them leaves at once.
+func (c *Client) RevokeGrant(ctx context.Context, account, grantID string, opts ...RevokeGrantOption) (*RevokeGrantResult, error) {
+	req := &creditdv1.RevokeGrantRequest{RequestId: NewRequestID(), Account: account, GrantId: grantID}
+	for _, opt := range opts {
+		opt.applyToRevokeGrant(req)
+	}
+	reply, err := c.ledger.RevokeGrant(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := revokeGrantFromPB(reply)
+	if err != nil {
+		return nil, malformed("RevokeGrant", req.RequestId, err)
+	}
+	return revoked, nil
 }

@@ -1,6 +1,7 @@
 package creditd
 
 import (
+	"maps"
 	"time"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
@@ -24,28 +25,55 @@ type grantOptionFunc func(*creditdv1.GrantRequest)
 
 func (o grantOptionFunc) applyToGrant(req *creditdv1.GrantRequest) { o(req) }
 
-// RequestIDOption is what [RequestID] returns.
+// RevokeGrantOption is an option of [Client.RevokeGrant].
+type RevokeGrantOption interface {
+	applyToRevokeGrant(*creditdv1.RevokeGrantRequest)
+}
+
+// RequestIDOption is what [RequestID] returns: an option of every call that takes
+// a request_id.
 type RequestIDOption string
 
 func (o RequestIDOption) applyToGrant(req *creditdv1.GrantRequest) { req.RequestId = string(o) }
+func (o RequestIDOption) applyToRevokeGrant(req *creditdv1.RevokeGrantRequest) {
+	req.RequestId = string(o)
+}
+func (o RequestIDOption) applyToCharge(config *chargeConfig)     { config.requestID = string(o) }
+func (o RequestIDOption) applyToRefund(config *refundConfig)     { config.req.RequestId = string(o) }
+func (o RequestIDOption) applyToHold(req *creditdv1.HoldRequest) { req.RequestId = string(o) }
+func (o RequestIDOption) applyToExtendHold(req *creditdv1.ExtendHoldRequest) {
+	req.RequestId = string(o)
+}
+func (o RequestIDOption) applyToSettleHold(req *creditdv1.SettleHoldRequest) {
+	req.RequestId = string(o)
+}
+func (o RequestIDOption) applyToReleaseHold(req *creditdv1.ReleaseHoldRequest) {
+	req.RequestId = string(o)
+}
 
 // RequestID names the call, 1 to 64 printable ASCII characters, unique within the
 // account. Choose it from what is paid for, such as "order-17", and the call can
 // be repeated at any later time, by any process: the first answer comes back.
 // Without this option the client makes one up, which only covers its own retries;
-// it stands in the answer's entry and in [Error.RequestID].
+// it stands in [Error.RequestID] and in the entry that the call makes.
 func RequestID(id string) RequestIDOption {
 	return RequestIDOption(id)
 }
 
-// LabelsOption is what [Labels] returns.
+// LabelsOption is what [Labels] returns: an option of every call that makes an
+// entry, but for a release.
 type LabelsOption map[string]string
 
-func (o LabelsOption) applyToGrant(req *creditdv1.GrantRequest) { req.Labels = o }
+func (o LabelsOption) applyToGrant(req *creditdv1.GrantRequest)             { req.Labels = o }
+func (o LabelsOption) applyToRevokeGrant(req *creditdv1.RevokeGrantRequest) { req.Labels = o }
+func (o LabelsOption) applyToCharge(config *chargeConfig)                   { config.labels = o }
+func (o LabelsOption) applyToRefund(config *refundConfig)                   { config.req.Labels = o }
+func (o LabelsOption) applyToHold(req *creditdv1.HoldRequest)               { req.Labels = o }
+func (o LabelsOption) applyToSettleHold(req *creditdv1.SettleHoldRequest)   { req.Labels = o }
 
-// Labels are kept with the entry.
+// Labels are kept with the entry. It copies them: a [Charge] stays as it was made.
 func Labels(labels map[string]string) LabelsOption {
-	return labels
+	return maps.Clone(labels)
 }
 
 // ExpireAt ends the granted credits at that time, which must be in the future.

@@ -51,7 +51,8 @@ func WithTransportCredentials(credentials credentials.TransportCredentials) Opti
 }
 
 // WithTimeout sets how long a call may take, all attempts together, where its
-// context has no deadline. Default: 10 s. Zero: as long as it takes.
+// context has no deadline. Default: 10 s. Zero: as long as it takes. A watch may
+// always take as long as its context lets it.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.timeout = timeout }
 }
@@ -101,6 +102,9 @@ func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
 			retryInterceptor(c.retry),
 			errorInterceptor,
 		),
+		// A stream has no deadline but its context's, and is not retried: only the
+		// caller knows what it may have missed.
+		grpc.WithChainStreamInterceptor(streamErrorInterceptor),
 		// The retries above are the only ones.
 		grpc.WithDisableRetry(),
 		// A lost connection is made again as eagerly as calls are: with grpc's own

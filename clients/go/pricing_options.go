@@ -23,14 +23,27 @@ type estimateConfig struct {
 	checkBalance bool
 }
 
-// PriceOption says which prices apply. Without one, the server's default card as
-// it is in force now does.
+// PriceOption says which prices apply: to an estimate, or to a usage that is
+// charged, held or settled. Without one, the server's default card as it is in
+// force now does.
 type PriceOption func(*creditdv1.PriceSelector)
 
-func (o PriceOption) applyToEstimate(config *estimateConfig)          { o(&config.prices) }
-func (o PriceOption) applyToRateCard(prices *creditdv1.PriceSelector) { o(prices) }
+func (o PriceOption) applyToEstimate(config *estimateConfig)             { o(&config.prices) }
+func (o PriceOption) applyToRateCard(prices *creditdv1.PriceSelector)    { o(prices) }
+func (o PriceOption) applyToCharge(config *chargeConfig)                 { o.applyTo(&config.prices) }
+func (o PriceOption) applyToHold(req *creditdv1.HoldRequest)             { o.applyTo(&req.Prices) }
+func (o PriceOption) applyToSettleHold(req *creditdv1.SettleHoldRequest) { o.applyTo(&req.Prices) }
 
-// ForAccount applies the overrides and discounts of the account.
+// applyTo makes the selector where the request has none yet.
+func (o PriceOption) applyTo(prices **creditdv1.PriceSelector) {
+	if *prices == nil {
+		*prices = &creditdv1.PriceSelector{}
+	}
+	o(*prices)
+}
+
+// ForAccount applies the overrides and discounts of the account. A charge or a
+// hold takes those of the account that pays, and no others.
 func ForAccount(account string) PriceOption {
 	return func(prices *creditdv1.PriceSelector) { prices.Account = account }
 }

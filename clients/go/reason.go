@@ -261,13 +261,6 @@ const (
 	//	Example: this server has no method "/creditd.v1.PricingService/Price"; "grpcurl -plaintext HOST:PORT list" shows what it has
 	ReasonUnknownMethod Reason = "UNKNOWN_METHOD"
 
-	// ReasonMethodNotServed: The method is part of the API and not built into this version.
-	//
-	//	Code: UNIMPLEMENTED
-	//	Metadata: method
-	//	Example: Charge is not served by this version of creditd
-	ReasonMethodNotServed Reason = "METHOD_NOT_SERVED"
-
 	// ReasonDeadlineExceeded: The answer was not ready within the caller's deadline or the server's own.
 	// A call that moves credits may still have moved them: send it again with the
 	// same request_id.

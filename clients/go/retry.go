@@ -16,7 +16,7 @@ import (
 const backoffFactor = 2
 
 // RetryPolicy says how often and how soon a call that was answered UNAVAILABLE
-// is sent again. No other code is retried.
+// is sent again. No other code is retried, and a watch never is.
 //
 // The waits are BaseDelay, twice that, and so on up to MaxDelay, each shortened
 // by up to half at random. Where the server says how long to wait

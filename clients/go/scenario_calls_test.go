@@ -22,6 +22,17 @@ var calls = map[string]func(context.Context, *creditd.Client, []byte) (map[strin
 	"GetRateCard":   callGetRateCard,
 	"GetBalance":    callGetBalance,
 	"Grant":         callGrant,
+	"RevokeGrant":   callRevokeGrant,
+	"Charge":        callCharge,
+	"BatchCharge":   callBatchCharge,
+	"Refund":        callRefund,
+	"Hold":          callHold,
+	"ExtendHold":    callExtendHold,
+	"SettleHold":    callSettleHold,
+	"ReleaseHold":   callReleaseHold,
+	"GetHold":       callGetHold,
+	"ListHolds":     callListHolds,
+	"ListEntries":   callListEntries,
 }
 
 type usageJSON struct {
@@ -38,19 +49,27 @@ func (u usageJSON) usage() (creditd.Usage, error) {
 	case u.Duration != nil && u.Count != nil:
 		return usage, errors.New("a usage has one quantity")
 	case u.Duration != nil:
-		var pb durationpb.Duration
-		if err := protojson.Unmarshal(mustMarshal(*u.Duration), &pb); err != nil {
+		duration, err := durationOfJSON(*u.Duration)
+		if err != nil {
 			return usage, err
-		}
-		duration := pb.AsDuration()
-		if durationpb.New(duration).GetSeconds() != pb.GetSeconds() {
-			return usage, fmt.Errorf("a time.Duration cannot be %s", *u.Duration)
 		}
 		usage.Quantity = creditd.QuantityOfTime(duration)
 	case u.Count != nil:
 		usage.Quantity = creditd.QuantityOfPieces(*u.Count)
 	}
 	return usage, nil
+}
+
+func durationOfJSON(text string) (time.Duration, error) {
+	var pb durationpb.Duration
+	if err := protojson.Unmarshal(mustMarshal(text), &pb); err != nil {
+		return 0, err
+	}
+	duration := pb.AsDuration()
+	if durationpb.New(duration).GetSeconds() != pb.GetSeconds() {
+		return 0, fmt.Errorf("a time.Duration cannot be %s", text)
+	}
+	return duration, nil
 }
 
 type pricesJSON struct {
@@ -224,11 +243,25 @@ func callGrant(ctx context.Context, client *creditd.Client, request []byte) (map
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{
-		"entry":     entryToJSON(granted.Entry),
-		"available": granted.Available.String(),
-		"replayed":  granted.Replayed,
-	}, nil
+	return entryReplyToJSON(granted.Entry, granted.Available, granted.Replayed), nil
+}
+
+func callRevokeGrant(ctx context.Context, client *creditd.Client, request []byte) (map[string]any, error) {
+	var req struct {
+		RequestID string            `json:"request_id"`
+		Account   string            `json:"account"`
+		GrantID   string            `json:"grant_id"`
+		Labels    map[string]string `json:"labels"`
+	}
+	if err := decodeStrictly(request, &req); err != nil {
+		return nil, err
+	}
+	revoked, err := client.RevokeGrant(ctx, req.Account, req.GrantID,
+		creditd.RequestID(req.RequestID), creditd.Labels(req.Labels))
+	if err != nil {
+		return nil, err
+	}
+	return entryReplyToJSON(revoked.Entry, revoked.Available, revoked.Replayed), nil
 }
 
 func mustMarshal(value any) []byte {

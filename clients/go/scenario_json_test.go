@@ -7,6 +7,7 @@ import (
 	"time"
 
 	creditd "github.com/creditd/creditd/clients/go"
+	"github.com/shopspring/decimal"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -112,6 +113,28 @@ func balanceToJSON(balance *creditd.Balance) map[string]any {
 		"grants":    grants,
 		"read_time": timeToJSON(balance.ReadTime),
 		"version":   numberToJSON(balance.Version),
+	}
+}
+
+// entryReplyToJSON is the reply of a call that makes an entry and no more.
+func entryReplyToJSON(entry creditd.Entry, available decimal.Decimal, replayed bool) map[string]any {
+	return map[string]any{
+		"entry":     entryToJSON(entry),
+		"available": available.String(),
+		"replayed":  replayed,
+	}
+}
+
+func holdToJSON(hold creditd.Hold) map[string]any {
+	return map[string]any{
+		"hold_id":     hold.HoldID,
+		"held":        hold.Held.String(),
+		"settled":     hold.Settled.String(),
+		"expire_time": timeToJSON(hold.ExpireTime),
+		"status":      "HOLD_STATUS_" + string(hold.Status),
+		"account":     hold.Account,
+		"create_time": timeToJSON(hold.CreateTime),
+		"service":     hold.Service,
 	}
 }
 

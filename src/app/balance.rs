@@ -1,12 +1,44 @@
-//! What an account has left.
+//! What an account has, now and then, and what happened to it.
 
 use super::{App, AppError};
 use crate::domain::fault::TimeRule;
-use crate::domain::{AccountName, Faults, Refusal, Timestamp};
-use crate::store::Reading;
+use crate::domain::ledger::GrantState;
+use crate::domain::{AccountName, Credits, Faults, Refusal, Timestamp};
+use crate::store::{self, Changes, EntryPage, EntryQuery, Reading};
 
 /// Most grants that a balance lists.
 pub const BALANCE_GRANTS_MAX: usize = 1_000;
+
+/// All figures of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Whose.
+    pub account: AccountName,
+    /// What can be spent.
+    pub available: Credits,
+    /// What is set aside.
+    pub held: Credits,
+    /// The first live grants, in the order in which they burn.
+    pub grants: Vec<GrantState>,
+    /// The moment.
+    pub time: Timestamp,
+    /// The number of moves.
+    pub version: i64,
+}
+
+impl Balance {
+    fn of(reading: Reading<'_>) -> Self {
+        let Reading { account, time } = reading;
+        Self {
+            account: account.name().clone(),
+            available: account.available(),
+            held: account.held(),
+            grants: account.grants().take(BALANCE_GRANTS_MAX).cloned().collect(),
+            time,
+            version: account.version(),
+        }
+    }
+}
 
 impl App {
     /// The account now, or as it was. `faults` is what is wrong with the request's
@@ -19,9 +51,13 @@ impl App {
         account: Option<AccountName>,
         as_of: Option<Timestamp>,
         mut faults: Faults,
-    ) -> Result<Reading, AppError> {
+    ) -> Result<Balance, AppError> {
         match account {
-            Some(account) if faults.is_empty() => self.store.account(account, as_of).await,
+            Some(account) if faults.is_empty() => {
+                let (look, balance) = store::look(Balance::of);
+                self.store.look(account, as_of, look);
+                balance.await
+            }
             _ => {
                 let now = self.now();
                 let to_come = |time| TimeRule::NotFuture.fault(time, now);
@@ -31,5 +67,26 @@ impl App {
                 Err(Refusal::Invalid(faults).into())
             }
         }
+    }
+
+    /// Tells of each change of the account from now on.
+    ///
+    /// # Errors
+    /// An unknown account, or a store that cannot be read.
+    pub async fn watch(&self, account: AccountName) -> Result<Changes, AppError> {
+        self.store.watch(account).await
+    }
+
+    /// Some of the account's moves, newest first.
+    ///
+    /// # Errors
+    /// An unknown account or hold, a bad place to begin at, or a store that cannot be
+    /// read.
+    pub async fn entries(
+        &self,
+        account: AccountName,
+        query: EntryQuery,
+    ) -> Result<EntryPage, AppError> {
+        self.store.entries(account, query).await
     }
 }

@@ -1,11 +1,13 @@
 //! What usage would cost, and whether an account could pay.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Affordability, afford};
 use crate::domain::pricing::{Card, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
+use crate::store;
 
 /// Most names for which one batch is told what may have been meant.
 const SUGGESTIONS_MAX: usize = 32;
@@ -113,16 +115,23 @@ impl App {
     pub async fn affordability(
         &self,
         payer: AccountName,
-        costs: impl IntoIterator<Item = (&str, Credits)>,
+        costs: Vec<(Arc<str>, Credits)>,
     ) -> Result<Affordability, AppError> {
-        let reading = self.store.account(payer, None).await?;
-        afford(&reading.account, costs)
+        let (look, affordability) = store::look(move |reading: store::Reading<'_>| {
+            let costs = costs
+                .iter()
+                .map(|(service, credits)| (&**service, *credits));
+            afford(reading.account, costs)
+        });
+        self.store.look(payer, None, look);
+        affordability
+            .await?
             .map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())
     }
 }
 
 /// What is wrong with the size of a batch.
-fn check_batch(field: &'static str, size: usize) -> Faults {
+pub(super) fn check_batch(field: &'static str, size: usize) -> Faults {
     match size {
         0 => Faults::of(
             field,

@@ -3,9 +3,12 @@
 
 mod balance;
 pub mod card_file;
+mod charge;
 mod estimate;
 mod fingerprint;
+mod form;
 mod grant;
+mod hold;
 
 use std::sync::Arc;
 
@@ -13,9 +16,12 @@ use crate::domain::pricing::{Card, Catalog, Selector};
 use crate::domain::{Refusal, Timestamp};
 use crate::store::{Clock, Store};
 
-pub use balance::BALANCE_GRANTS_MAX;
+pub use balance::{BALANCE_GRANTS_MAX, Balance};
+pub use charge::{BatchFits, ChargeForm};
 pub use estimate::BatchEstimate;
+pub use form::{CostForm, What, WriteForm};
 pub use grant::GrantForm;
+pub use hold::{HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm, HoldPage, SettleForm};
 
 /// Most items in one batch.
 pub const BATCH_LENGTH_MAX: usize = 10_000;
@@ -59,5 +65,5 @@ impl App {
     }
 }
 
-/// Why a use case did not do what was asked; what it read; what it wrote.
-pub use crate::store::{Reading, StoreRefusal as AppError, Written};
+/// Why a use case did not do what was asked; what it asks and reads; what it wrote.
+pub use crate::store::{Answer, EntryPage, EntryQuery, StoreRefusal as AppError, Written};

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::output::{Format, print, table};
-use super::remote::{Remote, block_on, in_words, time_text};
+use super::output::{Format, facts, print, table};
+use super::remote::{Remote, time_text};
 use super::time_option;
-use crate::rpc::client;
 use crate::rpc::convert::timestamp_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -31,13 +30,13 @@ pub(super) struct Args {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BalanceJson {
+pub(super) struct BalanceJson {
     account: String,
-    available: String,
-    held: String,
+    pub(super) available: String,
+    pub(super) held: String,
     grants: Vec<GrantJson>,
-    read_time: String,
-    version: i64,
+    pub(super) read_time: String,
+    pub(super) version: i64,
 }
 
 #[derive(Serialize)]
@@ -62,19 +61,17 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         account: args.account.clone(),
         as_of,
     };
-    let balance = block_on(async {
-        let mut ledger = client::ledger(&args.remote.addr).await?;
-        let reply = ledger.get_balance(request).await;
-        let reply = reply.map_err(|status| in_words(&status))?.into_inner();
-        reply
-            .balance
-            .ok_or_else(|| "the server sent no balance".to_owned())
+    let reply = args.remote.read(&args.account, async |ledger| {
+        ledger.get_balance(request).await
     })?;
+    let balance = reply
+        .balance
+        .ok_or_else(|| "the server sent no balance".to_owned())?;
     let value = to_json(balance);
     print(args.format, &value, || to_text(&value))
 }
 
-fn to_json(balance: pb::Balance) -> BalanceJson {
+pub(super) fn to_json(balance: pb::Balance) -> BalanceJson {
     let grants = balance.grants.into_iter().map(|grant| GrantJson {
         expire_time: grant.expire_time.as_ref().map(|time| time_text(Some(time))),
         create_time: time_text(grant.create_time.as_ref()),
@@ -97,17 +94,13 @@ fn to_json(balance: pb::Balance) -> BalanceJson {
 }
 
 fn to_text(balance: &BalanceJson) -> String {
-    let row = |name: &str, text: &str| vec![name.to_owned(), text.to_owned()];
-    let mut text = table(
-        &[
-            row("account", &balance.account),
-            row("available", &balance.available),
-            row("held", &balance.held),
-            row("read at", &balance.read_time),
-            row("version", &balance.version.to_string()),
-        ],
-        &[],
-    );
+    let mut text = facts(&[
+        ("account", &balance.account),
+        ("available", &balance.available),
+        ("held", &balance.held),
+        ("read at", &balance.read_time),
+        ("version", &balance.version.to_string()),
+    ]);
     if balance.grants.is_empty() {
         return text;
     }

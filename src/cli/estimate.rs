@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::output::{Format, print, table};
+use super::args::Quantity;
+use super::output::{Format, facts, print};
 use super::time_option;
-use crate::app::card_file::parse_nanos;
-use crate::domain::pricing::{Card, Given, Quote, Selector, Usage};
+use crate::domain::pricing::{Card, Quote, Selector, Usage};
 use crate::rpc::refused::{Refused, reason_name};
 use crate::server::{SystemClock, offline_prices};
 use crate::store::Clock as _;
@@ -28,17 +28,8 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Args {
     /// Key of the service; "creditd rates" lists them
     service: String,
-    /// Quantity of a service that is priced by time
-    #[arg(
-        long,
-        value_name = "DURATION",
-        conflicts_with = "count",
-        allow_hyphen_values = true
-    )]
-    duration: Option<String>,
-    /// Quantity of a service that is priced by the piece
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    count: Option<i64>,
+    #[command(flatten)]
+    quantity: Quantity,
     /// Also show how the cost adds up
     #[arg(long)]
     explain: bool,
@@ -84,17 +75,10 @@ struct LineJson {
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let catalog = offline_prices(&args.rate_cards).map_err(|error| error.to_string())?;
-    let quantity = match (&args.duration, args.count) {
-        (Some(text), _) => {
-            Given::Duration(parse_nanos(text).map_err(|e| format!("--duration: {e}"))?)
-        }
-        (None, Some(count)) => Given::Count(count),
-        (None, None) => Given::Nothing,
-    };
     let none = HashMap::new();
     let usage = Usage {
         service: &args.service,
-        quantity,
+        quantity: args.quantity.given()?,
         attributes: &none,
         meters: &none,
     };
@@ -146,22 +130,21 @@ fn to_json(card: &Card, quote: &Quote<'_>, explain: bool) -> EstimateJson {
 }
 
 fn to_text(value: &EstimateJson) -> String {
-    let row = |name: &str, text: &str| vec![name.to_owned(), text.to_owned()];
     let mut credits = value.credits.clone();
     if value.display_credits != value.credits {
         credits.push_str(&format!(" (shown as {})", value.display_credits));
     }
+    let lines: Vec<String> = value
+        .lines
+        .iter()
+        .map(|line| format!("{}: {}", line.description, line.credits))
+        .collect();
     let mut rows = vec![
-        row("service", &value.service),
-        row("credits", &credits),
-        row("rate card", &value.rate_card),
-        row("revision", &value.revision),
+        ("service", value.service.as_str()),
+        ("credits", &credits),
+        ("rate card", &value.rate_card),
+        ("revision", &value.revision),
     ];
-    for line in &value.lines {
-        rows.push(row(
-            "line",
-            &format!("{}: {}", line.description, line.credits),
-        ));
-    }
-    table(&rows, &[])
+    rows.extend(lines.iter().map(|line| ("line", line.as_str())));
+    facts(&rows)
 }

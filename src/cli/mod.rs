@@ -1,12 +1,24 @@
 //! The command line: one file a subcommand.
 
+mod args;
 mod balance;
+mod charge;
+mod entries;
 mod estimate;
+mod extend;
 mod grant;
+mod hold;
+mod holds;
+mod moved;
 mod output;
 mod rates;
+mod refund;
+mod release;
 mod remote;
+mod revoke;
 mod serve;
+mod settle;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -25,7 +37,9 @@ const EXAMPLES: &str = "Examples:
   creditd estimate lip_sync_video --duration 31s      what would it cost?
   creditd rates                                       the rate card as a table
   creditd grant team-a 100 --source purchase          give an account credits
-  creditd balance team-a                              what does it have left?";
+  creditd charge team-a ai_scripts                    take what that costs
+  creditd balance team-a                              what does it have left?
+  creditd entries team-a                              where did it go?";
 
 /// Prices usage in credits and keeps prepaid balances, over gRPC.
 #[derive(Parser)]
@@ -41,8 +55,18 @@ enum Command {
     Serve(serve::Args),
     Estimate(estimate::Args),
     Rates(rates::Args),
-    Balance(balance::Args),
     Grant(grant::Args),
+    Balance(balance::Args),
+    Watch(watch::Args),
+    Entries(entries::Args),
+    Charge(charge::Args),
+    Refund(refund::Args),
+    Hold(hold::Args),
+    Extend(extend::Args),
+    Settle(settle::Args),
+    Release(release::Args),
+    Holds(holds::Args),
+    Revoke(revoke::Args),
 }
 
 /// The time that an option gives, or what is wrong with its text.
@@ -64,8 +88,18 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Estimate(args) => estimate::run(&args),
         Command::Rates(args) => rates::run(&args),
-        Command::Balance(args) => balance::run(&args),
         Command::Grant(args) => grant::run(&args),
+        Command::Balance(args) => balance::run(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Entries(args) => entries::run(&args),
+        Command::Charge(args) => charge::run(&args),
+        Command::Refund(args) => refund::run(&args),
+        Command::Hold(args) => hold::run(&args),
+        Command::Extend(args) => extend::run(&args),
+        Command::Settle(args) => settle::run(&args),
+        Command::Release(args) => release::run(&args),
+        Command::Holds(args) => holds::run(&args),
+        Command::Revoke(args) => revoke::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::from(DONE),

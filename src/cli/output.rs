@@ -24,12 +24,78 @@ pub(super) fn print<T: Serialize>(
     } else {
         text()
     };
+    put(printed.trim_end()).map(|_| ())
+}
+
+/// Whether more of a list or stream is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum More {
+    /// As far as is known.
+    Wanted,
+    /// The reader has seen enough, which is no failure.
+    Enough,
+}
+
+/// Prints a line of a stream: there JSON is one object a line.
+pub(super) fn print_line<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> Result<More, String> {
+    if format.json {
+        put(&serde_json::to_string(value).map_err(|error| error.to_string())?)
+    } else {
+        put(&text())
+    }
+}
+
+fn put(text: &str) -> Result<More, String> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", printed.trim_end()).and_then(|()| out.flush()) {
-        // A reader that has seen enough is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(More::Enough),
         Err(error) => Err(error.to_string()),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(More::Wanted),
+    }
+}
+
+/// A list on its way out: as JSON one object a line, each as soon as it is there; for
+/// people a table, whose columns are known at its end.
+pub(super) struct Listing {
+    format: Format,
+    rows: Vec<Vec<String>>,
+    right: &'static [usize],
+}
+
+impl Listing {
+    /// A list whose table has these titles; columns in `right` lean to the right.
+    pub(super) fn new(format: Format, titles: &[&str], right: &'static [usize]) -> Self {
+        Self {
+            format,
+            rows: vec![titles.iter().map(|title| (*title).to_owned()).collect()],
+            right,
+        }
+    }
+
+    /// Adds an item.
+    pub(super) fn add<T: Serialize>(
+        &mut self,
+        item: &T,
+        row: impl FnOnce() -> Vec<String>,
+    ) -> Result<More, String> {
+        if self.format.json {
+            return print_line(self.format, item, String::new);
+        }
+        self.rows.push(row());
+        Ok(More::Wanted)
+    }
+
+    /// Prints the table, or the words for a list without items.
+    pub(super) fn end(self, none: &str) -> Result<(), String> {
+        match self.rows.as_slice() {
+            _ if self.format.json => Ok(()),
+            [] | [_] => put(none).map(|_| ()),
+            rows => put(table(rows, self.right).trim_end()).map(|_| ()),
+        }
     }
 }
 
@@ -38,6 +104,15 @@ pub(super) fn complain(problem: &str) {
     let mut err = std::io::stderr().lock();
     // Where nobody can be told, there is nobody to tell.
     let _ = writeln!(err, "creditd: {problem}");
+}
+
+/// Names and what they stand for, below each other; what is empty is left out.
+pub(super) fn facts(facts: &[(&str, &str)]) -> String {
+    let told = facts.iter().filter(|(_, text)| !text.is_empty());
+    let rows: Vec<Vec<String>> = told
+        .map(|(name, text)| vec![(*name).to_owned(), (*text).to_owned()])
+        .collect();
+    table(&rows, &[])
 }
 
 /// Rows in aligned columns; those in `right` lean to the right.

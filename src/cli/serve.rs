@@ -44,6 +44,20 @@ pub(super) struct Args {
     /// TOML file with these options as keys, _ for -
     #[arg(long, env = "CREDITD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Know a request_id for at least so many hours, 24 to 8760 [default: 24]
+    #[arg(long, env = "CREDITD_REQUEST_ID_HOURS", value_name = "HOURS")]
+    request_id_hours: Option<u32>,
+    /// Memory for finding request_ids, 2 bytes each; beyond it the oldest ones are looked up
+    /// in the file, which is slower [default: 256]
+    #[arg(long, env = "CREDITD_REQUEST_ID_MEMORY_MIB_MAX", value_name = "MIB")]
+    request_id_memory_mib_max: Option<usize>,
+    /// Most accounts in memory, a large one counting as several; the others are read from
+    /// the file when they are needed [default: 200000]
+    #[arg(long, env = "CREDITD_ACCOUNTS_IN_MEMORY_MAX", value_name = "N")]
+    accounts_in_memory_max: Option<usize>,
+    /// Most balances that are watched; more are refused with UNAVAILABLE [default: 1024]
+    #[arg(long, env = "CREDITD_WATCHERS_MAX", value_name = "N")]
+    watchers_max: Option<usize>,
     /// Threads that serve [default: one a core]
     #[arg(long, env = "CREDITD_THREADS", value_name = "N")]
     threads: Option<usize>,
@@ -81,6 +95,10 @@ pub(super) fn run(args: Args) -> Result<(), String> {
         data: args.data,
         rate_cards: args.rate_cards,
         revision_age_days_max: args.revision_age_days_max,
+        request_id_hours: args.request_id_hours,
+        request_id_memory_mib_max: args.request_id_memory_mib_max,
+        accounts_in_memory_max: args.accounts_in_memory_max,
+        watchers_max: args.watchers_max,
         threads: args.threads,
         calls_max: args.calls_max,
         connections_max: args.connections_max,

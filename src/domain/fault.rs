@@ -114,6 +114,25 @@ pub enum Fault {
         /// The text, cut.
         value: Box<str>,
     },
+    /// A number that is no value of its enum.
+    UnknownValue {
+        /// The number.
+        value: i32,
+    },
+    /// A time to live that is not above 0, over the limit, or no duration.
+    InvalidTtl {
+        /// It, with its unit.
+        value: Box<str>,
+        /// The longest, in seconds.
+        limit_seconds: i64,
+    },
+    /// A negative page size.
+    InvalidPageSize {
+        /// It.
+        value: i32,
+    },
+    /// A page token that was not given for this list.
+    InvalidPageToken,
     /// A text that is too short or too long.
     InvalidLength {
         /// Its length in bytes.

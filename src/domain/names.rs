@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::fault::Fault;
 
@@ -20,7 +21,7 @@ pub const REPEATED_BYTES_MAX: usize = 64;
 
 /// Name of an account: 1 to 128 of `A-Z a-z 0-9 . _ : @ / -`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(Box<str>);
+pub struct AccountName(Arc<str>);
 
 impl AccountName {
     /// Checks the name.

@@ -1,7 +1,10 @@
 //! Everything that a well-formed server can refuse, as one closed enum.
 
+use std::sync::Arc;
+
 use super::amount::Credits;
 use super::fault::{Fault, Faults};
+use super::ledger::{EntryId, HoldId, HoldStatus};
 use super::names::{AccountName, RequestId};
 use super::time::Timestamp;
 
@@ -49,6 +52,80 @@ pub enum Refusal {
         account: AccountName,
         /// How many it may have.
         limit: usize,
+    },
+    /// The account has as many open holds as it may have.
+    TooManyHolds {
+        /// The account.
+        account: AccountName,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// There is less to spend on this than it costs.
+    InsufficientCredits {
+        /// The account.
+        account: AccountName,
+        /// What it costs.
+        required: Credits,
+        /// What this call could have spent.
+        available: Credits,
+        /// The difference.
+        shortfall: Credits,
+    },
+    /// The account has no such hold.
+    HoldNotFound {
+        /// The id, cut.
+        hold: Box<str>,
+    },
+    /// The hold is not open any more.
+    HoldClosed {
+        /// The hold.
+        hold: HoldId,
+        /// Why.
+        status: HoldStatus,
+    },
+    /// A settlement is more than its hold has.
+    HoldExceeded {
+        /// The hold.
+        hold: HoldId,
+        /// What the settlement costs.
+        required: Credits,
+        /// What the hold has.
+        held: Credits,
+    },
+    /// The hold was made for another service.
+    HoldServiceMismatch {
+        /// The hold.
+        hold: HoldId,
+        /// The service for which it was made.
+        hold_service: Arc<str>,
+        /// The service of the settlement.
+        service: Arc<str>,
+    },
+    /// The account has no such entry.
+    EntryNotFound {
+        /// The id, cut.
+        entry: Box<str>,
+    },
+    /// The entry is neither a charge nor a settlement.
+    EntryNotRefundable {
+        /// The entry.
+        entry: EntryId,
+        /// The word for what it is.
+        kind: &'static str,
+    },
+    /// A refund of more than is left of its charge.
+    RefundExceedsCharge {
+        /// The charge.
+        entry: EntryId,
+        /// What was asked for.
+        requested: Credits,
+        /// What is left.
+        refundable: Credits,
+    },
+    /// The account has no such grant.
+    GrantNotFound {
+        /// The id, cut.
+        grant: Box<str>,
     },
     /// The balance would pass the largest amount.
     BalanceTooLarge {

@@ -56,6 +56,32 @@ impl Timestamp {
         seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)
     }
 
+    /// The moment so many nanoseconds later; the last moment where that lies beyond
+    /// it.
+    #[must_use]
+    pub fn plus_nanos(self, nanos: i64) -> Self {
+        let total = i64::from(self.nanos).saturating_add(nanos.rem_euclid(NANOS_PER_SECOND));
+        let seconds = self
+            .seconds
+            .saturating_add(nanos.div_euclid(NANOS_PER_SECOND))
+            .saturating_add(total.div_euclid(NANOS_PER_SECOND));
+        u32::try_from(total.rem_euclid(NANOS_PER_SECOND))
+            .ok()
+            .and_then(|nanos| Self::new(seconds, nanos))
+            .unwrap_or(Self::MAX)
+    }
+
+    /// The time of what happens after this moment, by a clock: in whole
+    /// microseconds, which every client's type can hold, and later than this moment
+    /// also where the clock went back.
+    #[must_use]
+    pub fn next_micro(self, clock: Self) -> Self {
+        let micros = |time: Self| time.unix_nanos().map(|n| n.div_euclid(1_000));
+        let clock = micros(clock).unwrap_or_default();
+        let last = micros(self).map_or(i64::MIN, |last| last.saturating_add(1));
+        Self::from_unix_nanos(clock.max(last).saturating_mul(1_000))
+    }
+
     /// Whole days since an earlier moment; negative since a later one.
     #[must_use]
     pub const fn days_since(self, earlier: Self) -> i64 {

@@ -9,8 +9,13 @@ use super::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take.
+/// How long a call may take to be answered; what a watch sends after that may take
+/// any time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a connection that has a call on it is asked whether it still stands, and
+/// how long an answer may take: a watch would otherwise not notice that it broke.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client of the ledger at `HOST:PORT`.
 ///
@@ -22,6 +27,8 @@ pub async fn ledger(address: &str) -> Result<LedgerServiceClient<Channel>, Strin
     let channel = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .connect()
         .await
         .map_err(|error| {
@@ -31,7 +38,9 @@ pub async fn ledger(address: &str) -> Result<LedgerServiceClient<Channel>, Strin
     Ok(LedgerServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
+/// What lies at the bottom of an error, in words.
+#[must_use]
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -16,6 +16,31 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+/// How the server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Whether it can be called.
+    pub serving: Serving,
+    /// Whether the ledger can write. Where it cannot, reads and prices go on.
+    pub writable: bool,
+}
+
+impl State {
+    /// Whether it stops, or has not begun.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.serving != Serving::Yes
+    }
+
+    /// The status of a service; the server is well where all of them are.
+    fn status_of(self, needs_to_write: bool) -> ServingStatus {
+        match self.serving == Serving::Yes && (self.writable || !needs_to_write) {
+            true => ServingStatus::Serving,
+            false => ServingStatus::NotServing,
+        }
+    }
+}
+
 /// Whether the server can be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serving {
@@ -30,19 +55,33 @@ pub enum Serving {
 /// The health service.
 #[derive(Clone)]
 pub struct HealthApi {
-    state: watch::Receiver<Serving>,
-    services: &'static [&'static str],
+    state: watch::Receiver<State>,
+    services: &'static [Service],
+}
+
+/// A service, as health names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is of no use where the ledger cannot write.
+    pub writes: bool,
 }
 
 impl HealthApi {
     /// Answers for these services, and for the server as "".
     #[must_use]
-    pub const fn new(state: watch::Receiver<Serving>, services: &'static [&'static str]) -> Self {
+    pub const fn new(state: watch::Receiver<State>, services: &'static [Service]) -> Self {
         Self { state, services }
     }
 
-    fn knows(&self, service: &str) -> bool {
-        service.is_empty() || self.services.contains(&service)
+    /// Whether the service needs to write; None for one that is not known.
+    fn needs_to_write(&self, service: &str) -> Option<bool> {
+        if service.is_empty() {
+            return Some(true);
+        }
+        let known = self.services.iter().find(|known| known.name == service);
+        known.map(|known| known.writes)
     }
 }
 
@@ -52,23 +91,16 @@ fn response(status: ServingStatus) -> HealthCheckResponse {
     }
 }
 
-const fn status_of(serving: Serving) -> ServingStatus {
-    match serving {
-        Serving::Yes => ServingStatus::Serving,
-        Serving::No | Serving::Gone => ServingStatus::NotServing,
-    }
-}
-
 #[tonic::async_trait]
 impl Health for HealthApi {
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        if !self.knows(&request.get_ref().service) {
+        let Some(needs_to_write) = self.needs_to_write(&request.get_ref().service) else {
             return Err(Status::not_found("this server has no such service"));
-        }
-        let status = status_of(*self.state.borrow());
+        };
+        let status = self.state.borrow().status_of(needs_to_write);
         Ok(Response::new(response(status)))
     }
 
@@ -81,7 +113,7 @@ impl Health for HealthApi {
     ) -> Result<Response<Self::WatchStream>, Status> {
         Ok(Response::new(Box::pin(Changes {
             states: WatchStream::new(self.state.clone()),
-            known: self.knows(&request.get_ref().service),
+            needs_to_write: self.needs_to_write(&request.get_ref().service),
             last: None,
             gone: false,
         })))
@@ -91,8 +123,9 @@ impl Health for HealthApi {
 /// What a watcher is told: the state now, and each change. The last one before
 /// the server goes is never missed, however late it is read.
 struct Changes {
-    states: WatchStream<Serving>,
-    known: bool,
+    states: WatchStream<State>,
+    /// None for a service that is not known.
+    needs_to_write: Option<bool>,
     last: Option<ServingStatus>,
     gone: bool,
 }
@@ -102,14 +135,13 @@ impl Stream for Changes {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while !self.gone {
-            let Some(serving) = ready!(Pin::new(&mut self.states).poll_next(context)) else {
+            let Some(state) = ready!(Pin::new(&mut self.states).poll_next(context)) else {
                 break;
             };
-            self.gone = serving == Serving::Gone;
-            let status = if self.known {
-                status_of(serving)
-            } else {
-                ServingStatus::ServiceUnknown
+            self.gone = state.serving == Serving::Gone;
+            let status = match self.needs_to_write {
+                Some(needs_to_write) => state.status_of(needs_to_write),
+                None => ServingStatus::ServiceUnknown,
             };
             if self.last.replace(status) != Some(status) {
                 return Poll::Ready(Some(Ok(response(status))));

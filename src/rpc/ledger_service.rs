@@ -1,104 +1,248 @@
 //! LedgerService: converts, asks the use case, converts back.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio_stream::Stream;
+use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::batch::{batch_fits, result_to_pb};
 use super::convert::ledger::{
-    balance_query_from_pb, balance_to_pb, grant_from_pb, grant_response_to_pb,
+    balance_query_from_pb, balance_to_pb, charge_response_to_pb, entry_to_pb,
+    extend_response_to_pb, grant_response_to_pb, hold_response_to_pb, hold_to_pb,
+    refund_response_to_pb, release_response_to_pb, revoke_response_to_pb, settle_response_to_pb,
+    that_fit,
 };
+use super::convert::page::{ListQuery, entries_query_from_pb, holds_query_from_pb};
+use super::convert::write::{
+    charge_from_pb, extend_from_pb, grant_from_pb, hold_from_pb, id_from_pb, refund_from_pb,
+    release_from_pb, revoke_from_pb, settle_from_pb,
+};
+use super::health::State;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
-use super::refused::{Refused, WireFault};
+use super::refused::Refused;
 use super::reply::reply;
+use super::watching::Watching;
 use crate::app::App;
-use crate::domain::Faults;
+use crate::domain::ledger::hold_named;
+use crate::domain::{AccountName, Faults, Refusal};
 
 /// The service over the use cases.
 #[derive(Clone)]
-pub struct LedgerApi(Arc<App>);
+pub struct LedgerApi {
+    app: Arc<App>,
+    watching: Watching,
+}
 
 impl LedgerApi {
-    /// The service.
+    /// The service. At most `watchers_max` balances are watched, until the server
+    /// stops serving.
     #[must_use]
-    pub const fn new(app: Arc<App>) -> Self {
-        Self(app)
+    pub fn new(app: Arc<App>, state: watch::Receiver<State>, watchers_max: usize) -> Self {
+        Self {
+            app,
+            watching: Watching::new(state, watchers_max),
+        }
     }
 }
 
-/// Refuses methods of the API that this version does not serve.
-macro_rules! not_served {
-    ($($name:ident, $method:literal, $request:ident -> $reply:ident;)*) => {
-        $(
-            fn $name<'life0, 'async_trait>(
-                &'life0 self,
-                _request: Request<pb::$request>,
-            ) -> Pin<Box<dyn Future<Output = Result<Response<pb::$reply>, Status>> + Send + 'async_trait>>
-            where
-                'life0: 'async_trait,
-                Self: 'async_trait,
-            {
-                let refused = Refused::from(WireFault::MethodNotServed {
-                    method: $method,
-                });
-                Box::pin(std::future::ready(Err(refused.into_status())))
-            }
-        )*
-    };
+type Reply<T> = Result<Response<T>, Status>;
+
+/// A request that is about one account that exists, without a form of its own.
+fn account_of(account: Option<AccountName>, faults: Faults) -> Result<AccountName, Refused> {
+    match account {
+        Some(account) if faults.is_empty() => Ok(account),
+        _ => Err(Refusal::Invalid(faults).into()),
+    }
 }
 
 #[tonic::async_trait]
 impl LedgerService for LedgerApi {
-    type WatchBalanceStream =
-        Pin<Box<dyn Stream<Item = Result<pb::WatchBalanceResponse, Status>> + Send + 'static>>;
+    type WatchBalanceStream = ReceiverStream<Result<pb::WatchBalanceResponse, Status>>;
 
     async fn get_balance(
         &self,
         request: Request<pb::GetBalanceRequest>,
-    ) -> Result<Response<pb::GetBalanceResponse>, Status> {
+    ) -> Reply<pb::GetBalanceResponse> {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
         let (account, as_of) = balance_query_from_pb(&request, &mut faults);
-        let reading = self.0.balance(account, as_of, faults).await;
-        let reading = reading.map_err(Refused::from)?;
+        let balance = self.app.balance(account, as_of, faults).await;
+        let balance = balance.map_err(Refused::from)?;
         let response = pb::GetBalanceResponse {
-            balance: Some(balance_to_pb(&reading)),
+            balance: Some(balance_to_pb(&balance)),
         };
         Ok(reply(&headers, response))
     }
 
-    async fn grant(
+    async fn watch_balance(
         &self,
-        request: Request<pb::GrantRequest>,
-    ) -> Result<Response<pb::GrantResponse>, Status> {
+        request: Request<pb::WatchBalanceRequest>,
+    ) -> Reply<Self::WatchBalanceStream> {
+        let mut faults = Faults::new();
+        let account = faults.keep("account", AccountName::new(&request.get_ref().account));
+        let account = account_of(account, faults)?;
+        let stream = self.watching.watch(&self.app, account).await?;
+        Ok(Response::new(stream))
+    }
+
+    async fn list_entries(
+        &self,
+        request: Request<pb::ListEntriesRequest>,
+    ) -> Reply<pb::ListEntriesResponse> {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
-        let form = grant_from_pb(&request, &mut faults);
-        let written = self.0.grant(form, faults).await.map_err(Refused::from)?;
+        let list = entries_query_from_pb(&request, &mut faults);
+        let ListQuery {
+            account,
+            query,
+            key,
+        } = list;
+        let account = account_of(account, faults)?;
+        let page = self.app.entries(account, query).await;
+        let page = page.map_err(Refused::from)?;
+        let entries = that_fit(page.entries.iter().map(entry_to_pb));
+        // A page that was cut goes on below its last entry.
+        let next = match entries.len() < page.entries.len() {
+            true => entries.len().checked_sub(1),
+            false => None,
+        };
+        let next = next.and_then(|last| page.entries.get(last));
+        let next = next.map(|entry| entry.id).or(page.next);
+        let response = pb::ListEntriesResponse {
+            entries,
+            next_page_token: next.map_or_else(String::new, |id| key.token(id)),
+        };
+        Ok(reply(&headers, response))
+    }
+
+    async fn grant(&self, request: Request<pb::GrantRequest>) -> Reply<pb::GrantResponse> {
+        let (headers, _, request) = request.into_parts();
+        let written = self.app.grant(grant_from_pb(&request)).await;
+        let written = written.map_err(Refused::from)?;
         Ok(reply(&headers, grant_response_to_pb(&written)))
     }
 
-    async fn watch_balance(
-        &self,
-        _request: Request<pb::WatchBalanceRequest>,
-    ) -> Result<Response<Self::WatchBalanceStream>, Status> {
-        let method = "WatchBalance";
-        Err(Refused::from(WireFault::MethodNotServed { method }).into_status())
+    async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
+        let (headers, _, request) = request.into_parts();
+        let written = self.app.charge(charge_from_pb(&request)).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, charge_response_to_pb(&written)))
     }
 
-    not_served! {
-        list_entries, "ListEntries", ListEntriesRequest -> ListEntriesResponse;
-        charge, "Charge", ChargeRequest -> ChargeResponse;
-        batch_charge, "BatchCharge", BatchChargeRequest -> BatchChargeResponse;
-        refund, "Refund", RefundRequest -> RefundResponse;
-        hold, "Hold", HoldRequest -> HoldResponse;
-        extend_hold, "ExtendHold", ExtendHoldRequest -> ExtendHoldResponse;
-        settle_hold, "SettleHold", SettleHoldRequest -> SettleHoldResponse;
-        release_hold, "ReleaseHold", ReleaseHoldRequest -> ReleaseHoldResponse;
-        get_hold, "GetHold", GetHoldRequest -> GetHoldResponse;
-        list_holds, "ListHolds", ListHoldsRequest -> ListHoldsResponse;
-        revoke_grant, "RevokeGrant", RevokeGrantRequest -> RevokeGrantResponse;
+    async fn batch_charge(
+        &self,
+        request: Request<pb::BatchChargeRequest>,
+    ) -> Reply<pb::BatchChargeResponse> {
+        let (headers, _, request) = request.into_parts();
+        let forms = request.charges.iter().map(charge_from_pb).collect();
+        let answers = self.app.batch_charge(forms, batch_fits).await;
+        let answers = answers.map_err(Refused::from)?;
+        let failed = answers.iter().filter(|answer| answer.is_err()).count();
+        let response = pb::BatchChargeResponse {
+            results: answers.iter().map(result_to_pb).collect(),
+            // At most the 10,000 items of a batch.
+            failed_count: i32::try_from(failed).unwrap_or(i32::MAX),
+        };
+        Ok(reply(&headers, response))
+    }
+
+    async fn refund(&self, request: Request<pb::RefundRequest>) -> Reply<pb::RefundResponse> {
+        let (headers, _, request) = request.into_parts();
+        let (form, entry, credits) = refund_from_pb(&request);
+        let written = self.app.refund(form, entry, credits).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, refund_response_to_pb(&written)))
+    }
+
+    async fn hold(&self, request: Request<pb::HoldRequest>) -> Reply<pb::HoldResponse> {
+        let (headers, _, request) = request.into_parts();
+        let written = self.app.hold(hold_from_pb(&request)).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, hold_response_to_pb(&written)))
+    }
+
+    async fn extend_hold(
+        &self,
+        request: Request<pb::ExtendHoldRequest>,
+    ) -> Reply<pb::ExtendHoldResponse> {
+        let (headers, _, request) = request.into_parts();
+        let (form, hold, ttl_nanos) = extend_from_pb(&request);
+        let written = self.app.extend_hold(form, hold, ttl_nanos).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, extend_response_to_pb(&written)))
+    }
+
+    async fn settle_hold(
+        &self,
+        request: Request<pb::SettleHoldRequest>,
+    ) -> Reply<pb::SettleHoldResponse> {
+        let (headers, _, request) = request.into_parts();
+        let written = self.app.settle_hold(settle_from_pb(&request)).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, settle_response_to_pb(&written)))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<pb::ReleaseHoldRequest>,
+    ) -> Reply<pb::ReleaseHoldResponse> {
+        let (headers, _, request) = request.into_parts();
+        let (form, hold) = release_from_pb(&request);
+        let written = self.app.release_hold(form, hold).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, release_response_to_pb(&written)))
+    }
+
+    async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
+        let (headers, _, request) = request.into_parts();
+        let mut faults = Faults::new();
+        let account = faults.keep("account", AccountName::new(&request.account));
+        let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut faults);
+        let Some(hold) = hold else {
+            return Err(Refused::from(Refusal::Invalid(faults)).into());
+        };
+        let account = account_of(account, faults)?;
+        let found = self.app.get_hold(account.clone(), hold).await;
+        let found = found.map_err(Refused::from)?;
+        let response = pb::GetHoldResponse {
+            hold: Some(hold_to_pb(&found, &account)),
+        };
+        Ok(reply(&headers, response))
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<pb::ListHoldsRequest>,
+    ) -> Reply<pb::ListHoldsResponse> {
+        let (headers, _, request) = request.into_parts();
+        let mut faults = Faults::new();
+        let list = holds_query_from_pb(&request, &mut faults);
+        let (after, limit) = list.query;
+        let account = account_of(list.account, faults)?;
+        let page = self.app.list_holds(account.clone(), after, limit).await;
+        let page = page.map_err(Refused::from)?;
+        let last = page.holds.last().filter(|_| page.more);
+        let response = pb::ListHoldsResponse {
+            next_page_token: last.map_or_else(String::new, |hold| list.key.token(hold.id.0)),
+            holds: page
+                .holds
+                .iter()
+                .map(|hold| hold_to_pb(hold, &account))
+                .collect(),
+        };
+        Ok(reply(&headers, response))
+    }
+
+    async fn revoke_grant(
+        &self,
+        request: Request<pb::RevokeGrantRequest>,
+    ) -> Reply<pb::RevokeGrantResponse> {
+        let (headers, _, request) = request.into_parts();
+        let (form, grant) = revoke_from_pb(&request);
+        let written = self.app.revoke_grant(form, grant).await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, revoke_response_to_pb(&written)))
     }
 }

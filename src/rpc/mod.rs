@@ -4,6 +4,7 @@
 //! its message turned into values by [`convert`], and handed to a use case.
 //! Refusals leave by [`refused`]; how they read stands in [`prose`].
 
+mod batch;
 pub mod client;
 pub mod codec;
 pub mod convert;
@@ -17,6 +18,7 @@ pub mod reflection;
 pub mod refused;
 mod reply;
 pub mod router;
+mod watching;
 
 pub use ledger_service::LedgerApi;
 pub use pricing_service::PricingApi;

@@ -47,7 +47,7 @@ impl PricingService for PricingApi {
             .map_err(Refused::from)?;
         let affordability = match prices.account {
             Some(payer) if check_balance => {
-                let costs = [(&*quote.service().key, quote.credits())];
+                let costs = vec![(Arc::clone(&quote.service().key), quote.credits())];
                 let answer = self.0.affordability(payer, costs).await;
                 Some(affordability_to_pb(&answer.map_err(Refused::from)?))
             }
@@ -78,8 +78,8 @@ impl PricingService for PricingApi {
         let affordability = match prices.account {
             Some(payer) if check_balance => {
                 let quotes = batch.results.iter().flatten();
-                let costs = quotes.map(|quote| (&*quote.service().key, quote.credits()));
-                let answer = self.0.affordability(payer, costs).await;
+                let costs = quotes.map(|q| (Arc::clone(&q.service().key), q.credits()));
+                let answer = self.0.affordability(payer, costs.collect()).await;
                 Some(affordability_to_pb(&answer.map_err(Refused::from)?))
             }
             _ => None,

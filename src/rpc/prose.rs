@@ -197,6 +197,35 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
                 "{field} \"{value}\" is no request_id; use 1 to 64 printable ASCII characters",
             )
         }
+        Fault::UnknownValue { value } => {
+            with("value", value);
+            (
+                Reason::UnknownValue,
+                "{field} {value} is no value that this server knows; use one of the enum's names",
+            )
+        }
+        Fault::InvalidTtl {
+            value,
+            limit_seconds,
+        } => {
+            with("value", value);
+            with("limit", &format!("{limit_seconds} s"));
+            (
+                Reason::InvalidTtl,
+                "{field} of {value} must be more than 0 and at most {limit}",
+            )
+        }
+        Fault::InvalidPageSize { value } => {
+            with("value", value);
+            (
+                Reason::InvalidPageSize,
+                "{field} {value} is negative; use 0 for the default of 50",
+            )
+        }
+        Fault::InvalidPageToken => (
+            Reason::InvalidPageToken,
+            "{field} is not from this list; take next_page_token as it came, with the same filters",
+        ),
         Fault::InvalidLength { length, min, max } => {
             with("length_bytes", length);
             with("length_bytes_min", min);
@@ -233,6 +262,7 @@ const fn time_rule(rule: TimeRule) -> &'static str {
 /// A refusal that is about more than a field, with its code. None for bad
 /// fields, which [`of_fault`] tells one by one.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "one arm a refusal, read as a table")]
 pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
     use ErrorReason as Reason;
     let told = match refusal {
@@ -303,6 +333,129 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                     ("account", account.to_string()),
                     ("limit", limit.to_string()),
                 ],
+            ),
+        ),
+        Refusal::TooManyHolds { account, limit } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::TooManyHolds,
+                "account \"{account}\" has {limit} open holds, the most that it may have; settle or release some first",
+                vec![
+                    ("account", account.to_string()),
+                    ("limit", limit.to_string()),
+                ],
+            ),
+        ),
+        Refusal::InsufficientCredits {
+            account,
+            required,
+            available,
+            shortfall,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::InsufficientCredits,
+                "account \"{account}\" needs {required} credits and has {available} available for this; {shortfall} short",
+                vec![
+                    ("account", account.to_string()),
+                    ("required", required.to_string()),
+                    ("available", available.to_string()),
+                    ("shortfall", shortfall.to_string()),
+                ],
+            ),
+        ),
+        Refusal::HoldNotFound { hold } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::HoldNotFound,
+                "this account has no hold \"{hold_id}\"",
+                vec![("hold_id", hold.to_string())],
+            ),
+        ),
+        Refusal::HoldClosed { hold, status } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::HoldClosed,
+                "hold \"{hold_id}\" is {status}; only an open hold can change",
+                vec![
+                    ("hold_id", hold.to_string()),
+                    ("status", status.name().to_owned()),
+                ],
+            ),
+        ),
+        Refusal::HoldExceeded {
+            hold,
+            required,
+            held,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::HoldExceeded,
+                "the settlement of {required} is more than the {held} that hold \"{hold_id}\" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance",
+                vec![
+                    ("hold_id", hold.to_string()),
+                    ("required", required.to_string()),
+                    ("held", held.to_string()),
+                ],
+            ),
+        ),
+        Refusal::HoldServiceMismatch {
+            hold,
+            hold_service,
+            service,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::HoldServiceMismatch,
+                "hold \"{hold_id}\" was made for \"{hold_service}\" and cannot pay for \"{service}\"",
+                vec![
+                    ("hold_id", hold.to_string()),
+                    ("hold_service", hold_service.to_string()),
+                    ("service", service.to_string()),
+                ],
+            ),
+        ),
+        Refusal::EntryNotFound { entry } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::EntryNotFound,
+                "this account has no entry \"{entry_id}\"",
+                vec![("entry_id", entry.to_string())],
+            ),
+        ),
+        Refusal::EntryNotRefundable { entry, kind } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::EntryNotRefundable,
+                "entry \"{entry_id}\" is a {kind}; only a CHARGE or a SETTLE can be refunded",
+                vec![
+                    ("entry_id", entry.to_string()),
+                    ("kind", kind.to_uppercase()),
+                ],
+            ),
+        ),
+        Refusal::RefundExceedsCharge {
+            entry,
+            requested,
+            refundable,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::RefundExceedsCharge,
+                "{requested} credits are more than the {refundable} that can still be refunded of entry \"{entry_id}\"",
+                vec![
+                    ("entry_id", entry.to_string()),
+                    ("requested", requested.to_string()),
+                    ("refundable", refundable.to_string()),
+                ],
+            ),
+        ),
+        Refusal::GrantNotFound { grant } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::GrantNotFound,
+                "this account has no grant \"{grant_id}\"",
+                vec![("grant_id", grant.to_string())],
             ),
         ),
         Refusal::BalanceTooLarge { account, limit } => (

@@ -51,11 +51,6 @@ pub enum WireFault {
         /// Its path, cut.
         method: String,
     },
-    /// A method of the API that this version does not serve.
-    MethodNotServed {
-        /// Its name.
-        method: &'static str,
-    },
     /// Not done in time.
     DeadlineExceeded {
         /// How long there was.
@@ -64,6 +59,11 @@ pub enum WireFault {
     /// Too much to do.
     Overloaded {
         /// How much is taken on.
+        limit: usize,
+    },
+    /// As many balances are watched as may be.
+    TooManyWatchers {
+        /// How many.
         limit: usize,
     },
     /// The store cannot be used.
@@ -83,11 +83,11 @@ impl WireFault {
         match self {
             Self::MalformedMessage { .. } => Code::InvalidArgument,
             Self::MessageTooLarge { .. } => Code::ResourceExhausted,
-            Self::UnsupportedEncoding { .. }
-            | Self::UnknownMethod { .. }
-            | Self::MethodNotServed { .. } => Code::Unimplemented,
+            Self::UnsupportedEncoding { .. } | Self::UnknownMethod { .. } => Code::Unimplemented,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
-            Self::Overloaded { .. } | Self::StoreUnavailable { .. } => Code::Unavailable,
+            Self::Overloaded { .. }
+            | Self::TooManyWatchers { .. }
+            | Self::StoreUnavailable { .. } => Code::Unavailable,
             Self::Internal { .. } => Code::Internal,
         }
     }
@@ -115,11 +115,6 @@ impl WireFault {
                 "this server has no method \"{method}\"; \"grpcurl -plaintext HOST:PORT list\" shows what it has",
                 vec![("method", method)],
             ),
-            Self::MethodNotServed { method } => Prose::new(
-                Reason::MethodNotServed,
-                "{method} is not served by this version of creditd",
-                vec![("method", method.to_owned())],
-            ),
             Self::DeadlineExceeded { deadline_ms } => Prose::new(
                 Reason::DeadlineExceeded,
                 "not done within {deadline_ms} ms; a repeated write with the same request_id is safe",
@@ -128,6 +123,11 @@ impl WireFault {
             Self::Overloaded { limit } => Prose::new(
                 Reason::ServerOverloaded,
                 "the server is working on {limit} calls, its limit; try again shortly",
+                vec![("limit", limit.to_string())],
+            ),
+            Self::TooManyWatchers { limit } => Prose::new(
+                Reason::TooManyWatchers,
+                "{limit} balances are being watched, this server's limit; try again later",
                 vec![("limit", limit.to_string())],
             ),
             Self::StoreUnavailable { operation } => Prose::new(
@@ -146,7 +146,11 @@ impl WireFault {
 
 impl From<WireFault> for Refused {
     fn from(fault: WireFault) -> Self {
-        let retry_after = matches!(fault, WireFault::Overloaded { .. }).then_some(RETRY_AFTER);
+        let comes_back = matches!(
+            fault,
+            WireFault::Overloaded { .. } | WireFault::TooManyWatchers { .. }
+        );
+        let retry_after = comes_back.then_some(RETRY_AFTER);
         Self {
             code: fault.code(),
             told: fault.told(),
@@ -182,16 +186,22 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl From<AppError> for Refused {
-    fn from(refusal: AppError) -> Self {
-        match refusal {
-            AppError::Refused(refusal) => Self::from(&refusal),
-            AppError::Busy { limit } => WireFault::Overloaded { limit }.into(),
+impl From<&AppError> for Refused {
+    fn from(error: &AppError) -> Self {
+        match error {
+            AppError::Refused(refusal) => refusal.into(),
+            AppError::Busy { limit } => WireFault::Overloaded { limit: *limit }.into(),
             AppError::Unavailable(unavailable) => WireFault::StoreUnavailable {
                 operation: unavailable.operation,
             }
             .into(),
         }
+    }
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        Self::from(&error)
     }
 }
 

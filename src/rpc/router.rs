@@ -17,7 +17,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 use tower::util::BoxCloneSyncService;
 
-use super::health::{HealthApi, Serving};
+use super::health::{self, HealthApi, State};
 use super::ledger_service::LedgerApi;
 use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
@@ -28,7 +28,16 @@ use crate::app::App;
 use crate::domain::names::repeated;
 
 /// The public services, as health names them.
-pub const SERVICES: &[&str] = &["creditd.v1.PricingService", "creditd.v1.LedgerService"];
+pub const SERVICES: &[health::Service] = &[
+    health::Service {
+        name: "creditd.v1.PricingService",
+        writes: false,
+    },
+    health::Service {
+        name: "creditd.v1.LedgerService",
+        writes: true,
+    },
+];
 
 type Boxed = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
@@ -49,7 +58,8 @@ impl Router {
     /// Never: reflection's descriptors come from the build.
     pub fn new(
         app: &Arc<App>,
-        state: watch::Receiver<Serving>,
+        state: watch::Receiver<State>,
+        watchers_max: usize,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
         Ok(Self {
@@ -57,10 +67,14 @@ impl Router {
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            ledger: LedgerServiceServer::new(LedgerApi::new(Arc::clone(app)))
-                .accept_compressed(gzip)
-                .send_compressed(gzip)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            ledger: LedgerServiceServer::new(LedgerApi::new(
+                Arc::clone(app),
+                state.clone(),
+                watchers_max,
+            ))
+            .accept_compressed(gzip)
+            .send_compressed(gzip)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX),
             health: HealthServer::new(HealthApi::new(state, SERVICES))
                 .accept_compressed(gzip)
                 .send_compressed(gzip),
@@ -112,13 +126,16 @@ fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
     Box::pin(std::future::ready(Ok(response)))
 }
 
+/// The path of the one method whose replies have no end: a call of it is no load.
+pub const WATCH_BALANCE: &str = "/creditd.v1.LedgerService/WatchBalance";
+
 /// Paths of the public services' methods.
 pub const METHODS: &[&str] = &[
     "/creditd.v1.PricingService/Estimate",
     "/creditd.v1.PricingService/BatchEstimate",
     "/creditd.v1.PricingService/GetRateCard",
     "/creditd.v1.LedgerService/GetBalance",
-    "/creditd.v1.LedgerService/WatchBalance",
+    WATCH_BALANCE,
     "/creditd.v1.LedgerService/ListEntries",
     "/creditd.v1.LedgerService/Grant",
     "/creditd.v1.LedgerService/Charge",

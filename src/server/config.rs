@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::telemetry::LogFormat;
+use crate::store::sqlite::SqliteSettings;
 
 /// Where a server listens by default: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
@@ -20,8 +21,12 @@ pub const CALLS_MAX_DEFAULT: usize = 8_192;
 pub const CONNECTIONS_MAX_DEFAULT: usize = 4_096;
 /// Longest call by default.
 pub const DEADLINE_MS_MAX_DEFAULT: u64 = 30_000;
+/// Most balances that are watched by default.
+pub const WATCHERS_MAX_DEFAULT: usize = 1_024;
 /// Longest drain by default.
 pub const DRAIN_MS_MAX_DEFAULT: u64 = 10_000;
+/// A day, which the API promises, to a year.
+const REQUEST_ID_HOURS: std::ops::RangeInclusive<u32> = 24..=8_760;
 /// More threads than this help nobody.
 const THREADS_MAX: usize = 256;
 
@@ -36,6 +41,10 @@ pub struct Config {
     pub rate_cards: Vec<PathBuf>,
     /// For how many days replaced prices are honoured; None: for ever.
     pub revision_age_days_max: Option<u32>,
+    /// What the data file's store keeps.
+    pub store: SqliteSettings,
+    /// Most balances that are watched.
+    pub watchers_max: usize,
     /// Threads that serve.
     pub threads: usize,
     /// Most calls in flight.
@@ -67,6 +76,14 @@ pub struct Options {
     pub rate_cards: Vec<PathBuf>,
     /// For how many days replaced prices are honoured.
     pub revision_age_days_max: Option<u32>,
+    /// For how many hours a request_id is known at least.
+    pub request_id_hours: Option<u32>,
+    /// Most memory for filters of request_ids.
+    pub request_id_memory_mib_max: Option<usize>,
+    /// Most accounts in memory.
+    pub accounts_in_memory_max: Option<usize>,
+    /// Most balances that are watched.
+    pub watchers_max: Option<usize>,
     /// Threads that serve.
     pub threads: Option<usize>,
     /// Most calls in flight.
@@ -120,6 +137,7 @@ impl Options {
     /// # Errors
     /// A value that makes no sense.
     pub fn over(self, file: Self) -> Result<Config, ConfigError> {
+        let store = SqliteSettings::default();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let rate_cards = match self.rate_cards.is_empty() {
             true => file.rate_cards,
@@ -133,6 +151,27 @@ impl Options {
                 .unwrap_or_else(|| DATA_DEFAULT.into()),
             rate_cards,
             revision_age_days_max: self.revision_age_days_max.or(file.revision_age_days_max),
+            store: SqliteSettings {
+                accounts_max: self
+                    .accounts_in_memory_max
+                    .or(file.accounts_in_memory_max)
+                    .unwrap_or(store.accounts_max),
+                request_hours: self
+                    .request_id_hours
+                    .or(file.request_id_hours)
+                    .unwrap_or(store.request_hours),
+                request_filter_bytes_max: self
+                    .request_id_memory_mib_max
+                    .or(file.request_id_memory_mib_max)
+                    .map_or(store.request_filter_bytes_max, |mib| {
+                        mib.saturating_mul(1 << 20)
+                    }),
+                ..store
+            },
+            watchers_max: self
+                .watchers_max
+                .or(file.watchers_max)
+                .unwrap_or(WATCHERS_MAX_DEFAULT),
             threads: self.threads.or(file.threads).unwrap_or(cores),
             calls_max: self
                 .calls_max
@@ -178,7 +217,11 @@ impl Config {
         if !(1..=THREADS_MAX).contains(&self.threads) {
             return wrong("--threads must be 1 to 256");
         }
+        if !REQUEST_ID_HOURS.contains(&self.store.request_hours) {
+            return wrong("--request-id-hours must be 24 to 8760");
+        }
         for (name, value) in [
+            ("--accounts-in-memory-max", self.store.accounts_max),
             ("--calls-max", self.calls_max),
             ("--connections-max", self.connections_max),
         ] {
@@ -232,6 +275,10 @@ mod tests {
             },
             Options {
                 deadline_ms_max: Some(0),
+                ..Options::default()
+            },
+            Options {
+                request_id_hours: Some(23),
                 ..Options::default()
             },
             Options {

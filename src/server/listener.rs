@@ -13,7 +13,7 @@ use super::StartError;
 use super::config::Config;
 use super::shutdown::Signals;
 use super::worker::Workers;
-use crate::rpc::health::Serving;
+use crate::rpc::health::{Serving, State};
 
 /// Connections that the system keeps waiting.
 const BACKLOG: u32 = 4_096;
@@ -64,7 +64,7 @@ pub(super) async fn serve(
     workers: &Workers,
     config: &Config,
     mut signals: Signals,
-    serving: &watch::Sender<Serving>,
+    state: &watch::Sender<State>,
 ) {
     let signal = loop {
         tokio::select! {
@@ -82,13 +82,13 @@ pub(super) async fn serve(
     };
     tracing::info!(signal, "stopping");
     // Whoever asks or watches health hears it before any connection closes.
-    serving.send_replace(Serving::No);
+    state.send_modify(|state| state.serving = Serving::No);
     // No further connections.
     drop(listener);
     // Each connection takes no further calls and ends after its last one;
     // watchers, who have none, are let go.
     workers.drain();
-    serving.send_replace(Serving::Gone);
+    state.send_modify(|state| state.serving = Serving::Gone);
     let deadline = Instant::now()
         .checked_add(config.drain_max)
         .unwrap_or_else(Instant::now);

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::card_file::CardFileError;
-use crate::rpc::health::Serving;
+use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{Counters, Observer, Settings, stack};
 use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
@@ -71,20 +71,25 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     // So is a port in use. Nobody can connect yet.
     let socket = listener::reserve(config.listen)?;
     // The data file: its lock refuses a second server.
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, Arc::clone(&clock))?);
+    let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let writable = store.writable();
     // Prices that will be served are on disk before anybody sees their revision.
     let catalog = prices::catalog(cards, store.as_ref(), config.revision_age_days_max)?;
     let app = Arc::new(App::new(catalog, store, clock));
     // Health says NOT_SERVING until everything below stands.
-    let (serving, health) = watch::channel(Serving::No);
+    let (state, health) = watch::channel(State {
+        serving: Serving::No,
+        writable: true,
+    });
     let system = |what| {
         move |error: &dyn std::fmt::Display| StartError::System {
             what,
             error: error.to_string(),
         }
     };
-    let router =
-        Router::new(&app, health).map_err(|error| system("reflection cannot be built")(&error))?;
+    let router = Router::new(&app, health, config.watchers_max)
+        .map_err(|error| system("reflection cannot be built")(&error))?;
     let counters = Arc::new(Counters::default());
     let observer: Arc<dyn Observer> = counters.clone();
     let layers = stack(&Settings {
@@ -107,10 +112,15 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             .map_err(|error| system("signals cannot be caught")(&error))?;
         // Last of all the listener: who can connect can be served.
         let listener = listener::listen(socket, config.listen)?;
-        serving.send_replace(Serving::Yes);
+        state.send_modify(|state| state.serving = Serving::Yes);
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
-        listener::serve(listener, &workers, config, signals, &serving).await;
+        let serve = listener::serve(listener, &workers, config, signals, &state);
+        // Health says what the ledger says about its disk.
+        tokio::select! {
+            () = serve => {}
+            () = follow(writable, &state) => {}
+        }
         Ok(())
     });
     workers.join();
@@ -120,4 +130,20 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     drop(service);
     drop(app);
     outcome
+}
+
+/// Tells health whether the ledger can write, for ever.
+async fn follow(mut writable: watch::Receiver<bool>, state: &watch::Sender<State>) {
+    loop {
+        let can_write = *writable.borrow_and_update();
+        state.send_if_modified(|state| {
+            std::mem::replace(&mut state.writable, can_write) != can_write
+        });
+        if writable.changed().await.is_err() {
+            // Its writer has ended: only a new start brings it back.
+            tracing::error!("the ledger has stopped writing; restart the server");
+            state.send_modify(|state| state.writable = false);
+            std::future::pending::<()>().await;
+        }
+    }
 }

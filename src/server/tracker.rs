@@ -15,6 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
 
+use crate::rpc::router::WATCH_BALANCE;
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
@@ -30,8 +32,8 @@ impl Tracker {
         self.called.load(Ordering::Relaxed)
     }
 
-    /// Calls that have not ended. Health and reflection do not count: their streams
-    /// have no end, and nothing is lost with them.
+    /// Calls that have not ended. Health, reflection and watchers do not count: their
+    /// streams have no end, and nothing is lost with them.
     pub(super) fn open(&self) -> usize {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         self.open.iter().map(count).fold(0, usize::saturating_add)
@@ -48,7 +50,7 @@ impl Tracker {
 
     fn begin(self: &Arc<Self>, path: &str) -> Option<Open> {
         self.called.store(true, Ordering::Relaxed);
-        if path.starts_with("/grpc.") {
+        if path.starts_with("/grpc.") || path == WATCH_BALANCE {
             return None;
         }
         let parity = self.turn.load(Ordering::Relaxed) & 1;

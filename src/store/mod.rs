@@ -2,7 +2,7 @@
 //! accounts, entries and served rate cards are kept.
 //!
 //! A store is handed commands, never a transaction. It looks up the request_id,
-//! lets `domain::ledger::decide` decide under its own lock, and answers only
+//! lets `domain::ledger::execute` decide under its own lock, and answers only
 //! once the result is durable. What it answers is all of one moment.
 //!
 //! # Promises of every store
@@ -11,21 +11,26 @@
 //! - A known request_id with the same fingerprint gives the first answer again
 //!   (`replayed`); with another one it is refused. Nothing else is looked at first.
 //! - A refusal changes nothing and does not use the request_id up.
-//! - Time never goes back: entries of one account are in order of time, but for
-//!   those that date an expiry at its instant.
+//! - Time never goes back: entries of one account are in order of time.
+//! - What ends by itself has ended, for every read and every decision.
 //! - A read sees all that was answered before it, and nothing that is not durable.
+//!
+//! [`memory`] is the plain one, by which the others are measured: one suite of
+//! tests runs over all of them.
 
+pub mod memory;
+mod pending;
 pub mod sqlite;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-use crate::domain::ledger::{Account, Command, Entry};
-use crate::domain::{AccountName, Refusal, Timestamp};
+use crate::domain::ledger::{Account, Command, Entry, EntryId, Hold, HoldId, Named};
+use crate::domain::{AccountName, Credits, Refusal, Timestamp};
+
+pub use pending::{Answer, Look, Pending, Promise, Seen, look};
 
 /// Where time comes from.
 pub trait Clock: Send + Sync + 'static {
@@ -38,9 +43,22 @@ pub trait Store: Send + Sync + 'static {
     /// Decides a command and makes it durable.
     fn write(&self, command: Command) -> Pending<Written>;
 
-    /// The account now, or as it was: everything of one moment, what has
-    /// expired by then gone.
-    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<Reading>;
+    /// Decides commands one after another, each by itself, and makes them durable
+    /// together. `fits` sees all answers before anything is; what it refuses is
+    /// refused whole, and nothing has happened.
+    fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>>;
+
+    /// Shows the account as it is, or as it was.
+    fn look(&self, name: AccountName, as_of: Option<Timestamp>, look: Box<dyn Look>);
+
+    /// A hold of any status.
+    fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>>;
+
+    /// Some of the account's moves, newest first.
+    fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage>;
+
+    /// Tells of each change of the account from now on.
+    fn watch(&self, name: AccountName) -> Pending<Changes>;
 
     /// Every rate card that was ever served, oldest first.
     ///
@@ -54,24 +72,83 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Where it cannot be written, or where another content has that revision.
     fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable>;
+
+    /// Whether it can write, now and from now on.
+    fn writable(&self) -> watch::Receiver<bool>;
 }
+
+/// Tells that an account has changed since somebody looked.
+pub type Changes = watch::Receiver<()>;
+
+/// Says whether the answers to a batch may be given.
+pub type Fits = Box<dyn FnOnce(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
 
 /// What a write wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The entry.
+    /// The entry; it has the hold, where it is about one.
     pub entry: Entry,
+    /// What is available after all that followed from it.
+    pub available: Credits,
     /// Whether it was written by an earlier call with the same request_id.
     pub replayed: bool,
 }
 
 /// An account at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
     /// The account then.
-    pub account: Account,
+    pub account: &'a Account,
     /// The moment.
     pub time: Timestamp,
+}
+
+/// Which moves are asked for. All that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryQuery {
+    /// Older than this one.
+    pub before: Option<EntryId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Written then or later.
+    pub start_time: Option<Timestamp>,
+    /// Written before then.
+    pub end_time: Option<Timestamp>,
+    /// The words for their kinds; empty: all.
+    pub kinds: Vec<&'static str>,
+    /// For that service; empty: any.
+    pub service: Box<str>,
+    /// About that hold.
+    pub hold: Option<Named<HoldId>>,
+}
+
+impl EntryQuery {
+    /// Whether an entry is among those that are asked for, times aside.
+    #[must_use]
+    pub fn matches(&self, entry: &Entry) -> bool {
+        let hold = self.hold.as_ref().map(Named::id);
+        entry.kind.is_move()
+            && (self.kinds.is_empty() || self.kinds.contains(&entry.kind.name()))
+            && (self.service.is_empty() || entry.service.as_deref() == Some(&*self.service))
+            && hold.is_none_or(|id| id.is_some() && entry.hold.as_ref().map(|h| h.id) == id)
+            && self.end_time.is_none_or(|end| entry.create_time < end)
+    }
+
+    /// Whether this entry and all older ones lie before what is asked for.
+    #[must_use]
+    pub fn is_past(&self, entry: &Entry) -> bool {
+        self.start_time
+            .is_some_and(|start| entry.create_time < start)
+    }
+}
+
+/// Some moves, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryPage {
+    /// The moves.
+    pub entries: Vec<Entry>,
+    /// Where to go on: below this one. None: there are no more.
+    pub next: Option<EntryId>,
 }
 
 /// A rate card as it is kept.
@@ -124,45 +201,8 @@ impl From<Refusal> for StoreRefusal {
     }
 }
 
-/// An answer that is on its way. To drop it changes nothing about the work.
-#[derive(Debug)]
-pub struct Pending<T>(oneshot::Receiver<Answer<T>>);
-
-/// What a store answers.
-pub type Answer<T> = Result<T, StoreRefusal>;
-
-/// The other end of a [`Pending`].
-pub type Promise<T> = oneshot::Sender<Answer<T>>;
-
-impl<T> Pending<T> {
-    /// An answer to come and the end by which to give it.
-    #[must_use]
-    pub fn new() -> (Promise<T>, Self) {
-        let (promise, receiver) = oneshot::channel();
-        (promise, Self(receiver))
-    }
-
-    /// An answer that is there already.
-    #[must_use]
-    pub fn ready(answer: Answer<T>) -> Self {
-        let (promise, pending) = Self::new();
-        // The receiver is alive: it is in `pending`.
-        let _ = promise.send(answer);
-        pending
-    }
-}
-
-impl<T> Future for Pending<T> {
-    type Output = Answer<T>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|received| {
-            received.unwrap_or_else(|_| {
-                Err(StoreRefusal::Unavailable(Unavailable {
-                    operation: "write",
-                    cause: "the store has stopped".to_owned(),
-                }))
-            })
-        })
+impl From<Unavailable> for StoreRefusal {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
     }
 }

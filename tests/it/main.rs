@@ -15,12 +15,18 @@ mod support;
 
 /// What the command line prints and refuses.
 mod cli;
+/// The verbs of the ledger as a person types them.
+mod cli_ledger;
+/// Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.
+mod disk;
 /// Grants and balances over the wire: durable, replayed, expiring at their instant.
 mod grants;
 /// Health by its protocol, and reflection as grpcurl reads it.
 mod health;
 /// Bad fields, amounts, quantities and batches.
 mod input;
+/// Servers killed under load, over and over: nothing answered is lost, nothing moves twice.
+mod kills;
 /// The layers around every call.
 mod layers;
 /// Every verb of the ledger: tables in text, and random operations beside a model.
@@ -33,6 +39,8 @@ mod model;
 mod prices;
 /// What holds for all quantities and amounts, not only for those of the tables.
 mod properties;
+/// Many callers at once: credits are spent once, and the books add up.
+mod races;
 /// Rate cards: wrong ones, several of one name, and those that were served before.
 mod rate_cards;
 /// Every reason is documented, with the message and the metadata that it really has.
@@ -43,5 +51,7 @@ mod start;
 mod stop;
 /// Rules about the code itself.
 mod tidy;
+/// Balances that are watched.
+mod watch;
 /// Bad input on the wire: each gets one clear refusal, and the server goes on.
 mod wire;

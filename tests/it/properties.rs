@@ -8,7 +8,7 @@ use creditd::domain::pricing::{Card, Catalog, Given, Meter, Price, Quote, Select
 use creditd::domain::{Credits, Faults, Rounding};
 use creditd::server::SystemClock;
 use creditd::store::Clock;
-use creditd::store::sqlite::SqliteStore;
+use creditd::store::memory::MemoryStore;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
@@ -192,15 +192,12 @@ proptest! {
 
 /// The use cases over the built-in card.
 fn app() -> &'static App {
-    static APP: OnceLock<(tempfile::TempDir, App)> = OnceLock::new();
-    let (_, app) = APP.get_or_init(|| {
-        let directory = tempfile::tempdir().unwrap();
+    static APP: OnceLock<App> = OnceLock::new();
+    APP.get_or_init(|| {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let file = directory.path().join("creditd.db");
-        let store = SqliteStore::open(&file, Arc::clone(&clock)).unwrap();
+        let store = MemoryStore::new(Arc::clone(&clock));
         let card = Arc::new(card_file::built_in().unwrap().card);
         let catalog = Catalog::new(vec![card], None).unwrap();
-        (directory, App::new(catalog, Arc::new(store), clock))
-    });
-    app
+        App::new(catalog, Arc::new(store), clock)
+    })
 }

@@ -405,6 +405,7 @@ async fn a_revision_that_was_served_prices_again() {
     let server = Server::start_settings(crate::support::server::Settings {
         args: args.iter().map(ToString::to_string).collect(),
         directory: Some(directory),
+        ..Default::default()
     });
     let revision = pb::PriceSelector {
         revision: first.revision.clone(),

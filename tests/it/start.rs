@@ -263,6 +263,7 @@ fn a_configuration_file_and_the_environment_count() {
     let server = Server::start_settings(crate::support::server::Settings {
         args: vec!["--config".to_owned(), "creditd.toml".to_owned()],
         directory: Some(directory),
+        ..Default::default()
     });
     server.wait_for_log("\"message\":\"serving\"");
 }

@@ -175,14 +175,6 @@ async fn methods_that_are_not_there() {
     let long = format!("/{}", "x".repeat(1_000));
     let refusal = raw.refusal(&long, &[], frame(0, &[])).await;
     assert_eq!(refusal.metadata["method"].len(), 64);
-
-    let mut ledger = server.ledger().await;
-    let refusal = refused(ledger.charge(pb::ChargeRequest::default()).await);
-    assert_eq!(
-        (refusal.code, refusal.reason.as_str()),
-        (Code::Unimplemented, "METHOD_NOT_SERVED")
-    );
-    assert_eq!(refusal.metadata["method"], "Charge");
 }
 
 #[tokio::test]

@@ -220,11 +220,6 @@ const (
 	// Metadata: method
 	// Example: this server has no method "/creditd.v1.PricingService/Price"; "grpcurl -plaintext HOST:PORT list" shows what it has
 	ErrorReason_ERROR_REASON_UNKNOWN_METHOD ErrorReason = 36
-	// The method is part of the API and not built into this version.
-	// Code: UNIMPLEMENTED
-	// Metadata: method
-	// Example: Charge is not served by this version of creditd
-	ErrorReason_ERROR_REASON_METHOD_NOT_SERVED ErrorReason = 37
 	// The answer was not ready within the caller's deadline or the server's own.
 	// A call that moves credits may still have moved them: send it again with the
 	// same request_id.
@@ -326,7 +321,6 @@ var (
 		34: "ERROR_REASON_MESSAGE_TOO_LARGE",
 		35: "ERROR_REASON_UNSUPPORTED_ENCODING",
 		36: "ERROR_REASON_UNKNOWN_METHOD",
-		37: "ERROR_REASON_METHOD_NOT_SERVED",
 		38: "ERROR_REASON_DEADLINE_EXCEEDED",
 		39: "ERROR_REASON_SERVER_OVERLOADED",
 		40: "ERROR_REASON_STORE_UNAVAILABLE",
@@ -377,7 +371,6 @@ var (
 		"ERROR_REASON_MESSAGE_TOO_LARGE":     34,
 		"ERROR_REASON_UNSUPPORTED_ENCODING":  35,
 		"ERROR_REASON_UNKNOWN_METHOD":        36,
-		"ERROR_REASON_METHOD_NOT_SERVED":     37,
 		"ERROR_REASON_DEADLINE_EXCEEDED":     38,
 		"ERROR_REASON_SERVER_OVERLOADED":     39,
 		"ERROR_REASON_STORE_UNAVAILABLE":     40,
@@ -424,7 +417,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xae\r\n" +
+	"creditd.v1*\x90\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -464,7 +457,6 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_MESSAGE_TOO_LARGE\x10\"\x12%\n" +
 	"!ERROR_REASON_UNSUPPORTED_ENCODING\x10#\x12\x1f\n" +
 	"\x1bERROR_REASON_UNKNOWN_METHOD\x10$\x12\"\n" +
-	"\x1eERROR_REASON_METHOD_NOT_SERVED\x10%\x12\"\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10&\x12\"\n" +
 	"\x1eERROR_REASON_SERVER_OVERLOADED\x10'\x12\"\n" +
 	"\x1eERROR_REASON_STORE_UNAVAILABLE\x10(\x12\x19\n" +
@@ -475,7 +467,7 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_INVALID_TTL\x10-\x12%\n" +
 	"!ERROR_REASON_ENTRY_NOT_REFUNDABLE\x10.\x12\x1f\n" +
 	"\x1bERROR_REASON_TOO_MANY_HOLDS\x10/\x12\"\n" +
-	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100\"\x04\b%\x10%B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
 
 var (
 	file_creditd_v1_error_reason_proto_rawDescOnce sync.Once

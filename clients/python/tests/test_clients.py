@@ -2,16 +2,19 @@
 
 import asyncio
 import inspect
+import re
 import subprocess
 import sys
+from enum import IntEnum
+from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
 
 import creditd
-from creditd import AsyncClient, Client, EntryKind, Reason
-from creditd.v1 import error_reason_pb2, ledger_pb2
+from creditd import AsyncClient, Client, EntryKind, HoldStatus, Overage, Reason
+from creditd.v1 import error_reason_pb2, ledger_pb2, pricing_pb2
 from tests.support.scripted import ESTIMATE, scripted_server
 
 
@@ -23,9 +26,30 @@ def _methods(client: type) -> dict[str, inspect.Signature]:
     }
 
 
+def _blocking(signature: inspect.Signature) -> inspect.Signature:
+    """What it is in a client that blocks: names of asynchronous types begin so."""
+    returns = signature.return_annotation
+    return signature.replace(return_annotation=returns.removeprefix("Async"))
+
+
 def test_both_clients_have_the_same_methods() -> None:
-    assert _methods(AsyncClient) == _methods(Client)
-    assert "estimate" in _methods(Client)
+    methods = {name: _blocking(one) for name, one in _methods(AsyncClient).items()}
+    assert methods == _methods(Client)
+    assert "estimate" in methods
+
+
+def test_every_method_of_the_api_is_offered() -> None:
+    services = [
+        module.DESCRIPTOR.services_by_name[name]
+        for module, name in ((pricing_pb2, "PricingService"), (ledger_pb2, "LedgerService"))
+    ]
+    api = {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method.name).lower()
+        for service in services
+        for method in service.methods
+    }
+    own = {"close", "list_entries_page", "list_holds_page"}
+    assert _methods(Client).keys() - own == api
 
 
 def test_every_public_name_exists() -> None:
@@ -38,9 +62,16 @@ def test_reasons_are_those_of_the_api() -> None:
     assert here == {name: name for name in names - {"UNSPECIFIED"}}
 
 
-def test_kinds_of_entries_are_those_of_the_api() -> None:
-    api = {f"ENTRY_KIND_{kind.name}": kind.value for kind in EntryKind}
-    assert api == dict(ledger_pb2.EntryKind.items())
+@pytest.mark.parametrize(
+    ("here", "prefix", "api"),
+    [
+        (EntryKind, "ENTRY_KIND_", ledger_pb2.EntryKind),
+        (HoldStatus, "HOLD_STATUS_", ledger_pb2.HoldStatus),
+        (Overage, "OVERAGE_", ledger_pb2.Overage),
+    ],
+)
+def test_enums_are_those_of_the_api(here: type[IntEnum], prefix: str, api: Any) -> None:
+    assert {f"{prefix}{one.name}": one.value for one in here} == dict(api.items())
 
 
 def test_a_given_channel_is_used_and_stays_open() -> None:

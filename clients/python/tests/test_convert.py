@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from creditd import Entry, EntryKind, GrantShare, Usage
+from creditd import Charge, Entry, EntryKind, GrantShare, Usage
 from creditd._convert.ledger import grant_from_pb
 from creditd.v1 import ledger_pb2, pricing_pb2
 from tests.conftest import Connect
@@ -43,6 +43,47 @@ NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
             "usages[1].duration must be",
         ),
         ("estimate", {"service": "s", "timeout": 0}, ValueError, "timeout must be"),
+        ("charge", {"account": "a", "credits": 0.1}, TypeError, "credits must be a Decimal"),
+        ("charge", {"account": "a", "usage": "ai_scripts"}, TypeError, "usage must be a Usage"),
+        ("charge", {"account": "a", "usage": Usage("s"), "credits": 1}, ValueError, "give one"),
+        ("charge", {"account": "a", "price_time": NAIVE}, ValueError, "price_time"),
+        (
+            "batch_charge",
+            {"charges": [Charge("a"), Charge("a", credits=0.1)]},  # type: ignore[arg-type]
+            TypeError,
+            "charges[1].credits must be",
+        ),
+        (
+            "batch_charge",
+            {"charges": [Charge("a", Usage("s", meters={"m": 0.5}))]},  # type: ignore[dict-item]
+            TypeError,
+            "charges[0].usage.meters['m']",
+        ),
+        (
+            "batch_charge",
+            {"charges": [Charge("a", price_time=NAIVE)]},
+            ValueError,
+            "charges[0].price_time",
+        ),
+        ("batch_charge", {"charges": [Usage("s")]}, TypeError, "charges[0] must be a Charge"),
+        ("refund", {"account": "a", "entry_id": "e", "credits": 0.1}, TypeError, "credits must"),
+        ("hold", {"account": "a", "credits": 0.1}, TypeError, "credits must be a Decimal"),
+        ("hold", {"account": "a", "credits": 1, "ttl": 60}, TypeError, "ttl must be a timedelta"),
+        ("hold", {"account": "a", "ttl": Decimal("1E-10")}, ValueError, "more than 9 decimals"),
+        ("extend_hold", {"account": "a", "hold_id": "h", "ttl": 60.0}, TypeError, "ttl must be"),
+        (
+            "settle_hold",
+            {"account": "a", "hold_id": "h", "usage": Usage("s"), "credits": 0},
+            ValueError,
+            "usage and credits exclude each other",
+        ),
+        ("settle_hold", {"account": "a", "hold_id": "h", "overage": 1.5}, TypeError, ""),
+        ("list_entries_page", {"account": "a", "start_time": NAIVE}, ValueError, "start_time"),
+        ("list_entries", {"account": "a", "end_time": NAIVE}, ValueError, "end_time"),
+        ("list_entries", {"account": "a", "kinds": EntryKind.HOLD}, TypeError, "must be several"),
+        ("list_entries", {"account": "a", "kinds": [1.5]}, TypeError, ""),
+        ("list_holds", {"account": "a", "page_size": 1.5}, TypeError, ""),
+        ("watch_balance", {"account": "a", "timeout": -1}, ValueError, "timeout must be"),
     ],
 )
 def test_refused_before_anything_is_sent(

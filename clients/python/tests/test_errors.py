@@ -12,9 +12,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 import creditd
-from creditd.v1 import pricing_pb2
+from creditd._status import error_from_status
+from creditd.v1 import ledger_pb2, pricing_pb2
 from tests.conftest import Connect
-from tests.support.scripted import ESTIMATE, GRANT, Refusal, scripted_server
+from tests.support.scripted import ENTRY, ESTIMATE, GRANT, Refusal, scripted_server
 
 SHORT = {"account": "team-a", "required": "3", "available": "1.5", "shortfall": "1.5"}
 
@@ -37,7 +38,10 @@ def failure(connect: Connect, refusal: Refusal, **options: Any) -> creditd.Credi
     [
         ("INVALID_ARGUMENT", "INVALID_AMOUNT", creditd.InvalidArgumentError),
         ("NOT_FOUND", "ACCOUNT_NOT_FOUND", creditd.NotFoundError),
-        ("FAILED_PRECONDITION", "HOLD_CLOSED", creditd.FailedPreconditionError),
+        ("FAILED_PRECONDITION", "TOO_MANY_HOLDS", creditd.FailedPreconditionError),
+        ("FAILED_PRECONDITION", "HOLD_CLOSED", creditd.HoldClosedError),
+        ("FAILED_PRECONDITION", "HOLD_EXCEEDED", creditd.HoldExceededError),
+        ("FAILED_PRECONDITION", "REFUND_EXCEEDS_CHARGE", creditd.RefundExceedsChargeError),
         ("FAILED_PRECONDITION", "INSUFFICIENT_CREDITS", creditd.InsufficientCreditsError),
         ("ALREADY_EXISTS", "REQUEST_ID_REUSED", creditd.RequestIdReusedError),
         ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", creditd.DeadlineExceededError),
@@ -91,6 +95,38 @@ def test_insufficient_credits_are_decimals(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "means"),
+    [
+        ("settled", creditd.HoldStatus.SETTLED),
+        ("released", creditd.HoldStatus.RELEASED),
+        ("expired", creditd.HoldStatus.EXPIRED),
+        ("a status of the future", creditd.HoldStatus.UNSPECIFIED),
+    ],
+)
+def test_a_closed_hold_says_why(status: str, means: creditd.HoldStatus) -> None:
+    closed = info("HOLD_CLOSED", {"hold_id": "h1", "status": status})
+    error = error_from_status(Refusal(grpc.StatusCode.FAILED_PRECONDITION, "", [closed]).status())
+    assert isinstance(error, creditd.HoldClosedError)
+    assert error.status is means
+
+
+def test_a_settlement_over_its_hold_has_decimals() -> None:
+    figures = {"hold_id": "h1", "required": "5", "held": "3.25"}
+    exceeded = info("HOLD_EXCEEDED", figures)
+    error = error_from_status(Refusal(grpc.StatusCode.FAILED_PRECONDITION, "", [exceeded]).status())
+    assert isinstance(error, creditd.HoldExceededError)
+    assert (error.required, error.held) == (Decimal(5), Decimal("3.25"))
+
+
+def test_a_refund_over_its_charge_has_decimals() -> None:
+    figures = {"entry_id": "e1", "requested": "5", "refundable": "0.248"}
+    exceeds = info("REFUND_EXCEEDS_CHARGE", figures)
+    error = error_from_status(Refusal(grpc.StatusCode.FAILED_PRECONDITION, "", [exceeds]).status())
+    assert isinstance(error, creditd.RefundExceedsChargeError)
+    assert (error.requested, error.refundable) == (Decimal(5), Decimal("0.248"))
+
+
+@pytest.mark.parametrize(
     "refusal",
     [
         Refusal(grpc.StatusCode.NOT_FOUND),
@@ -141,6 +177,34 @@ def test_items_of_a_batch_are_returned_not_raised(connect: Connect) -> None:
     )
     assert error.__cause__ is None
     assert estimate.credits == batch.total_credits == Decimal("0.2")
+    assert batch.failed_count == 1
+
+
+def test_charges_of_a_batch_that_fail_are_returned_and_know_their_request_id(
+    connect: Connect,
+) -> None:
+    refused = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "no", [info("INSUFFICIENT_CREDITS", SHORT)]
+    )
+    reply = ledger_pb2.BatchChargeResponse(
+        results=[
+            ledger_pb2.BatchChargeResult(
+                charge=ledger_pb2.ChargeResponse(entry=ENTRY, available="5")
+            ),
+            ledger_pb2.BatchChargeResult(error=refused.status()),
+        ],
+        failed_count=1,
+    )
+    with scripted_server(reply) as server:
+        charges = [creditd.Charge("team-a", credits=1), creditd.Charge("team-a", credits=3)]
+        batch = connect(server.address).call("batch_charge", charges)
+    charged, error = batch.results
+    assert isinstance(charged, creditd.ChargeResult)
+    assert charged.available == Decimal(5)
+    assert type(error) is creditd.InsufficientCreditsError
+    assert error.shortfall == Decimal("1.5")
+    assert error.sent_request_id == charges[1].request_id != charges[0].request_id
+    assert error.__cause__ is None
     assert batch.failed_count == 1
 
 

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 
-from creditd import CreditdError, GrantResult, RetryPolicy, UnavailableError
+from creditd import Charge, CreditdError, GrantResult, RetryPolicy, UnavailableError
 from creditd._attempts import Attempts
 from tests.conftest import Connect
 from tests.support.scripted import GRANT, Refusal, scripted_server
@@ -91,6 +91,45 @@ def test_a_write_is_repeated_as_the_same_write(connect: Connect) -> None:
     assert first == second == third
     assert first.request_id
     assert [sent["x-request-id"] for sent in server.metadata] == ["log-1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("revoke_grant", {"grant_id": "g1"}),
+        ("charge", {"credits": 1}),
+        ("refund", {"entry_id": "e1"}),
+        ("hold", {"credits": 1}),
+        ("extend_hold", {"hold_id": "h1", "ttl": timedelta(minutes=1)}),
+        ("settle_hold", {"hold_id": "h1", "credits": 1}),
+        ("release_hold", {"hold_id": "h1"}),
+    ],
+)
+def test_every_write_is_repeated_with_the_request_id_that_the_client_made(
+    method: str, arguments: dict[str, Any], connect: Connect
+) -> None:
+    with scripted_server(DOWN, DOWN, Refusal(grpc.StatusCode.INTERNAL)) as server:
+        driver = connect(server.address, retry=FAST)
+        with pytest.raises(CreditdError) as caught:
+            driver.call(method, "team-a", **arguments)
+        with pytest.raises(CreditdError) as other:
+            driver.call(method, "team-a", **arguments)
+    first, second, third, again = server.requests
+    assert first == second == third
+    assert first.request_id == caught.value.sent_request_id
+    assert again.request_id == other.value.sent_request_id
+    assert "" != first.request_id != again.request_id
+
+
+def test_a_batch_is_repeated_as_the_same_charges(connect: Connect) -> None:
+    with scripted_server(DOWN, DOWN, Refusal(grpc.StatusCode.INTERNAL)) as server:
+        driver = connect(server.address, retry=FAST)
+        charges = [Charge("team-a", credits=1), Charge("team-b", credits=2)]
+        for _ in range(2):
+            with pytest.raises(CreditdError):
+                driver.call("batch_charge", charges)
+    ids = [[item.request_id for item in request.charges] for request in server.requests]
+    assert ids == [[charge.request_id for charge in charges]] * 4
 
 
 def test_attempts_are_bounded(connect: Connect) -> None:

@@ -1,9 +1,13 @@
 //! An account: the fold of its entries.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::entry::{Entry, EntryId, EntryKind, GrantId, GrantShare, GrantTerms};
-use crate::domain::amount::{Credits, TooLarge};
+use super::entry::{Entry, EntryKind, GrantFacts, GrantShare};
+use super::grants::{BurnKey, GrantState, Grants};
+use super::hold::{HoldStatus, OpenHold};
+use super::id::{EntryId, GrantId, HoldId};
+use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels};
 use crate::domain::time::Timestamp;
 
@@ -15,41 +19,36 @@ pub struct Account {
     available: Credits,
     held: Credits,
     last_entry: Option<EntryId>,
-    /// With something left or held, in the order in which they burn.
-    grants: Vec<GrantState>,
+    last_time: Timestamp,
+    grants: Grants,
+    holds: BTreeMap<HoldId, OpenHold>,
+    /// What ends by itself, and when.
+    pub(super) due: BTreeSet<(Timestamp, Due)>,
 }
 
-/// A grant that has something left or held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantState {
-    /// The grant.
-    pub id: GrantId,
-    /// Its terms.
-    pub terms: Arc<GrantTerms>,
-    /// Neither spent nor held.
-    pub remaining: Credits,
-    /// Set aside.
-    pub held: Credits,
+/// Something that ends by itself. At one instant holds end before grants, so that
+/// what they return expires with the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Hold(HoldId),
+    Grant(BurnKey),
 }
 
-impl GrantState {
-    /// Lower priority first, then the soonest to expire, then the oldest.
-    fn burn_order(&self) -> (i32, Timestamp, GrantId) {
-        let expires = self.terms.expire_time.unwrap_or(Timestamp::MAX);
-        (self.terms.priority, expires, self.id)
-    }
-
-    /// Whether what is left of it has expired by `now`.
-    fn has_expired(&self, now: Timestamp) -> bool {
-        !self.remaining.is_zero() && self.terms.expire_time.is_some_and(|time| time <= now)
-    }
-
-    /// Whether it may pay for the service; None: for an amount without one.
-    #[must_use]
-    pub fn pays_for(&self, service: Option<&str>) -> bool {
-        self.terms.services.is_empty()
-            || service.is_some_and(|key| self.terms.services.iter().any(|s| &**s == key))
-    }
+/// An account in parts, as a store keeps it.
+#[derive(Clone, Debug)]
+pub struct AccountParts {
+    /// Its name.
+    pub name: AccountName,
+    /// The number of its moves.
+    pub version: i64,
+    /// Its newest entry.
+    pub last_entry: Option<EntryId>,
+    /// When that was.
+    pub last_time: Timestamp,
+    /// Grants with something left or held, in any order.
+    pub grants: Vec<GrantState>,
+    /// Its open holds.
+    pub holds: Vec<OpenHold>,
 }
 
 /// An entry does not follow from what was before it. In a running server that
@@ -67,8 +66,39 @@ impl Account {
             available: Credits::ZERO,
             held: Credits::ZERO,
             last_entry: None,
-            grants: Vec::new(),
+            last_time: Timestamp::MIN,
+            grants: Grants::new(),
+            holds: BTreeMap::new(),
+            due: BTreeSet::new(),
         }
+    }
+
+    /// The account that has these parts; None where they do not fit each other.
+    #[must_use]
+    pub fn from_parts(parts: AccountParts) -> Option<Self> {
+        let mut account = Self::new(parts.name);
+        account.version = parts.version;
+        account.last_entry = parts.last_entry;
+        account.last_time = parts.last_time;
+        let mut kept_by_holds = Credits::ZERO;
+        for hold in parts.holds {
+            let mut held = Credits::ZERO;
+            for (_, share) in &hold.shares {
+                held = add(held, *share)?;
+            }
+            if held != hold.hold.held {
+                return None;
+            }
+            kept_by_holds = add(kept_by_holds, held)?;
+            account.open_hold(hold);
+        }
+        for grant in parts.grants {
+            account.available = add(account.available, grant.remaining)?;
+            account.held = add(account.held, grant.held)?;
+            let position = account.grants.insert(grant);
+            account.note_due(position, None);
+        }
+        (account.held == kept_by_holds).then_some(account)
     }
 
     /// Its name.
@@ -77,10 +107,16 @@ impl Account {
         &self.name
     }
 
-    /// The number of its entries.
+    /// The number of its moves of credits.
     #[must_use]
     pub const fn version(&self) -> i64 {
         self.version
+    }
+
+    /// Whether nothing was ever granted to it.
+    #[must_use]
+    pub const fn is_unopened(&self) -> bool {
+        self.last_entry.is_none()
     }
 
     /// Live credits, less what is held.
@@ -101,10 +137,63 @@ impl Account {
         self.last_entry
     }
 
-    /// Grants with something left or held, in the order in which they burn.
+    /// When its newest entry was written.
     #[must_use]
-    pub fn grants(&self) -> &[GrantState] {
-        &self.grants
+    pub const fn last_time(&self) -> Timestamp {
+        self.last_time
+    }
+
+    /// Grants with something left or held, in the order in which they burn.
+    pub fn grants(&self) -> impl DoubleEndedIterator<Item = &GrantState> + ExactSizeIterator {
+        self.grants.iter()
+    }
+
+    /// A grant that has something left or held.
+    #[must_use]
+    pub fn grant(&self, id: GrantId) -> Option<&GrantState> {
+        self.grants.get(id)
+    }
+
+    /// Open holds, oldest first.
+    #[must_use]
+    pub const fn holds(&self) -> &BTreeMap<HoldId, OpenHold> {
+        &self.holds
+    }
+
+    /// Grants with something left or held, and open holds: how large the account is.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.grants.len().saturating_add(self.holds.len())
+    }
+
+    /// The grant at a place in the order: what is left of it, and whether it was
+    /// revoked.
+    pub(super) fn grant_at(&self, key: BurnKey) -> Option<(GrantId, Credits, bool)> {
+        let grant = self.grants.at(self.grants.find_key(key)?)?;
+        Some((grant.id, grant.remaining, grant.revoked))
+    }
+
+    /// An entry that would be the account's next one and moves nothing yet.
+    pub(super) fn next_entry(&self, id: EntryId, time: Timestamp, kind: EntryKind) -> Entry {
+        Entry {
+            id,
+            previous: self.last_entry,
+            account: self.name.clone(),
+            version: self.version.saturating_add(kind.raises()),
+            kind,
+            credits: Credits::ZERO,
+            held: Credits::ZERO,
+            spent: Credits::ZERO,
+            available: self.available,
+            create_time: time,
+            request_id: None,
+            labels: Labels::default(),
+            service: None,
+            pricing: None,
+            usage: None,
+            hold: None,
+            shares: Vec::new(),
+        }
     }
 
     /// The account after an entry.
@@ -113,121 +202,153 @@ impl Account {
     /// [`Inconsistent`] where the entry does not follow; the account is then
     /// not to be used any more.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistent> {
-        self.try_apply(entry).ok_or(Inconsistent(entry.id))
+        self.try_apply(entry, None).ok_or(Inconsistent(entry.id))
     }
 
-    fn try_apply(&mut self, entry: &Entry) -> Option<()> {
+    /// The same, for an entry about one grant whose place is known.
+    pub(super) fn apply_at(&mut self, entry: &Entry, at: BurnKey) -> Result<(), Inconsistent> {
+        self.try_apply(entry, Some(at))
+            .ok_or(Inconsistent(entry.id))
+    }
+
+    fn try_apply(&mut self, entry: &Entry, at: Option<BurnKey>) -> Option<()> {
         self.follow(entry)?;
-        if let EntryKind::Grant(terms) = &entry.kind {
-            self.open_grant(GrantState {
-                id: entry.grant,
-                terms: Arc::clone(terms),
-                remaining: Credits::ZERO,
-                held: Credits::ZERO,
-            });
+        let mut position = at.and_then(|key| self.grants.find_key(key));
+        match &entry.kind {
+            EntryKind::Grant(terms) => {
+                let facts = GrantFacts {
+                    id: GrantId(entry.id),
+                    terms: Arc::clone(terms),
+                    revoked: false,
+                };
+                position = Some(self.grants.insert(GrantState::empty(&facts)));
+            }
+            EntryKind::Refund { grants, .. } => {
+                for facts in grants {
+                    if self.grants.find(facts.id).is_none() {
+                        self.grants.insert(GrantState::empty(facts));
+                    }
+                }
+            }
+            EntryKind::Revoke(grant) => self.revoke(*grant),
+            EntryKind::Hold | EntryKind::Settle | EntryKind::Release | EntryKind::Extend => {
+                self.change_hold(entry)?;
+            }
+            EntryKind::Charge | EntryKind::Expire(_) => {}
         }
+        let (mut credits, mut held) = (Credits::ZERO, Credits::ZERO);
         for share in &entry.shares {
-            self.apply_share(share)?;
+            credits = credits.checked_add(share.credits).ok()?;
+            held = held.checked_add(share.held).ok()?;
+            let position = position.take().or_else(|| self.grants.find(share.grant))?;
+            self.change_grant(position, share)?;
         }
-        Some(())
+        (credits == entry.credits && held == entry.held).then_some(())
     }
 
     /// What every entry changes, whatever its kind: the figures of the account.
     fn follow(&mut self, entry: &Entry) -> Option<()> {
         let follows = entry.account == self.name
-            && entry.version == self.version.checked_add(1)?
-            && entry.previous == self.last_entry;
-        if !follows {
+            && entry.version == self.version.checked_add(entry.kind.raises())?
+            && entry.previous == self.last_entry
+            && entry.create_time >= self.last_time;
+        let moved = entry.credits.checked_add(entry.held).ok()?;
+        let sum = moved.checked_add(entry.spent).ok()?;
+        if !follows || !(sum.is_zero() || entry.kind.enters_or_leaves()) {
             return None;
         }
         self.version = entry.version;
         self.last_entry = Some(entry.id);
+        self.last_time = entry.create_time;
         self.available = add(self.available, entry.credits)?;
         self.held = add(self.held, entry.held)?;
-        if self.available != entry.available {
+        (self.available == entry.available).then_some(())
+    }
+
+    fn change_grant(&mut self, position: usize, share: &GrantShare) -> Option<()> {
+        let grant = self.grants.at_mut(position)?;
+        if grant.id != share.grant {
             return None;
         }
-        Some(())
-    }
-
-    fn open_grant(&mut self, grant: GrantState) {
-        let order = grant.burn_order();
-        let at = self.grants.partition_point(|g| g.burn_order() < order);
-        self.grants.insert(at, grant);
-    }
-
-    fn apply_share(&mut self, share: &GrantShare) -> Option<()> {
-        // New grants stand near the end, unless they have a priority.
-        let position = self.grants.iter().rposition(|g| g.id == share.grant)?;
-        let grant = self.grants.get_mut(position)?;
+        let before = grant.due();
         grant.remaining = add(grant.remaining, share.credits)?;
         grant.held = add(grant.held, share.held)?;
-        if grant.remaining.is_zero() && grant.held.is_zero() {
-            self.grants.remove(position);
-        }
+        self.note_due(position, before);
+        self.grants.drop_if_used_up(position);
         Some(())
     }
 
-    /// Whether something has expired by `now` and is still counted.
-    #[must_use]
-    pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.grants.iter().any(|grant| grant.has_expired(now))
+    /// Keeps `due` right after a grant changed.
+    fn note_due(&mut self, position: usize, before: Option<Timestamp>) {
+        let Some(grant) = self.grants.at(position) else {
+            return;
+        };
+        let (after, key) = (grant.due(), grant.burn_key());
+        if before == after {
+            return;
+        }
+        if let Some(time) = before {
+            self.due.remove(&(time, Due::Grant(key)));
+        }
+        if let Some(time) = after {
+            self.due.insert((time, Due::Grant(key)));
+        }
     }
 
-    /// Lets go of what has expired by `now`: the entries that say so, each dated
-    /// at its instant, numbered from `next`. They are applied already.
-    ///
-    /// # Errors
-    /// [`Inconsistent`] never in a sound account.
-    pub fn expire(&mut self, now: Timestamp, next: EntryId) -> Result<Vec<Entry>, Inconsistent> {
-        let mut due: Vec<(Timestamp, GrantId, Credits)> = self
-            .grants
-            .iter()
-            .filter(|grant| grant.has_expired(now))
-            .filter_map(|grant| Some((grant.terms.expire_time?, grant.id, grant.remaining)))
-            .collect();
-        if due.is_empty() {
-            return Ok(Vec::new());
+    /// From now on what returns to the grant leaves at once.
+    fn revoke(&mut self, id: GrantId) {
+        let Some(position) = self.grants.find(id) else {
+            return;
+        };
+        let Some(grant) = self.grants.at_mut(position) else {
+            return;
+        };
+        let before = grant.due();
+        grant.revoked = true;
+        self.note_due(position, before);
+    }
+
+    fn open_hold(&mut self, open: OpenHold) {
+        let hold = &open.hold;
+        self.due.insert((hold.expire_time, Due::Hold(hold.id)));
+        self.holds.insert(hold.id, open);
+    }
+
+    /// Brings the entry's hold to what it is after the entry.
+    fn change_hold(&mut self, entry: &Entry) -> Option<()> {
+        let after = entry.hold.as_ref()?;
+        let mut shares = Vec::new();
+        if matches!(entry.kind, EntryKind::Hold) {
+            if after.id != HoldId(entry.id) || after.status != HoldStatus::Open {
+                return None;
+            }
+        } else {
+            let before = self.holds.remove(&after.id)?;
+            let due = (before.hold.expire_time, Due::Hold(after.id));
+            self.due.remove(&due);
+            shares = before.shares;
         }
-        due.sort_unstable();
-        let mut entries = Vec::with_capacity(due.len());
-        let mut id = next;
-        for (expire_time, grant, remaining) in due {
-            let gone = remaining.negated();
-            let available = self.available.checked_add(gone);
-            let entry = Entry {
-                id,
-                previous: self.last_entry,
-                account: self.name.clone(),
-                kind: EntryKind::Expire,
-                credits: gone,
-                held: Credits::ZERO,
-                spent: Credits::ZERO,
-                available: available.map_err(|TooLarge| Inconsistent(id))?,
-                create_time: expire_time,
-                version: self.version.saturating_add(1),
-                request_id: None,
-                labels: Labels::default(),
-                grant,
-                shares: vec![GrantShare {
-                    grant,
-                    credits: gone,
-                    held: Credits::ZERO,
-                }],
-            };
-            self.follow(&entry).ok_or(Inconsistent(id))?;
-            entries.push(entry);
-            id = id.next();
-        }
-        // All shares at once: one by one they would cost a search each.
-        for grant in &mut self.grants {
-            if grant.has_expired(now) {
-                grant.remaining = Credits::ZERO;
+        for share in entry.shares.iter().filter(|share| !share.held.is_zero()) {
+            match shares.iter_mut().find(|(grant, _)| *grant == share.grant) {
+                Some((_, kept)) => *kept = add(*kept, share.held)?,
+                None => shares.push((share.grant, add(Credits::ZERO, share.held)?)),
             }
         }
-        self.grants
-            .retain(|grant| !(grant.remaining.is_zero() && grant.held.is_zero()));
-        Ok(entries)
+        shares.retain(|(_, kept)| !kept.is_zero());
+        let mut held = Credits::ZERO;
+        for (_, kept) in &shares {
+            held = add(held, *kept)?;
+        }
+        if held != after.held || (after.status != HoldStatus::Open && !held.is_zero()) {
+            return None;
+        }
+        if after.status == HoldStatus::Open {
+            self.open_hold(OpenHold {
+                hold: Arc::clone(after),
+                shares,
+            });
+        }
+        Some(())
     }
 }
 

@@ -31,7 +31,7 @@ pub fn afford<'a>(
     account: &Account,
     costs: impl IntoIterator<Item = (&'a str, Credits)>,
 ) -> Result<Affordability, TooLarge> {
-    let mut left: Vec<Credits> = account.grants().iter().map(|g| g.remaining).collect();
+    let mut left: Vec<Credits> = account.grants().map(|g| g.remaining).collect();
     let mut counted = vec![false; left.len()];
     // For each service the grants that may pay, and the first that is not used up.
     let mut payers: HashMap<&str, (Vec<usize>, usize)> = HashMap::new();
@@ -41,8 +41,8 @@ pub fn afford<'a>(
     for (service, cost) in costs {
         if !payers.contains_key(service) {
             let mut grants = Vec::new();
-            for (position, grant) in account.grants().iter().enumerate() {
-                if !grant.pays_for(Some(service)) {
+            for (position, grant) in account.grants().enumerate() {
+                if !grant.terms.pays_for(Some(service)) {
                     continue;
                 }
                 grants.push(position);

@@ -1,8 +1,15 @@
 //! What a caller asks the ledger to do.
 
+use std::sync::Arc;
+
+use super::entry::{Entry, EntryKind, GrantFacts, Pricing};
+use super::hold::Hold;
+use super::id::{EntryId, GrantId, HoldId, Named};
 use crate::domain::amount::Credits;
 use crate::domain::fault::Faults;
 use crate::domain::names::{AccountName, Labels, RequestId};
+use crate::domain::pricing::UsageRecord;
+use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
 /// Stands for the meaning of a request's body: equal bodies have equal ones.
@@ -24,9 +31,8 @@ pub struct Command {
     pub account: AccountName,
     /// Looked up before anything else is decided.
     pub request: RequestKey,
-    /// What was found wrong by what can change while a request_id is kept (the
-    /// rate cards): it counts only once the request_id was found to be new.
-    pub faults: Faults,
+    /// Kept with the entry.
+    pub labels: Labels,
     /// What to do.
     pub action: Action,
 }
@@ -34,11 +40,81 @@ pub struct Command {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Add credits.
+    /// Add credits; the first grant opens the account.
     Grant(GrantAction),
+    /// Pay for work, or refuse whole.
+    Charge(Priced),
+    /// Give back a charge or settlement.
+    Refund {
+        /// Which one.
+        entry: Named<EntryId>,
+        /// How much; None: all that is not refunded yet.
+        credits: Option<Credits>,
+    },
+    /// Set credits aside.
+    Hold {
+        /// How much, and for what.
+        cost: Priced,
+        /// How long, in nanoseconds.
+        ttl_nanos: i64,
+    },
+    /// Give a hold another end.
+    ExtendHold {
+        /// Which one.
+        hold: Named<HoldId>,
+        /// How long from now, in nanoseconds.
+        ttl_nanos: i64,
+    },
+    /// Pay for work out of a hold.
+    SettleHold {
+        /// Which one.
+        hold: Named<HoldId>,
+        /// How much, and for what.
+        cost: Priced,
+        /// Whether the rest stays held.
+        keep_open: bool,
+        /// Where what the hold does not have comes from.
+        overage: Overage,
+    },
+    /// Return what a hold keeps.
+    ReleaseHold {
+        /// Which one.
+        hold: Named<HoldId>,
+    },
+    /// Take back what is unspent of a grant.
+    RevokeGrant {
+        /// Which one.
+        grant: Named<GrantId>,
+    },
 }
 
-/// Adds credits; the first opens the account.
+/// A cost, or why there is none. Rate cards can change while a request_id is kept,
+/// so the refusal counts only once the request_id was found to be new.
+pub type Priced = Result<Box<Cost>, Refusal>;
+
+/// What something costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// How much.
+    pub credits: Credits,
+    /// The service; None for an amount that the caller decided.
+    pub service: Option<Arc<str>>,
+    /// The prices.
+    pub pricing: Option<Pricing>,
+    /// What was priced.
+    pub usage: Option<Arc<UsageRecord>>,
+}
+
+/// What to do where a settlement costs more than its hold has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overage {
+    /// Refuse.
+    Reject,
+    /// Take the rest from what is available.
+    FromAvailable,
+}
+
+/// Adds credits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantAction {
     /// How much; more than 0.
@@ -51,6 +127,101 @@ pub struct GrantAction {
     pub source: Box<str>,
     /// Services that they may pay for, in order, each once; empty: all.
     pub services: Vec<Box<str>>,
-    /// Kept with the entry.
-    pub labels: Labels,
+    /// What is wrong by the rate cards; see [`Priced`].
+    pub faults: Faults,
+}
+
+/// What a decision needs to know beside the account: things that it names and
+/// that may have left the account's state. The store looks them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The account is enough.
+    Nothing,
+    /// A charge or settlement, and what was refunded of it.
+    Spending(EntryId),
+    /// A hold that is not open any more.
+    ClosedHold(HoldId),
+    /// A grant of which nothing is left.
+    Grant(GrantId),
+}
+
+/// What was found of the [`Lookup`], on this account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There is no such thing, or nothing was looked for.
+    Nothing,
+    /// An entry.
+    Spending(Spending),
+    /// A hold that is not open any more.
+    ClosedHold(Arc<Hold>),
+    /// A grant.
+    Grant,
+}
+
+/// An entry that is to be refunded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// The word for its kind.
+    pub kind: &'static str,
+    /// Whether it paid for work, so that it can be refunded.
+    pub refundable: bool,
+    /// What was paid.
+    pub spent: Credits,
+    /// What was refunded of it before.
+    pub refunded: Credits,
+    /// Who paid how much, in order.
+    pub paid: Vec<(GrantFacts, Credits)>,
+    /// The work that was paid for.
+    pub service: Option<Arc<str>>,
+    /// Its prices.
+    pub pricing: Option<Pricing>,
+}
+
+impl Action {
+    /// What has to be looked up before [`super::execute`] can decide.
+    #[must_use]
+    pub fn lookup(&self, is_open: impl FnOnce(HoldId) -> bool) -> Lookup {
+        match self {
+            Self::Grant(_) | Self::Charge(_) | Self::Hold { .. } => Lookup::Nothing,
+            Self::Refund { entry, .. } => entry.id().map_or(Lookup::Nothing, Lookup::Spending),
+            Self::ExtendHold { hold, .. }
+            | Self::SettleHold { hold, .. }
+            | Self::ReleaseHold { hold } => match hold.id() {
+                Some(id) if !is_open(id) => Lookup::ClosedHold(id),
+                Some(_) | None => Lookup::Nothing,
+            },
+            Self::RevokeGrant { grant } => grant.id().map_or(Lookup::Nothing, Lookup::Grant),
+        }
+    }
+}
+
+impl Spending {
+    /// What an entry spent, as a refund sees it. None where callers do not see the
+    /// entry, or one of its grants is not known.
+    pub fn of(
+        entry: &Entry,
+        refunded: Credits,
+        grant: impl Fn(GrantId) -> Option<GrantFacts>,
+    ) -> Option<Self> {
+        if !entry.kind.is_move() {
+            return None;
+        }
+        let refundable = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
+        let mut paid = Vec::new();
+        for share in entry.shares.iter().filter(|_| refundable) {
+            let moved = share.credits.checked_add(share.held).ok()?;
+            if !moved.is_zero() {
+                paid.push((grant(share.grant)?, moved.negated()));
+            }
+        }
+        Some(Self {
+            kind: entry.kind.name(),
+            refundable,
+            spent: entry.spent,
+            refunded,
+            paid,
+            service: entry.service.clone(),
+            pricing: entry.pricing.clone(),
+        })
+    }
 }

@@ -2,28 +2,16 @@
 
 use std::sync::Arc;
 
+use super::hold::Hold;
+use super::id::{EntryId, GrantId};
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels, RequestId};
+use crate::domain::pricing::UsageRecord;
 use crate::domain::time::Timestamp;
 
-/// Identifies an entry; entries are numbered in the order of their writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId(pub i64);
-
-impl EntryId {
-    /// The one after it.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
-
-/// Identifies a grant by the entry that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId(pub EntryId);
-
-/// One move of credits. `credits + held + spent` is 0, but where credits enter
-/// or leave.
+/// One event of an account. Every kind but [`EntryKind::Extend`] is a move of
+/// credits, which callers see; `credits + held + spent` is 0, but where credits
+/// enter or leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The entry.
@@ -44,14 +32,20 @@ pub struct Entry {
     pub available: Credits,
     /// When.
     pub create_time: Timestamp,
-    /// Counts the account's entries, from 1.
+    /// Counts the account's moves of credits, from 1.
     pub version: i64,
     /// The write that it answers; None where the server made it by itself.
     pub request_id: Option<RequestId>,
     /// What the caller keeps with it.
     pub labels: Labels,
-    /// The grant that it is about.
-    pub grant: GrantId,
+    /// The work that was paid for, or is to be.
+    pub service: Option<Arc<str>>,
+    /// The prices of that work, where it was priced.
+    pub pricing: Option<Pricing>,
+    /// What was priced, where something was.
+    pub usage: Option<Arc<UsageRecord>>,
+    /// The hold that it is about, as it is after it.
+    pub hold: Option<Arc<Hold>>,
     /// From which grants credits were taken, or to which they came.
     pub shares: Vec<GrantShare>,
 }
@@ -59,10 +53,74 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Credits came in, under these terms.
+    /// Credits came in, under these terms. The grant has the entry's number.
     Grant(Arc<GrantTerms>),
+    /// Work was paid for.
+    Charge,
+    /// A charge or settlement was given back, in part or whole.
+    Refund {
+        /// The charge or settlement.
+        of: EntryId,
+        /// The grants to which credits came back.
+        grants: Vec<GrantFacts>,
+    },
+    /// Credits were set aside. The hold has the entry's number.
+    Hold,
+    /// Work was paid for out of a hold.
+    Settle,
+    /// What was set aside came back.
+    Release,
+    /// A hold got another end. No credits moved.
+    Extend,
     /// What was left of a grant expired.
-    Expire,
+    Expire(GrantId),
+    /// What was left of a grant was taken back.
+    Revoke(GrantId),
+}
+
+impl EntryKind {
+    /// Whether credits enter or leave, so that the entry does not sum to 0.
+    #[must_use]
+    pub const fn enters_or_leaves(&self) -> bool {
+        matches!(self, Self::Grant(_) | Self::Expire(_) | Self::Revoke(_))
+    }
+
+    /// By how much it raises the account's version.
+    #[must_use]
+    pub const fn raises(&self) -> i64 {
+        if self.is_move() { 1 } else { 0 }
+    }
+
+    /// Whether it moves credits, and callers see it.
+    #[must_use]
+    pub const fn is_move(&self) -> bool {
+        !matches!(self, Self::Extend)
+    }
+
+    /// The word for it, in files and refusals.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Grant(_) => "grant",
+            Self::Charge => "charge",
+            Self::Refund { .. } => "refund",
+            Self::Hold => "hold",
+            Self::Settle => "settle",
+            Self::Release => "release",
+            Self::Extend => "extend",
+            Self::Expire(_) => "expire",
+            Self::Revoke(_) => "revoke",
+        }
+    }
+}
+
+/// Under which prices work was priced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pricing {
+    /// Name of the card.
+    pub rate_card: Arc<str>,
+    /// Its revision.
+    pub revision: Arc<str>,
 }
 
 /// Under which terms credits were granted. They never change.
@@ -80,6 +138,26 @@ pub struct GrantTerms {
     pub services: Vec<Box<str>>,
     /// When they were granted.
     pub create_time: Timestamp,
+}
+
+impl GrantTerms {
+    /// Whether the grant may pay for the service; None: for an amount without one.
+    #[must_use]
+    pub fn pays_for(&self, service: Option<&str>) -> bool {
+        self.services.is_empty()
+            || service.is_some_and(|key| self.services.iter().any(|s| &**s == key))
+    }
+}
+
+/// A grant that an account may have no more of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantFacts {
+    /// The grant.
+    pub id: GrantId,
+    /// Its terms.
+    pub terms: Arc<GrantTerms>,
+    /// Whether it was revoked.
+    pub revoked: bool,
 }
 
 /// What an entry did to one grant.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::nearest::nearest;
 use super::price::{Meter, Price};
@@ -14,7 +15,7 @@ use crate::domain::time::Timestamp;
 
 /// Identifies the exact content of a card. Equal cards have equal revisions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Revision(Box<str>);
+pub struct Revision(Arc<str>);
 
 impl Revision {
     /// The revision with that text, which its maker derived from the content.
@@ -28,6 +29,12 @@ impl Revision {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same, shared.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 impl fmt::Display for Revision {
@@ -40,7 +47,7 @@ impl fmt::Display for Revision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// What callers name it by.
-    pub key: Box<str>,
+    pub key: Arc<str>,
     /// What people read.
     pub title: Box<str>,
     /// The rule in words.
@@ -67,12 +74,12 @@ pub struct Shown {
 /// A rate card. Its content never changes; a change is another card.
 #[derive(Clone, Debug)]
 pub struct Card {
-    name: Box<str>,
+    name: Arc<str>,
     title: Box<str>,
     revision: Revision,
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
-    index: HashMap<Box<str>, usize>,
+    index: HashMap<Arc<str>, usize>,
 }
 
 /// Why services make no card.
@@ -121,6 +128,12 @@ impl Card {
         &self.name
     }
 
+    /// The same, shared.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// What people read.
     #[must_use]
     pub fn title(&self) -> &str {
@@ -159,7 +172,7 @@ impl Card {
         let keys = self.services.iter().map(|service| &*service.key);
         Fault::UnknownService {
             service: repeated(key),
-            rate_card: self.name.clone(),
+            rate_card: (&*self.name).into(),
             nearest: nearest(key, keys).map(|(key, close)| (key.into(), close)),
         }
     }
@@ -169,7 +182,7 @@ impl Card {
     pub fn unknown_service_unsearched(&self, key: &str) -> Fault {
         Fault::UnknownService {
             service: repeated(key),
-            rate_card: self.name.clone(),
+            rate_card: (&*self.name).into(),
             nearest: None,
         }
     }
@@ -226,7 +239,7 @@ impl Service {
     /// The quantity in atoms, or the field that is bad.
     fn quantity(&self, given: Given) -> Result<i128, (&'static str, Fault)> {
         let wrong = || Fault::WrongQuantity {
-            service: self.key.clone(),
+            service: (&*self.key).into(),
             meter: self.meter.name().into(),
         };
         let atoms = match (&self.meter, given) {
@@ -243,7 +256,7 @@ impl Service {
             && atoms > limit
         {
             let fault = Fault::QuantityTooLarge {
-                service: self.key.clone(),
+                service: (&*self.key).into(),
                 value: self.meter.quantity_text(atoms).into(),
                 limit: self.meter.quantity_text(limit).into(),
             };
@@ -260,7 +273,7 @@ impl Service {
         {
             let fault = Fault::UnknownAttribute {
                 attribute: repeated(key),
-                service: self.key.clone(),
+                service: (&*self.key).into(),
             };
             faults.add("attributes", fault);
         }
@@ -269,7 +282,7 @@ impl Service {
         {
             let fault = Fault::UnknownMeter {
                 meter: repeated(key),
-                service: self.key.clone(),
+                service: (&*self.key).into(),
             };
             faults.add("meters", fault);
         }

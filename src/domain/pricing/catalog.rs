@@ -20,6 +20,14 @@ pub struct Selector<'a> {
     pub price_time: Option<Timestamp>,
 }
 
+impl Selector<'_> {
+    /// Whether it asks for nothing but the default.
+    #[must_use]
+    pub const fn is_default(&self) -> bool {
+        self.rate_card.is_empty() && self.revision.is_empty() && self.price_time.is_none()
+    }
+}
+
 /// The cards that are in force at one time or another, and every card that was
 /// ever served, by its revision.
 #[derive(Clone, Debug)]
@@ -128,6 +136,12 @@ impl Catalog {
         Some(default.unknown_service(key))
     }
 
+    /// The card of a revision, however long ago it was replaced.
+    #[must_use]
+    pub fn ever_served(&self, revision: &str) -> Option<&Arc<Card>> {
+        self.by_revision.get(revision).map(|known| &known.card)
+    }
+
     /// The card that a request means.
     ///
     /// # Errors
@@ -153,6 +167,7 @@ impl Catalog {
                 at,
             })
     }
+
     fn select_revision(
         &self,
         selector: &Selector<'_>,

@@ -19,4 +19,4 @@ pub use card::{Card, CardFault, Revision, Service, Shown};
 pub use catalog::{Catalog, CatalogFault, Selector};
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
-pub use usage::{Given, Usage};
+pub use usage::{Given, Pairs, Usage, UsageRecord};

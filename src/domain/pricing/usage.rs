@@ -21,6 +21,40 @@ pub struct Usage<'a> {
     pub meters: &'a Pairs,
 }
 
+/// A usage that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// The quantity of a service with one meter.
+    pub quantity: Given,
+    /// Facts that the price may depend on.
+    pub attributes: Pairs,
+    /// Further meters.
+    pub meters: Pairs,
+}
+
+impl UsageRecord {
+    /// The usage of that service, to be priced again.
+    #[must_use]
+    pub const fn of<'a>(&'a self, service: &'a str) -> Usage<'a> {
+        Usage {
+            service,
+            quantity: self.quantity,
+            attributes: &self.attributes,
+            meters: &self.meters,
+        }
+    }
+}
+
+impl From<&Usage<'_>> for UsageRecord {
+    fn from(usage: &Usage<'_>) -> Self {
+        Self {
+            quantity: usage.quantity,
+            attributes: usage.attributes.clone(),
+            meters: usage.meters.clone(),
+        }
+    }
+}
+
 /// A quantity as it was given, good or bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {

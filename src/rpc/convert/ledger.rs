@@ -1,68 +1,15 @@
-//! Conversions of `ledger.proto`.
+//! Conversions of `ledger.proto`: what the ledger answers.
 
-use prost::Message as _;
-
-use super::{timestamp_from_pb, timestamp_to_pb};
-use crate::app::{BALANCE_GRANTS_MAX, GrantForm, Reading, Written};
-use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, GrantState};
-use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX, check_length};
-use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId, Timestamp};
+use super::{duration_to_pb, timestamp_from_pb, timestamp_to_pb};
+use crate::app::{Balance, Written};
+use crate::domain::ledger::{Entry, EntryKind, GrantId, GrantShare, GrantState, Hold, HoldStatus};
+use crate::domain::pricing::{Given, UsageRecord};
+use crate::domain::{AccountName, Faults, Timestamp};
+use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// Room for the grants of a balance, below the 4 MiB that a reply may have.
-const GRANTS_BYTES_MAX: usize = 4 * 1024 * 1024 - 64 * 1024;
-/// Most services that a grant may be restricted to.
-const GRANT_SERVICES_MAX: usize = 100;
-
-/// A request to add credits; what is wrong whatever the time and the prices are
-/// is added to `faults`.
-pub fn grant_from_pb(request: &pb::GrantRequest, faults: &mut Faults) -> GrantForm {
-    let request_id = faults.keep("request_id", RequestId::new(&request.request_id));
-    let account = faults.keep("account", AccountName::new(&request.account));
-    let credits = faults.keep("credits", positive_from_pb(&request.credits));
-    let expire_time = request.expire_time.as_ref().map(timestamp_from_pb);
-    let expire_time = expire_time.and_then(|time| faults.keep("expire_time", time));
-    faults.keep("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
-    let services = faults.keep("services", services_from_pb(&request.services));
-    let labels = faults.keep("labels", Labels::new(request.labels.iter()));
-    GrantForm {
-        request_id,
-        account,
-        credits,
-        expire_time,
-        priority: request.priority,
-        source: request.source.as_str().into(),
-        services: services.unwrap_or_default(),
-        labels: labels.unwrap_or_default(),
-    }
-}
-
-fn positive_from_pb(text: &str) -> Result<Credits, Fault> {
-    if text.is_empty() {
-        return Err(Fault::Required);
-    }
-    Credits::parse_positive(text).map_err(|fault| Fault::InvalidAmount {
-        value: crate::domain::names::repeated(text),
-        fault,
-    })
-}
-
-/// A set of service keys: their order and repetitions mean nothing.
-fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
-    if services.len() > GRANT_SERVICES_MAX {
-        return Err(Fault::TooManyItems {
-            size: services.len(),
-            limit: GRANT_SERVICES_MAX,
-        });
-    }
-    for service in services {
-        check_length(service, 1, KEY_BYTES_MAX)?;
-    }
-    let mut services: Vec<Box<str>> = services.iter().map(|s| s.as_str().into()).collect();
-    services.sort_unstable();
-    services.dedup();
-    Ok(services)
-}
+/// Room for the list of a reply, below the 4 MiB that it may have.
+const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
 
 /// Which balance is asked for; what is wrong is added to `faults`.
 pub fn balance_query_from_pb(
@@ -77,28 +24,24 @@ pub fn balance_query_from_pb(
 
 /// A balance.
 #[must_use]
-pub fn balance_to_pb(reading: &Reading) -> pb::Balance {
-    let account = &reading.account;
+pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
     pb::Balance {
-        account: account.name().to_string(),
-        available: account.available().to_string(),
-        held: account.held().to_string(),
-        grants: grants_to_pb(account.grants()),
-        read_time: Some(timestamp_to_pb(reading.time)),
-        version: account.version(),
+        account: balance.account.to_string(),
+        available: balance.available.to_string(),
+        held: balance.held.to_string(),
+        grants: that_fit(balance.grants.iter().map(grant_to_pb)),
+        read_time: Some(timestamp_to_pb(balance.time)),
+        version: balance.version,
     }
 }
 
-/// The first grants, as many as a reply has room for.
-fn grants_to_pb(grants: &[GrantState]) -> Vec<pb::GrantBalance> {
+/// The first of a list, as many as a reply has room for.
+pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut bytes = 0_usize;
-    grants
-        .iter()
-        .take(BALANCE_GRANTS_MAX)
-        .map(grant_to_pb)
-        .take_while(|grant| {
-            bytes = bytes.saturating_add(grant.encoded_len());
-            bytes <= GRANTS_BYTES_MAX
+    items
+        .take_while(|item| {
+            bytes = bytes.saturating_add(item.encoded_len()).saturating_add(6);
+            bytes <= LIST_BYTES_MAX
         })
         .collect()
 }
@@ -106,7 +49,7 @@ fn grants_to_pb(grants: &[GrantState]) -> Vec<pb::GrantBalance> {
 fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
     let terms = &grant.terms;
     pb::GrantBalance {
-        grant_id: grant_id_to_pb(grant.id),
+        grant_id: grant.id.to_string(),
         granted: terms.granted.to_string(),
         remaining: grant.remaining.to_string(),
         priority: terms.priority,
@@ -118,65 +61,197 @@ fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
     }
 }
 
-/// What a grant wrote.
-#[must_use]
-pub fn grant_response_to_pb(written: &Written) -> pb::GrantResponse {
-    pb::GrantResponse {
-        available: written.entry.available.to_string(),
-        entry: Some(entry_to_pb(&written.entry)),
-        replayed: written.replayed,
-    }
-}
-
 /// An entry.
 #[must_use]
 pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
-    let (kind, source) = match &entry.kind {
-        EntryKind::Grant(terms) => (pb::EntryKind::Grant, terms.source.to_string()),
-        EntryKind::Expire => (pb::EntryKind::Expire, String::new()),
-    };
-    pb::Entry {
-        entry_id: entry_id_to_pb(entry.id),
+    let mut message = pb::Entry {
+        entry_id: entry.id.to_string(),
         account: entry.account.to_string(),
-        kind: kind.into(),
+        kind: kind_to_pb(&entry.kind).into(),
         credits: entry.credits.to_string(),
         available: entry.available.to_string(),
         create_time: Some(timestamp_to_pb(entry.create_time)),
-        request_id: entry
-            .request_id
-            .as_ref()
-            .map_or_else(String::new, |id| id.as_str().to_owned()),
-        labels: entry
-            .labels
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
         spent: entry.spent.to_string(),
         held: entry.held.to_string(),
-        grant_id: grant_id_to_pb(entry.grant),
         version: entry.version,
         grants: entry.shares.iter().map(share_to_pb).collect(),
-        source,
         ..pb::Entry::default()
+    };
+    if let Some(id) = &entry.request_id {
+        message.request_id = id.as_str().to_owned();
+    }
+    let pairs = entry.labels.iter();
+    message.labels = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    if let Some(service) = &entry.service {
+        message.service = service.to_string();
+    }
+    if let Some(pricing) = &entry.pricing {
+        message.rate_card = pricing.rate_card.to_string();
+        message.revision = pricing.revision.to_string();
+    }
+    if let (Some(usage), Some(service)) = (&entry.usage, &entry.service) {
+        message.usage = Some(usage_to_pb(service, usage));
+    }
+    if let Some(hold) = &entry.hold {
+        message.hold_id = hold.id.to_string();
+    }
+    match &entry.kind {
+        EntryKind::Grant(terms) => {
+            message.grant_id = GrantId(entry.id).to_string();
+            message.source = terms.source.to_string();
+        }
+        EntryKind::Expire(grant) | EntryKind::Revoke(grant) => {
+            message.grant_id = grant.to_string();
+        }
+        EntryKind::Refund { of, .. } => message.refunded_entry_id = of.to_string(),
+        EntryKind::Charge
+        | EntryKind::Hold
+        | EntryKind::Settle
+        | EntryKind::Release
+        | EntryKind::Extend => {}
+    }
+    message
+}
+
+const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
+    match kind {
+        EntryKind::Grant(_) => pb::EntryKind::Grant,
+        EntryKind::Charge => pb::EntryKind::Charge,
+        EntryKind::Refund { .. } => pb::EntryKind::Refund,
+        EntryKind::Hold => pb::EntryKind::Hold,
+        EntryKind::Settle => pb::EntryKind::Settle,
+        EntryKind::Release => pb::EntryKind::Release,
+        // Callers do not see it: it is no move.
+        EntryKind::Extend => pb::EntryKind::Unspecified,
+        EntryKind::Expire(_) => pb::EntryKind::Expire,
+        EntryKind::Revoke(_) => pb::EntryKind::Revoke,
     }
 }
 
 fn share_to_pb(share: &GrantShare) -> pb::GrantShare {
     pb::GrantShare {
-        grant_id: grant_id_to_pb(share.grant),
+        grant_id: share.grant.to_string(),
         credits: share.credits.to_string(),
         held: share.held.to_string(),
     }
 }
 
-/// How callers see an entry's id.
-#[must_use]
-pub fn entry_id_to_pb(id: EntryId) -> String {
-    format!("e{}", id.0)
+fn usage_to_pb(service: &str, usage: &UsageRecord) -> pb::Usage {
+    pb::Usage {
+        service: service.to_owned(),
+        quantity: match usage.quantity {
+            Given::Duration(nanos) => Some(pb::usage::Quantity::Duration(duration_to_pb(nanos))),
+            Given::Count(count) => Some(pb::usage::Quantity::Count(count)),
+            // What is no duration was never priced.
+            Given::Nothing | Given::NoDuration { .. } => None,
+        },
+        attributes: usage.attributes.clone(),
+        meters: usage.meters.clone(),
+    }
 }
 
-/// How callers see a grant's id.
+/// A hold.
 #[must_use]
-pub fn grant_id_to_pb(id: GrantId) -> String {
-    format!("g{}", id.0.0)
+pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
+    let status = match hold.status {
+        HoldStatus::Open => pb::HoldStatus::Open,
+        HoldStatus::Settled => pb::HoldStatus::Settled,
+        HoldStatus::Released => pb::HoldStatus::Released,
+        HoldStatus::Expired => pb::HoldStatus::Expired,
+    };
+    pb::HoldState {
+        hold_id: hold.id.to_string(),
+        held: hold.held.to_string(),
+        settled: hold.settled.to_string(),
+        expire_time: Some(timestamp_to_pb(hold.expire_time)),
+        status: status.into(),
+        account: account.to_string(),
+        create_time: Some(timestamp_to_pb(hold.create_time)),
+        service: hold.service.as_deref().unwrap_or_default().to_owned(),
+    }
+}
+
+fn hold_of(written: &Written) -> Option<pb::HoldState> {
+    let hold = written.entry.hold.as_deref();
+    hold.map(|hold| hold_to_pb(hold, &written.entry.account))
+}
+
+/// What a charge wrote.
+#[must_use]
+pub fn charge_response_to_pb(written: &Written) -> pb::ChargeResponse {
+    pb::ChargeResponse {
+        entry: Some(entry_to_pb(&written.entry)),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
+}
+
+/// What a grant wrote.
+#[must_use]
+pub fn grant_response_to_pb(written: &Written) -> pb::GrantResponse {
+    pb::GrantResponse {
+        entry: Some(entry_to_pb(&written.entry)),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
+}
+
+/// What a revocation wrote.
+#[must_use]
+pub fn revoke_response_to_pb(written: &Written) -> pb::RevokeGrantResponse {
+    pb::RevokeGrantResponse {
+        entry: Some(entry_to_pb(&written.entry)),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
+}
+
+/// What a refund wrote.
+#[must_use]
+pub fn refund_response_to_pb(written: &Written) -> pb::RefundResponse {
+    pb::RefundResponse {
+        entry: Some(entry_to_pb(&written.entry)),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
+}
+
+/// What a hold wrote.
+#[must_use]
+pub fn hold_response_to_pb(written: &Written) -> pb::HoldResponse {
+    pb::HoldResponse {
+        hold: hold_of(written),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
+}
+
+/// What an extension wrote.
+#[must_use]
+pub fn extend_response_to_pb(written: &Written) -> pb::ExtendHoldResponse {
+    pb::ExtendHoldResponse {
+        hold: hold_of(written),
+        replayed: written.replayed,
+    }
+}
+
+/// What a settlement wrote.
+#[must_use]
+pub fn settle_response_to_pb(written: &Written) -> pb::SettleHoldResponse {
+    pb::SettleHoldResponse {
+        entry: Some(entry_to_pb(&written.entry)),
+        hold: hold_of(written),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
+}
+
+/// What a release wrote.
+#[must_use]
+pub fn release_response_to_pb(written: &Written) -> pb::ReleaseHoldResponse {
+    pb::ReleaseHoldResponse {
+        hold: hold_of(written),
+        available: written.available.to_string(),
+        replayed: written.replayed,
+    }
 }

@@ -2,7 +2,9 @@
 //! its path; `…_to_pb` cannot.
 
 pub mod ledger;
+pub mod page;
 pub mod pricing;
+pub mod write;
 
 use crate::domain::fault::{Fault, TimeRule};
 use crate::domain::{AccountName, Timestamp};
@@ -28,6 +30,36 @@ pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
         seconds: time.seconds(),
         // Less than 10^9.
         nanos: i32::try_from(time.nanos()).unwrap_or_default(),
+    }
+}
+
+/// Seconds that protobuf's Duration may have, on either side of 0.
+const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
+
+/// A duration in nanoseconds; None where it is none: out of protobuf's range, or with
+/// mixed signs.
+#[must_use]
+pub fn duration_nanos(duration: &prost_types::Duration) -> Option<i128> {
+    let (seconds, nanos) = (duration.seconds, duration.nanos);
+    let in_range = (-DURATION_SECONDS_MAX..=DURATION_SECONDS_MAX).contains(&seconds)
+        && (-999_999_999..=999_999_999).contains(&nanos);
+    let one_sign = seconds.signum().saturating_mul(i64::from(nanos.signum())) >= 0;
+    i128::from(seconds)
+        .checked_mul(NANOS_PER_SECOND)
+        .and_then(|total| total.checked_add(i128::from(nanos)))
+        .filter(|_| in_range && one_sign)
+}
+
+/// A duration as the wire has it.
+#[must_use]
+pub fn duration_to_pb(nanos: i128) -> prost_types::Duration {
+    let seconds = nanos.checked_div(NANOS_PER_SECOND).unwrap_or_default();
+    let rest = nanos.checked_rem(NANOS_PER_SECOND).unwrap_or_default();
+    prost_types::Duration {
+        // It came in as one.
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        nanos: i32::try_from(rest).unwrap_or_default(),
     }
 }
 

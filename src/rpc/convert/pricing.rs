@@ -1,14 +1,10 @@
 //! Conversions of `pricing.proto`.
 
-use super::{optional_account_from_pb, timestamp_from_pb};
+use super::{duration_nanos, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
 use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
 use crate::domain::{AccountName, Fault, Faults};
 use crate::rpc::pb::creditd::v1 as pb;
-
-/// Seconds that protobuf's Duration may have, on either side of 0.
-const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
-const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 /// A usage; what is wrong with it is found when it is priced.
 #[must_use]
@@ -26,16 +22,12 @@ pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
 }
 
 fn duration_from_pb(duration: &prost_types::Duration) -> Given {
-    let (seconds, nanos) = (duration.seconds, duration.nanos);
-    let in_range = (-DURATION_SECONDS_MAX..=DURATION_SECONDS_MAX).contains(&seconds)
-        && (-999_999_999..=999_999_999).contains(&nanos);
-    let one_sign = seconds.signum().saturating_mul(i64::from(nanos.signum())) >= 0;
-    let total = i128::from(seconds)
-        .checked_mul(NANOS_PER_SECOND)
-        .and_then(|total| total.checked_add(i128::from(nanos)));
-    match total {
-        Some(total) if in_range && one_sign => Given::Duration(total),
-        _ => Given::NoDuration { seconds, nanos },
+    match duration_nanos(duration) {
+        Some(nanos) => Given::Duration(nanos),
+        None => Given::NoDuration {
+            seconds: duration.seconds,
+            nanos: duration.nanos,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 //! reply has left; a batch, whose reply can be large, counts as many calls.
 //!
 //! Health is let through: a server that is busy is not one that is ill, and a
-//! check costs nothing.
+//! check costs nothing. So are watchers of balances, who have a limit of their own.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::rpc::refused::{Refused, WireFault};
+use crate::rpc::router::WATCH_BALANCE;
 
 /// Puts [`Limit`] around a service.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let path = request.uri().path();
-        let exempt = path.starts_with("/grpc.health.v1.Health/");
+        let exempt = path.starts_with("/grpc.health.v1.Health/") || path == WATCH_BALANCE;
         let place = if exempt {
             None
         } else {

@@ -1,35 +1,63 @@
-//! Balances as of an earlier time, walked on a thread of their own so that a
-//! long history does not keep the writer from writing.
+//! Questions about the past, answered by a thread of their own so that a long
+//! history does not keep the writer from writing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
-use super::rows::{BadRow, entry_by_id};
-use crate::domain::ledger::{Account, EntryId};
-use crate::domain::{AccountName, Timestamp};
-use crate::store::{Promise, Reading, StoreRefusal, Unavailable};
+use super::books::unavailable;
+use super::journal::{BadRow, Journal};
+use crate::domain::ledger::{Entry, EntryId, EntryKind, HoldId, Named};
+use crate::domain::{AccountName, Fault, Refusal, Timestamp};
+use crate::store::{
+    Answer, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
+};
 
-/// How many walks may wait.
+/// How many questions may wait.
 const QUEUE_LENGTH_MAX: usize = 1_024;
+/// How many entries one page may look at.
+const SCANNED_MAX: usize = 10_000;
 
-/// A walk to be done.
-pub(super) struct Walk {
+/// Whose past it is, as it stood when the question was asked.
+pub(super) struct Whose {
+    pub(super) id: i64,
     pub(super) name: AccountName,
-    /// The account's newest entry when the question was asked.
-    pub(super) newest: EntryId,
-    pub(super) as_of: Timestamp,
-    pub(super) promise: Promise<Reading>,
+    pub(super) head: Option<EntryId>,
+    /// What has ended since and could not be written.
+    pub(super) unwritten: Vec<Entry>,
+}
+
+/// A question.
+pub(super) enum Question {
+    AsOf(Timestamp, Box<dyn Look>),
+    Entries(EntryQuery, Promise<EntryPage>),
+}
+
+impl Question {
+    fn wanted(&self) -> bool {
+        match self {
+            Self::AsOf(_, look) => look.wanted(),
+            Self::Entries(_, promise) => !promise.is_closed(),
+        }
+    }
+
+    fn refuse(self, refusal: StoreRefusal) {
+        match self {
+            Self::AsOf(_, look) => look.see(Err(refusal)),
+            Self::Entries(_, promise) => {
+                let _ = promise.send(Err(refusal));
+            }
+        }
+    }
 }
 
 /// The thread, and its queue. Dropping it waits until the thread has ended and
 /// closed its connection.
 pub(super) struct History {
-    queue: Option<SyncSender<Walk>>,
+    queue: Option<SyncSender<(Whose, Question)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,14 +67,14 @@ impl History {
         let (sender, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let started = std::thread::Builder::new()
             .name("ledger-history".to_owned())
-            .spawn(move || run(&connection, &queue, &closing));
+            .spawn(move || run(&Journal::new(connection), &queue, &closing));
         match started {
             Ok(thread) => Self {
                 queue: Some(sender),
                 thread: Some(thread),
             },
             Err(error) => {
-                tracing::error!(%error, "no thread for balances as of earlier times");
+                tracing::error!(%error, "no thread for questions about the past");
                 Self {
                     queue: None,
                     thread: None,
@@ -55,37 +83,65 @@ impl History {
         }
     }
 
-    /// Has the walk done, or refuses it at once.
-    pub(super) fn walk(&self, walk: Walk) {
-        let rest = match self.queue.as_ref().map(|queue| queue.try_send(walk)) {
-            // Without a thread the promise is dropped, which the caller is told.
-            None | Some(Ok(())) => return,
-            Some(Err(TrySendError::Full(walk) | TrySendError::Disconnected(walk))) => walk,
+    /// Has the question answered, or refuses it at once.
+    pub(super) fn ask(&self, whose: Whose, question: Question) {
+        let Some(queue) = &self.queue else {
+            return question.refuse(gone());
         };
-        // A caller that is gone does not matter.
-        let _ = rest.promise.send(Err(StoreRefusal::Busy {
-            limit: QUEUE_LENGTH_MAX,
-        }));
+        match queue.try_send((whose, question)) {
+            Ok(()) => {}
+            Err(TrySendError::Disconnected((_, question))) => question.refuse(gone()),
+            Err(TrySendError::Full((_, question))) => question.refuse(StoreRefusal::Busy {
+                limit: QUEUE_LENGTH_MAX,
+            }),
+        }
     }
 }
 
-fn run(connection: &Connection, queue: &Receiver<Walk>, closing: &AtomicBool) {
-    while let Ok(walk) = queue.recv() {
+fn gone() -> StoreRefusal {
+    StoreRefusal::Unavailable(Unavailable {
+        operation: "read",
+        cause: "the thread for questions about the past has ended".to_owned(),
+    })
+}
+
+fn run(journal: &Journal, queue: &Receiver<(Whose, Question)>, closing: &AtomicBool) {
+    while let Ok((whose, question)) = queue.recv() {
         // Nobody waits for it, or nobody may.
-        let given_up = || walk.promise.is_closed() || closing.load(Ordering::Relaxed);
-        let answer = match account_as_of(connection, &walk, given_up).transpose() {
-            Some(answer) => answer,
-            None => continue,
-        };
-        let answer = answer.map_err(|BadRow(cause)| {
-            tracing::error!(account = %walk.name, cause, "a balance of an earlier time cannot be read");
-            StoreRefusal::Unavailable(Unavailable {
-                operation: "read",
-                cause,
-            })
-        });
-        let _ = walk.promise.send(answer);
+        if !question.wanted() || closing.load(Ordering::Relaxed) {
+            continue;
+        }
+        match question {
+            Question::AsOf(as_of, look) => as_of_then(journal, &whose, as_of, look),
+            Question::Entries(query, promise) => {
+                let page = entries(journal, &whose, &query);
+                let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(&whose, &cause))));
+            }
+        }
     }
+}
+
+fn unread(whose: &Whose, cause: &BadRow) -> StoreRefusal {
+    tracing::error!(account = %whose.name, cause = cause.0, "the past of an account cannot be read");
+    unavailable("read", cause)
+}
+
+fn as_of_then(journal: &Journal, whose: &Whose, as_of: Timestamp, look: Box<dyn Look>) {
+    let account = journal.load_as_of(whose.id, &whose.name, whose.head, as_of);
+    let account = account.and_then(|mut account| {
+        // What had ended by then and was not written by then.
+        account
+            .lapse(as_of, EntryId(i64::MAX))
+            .map_err(super::books::does_not_follow)?;
+        Ok(account)
+    });
+    look.see(match &account {
+        Ok(account) => Ok(Reading {
+            account,
+            time: as_of,
+        }),
+        Err(cause) => Err(unread(whose, cause)),
+    });
 }
 
 impl Drop for History {
@@ -99,37 +155,113 @@ impl Drop for History {
     }
 }
 
-/// Walks back from the newest entry, then folds forward what was at that time.
-///
-/// None where it was given up on the way.
-fn account_as_of(
-    connection: &Connection,
-    walk: &Walk,
-    given_up: impl Fn() -> bool,
-) -> Result<Option<Reading>, BadRow> {
-    let mut entries = Vec::new();
-    let mut next = Some(walk.newest);
-    while let Some(id) = next {
-        if given_up() {
-            return Ok(None);
+/// Walks back from where the page begins, over a bounded number of entries.
+fn entries(
+    journal: &Journal,
+    whose: &Whose,
+    query: &EntryQuery,
+) -> Result<Answer<EntryPage>, BadRow> {
+    let (oldest, mut next) = match begin(journal, whose, query)? {
+        Ok(range) => range,
+        Err(refusal) => return Ok(Err(refusal.into())),
+    };
+    let mut page = EntryPage::default();
+    let mut last_scanned = None;
+    let unwritten = whose.unwritten.iter().rev();
+    let mut unwritten = unwritten.skip_while(|e| query.before.is_some_and(|b| e.id >= b));
+    for _ in 0..SCANNED_MAX {
+        let entry = match unwritten.next() {
+            Some(entry) => entry.clone(),
+            None => {
+                let Some(id) = next.filter(|id| Some(*id) >= oldest) else {
+                    return Ok(Ok(page));
+                };
+                let missing = || BadRow(format!("entry {} is missing", id.0));
+                let entry = journal.entry(id)?.ok_or_else(missing)?.entry;
+                next = entry.previous;
+                entry
+            }
+        };
+        if query.is_past(&entry) {
+            return Ok(Ok(page));
         }
-        let entry = entry_by_id(connection, id)?.entry;
-        next = entry.previous;
-        if entry.create_time <= walk.as_of {
-            entries.push(entry);
+        if query.matches(&entry) {
+            if page.entries.len() == query.limit {
+                // There is one more: the page goes on below its last one.
+                page.next = page.entries.last().map(|entry| entry.id);
+                return Ok(Ok(page));
+            }
+            page.entries.push(entry.clone());
+        }
+        last_scanned = Some(entry.id);
+    }
+    page.next = last_scanned;
+    Ok(Ok(page))
+}
+
+/// The oldest entry that can be on the list, and the newest one of the page.
+type Range = (Option<EntryId>, Option<EntryId>);
+
+fn begin(
+    journal: &Journal,
+    whose: &Whose,
+    query: &EntryQuery,
+) -> Result<Result<Range, Refusal>, BadRow> {
+    let mut newest = whose.head;
+    let mut oldest = None;
+    if let Some(named) = &query.hold {
+        let Some((made, closed)) = hold_range(journal, whose, named)? else {
+            return Ok(Err(Refusal::HoldNotFound { hold: named.text() }));
+        };
+        oldest = Some(made);
+        newest = closed.or(newest);
+    }
+    if let Some(before) = query.before {
+        let unwritten = whose.unwritten.iter().any(|entry| entry.id == before);
+        let stored = journal.entry(before)?;
+        match stored.filter(|stored| stored.account_id == whose.id) {
+            Some(stored) => newest = stored.entry.previous,
+            None if unwritten => {}
+            None => return Ok(Err(Refusal::invalid("page_token", Fault::InvalidPageToken))),
+        }
+    } else if let Some(end) = query.end_time.and_then(Timestamp::unix_nanos) {
+        // A checkpoint that is not before the end saves the walk down to it.
+        let checkpoint: Option<i64> = journal
+            .connection
+            .prepare_cached(
+                "SELECT entry_id FROM checkpoints
+                 WHERE account_id = ?1 AND create_time >= ?2 ORDER BY entry_id LIMIT 1",
+            )?
+            .query_row([whose.id, end], |row| row.get(0))
+            .optional()?;
+        if let Some(checkpoint) = checkpoint.map(EntryId)
+            && Some(checkpoint) < newest
+        {
+            newest = Some(checkpoint);
         }
     }
-    let mut account = Account::new(walk.name.clone());
-    for entry in entries.iter().rev() {
-        account
-            .apply(entry)
-            .map_err(|_| BadRow(format!("entry {} does not follow", entry.id.0)))?;
+    Ok(Ok((oldest, newest)))
+}
+
+/// The entry that made a hold, and the one that closed it.
+fn hold_range(
+    journal: &Journal,
+    whose: &Whose,
+    named: &Named<HoldId>,
+) -> Result<Option<(EntryId, Option<EntryId>)>, BadRow> {
+    let Some(HoldId(made)) = named.id() else {
+        return Ok(None);
+    };
+    let stored = journal.entry(made)?;
+    let is_it = |kind: &EntryKind| matches!(kind, EntryKind::Hold);
+    let found = stored.filter(|s| s.account_id == whose.id && is_it(&s.entry.kind));
+    if found.is_none() {
+        return Ok(None);
     }
-    account
-        .expire(walk.as_of, EntryId(i64::MAX))
-        .map_err(|_| BadRow("an expiry does not follow".to_owned()))?;
-    Ok(Some(Reading {
-        account,
-        time: walk.as_of,
-    }))
+    let closed: Option<i64> = journal
+        .connection
+        .prepare_cached("SELECT entry_id FROM closed_holds WHERE hold_id = ?1")?
+        .query_row([made.0], |row| row.get(0))
+        .optional()?;
+    Ok(Some((made, closed.map(EntryId))))
 }

@@ -4,26 +4,40 @@
 //! commands that wait, decides them one after another, writes what they wrote in
 //! one transaction, and answers only after the commit: one fsync for many. Reads
 //! are answered by the same thread between two groups, so they see exactly what
-//! is durable; a balance as of an earlier time is walked by a second thread.
+//! is durable; questions about the past are answered by a second thread.
 
+mod accounts;
+mod behind;
+mod books;
+mod cache;
+mod cards;
+mod filter;
 mod history;
+mod journal;
 mod open;
+mod read;
+mod requests;
 mod rows;
-mod state;
+mod start;
+mod text;
+mod watchers;
 mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::Connection;
+use tokio::sync::watch;
 
+use self::read::{Read, What};
 use super::{
-    Clock, Pending, Promise, Reading, ServedCard, Store, StoreRefusal, Unavailable, Written,
+    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, ServedCard, Store,
+    StoreRefusal, Unavailable, Written,
 };
-use crate::domain::ledger::Command;
+use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
 
 pub use open::OpenError;
@@ -31,10 +45,54 @@ pub use open::OpenError;
 /// How many commands and reads may wait for the writer.
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
 
+/// How much the store keeps in memory, and for how long request_ids are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqliteSettings {
+    /// Most accounts in memory; the file has all.
+    pub accounts_max: usize,
+    /// For how many hours a request_id is known at least.
+    pub request_hours: u32,
+    /// Most memory for filters of request_ids, two bytes each; beyond it the oldest
+    /// ones are looked up in the file.
+    pub request_filter_bytes_max: usize,
+    /// How many request_ids are one run in the file.
+    pub request_run_length: usize,
+}
+
+impl Default for SqliteSettings {
+    fn default() -> Self {
+        Self {
+            accounts_max: 200_000,
+            request_hours: 24,
+            request_filter_bytes_max: 256 << 20,
+            request_run_length: 1 << 20,
+        }
+    }
+}
+
 /// What the writer is asked to do.
 enum Job {
     Write(Command, Promise<Written>),
-    Read(AccountName, Option<Timestamp>, Promise<Reading>),
+    Batch(Vec<Command>, Fits, Promise<Vec<Answer<Written>>>),
+    Read(Read),
+}
+
+impl Job {
+    /// As how much it counts in a group.
+    fn length(&self) -> usize {
+        match self {
+            Self::Write(..) | Self::Read(_) => 1,
+            Self::Batch(commands, ..) => commands.len(),
+        }
+    }
+
+    fn refuse(self, refusal: StoreRefusal) {
+        match self {
+            Self::Write(_, promise) => drop(promise.send(Err(refusal))),
+            Self::Batch(_, _, promise) => drop(promise.send(Err(refusal))),
+            Self::Read(read) => read.refuse(refusal),
+        }
+    }
 }
 
 /// The embedded store.
@@ -45,6 +103,7 @@ pub struct SqliteStore {
     cards: Mutex<Connection>,
     clock: Arc<dyn Clock>,
     closing: Arc<AtomicBool>,
+    writable: watch::Receiver<bool>,
     /// Held for as long as the store lives, so that no second server opens the
     /// file. It is the last to go: SQLite's own locks end with the first descriptor
     /// of the file that this process closes.
@@ -56,20 +115,28 @@ impl SqliteStore {
     ///
     /// # Errors
     /// A sentence that says what is wrong with the file and what to do.
-    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        settings: SqliteSettings,
+    ) -> Result<Self, OpenError> {
         let opened = open::open(path)?;
-        let state = state::State::load(&opened.connection, path)?;
         let history = opened.another_connection()?;
         let cards = opened.another_connection()?;
-        let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let closing = Arc::new(AtomicBool::new(false));
-        let writer = writer::Writer::new(
+        let writable = watch::Sender::new(true);
+        let started = writer::Writer::open(
             opened.connection,
-            state,
-            history,
-            Arc::clone(&clock),
-            Arc::clone(&closing),
+            history::History::start(history, Arc::clone(&closing)),
+            writer::Surroundings {
+                clock: Arc::clone(&clock),
+                closing: Arc::clone(&closing),
+                writable: writable.clone(),
+            },
+            settings,
         );
+        let writer = started.map_err(|journal::BadRow(what)| OpenError::damaged(path, what))?;
+        let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let handle = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || writer.run(&queue))
@@ -80,99 +147,75 @@ impl SqliteStore {
             cards: Mutex::new(cards),
             clock,
             closing,
+            writable: writable.subscribe(),
             _lock: opened.lock,
         })
     }
 
-    fn submit<T>(
-        &self,
-        make: impl FnOnce(Promise<T>) -> Job,
-        operation: &'static str,
-    ) -> Pending<T> {
-        let (promise, pending) = Pending::new();
-        let stopped = || {
-            Pending::ready(Err(StoreRefusal::Unavailable(Unavailable {
-                operation,
-                cause: "the writer has stopped".to_owned(),
-            })))
-        };
-        let Some(jobs) = &self.jobs else {
-            return stopped();
-        };
-        match jobs.try_send(make(promise)) {
-            Ok(()) => pending,
-            Err(TrySendError::Full(_)) => Pending::ready(Err(StoreRefusal::Busy {
+    /// Gives the writer a job, or refuses it at once.
+    fn submit(&self, job: Job) {
+        let stopped = StoreRefusal::Unavailable(Unavailable {
+            operation: "write",
+            cause: "the writer has stopped".to_owned(),
+        });
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+            // Without a writer the promise is dropped, which the caller is told.
+            None | Some(Ok(())) => {}
+            Some(Err(TrySendError::Disconnected(job))) => job.refuse(stopped),
+            Some(Err(TrySendError::Full(job))) => job.refuse(StoreRefusal::Busy {
                 limit: QUEUE_LENGTH_MAX,
-            })),
-            Err(TrySendError::Disconnected(_)) => stopped(),
+            }),
         }
+    }
+
+    fn read<T>(&self, name: AccountName, what: impl FnOnce(Promise<T>) -> What) -> Pending<T> {
+        let (promise, pending) = Pending::new();
+        let what = what(promise);
+        self.submit(Job::Read(Read { name, what }));
+        pending
     }
 }
 
 impl Store for SqliteStore {
     fn write(&self, command: Command) -> Pending<Written> {
-        self.submit(|promise| Job::Write(command, promise), "write")
+        let (promise, pending) = Pending::new();
+        self.submit(Job::Write(command, promise));
+        pending
     }
 
-    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<Reading> {
-        self.submit(|promise| Job::Read(name, as_of, promise), "read")
+    fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>> {
+        let (promise, pending) = Pending::new();
+        self.submit(Job::Batch(commands, fits, promise));
+        pending
+    }
+
+    fn look(&self, name: AccountName, as_of: Option<Timestamp>, look: Box<dyn Look>) {
+        let what = What::Look(as_of, look);
+        self.submit(Job::Read(Read { name, what }));
+    }
+
+    fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>> {
+        self.read(name, |promise| What::Hold(hold, promise))
+    }
+
+    fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage> {
+        self.read(name, |promise| What::Entries(query, promise))
+    }
+
+    fn watch(&self, name: AccountName) -> Pending<Changes> {
+        self.read(name, What::Watch)
     }
 
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        let connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = || {
-            connection
-                .prepare("SELECT revision, name, content, replaced FROM rate_cards ORDER BY first_served")?
-                .query_map([], |row| {
-                    Ok(ServedCard {
-                        revision: row.get(0)?,
-                        name: row.get(1)?,
-                        content: row.get(2)?,
-                        replaced: row
-                            .get::<_, Option<i64>>(3)?
-                            .map(Timestamp::from_unix_nanos),
-                    })
-                })?
-                .collect::<Result<Vec<_>, _>>()
-        };
-        read().map_err(|error| unavailable("read", &error))
+        cards::served(&self.cards)
     }
 
-    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable> {
-        let mut connection = self.cards.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now().unix_nanos().unwrap_or(i64::MAX);
-        let mut write = || -> rusqlite::Result<Option<String>> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute(
-                "UPDATE rate_cards SET replaced = ?1 WHERE replaced IS NULL",
-                [now],
-            )?;
-            for card in cards {
-                transaction.execute(
-                    "INSERT INTO rate_cards (revision, name, content, first_served)
-                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET replaced = NULL",
-                    params![card.revision, card.name, card.content, now],
-                )?;
-                let kept: String = transaction.query_row(
-                    "SELECT content FROM rate_cards WHERE revision = ?1",
-                    [&card.revision],
-                    |row| row.get(0),
-                )?;
-                if kept != card.content {
-                    return Ok(Some(card.revision.clone()));
-                }
-            }
-            transaction.commit().map(|()| None)
-        };
-        match write() {
-            Ok(None) => Ok(()),
-            Ok(Some(revision)) => Err(Unavailable {
-                operation: "write",
-                cause: format!("another rate card is kept under revision {revision}"),
-            }),
-            Err(error) => Err(unavailable("write", &error)),
-        }
+    fn serve_cards(&self, served: &[ServedCard]) -> Result<(), Unavailable> {
+        cards::serve(&self.cards, served, self.clock.now())
+    }
+
+    fn writable(&self) -> watch::Receiver<bool> {
+        self.writable.clone()
     }
 }
 
@@ -186,12 +229,5 @@ impl Drop for SqliteStore {
         {
             tracing::error!("the ledger's writer ended by a panic");
         }
-    }
-}
-
-fn unavailable(operation: &'static str, error: &rusqlite::Error) -> Unavailable {
-    Unavailable {
-        operation,
-        cause: error.to_string(),
     }
 }

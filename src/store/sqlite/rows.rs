@@ -1,225 +1,291 @@
-//! Between rows and entries: the one place that knows the columns.
+//! Between rows and entries: the one place that knows the columns of the journal.
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, Transaction, params};
-use serde_json::{Map, Value};
+use rusqlite::{Row, params};
+use serde_json::Value;
 
-use crate::domain::ledger::{
-    Entry, EntryId, EntryKind, Fingerprint, GrantId, GrantShare, GrantTerms,
+use super::journal::{BadRow, Journal};
+use super::text::{
+    labels_from_json, labels_to_json, shares_from_json, shares_to_json, usage_from_json,
+    usage_to_json,
 };
-use crate::domain::{AccountName, Credits, Labels, RequestId, Timestamp};
+use crate::domain::ledger::{
+    Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
+    HoldStatus,
+};
+use crate::domain::{AccountName, Credits, RequestId, Timestamp};
 use crate::rfc3339;
-
-/// Columns of [`read_entry`], in its order.
-pub(super) const ENTRY: &str = "SELECT e.entry_id, a.name, e.previous, e.version, e.kind,
-    e.credits, e.held, e.spent, e.available, e.create_time, e.request_id, e.fingerprint,
-    e.grant_id, e.labels, e.shares, g.granted, g.priority, g.expire_time, g.source, g.services
-    FROM entries e JOIN accounts a USING (account_id) JOIN grants g USING (grant_id)";
 
 /// A row, and what it says about the request that it answers.
 pub(super) struct StoredEntry {
     pub(super) entry: Entry,
+    pub(super) account_id: i64,
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Available as the caller was told it.
+    pub(super) answered: Credits,
 }
 
-/// Something in a row that no creditd wrote there.
-#[derive(Debug)]
-pub(super) struct BadRow(pub(super) String);
+/// All columns, in the order in which they stand in the schema, on which
+/// [`Journal::read_entry`] relies.
+const ENTRY_BY_ID: &str = "SELECT * FROM entries WHERE entry_id = ?1";
 
-impl From<rusqlite::Error> for BadRow {
-    fn from(error: rusqlite::Error) -> Self {
-        Self(error.to_string())
+fn bad(id: i64) -> BadRow {
+    BadRow(format!("entry {id} cannot be read"))
+}
+
+impl Journal {
+    /// The entry of that id.
+    pub(super) fn entry(&self, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
+        let mut statement = self.connection.prepare_cached(ENTRY_BY_ID)?;
+        let mut rows = statement.query([id.0])?;
+        match rows.next()? {
+            Some(row) => self.read_entry(row).map(Some),
+            None => Ok(None),
+        }
     }
-}
 
-/// Reads a row of [`ENTRY`].
-pub(super) fn read_entry(row: &Row<'_>) -> Result<StoredEntry, BadRow> {
-    let id = row.get::<_, i64>(0)?;
-    read_columns(row, EntryId(id))?.ok_or_else(|| BadRow(format!("entry {id} cannot be read")))
-}
-
-/// None where a column has a value that it cannot have.
-fn read_columns(row: &Row<'_>, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
-    let credits = |column: usize| -> rusqlite::Result<Option<Credits>> {
-        Ok(Credits::from_nanos(row.get(column)?).ok())
-    };
-    let create_time = Timestamp::from_unix_nanos(row.get(9)?);
-    let kind: String = row.get(4)?;
-    let grant = GrantId(EntryId(row.get(12)?));
-    let request_id: Option<String> = row.get(10)?;
-    let labels: Option<String> = row.get(13)?;
-    let shares: String = row.get(14)?;
-    let account: String = row.get(1)?;
-    let expire_time: Option<String> = row.get(17)?;
-    let services: Option<String> = row.get(19)?;
-    let parts = (
-        AccountName::new(&account).ok(),
-        request_id.map(|id| RequestId::new(&id)).transpose().ok(),
-        labels_from_json(labels.as_deref()),
-        shares_from_json(&shares),
-        expire_time.map_or(Some(None), |text| rfc3339::parse(&text).map(Some)),
-        services.map_or(Some(Vec::new()), |text| serde_json::from_str(&text).ok()),
-    );
-    let (
-        Some(account),
-        Some(request_id),
-        Some(labels),
-        Some(shares),
-        Some(expire_time),
-        Some(services),
-    ) = parts
-    else {
-        return Ok(None);
-    };
-    let amounts = (
-        credits(5)?,
-        credits(6)?,
-        credits(7)?,
-        credits(8)?,
-        credits(15)?,
-    );
-    let (Some(change), Some(held), Some(spent), Some(available), Some(granted)) = amounts else {
-        return Ok(None);
-    };
-    let kind = match kind.as_str() {
-        "grant" => EntryKind::Grant(Arc::new(GrantTerms {
-            granted,
-            priority: row.get(16)?,
-            expire_time,
-            source: row.get::<_, String>(18)?.into(),
-            services,
-            create_time,
-        })),
-        "expire" => EntryKind::Expire,
-        _ => return Ok(None),
-    };
-    Ok(Some(StoredEntry {
-        entry: Entry {
-            id,
+    /// Reads a whole row of `entries`.
+    pub(super) fn read_entry(&self, row: &Row<'_>) -> Result<StoredEntry, BadRow> {
+        let id: i64 = row.get(0)?;
+        let account_id: i64 = row.get(1)?;
+        let credits = |column: usize| -> Result<Credits, BadRow> {
+            Credits::from_nanos(row.get(column)?).map_err(|_| bad(id))
+        };
+        let text = |column: usize| row.get::<_, Option<String>>(column);
+        let create_time = Timestamp::from_unix_nanos(row.get(10)?);
+        let request_id = text(11)?
+            .map(|text| RequestId::new(&text).map_err(|_| bad(id)))
+            .transpose()?;
+        let usage = text(15)?
+            .map(|text| usage_from_json(&text).ok_or_else(|| bad(id)))
+            .transpose()?;
+        let shares = shares_from_json(&row.get::<_, String>(24)?).ok_or_else(|| bad(id))?;
+        let kind = row.get_ref(4)?.as_str().map_err(|_| bad(id))?;
+        let grant = row
+            .get::<_, Option<i64>>(16)?
+            .map(|id| GrantId(EntryId(id)));
+        let kind = match kind {
+            "grant" => {
+                let facts = self.grant_facts(GrantId(EntryId(id)))?;
+                EntryKind::Grant(facts.ok_or_else(|| bad(id))?.terms)
+            }
+            "charge" => EntryKind::Charge,
+            "refund" => {
+                let of = row.get::<_, Option<i64>>(22)?.ok_or_else(|| bad(id))?;
+                let facts = |grant| self.grant_facts(grant)?.ok_or_else(|| bad(id));
+                let grants = shares.iter().map(|share| facts(share.grant));
+                EntryKind::Refund {
+                    of: EntryId(of),
+                    grants: grants.collect::<Result<_, _>>()?,
+                }
+            }
+            "hold" => EntryKind::Hold,
+            "settle" => EntryKind::Settle,
+            "release" => EntryKind::Release,
+            "extend" => EntryKind::Extend,
+            "expire" => EntryKind::Expire(grant.ok_or_else(|| bad(id))?),
+            "revoke" => EntryKind::Revoke(grant.ok_or_else(|| bad(id))?),
+            _ => return Err(bad(id)),
+        };
+        let available = credits(8)?;
+        let entry = Entry {
+            id: EntryId(id),
             previous: row.get::<_, Option<i64>>(2)?.map(EntryId),
-            account,
+            account: self.account_name(account_id)?.ok_or_else(|| bad(id))?,
             kind,
-            credits: change,
-            held,
-            spent,
+            credits: credits(5)?,
+            held: credits(6)?,
+            spent: credits(7)?,
             available,
             create_time,
             version: row.get(3)?,
             request_id,
-            labels,
-            grant,
+            labels: labels_from_json(text(23)?.as_deref()).ok_or_else(|| bad(id))?,
+            service: text(13)?.map(Arc::from),
+            pricing: self.pricing(row.get(14)?)?,
+            usage,
+            hold: self.read_hold(row, id, create_time)?,
             shares,
-        },
-        fingerprint: row.get(11)?,
-    }))
-}
-
-/// The entry of that id.
-pub(super) fn entry_by_id(connection: &Connection, id: EntryId) -> Result<StoredEntry, BadRow> {
-    let mut statement = connection.prepare_cached(&format!("{ENTRY} WHERE e.entry_id = ?1"))?;
-    let mut rows = statement.query([id.0])?;
-    match rows.next()? {
-        Some(row) => read_entry(row),
-        None => Err(BadRow(format!("entry {} is missing", id.0))),
-    }
-}
-
-/// Adds an account.
-pub(super) fn write_account(
-    transaction: &Transaction<'_>,
-    id: i64,
-    name: &AccountName,
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT INTO accounts (account_id, name) VALUES (?1, ?2)")?
-        .execute(params![id, name.as_str()])
-        .map(|_| ())
-}
-
-/// Adds an entry, and its grant's terms where it makes one.
-pub(super) fn write_entry(
-    transaction: &Transaction<'_>,
-    account_id: i64,
-    entry: &Entry,
-    fingerprint: Option<&Fingerprint>,
-) -> rusqlite::Result<()> {
-    let kind = match &entry.kind {
-        EntryKind::Grant(terms) => {
-            let services = (!terms.services.is_empty())
-                .then(|| Value::from_iter(terms.services.iter().map(|s| &**s)).to_string());
-            transaction
-                .prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-                .execute(params![
-                    entry.id.0,
-                    account_id,
-                    terms.granted.nanos(),
-                    terms.priority,
-                    terms.expire_time.map(rfc3339::format),
-                    &*terms.source,
-                    services,
-                ])?;
-            "grant"
-        }
-        EntryKind::Expire => "expire",
-    };
-    transaction
-        .prepare_cached(
-            "INSERT INTO entries VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-        )?
-        .execute(params![
-            entry.id.0,
+        };
+        let answered = match row.get::<_, Option<i64>>(9)? {
+            Some(nanos) => Credits::from_nanos(nanos).map_err(|_| bad(id))?,
+            None => available,
+        };
+        Ok(StoredEntry {
+            entry,
             account_id,
-            entry.previous.map(|id| id.0),
-            entry.version,
-            kind,
-            entry.credits.nanos(),
-            entry.held.nanos(),
-            entry.spent.nanos(),
-            entry.available.nanos(),
-            entry.create_time.unix_nanos().unwrap_or(i64::MAX),
-            entry.request_id.as_ref().map(RequestId::as_str),
-            fingerprint.map(|f| f.as_slice()),
-            entry.grant.0.0,
-            labels_to_json(&entry.labels),
-            shares_to_json(&entry.shares),
-        ])
-        .map(|_| ())
-}
-
-fn labels_to_json(labels: &Labels) -> Option<String> {
-    let map: Map<String, Value> = labels
-        .iter()
-        .map(|(k, v)| (k.to_owned(), v.into()))
-        .collect();
-    (!map.is_empty()).then(|| Value::Object(map).to_string())
-}
-
-fn labels_from_json(text: Option<&str>) -> Option<Labels> {
-    let Some(text) = text else {
-        return Some(Labels::default());
-    };
-    let map: std::collections::HashMap<String, String> = serde_json::from_str(text).ok()?;
-    Labels::new(map.iter()).ok()
-}
-
-fn shares_to_json(shares: &[GrantShare]) -> String {
-    let rows = shares
-        .iter()
-        .map(|s| Value::from_iter([s.grant.0.0, s.credits.nanos(), s.held.nanos()]));
-    Value::from_iter(rows).to_string()
-}
-
-fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {
-    let rows: Vec<(i64, i64, i64)> = serde_json::from_str(text).ok()?;
-    rows.into_iter()
-        .map(|(grant, credits, held)| {
-            Some(GrantShare {
-                grant: GrantId(EntryId(grant)),
-                credits: Credits::from_nanos(credits).ok()?,
-                held: Credits::from_nanos(held).ok()?,
-            })
+            fingerprint: row.get(12)?,
+            answered,
         })
-        .collect()
+    }
+
+    /// The hold after the entry. What never changes of it stands in the entry that
+    /// made it.
+    fn read_hold(
+        &self,
+        row: &Row<'_>,
+        entry: i64,
+        create_time: Timestamp,
+    ) -> Result<Option<Arc<Hold>>, BadRow> {
+        let Some(id) = row.get::<_, Option<i64>>(17)? else {
+            return Ok(None);
+        };
+        let (create_time, service, card) = if id == entry {
+            (create_time, row.get(13)?, row.get(14)?)
+        } else {
+            self.connection
+                .prepare_cached(
+                    "SELECT create_time, service, card_id FROM entries WHERE entry_id = ?1",
+                )?
+                .query_row([id], |row| {
+                    let time = Timestamp::from_unix_nanos(row.get(0)?);
+                    Ok((time, row.get::<_, Option<String>>(1)?, row.get(2)?))
+                })?
+        };
+        let status: String = row.get(21)?;
+        Ok(Some(Arc::new(Hold {
+            id: HoldId(EntryId(id)),
+            service: service.map(Arc::from),
+            pricing: self.pricing(card)?,
+            held: Credits::from_nanos(row.get(18)?).map_err(|_| bad(entry))?,
+            settled: Credits::from_nanos(row.get(19)?).map_err(|_| bad(entry))?,
+            create_time,
+            expire_time: Timestamp::from_unix_nanos(row.get(20)?),
+            status: HoldStatus::named(&status).ok_or_else(|| bad(entry))?,
+        })))
+    }
+
+    /// A grant that was ever made.
+    pub(super) fn grant_facts(&self, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT g.granted, g.priority, g.expire_time, g.source, g.services, e.create_time,
+               EXISTS (SELECT 1 FROM revocations r WHERE r.grant_id = g.grant_id)
+             FROM grants g JOIN entries e ON e.entry_id = g.grant_id WHERE g.grant_id = ?1",
+        )?;
+        let mut rows = statement.query([id.0.0])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let wrong = || BadRow(format!("grant {} cannot be read", id.0.0));
+        let expire_time: Option<String> = row.get(2)?;
+        let services: Option<String> = row.get(4)?;
+        let terms = GrantTerms {
+            granted: Credits::from_nanos(row.get(0)?).map_err(|_| wrong())?,
+            priority: row.get(1)?,
+            expire_time: expire_time
+                .map(|text| rfc3339::parse(&text).ok_or_else(wrong))
+                .transpose()?,
+            source: row.get::<_, String>(3)?.into(),
+            services: services
+                .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
+                .map_err(|_| wrong())?,
+            create_time: Timestamp::from_unix_nanos(row.get(5)?),
+        };
+        Ok(Some(GrantFacts {
+            id,
+            terms: Arc::new(terms),
+            revoked: row.get(6)?,
+        }))
+    }
+
+    /// Adds an entry, and what is to be found of it without a walk.
+    pub(super) fn write_entry(
+        &self,
+        account_id: i64,
+        entry: &Entry,
+        fingerprint: Option<&Fingerprint>,
+        answered: Option<Credits>,
+    ) -> Result<(), BadRow> {
+        let (mut grant_id, mut refunded_id) = (None, None);
+        match &entry.kind {
+            EntryKind::Grant(terms) => {
+                grant_id = Some(entry.id.0);
+                self.write_grant(account_id, entry.id, terms)?;
+            }
+            EntryKind::Expire(grant) => grant_id = Some(grant.0.0),
+            EntryKind::Revoke(grant) => {
+                grant_id = Some(grant.0.0);
+                self.connection
+                    .prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2)")?
+                    .execute([grant.0.0, entry.id.0])?;
+            }
+            EntryKind::Refund { of, .. } => {
+                refunded_id = Some(of.0);
+                self.connection
+                    .prepare_cached("INSERT INTO refunds VALUES (?1, ?2, ?3)")?
+                    .execute([of.0, entry.id.0, entry.credits.nanos()])?;
+            }
+            EntryKind::Charge
+            | EntryKind::Hold
+            | EntryKind::Settle
+            | EntryKind::Release
+            | EntryKind::Extend => {}
+        }
+        let hold = entry.hold.as_deref();
+        if let Some(hold) = hold.filter(|hold| hold.status != HoldStatus::Open) {
+            self.connection
+                .prepare_cached("INSERT INTO closed_holds VALUES (?1, ?2)")?
+                .execute([hold.id.0.0, entry.id.0])?;
+        }
+        let nanos = |time: Timestamp| time.unix_nanos().unwrap_or(i64::MAX);
+        self.connection
+            .prepare_cached(
+                "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+            )?
+            .execute(params![
+                entry.id.0,
+                account_id,
+                entry.previous.map(|id| id.0),
+                entry.version,
+                entry.kind.name(),
+                entry.credits.nanos(),
+                entry.held.nanos(),
+                entry.spent.nanos(),
+                entry.available.nanos(),
+                answered.map(Credits::nanos),
+                nanos(entry.create_time),
+                entry.request_id.as_ref().map(RequestId::as_str),
+                fingerprint.map(|f| f.as_slice()),
+                entry.service.as_deref(),
+                self.card_id(entry.pricing.as_ref())?,
+                entry.usage.as_deref().map(usage_to_json),
+                grant_id,
+                hold.map(|hold| hold.id.0.0),
+                hold.map(|hold| hold.held.nanos()),
+                hold.map(|hold| hold.settled.nanos()),
+                hold.map(|hold| nanos(hold.expire_time)),
+                hold.map(|hold| hold.status.name()),
+                refunded_id,
+                labels_to_json(&entry.labels),
+                shares_to_json(&entry.shares),
+            ])?;
+        Ok(())
+    }
+
+    fn write_grant(&self, account_id: i64, id: EntryId, terms: &GrantTerms) -> Result<(), BadRow> {
+        let services = (!terms.services.is_empty())
+            .then(|| Value::from_iter(terms.services.iter().map(|s| &**s)).to_string());
+        self.connection
+            .prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .execute(params![
+                id.0,
+                account_id,
+                terms.granted.nanos(),
+                terms.priority,
+                terms.expire_time.map(rfc3339::format),
+                &*terms.source,
+                services,
+            ])?;
+        Ok(())
+    }
+
+    /// Adds an account that has no entries yet.
+    pub(super) fn write_account(&self, id: i64, name: &AccountName) -> Result<(), BadRow> {
+        self.connection
+            .prepare_cached("INSERT INTO accounts VALUES (?1, ?2, NULL, 0, 0, 0, '{}')")?
+            .execute(params![id, name.as_str()])?;
+        Ok(())
+    }
 }

@@ -4,46 +4,116 @@
 
 -- Every rate card that was ever served, so that its revision prices again.
 CREATE TABLE rate_cards (
-  revision      TEXT PRIMARY KEY,
+  card_id       INTEGER PRIMARY KEY,
+  revision      TEXT NOT NULL UNIQUE,
   name          TEXT NOT NULL,
   content       TEXT NOT NULL,     -- JSON; the revision is derived from it
   first_served  INTEGER NOT NULL,
   replaced      INTEGER            -- when a server began to serve others; null while it is served
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE accounts (
-  account_id  INTEGER PRIMARY KEY,
-  name        TEXT NOT NULL UNIQUE
 ) STRICT;
 
 -- The journal: rows are only ever added, in the order of entry_id.
 CREATE TABLE entries (
-  entry_id     INTEGER PRIMARY KEY,
-  account_id   INTEGER NOT NULL REFERENCES accounts,
-  previous     INTEGER,              -- the account's entry before this one
-  version      INTEGER NOT NULL,     -- counts the account's entries, from 1
-  kind         TEXT NOT NULL,        -- 'grant', 'expire'
-  credits      INTEGER NOT NULL,     -- change of available
-  held         INTEGER NOT NULL,     -- change of held
-  spent        INTEGER NOT NULL,     -- paid for work
-  available    INTEGER NOT NULL,     -- after it
-  create_time  INTEGER NOT NULL,
-  request_id   TEXT,                 -- null where the server made the entry
-  fingerprint  BLOB,                 -- of the request's meaning
-  grant_id     INTEGER NOT NULL REFERENCES grants,
-  labels       TEXT,                 -- JSON object, null for none
-  shares       TEXT NOT NULL         -- JSON: [[grant_id, change of remaining, change of held], ...]
+  entry_id          INTEGER PRIMARY KEY,
+  account_id        INTEGER NOT NULL,     -- of accounts
+  previous          INTEGER,              -- the account's entry before this one
+  version           INTEGER NOT NULL,     -- counts the account's moves of credits, from 1
+  kind              TEXT NOT NULL,        -- 'grant', 'charge', 'refund', 'hold', 'settle', 'release', 'extend', 'expire', 'revoke'
+  credits           INTEGER NOT NULL,     -- change of available
+  held              INTEGER NOT NULL,     -- change of held
+  spent             INTEGER NOT NULL,     -- paid for work
+  available         INTEGER NOT NULL,     -- after it
+  answered          INTEGER,              -- available as the caller was told it, where more entries followed from this one
+  create_time       INTEGER NOT NULL,
+  request_id        TEXT,                 -- null where the server made the entry
+  fingerprint       BLOB,                 -- of the request's meaning
+  service           TEXT,                 -- the work that was paid for
+  card_id           INTEGER,              -- of rate_cards: its prices
+  usage             TEXT,                 -- JSON: what was priced
+  grant_id          INTEGER,              -- the grant that a grant, expiry or revocation is about
+  hold_id           INTEGER,              -- the hold that it is about, and what that is after it:
+  hold_held         INTEGER,
+  hold_settled      INTEGER,
+  hold_expire_time  INTEGER,
+  hold_status       TEXT,                 -- 'open', 'settled', 'released', 'expired'
+  refunded_id       INTEGER,              -- the charge or settlement that a refund gives back
+  labels            TEXT,                 -- JSON object, null for none
+  shares            TEXT NOT NULL         -- JSON: [[grant_id, change of remaining, change of held], ...]
 ) STRICT;
 
 -- Terms of each grant. Its id is that of the entry which made it.
 CREATE TABLE grants (
   grant_id     INTEGER PRIMARY KEY,
-  account_id   INTEGER NOT NULL REFERENCES accounts,
+  account_id   INTEGER NOT NULL,
   granted      INTEGER NOT NULL,
   priority     INTEGER NOT NULL,
   expire_time  TEXT,                 -- RFC 3339, null for never
   source       TEXT NOT NULL,
   services     TEXT                  -- JSON array, null for all
+) STRICT;
+
+-- What the journal says about some things, to be found without a walk. Rows are only
+-- ever added.
+CREATE TABLE revocations (
+  grant_id     INTEGER PRIMARY KEY,
+  entry_id     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE closed_holds (
+  hold_id      INTEGER PRIMARY KEY,
+  entry_id     INTEGER NOT NULL      -- that closed it
+) STRICT;
+
+CREATE TABLE refunds (
+  refunded_id  INTEGER NOT NULL,
+  entry_id     INTEGER NOT NULL,
+  credits      INTEGER NOT NULL,
+  PRIMARY KEY (refunded_id, entry_id)
+) STRICT, WITHOUT ROWID;
+
+-- Accounts, each as it was after its entry `head`. The rows follow the journal at a
+-- distance; entries after file.folded may be missing from them.
+CREATE TABLE accounts (
+  account_id   INTEGER PRIMARY KEY,
+  name         TEXT NOT NULL UNIQUE,
+  head         INTEGER,              -- null before the first time
+  version      INTEGER NOT NULL,
+  last_time    INTEGER NOT NULL,
+  steps        INTEGER NOT NULL,     -- entries since its newest checkpoint
+  state        TEXT NOT NULL         -- JSON: its live grants and open holds
+) STRICT;
+
+-- Accounts as they were at earlier times, every few hundred entries.
+CREATE TABLE checkpoints (
+  account_id   INTEGER NOT NULL,
+  entry_id     INTEGER NOT NULL,     -- after this one
+  create_time  INTEGER NOT NULL,     -- of that one
+  version      INTEGER NOT NULL,
+  state        TEXT NOT NULL,
+  PRIMARY KEY (account_id, entry_id)
+) STRICT, WITHOUT ROWID;
+
+-- Where request_ids of the last day stand in the journal: sorted runs, oldest first.
+CREATE TABLE request_runs (
+  run_id       INTEGER PRIMARY KEY,
+  last_entry   INTEGER NOT NULL,     -- it covers the journal up to here
+  newest_time  INTEGER NOT NULL,
+  filter       BLOB NOT NULL         -- says of most request_ids that they are not in it
+) STRICT;
+
+CREATE TABLE request_keys (
+  run_id       INTEGER NOT NULL,
+  first_key    INTEGER NOT NULL,
+  keys         BLOB NOT NULL,        -- pairs of key and entry_id, 8 bytes each, in order
+  PRIMARY KEY (run_id, first_key)
+) STRICT, WITHOUT ROWID;
+
+-- One row about the file itself.
+CREATE TABLE file (
+  file_id      INTEGER PRIMARY KEY CHECK (file_id = 1),
+  folded       INTEGER NOT NULL,     -- the rows of accounts hold all entries up to this one
+  key          BLOB NOT NULL,        -- 16 random bytes by which request_ids are hashed
+  probes       INTEGER NOT NULL      -- rises when the server tries whether it can write again
 ) STRICT;
 
 -- For people: SELECT * FROM ledger WHERE account = 'team-a';
@@ -52,9 +122,18 @@ SELECT e.entry_id,
        a.name AS account,
        e.kind,
        printf('%s%d.%09d', iif(e.credits < 0, '-', ''), abs(e.credits) / 1000000000, abs(e.credits) % 1000000000) AS credits,
+       printf('%s%d.%09d', iif(e.held < 0, '-', ''), abs(e.held) / 1000000000, abs(e.held) % 1000000000) AS held,
+       printf('%s%d.%09d', iif(e.spent < 0, '-', ''), abs(e.spent) / 1000000000, abs(e.spent) % 1000000000) AS spent,
        printf('%d.%09d', e.available / 1000000000, e.available % 1000000000) AS available,
        strftime('%Y-%m-%dT%H:%M:%S', e.create_time / 1000000000, 'unixepoch')
          || printf('.%09dZ', e.create_time % 1000000000) AS create_time,
        e.request_id,
+       e.service,
+       c.revision,
+       e.usage,
+       e.hold_id,
+       e.refunded_id,
        e.labels
-  FROM entries e JOIN accounts a USING (account_id);
+  FROM entries e
+  JOIN accounts a USING (account_id)
+  LEFT JOIN rate_cards c USING (card_id);

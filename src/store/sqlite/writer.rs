@@ -4,315 +4,303 @@
 //! commit returns, the file is as it was and nobody was answered; after it, the
 //! group is in the file and a caller who was not answered sends the same
 //! request_id again and reads the answer.
+//!
+//! Where a commit fails, nobody in its group is told that anything moved, everything
+//! is put back, and the server says that it cannot write. Reads go on. It tries again
+//! with each write, and by itself every now and then, until the fault has ended.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
+use tokio::sync::watch;
 
-use super::history::{History, Walk};
-use super::rows;
-use super::state::{Slot, State};
-use super::{Job, unavailable};
-use crate::domain::fault::TimeRule;
-use crate::domain::ledger::{Account, Command, Entry, EntryId, Fingerprint, decide};
-use crate::domain::{AccountName, Refusal, Timestamp};
-use crate::store::{Answer, Clock, Promise, Reading, StoreRefusal, Unavailable, Written};
+use super::books::{Books, unavailable};
+use super::history::History;
+use super::journal::BadRow;
+use super::watchers::Watchers;
+use super::{Job, SqliteSettings, start};
+use crate::domain::{AccountName, Timestamp};
+use crate::store::{Answer, Clock, Fits, Promise, StoreRefusal, Unavailable, Written};
 
-/// Most jobs in one group.
+/// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 4_096;
+/// How often a store that cannot write tries whether it can again.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// The longest sleep: the system's clock can be set meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+const SLEEP_MIN: Duration = Duration::from_millis(1);
 
 pub(super) struct Writer {
-    connection: Connection,
-    state: State,
-    history: History,
-    clock: Arc<dyn Clock>,
+    pub(super) books: Books,
+    pub(super) history: History,
+    pub(super) watchers: Watchers,
+    pub(super) clock: Arc<dyn Clock>,
+    /// No later write is dated before it.
+    pub(super) last_time: Timestamp,
     /// Set when the store is being closed: writes that wait are done, reads not.
-    closing: Arc<AtomicBool>,
+    pub(super) closing: Arc<AtomicBool>,
+    pub(super) writable: watch::Sender<bool>,
 }
 
-/// A group on its way into the file.
-#[derive(Default)]
-struct Group {
-    accounts: Vec<(i64, AccountName)>,
-    rows: Vec<(i64, Entry, Option<Fingerprint>)>,
-    /// What the accounts were before the group; None for those that it opened.
-    before: HashMap<AccountName, Option<Account>>,
-    answers: Vec<(Promise<Written>, Answer<Written>)>,
-    reads: Vec<(AccountName, Option<Timestamp>, Promise<Reading>)>,
+/// What the writer is given by those who start it.
+pub(super) struct Surroundings {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) closing: Arc<AtomicBool>,
+    pub(super) writable: watch::Sender<bool>,
 }
 
-impl Group {
-    /// Remembers what the account was before the group, once.
-    fn keep_before(&mut self, slot: &Slot) {
-        let name = slot.account.name();
-        if !self.before.contains_key(name) {
-            let account = slot.account.clone();
-            self.before.insert(name.clone(), Some(account));
+/// Somebody who is answered when the group is durable.
+enum Reply {
+    One(Promise<Written>, Answer<Written>),
+    Batch(Promise<Vec<Answer<Written>>>, Answer<Vec<Answer<Written>>>),
+}
+
+impl Reply {
+    fn send(self) {
+        // A caller that is gone does not matter: its request_id will find the answer.
+        match self {
+            Self::One(promise, answer) => {
+                let _ = promise.send(answer);
+            }
+            Self::Batch(promise, answers) => {
+                let _ = promise.send(answers);
+            }
+        }
+    }
+
+    /// Refusals too: they may rest on what was not written.
+    fn failed(self, cause: &BadRow) -> Self {
+        match self {
+            Self::One(promise, _) => Self::One(promise, Err(unavailable("write", cause))),
+            Self::Batch(promise, _) => Self::Batch(promise, Err(unavailable("write", cause))),
         }
     }
 }
 
 impl Writer {
-    pub(super) fn new(
+    /// A writer over an open file.
+    pub(super) fn open(
         connection: Connection,
-        state: State,
-        history: Connection,
-        clock: Arc<dyn Clock>,
-        closing: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            connection,
-            state,
-            history: History::start(history, Arc::clone(&closing)),
+        history: History,
+        surroundings: Surroundings,
+        settings: SqliteSettings,
+    ) -> Result<Self, BadRow> {
+        let (books, last_time) = start::books(connection, settings)?;
+        let Surroundings {
             clock,
             closing,
-        }
+            writable,
+        } = surroundings;
+        Ok(Self {
+            books,
+            history,
+            watchers: Watchers::default(),
+            clock,
+            last_time,
+            closing,
+            writable,
+        })
     }
 
     /// Works until there is nobody left who could ask.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
-            let now = self.now();
-            let mut group = Group::default();
-            self.take(&mut group, first, now);
-            for job in queue.try_iter().take(GROUP_LENGTH_MAX) {
-                self.take(&mut group, job, now);
-            }
-            self.finish(group, now);
-        }
-    }
-
-    /// The time of a group: later than that of every group before it, also where
-    /// the clock went back, and in whole microseconds, so that every client's
-    /// type can hold it.
-    fn now(&mut self) -> Timestamp {
-        let micros = |time: Timestamp| time.unix_nanos().map(|n| n.div_euclid(1_000));
-        let clock = micros(self.clock.now()).unwrap_or_default();
-        let last = micros(self.state.last_time).map_or(i64::MIN, |last| last.saturating_add(1));
-        let now = Timestamp::from_unix_nanos(clock.max(last).saturating_mul(1_000));
-        self.state.last_time = now;
-        now
-    }
-
-    fn take(&mut self, group: &mut Group, job: Job, now: Timestamp) {
-        match job {
-            Job::Write(command, promise) => {
-                let answer = self.write(group, &command, now);
-                group.answers.push((promise, answer));
-            }
-            // Nobody waits for it any more.
-            Job::Read(_, _, promise) if promise.is_closed() => {}
-            Job::Read(_, _, promise) if self.closing.load(Ordering::Relaxed) => {
-                let _ = promise.send(Err(StoreRefusal::Unavailable(Unavailable {
-                    operation: "read",
-                    cause: "the store is closing".to_owned(),
-                })));
-            }
-            Job::Read(name, as_of, promise) => {
-                // What has expired leaves once, and not anew at each read.
-                let _ = self.settle(group, &name, now);
-                group.reads.push((name, as_of, promise));
-            }
-        }
-    }
-
-    /// Lets go of what has expired, with the group.
-    fn settle(
-        &mut self,
-        group: &mut Group,
-        name: &AccountName,
-        now: Timestamp,
-    ) -> Result<(), StoreRefusal> {
-        let Some(slot) = self.state.accounts.get_mut(name) else {
-            return Ok(());
-        };
-        if !slot.account.has_expired(now) {
-            return Ok(());
-        }
-        group.keep_before(slot);
-        let expired = slot.account.expire(now, self.state.next_entry);
-        let expired = expired.map_err(|at| defect(at.0))?;
-        if let Some(last) = expired.last() {
-            self.state.next_entry = last.id.next();
-        }
-        let rows = expired.into_iter().map(|expiry| (slot.id, expiry, None));
-        group.rows.extend(rows);
-        Ok(())
-    }
-
-    fn write(&mut self, group: &mut Group, command: &Command, now: Timestamp) -> Answer<Written> {
-        if let Some(known) = self.known(group, command) {
-            return known;
-        }
-        let name = &command.account;
-        self.settle(group, name, now)?;
-        let id = self.state.next_entry;
-        let entry = match self.state.accounts.get_mut(name) {
-            Some(slot) => {
-                let entry = decide(&slot.account, command, now, id)?;
-                group.keep_before(slot);
-                slot.account.apply(&entry).map_err(|at| defect(at.0))?;
-                entry
-            }
-            None => {
-                let mut account = Account::new(name.clone());
-                let entry = decide(&account, command, now, id)?;
-                account.apply(&entry).map_err(|at| defect(at.0))?;
-                let slot = Slot::new(self.state.next_account, account);
-                self.state.next_account = slot.id.saturating_add(1);
-                group.before.insert(name.clone(), None);
-                group.accounts.push((slot.id, name.clone()));
-                self.state.accounts.insert(name.clone(), slot);
-                entry
-            }
-        };
-        self.state.next_entry = id.next();
-        let fingerprint = command.request.fingerprint;
-        if let Some(slot) = self.state.accounts.get_mut(name) {
-            slot.note_request(&entry, Some(fingerprint));
-            group.rows.push((slot.id, entry.clone(), Some(fingerprint)));
-        }
-        Ok(Written {
-            entry,
-            replayed: false,
-        })
-    }
-
-    /// The first answer to a request_id that is known, also from this group.
-    fn known(&self, group: &Group, command: &Command) -> Option<Answer<Written>> {
-        let slot = self.state.accounts.get(&command.account)?;
-        let (fingerprint, id) = slot.requests.get(&command.request.id)?;
-        if *fingerprint != command.request.fingerprint {
-            return Some(Err(StoreRefusal::Refused(Refusal::RequestIdReused {
-                account: command.account.clone(),
-                request_id: command.request.id.clone(),
-            })));
-        }
-        let in_group = group
-            .rows
-            .iter()
-            .rev()
-            .find(|(_, entry, _)| entry.id == *id);
-        let entry = match in_group {
-            Some((_, entry, _)) => Ok(entry.clone()),
-            None => rows::entry_by_id(&self.connection, *id).map(|stored| stored.entry),
-        };
-        Some(
-            entry
-                .map(|entry| Written {
-                    entry,
-                    replayed: true,
-                })
-                .map_err(|rows::BadRow(cause)| {
-                    tracing::error!(entry = id.0, cause, "a first answer cannot be read");
-                    StoreRefusal::Unavailable(Unavailable {
-                        operation: "read",
-                        cause,
-                    })
-                }),
-        )
-    }
-
-    /// Makes the group durable, then answers everybody in it.
-    fn finish(&mut self, mut group: Group, now: Timestamp) {
-        if let Err(error) = self.commit(&group) {
-            tracing::error!(%error, "a group of writes could not be made durable");
-            self.undo(&mut group);
-            let failed = unavailable("write", &error);
-            // Refusals too: they may rest on what was not written.
-            for (_, answer) in &mut group.answers {
-                *answer = Err(StoreRefusal::Unavailable(failed.clone()));
-            }
-        }
-        // A caller that is gone does not matter: its request_id will find the answer.
-        for (promise, answer) in group.answers {
-            let _ = promise.send(answer);
-        }
-        for (name, as_of, promise) in group.reads {
-            self.read(name, as_of, promise, now);
-        }
-    }
-
-    fn commit(&mut self, group: &Group) -> rusqlite::Result<()> {
-        if group.rows.is_empty() {
-            return Ok(());
-        }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for (id, name) in &group.accounts {
-            rows::write_account(&transaction, *id, name)?;
-        }
-        for (account, entry, fingerprint) in &group.rows {
-            rows::write_entry(&transaction, *account, entry, fingerprint.as_ref())?;
-        }
-        transaction.commit()
-    }
-
-    /// Puts the accounts back to what they were before the group.
-    fn undo(&mut self, group: &mut Group) {
-        for (_, entry, _) in &group.rows {
-            if let Some(request_id) = &entry.request_id
-                && let Some(slot) = self.state.accounts.get_mut(&entry.account)
-            {
-                slot.requests.remove(request_id);
-            }
-        }
-        for (name, before) in group.before.drain() {
-            let Some(account) = before else {
-                self.state.accounts.remove(&name);
-                continue;
+        loop {
+            let first = match queue.try_recv() {
+                Ok(job) => Some(job),
+                Err(_) => match queue.recv_timeout(self.sleep()) {
+                    Ok(job) => Some(job),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                },
             };
-            if let Some(slot) = self.state.accounts.get_mut(&name) {
-                slot.account = account;
+            if first.is_none() && !*self.writable.borrow() {
+                self.probe();
+            }
+            self.group(first, queue);
+        }
+        let now = self.now();
+        if let Err(BadRow(cause)) = self.books.close(now) {
+            // The next start reads the rest of the journal instead.
+            tracing::warn!(cause, "the data file was not brought up to date at the end");
+            self.books.roll_back();
+        }
+    }
+
+    /// How long there is nothing to do unless somebody asks.
+    fn sleep(&self) -> Duration {
+        if !*self.writable.borrow() {
+            return PROBE_INTERVAL;
+        }
+        let Some(due) = self.watchers.next_due().and_then(Timestamp::unix_nanos) else {
+            return SLEEP_MAX;
+        };
+        let now = self.clock.now().unix_nanos().unwrap_or(due);
+        let nanos = u64::try_from(due.saturating_sub(now)).unwrap_or_default();
+        Duration::from_nanos(nanos).clamp(SLEEP_MIN, SLEEP_MAX)
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.last_time = self.last_time.next_micro(self.clock.now());
+        self.last_time
+    }
+
+    /// Takes what waits as one group, makes it durable, answers everybody in it.
+    fn group(&mut self, first: Option<Job>, queue: &Receiver<Job>) {
+        let now = self.now();
+        let due = self.watchers.due(now);
+        let (mut replies, mut reads) = (Vec::new(), Vec::new());
+        let mut broken = due.iter().find_map(|name| self.touch(name, now).err());
+        let mut length = 0_usize;
+        let mut next = first;
+        while let Some(job) = next {
+            length = length.saturating_add(job.length());
+            match job {
+                Job::Write(command, promise) => {
+                    let answer = or_broken(&mut broken, || self.books.write(&command, now));
+                    replies.push(Reply::One(promise, answer));
+                }
+                Job::Batch(commands, fits, promise) => {
+                    let answers = or_broken(&mut broken, || self.batch(&commands, fits, now));
+                    replies.push(Reply::Batch(promise, answers));
+                }
+                Job::Read(read) => {
+                    if broken.is_none() && read.wanted() {
+                        broken = self.touch(read.name(), now).err();
+                    }
+                    reads.push(read);
+                }
+            }
+            next = match length < GROUP_LENGTH_MAX {
+                true => queue.try_recv().ok(),
+                false => None,
+            };
+        }
+        let changed = self.finish(broken, replies, now);
+        for read in reads {
+            self.read(read, now);
+        }
+        self.tell(changed.into_iter().chain(due), now);
+    }
+
+    /// Makes the group durable and answers everybody in it, or puts everything back and
+    /// tells everybody. The accounts that changed.
+    fn finish(
+        &mut self,
+        broken: Option<BadRow>,
+        replies: Vec<Reply>,
+        now: Timestamp,
+    ) -> HashSet<AccountName> {
+        let committed = match broken {
+            Some(cause) => Err(cause),
+            None => self.books.commit(now),
+        };
+        match committed {
+            Ok(committed) => {
+                replies.into_iter().for_each(Reply::send);
+                if committed.wrote {
+                    self.set_writable(true);
+                }
+                committed.changed
+            }
+            Err(cause) => {
+                let cause_text = &cause.0;
+                tracing::error!(cause_text, "a group of writes could not be made durable");
+                self.books.roll_back();
+                // Whoever is told that it failed and asks for health hears the same.
+                self.set_writable(false);
+                for reply in replies {
+                    reply.failed(&cause).send();
+                }
+                HashSet::new()
             }
         }
     }
 
-    fn read(
-        &self,
-        name: AccountName,
-        as_of: Option<Timestamp>,
-        promise: Promise<Reading>,
+    /// A batch, whose answers must fit before any of them counts.
+    fn batch(
+        &mut self,
+        commands: &[crate::domain::ledger::Command],
+        fits: Fits,
         now: Timestamp,
-    ) {
-        let to_come = as_of.and_then(|time| TimeRule::NotFuture.fault(time, now));
-        let answer = match (self.state.accounts.get(&name), as_of) {
-            _ if let Some(fault) = to_come => Err(Refusal::invalid("as_of", fault).into()),
-            (None, _) => Err(Refusal::AccountNotFound { account: name }.into()),
-            (Some(slot), Some(as_of)) => match slot.account.last_entry() {
-                Some(newest) => {
-                    return self.history.walk(Walk {
-                        name,
-                        newest,
-                        as_of,
-                        promise,
-                    });
-                }
-                None => Err(Refusal::AccountNotFound { account: name }.into()),
-            },
-            (Some(slot), None) => {
-                let mut account = slot.account.clone();
-                account
-                    .expire(now, self.state.next_entry)
-                    .map(|_| Reading { account, time: now })
-                    .map_err(|at| defect(at.0))
+    ) -> Result<Answer<Vec<Answer<Written>>>, BadRow> {
+        let mark = self.books.mark()?;
+        let answers = commands
+            .iter()
+            .map(|command| self.books.write(command, now));
+        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        match fits(&answers) {
+            Ok(()) => self.books.keep(mark).map(|()| Ok(answers)),
+            Err(refusal) => self.books.take_back(mark).map(|()| Err(refusal.into())),
+        }
+    }
+
+    /// What has ended leaves once, with the group, and not anew at each read.
+    fn touch(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
+        if !*self.writable.borrow() {
+            return Ok(());
+        }
+        self.books.settle(name, now)
+    }
+
+    fn set_writable(&mut self, writable: bool) {
+        if *self.writable.borrow() == writable {
+            return;
+        }
+        if writable {
+            tracing::info!("the data file can be written again");
+            // Nothing was told of what ended meanwhile.
+            self.watchers.look_again();
+        } else {
+            tracing::error!("the data file cannot be written; reads go on, writes are tried again");
+        }
+        self.writable.send_replace(writable);
+    }
+
+    /// Tries whether the file can be written again.
+    fn probe(&mut self) {
+        match self.books.probe() {
+            Ok(()) => self.set_writable(true),
+            Err(BadRow(cause)) => {
+                tracing::debug!(cause, "the data file still cannot be written");
+                self.books.roll_back();
             }
-        };
-        let _ = promise.send(answer);
+        }
+    }
+
+    /// Tells those who watch these accounts.
+    fn tell(&mut self, changed: impl Iterator<Item = AccountName>, now: Timestamp) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        for name in changed {
+            if self.watchers.has(&name) {
+                let account = self.books.account(&name);
+                let due = account.ok().flatten().and_then(|a| a.account.next_due());
+                // What could not be written is not told again and again.
+                self.watchers.tell(&name, due.filter(|due| *due > now));
+            }
+        }
     }
 }
 
-fn defect(at: EntryId) -> StoreRefusal {
-    tracing::error!(
-        entry = at.0,
-        "an entry does not follow from those before it"
-    );
-    StoreRefusal::Unavailable(Unavailable {
+/// Does it, unless the group is broken already; what fails breaks the group. The
+/// answer of a broken group is replaced when it ends.
+fn or_broken<T>(
+    broken: &mut Option<BadRow>,
+    done: impl FnOnce() -> Result<Answer<T>, BadRow>,
+) -> Answer<T> {
+    if broken.is_none() {
+        match done() {
+            Ok(answer) => return answer,
+            Err(cause) => *broken = Some(cause),
+        }
+    }
+    Err(StoreRefusal::Unavailable(Unavailable {
         operation: "write",
-        cause: format!("entry {} does not follow from those before it", at.0),
-    })
+        cause: "the group failed".to_owned(),
+    }))
 }

@@ -1,7 +1,14 @@
 //! What the tests share.
 
+pub mod books;
+pub mod calls;
+pub mod disk;
+pub mod implied;
+pub mod load;
+pub mod random;
 pub mod raw;
 pub mod refusal;
+pub mod requests;
 pub mod server;
 pub mod table;
 

@@ -1,5 +1,6 @@
 //! The real program, run as a user runs it.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -36,6 +37,8 @@ pub struct Server {
 pub struct Settings {
     pub args: Vec<String>,
     pub directory: Option<TempDir>,
+    /// Set in its environment.
+    pub variables: Vec<(&'static str, OsString)>,
 }
 
 impl Server {
@@ -48,7 +51,7 @@ impl Server {
     pub fn start_with(args: &[&str]) -> Self {
         Self::start_settings(Settings {
             args: args.iter().map(ToString::to_string).collect(),
-            directory: None,
+            ..Settings::default()
         })
     }
 
@@ -65,6 +68,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(directory.path().join("creditd.db"))
             .args(&settings.args)
+            .envs(settings.variables)
             .current_dir(directory.path())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -170,6 +174,7 @@ impl Server {
         Self::start_settings(Settings {
             args: args.iter().map(ToString::to_string).collect(),
             directory: Some(directory),
+            ..Settings::default()
         })
     }
 }
@@ -180,6 +185,22 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts one over the data in a directory, and kills it before it could serve
+/// for long, or at all.
+pub fn kill_while_starting(directory: &Path, after: Duration) {
+    let mut child = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(directory.join("creditd.db"))
+        .current_dir(directory)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// What a run of the program that ends by itself says: status, output, errors.

@@ -17,9 +17,12 @@ from creditd.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     FieldViolation,
+    HoldClosedError,
+    HoldExceededError,
     InsufficientCreditsError,
     InvalidArgumentError,
     NotFoundError,
+    RefundExceedsChargeError,
     RequestIdReusedError,
     UnavailableError,
 )
@@ -33,6 +36,9 @@ _CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in g
 
 _CLASS_BY_REASON: dict[str, type[CreditdError]] = {
     Reason.INSUFFICIENT_CREDITS: InsufficientCreditsError,
+    Reason.HOLD_CLOSED: HoldClosedError,
+    Reason.HOLD_EXCEEDED: HoldExceededError,
+    Reason.REFUND_EXCEEDS_CHARGE: RefundExceedsChargeError,
     Reason.REQUEST_ID_REUSED: RequestIdReusedError,
 }
 _CLASS_BY_CODE: dict[grpc.StatusCode, type[CreditdError]] = {
@@ -70,10 +76,10 @@ def error_from_rpc(failure: grpc.RpcError, sent_request_id: str) -> CreditdError
     )
 
 
-def error_from_status(status: Status) -> CreditdError:
+def error_from_status(status: Status, sent_request_id: str = "") -> CreditdError:
     """The exception for an item of a batch that failed alone."""
     code = _CODE_BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
-    return _error(code, status.message, _details(status.details))
+    return _error(code, status.message, _details(status.details), sent_request_id=sent_request_id)
 
 
 def _error(

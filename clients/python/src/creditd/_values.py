@@ -69,6 +69,11 @@ def duration_to_pb(value: Duration, field: str) -> DurationPb:
     return DurationPb(seconds=sign * seconds, nanos=sign * rest)
 
 
+def optional_duration_to_pb(value: Duration | None, field: str) -> DurationPb | None:
+    """The same, and None stays None: the field is left out."""
+    return None if value is None else duration_to_pb(value, field)
+
+
 def duration_from_pb(value: DurationPb) -> Duration:
     """A timedelta where that is exact, otherwise seconds as a Decimal."""
     micros, rest = divmod(value.nanos, _NANOS_PER_MICROSECOND)

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import grpc
 
+from creditd.enums import HoldStatus
+
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
@@ -30,8 +32,9 @@ class CreditdError(Exception):
         metadata: Every variable of the message, under the keys that `Reason` lists.
         fields: All fields that were refused.
         request_id: The x-request-id of the reply; the server's log has more under it.
-        sent_request_id: The request_id that a write was sent with, "" for a read. Where it is
-            not known whether the write took effect, send the same call again with this id.
+        sent_request_id: The request_id that a write was sent with, "" for a read and for a batch,
+            whose items have their own. Where it is not known whether the write took effect, send
+            the same call again with this id.
         retry_after: How long the server asks to wait, where it does.
     """
 
@@ -92,6 +95,44 @@ class InsufficientCreditsError(FailedPreconditionError):
     def shortfall(self) -> Decimal:
         """What is missing."""
         return Decimal(self.metadata["shortfall"])
+
+
+class HoldClosedError(FailedPreconditionError):
+    """The hold was settled, released or has expired. Nothing moved."""
+
+    @property
+    def status(self) -> HoldStatus:
+        """Where the hold stands."""
+        name = self.metadata["status"].upper()
+        return HoldStatus.__members__.get(name, HoldStatus.UNSPECIFIED)
+
+
+class HoldExceededError(FailedPreconditionError):
+    """The settlement is more than the hold has left, and overage is refused. Nothing moved."""
+
+    @property
+    def required(self) -> Decimal:
+        """What the settlement costs."""
+        return Decimal(self.metadata["required"])
+
+    @property
+    def held(self) -> Decimal:
+        """What the hold has left."""
+        return Decimal(self.metadata["held"])
+
+
+class RefundExceedsChargeError(FailedPreconditionError):
+    """The refund is more than what is left of the charge. Nothing moved."""
+
+    @property
+    def requested(self) -> Decimal:
+        """What was to be given back."""
+        return Decimal(self.metadata["requested"])
+
+    @property
+    def refundable(self) -> Decimal:
+        """What can still be given back."""
+        return Decimal(self.metadata["refundable"])
 
 
 class RequestIdReusedError(CreditdError):

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from enum import IntEnum
 
+from creditd._request_id import new_request_id
 from creditd._values import Amount, Duration
+from creditd.enums import EntryKind, HoldStatus
 from creditd.errors import CreditdError
 
 
@@ -131,23 +132,9 @@ class Balance:
     version: int
 
 
-class EntryKind(IntEnum):
-    """What moved credits. A kind that a newer server adds is read as UNSPECIFIED."""
-
-    UNSPECIFIED = 0
-    GRANT = 1
-    CHARGE = 2
-    REFUND = 3
-    HOLD = 4
-    SETTLE = 5
-    RELEASE = 6
-    EXPIRE = 7
-    REVOKE = 8
-
-
 @dataclass(frozen=True, slots=True)
 class GrantShare:
-    """What one grant gave to an entry, or got back."""
+    """What one grant gave to an entry, negative, or got back."""
 
     grant_id: str
     credits: Decimal
@@ -156,7 +143,11 @@ class GrantShare:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One move of credits. Entries are never changed; those of an account sum to its balance."""
+    """One move of credits. Entries are never changed; those of an account sum to its balance.
+
+    `credits` is the change of what is available, `held` of what is set aside, and `spent` what
+    was paid for work: a settlement of 3 from a hold of 5 has 2, -5 and 3.
+    """
 
     entry_id: str
     account: str
@@ -181,9 +172,142 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Some entries, newest first. It may be empty and still not the last.
+
+    `next_page_token` names the page that follows; "" where there is none.
+    """
+
+    entries: tuple[Entry, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
 class GrantResult:
     """The answer to a grant. `replayed`: it was given before to the same request_id."""
 
     entry: Entry
+    available: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeGrantResult:
+    """The answer to a revocation; the entry's `credits` are what was taken back, negative."""
+
+    entry: Entry
+    available: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One charge of a batch: what `charge` takes. At most one of `usage` and `credits`.
+
+    It has its `request_id` from the start, so that a batch that is sent again with the same
+    objects charges nothing twice.
+    """
+
+    account: str
+    usage: Usage | None = None
+    credits: Amount | None = None
+    rate_card: str | None = None
+    revision: str | None = None
+    price_time: datetime | None = None
+    prices_account: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = field(default_factory=new_request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeResult:
+    """The answer to a charge; the entry's `spent` is what it cost."""
+
+    entry: Entry
+    available: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCharge:
+    """The answers to a batch, in the order of the request.
+
+    A charge that was refused stands in `results` as the error that `charge` would have raised,
+    with the `sent_request_id` of that charge.
+    """
+
+    results: list[ChargeResult | CreditdError]
+    failed_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundResult:
+    """The answer to a refund; the entry's `credits` are what came back."""
+
+    entry: Entry
+    available: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Credits set aside: what is still `held`, and what its settlements cost, `settled`.
+
+    `service` is empty for a hold by amount.
+    """
+
+    hold_id: str
+    held: Decimal
+    settled: Decimal
+    expire_time: datetime
+    status: HoldStatus
+    account: str
+    create_time: datetime
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPage:
+    """Some open holds, oldest first.
+
+    `next_page_token` names the page that follows; "" where there is none.
+    """
+
+    holds: tuple[Hold, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldResult:
+    """The answer to a hold; `available` is what is left beside it."""
+
+    hold: Hold
+    available: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendHoldResult:
+    """The answer to an extension, which moves no credits."""
+
+    hold: Hold
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettleHoldResult:
+    """The answer to a settlement; the entry's `spent` is what it cost."""
+
+    entry: Entry
+    hold: Hold
+    available: Decimal
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHoldResult:
+    """The answer to a release."""
+
+    hold: Hold
     available: Decimal
     replayed: bool

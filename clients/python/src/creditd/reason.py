@@ -194,11 +194,6 @@ class Reason:
     #: Metadata: method
     UNKNOWN_METHOD: Final = "UNKNOWN_METHOD"
 
-    #: The method is part of the API and not built into this version.
-    #: Code: UNIMPLEMENTED
-    #: Metadata: method
-    METHOD_NOT_SERVED: Final = "METHOD_NOT_SERVED"
-
     #: The answer was not ready within the caller's deadline or the server's own.
     #: A call that moves credits may still have moved them: send it again with the
     #: same request_id.

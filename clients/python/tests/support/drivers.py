@@ -18,6 +18,8 @@ class Driver(Protocol):
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
 
+    def iterate(self, method: str, *args: Any, **kwargs: Any) -> Iterating: ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -28,6 +30,16 @@ class Driver(Protocol):
     ) -> None: ...
 
 
+class Iterating(Protocol):
+    """What a method gives that yields results, behind plain calls."""
+
+    def __iter__(self) -> Self: ...
+
+    def __next__(self) -> Any: ...
+
+    def close(self) -> None: ...
+
+
 class SyncDriver:
     """Client."""
 
@@ -36,6 +48,10 @@ class SyncDriver:
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self._client, method)(*args, **kwargs)
+
+    def iterate(self, method: str, *args: Any, **kwargs: Any) -> Iterating:
+        found: Iterating = getattr(self._client, method)(*args, **kwargs)
+        return found
 
     def __enter__(self) -> Self:
         self._client.__enter__()
@@ -64,6 +80,12 @@ class AsyncDriver:
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return self._loop.run_until_complete(getattr(self._client, method)(*args, **kwargs))
 
+    def iterate(self, method: str, *args: Any, **kwargs: Any) -> Iterating:
+        async def start() -> Any:
+            return getattr(self._client, method)(*args, **kwargs)
+
+        return _AsyncIterating(self._loop, self._loop.run_until_complete(start()))
+
     def __enter__(self) -> Self:
         self._loop.run_until_complete(self._client.__aenter__())
         return self
@@ -76,6 +98,29 @@ class AsyncDriver:
     ) -> None:
         self._loop.run_until_complete(self._client.__aexit__(kind, error, traceback))
         self._loop.close()
+
+
+class _AsyncIterating:
+    """An asynchronous iterator, in the event loop of its driver."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, iterator: Any) -> None:
+        self._loop = loop
+        self._iterator = iterator
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._loop.run_until_complete(self._step())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._iterator.close())
+
+    async def _step(self) -> Any:
+        return await anext(self._iterator)
 
 
 DRIVERS: dict[str, type[SyncDriver | AsyncDriver]] = {

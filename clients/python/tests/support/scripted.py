@@ -21,12 +21,18 @@ from creditd.v1 import ledger_pb2, ledger_pb2_grpc, pricing_pb2, pricing_pb2_grp
 ESTIMATE = pricing_pb2.EstimateResponse(
     estimate=pricing_pb2.Estimate(service="ai_scripts", credits="0.2", display_credits="0.2")
 )
-GRANT = ledger_pb2.GrantResponse(
-    entry=ledger_pb2.Entry(
-        credits="5", available="5", spent="0", held="0", create_time=Timestamp(seconds=1)
-    ),
-    available="5",
+ENTRY = ledger_pb2.Entry(
+    credits="5", available="5", spent="0", held="0", create_time=Timestamp(seconds=1)
 )
+HOLD = ledger_pb2.HoldState(
+    hold_id="h1",
+    held="5",
+    settled="0",
+    status="HOLD_STATUS_OPEN",
+    create_time=Timestamp(seconds=1),
+    expire_time=Timestamp(seconds=2),
+)
+GRANT = ledger_pb2.GrantResponse(entry=ENTRY, available="5")
 SILENCE = object()
 """No answer until the caller has given up."""
 
@@ -64,20 +70,30 @@ class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerSe
     metadata: list[dict[str, str]] = field(default_factory=list)
     address: str = ""
     over: threading.Event = field(default_factory=threading.Event)
-
-    def Estimate(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self._answer(request, context)
-
-    def BatchEstimate(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self._answer(request, context)
-
-    def Grant(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self._answer(request, context)
+    stream_ended: threading.Event = field(default_factory=threading.Event)
+    stream_seconds_left: list[float | None] = field(default_factory=list)
 
     def _answer(self, request: Any, context: Any) -> Any:
         step = self.script[min(len(self.requests), len(self.script) - 1)]
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
+        return self._do(step, context)
+
+    def _stream(self, request: Any, context: Any) -> Iterator[Any]:
+        """As `_answer`, where each step is a list of what the stream does, one after the other."""
+        context.add_callback(self.stream_ended.set)
+        steps = self.script[min(len(self.requests), len(self.script) - 1)]
+        assert isinstance(steps, list)
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        self.stream_seconds_left.append(context.time_remaining())
+        for step in steps:
+            if step is SILENCE:
+                self.over.wait()
+            else:
+                yield self._do(step, context)
+
+    def _do(self, step: object, context: Any) -> Any:
         if step is SILENCE:
             self.over.wait()
         if isinstance(step, Refusal):
@@ -85,6 +101,13 @@ class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerSe
             context.set_trailing_metadata(trailing)
             context.abort(step.code, step.message)
         return step
+
+
+for _service in (pricing_pb2, ledger_pb2):
+    for _described in _service.DESCRIPTOR.services_by_name.values():
+        for _method in _described.methods:
+            _answer = Scripted._stream if _method.server_streaming else Scripted._answer  # noqa: SLF001
+            setattr(Scripted, _method.name, _answer)
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """The client for code that runs in an event loop."""
 
+from creditd._aio.charges import ChargeCalls
+from creditd._aio.holds import HoldCalls
 from creditd._aio.ledger import LedgerCalls
 from creditd._aio.pricing import PricingCalls
+from creditd._aio.watch import AsyncBalanceWatch
 
 
-class AsyncClient(PricingCalls, LedgerCalls):
-    """What Client is, with the same methods as coroutines.
+class AsyncClient(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
+    """What Client is, with the same methods as coroutines; iterators are asynchronous ones.
 
         async with AsyncClient("127.0.0.1:50051") as client:
             print((await client.estimate("ai_scripts", count=3)).credits)
@@ -16,4 +19,4 @@ class AsyncClient(PricingCalls, LedgerCalls):
     """
 
 
-__all__ = ["AsyncClient"]
+__all__ = ["AsyncBalanceWatch", "AsyncClient"]

@@ -1,24 +1,26 @@
-"""LedgerService for the asynchronous client."""
+"""LedgerService for the asynchronous client: balances, entries and grants."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from creditd._aio.transport import Transport
+from creditd._aio.watch import AsyncBalanceWatch
 from creditd._channel import CallOptions, Metadata
 from creditd._convert import ledger as convert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from creditd._attempts import Timeout
     from creditd._values import Amount
-    from creditd.model import Balance, GrantResult
+    from creditd.enums import EntryKind
+    from creditd.model import Balance, Entry, EntryPage, GrantResult, RevokeGrantResult
 
 
 class LedgerCalls(Transport):
-    """Keeps prepaid credits; see Client."""
+    """Keeps prepaid credits."""
 
     async def get_balance(
         self,
@@ -34,6 +36,87 @@ class LedgerCalls(Transport):
             self._ledger.GetBalance,
             convert.balance_to_pb(account, as_of),
             convert.balance_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+
+    def watch_balance(
+        self,
+        account: str,
+        *,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> AsyncBalanceWatch:
+        """See `Client.watch_balance`."""
+        return AsyncBalanceWatch(
+            self,
+            self._stream(
+                self._ledger.WatchBalance,
+                convert.watch_to_pb(account),
+                CallOptions(timeout, metadata, x_request_id),
+            ),
+        )
+
+    def list_entries(
+        self,
+        account: str,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        kinds: Iterable[EntryKind] = (),
+        service: str | None = None,
+        hold_id: str | None = None,
+        page_size: int = 0,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> AsyncIterator[Entry]:
+        """See `Client.list_entries`."""
+        pages = self._pages(
+            self._ledger.ListEntries,
+            convert.entries_to_pb(
+                account,
+                start_time=start_time,
+                end_time=end_time,
+                kinds=kinds,
+                service=service,
+                hold_id=hold_id,
+                page_size=page_size,
+            ),
+            convert.entry_page_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+        return (entry async for page in pages for entry in page.entries)
+
+    async def list_entries_page(
+        self,
+        account: str,
+        *,
+        page_token: str = "",
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        kinds: Iterable[EntryKind] = (),
+        service: str | None = None,
+        hold_id: str | None = None,
+        page_size: int = 0,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> EntryPage:
+        """See `Client.list_entries_page`."""
+        return await self._call(
+            self._ledger.ListEntries,
+            convert.entries_to_pb(
+                account,
+                start_time=start_time,
+                end_time=end_time,
+                kinds=kinds,
+                service=service,
+                hold_id=hold_id,
+                page_size=page_size,
+                page_token=page_token,
+            ),
+            convert.entry_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )
 
@@ -66,5 +149,24 @@ class LedgerCalls(Transport):
                 labels=labels,
             ),
             convert.grant_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+
+    async def revoke_grant(
+        self,
+        account: str,
+        grant_id: str,
+        *,
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> RevokeGrantResult:
+        """See `Client.revoke_grant`."""
+        return await self._call(
+            self._ledger.RevokeGrant,
+            convert.revoke_grant_to_pb(account, grant_id, request_id=request_id, labels=labels),
+            convert.revoke_grant_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import grpc
 from grpc import aio
@@ -17,13 +18,16 @@ from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
 from creditd.v1.pricing_pb2_grpc import PricingServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from google.protobuf.message import Message
     from typing_extensions import Self
 
+    from creditd.model import EntryPage, HoldPage
+
 Result = TypeVar("Result")
+AnyPage = TypeVar("AnyPage", bound="EntryPage | HoldPage")
 
 
 class Transport:
@@ -51,13 +55,18 @@ class Transport:
                 if credentials is None
                 else aio.secure_channel(target, credentials, CHANNEL_OPTIONS)
             )
+        self._streams: WeakSet[Any] = WeakSet()
         self._pricing: Any = PricingServiceStub(channel)
         self._ledger: Any = LedgerServiceStub(channel)
 
     async def close(self) -> None:
         """Ends the connection and the calls that are under way. A given `channel` stays open."""
-        if self._owned is not None:
-            await self._owned.close()
+        if self._owned is None:
+            return
+        # grpc finds the calls that a task of its own works for; a stream has none between replies.
+        for stream in list(self._streams):
+            stream.cancel()
+        await self._owned.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,3 +101,28 @@ class Transport:
             else:
                 return result_from_pb(reply)
             await asyncio.sleep(wait_s)
+
+    async def _pages(
+        self,
+        rpc: Any,
+        request: Any,
+        page_from_pb: Callable[[Any], AnyPage],
+        options: CallOptions,
+    ) -> AsyncIterator[AnyPage]:
+        """The page that `request` asks for and those that follow, each by a call of its own."""
+        while True:
+            page = await self._call(rpc, request, page_from_pb, options)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _stream(self, rpc: Any, request: Message, options: CallOptions) -> Any:
+        """Starts `rpc`, which answers by a stream. It ends in time only where a timeout is given.
+
+        It is not sent again: who reads it has to know that something may have been missed.
+        """
+        limit_s = None if options.timeout is None else timeout_s(options.timeout)
+        stream = rpc(request, timeout=limit_s, metadata=options.wire_metadata())
+        self._streams.add(stream)
+        return stream

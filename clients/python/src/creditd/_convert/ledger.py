@@ -1,20 +1,22 @@
-"""Messages of LedgerService."""
+"""Messages of LedgerService about balances, entries and grants."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from uuid import uuid4
 
-from google.protobuf.message import Message
-
+from creditd._convert.fields import enum_from_number, time_from_field
 from creditd._convert.pricing import usage_from_pb
-from creditd._values import (
-    Amount,
-    amount_from_text,
-    amount_to_text,
-    optional_time_to_pb,
-    time_from_pb,
+from creditd._request_id import new_request_id
+from creditd._values import Amount, amount_from_text, amount_to_text, optional_time_to_pb
+from creditd.enums import EntryKind
+from creditd.model import (
+    Balance,
+    Entry,
+    EntryPage,
+    GrantBalance,
+    GrantResult,
+    GrantShare,
+    RevokeGrantResult,
 )
-from creditd.model import Balance, Entry, EntryKind, GrantBalance, GrantResult, GrantShare
 from creditd.v1 import ledger_pb2
 
 
@@ -38,7 +40,7 @@ def grant_to_pb(
     if isinstance(services, str):
         raise TypeError("services must be several names, not one str")
     return ledger_pb2.GrantRequest(
-        request_id=_new_request_id() if request_id is None else request_id,
+        request_id=new_request_id() if request_id is None else request_id,
         account=account,
         credits=amount_to_text(credits, "credits"),
         expire_time=optional_time_to_pb(expire_time, "expire_time"),
@@ -49,7 +51,52 @@ def grant_to_pb(
     )
 
 
-def balance_from_pb(reply: ledger_pb2.GetBalanceResponse) -> Balance:
+def revoke_grant_to_pb(
+    account: str, grant_id: str, *, request_id: str | None, labels: Mapping[str, str] | None
+) -> ledger_pb2.RevokeGrantRequest:
+    """The request of RevokeGrant, with a request_id of its own where none is given."""
+    return ledger_pb2.RevokeGrantRequest(
+        request_id=new_request_id() if request_id is None else request_id,
+        account=account,
+        grant_id=grant_id,
+        labels=labels,
+    )
+
+
+def entries_to_pb(
+    account: str,
+    *,
+    start_time: datetime | None,
+    end_time: datetime | None,
+    kinds: Iterable[EntryKind],
+    service: str | None,
+    hold_id: str | None,
+    page_size: int,
+    page_token: str = "",
+) -> ledger_pb2.ListEntriesRequest:
+    """The request of ListEntries."""
+    if isinstance(kinds, (str, int)):
+        raise TypeError(f"kinds must be several, not one {type(kinds).__name__}")
+    return ledger_pb2.ListEntriesRequest(
+        account=account,
+        page_size=page_size,
+        page_token=page_token,
+        start_time=optional_time_to_pb(start_time, "start_time"),
+        end_time=optional_time_to_pb(end_time, "end_time"),
+        kinds=list(kinds),  # type: ignore[arg-type]  # an enum is its number
+        service=service,
+        hold_id=hold_id,
+    )
+
+
+def watch_to_pb(account: str) -> ledger_pb2.WatchBalanceRequest:
+    """The request of WatchBalance."""
+    return ledger_pb2.WatchBalanceRequest(account=account)
+
+
+def balance_from_pb(
+    reply: ledger_pb2.GetBalanceResponse | ledger_pb2.WatchBalanceResponse,
+) -> Balance:
     """The balance, grants in the order of the reply."""
     message = reply.balance
     return Balance(
@@ -57,7 +104,7 @@ def balance_from_pb(reply: ledger_pb2.GetBalanceResponse) -> Balance:
         available=amount_from_text(message.available),
         held=amount_from_text(message.held),
         grants=tuple(_grant_balance(grant) for grant in message.grants),
-        read_time=_time(message, "read_time"),
+        read_time=time_from_field(message, "read_time"),
         version=message.version,
     )
 
@@ -65,15 +112,27 @@ def balance_from_pb(reply: ledger_pb2.GetBalanceResponse) -> Balance:
 def grant_from_pb(reply: ledger_pb2.GrantResponse) -> GrantResult:
     """The entry that the grant made, or made before."""
     return GrantResult(
-        entry=_entry(reply.entry),
+        entry=entry_from_pb(reply.entry),
         available=amount_from_text(reply.available),
         replayed=reply.replayed,
     )
 
 
-def _new_request_id() -> str:
-    """A request_id that no other call has."""
-    return str(uuid4())
+def revoke_grant_from_pb(reply: ledger_pb2.RevokeGrantResponse) -> RevokeGrantResult:
+    """The entry that took credits back, or took them back before."""
+    return RevokeGrantResult(
+        entry=entry_from_pb(reply.entry),
+        available=amount_from_text(reply.available),
+        replayed=reply.replayed,
+    )
+
+
+def entry_page_from_pb(reply: ledger_pb2.ListEntriesResponse) -> EntryPage:
+    """Entries in the order of the reply."""
+    return EntryPage(
+        entries=tuple(entry_from_pb(entry) for entry in reply.entries),
+        next_page_token=reply.next_page_token,
+    )
 
 
 def _grant_balance(message: ledger_pb2.GrantBalance) -> GrantBalance:
@@ -82,22 +141,25 @@ def _grant_balance(message: ledger_pb2.GrantBalance) -> GrantBalance:
         granted=amount_from_text(message.granted),
         remaining=amount_from_text(message.remaining),
         priority=message.priority,
-        expire_time=_time(message, "expire_time") if message.HasField("expire_time") else None,
+        expire_time=time_from_field(message, "expire_time")
+        if message.HasField("expire_time")
+        else None,
         source=message.source,
         held=amount_from_text(message.held),
         services=tuple(message.services),
-        create_time=_time(message, "create_time"),
+        create_time=time_from_field(message, "create_time"),
     )
 
 
-def _entry(message: ledger_pb2.Entry) -> Entry:
+def entry_from_pb(message: ledger_pb2.Entry) -> Entry:
+    """One entry, every field of it."""
     return Entry(
         entry_id=message.entry_id,
         account=message.account,
-        kind=_entry_kind(message.kind),
+        kind=enum_from_number(EntryKind, message.kind),
         credits=amount_from_text(message.credits),
         available=amount_from_text(message.available),
-        create_time=_time(message, "create_time"),
+        create_time=time_from_field(message, "create_time"),
         request_id=message.request_id,
         service=message.service,
         rate_card=message.rate_card,
@@ -118,16 +180,3 @@ def _entry(message: ledger_pb2.Entry) -> Entry:
         ),
         source=message.source,
     )
-
-
-def _entry_kind(number: int) -> EntryKind:
-    try:
-        return EntryKind(number)
-    except ValueError:
-        return EntryKind.UNSPECIFIED
-
-
-def _time(message: Message, field: str) -> datetime:
-    if not message.HasField(field):
-        raise ValueError(f"the server left {field} out of {message.DESCRIPTOR.name}")
-    return time_from_pb(getattr(message, field))

@@ -26,6 +26,8 @@ from creditd.v1 import pricing_pb2
 
 def usage_to_pb(usage: Usage, field: str) -> pricing_pb2.Usage:
     """`field` is where the usage stands in the call, for messages."""
+    if not isinstance(usage, Usage):
+        raise TypeError(f"{field} must be a Usage, not {type(usage).__name__}")
     if usage.duration is not None and usage.count is not None:
         raise ValueError(f"{field} has both a duration and a count; a service is priced by one")
     message = pricing_pb2.Usage(
@@ -50,13 +52,14 @@ def prices_to_pb(
     rate_card: str | None,
     revision: str | None,
     price_time: datetime | None,
+    where: str = "",
 ) -> pricing_pb2.PriceSelector:
-    """What is None is left to the server."""
+    """What is None is left to the server. `where` stands before names of fields in messages."""
     return pricing_pb2.PriceSelector(
         account=account,
         rate_card=rate_card,
         revision=revision,
-        price_time=optional_time_to_pb(price_time, "price_time"),
+        price_time=optional_time_to_pb(price_time, f"{where}price_time"),
     )
 
 

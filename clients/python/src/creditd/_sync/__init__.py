@@ -1,10 +1,13 @@
 """The client for code without an event loop."""
 
+from creditd._sync.charges import ChargeCalls
+from creditd._sync.holds import HoldCalls
 from creditd._sync.ledger import LedgerCalls
 from creditd._sync.pricing import PricingCalls
+from creditd._sync.watch import BalanceWatch
 
 
-class Client(PricingCalls, LedgerCalls):
+class Client(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
     """A client of one creditd server, safe to share between threads.
 
         with Client("127.0.0.1:50051") as client:
@@ -19,6 +22,10 @@ class Client(PricingCalls, LedgerCalls):
     - `metadata`: pairs to send along.
     - `x_request_id`: the name of the call in the server's log; default: one that the server makes.
 
+    Every method that moves credits, and `extend_hold`, takes a `request_id`, unique within the
+    account, and makes one where none is given. The same request_id with the same arguments returns
+    the first answer, with others it raises RequestIdReusedError.
+
     Args:
         target: Address of the server.
         timeout: Seconds or a timedelta that a call may take.
@@ -28,4 +35,4 @@ class Client(PricingCalls, LedgerCalls):
     """
 
 
-__all__ = ["Client"]
+__all__ = ["BalanceWatch", "Client"]

@@ -1,4 +1,4 @@
-"""LedgerService for the synchronous client."""
+"""LedgerService for the synchronous client: balances, entries and grants."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING
 from creditd._channel import CallOptions, Metadata
 from creditd._convert import ledger as convert
 from creditd._sync.transport import Transport
+from creditd._sync.watch import BalanceWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from creditd._attempts import Timeout
     from creditd._values import Amount
-    from creditd.model import Balance, GrantResult
+    from creditd.enums import EntryKind
+    from creditd.model import Balance, Entry, EntryPage, GrantResult, RevokeGrantResult
 
 
 class LedgerCalls(Transport):
-    """Keeps prepaid credits.
-
-    Every method that moves credits takes a `request_id`, unique within the account, and makes one
-    where none is given. The same request_id with the same arguments returns the first answer, with
-    others it raises RequestIdReusedError.
-    """
+    """Keeps prepaid credits."""
 
     def get_balance(
         self,
@@ -39,6 +36,112 @@ class LedgerCalls(Transport):
             self._ledger.GetBalance,
             convert.balance_to_pb(account, as_of),
             convert.balance_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+
+    def watch_balance(
+        self,
+        account: str,
+        *,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> BalanceWatch:
+        """The balance now, and again after each change, until the server stops.
+
+            with client.watch_balance("team-a") as watch:
+                for balance in watch:
+                    print(balance.available)
+
+        Who reads slowly gets the newest balance and misses those between. Nothing is sent again:
+        where the watch fails it raises, and where the server stops it ends; watch anew then. With
+        a `timeout` it ends by DeadlineExceededError, without one it has no deadline.
+        """
+        return BalanceWatch(
+            self,
+            self._stream(
+                self._ledger.WatchBalance,
+                convert.watch_to_pb(account),
+                CallOptions(timeout, metadata, x_request_id),
+            ),
+        )
+
+    def list_entries(
+        self,
+        account: str,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        kinds: Iterable[EntryKind] = (),
+        service: str | None = None,
+        hold_id: str | None = None,
+        page_size: int = 0,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of an account, newest first, fetched page by page as they are read.
+
+        `timeout` is for each page. All filters that are given must hold.
+
+        Args:
+            account: Whose entries.
+            start_time: Entries at this time or later.
+            end_time: Entries before this time.
+            kinds: Entries of these kinds. Empty: all.
+            service: Entries for this service.
+            hold_id: Entries of this hold.
+            page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
+        """
+        pages = self._pages(
+            self._ledger.ListEntries,
+            convert.entries_to_pb(
+                account,
+                start_time=start_time,
+                end_time=end_time,
+                kinds=kinds,
+                service=service,
+                hold_id=hold_id,
+                page_size=page_size,
+            ),
+            convert.entry_page_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+        return (entry for page in pages for entry in page.entries)
+
+    def list_entries_page(
+        self,
+        account: str,
+        *,
+        page_token: str = "",
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        kinds: Iterable[EntryKind] = (),
+        service: str | None = None,
+        hold_id: str | None = None,
+        page_size: int = 0,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> EntryPage:
+        """One page of `list_entries`, for who shows pages or goes on another time.
+
+        `page_token` is the `next_page_token` of the page before, which had the same filters. A
+        page may have fewer entries than asked for, or none: only an empty token is the end.
+        """
+        return self._call(
+            self._ledger.ListEntries,
+            convert.entries_to_pb(
+                account,
+                start_time=start_time,
+                end_time=end_time,
+                kinds=kinds,
+                service=service,
+                hold_id=hold_id,
+                page_size=page_size,
+                page_token=page_token,
+            ),
+            convert.entry_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )
 
@@ -62,7 +165,7 @@ class LedgerCalls(Transport):
         Args:
             account: Who gets the credits.
             credits: How many. A str is sent as it stands.
-            request_id: Left out, the client makes one. See LedgerCalls.
+            request_id: Left out, the client makes one. See Client.
             expire_time: Left out, the credits never expire.
             priority: Lower burns first.
             source: Where the credits come from, such as "purchase".
@@ -82,5 +185,27 @@ class LedgerCalls(Transport):
                 labels=labels,
             ),
             convert.grant_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+
+    def revoke_grant(
+        self,
+        account: str,
+        grant_id: str,
+        *,
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> RevokeGrantResult:
+        """Takes back what is neither spent nor held of a grant, such as one made by mistake.
+
+        What is held stays with its holds; what comes back to the grant later leaves at once.
+        """
+        return self._call(
+            self._ledger.RevokeGrant,
+            convert.revoke_grant_to_pb(account, grant_id, request_id=request_id, labels=labels),
+            convert.revoke_grant_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )

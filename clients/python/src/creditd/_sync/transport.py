@@ -16,13 +16,16 @@ from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
 from creditd.v1.pricing_pb2_grpc import PricingServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from google.protobuf.message import Message
     from typing_extensions import Self
 
+    from creditd.model import EntryPage, HoldPage
+
 Result = TypeVar("Result")
+AnyPage = TypeVar("AnyPage", bound="EntryPage | HoldPage")
 
 # grpc's thread that watches a channel looks up every 0.2 s whether it is still wanted. Closing the
 # channel under it would make it print a stray traceback.
@@ -113,6 +116,29 @@ class Transport:
             else:
                 return result_from_pb(reply)
             self._wait(wait_s)
+
+    def _pages(
+        self,
+        rpc: Any,
+        request: Any,
+        page_from_pb: Callable[[Any], AnyPage],
+        options: CallOptions,
+    ) -> Iterator[AnyPage]:
+        """The page that `request` asks for and those that follow, each by a call of its own."""
+        while True:
+            page = self._call(rpc, request, page_from_pb, options)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _stream(self, rpc: Any, request: Message, options: CallOptions) -> Any:
+        """Starts `rpc`, which answers by a stream. It ends in time only where a timeout is given.
+
+        It is not sent again: who reads it has to know that something may have been missed.
+        """
+        limit_s = None if options.timeout is None else timeout_s(options.timeout)
+        return rpc(request, timeout=limit_s, metadata=options.wire_metadata())
 
     def _wait(self, wait_s: float) -> None:
         """Sleeps, and lets grpc see meanwhile whether a connection came about.

@@ -1,0 +1,216 @@
+package creditd_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	creditd "github.com/creditd/creditd/clients/go"
+	"github.com/creditd/creditd/clients/go/creditdv1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// pageServer serves lists in pages: each element is the ids of one page. A token
+// is the number of its page; one that is not there is refused.
+func pageServer(t *testing.T, pages [][]string) *fakeServer {
+	t.Helper()
+	page := func(token string) (ids []string, next string, err error) {
+		index := 0
+		if token != "" {
+			if index, err = strconv.Atoi(token); err != nil || index >= len(pages) {
+				return nil, "", status.Error(codes.InvalidArgument, "no such page")
+			}
+		}
+		if index+1 < len(pages) {
+			next = strconv.Itoa(index + 1)
+		}
+		return pages[index], next, nil
+	}
+	return (&fakeServer{answer: func(_ string, req proto.Message) (proto.Message, error) {
+		switch req := req.(type) {
+		case *creditdv1.ListEntriesRequest:
+			ids, next, err := page(req.GetPageToken())
+			reply := &creditdv1.ListEntriesResponse{NextPageToken: next}
+			for _, id := range ids {
+				reply.Entries = append(reply.Entries, entryPB(id))
+			}
+			return reply, err
+		case *creditdv1.ListHoldsRequest:
+			ids, next, err := page(req.GetPageToken())
+			reply := &creditdv1.ListHoldsResponse{NextPageToken: next}
+			for _, id := range ids {
+				reply.Holds = append(reply.Holds, holdPB(id))
+			}
+			return reply, err
+		}
+		return nil, status.Error(codes.Unimplemented, "not faked")
+	}}).start(t)
+}
+
+func entryPB(id string) *creditdv1.Entry {
+	return &creditdv1.Entry{EntryId: id, Credits: "0", Available: "0", Spent: "0", Held: "0"}
+}
+
+func holdPB(id string) *creditdv1.HoldState {
+	return &creditdv1.HoldState{HoldId: id, Held: "0", Settled: "0"}
+}
+
+func TestListsGoOverAllPages(t *testing.T) {
+	for name, test := range map[string]struct {
+		pages [][]string
+		want  []string
+	}{
+		"nothing":           {pages: [][]string{{}}},
+		"one page":          {pages: [][]string{{"a", "b"}}, want: []string{"a", "b"}},
+		"three pages":       {pages: [][]string{{"a", "b"}, {"c"}, {"d"}}, want: []string{"a", "b", "c", "d"}},
+		"empty ones before": {pages: [][]string{{}, {"a"}, {}, {}, {"b"}}, want: []string{"a", "b"}},
+		"an empty last":     {pages: [][]string{{"a"}, {}}, want: []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := pageServer(t, test.pages)
+			client := fake.newClient(t)
+			entries := client.ListEntries(testContext(t), "team-a")
+			// The second time begins anew.
+			for range 2 {
+				var ids []string
+				for entry, err := range entries {
+					if err != nil {
+						t.Fatal(err)
+					}
+					ids = append(ids, entry.EntryID)
+				}
+				if !slices.Equal(ids, test.want) {
+					t.Errorf("the entries are %v, want %v", ids, test.want)
+				}
+			}
+			var ids []string
+			for hold, err := range client.ListHolds(testContext(t), "team-a") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, hold.HoldID)
+			}
+			if !slices.Equal(ids, test.want) {
+				t.Errorf("the holds are %v, want %v", ids, test.want)
+			}
+			if got, want := len(fake.asked()), 3*len(test.pages); got != want {
+				t.Errorf("there were %d calls, want %d", got, want)
+			}
+		})
+	}
+}
+
+func TestEachPageIsAskedForWithTheSameFilters(t *testing.T) {
+	fake := pageServer(t, [][]string{{"a"}, {"b"}, {"c"}})
+	from := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	entries := fake.newClient(t).ListEntries(testContext(t), "team-a", creditd.PageSize(7),
+		creditd.OfKinds(creditd.EntryCharge, creditd.EntryRefund), creditd.Since(from), creditd.Before(from.Add(time.Hour)),
+		creditd.OfService("ai_scripts"), creditd.OfHold("h1"))
+	for _, err := range entries {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := fake.asked()
+	if len(asked) != 3 {
+		t.Fatalf("there were %d calls", len(asked))
+	}
+	for i, token := range []string{"", "1", "2"} {
+		page, is := asked[i].(*creditdv1.ListEntriesRequest)
+		if !is || page.GetPageToken() != token {
+			t.Errorf("call %d was %v, want token %q", i, asked[i], token)
+			continue
+		}
+		page.PageToken = ""
+		if !proto.Equal(page, asked[0]) || page.GetPageSize() != 7 || len(page.GetKinds()) != 2 {
+			t.Errorf("call %d was %v", i, page)
+		}
+	}
+}
+
+func TestAPageIsOnlyFetchedWhenItIsNeeded(t *testing.T) {
+	fake := pageServer(t, [][]string{{"a", "b"}, {"c"}})
+	client := fake.newClient(t)
+	entries := client.ListEntries(testContext(t), "team-a")
+	if len(fake.asked()) != 0 {
+		t.Error("something was fetched before it was read")
+	}
+	for entry, err := range entries {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entry.EntryID == "b" {
+			break
+		}
+	}
+	if got := len(fake.asked()); got != 1 {
+		t.Errorf("there were %d calls", got)
+	}
+}
+
+func TestAnErrorEndsAList(t *testing.T) {
+	fake := (&fakeServer{answer: func(_ string, req proto.Message) (proto.Message, error) {
+		if req.(*creditdv1.ListHoldsRequest).GetPageToken() != "" {
+			return nil, status.Error(codes.NotFound, "the test says so")
+		}
+		return &creditdv1.ListHoldsResponse{Holds: []*creditdv1.HoldState{holdPB("a")}, NextPageToken: "1"}, nil
+	}}).start(t)
+	var ids []string
+	var failures []error
+	for hold, err := range fake.newClient(t).ListHolds(testContext(t), "team-a") {
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		ids = append(ids, hold.HoldID)
+	}
+	if !slices.Equal(ids, []string{"a"}) || len(failures) != 1 {
+		t.Fatalf("got %v and %v", ids, failures)
+	}
+	if failure := asError(t, failures[0]); failure.Code != codes.NotFound || failure.XRequestID != "fake-1" {
+		t.Errorf("got %+v", failure)
+	}
+}
+
+func TestAListFollowsItsContext(t *testing.T) {
+	fake := pageServer(t, [][]string{{"a"}, {"b"}, {"c"}})
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	var last error
+	for entry, err := range fake.newClient(t).ListEntries(ctx, "team-a") {
+		if last = err; entry.EntryID == "a" {
+			cancel()
+		}
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("it ended with %v", last)
+	}
+}
+
+func TestOnePageHasItsToken(t *testing.T) {
+	fake := pageServer(t, [][]string{{"a", "b"}, {"c"}})
+	client := fake.newClient(t)
+	first, err := client.ListEntriesPage(testContext(t), "team-a", "", creditd.PageSize(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first.Entries) != 2 || first.NextPageToken != "1" {
+		t.Errorf("got %+v", first)
+	}
+	last, err := client.ListHoldsPage(testContext(t), "team-a", first.NextPageToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(last.Holds) != 1 || last.Holds[0].HoldID != "c" || last.NextPageToken != "" {
+		t.Errorf("got %+v", last)
+	}
+	_, err = client.ListEntriesPage(testContext(t), "team-a", "nonsense")
+	if failure := asError(t, err); failure.Code != codes.InvalidArgument {
+		t.Errorf("got %+v", failure)
+	}
+}

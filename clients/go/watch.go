@@ -1,0 +1,55 @@
+package creditd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/creditd/creditd/clients/go/creditdv1"
+)
+
+// WatchBalance goes over the balances of an account: as it is now, and after each
+// change, expiry included. Where changes come faster than they are read, it has
+// the newest and leaves out those between.
+//
+// It ends without an error when the server stops: watch again. An error ends it
+// too; nothing is retried. To end it, leave the loop or end the context, whose
+// deadline is the only one that it has.
+//
+//	for balance, err := range client.WatchBalance(ctx, "team-a") {
+//		if err != nil {
+//			return err
+//		}
+//		…
+//	}
+func (c *Client) WatchBalance(ctx context.Context, account string) iter.Seq2[*Balance, error] {
+	return func(yield func(*Balance, error) bool) {
+		// Ends the stream also where the loop is left.
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stream, err := c.ledger.WatchBalance(ctx, &creditdv1.WatchBalanceRequest{Account: account})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for {
+			reply, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			balance, err := balanceFromPB(reply.GetBalance())
+			if err != nil {
+				yield(nil, malformed("WatchBalance", "", err))
+				return
+			}
+			if !yield(balance, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,56 @@
+"""Fields that several messages have."""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from creditd._convert.pricing import prices_to_pb, usage_to_pb
+from creditd._values import Amount, amount_to_text, time_from_pb
+from creditd.model import Usage
+from creditd.v1 import pricing_pb2
+
+Kind = TypeVar("Kind", bound=IntEnum)
+
+
+def what_to_pb(
+    usage: Usage | None,
+    credits: Amount | None,  # noqa: A002 - the API's name
+    where: str = "",
+) -> tuple[pricing_pb2.Usage | None, str | None]:
+    """Usage and credits of which a message has one. `where` stands before them in messages."""
+    if usage is not None and credits is not None:
+        raise ValueError(f"{where}usage and {where}credits exclude each other; give one")
+    return (
+        None if usage is None else usage_to_pb(usage, f"{where}usage"),
+        None if credits is None else amount_to_text(credits, f"{where}credits"),
+    )
+
+
+def optional_prices_to_pb(
+    account: str | None,
+    rate_card: str | None,
+    revision: str | None,
+    price_time: datetime | None,
+    where: str = "",
+) -> pricing_pb2.PriceSelector | None:
+    """None where nothing is named: an amount takes no prices."""
+    if account is None and rate_card is None and revision is None and price_time is None:
+        return None
+    return prices_to_pb(account, rate_card, revision, price_time, where)
+
+
+def enum_from_number(kind: type[Kind], number: int) -> Kind:
+    """The value of that number; UNSPECIFIED where it is none that is known here."""
+    try:
+        return kind(number)
+    except ValueError:
+        return kind(0)
+
+
+def time_from_field(message: Message, field: str) -> datetime:
+    """The time in a field that the message always has."""
+    if not message.HasField(field):
+        raise ValueError(f"the server left {field} out of {message.DESCRIPTOR.name}")
+    return time_from_pb(getattr(message, field))

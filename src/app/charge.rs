@@ -1,0 +1,110 @@
+//! Paying for work at once, one by one or many together, and giving it back.
+
+use super::estimate::check_batch;
+use super::fingerprint::{FingerprintWriter, Method};
+use super::form::{CostForm, WriteForm};
+use super::{App, AppError};
+use crate::domain::ledger::{Action, Command, EntryId, Named};
+use crate::domain::{Credits, Refusal};
+use crate::store::{Answer, Written};
+
+/// A request to pay for work.
+#[derive(Clone, Debug)]
+pub struct ChargeForm<'a> {
+    /// What every write has.
+    pub write: WriteForm,
+    /// What is to be paid for.
+    pub cost: CostForm<'a>,
+}
+
+/// Says whether the answers to a batch may be given: of the items that could be
+/// decided, in order.
+pub type BatchFits = Box<dyn FnOnce(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
+
+impl App {
+    /// Pays for work, and answers once that is durable.
+    ///
+    /// # Errors
+    /// What is refused by the rules, or that the store cannot write.
+    pub async fn charge(&self, form: ChargeForm<'_>) -> Result<Written, AppError> {
+        let command = self.charge_command(form)?;
+        self.store.write(command).await
+    }
+
+    fn charge_command(&self, form: ChargeForm<'_>) -> Result<Command, Refusal> {
+        let CostForm { what, prices } = form.cost;
+        let (write, cost) = self.priced(form.write, what, || self.card(&prices))?;
+        let mut writer = FingerprintWriter::new(Method::Charge);
+        if let Some(what) = &what {
+            writer.what(3, 4, what);
+        }
+        let fingerprint = writer.prices(5, &prices).labels(6, &write.labels).finish();
+        write.command(fingerprint, Action::Charge(cost))
+    }
+
+    /// Pays for many works, each by itself, as if they were sent one after another.
+    /// `fits` is given what is refused already, and makes of it the judge of all
+    /// answers.
+    ///
+    /// # Errors
+    /// What is wrong with the batch as a whole, or that the store cannot write.
+    pub async fn batch_charge(
+        &self,
+        forms: Vec<ChargeForm<'_>>,
+        fits: impl FnOnce(&[Refusal]) -> BatchFits,
+    ) -> Result<Vec<Answer<Written>>, AppError> {
+        check_batch("charges", forms.len())
+            .or(())
+            .map_err(Refusal::from)?;
+        let mut refused = Vec::new();
+        let mut commands = Vec::with_capacity(forms.len());
+        let mut decided = Vec::with_capacity(forms.len());
+        for form in forms {
+            match self.charge_command(form) {
+                Ok(command) => {
+                    commands.push(command);
+                    decided.push(true);
+                }
+                Err(refusal) => {
+                    refused.push(refusal);
+                    decided.push(false);
+                }
+            }
+        }
+        let fits = fits(&refused);
+        let answers = match commands.is_empty() {
+            true => fits(&[]).map(|()| Vec::new())?,
+            false => self.store.write_batch(commands, fits).await?,
+        };
+        let (mut answers, mut refused) = (answers.into_iter(), refused.into_iter());
+        let merged = decided.into_iter().filter_map(|decided| match decided {
+            true => answers.next(),
+            false => refused.next().map(|refusal| Err(refusal.into())),
+        });
+        Ok(merged.collect())
+    }
+
+    /// Gives back a charge or settlement; without `credits` all that is not given
+    /// back yet.
+    ///
+    /// # Errors
+    /// As [`App::charge`].
+    pub async fn refund(
+        &self,
+        form: WriteForm,
+        entry: Option<Named<EntryId>>,
+        credits: Option<Credits>,
+    ) -> Result<Written, AppError> {
+        let Some(entry) = entry else {
+            return Err(Refusal::Invalid(form.faults).into());
+        };
+        let mut writer = FingerprintWriter::new(Method::Refund);
+        writer.text(3, &entry.text());
+        if let Some(credits) = credits {
+            writer.amount(4, credits);
+        }
+        let fingerprint = writer.labels(5, &form.labels).finish();
+        let command = form.command(fingerprint, Action::Refund { entry, credits })?;
+        self.store.write(command).await
+    }
+}

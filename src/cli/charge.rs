@@ -1,0 +1,62 @@
+//! `creditd charge`.
+
+use super::args::{Labels, Prices, RequestId, What};
+use super::moved::{EntryAnswer, print_entry};
+use super::output::Format;
+use super::remote::Remote;
+use crate::rpc::pb::creditd::v1 as pb;
+use crate::rpc::pb::creditd::v1::charge_request::What as Wire;
+
+const USAGE: &str =
+    "creditd charge [OPTIONS] <ACCOUNT> <SERVICE [--duration D | --count N] | --credits N>";
+const EXAMPLES: &str = "Examples:
+  creditd charge team-a lip_sync_video --duration 31s
+  creditd charge team-a photo_avatar_generation --count 4 --label job=4711
+  creditd charge team-a --credits 2.5
+  creditd charge team-a ai_scripts --request-id job-4711     (a second time moves nothing)";
+
+/// Take credits for work that is done
+///
+/// The whole cost is paid, or nothing: an account that has too little is told how much it lacks.
+/// For work whose cost is not known yet see "creditd hold".
+#[derive(clap::Args, Debug)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Name of the account
+    account: String,
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    prices: Prices,
+    #[command(flatten)]
+    labels: Labels,
+    #[command(flatten)]
+    request_id: RequestId,
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    let request_id = args.request_id.or_new()?;
+    let request = pb::ChargeRequest {
+        request_id: request_id.clone(),
+        account: args.account.clone(),
+        prices: args.prices.to_pb()?,
+        labels: args.labels.to_pb()?,
+        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)?),
+    };
+    let reply = args
+        .remote
+        .write(&args.account, &request_id, async |ledger| {
+            ledger.charge(request).await
+        })?;
+    let answer = EntryAnswer {
+        entry: reply.entry,
+        hold: None,
+        available: reply.available,
+        replayed: reply.replayed,
+    };
+    print_entry(args.format, "charged", |entry| &entry.spent, answer)
+}

@@ -1,0 +1,60 @@
+//! `creditd revoke`.
+
+use super::args::{Labels, RequestId};
+use super::entries::EntryJson;
+use super::moved::{EntryAnswer, print_entry};
+use super::output::Format;
+use super::remote::Remote;
+use crate::rpc::pb::creditd::v1 as pb;
+
+const EXAMPLES: &str = "Examples:
+  creditd revoke team-a g7
+  creditd revoke team-a g7 --label reason=chargeback";
+
+/// Take back what is left of a grant that was made by mistake
+///
+/// What was spent stays spent. What open holds have set aside stays with them, and leaves when
+/// they return it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Name of the account
+    account: String,
+    /// The grant; "creditd balance" lists those that are live
+    grant: String,
+    #[command(flatten)]
+    labels: Labels,
+    #[command(flatten)]
+    request_id: RequestId,
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    let request_id = args.request_id.or_new()?;
+    let request = pb::RevokeGrantRequest {
+        request_id: request_id.clone(),
+        account: args.account.clone(),
+        grant_id: args.grant.clone(),
+        labels: args.labels.to_pb()?,
+    };
+    let reply = args
+        .remote
+        .write(&args.account, &request_id, async |ledger| {
+            ledger.revoke_grant(request).await
+        })?;
+    let answer = EntryAnswer {
+        entry: reply.entry,
+        hold: None,
+        available: reply.available,
+        replayed: reply.replayed,
+    };
+    print_entry(args.format, "revoked", taken, answer)
+}
+
+/// How much was taken back: the entry says what left the account, so with a minus.
+fn taken(entry: &EntryJson) -> &str {
+    entry.credits.trim_start_matches('-')
+}

@@ -1,0 +1,80 @@
+//! Credits come in, and are taken back.
+
+use std::sync::Arc;
+
+use super::pay::{room_for, seal, taken};
+use super::{Context, exists};
+use crate::domain::amount::Credits;
+use crate::domain::fault::TimeRule;
+use crate::domain::ledger::account::Account;
+use crate::domain::ledger::command::{Found, GrantAction};
+use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare, GrantTerms};
+use crate::domain::ledger::id::{GrantId, Named};
+use crate::domain::refusal::Refusal;
+
+/// Most grants of one account that have something left or held.
+pub const LIVE_GRANTS_MAX: usize = 100_000;
+
+pub(super) fn grant(
+    account: &Account,
+    action: &GrantAction,
+    context: Context<'_>,
+) -> Result<Entry, Refusal> {
+    let mut faults = action.faults.clone();
+    let in_past = |time| TimeRule::Future.fault(time, context.now);
+    if let Some(fault) = action.expire_time.and_then(in_past) {
+        faults.add("expire_time", fault);
+    }
+    faults.or(())?;
+
+    if account.grants().len() >= LIVE_GRANTS_MAX {
+        return Err(Refusal::TooManyGrants {
+            account: account.name().clone(),
+            limit: LIVE_GRANTS_MAX,
+        });
+    }
+    room_for(account, action.credits)?;
+
+    let terms = GrantTerms {
+        granted: action.credits,
+        priority: action.priority,
+        expire_time: action.expire_time,
+        source: action.source.clone(),
+        services: action.services.clone(),
+        create_time: context.now,
+    };
+    let kind = EntryKind::Grant(Arc::new(terms));
+    let mut entry = account.next_entry(context.id, context.now, kind);
+    entry.credits = action.credits;
+    entry.shares = vec![GrantShare {
+        grant: GrantId(context.id),
+        credits: action.credits,
+        held: Credits::ZERO,
+    }];
+    seal(account, entry)
+}
+
+/// Takes back what is neither spent nor held. From now on what returns to the grant
+/// leaves at once, also where nothing is left of it now.
+pub(super) fn revoke(
+    account: &Account,
+    named: &Named<GrantId>,
+    context: Context<'_>,
+) -> Result<Entry, Refusal> {
+    exists(account)?;
+    let not_found = || Refusal::GrantNotFound {
+        grant: named.text(),
+    };
+    let id = named.id().ok_or_else(not_found)?;
+    let remaining = match (account.grant(id), context.found) {
+        (Some(grant), _) => grant.remaining,
+        (None, Found::Grant) => Credits::ZERO,
+        (None, _) => return Err(not_found()),
+    };
+    let mut entry = account.next_entry(context.id, context.now, EntryKind::Revoke(id));
+    if !remaining.is_zero() {
+        entry.credits = remaining.negated();
+        entry.shares = vec![taken((id, remaining))];
+    }
+    seal(account, entry)
+}

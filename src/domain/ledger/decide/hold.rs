@@ -1,0 +1,101 @@
+//! Credits are set aside, for longer or shorter, and returned.
+
+use std::sync::Arc;
+
+use super::pay::{pay, seal};
+use super::{Context, cost_of, describe, exists};
+use crate::domain::amount::Credits;
+use crate::domain::ledger::account::Account;
+use crate::domain::ledger::command::{Found, Priced};
+use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare};
+use crate::domain::ledger::hold::{Hold, HoldStatus, OpenHold};
+use crate::domain::ledger::id::{HoldId, Named};
+use crate::domain::refusal::Refusal;
+
+/// Most open holds of one account.
+pub const OPEN_HOLDS_MAX: usize = 100_000;
+
+pub(super) fn hold(
+    account: &Account,
+    priced: &Priced,
+    ttl_nanos: i64,
+    context: Context<'_>,
+) -> Result<Entry, Refusal> {
+    let cost = cost_of(account, priced)?;
+    if account.holds().len() >= OPEN_HOLDS_MAX {
+        return Err(Refusal::TooManyHolds {
+            account: account.name().clone(),
+            limit: OPEN_HOLDS_MAX,
+        });
+    }
+    let kept = pay(account, cost.service.as_deref(), cost.credits)?;
+    let mut entry = account.next_entry(context.id, context.now, EntryKind::Hold);
+    entry.credits = cost.credits.negated();
+    entry.held = cost.credits;
+    entry.shares = kept
+        .into_iter()
+        .map(|(grant, credits)| GrantShare {
+            grant,
+            credits: credits.negated(),
+            held: credits,
+        })
+        .collect();
+    describe(&mut entry, cost);
+    entry.hold = Some(Arc::new(Hold {
+        id: HoldId(context.id),
+        service: cost.service.clone(),
+        pricing: cost.pricing.clone(),
+        held: cost.credits,
+        settled: Credits::ZERO,
+        create_time: context.now,
+        expire_time: context.now.plus_nanos(ttl_nanos),
+        status: HoldStatus::Open,
+    }));
+    seal(account, entry)
+}
+
+/// The open hold that a command names.
+pub(super) fn open_hold<'a>(
+    account: &'a Account,
+    named: &Named<HoldId>,
+    found: &Found,
+) -> Result<&'a OpenHold, Refusal> {
+    exists(account)?;
+    if let Some(open) = named.id().and_then(|id| account.holds().get(&id)) {
+        return Ok(open);
+    }
+    Err(match found {
+        Found::ClosedHold(hold) => Refusal::HoldClosed {
+            hold: hold.id,
+            status: hold.status,
+        },
+        _ => Refusal::HoldNotFound { hold: named.text() },
+    })
+}
+
+pub(super) fn extend(
+    account: &Account,
+    named: &Named<HoldId>,
+    ttl_nanos: i64,
+    context: Context<'_>,
+) -> Result<Entry, Refusal> {
+    let open = open_hold(account, named, context.found)?;
+    let mut entry = account.next_entry(context.id, context.now, EntryKind::Extend);
+    entry.hold = Some(Arc::new(Hold {
+        expire_time: context.now.plus_nanos(ttl_nanos),
+        ..Hold::clone(&open.hold)
+    }));
+    seal(account, entry)
+}
+
+pub(super) fn release(
+    account: &Account,
+    named: &Named<HoldId>,
+    context: Context<'_>,
+) -> Result<Entry, Refusal> {
+    let open = open_hold(account, named, context.found)?;
+    account
+        .release_entry(open.hold.id, HoldStatus::Released, context.now, context.id)
+        // What is held and available together never passes the largest amount.
+        .ok_or_else(|| super::pay::too_large(account))
+}

@@ -1,0 +1,126 @@
+//! Work is paid for out of a hold.
+
+use std::sync::Arc;
+
+use super::hold::open_hold;
+use super::pay::{pay, seal, taken, too_large};
+use super::{Context, describe};
+use crate::domain::amount::{Credits, TooLarge};
+use crate::domain::ledger::account::Account;
+use crate::domain::ledger::command::{Cost, Overage, Priced};
+use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare};
+use crate::domain::ledger::hold::{Hold, HoldStatus, OpenHold};
+use crate::domain::ledger::id::{HoldId, Named};
+use crate::domain::refusal::Refusal;
+
+/// How a settlement is to be done.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) keep_open: bool,
+    pub(super) overage: Overage,
+}
+
+pub(super) fn settle(
+    account: &Account,
+    named: &Named<HoldId>,
+    priced: &Priced,
+    terms: Terms,
+    context: Context<'_>,
+) -> Result<Entry, Refusal> {
+    let cost = priced.as_ref().map_err(Refusal::clone)?;
+    let open = open_hold(account, named, context.found)?;
+    let hold = &open.hold;
+    check_service(hold, cost)?;
+    // An amount counts as the service for which the hold was made.
+    let service = cost.service.clone().or_else(|| hold.service.clone());
+
+    let beyond = match cost.credits > hold.held {
+        true if terms.overage == Overage::Reject => {
+            return Err(Refusal::HoldExceeded {
+                hold: hold.id,
+                required: cost.credits,
+                held: hold.held,
+            });
+        }
+        true => cost.credits.checked_sub(hold.held),
+        false => Ok(Credits::ZERO),
+    };
+    let beyond = beyond.map_err(|TooLarge| too_large(account))?;
+    let overage = pay(account, service.as_deref(), beyond)?;
+
+    let arithmetic = |TooLarge| too_large(account);
+    let mut shares = from_hold(open, cost.credits, terms.keep_open).map_err(arithmetic)?;
+    for part in overage {
+        let extra = taken(part);
+        match shares.iter_mut().find(|share| share.grant == extra.grant) {
+            Some(share) => {
+                share.credits = share
+                    .credits
+                    .checked_add(extra.credits)
+                    .map_err(arithmetic)?;
+            }
+            None => shares.push(extra),
+        }
+    }
+    let mut entry = account.next_entry(context.id, context.now, EntryKind::Settle);
+    for share in &shares {
+        entry.credits = entry
+            .credits
+            .checked_add(share.credits)
+            .map_err(arithmetic)?;
+        entry.held = entry.held.checked_add(share.held).map_err(arithmetic)?;
+    }
+    entry.spent = cost.credits;
+    entry.shares = shares;
+    describe(&mut entry, cost);
+    entry.service = service;
+    entry.hold = Some(Arc::new(Hold {
+        held: hold.held.checked_add(entry.held).map_err(arithmetic)?,
+        settled: hold.settled.checked_add(cost.credits).map_err(arithmetic)?,
+        status: match terms.keep_open {
+            true => HoldStatus::Open,
+            false => HoldStatus::Settled,
+        },
+        ..Hold::clone(hold)
+    }));
+    seal(account, entry)
+}
+
+fn check_service(hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
+    match (&hold.service, &cost.service) {
+        (Some(made_for), Some(service)) if made_for != service => {
+            Err(Refusal::HoldServiceMismatch {
+                hold: hold.id,
+                hold_service: made_for.clone(),
+                service: service.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the hold pays of a cost, first from the grant that burned first, and what it
+/// returns unless it stays open.
+fn from_hold(open: &OpenHold, cost: Credits, keep_open: bool) -> Result<Vec<GrantShare>, TooLarge> {
+    let mut due = cost;
+    let mut shares = Vec::with_capacity(open.shares.len());
+    for (grant, kept) in &open.shares {
+        let paid = due.min(*kept);
+        due = due.checked_sub(paid)?;
+        let share = match keep_open {
+            true if paid.is_zero() => continue,
+            true => GrantShare {
+                grant: *grant,
+                credits: Credits::ZERO,
+                held: paid.negated(),
+            },
+            false => GrantShare {
+                grant: *grant,
+                credits: kept.checked_sub(paid)?,
+                held: kept.negated(),
+            },
+        };
+        shares.push(share);
+    }
+    Ok(shares)
+}

@@ -1,0 +1,177 @@
+//! Pages of lists: their sizes, and the tokens by which they go on.
+//!
+//! A token names where its page ended and for which list it is good: the account and
+//! the filters. It is opaque to callers, and one that was not given for this list is
+//! refused.
+
+use sha2::{Digest as _, Sha256};
+
+use super::timestamp_from_pb;
+use super::write::id_from_pb;
+use crate::app::EntryQuery;
+use crate::domain::ledger::{EntryId, hold_named};
+use crate::domain::{AccountName, Fault, Faults};
+use crate::rpc::pb::creditd::v1 as pb;
+
+const PAGE_SIZE_DEFAULT: usize = 50;
+const PAGE_SIZE_MAX: usize = 1_000;
+/// Kinds that a filter may list; there are fewer.
+const KINDS_MAX: usize = 64;
+
+/// Identifies a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListKey([u8; 4]);
+
+impl ListKey {
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let mut key = [0_u8; 4];
+        for (to, from) in key.iter_mut().zip(digest.iter()) {
+            *to = *from;
+        }
+        Self(key)
+    }
+
+    /// The token by which a list goes on after this one.
+    #[must_use]
+    pub fn token(self, last: EntryId) -> String {
+        format!("{:08x}{:016x}", u32::from_be_bytes(self.0), last.0)
+    }
+
+    /// Where a list goes on; None at its beginning.
+    fn place(self, token: &str) -> Result<Option<EntryId>, Fault> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let (key, place) = token.split_at_checked(8).ok_or(Fault::InvalidPageToken)?;
+        let place = i64::from_str_radix(place, 16).map_err(|_| Fault::InvalidPageToken)?;
+        let place = EntryId(place);
+        // Only the text that was given out.
+        match key.len() == 8 && self.token(place) == token {
+            true => Ok(Some(place)),
+            false => Err(Fault::InvalidPageToken),
+        }
+    }
+}
+
+fn size_from_pb(size: i32) -> Result<usize, Fault> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(PAGE_SIZE_DEFAULT),
+        Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),
+        Err(_) => Err(Fault::InvalidPageSize { value: size }),
+    }
+}
+
+/// A list that is asked for.
+pub struct ListQuery<T> {
+    /// Whose; None where it was bad.
+    pub account: Option<AccountName>,
+    /// What of it.
+    pub query: T,
+    /// Which list it is.
+    pub key: ListKey,
+}
+
+/// Which open holds are asked for: after which one, and how many.
+pub type HoldsQuery = (Option<EntryId>, usize);
+
+/// Which open holds are asked for; what is wrong is added to `faults`.
+pub fn holds_query_from_pb(
+    request: &pb::ListHoldsRequest,
+    faults: &mut Faults,
+) -> ListQuery<HoldsQuery> {
+    let key = ListKey::of(&[b"holds", request.account.as_bytes()]);
+    let account = faults.keep("account", AccountName::new(&request.account));
+    let limit = faults.keep("page_size", size_from_pb(request.page_size));
+    let after = faults.keep("page_token", key.place(&request.page_token));
+    ListQuery {
+        account,
+        query: (after.flatten(), limit.unwrap_or_default()),
+        key,
+    }
+}
+
+/// Which entries are asked for; what is wrong is added to `faults`.
+pub fn entries_query_from_pb(
+    request: &pb::ListEntriesRequest,
+    faults: &mut Faults,
+) -> ListQuery<EntryQuery> {
+    let key = entries_key(request);
+    let account = faults.keep("account", AccountName::new(&request.account));
+    let limit = faults.keep("page_size", size_from_pb(request.page_size));
+    let before = faults.keep("page_token", key.place(&request.page_token));
+    let mut time = |field, time: &Option<prost_types::Timestamp>| {
+        let time = time.as_ref().map(timestamp_from_pb);
+        time.and_then(|time| faults.keep(field, time))
+    };
+    let start_time = time("start_time", &request.start_time);
+    let end_time = time("end_time", &request.end_time);
+    let kinds = faults.keep("kinds", kinds_from_pb(&request.kinds));
+    let hold = match request.hold_id.as_str() {
+        "" => None,
+        text => id_from_pb("hold_id", text, hold_named, faults),
+    };
+    ListQuery {
+        account,
+        query: EntryQuery {
+            before: before.flatten(),
+            limit: limit.unwrap_or_default(),
+            start_time,
+            end_time,
+            kinds: kinds.unwrap_or_default(),
+            service: request.service.as_str().into(),
+            hold,
+        },
+        key,
+    }
+}
+
+/// The list of these filters. Kinds are a set.
+fn entries_key(request: &pb::ListEntriesRequest) -> ListKey {
+    let time = |time: &Option<prost_types::Timestamp>| {
+        time.as_ref()
+            .map_or_else(String::new, |t| format!("{}.{}", t.seconds, t.nanos))
+    };
+    let mut kinds = request.kinds.clone();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let kinds: Vec<u8> = kinds.iter().flat_map(|kind| kind.to_be_bytes()).collect();
+    ListKey::of(&[
+        b"entries",
+        request.account.as_bytes(),
+        time(&request.start_time).as_bytes(),
+        time(&request.end_time).as_bytes(),
+        &kinds,
+        request.service.as_bytes(),
+        request.hold_id.as_bytes(),
+    ])
+}
+
+fn kinds_from_pb(kinds: &[i32]) -> Result<Vec<&'static str>, Fault> {
+    if kinds.len() > KINDS_MAX {
+        return Err(Fault::TooManyItems {
+            size: kinds.len(),
+            limit: KINDS_MAX,
+        });
+    }
+    kinds.iter().map(|kind| kind_from_pb(*kind)).collect()
+}
+
+fn kind_from_pb(value: i32) -> Result<&'static str, Fault> {
+    Ok(match pb::EntryKind::try_from(value) {
+        Ok(pb::EntryKind::Grant) => "grant",
+        Ok(pb::EntryKind::Charge) => "charge",
+        Ok(pb::EntryKind::Refund) => "refund",
+        Ok(pb::EntryKind::Hold) => "hold",
+        Ok(pb::EntryKind::Settle) => "settle",
+        Ok(pb::EntryKind::Release) => "release",
+        Ok(pb::EntryKind::Expire) => "expire",
+        Ok(pb::EntryKind::Revoke) => "revoke",
+        Ok(pb::EntryKind::Unspecified) | Err(_) => return Err(Fault::UnknownValue { value }),
+    })
+}

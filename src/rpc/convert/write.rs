@@ -1,0 +1,306 @@
+//! Conversions of `ledger.proto`: what callers ask the ledger to do. What is wrong
+//! with a request, whatever the time, the prices and the account are, is collected in
+//! its form.
+
+use super::duration_nanos;
+use super::pricing::{prices_from_pb, usage_from_pb};
+use crate::app::{
+    ChargeForm, CostForm, GrantForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm,
+    SettleForm, What, WriteForm,
+};
+use crate::domain::amount::AmountFault;
+use crate::domain::ledger::{
+    EntryId, GrantId, HoldId, Named, Overage, entry_named, grant_named, hold_named,
+};
+use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
+use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
+use crate::rpc::pb::creditd::v1 as pb;
+
+/// Most services that a grant may be restricted to.
+const GRANT_SERVICES_MAX: usize = 100;
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const TTL_NANOS_MAX: i64 = HOLD_TTL_SECONDS_MAX * NANOS_PER_SECOND;
+const TTL_NANOS_DEFAULT: i64 = HOLD_TTL_SECONDS_DEFAULT * NANOS_PER_SECOND;
+
+/// What every write has.
+fn write_from_pb(request_id: &str, account: &str) -> WriteForm {
+    let mut faults = Faults::new();
+    WriteForm {
+        request_id: faults.keep("request_id", RequestId::new(request_id)),
+        account: faults.keep("account", AccountName::new(account)),
+        labels: Labels::default(),
+        faults,
+    }
+}
+
+impl WriteForm {
+    fn labelled(mut self, labels: &std::collections::HashMap<String, String>) -> Self {
+        if !labels.is_empty() {
+            let labels = self.faults.keep("labels", Labels::new(labels.iter()));
+            self.labels = labels.unwrap_or_default();
+        }
+        self
+    }
+}
+
+/// A request to add credits.
+#[must_use]
+pub fn grant_from_pb(request: &pb::GrantRequest) -> GrantForm {
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let faults = &mut write.faults;
+    let credits = faults.keep(
+        "credits",
+        amount_from_pb(&request.credits, Credits::parse_positive),
+    );
+    let expire_time = request.expire_time.as_ref().map(super::timestamp_from_pb);
+    let expire_time = expire_time.and_then(|time| faults.keep("expire_time", time));
+    faults.keep("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
+    let services = faults.keep("services", services_from_pb(&request.services));
+    GrantForm {
+        write: write.labelled(&request.labels),
+        credits,
+        expire_time,
+        priority: request.priority,
+        source: request.source.as_str().into(),
+        services: services.unwrap_or_default(),
+    }
+}
+
+fn amount_from_pb(
+    text: &str,
+    parse: fn(&str) -> Result<Credits, AmountFault>,
+) -> Result<Credits, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Required);
+    }
+    parse(text).map_err(|fault| Fault::InvalidAmount {
+        value: repeated(text),
+        fault,
+    })
+}
+
+/// A set of service keys: their order and repetitions mean nothing.
+fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
+    if services.len() > GRANT_SERVICES_MAX {
+        return Err(Fault::TooManyItems {
+            size: services.len(),
+            limit: GRANT_SERVICES_MAX,
+        });
+    }
+    for service in services {
+        check_length(service, 1, KEY_BYTES_MAX)?;
+    }
+    let mut services: Vec<Box<str>> = services.iter().map(|s| s.as_str().into()).collect();
+    services.sort_unstable();
+    services.dedup();
+    Ok(services)
+}
+
+/// What is to be paid for, as it comes.
+enum Asked<'a> {
+    Usage(&'a pb::Usage),
+    Credits(&'a str),
+    Nothing,
+}
+
+fn cost_from_pb<'a>(
+    asked: &Asked<'a>,
+    parse: fn(&str) -> Result<Credits, AmountFault>,
+    prices: Option<&'a pb::PriceSelector>,
+    write: &mut WriteForm,
+) -> CostForm<'a> {
+    let faults = &mut write.faults;
+    let what = match asked {
+        Asked::Nothing => {
+            faults.add("usage", Fault::Required);
+            None
+        }
+        Asked::Usage(usage) => {
+            let usage = usage_from_pb(usage);
+            faults.merge(usage.own_faults().under("usage."));
+            Some(What::Usage(usage))
+        }
+        Asked::Credits(text) => faults
+            .keep("credits", amount_from_pb(text, parse))
+            .map(What::Credits),
+    };
+    let prices = prices_from_pb(prices, false, faults);
+    if let Some(other) = prices.account
+        && write.account.as_ref().is_some_and(|payer| *payer != other)
+    {
+        faults.add(
+            "prices.account",
+            Fault::ConflictingFields { other: "account" },
+        );
+    }
+    if matches!(asked, Asked::Credits(_)) && !prices.selector.is_default() {
+        // An amount has no price: what was meant would be a guess.
+        faults.add("prices", Fault::ConflictingFields { other: "credits" });
+    }
+    CostForm {
+        what,
+        prices: prices.selector,
+    }
+}
+
+/// A request to pay for work.
+#[must_use]
+pub fn charge_from_pb(request: &pb::ChargeRequest) -> ChargeForm<'_> {
+    use pb::charge_request::What as Pb;
+    let asked = match &request.what {
+        Some(Pb::Usage(usage)) => Asked::Usage(usage),
+        Some(Pb::Credits(text)) => Asked::Credits(text),
+        None => Asked::Nothing,
+    };
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let prices = request.prices.as_ref();
+    let cost = cost_from_pb(&asked, Credits::parse_positive, prices, &mut write);
+    ChargeForm {
+        write: write.labelled(&request.labels),
+        cost,
+    }
+}
+
+/// A request to set credits aside.
+#[must_use]
+pub fn hold_from_pb(request: &pb::HoldRequest) -> HoldForm<'_> {
+    use pb::hold_request::What as Pb;
+    let asked = match &request.what {
+        Some(Pb::Usage(usage)) => Asked::Usage(usage),
+        Some(Pb::Credits(text)) => Asked::Credits(text),
+        None => Asked::Nothing,
+    };
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let prices = request.prices.as_ref();
+    let cost = cost_from_pb(&asked, Credits::parse_positive, prices, &mut write);
+    let ttl_nanos = match &request.ttl {
+        Some(ttl) => write.faults.keep("ttl", ttl_from_pb(ttl)),
+        None => Some(TTL_NANOS_DEFAULT),
+    };
+    HoldForm {
+        write: write.labelled(&request.labels),
+        cost,
+        ttl_nanos,
+    }
+}
+
+/// More than 0 and at most 24 h.
+fn ttl_from_pb(ttl: &prost_types::Duration) -> Result<i64, Fault> {
+    let nanos = duration_nanos(ttl).and_then(|nanos| i64::try_from(nanos).ok());
+    match nanos {
+        Some(nanos) if (1..=TTL_NANOS_MAX).contains(&nanos) => Ok(nanos),
+        _ => Err(Fault::InvalidTtl {
+            value: ttl_text(ttl).into(),
+            limit_seconds: HOLD_TTL_SECONDS_MAX,
+        }),
+    }
+}
+
+fn ttl_text(ttl: &prost_types::Duration) -> String {
+    match ttl.nanos {
+        0 => format!("{} s", ttl.seconds),
+        nanos => format!("{} s and {nanos} ns", ttl.seconds),
+    }
+}
+
+/// A request to set the end of a hold anew.
+#[must_use]
+pub fn extend_from_pb(
+    request: &pb::ExtendHoldRequest,
+) -> (WriteForm, Option<Named<HoldId>>, Option<i64>) {
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
+    let ttl = request.ttl.as_ref().ok_or(Fault::Required);
+    let ttl_nanos = write.faults.keep("ttl", ttl.and_then(ttl_from_pb));
+    (write, hold, ttl_nanos)
+}
+
+/// A request to pay out of a hold.
+#[must_use]
+pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> SettleForm<'_> {
+    use pb::settle_hold_request::What as Pb;
+    let asked = match &request.what {
+        Some(Pb::Usage(usage)) => Asked::Usage(usage),
+        Some(Pb::Credits(text)) => Asked::Credits(text),
+        None => Asked::Nothing,
+    };
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
+    let prices = request.prices.as_ref();
+    let cost = cost_from_pb(&asked, Credits::parse, prices, &mut write);
+    let overage = write
+        .faults
+        .keep("overage", overage_from_pb(request.overage));
+    SettleForm {
+        write: write.labelled(&request.labels),
+        hold,
+        cost,
+        keep_open: request.keep_open,
+        overage: overage.unwrap_or(Overage::Reject),
+    }
+}
+
+fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
+    match pb::Overage::try_from(value) {
+        Ok(pb::Overage::Unspecified | pb::Overage::Reject) => Ok(Overage::Reject),
+        Ok(pb::Overage::FromAvailable) => Ok(Overage::FromAvailable),
+        Err(_) => Err(Fault::UnknownValue { value }),
+    }
+}
+
+/// A request to return what a hold keeps.
+#[must_use]
+pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> (WriteForm, Option<Named<HoldId>>) {
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
+    (write, hold)
+}
+
+/// A request to give back a charge.
+#[must_use]
+pub fn refund_from_pb(
+    request: &pb::RefundRequest,
+) -> (WriteForm, Option<Named<EntryId>>, Option<Credits>) {
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let entry = id_from_pb(
+        "entry_id",
+        &request.entry_id,
+        entry_named,
+        &mut write.faults,
+    );
+    let credits = request.credits.as_ref().and_then(|text| {
+        let amount = Credits::parse_positive(text).map_err(|fault| Fault::InvalidAmount {
+            value: repeated(text),
+            fault,
+        });
+        write.faults.keep("credits", amount)
+    });
+    (write.labelled(&request.labels), entry, credits)
+}
+
+/// A request to take a grant back.
+#[must_use]
+pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> (WriteForm, Option<Named<GrantId>>) {
+    let mut write = write_from_pb(&request.request_id, &request.account);
+    let grant = id_from_pb(
+        "grant_id",
+        &request.grant_id,
+        grant_named,
+        &mut write.faults,
+    );
+    (write.labelled(&request.labels), grant)
+}
+
+/// What a caller names.
+pub fn id_from_pb<T>(
+    field: &'static str,
+    text: &str,
+    read: fn(&str) -> Named<T>,
+    faults: &mut Faults,
+) -> Option<Named<T>> {
+    if text.is_empty() {
+        faults.add(field, Fault::Required);
+        return None;
+    }
+    Some(read(text))
+}

@@ -1,0 +1,319 @@
+//! Accounts in the file: read from their row or a checkpoint and the entries after
+//! it, and written back at a distance.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::journal::{BadRow, Journal};
+use super::text::{GrantText, HoldText, StateText};
+use crate::domain::ledger::{
+    Account, AccountParts, Entry, EntryId, GrantId, GrantState, Hold, HoldId, OpenHold,
+};
+use crate::domain::{AccountName, Credits, Timestamp};
+
+/// An account out of the file.
+pub(super) struct Loaded {
+    pub(super) id: i64,
+    pub(super) account: Account,
+    /// Entries since its newest checkpoint.
+    pub(super) steps: usize,
+}
+
+/// An account at some entry, as a row holds it.
+struct Base {
+    entry: Option<EntryId>,
+    time: Timestamp,
+    version: i64,
+    state: String,
+    steps: usize,
+}
+
+impl Journal {
+    /// The number and the row's newest entry of the account of that name.
+    pub(super) fn account_row(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(i64, Option<EntryId>)>, BadRow> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT account_id, head FROM accounts WHERE name = ?1")?
+            .query_row([name.as_str()], |row| {
+                Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(EntryId)))
+            })
+            .optional()?)
+    }
+
+    /// The account as it is after its entry `head`.
+    pub(super) fn load(
+        &self,
+        id: i64,
+        name: &AccountName,
+        head: Option<EntryId>,
+    ) -> Result<Loaded, BadRow> {
+        let base = match self.newest_checkpoint(id, head)? {
+            Some(checkpoint) => {
+                let row = self.base_of_row(id)?;
+                if row.entry > checkpoint.entry {
+                    row
+                } else {
+                    checkpoint
+                }
+            }
+            None => self.base_of_row(id)?,
+        };
+        let from = base.entry;
+        let mut steps = base.steps;
+        let mut account = self.restore(name.clone(), base)?;
+        let later = self.walk(head, from)?;
+        for entry in later.iter().rev() {
+            account.apply(entry).map_err(|at| does_not_follow(at.0))?;
+        }
+        steps = steps.saturating_add(later.len());
+        Ok(Loaded { id, account, steps })
+    }
+
+    /// The entries of an account from `head` back to the one after `until`, newest
+    /// first.
+    pub(super) fn walk(
+        &self,
+        head: Option<EntryId>,
+        until: Option<EntryId>,
+    ) -> Result<Vec<Entry>, BadRow> {
+        let mut entries = Vec::new();
+        let mut next = head;
+        while let Some(id) = next
+            && next > until
+        {
+            let missing = || BadRow(format!("entry {} is missing", id.0));
+            let entry = self.entry(id)?.ok_or_else(missing)?.entry;
+            next = entry.previous;
+            entries.push(entry);
+        }
+        if next != until {
+            return Err(BadRow(format!(
+                "the entries before {} do not lead back to it",
+                head.map_or(0, |id| id.0)
+            )));
+        }
+        Ok(entries)
+    }
+
+    fn base_of_row(&self, id: i64) -> Result<Base, BadRow> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT head, last_time, version, state, steps FROM accounts WHERE account_id = ?1",
+            )?
+            .query_row([id], |row| {
+                Ok(Base {
+                    entry: row.get::<_, Option<i64>>(0)?.map(EntryId),
+                    time: Timestamp::from_unix_nanos(row.get(1)?),
+                    version: row.get(2)?,
+                    state: row.get(3)?,
+                    steps: row.get::<_, u32>(4)?.try_into().unwrap_or_default(),
+                })
+            })?)
+    }
+
+    fn newest_checkpoint(&self, id: i64, up_to: Option<EntryId>) -> Result<Option<Base>, BadRow> {
+        let Some(up_to) = up_to else { return Ok(None) };
+        self.checkpoint(
+            "SELECT entry_id, create_time, version, state FROM checkpoints
+             WHERE account_id = ?1 AND entry_id <= ?2 ORDER BY entry_id DESC LIMIT 1",
+            id,
+            up_to.0,
+        )
+    }
+
+    fn checkpoint(&self, sql: &str, id: i64, value: i64) -> Result<Option<Base>, BadRow> {
+        Ok(self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([id, value], |row| {
+                Ok(Base {
+                    entry: Some(EntryId(row.get(0)?)),
+                    time: Timestamp::from_unix_nanos(row.get(1)?),
+                    version: row.get(2)?,
+                    state: row.get(3)?,
+                    steps: 0,
+                })
+            })
+            .optional()?)
+    }
+
+    /// The account as it was then: from the checkpoint before, and the entries up
+    /// to the one after. Nothing that ended meanwhile has left it.
+    pub(super) fn load_as_of(
+        &self,
+        id: i64,
+        name: &AccountName,
+        head: Option<EntryId>,
+        as_of: Timestamp,
+    ) -> Result<Account, BadRow> {
+        let nanos = as_of
+            .unix_nanos()
+            .unwrap_or(match as_of < Timestamp::from_unix_nanos(0) {
+                true => i64::MIN,
+                false => i64::MAX,
+            });
+        let before = self.checkpoint(
+            "SELECT entry_id, create_time, version, state FROM checkpoints
+             WHERE account_id = ?1 AND create_time <= ?2 ORDER BY entry_id DESC LIMIT 1",
+            id,
+            nanos,
+        )?;
+        let from = before.as_ref().and_then(|base| base.entry);
+        let after: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT entry_id FROM checkpoints
+                 WHERE account_id = ?1 AND create_time > ?2 ORDER BY entry_id LIMIT 1",
+            )?
+            .query_row([id, nanos], |row| row.get(0))
+            .optional()?;
+        // The journal may have grown since the question was asked.
+        let until = after
+            .map(EntryId)
+            .filter(|after| Some(*after) <= head)
+            .or(head);
+        let mut account = match before {
+            Some(base) => self.restore(name.clone(), base)?,
+            None => Account::new(name.clone()),
+        };
+        for entry in self.walk(until, from)?.iter().rev() {
+            if entry.create_time <= as_of {
+                account.apply(entry).map_err(|at| does_not_follow(at.0))?;
+            }
+        }
+        Ok(account)
+    }
+
+    /// The account of a row.
+    fn restore(&self, name: AccountName, base: Base) -> Result<Account, BadRow> {
+        if base.entry.is_none() {
+            return Ok(Account::new(name));
+        }
+        let wrong = || BadRow(format!("what is kept of account {name} cannot be read"));
+        let text: StateText = serde_json::from_str(&base.state).map_err(|_| wrong())?;
+        let mut grants = Vec::with_capacity(text.grants.len());
+        for grant in &text.grants {
+            let facts = self.grant_facts(GrantId(EntryId(grant.id)))?;
+            grants.push(GrantState {
+                id: GrantId(EntryId(grant.id)),
+                terms: facts.ok_or_else(wrong)?.terms,
+                remaining: Credits::from_nanos(grant.remaining).map_err(|_| wrong())?,
+                held: Credits::from_nanos(grant.held).map_err(|_| wrong())?,
+                revoked: grant.revoked,
+            });
+        }
+        let mut holds = Vec::with_capacity(text.holds.len());
+        for hold in &text.holds {
+            holds.push(self.restore_hold(hold)?);
+        }
+        Account::from_parts(AccountParts {
+            name: name.clone(),
+            version: base.version,
+            last_entry: base.entry,
+            last_time: base.time,
+            grants,
+            holds,
+        })
+        .ok_or_else(wrong)
+    }
+
+    fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, BadRow> {
+        let wrong = || BadRow(format!("what is kept of hold {} cannot be read", text.id));
+        let made = self.entry(EntryId(text.id))?.ok_or_else(wrong)?;
+        let made = made.entry.hold.ok_or_else(wrong)?;
+        let mut shares = Vec::with_capacity(text.shares.len());
+        let mut held = Credits::ZERO;
+        for (grant, kept) in &text.shares {
+            let kept = Credits::from_nanos(*kept).map_err(|_| wrong())?;
+            held = held.checked_add(kept).map_err(|_| wrong())?;
+            shares.push((GrantId(EntryId(*grant)), kept));
+        }
+        Ok(OpenHold {
+            hold: Arc::new(Hold {
+                id: HoldId(EntryId(text.id)),
+                held,
+                settled: Credits::from_nanos(text.settled).map_err(|_| wrong())?,
+                expire_time: Timestamp::from_unix_nanos(text.expire_time),
+                ..Hold::clone(&made)
+            }),
+            shares,
+        })
+    }
+
+    /// Brings the account's row to what it is.
+    pub(super) fn save(&self, loaded: &Loaded) -> Result<(), BadRow> {
+        let account = &loaded.account;
+        self.connection
+            .prepare_cached(
+                "UPDATE accounts SET head = ?2, version = ?3, last_time = ?4, steps = ?5, state = ?6
+                 WHERE account_id = ?1",
+            )?
+            .execute(params![
+                loaded.id,
+                account.last_entry().map(|id| id.0),
+                account.version(),
+                account.last_time().unix_nanos().unwrap_or_default(),
+                u32::try_from(loaded.steps).unwrap_or(u32::MAX),
+                state_text(account),
+            ])?;
+        Ok(())
+    }
+
+    /// Keeps the account as it is now, for questions about this time.
+    pub(super) fn write_checkpoint(&self, loaded: &Loaded) -> Result<(), BadRow> {
+        let account = &loaded.account;
+        self.connection
+            .prepare_cached("INSERT INTO checkpoints VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                loaded.id,
+                account.last_entry().map(|id| id.0),
+                account.last_time().unix_nanos().unwrap_or_default(),
+                account.version(),
+                state_text(account),
+            ])?;
+        Ok(())
+    }
+}
+
+/// What the account has, as text.
+pub(super) fn state_text(account: &Account) -> String {
+    let text = StateText {
+        grants: account
+            .grants()
+            .map(|grant| GrantText {
+                id: grant.id.0.0,
+                remaining: grant.remaining.nanos(),
+                held: grant.held.nanos(),
+                revoked: grant.revoked,
+            })
+            .collect(),
+        holds: account
+            .holds()
+            .values()
+            .map(|open| HoldText {
+                id: open.hold.id.0.0,
+                settled: open.hold.settled.nanos(),
+                expire_time: open.hold.expire_time.unix_nanos().unwrap_or(i64::MAX),
+                shares: open
+                    .shares
+                    .iter()
+                    .map(|(grant, kept)| (grant.0.0, kept.nanos()))
+                    .collect(),
+            })
+            .collect(),
+    };
+    // Numbers and lists of numbers always make a text.
+    serde_json::to_string(&text).unwrap_or_default()
+}
+
+fn does_not_follow(id: EntryId) -> BadRow {
+    BadRow(format!(
+        "entry {} does not follow from those before it",
+        id.0
+    ))
+}

@@ -1,0 +1,455 @@
+//! The books: what the writer decides over, and the transaction that its decisions
+//! go into.
+//!
+//! Accounts are in memory as far as they are used; the file has all of them. Rows of
+//! accounts follow the journal at a distance, so that a busy account costs one row in
+//! thousands of entries: `heads` says where the accounts stand whose rows are behind.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::accounts::Loaded;
+use super::behind::{BEHIND_MAX, Head, SAVED_PER_GROUP};
+use super::cache::Cache;
+use super::journal::{BadRow, Journal};
+use super::requests::{Key, Progress, Requests};
+use crate::domain::ledger::{
+    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, execute,
+};
+use crate::domain::{AccountName, Refusal, RequestId, Timestamp};
+use crate::store::{Answer, StoreRefusal, Unavailable, Written};
+
+/// A checkpoint is due after so many entries, or as many as the account is large.
+const CHECKPOINT_ENTRIES: usize = 256;
+
+pub(super) struct Books {
+    pub(super) journal: Journal,
+    pub(super) cache: Cache,
+    /// Where accounts stand whose rows are behind.
+    pub(super) heads: HashMap<i64, Head>,
+    /// The same accounts, in the order in which they fell behind. One that was brought
+    /// up meanwhile is passed over.
+    pub(super) behind: VecDeque<(EntryId, i64, AccountName)>,
+    requests: Requests,
+    pub(super) next_entry: EntryId,
+    next_account: i64,
+    pub(super) group: Group,
+}
+
+/// What a group did so far, so that it can be taken back.
+#[derive(Default)]
+pub(super) struct Group {
+    is_open: bool,
+    pub(super) undo: Vec<Undo>,
+    changed: HashSet<AccountName>,
+    progress: Progress,
+    /// Whether rows of accounts were brought up.
+    pub(super) saved: bool,
+}
+
+/// How to take one step back.
+pub(super) enum Undo {
+    Head {
+        account: i64,
+        name: AccountName,
+        before: Option<Head>,
+        next_entry: EntryId,
+    },
+    Account {
+        id: i64,
+    },
+    Request {
+        key: Key,
+        entry: EntryId,
+    },
+}
+
+/// A group that is in the file.
+pub(super) struct Committed {
+    /// Whether there was anything to write.
+    pub(super) wrote: bool,
+    /// The accounts that it changed.
+    pub(super) changed: HashSet<AccountName>,
+}
+
+/// A point to which a group can be taken back.
+#[derive(Clone, Copy)]
+pub(super) struct Mark(usize);
+
+impl Books {
+    pub(super) fn new(
+        journal: Journal,
+        requests: Requests,
+        accounts_max: usize,
+        next_entry: EntryId,
+        next_account: i64,
+    ) -> Self {
+        Self {
+            journal,
+            cache: Cache::new(accounts_max),
+            heads: HashMap::new(),
+            behind: VecDeque::new(),
+            requests,
+            next_entry,
+            next_account,
+            group: Group::default(),
+        }
+    }
+
+    /// At start: a request_id that is in no run.
+    pub(super) fn note_request(
+        &mut self,
+        account: i64,
+        id: &RequestId,
+        entry: EntryId,
+        time: Timestamp,
+    ) {
+        let key = self.requests.key(account, id);
+        self.requests.insert(key, entry, time);
+    }
+
+    /// Begins the transaction of a group, where it has not begun.
+    fn begin(&mut self) -> Result<(), BadRow> {
+        if !self.group.is_open {
+            self.journal.connection.execute_batch("BEGIN IMMEDIATE")?;
+            self.group.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// The account, as it stands. None: there is none.
+    pub(super) fn account(&mut self, name: &AccountName) -> Result<Option<&Loaded>, BadRow> {
+        match self.bring(name)? {
+            true => Ok(self.cache.get(name).map(|loaded| &*loaded)),
+            false => Ok(None),
+        }
+    }
+
+    /// Lets what has ended by now leave the account, with the group. An account that
+    /// cannot be read is left as it is: whoever asks for it will hear of that.
+    pub(super) fn settle(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
+        match self.bring(name) {
+            Ok(_) => self.lapse(name, now),
+            Err(cause) => self.unreadable::<()>(&cause).map(|_| ()),
+        }
+    }
+
+    /// Has the account in memory. False: there is none.
+    pub(super) fn bring(&mut self, name: &AccountName) -> Result<bool, BadRow> {
+        if self.cache.get(name).is_some() {
+            return Ok(true);
+        }
+        let Some((id, row_head)) = self.journal.account_row(name)? else {
+            return Ok(false);
+        };
+        let head = self.heads.get(&id).map(|head| head.entry).or(row_head);
+        let loaded = self.journal.load(id, name, head)?;
+        self.cache.insert(loaded);
+        Ok(true)
+    }
+
+    fn lapse(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
+        let has_lapsed = |loaded: &&mut Loaded| loaded.account.has_lapsed(now);
+        if self.cache.get(name).filter(has_lapsed).is_none() {
+            return Ok(());
+        }
+        self.begin()?;
+        let Some(loaded) = self.cache.get(name) else {
+            return Ok(());
+        };
+        let (id, before) = (loaded.id, self.heads.get(&loaded.id).copied());
+        let lapsed = loaded.account.lapse(now, self.next_entry);
+        let lapsed = lapsed.map_err(does_not_follow)?;
+        self.note_head(id, name, before, lapsed.last());
+        for entry in &lapsed {
+            self.journal.write_entry(id, entry, None, None)?;
+        }
+        self.step(name, lapsed.len())
+    }
+
+    /// Answers a command, and writes what it does into the open group. Err: the
+    /// group is broken.
+    pub(super) fn write(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Answer<Written>, BadRow> {
+        let name = &command.account;
+        // What cannot be read is that account's affair, and nobody else's.
+        let known = match self.bring(name) {
+            Ok(known) => known,
+            Err(cause) => return self.unreadable(&cause),
+        };
+        if known {
+            match self.answered_before(command) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Ok(answer),
+                Err(cause) => return self.unreadable(&cause),
+            }
+        }
+        self.begin()?;
+        if known {
+            self.lapse(name, now)?;
+        }
+        let id = match self.cache.get(name) {
+            Some(loaded) => loaded.id,
+            None => self.next_account,
+        };
+        let found = match self.lookup(command) {
+            Lookup::Nothing => Found::Nothing,
+            lookup => match self.journal.find(id, lookup) {
+                Ok(found) => found,
+                Err(cause) => return self.unreadable(&cause),
+            },
+        };
+        let before = self.heads.get(&id).copied();
+        let mut unopened = Account::new(name.clone());
+        let account = match self.cache.get(name) {
+            Some(loaded) => &mut loaded.account,
+            None => &mut unopened,
+        };
+        let outcome = match execute(account, command, &found, now, self.next_entry) {
+            Ok(outcome) => outcome,
+            Err(Denied::Refused(refusal)) => return Ok(Err(refusal.into())),
+            Err(Denied::Defect(at)) => return Err(does_not_follow(at)),
+        };
+        let available = account.available();
+        if !known {
+            self.journal.write_account(id, name)?;
+            self.cache.insert(Loaded {
+                id,
+                account: unopened,
+                steps: 0,
+            });
+            self.next_account = id.saturating_add(1);
+            self.group.undo.push(Undo::Account { id });
+        }
+        let (entry, lapsed) = (outcome.entry, outcome.lapsed);
+        self.note_head(id, name, before, lapsed.last().or(Some(&entry)));
+        let key = self.requests.key(id, &command.request.id);
+        self.requests.insert(key, entry.id, now);
+        self.group.undo.push(Undo::Request {
+            key,
+            entry: entry.id,
+        });
+        let fingerprint = &command.request.fingerprint;
+        let answered = (available != entry.available).then_some(available);
+        self.journal
+            .write_entry(id, &entry, Some(fingerprint), answered)?;
+        for entry in &lapsed {
+            self.journal.write_entry(id, entry, None, None)?;
+        }
+        self.step(name, lapsed.len().saturating_add(1))?;
+        Ok(Ok(Written {
+            entry,
+            available,
+            replayed: false,
+        }))
+    }
+
+    /// Refuses one command, unless SQLite gave the whole group up.
+    fn unreadable<T>(&self, cause: &BadRow) -> Result<Answer<T>, BadRow> {
+        if self.group.is_open && self.journal.connection.is_autocommit() {
+            return Err(BadRow(cause.0.clone()));
+        }
+        tracing::error!(cause = cause.0, "an account cannot be read");
+        Ok(Err(unavailable("read", cause)))
+    }
+
+    fn lookup(&mut self, command: &Command) -> Lookup {
+        let account = self.cache.get(&command.account);
+        command
+            .action
+            .lookup(|hold| account.is_some_and(|loaded| loaded.account.holds().contains_key(&hold)))
+    }
+
+    /// The first answer to a request_id that is known, also from this group.
+    fn answered_before(&mut self, command: &Command) -> Result<Option<Answer<Written>>, BadRow> {
+        let Some(id) = self.cache.get(&command.account).map(|loaded| loaded.id) else {
+            return Ok(None);
+        };
+        let key = self.requests.key(id, &command.request.id);
+        for entry in self.requests.find(&self.journal.connection, key)? {
+            let Some(stored) = self.journal.entry(entry)? else {
+                continue;
+            };
+            let same = stored.account_id == id
+                && stored.entry.request_id.as_ref() == Some(&command.request.id);
+            if !same {
+                continue;
+            }
+            if stored.fingerprint != Some(command.request.fingerprint) {
+                return Ok(Some(Err(StoreRefusal::Refused(Refusal::RequestIdReused {
+                    account: command.account.clone(),
+                    request_id: command.request.id.clone(),
+                }))));
+            }
+            return Ok(Some(Ok(Written {
+                entry: stored.entry,
+                available: stored.answered,
+                replayed: true,
+            })));
+        }
+        Ok(None)
+    }
+
+    /// Notes where an account stands now.
+    fn note_head(
+        &mut self,
+        account: i64,
+        name: &AccountName,
+        before: Option<Head>,
+        last: Option<&Entry>,
+    ) {
+        let Some(last) = last else { return };
+        self.group.undo.push(Undo::Head {
+            account,
+            name: name.clone(),
+            before,
+            next_entry: self.next_entry,
+        });
+        let since = match before {
+            Some(head) => head.since,
+            None => {
+                self.behind
+                    .push_back((self.next_entry, account, name.clone()));
+                self.next_entry
+            }
+        };
+        let head = Head {
+            entry: last.id,
+            since,
+        };
+        self.heads.insert(account, head);
+        self.next_entry = last.id.next();
+        if !self.group.changed.contains(name) {
+            self.group.changed.insert(name.clone());
+        }
+    }
+
+    /// Counts entries of an account, and keeps a checkpoint where one is due.
+    fn step(&mut self, name: &AccountName, entries: usize) -> Result<(), BadRow> {
+        let Some(loaded) = self.cache.get(name) else {
+            return Ok(());
+        };
+        loaded.steps = loaded.steps.saturating_add(entries);
+        if loaded.steps < CHECKPOINT_ENTRIES.max(loaded.account.size()) {
+            return Ok(());
+        }
+        loaded.steps = 0;
+        self.journal.write_checkpoint(loaded)
+    }
+
+    /// A point to which the group can be taken back.
+    pub(super) fn mark(&mut self) -> Result<Mark, BadRow> {
+        self.begin()?;
+        self.journal.connection.execute_batch("SAVEPOINT batch")?;
+        Ok(Mark(self.group.undo.len()))
+    }
+
+    /// What was done since the mark stays.
+    pub(super) fn keep(&mut self, _: Mark) -> Result<(), BadRow> {
+        Ok(self.journal.connection.execute_batch("RELEASE batch")?)
+    }
+
+    /// What was done since the mark has not happened.
+    pub(super) fn take_back(&mut self, mark: Mark) -> Result<(), BadRow> {
+        self.journal
+            .connection
+            .execute_batch("ROLLBACK TO batch; RELEASE batch")?;
+        self.undo(mark.0);
+        Ok(())
+    }
+
+    fn undo(&mut self, to: usize) {
+        while self.group.undo.len() > to {
+            match self.group.undo.pop() {
+                None => break,
+                Some(Undo::Account { id }) => self.next_account = id,
+                Some(Undo::Request { key, entry }) => self.requests.remove(key, entry),
+                Some(Undo::Head {
+                    account,
+                    name,
+                    before,
+                    next_entry,
+                }) => {
+                    match before {
+                        Some(head) => self.heads.insert(account, head),
+                        None => self.heads.remove(&account),
+                    };
+                    self.next_entry = next_entry;
+                    // The file has it as it was.
+                    self.cache.forget(&name);
+                }
+            }
+        }
+    }
+
+    /// Makes the group durable.
+    pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, BadRow> {
+        if self.group.is_open {
+            if !self.group.undo.is_empty() {
+                self.save_some(SAVED_PER_GROUP, BEHIND_MAX)?;
+                let last = EntryId(self.next_entry.0.saturating_sub(1));
+                let progress = self.requests.advance(&self.journal.connection, last, now);
+                self.group.progress = progress?;
+            }
+            self.journal.connection.execute_batch("COMMIT")?;
+        }
+        let group = std::mem::take(&mut self.group);
+        self.requests.committed(group.progress);
+        Ok(Committed {
+            wrote: !group.undo.is_empty(),
+            changed: group.changed,
+        })
+    }
+
+    /// Puts everything back to what it was before the group.
+    pub(super) fn roll_back(&mut self) {
+        // SQLite may have done it already.
+        let open = !self.journal.connection.is_autocommit();
+        if open && let Err(error) = self.journal.connection.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "a group that failed could not be rolled back");
+        }
+        self.undo(0);
+        // Also those whose row was read while the group was open.
+        for name in &self.group.changed {
+            self.cache.forget(name);
+        }
+        if self.group.saved {
+            self.order_behind();
+        }
+        self.group = Group::default();
+    }
+
+    /// At the end: brings all rows of accounts up, so that the next start has nothing to
+    /// catch up with.
+    pub(super) fn close(&mut self, now: Timestamp) -> Result<(), BadRow> {
+        self.begin()?;
+        self.save_some(usize::MAX, 0)?;
+        self.commit(now).map(|_| ())
+    }
+
+    /// Tries whether the file can be written.
+    pub(super) fn probe(&mut self) -> Result<(), BadRow> {
+        Ok(self
+            .journal
+            .connection
+            .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1; COMMIT")?)
+    }
+
+    /// The number of the entry that is written next.
+    pub(super) const fn next_entry(&self) -> EntryId {
+        self.next_entry
+    }
+}
+
+pub(super) fn does_not_follow(at: Inconsistent) -> BadRow {
+    BadRow(format!("{} does not follow from those before it", at.0))
+}
+
+pub(super) fn unavailable(operation: &'static str, cause: &BadRow) -> StoreRefusal {
+    StoreRefusal::Unavailable(Unavailable {
+        operation,
+        cause: cause.0.clone(),
+    })
+}

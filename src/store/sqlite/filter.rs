@@ -1,0 +1,96 @@
+//! A Bloom filter in blocks of one cache line: a key is looked for in one place of
+//! memory, and one that was not put in is mistaken about once in a thousand.
+
+/// Bits for each key.
+const KEY_BITS: usize = 16;
+const BLOCK_BYTES: usize = 64;
+const BLOCK_BITS: u64 = 512;
+/// Bits that a key sets in its block.
+const PROBES: u32 = 6;
+
+/// The filter.
+pub(super) struct Filter(Box<[u8]>);
+
+impl Filter {
+    pub(super) fn of(keys: impl ExactSizeIterator<Item = u64>) -> Self {
+        let bits = keys.len().saturating_mul(KEY_BITS);
+        let blocks = bits.div_ceil(BLOCK_BYTES.saturating_mul(8)).max(1);
+        let mut filter = Self(vec![0; blocks.saturating_mul(BLOCK_BYTES)].into());
+        for key in keys {
+            let block = filter.block(key);
+            if let Some(block) = filter.0.get_mut(block) {
+                for (byte, mask) in places(key) {
+                    if let Some(byte) = block.get_mut(byte) {
+                        *byte |= mask;
+                    }
+                }
+            }
+        }
+        filter
+    }
+
+    pub(super) fn may_have(&self, key: u64) -> bool {
+        self.0.get(self.block(key)).is_some_and(|block| {
+            places(key).all(|(byte, mask)| block.get(byte).is_some_and(|b| b & mask != 0))
+        })
+    }
+
+    /// None where the bytes are no filter.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let fits = !bytes.is_empty() && bytes.len().is_multiple_of(BLOCK_BYTES);
+        fits.then(|| Self(bytes.into()))
+    }
+
+    pub(super) fn to_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The block of a key: its upper half, spread over all blocks.
+    fn block(&self, key: u64) -> std::ops::Range<usize> {
+        let blocks = u64::try_from(self.0.len().div_euclid(BLOCK_BYTES)).unwrap_or(1);
+        let number = (key >> 32).wrapping_mul(blocks) >> 32;
+        let start = usize::try_from(number)
+            .unwrap_or(0)
+            .saturating_mul(BLOCK_BYTES);
+        start..start.saturating_add(BLOCK_BYTES)
+    }
+}
+
+/// The bits of a key in its block, out of its lower half.
+fn places(key: u64) -> impl Iterator<Item = (usize, u8)> {
+    let mixed = (key & 0xffff_ffff).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (0..PROBES).map(move |probe| {
+        let bit = (mixed >> probe.wrapping_mul(9).wrapping_add(8)) & BLOCK_BITS.wrapping_sub(1);
+        let byte = usize::try_from(bit >> 3).unwrap_or(0);
+        (byte, 1_u8 << (bit & 7))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys as a hash gives them.
+    fn keys(from: u64) -> Vec<u64> {
+        let mix = |n: u64| {
+            let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            n ^ (n >> 31)
+        };
+        (from..from + 100_000)
+            .map(|n| mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect()
+    }
+
+    #[test]
+    fn it_has_all_that_was_put_in_and_little_else() {
+        let (inside, outside) = (keys(0), keys(1_000_000));
+        let filter = Filter::of(inside.iter().copied());
+        assert!(inside.iter().all(|key| filter.may_have(*key)));
+        let mistaken = outside.iter().filter(|key| filter.may_have(**key)).count();
+        assert!(mistaken < 500, "{mistaken} of 100,000");
+        let again = Filter::from_bytes(filter.to_bytes()).unwrap();
+        assert!(inside.iter().all(|key| again.may_have(*key)));
+        assert!(Filter::from_bytes(&[0; 63]).is_none());
+    }
+}

@@ -1,0 +1,178 @@
+//! The journal over one connection: entries and what belongs to them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::domain::ledger::{
+    EntryId, EntryKind, Found, GrantFacts, GrantId, Hold, HoldId, Lookup, Pricing, Spending,
+};
+use crate::domain::{AccountName, Credits};
+
+/// Something that cannot be read or written: the file, or a row that no creditd
+/// wrote.
+#[derive(Debug)]
+pub(super) struct BadRow(pub(super) String);
+
+impl From<rusqlite::Error> for BadRow {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The journal.
+pub(super) struct Journal {
+    pub(super) connection: Connection,
+    cards: RefCell<Cards>,
+    /// The account whose entries are being read.
+    reading: RefCell<Option<(i64, AccountName)>>,
+}
+
+/// Rate cards by both of their names. There are few, and they never change.
+#[derive(Default)]
+struct Cards {
+    by_id: HashMap<i64, Pricing>,
+    by_revision: HashMap<Arc<str>, i64>,
+}
+
+impl Journal {
+    pub(super) fn new(connection: Connection) -> Self {
+        connection.set_prepared_statement_cache_capacity(64);
+        Self {
+            connection,
+            cards: RefCell::default(),
+            reading: RefCell::default(),
+        }
+    }
+
+    /// The prices of that number.
+    pub(super) fn pricing(&self, card: Option<i64>) -> Result<Option<Pricing>, BadRow> {
+        let Some(id) = card else { return Ok(None) };
+        if let Some(known) = self.cards.borrow().by_id.get(&id) {
+            return Ok(Some(known.clone()));
+        }
+        let found = self
+            .connection
+            .prepare_cached("SELECT name, revision FROM rate_cards WHERE card_id = ?1")?
+            .query_row([id], |row| {
+                Ok(Pricing {
+                    rate_card: row.get::<_, String>(0)?.into(),
+                    revision: row.get::<_, String>(1)?.into(),
+                })
+            })
+            .optional()?;
+        let pricing = found.ok_or_else(|| BadRow(format!("there is no rate card {id}")))?;
+        self.cards.borrow_mut().by_id.insert(id, pricing.clone());
+        Ok(Some(pricing))
+    }
+
+    /// The number of these prices.
+    pub(super) fn card_id(&self, pricing: Option<&Pricing>) -> Result<Option<i64>, BadRow> {
+        let Some(pricing) = pricing else {
+            return Ok(None);
+        };
+        if let Some(known) = self.cards.borrow().by_revision.get(&pricing.revision) {
+            return Ok(Some(*known));
+        }
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT card_id FROM rate_cards WHERE revision = ?1")?
+            .query_row([&*pricing.revision], |row| row.get(0))
+            .optional()?;
+        let id = found
+            .ok_or_else(|| BadRow(format!("revision {} was never served", pricing.revision)))?;
+        let mut cards = self.cards.borrow_mut();
+        cards.by_revision.insert(Arc::clone(&pricing.revision), id);
+        Ok(Some(id))
+    }
+
+    /// The name of an account.
+    pub(super) fn account_name(&self, id: i64) -> Result<Option<AccountName>, BadRow> {
+        if let Some((known, name)) = &*self.reading.borrow()
+            && *known == id
+        {
+            return Ok(Some(name.clone()));
+        }
+        let name: Option<String> = self
+            .connection
+            .prepare_cached("SELECT name FROM accounts WHERE account_id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        let name = name.map(|name| {
+            AccountName::new(&name).map_err(|_| BadRow(format!("account {id} has no proper name")))
+        });
+        let name = name.transpose()?;
+        *self.reading.borrow_mut() = name.clone().map(|name| (id, name));
+        Ok(name)
+    }
+
+    /// What a decision needs beside the account.
+    pub(super) fn find(&self, account_id: i64, lookup: Lookup) -> Result<Found, BadRow> {
+        let found = match lookup {
+            Lookup::Nothing => None,
+            Lookup::ClosedHold(id) => self.closed_hold(account_id, id)?.map(Found::ClosedHold),
+            Lookup::Grant(id) => self.owned_grant(account_id, id)?.map(|_| Found::Grant),
+            Lookup::Spending(id) => self.spending(account_id, id)?.map(Found::Spending),
+        };
+        Ok(found.unwrap_or(Found::Nothing))
+    }
+
+    /// A hold that is not open any more.
+    pub(super) fn closed_hold(
+        &self,
+        account_id: i64,
+        id: HoldId,
+    ) -> Result<Option<Arc<Hold>>, BadRow> {
+        let closed: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT entry_id FROM closed_holds WHERE hold_id = ?1")?
+            .query_row([id.0.0], |row| row.get(0))
+            .optional()?;
+        let Some(closed) = closed else {
+            return Ok(None);
+        };
+        let stored = self.entry(EntryId(closed))?;
+        let stored = stored.filter(|stored| stored.account_id == account_id);
+        Ok(stored.and_then(|stored| stored.entry.hold))
+    }
+
+    fn owned_grant(&self, account_id: i64, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
+        let owner: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT account_id FROM grants WHERE grant_id = ?1")?
+            .query_row([id.0.0], |row| row.get(0))
+            .optional()?;
+        match owner == Some(account_id) {
+            true => self.grant_facts(id),
+            false => Ok(None),
+        }
+    }
+
+    fn spending(&self, account_id: i64, id: EntryId) -> Result<Option<Spending>, BadRow> {
+        let Some(stored) = self.entry(id)? else {
+            return Ok(None);
+        };
+        if stored.account_id != account_id {
+            return Ok(None);
+        }
+        let entry = stored.entry;
+        let refunded: i64 = self
+            .connection
+            .prepare_cached("SELECT coalesce(sum(credits), 0) FROM refunds WHERE refunded_id = ?1")?
+            .query_row([id.0], |row| row.get(0))?;
+        let wrong = || BadRow(format!("entry {} cannot be refunded", id.0));
+        let refunded = Credits::from_nanos(refunded).map_err(|_| wrong())?;
+        let mut grants = HashMap::new();
+        if matches!(entry.kind, EntryKind::Charge | EntryKind::Settle) {
+            for share in &entry.shares {
+                let facts = self.grant_facts(share.grant)?.ok_or_else(wrong)?;
+                grants.insert(share.grant, facts);
+            }
+        }
+        Ok(Spending::of(&entry, refunded, |grant| {
+            grants.get(&grant).cloned()
+        }))
+    }
+}

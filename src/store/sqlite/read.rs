@@ -1,0 +1,179 @@
+//! Reads, answered by the writer between two groups: they see all that was answered
+//! before them and nothing that is not durable. Where what has ended by itself could
+//! not be written, they answer as if it were.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::accounts::Loaded;
+use super::books::unavailable;
+use super::history::{Question, Whose};
+use super::journal::BadRow;
+use super::writer::Writer;
+use crate::domain::fault::TimeRule;
+use crate::domain::ledger::{Account, Entry, EntryId, Hold, HoldId, Named};
+use crate::domain::{AccountName, Refusal, Timestamp};
+use crate::store::{
+    Answer, Changes, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
+};
+
+/// A read of one account.
+pub(super) struct Read {
+    pub(super) name: AccountName,
+    pub(super) what: What,
+}
+
+/// What is read.
+pub(super) enum What {
+    Look(Option<Timestamp>, Box<dyn Look>),
+    Hold(Named<HoldId>, Promise<Arc<Hold>>),
+    Entries(EntryQuery, Promise<EntryPage>),
+    Watch(Promise<Changes>),
+}
+
+impl Read {
+    pub(super) const fn name(&self) -> &AccountName {
+        &self.name
+    }
+
+    /// Whether anybody still waits for it.
+    pub(super) fn wanted(&self) -> bool {
+        match &self.what {
+            What::Look(_, look) => look.wanted(),
+            What::Hold(_, promise) => !promise.is_closed(),
+            What::Entries(_, promise) => !promise.is_closed(),
+            What::Watch(promise) => !promise.is_closed(),
+        }
+    }
+
+    /// Answers that it is not done.
+    pub(super) fn refuse(self, refusal: StoreRefusal) {
+        // A reader that is gone does not matter.
+        match self.what {
+            What::Look(_, look) => look.see(Err(refusal)),
+            What::Hold(_, promise) => drop(promise.send(Err(refusal))),
+            What::Entries(_, promise) => drop(promise.send(Err(refusal))),
+            What::Watch(promise) => drop(promise.send(Err(refusal))),
+        }
+    }
+}
+
+/// An account as reads see it.
+struct View<'a> {
+    loaded: &'a Loaded,
+    /// It without what has ended, where that could not be written, and the entries
+    /// that would say so.
+    lapsed: Option<(Account, Vec<Entry>)>,
+}
+
+impl View<'_> {
+    fn account(&self) -> &Account {
+        match &self.lapsed {
+            Some((account, _)) => account,
+            None => &self.loaded.account,
+        }
+    }
+
+    fn whose(self) -> Whose {
+        Whose {
+            id: self.loaded.id,
+            name: self.loaded.account.name().clone(),
+            head: self.loaded.account.last_entry(),
+            unwritten: self.lapsed.map_or_else(Vec::new, |(_, entries)| entries),
+        }
+    }
+}
+
+impl Writer {
+    /// Answers a read.
+    pub(super) fn read(&mut self, read: Read, now: Timestamp) {
+        if !read.wanted() {
+            return;
+        }
+        if self.closing.load(Ordering::Relaxed) {
+            return read.refuse(StoreRefusal::Unavailable(Unavailable {
+                operation: "read",
+                cause: "the store is closing".to_owned(),
+            }));
+        }
+        if let What::Look(Some(as_of), _) = read.what
+            && let Some(fault) = TimeRule::NotFuture.fault(as_of, now)
+        {
+            return read.refuse(Refusal::invalid("as_of", fault).into());
+        }
+        let next = self.books.next_entry();
+        let view = match self.books.account(&read.name) {
+            Ok(Some(loaded)) => view(loaded, now, next),
+            Ok(None) => {
+                let account = read.name.clone();
+                return read.refuse(Refusal::AccountNotFound { account }.into());
+            }
+            Err(cause) => Err(cause),
+        };
+        let view = match view {
+            Ok(view) => view,
+            Err(cause) => {
+                tracing::error!(account = %read.name, cause = cause.0, "an account cannot be read");
+                return read.refuse(unavailable("read", &cause));
+            }
+        };
+        match read.what {
+            What::Look(None, look) => look.see(Ok(Reading {
+                account: view.account(),
+                time: now,
+            })),
+            What::Look(Some(as_of), look) => {
+                let whose = view.whose();
+                self.history.ask(whose, Question::AsOf(as_of, look));
+            }
+            What::Entries(query, promise) => {
+                let whose = view.whose();
+                self.history.ask(whose, Question::Entries(query, promise));
+            }
+            What::Watch(promise) => {
+                let due = view.account().next_due();
+                let changes = self.watchers.add(read.name, due);
+                drop(promise.send(Ok(changes)));
+            }
+            What::Hold(named, promise) => {
+                let open = named.id().and_then(|id| view.account().holds().get(&id));
+                let open = open.map(|open| Arc::clone(&open.hold));
+                let unwritten = view.lapsed.as_ref().and_then(|(_, entries)| {
+                    let holds = entries.iter().filter_map(|entry| entry.hold.as_ref());
+                    holds
+                        .rev()
+                        .find(|hold| Some(hold.id) == named.id())
+                        .cloned()
+                });
+                let id = view.loaded.id;
+                let hold = match open.or(unwritten) {
+                    Some(hold) => Ok(hold),
+                    None => self.closed_hold(id, &named),
+                };
+                drop(promise.send(hold));
+            }
+        }
+    }
+
+    fn closed_hold(&self, account: i64, named: &Named<HoldId>) -> Answer<Arc<Hold>> {
+        let closed = match named.id() {
+            Some(id) => self.books.journal.closed_hold(account, id),
+            None => Ok(None),
+        };
+        closed
+            .map_err(|cause| unavailable("read", &cause))?
+            .ok_or_else(|| Refusal::HoldNotFound { hold: named.text() }.into())
+    }
+}
+
+fn view(loaded: &Loaded, now: Timestamp, next: EntryId) -> Result<View<'_>, BadRow> {
+    let mut lapsed = None;
+    if loaded.account.has_lapsed(now) {
+        let mut account = loaded.account.clone();
+        let entries = account
+            .lapse(now, next)
+            .map_err(super::books::does_not_follow)?;
+        lapsed = Some((account, entries));
+    }
+    Ok(View { loaded, lapsed })
+}

@@ -1,0 +1,381 @@
+//! Where request_ids stand in the journal.
+//!
+//! The newest ones are a map in memory. When it is full it becomes a run: sorted by
+//! a thread of its own, written into the file piece by piece along with later groups,
+//! and from then on only a filter of it stays in memory, two bytes a request_id,
+//! which says of nearly every new one that the run does not have it. A run whose
+//! newest request_id is older than they are kept for is dropped whole.
+//!
+//! All of it can be read off the journal: at start the filters are read, and the
+//! entries after the newest run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use siphasher::sip::SipHasher13;
+
+use super::filter::Filter;
+use super::journal::BadRow;
+use crate::domain::ledger::EntryId;
+use crate::domain::{RequestId, Timestamp};
+
+/// Pairs in one row of `request_keys`: a page of the file.
+const ROW_KEYS: usize = 480;
+/// Rows that one group writes at most, and at least where there is something to
+/// write: more than a group adds.
+const GROUP_ROWS: usize = 32;
+const PAIR_BYTES: usize = 16;
+
+/// Stands for a request_id of an account.
+pub(super) type Key = u64;
+
+/// A hash and the entry that answers it.
+type Pair = (Key, EntryId);
+
+/// What is known about request_ids.
+pub(super) struct Requests {
+    hasher: SipHasher13,
+    limits: Limits,
+    newest: HashMap<Key, EntryId>,
+    /// Different request_ids of one key: there are hardly ever any.
+    twins: Vec<Pair>,
+    newest_time: Timestamp,
+    freezing: Option<Freezing>,
+    runs: Vec<Run>,
+    next_run: i64,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How many make a run.
+    pub(super) run_length: usize,
+    /// For how long one is kept at least, in nanoseconds.
+    pub(super) kept_nanos: i64,
+    /// How much memory the filters may take.
+    pub(super) filter_bytes_max: usize,
+}
+
+/// A run in the file.
+struct Run {
+    id: i64,
+    newest_time: Timestamp,
+    /// None where memory has no room for it: then every question goes to the file.
+    filter: Option<Filter>,
+}
+
+impl Run {
+    fn may_have(&self, key: Key) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.may_have(key))
+    }
+}
+
+/// A run on its way into the file.
+struct Freezing {
+    newest: HashMap<Key, EntryId>,
+    twins: Vec<Pair>,
+    newest_time: Timestamp,
+    last_entry: EntryId,
+    sorting: Option<Receiver<Sorted>>,
+    sorted: Option<Sorted>,
+    written: usize,
+}
+
+/// What the sorting thread makes of a run.
+struct Sorted {
+    pairs: Arc<Vec<Pair>>,
+    filter: Filter,
+}
+
+impl Requests {
+    /// Reads what the file says, but for the entries after its newest run.
+    pub(super) fn load(
+        connection: &Connection,
+        key: [u8; 16],
+        limits: Limits,
+    ) -> Result<Self, BadRow> {
+        // What was being written when the server ended is begun anew.
+        connection.execute(
+            "DELETE FROM request_keys WHERE run_id NOT IN (SELECT run_id FROM request_runs)",
+            [],
+        )?;
+        let mut statement = connection
+            .prepare("SELECT run_id, newest_time, filter FROM request_runs ORDER BY run_id")?;
+        let mut rows = statement.query([])?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = row.get(0)?;
+            let filter = Filter::from_bytes(row.get_ref(2)?.as_blob().unwrap_or_default());
+            runs.push(Run {
+                id,
+                newest_time: Timestamp::from_unix_nanos(row.get(1)?),
+                filter: Some(
+                    filter
+                        .ok_or_else(|| BadRow(format!("the filter of run {id} cannot be read")))?,
+                ),
+            });
+        }
+        let next_run = runs.last().map_or(1, |run: &Run| run.id.saturating_add(1));
+        let mut requests = Self {
+            hasher: SipHasher13::new_with_key(&key),
+            newest: HashMap::new(),
+            twins: Vec::new(),
+            newest_time: Timestamp::MIN,
+            freezing: None,
+            next_run,
+            runs,
+            limits,
+        };
+        requests.keep_to_memory();
+        Ok(requests)
+    }
+
+    /// Lets go of the oldest filters where they are more than memory has room for.
+    fn keep_to_memory(&mut self) {
+        let mut bytes = 0_usize;
+        for run in self.runs.iter_mut().rev() {
+            let size = run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
+            bytes = bytes.saturating_add(size);
+            if bytes > self.limits.filter_bytes_max {
+                run.filter = None;
+            }
+        }
+    }
+
+    /// What stands for a request_id of an account.
+    pub(super) fn key(&self, account: i64, id: &RequestId) -> Key {
+        use std::hash::Hasher as _;
+        let mut hasher = self.hasher;
+        hasher.write_i64(account);
+        hasher.write(id.as_str().as_bytes());
+        hasher.finish()
+    }
+
+    /// The entries that may answer it: at most one does, and nearly always there is
+    /// none.
+    pub(super) fn find(&self, connection: &Connection, key: Key) -> Result<Vec<EntryId>, BadRow> {
+        let mut found = Vec::new();
+        let frozen = self.freezing.as_ref();
+        let maps = [Some(&self.newest), frozen.map(|f| &f.newest)];
+        let twins = [Some(&self.twins), frozen.map(|f| &f.twins)];
+        found.extend(maps.into_iter().flatten().filter_map(|map| map.get(&key)));
+        for (twin, id) in twins.into_iter().flatten().flatten() {
+            if *twin == key {
+                found.push(*id);
+            }
+        }
+        for run in self.runs.iter().filter(|run| run.may_have(key)) {
+            find_in_run(connection, run.id, key, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Notes that an entry answers it.
+    pub(super) fn insert(&mut self, key: Key, entry: EntryId, time: Timestamp) {
+        self.newest_time = self.newest_time.max(time);
+        if let Some(other) = self.newest.insert(key, entry) {
+            self.twins.push((key, other));
+        }
+    }
+
+    /// Takes a note back.
+    pub(super) fn remove(&mut self, key: Key, entry: EntryId) {
+        let twin = self.twins.iter().position(|(twin, _)| *twin == key);
+        if self.newest.get(&key) == Some(&entry) {
+            match twin {
+                Some(position) => {
+                    let (_, other) = self.twins.swap_remove(position);
+                    self.newest.insert(key, other);
+                }
+                None => {
+                    self.newest.remove(&key);
+                }
+            }
+        } else {
+            self.twins.retain(|pair| *pair != (key, entry));
+        }
+    }
+
+    /// Takes what is due along with a group that ends with `last_entry`: makes a run
+    /// of what is full, writes a piece of it, drops what is old. What was done counts
+    /// once [`Self::committed`] says so.
+    pub(super) fn advance(
+        &mut self,
+        connection: &Connection,
+        last_entry: EntryId,
+        now: Timestamp,
+    ) -> Result<Progress, BadRow> {
+        if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
+            self.freeze(last_entry);
+        }
+        let mut progress = Progress::default();
+        if let Some(run) = self.runs.first()
+            && run.newest_time.plus_nanos(self.limits.kept_nanos) < now
+        {
+            connection.execute("DELETE FROM request_runs WHERE run_id = ?1", [run.id])?;
+            connection.execute("DELETE FROM request_keys WHERE run_id = ?1", [run.id])?;
+            progress.dropped = true;
+        }
+        let run_id = self.next_run;
+        let Some(freezing) = &mut self.freezing else {
+            return Ok(progress);
+        };
+        freezing.take_sorted();
+        let Some(sorted) = &freezing.sorted else {
+            return Ok(progress);
+        };
+        let rest = sorted.pairs.get(freezing.written..).unwrap_or_default();
+        for pairs in rest.chunks(ROW_KEYS).take(GROUP_ROWS) {
+            write_pairs(connection, run_id, pairs)?;
+            progress.written = progress.written.saturating_add(pairs.len());
+        }
+        if progress.written == rest.len() {
+            connection
+                .prepare_cached("INSERT INTO request_runs VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![
+                    run_id,
+                    freezing.last_entry.0,
+                    freezing.newest_time.unix_nanos().unwrap_or_default(),
+                    sorted.filter.to_bytes(),
+                ])?;
+            progress.finished = true;
+        }
+        Ok(progress)
+    }
+
+    /// The group is in the file, and what was done along with it.
+    pub(super) fn committed(&mut self, progress: Progress) {
+        if progress.dropped && !self.runs.is_empty() {
+            self.runs.remove(0);
+        }
+        if let Some(freezing) = &mut self.freezing {
+            freezing.written = freezing.written.saturating_add(progress.written);
+        }
+        if progress.finished
+            && let Some(freezing) = self.freezing.take()
+            && let Some(sorted) = freezing.sorted
+        {
+            self.runs.push(Run {
+                id: self.next_run,
+                newest_time: freezing.newest_time,
+                filter: Some(sorted.filter),
+            });
+            self.keep_to_memory();
+            self.next_run = self.next_run.saturating_add(1);
+            // A large map is not given back in one of the writer's groups.
+            let gone = (freezing.newest, sorted.pairs);
+            let _ = std::thread::Builder::new().spawn(move || drop(gone));
+        }
+    }
+
+    fn freeze(&mut self, last_entry: EntryId) {
+        let newest = std::mem::take(&mut self.newest);
+        let twins = std::mem::take(&mut self.twins);
+        let mut pairs: Vec<Pair> = newest.iter().map(|(key, id)| (*key, *id)).collect();
+        pairs.extend(twins.iter());
+        let (sender, sorting) = sync_channel(1);
+        let sort = move || {
+            // By the keys as the file orders them.
+            pairs.sort_unstable_by_key(|(key, id)| (key.cast_signed(), *id));
+            let filter = Filter::of(pairs.iter().map(|(key, _)| *key));
+            let sorted = Sorted {
+                pairs: Arc::new(pairs),
+                filter,
+            };
+            let _ = sender.send(sorted);
+        };
+        let spawned = std::thread::Builder::new()
+            .name("request-run".to_owned())
+            .spawn(sort);
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "no thread to sort request_ids; they stay in memory");
+        }
+        self.freezing = Some(Freezing {
+            newest,
+            twins,
+            newest_time: self.newest_time,
+            last_entry,
+            sorting: Some(sorting),
+            sorted: None,
+            written: 0,
+        });
+    }
+
+    /// Where the newest run ends: entries after it are in no run.
+    pub(super) fn covered(connection: &Connection) -> Result<EntryId, BadRow> {
+        let last: Option<i64> = connection
+            .query_row("SELECT max(last_entry) FROM request_runs", [], |row| {
+                row.get(0)
+            })
+            .optional()?
+            .flatten();
+        Ok(EntryId(last.unwrap_or_default()))
+    }
+}
+
+/// What was done along with one group.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    written: usize,
+    finished: bool,
+    dropped: bool,
+}
+
+impl Freezing {
+    /// Takes what the sorting thread has made, where it is ready.
+    fn take_sorted(&mut self) {
+        let Some(sorting) = &self.sorting else { return };
+        match sorting.try_recv() {
+            Ok(sorted) => {
+                self.sorted = Some(sorted);
+                self.sorting = None;
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => self.sorting = None,
+        }
+    }
+}
+
+fn write_pairs(connection: &Connection, run: i64, pairs: &[Pair]) -> Result<(), BadRow> {
+    let Some((first, _)) = pairs.first() else {
+        return Ok(());
+    };
+    let mut bytes = Vec::with_capacity(pairs.len().saturating_mul(PAIR_BYTES));
+    for (key, id) in pairs {
+        bytes.extend(key.to_be_bytes());
+        bytes.extend(id.0.to_be_bytes());
+    }
+    connection
+        .prepare_cached("INSERT INTO request_keys VALUES (?1, ?2, ?3)")?
+        .execute(params![run, first.cast_signed(), bytes])?;
+    Ok(())
+}
+
+fn find_in_run(
+    connection: &Connection,
+    run: i64,
+    key: Key,
+    found: &mut Vec<EntryId>,
+) -> Result<(), BadRow> {
+    let mut statement = connection.prepare_cached(
+        // Twins may stand on both sides of the seam between two rows.
+        "SELECT keys FROM request_keys WHERE run_id = ?1 AND first_key <= ?2
+             ORDER BY first_key DESC LIMIT 2",
+    )?;
+    let mut rows = statement.query([run, key.cast_signed()])?;
+    while let Some(row) = rows.next()? {
+        let pairs = row.get_ref(0)?.as_blob().unwrap_or_default();
+        for pair in pairs.chunks_exact(PAIR_BYTES) {
+            let (bytes, id) = pair.split_at(8);
+            if bytes == key.to_be_bytes() {
+                let id = id.try_into().map_or(0, i64::from_be_bytes);
+                found.push(EntryId(id));
+            }
+        }
+    }
+    Ok(())
+}

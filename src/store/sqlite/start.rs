@@ -1,0 +1,102 @@
+//! What is read when a file is opened: where the journal stands, and what the rows
+//! of accounts and the runs of request_ids do not have yet. It is bounded however long
+//! the journal is.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::SqliteSettings;
+use super::books::Books;
+use super::journal::{BadRow, Journal};
+use super::requests::{Limits, Requests};
+use crate::domain::ledger::EntryId;
+use crate::domain::{RequestId, Timestamp};
+
+const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
+
+/// The books of a file, and the time of its newest entry.
+pub(super) fn books(
+    connection: Connection,
+    settings: SqliteSettings,
+) -> Result<(Books, Timestamp), BadRow> {
+    let (folded, key) = file_row(&connection)?;
+    let limits = Limits {
+        run_length: settings.request_run_length.max(1),
+        kept_nanos: i64::from(settings.request_hours).saturating_mul(NANOS_PER_HOUR),
+        filter_bytes_max: settings.request_filter_bytes_max,
+    };
+    let requests = Requests::load(&connection, key, limits)?;
+    let covered = Requests::covered(&connection)?;
+    let newest: Option<(i64, i64)> = connection
+        .query_row(
+            "SELECT entry_id, create_time FROM entries ORDER BY entry_id DESC LIMIT 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let (last_entry, last_time) = newest.unwrap_or_default();
+    let last_account: i64 = connection.query_row(
+        "SELECT coalesce(max(account_id), 0) FROM accounts",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut books = Books::new(
+        Journal::new(connection),
+        requests,
+        settings.accounts_max,
+        EntryId(last_entry).next(),
+        last_account.saturating_add(1),
+    );
+    let behind = read_tail(&books.journal, folded)?;
+    for (entry, account) in behind {
+        books.note_behind(account, entry);
+    }
+    books.order_behind();
+    read_requests(&mut books, covered)?;
+    Ok((books, Timestamp::from_unix_nanos(last_time)))
+}
+
+/// The row about the file; made where there is none yet.
+fn file_row(connection: &Connection) -> Result<(EntryId, [u8; 16]), BadRow> {
+    let mut key = [0_u8; 16];
+    getrandom::fill(&mut key).map_err(|error| BadRow(error.to_string()))?;
+    connection.execute("INSERT OR IGNORE INTO file VALUES (1, 0, ?1, 0)", [key])?;
+    Ok(
+        connection.query_row("SELECT folded, key FROM file", [], |row| {
+            Ok((EntryId(row.get(0)?), row.get(1)?))
+        })?,
+    )
+}
+
+/// Entries that rows of accounts may not have, and whose they are.
+fn read_tail(journal: &Journal, folded: EntryId) -> Result<Vec<(EntryId, i64)>, BadRow> {
+    let mut statement = journal.connection.prepare(
+        "SELECT entry_id, account_id FROM entries WHERE entry_id > ?1 ORDER BY entry_id",
+    )?;
+    let rows = statement.query_map([folded.0], |row| Ok((EntryId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Request_ids that are in no run.
+fn read_requests(books: &mut Books, covered: EntryId) -> Result<(), BadRow> {
+    let mut found = Vec::new();
+    {
+        let mut statement = books.journal.connection.prepare(
+            "SELECT entry_id, account_id, create_time, request_id FROM entries
+             WHERE entry_id > ?1 AND request_id IS NOT NULL ORDER BY entry_id",
+        )?;
+        let mut rows = statement.query([covered.0])?;
+        while let Some(row) = rows.next()? {
+            let entry: i64 = row.get(0)?;
+            let id = row.get_ref(3)?.as_str().ok().map(RequestId::new);
+            let Some(Ok(id)) = id else {
+                return Err(BadRow(format!("entry {entry} has no proper request_id")));
+            };
+            let time = Timestamp::from_unix_nanos(row.get(2)?);
+            found.push((EntryId(entry), row.get::<_, i64>(1)?, time, id));
+        }
+    }
+    for (entry, account, time, id) in found {
+        books.note_request(account, &id, entry, time);
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! JSON texts that rows hold: labels, usages, shares, and accounts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::ledger::{EntryId, GrantId, GrantShare};
+use crate::domain::pricing::{Given, UsageRecord};
+use crate::domain::{Credits, Labels};
+
+pub(super) fn labels_to_json(labels: &Labels) -> Option<String> {
+    if labels.iter().len() == 0 {
+        return None;
+    }
+    let pairs = labels.iter().map(|(k, v)| (k.to_owned(), v.into()));
+    Some(Value::Object(pairs.collect::<Map<_, _>>()).to_string())
+}
+
+pub(super) fn labels_from_json(text: Option<&str>) -> Option<Labels> {
+    let Some(text) = text else {
+        return Some(Labels::default());
+    };
+    let map: HashMap<String, String> = serde_json::from_str(text).ok()?;
+    Labels::new(map.iter()).ok()
+}
+
+/// A usage, as a row holds it. Durations are nanoseconds in a text, since they can
+/// be more than JSON's numbers hold.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsageText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    duration_nanos: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<i64>,
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    attributes: HashMap<String, String>,
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    meters: HashMap<String, String>,
+}
+
+pub(super) fn usage_to_json(usage: &UsageRecord) -> String {
+    if usage.attributes.is_empty() && usage.meters.is_empty() {
+        // As serde would write it.
+        match usage.quantity {
+            Given::Duration(nanos) => return format!("{{\"duration_nanos\":\"{nanos}\"}}"),
+            Given::Count(count) => return format!("{{\"count\":{count}}}"),
+            Given::Nothing => return "{}".to_owned(),
+            Given::NoDuration { .. } => {}
+        }
+    }
+    let text = UsageText {
+        duration_nanos: match usage.quantity {
+            Given::Duration(nanos) => Some(nanos.to_string()),
+            _ => None,
+        },
+        count: match usage.quantity {
+            Given::Count(count) => Some(count),
+            _ => None,
+        },
+        attributes: usage.attributes.clone(),
+        meters: usage.meters.clone(),
+    };
+    serde_json::to_string(&text).unwrap_or_default()
+}
+
+pub(super) fn usage_from_json(text: &str) -> Option<Arc<UsageRecord>> {
+    let text: UsageText = serde_json::from_str(text).ok()?;
+    let quantity = match (text.duration_nanos, text.count) {
+        (Some(nanos), None) => Given::Duration(nanos.parse().ok()?),
+        (None, Some(count)) => Given::Count(count),
+        (None, None) => Given::Nothing,
+        (Some(_), Some(_)) => return None,
+    };
+    Some(Arc::new(UsageRecord {
+        quantity,
+        attributes: text.attributes,
+        meters: text.meters,
+    }))
+}
+
+pub(super) fn shares_to_json(shares: &[GrantShare]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(shares.len().saturating_mul(32).saturating_add(2));
+    text.push('[');
+    for (position, share) in shares.iter().enumerate() {
+        let comma = if position == 0 { "" } else { "," };
+        let (grant, credits, held) = (share.grant.0.0, share.credits.nanos(), share.held.nanos());
+        // A String takes all that is written.
+        let _ = write!(text, "{comma}[{grant},{credits},{held}]");
+    }
+    text.push(']');
+    text
+}
+
+pub(super) fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {
+    let rows: Vec<(i64, i64, i64)> = serde_json::from_str(text).ok()?;
+    rows.into_iter()
+        .map(|(grant, credits, held)| {
+            Some(GrantShare {
+                grant: GrantId(EntryId(grant)),
+                credits: Credits::from_nanos(credits).ok()?,
+                held: Credits::from_nanos(held).ok()?,
+            })
+        })
+        .collect()
+}
+
+/// What an account has, as a row holds it. Terms of grants stand in `grants`, facts
+/// of holds in their entries.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateText {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) grants: Vec<GrantText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) holds: Vec<HoldText>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantText {
+    pub(super) id: i64,
+    pub(super) remaining: i64,
+    pub(super) held: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) revoked: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoldText {
+    pub(super) id: i64,
+    pub(super) settled: i64,
+    pub(super) expire_time: i64,
+    /// Pairs of grant and what is kept of it.
+    pub(super) shares: Vec<(i64, i64)>,
+}

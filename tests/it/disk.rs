@@ -1,0 +1,320 @@
+//! Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.
+
+use std::time::{Duration, Instant};
+
+use creditd::domain::Timestamp;
+use creditd::rpc::convert::timestamp_to_pb;
+use creditd::rpc::pb::creditd::v1 as pb;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::books::{Ledger, audit, entries, read};
+use crate::support::calls::{Answer, Call, Outcome};
+use crate::support::disk::Disk;
+use crate::support::load::Journal;
+use crate::support::random::Random;
+use crate::support::requests::{
+    batch, charge, extend, get_hold, hold, refund, release, revoke, settle,
+};
+use crate::support::server::Server;
+use crate::support::{PATIENCE, balance, estimate, grant};
+
+const FULL: &str = "write ENOSPC creditd.db\nwrite ENOSPC creditd.db-wal";
+const BROKEN: &str = "write EIO creditd.db\nwrite EIO creditd.db-wal";
+const FORGETFUL: &str = "sync EIO creditd.db\nsync EIO creditd.db-wal";
+/// Only the file itself, to which the log is brought over from time to time.
+const HALF_FULL: &str = "write ENOSPC creditd.db";
+
+/// How long it may take to notice that the disk works again.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+struct Health(HealthClient<tonic::transport::Channel>);
+
+impl Health {
+    async fn of(server: &Server) -> Self {
+        Self(HealthClient::new(server.channel().await))
+    }
+
+    async fn status(&mut self, service: &str) -> ServingStatus {
+        let service = service.to_owned();
+        let request = HealthCheckRequest { service };
+        self.0.check(request).await.unwrap().into_inner().status()
+    }
+
+    /// The ledger's state, which is the server's; prices go on whatever it is.
+    async fn ledger(&mut self) -> ServingStatus {
+        let prices = self.status("creditd.v1.PricingService").await;
+        assert_eq!(prices, ServingStatus::Serving);
+        self.status("creditd.v1.LedgerService").await
+    }
+
+    /// Asks for nothing but the health until it is so.
+    async fn wait(&mut self, status: ServingStatus) {
+        for service in ["creditd.v1.LedgerService", ""] {
+            let start = Instant::now();
+            while self.status(service).await != status {
+                assert!(start.elapsed() < RECOVERY, "{service:?} is not {status:?}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        assert_eq!(self.ledger().await, status);
+    }
+}
+
+async fn one(ledger: &mut Ledger, call: Call) -> Answer {
+    call.send(ledger).await.remove(0).done()
+}
+
+/// An account with something for every verb.
+struct Before {
+    charged: String,
+    granted: String,
+    held: [String; 3],
+}
+
+async fn before(ledger: &mut Ledger) -> Before {
+    one(ledger, Call::Grant(grant("b1", "team-a", "100"))).await;
+    let granted = one(ledger, Call::Grant(grant("b2", "team-a", "50"))).await;
+    let charged = one(ledger, Call::Charge(charge("b3", "team-a", "10"))).await;
+    let mut held = [const { String::new() }; 3];
+    for (n, id) in held.iter_mut().enumerate() {
+        let request = hold(&format!("h{n}"), "team-a", "5");
+        let answer = one(ledger, Call::Hold(request)).await;
+        *id = answer.hold().unwrap().hold_id.clone();
+    }
+    Before {
+        charged: charged.entry().unwrap().entry_id.clone(),
+        granted: granted.entry().unwrap().grant_id.clone(),
+        held,
+    }
+}
+
+impl Before {
+    /// Every call that moves credits, and the one that moves an end.
+    fn calls(&self) -> Vec<Call> {
+        vec![
+            Call::Grant(grant("g", "team-a", "7")),
+            Call::Grant(grant("g", "team-new", "7")),
+            Call::Charge(charge("c", "team-a", "1.5")),
+            Call::Batch(batch(vec![
+                charge("i1", "team-a", "0.25"),
+                charge("i2", "team-a", "0.25"),
+            ])),
+            Call::Hold(hold("h", "team-a", "2")),
+            Call::Extend(extend("x", "team-a", &self.held[0], 7_200_000)),
+            Call::Settle(settle("s", "team-a", &self.held[1], "3")),
+            Call::Release(release("l", "team-a", &self.held[2])),
+            Call::Refund(refund("r", "team-a", &self.charged, Some("4"))),
+            Call::Revoke(revoke("v", "team-a", &self.granted)),
+        ]
+    }
+}
+
+/// All that can be read of the account, but for the moment of reading.
+async fn reads(server: &Server, ledger: &mut Ledger, held: &str) -> impl PartialEq + use<> {
+    let balance = pb::Balance {
+        read_time: None,
+        ..read(ledger, "team-a").await
+    };
+    let entries = entries(ledger, "team-a", 1_000).await;
+    let hold = ledger.get_hold(get_hold("team-a", held)).await.unwrap();
+    let priced = pb::EstimateRequest {
+        prices: Some(pb::PriceSelector {
+            account: "team-a".to_owned(),
+            ..pb::PriceSelector::default()
+        }),
+        check_balance: true,
+        ..estimate("lip_sync_video", "31s")
+    };
+    let priced = server.pricing().await.estimate(priced).await.unwrap();
+    (
+        balance,
+        entries,
+        hold.into_inner(),
+        priced.into_inner().affordability,
+    )
+}
+
+/// While it lasts nothing is answered with success, and everything can be read.
+/// When it is over the server serves by itself, and each call moves once.
+async fn a_fault_comes_and_goes(faults: &str) {
+    let disk = Disk::new();
+    let server = disk.server(None);
+    let mut health = Health::of(&server).await;
+    let mut ledger = server.ledger().await;
+    let made = before(&mut ledger).await;
+    let had = read(&mut ledger, "team-a").await;
+    assert_eq!((had.available.as_str(), had.held.as_str()), ("125", "15"));
+    let calls = made.calls();
+    let seen = reads(&server, &mut ledger, &made.held[1]).await;
+    assert_eq!(health.ledger().await, ServingStatus::Serving);
+
+    disk.fail(faults);
+    for (turn, call) in calls.iter().chain(&calls).enumerate() {
+        for outcome in call.send(&mut ledger).await {
+            let refused = matches!(outcome, Outcome::NotKept(_));
+            assert!(refused, "{call:?}: {outcome:?}");
+        }
+        if turn == 0 {
+            health.wait(ServingStatus::NotServing).await;
+        }
+        assert_eq!(health.ledger().await, ServingStatus::NotServing);
+        let now = reads(&server, &mut ledger, &made.held[1]).await;
+        assert!(now == seen, "{call:?} changed what is read");
+    }
+    let unopened = ledger.get_balance(balance("team-new")).await;
+    assert!(unopened.is_err(), "{unopened:?}");
+    // What was answered before stays so: told again, or not now.
+    let known = Call::Charge(charge("b3", "team-a", "10"));
+    let known = known.send(&mut ledger).await.remove(0);
+    assert!(["REPLAYED", "STORE_UNAVAILABLE"].contains(&known.reason()));
+
+    disk.mend();
+    health.wait(ServingStatus::Serving).await;
+    let mut first = Vec::new();
+    for call in &calls {
+        for outcome in call.send(&mut ledger).await {
+            first.push(outcome.done());
+        }
+    }
+    let mut again = Vec::new();
+    for call in &calls {
+        for outcome in call.send(&mut ledger).await {
+            assert_eq!(outcome.reason(), "REPLAYED", "{call:?}");
+            again.push(outcome.done());
+        }
+    }
+    assert_eq!(first, again);
+    after_all(&mut ledger).await;
+    // And so it is on the disk.
+    let server = disk.server(Some(server.kill()));
+    after_all(&mut server.ledger().await).await;
+}
+
+/// What every call done once leaves: 125 + 7 - 1.5 - 0.25 - 0.25 - 2 + 2 + 5 + 4,
+/// less the second grant of 50, of which nothing was spent.
+async fn after_all(ledger: &mut Ledger) {
+    let books = audit(ledger, "team-a").await;
+    assert_eq!(books.sums(), ("89", "7"));
+    let books = audit(ledger, "team-new").await;
+    assert_eq!(books.sums(), ("7", "0"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_comes_and_goes() {
+    a_fault_comes_and_goes(FULL).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_disk_comes_and_goes() {
+    a_fault_comes_and_goes(BROKEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_sync_comes_and_goes() {
+    a_fault_comes_and_goes(FORGETFUL).await;
+}
+
+/// Faults that come in the midst of a load, and kills in the midst of faults.
+async fn faults_under_load(faults: &str, must_fail: bool) {
+    let mut random = Random::of_run("disk");
+    let disk = Disk::new();
+    let mut journal = Journal::default();
+    let mut server = disk.server(None);
+    journal.open(&server).await;
+    for round in 0..6 {
+        let load = journal.start(&server, &mut random).await;
+        // The moments are what the test is about.
+        let mut pause = || Duration::from_micros(random.between(20_000, 120_000));
+        tokio::time::sleep(pause()).await;
+        disk.fail(faults);
+        tokio::time::sleep(pause()).await;
+        if round % 2 == 0 {
+            let directory = server.kill();
+            journal.finish(load).await;
+            disk.mend();
+            server = disk.server(Some(directory));
+        } else {
+            disk.mend();
+            Health::of(&server).await.wait(ServingStatus::Serving).await;
+            tokio::time::sleep(pause()).await;
+            load.stop();
+            journal.finish(load).await;
+        }
+        journal.retry(&server).await;
+        journal.verify(&server).await;
+    }
+    server = disk.server(Some(server.stop()));
+    journal.retry(&server).await;
+    journal.verify(&server).await;
+    let counts = journal.counts;
+    assert!(counts.answered > 100, "{counts:?}");
+    assert!(!must_fail || counts.not_kept > 6, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_loses_nothing_under_load() {
+    faults_under_load(FULL, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_disk_loses_nothing_under_load() {
+    faults_under_load(BROKEN, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_sync_loses_nothing_under_load() {
+    faults_under_load(FORGETFUL, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_brought_over_loses_nothing() {
+    faults_under_load(HALF_FULL, false).await;
+}
+
+/// Time goes on while nothing can be written: every read answers as if the entry
+/// were there, and later it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_while_the_disk_fails_is_over() {
+    let disk = Disk::new();
+    let server = disk.server(None);
+    let mut ledger = server.ledger().await;
+    let opened = one(&mut ledger, Call::Grant(grant("g1", "team-a", "3"))).await;
+    let now = opened.entry().unwrap().create_time.unwrap();
+    let nanos = now.seconds * 1_000_000_000 + i64::from(now.nanos) + 1_000_000_000;
+    let soon = timestamp_to_pb(Timestamp::from_unix_nanos(nanos));
+    let request = pb::GrantRequest {
+        expire_time: Some(soon),
+        ..grant("g2", "team-a", "5")
+    };
+    one(&mut ledger, Call::Grant(request)).await;
+    disk.fail(FULL);
+    let start = Instant::now();
+    while read(&mut ledger, "team-a").await.available != "3" {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let expired = audit(&mut ledger, "team-a").await;
+    let entry = expired.entries.last().unwrap().clone();
+    assert_eq!(
+        (entry.kind(), entry.create_time),
+        (pb::EntryKind::Expire, Some(soon))
+    );
+    assert_eq!((entry.version, entry.available.as_str()), (3, "3"));
+    let outcome = Call::Grant(grant("g3", "team-a", "1"));
+    let outcome = outcome.send(&mut ledger).await.remove(0);
+    assert_eq!(outcome.reason(), "STORE_UNAVAILABLE");
+
+    disk.mend();
+    let mut health = Health::of(&server).await;
+    health.wait(ServingStatus::Serving).await;
+    let server = disk.server(Some(server.kill()));
+    let written = audit(&mut server.ledger().await, "team-a").await;
+    assert_eq!(written.entries.len(), 3);
+    let again = written.entries.last().unwrap();
+    assert_eq!(
+        (again.kind(), again.create_time, &again.credits),
+        (entry.kind(), entry.create_time, &entry.credits)
+    );
+}

@@ -1,0 +1,58 @@
+//! A disk that fails or is slow when it is told to: `tests/shim/failing_disk.c`, loaded into
+//! the server before libc.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::root;
+use super::server::{Server, Settings};
+
+pub struct Disk {
+    directory: TempDir,
+}
+
+impl Disk {
+    /// One that works.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let output = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(directory.path().join("failing_disk.so"))
+            .arg(root("tests/shim/failing_disk.c"))
+            .output()
+            .expect("a C compiler, cc");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let disk = Self { directory };
+        disk.mend();
+        disk
+    }
+
+    /// From now on calls fail or wait as these lines say. A shim that was not loaded
+    /// would let everything pass: each test sees that something failed.
+    pub fn fail(&self, faults: &str) {
+        // At once: a file half written would be half the faults.
+        let next = self.directory.path().join("next");
+        std::fs::write(&next, faults).unwrap();
+        std::fs::rename(next, self.directory.path().join("faults")).unwrap();
+    }
+
+    pub fn mend(&self) {
+        self.fail("");
+    }
+
+    /// Starts a server whose data lies on it.
+    pub fn server(&self, directory: Option<TempDir>) -> Server {
+        let path = |name: &str| OsString::from(self.directory.path().join(name));
+        Server::start_settings(Settings {
+            directory,
+            variables: vec![
+                ("LD_PRELOAD", path("failing_disk.so")),
+                ("FAILING_DISK", path("faults")),
+            ],
+            ..Settings::default()
+        })
+    }
+}
