@@ -2,14 +2,16 @@
 //! process and with a clock of the test.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use creditd::app::App;
 use creditd::domain::Timestamp;
 use creditd::rpc::LedgerApi;
+use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
-use creditd::store::sqlite::SqliteStore;
+use creditd::store::memory::MemoryStore;
+use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -25,22 +27,31 @@ use crate::support::refusal::Refusal;
 pub type Factory = fn() -> Box<dyn Subject>;
 
 /// The real ledgers, by the store under them.
-pub const STORES: [(&str, Factory); 1] = [("sqlite", || Box::new(Served::new(Sqlite::new())))];
-
-/// Methods that the service does not serve yet.
-pub const TO_COME: [&str; 11] = [
-    "ListEntries",
-    "Charge",
-    "BatchCharge",
-    "Refund",
-    "Hold",
-    "ExtendHold",
-    "SettleHold",
-    "ReleaseHold",
-    "GetHold",
-    "ListHolds",
-    "RevokeGrant",
+pub const STORES: [(&str, Factory); 3] = [
+    ("memory", || Box::new(Served::new(Memory::default()))),
+    ("sqlite", || {
+        let settings = SqliteSettings::default();
+        Box::new(Served::new(Sqlite::new(settings)))
+    }),
+    ("sqlite-crowded", || {
+        Box::new(Served::new(Sqlite::new(CROWDED)))
+    }),
 ];
+
+/// A store that keeps next to nothing in memory, so that it has to read from its
+/// file what it forgot.
+const CROWDED: SqliteSettings = SqliteSettings {
+    accounts_max: 1,
+    request_hours: 24,
+    request_filter_bytes_max: 64,
+    request_run_length: 16,
+};
+
+/// How the server stands all the time.
+const STATE: State = State {
+    serving: Serving::Yes,
+    writable: true,
+};
 
 /// The model, asked like a server.
 pub struct Modelled {
@@ -98,26 +109,43 @@ trait Keeper {
     fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
 }
 
+/// Nowhere: what it has stays with the store, which a restart keeps.
+#[derive(Default)]
+struct Memory(OnceLock<Arc<MemoryStore>>);
+
+impl Keeper for Memory {
+    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+        let store = self.0.get_or_init(|| Arc::new(MemoryStore::new(clock)));
+        Arc::clone(store) as Arc<dyn Store>
+    }
+}
+
 /// A file in a directory of its own.
-struct Sqlite(TempDir);
+struct Sqlite {
+    directory: TempDir,
+    settings: SqliteSettings,
+}
 
 impl Sqlite {
     /// In memory where the system has a place for that: these tests are about what
     /// the ledger answers, and a hundred thousand writes to a disk take minutes.
-    fn new() -> Self {
+    fn new(settings: SqliteSettings) -> Self {
         let in_memory = Path::new("/dev/shm");
         let directory = match TempDir::new_in(in_memory) {
             Ok(directory) => directory,
             Err(_) => TempDir::new().unwrap(),
         };
-        Self(directory)
+        Self {
+            directory,
+            settings,
+        }
     }
 }
 
 impl Keeper for Sqlite {
     fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
-        let file = self.0.path().join("creditd.db");
-        Arc::new(SqliteStore::open(&file, clock).unwrap())
+        let file = self.directory.path().join("creditd.db");
+        Arc::new(SqliteStore::open(&file, clock, self.settings).unwrap())
     }
 }
 
@@ -151,7 +179,10 @@ fn serve(keeper: &impl Keeper, clock: &Arc<TestClock>) -> LedgerApi {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let store = keeper.open(Arc::clone(&clock));
     store.serve_cards(&cards::kept()).unwrap();
-    LedgerApi::new(Arc::new(App::new(cards::catalog(), store, clock)))
+    let app = Arc::new(App::new(cards::catalog(), store, clock));
+    // Nobody watches here.
+    let (_, state) = tokio::sync::watch::channel(STATE);
+    LedgerApi::new(app, state, 1)
 }
 
 impl<K: Keeper> Subject for Served<K> {

@@ -209,9 +209,16 @@ impl Account {
         entry
     }
 
-    /// What came back to grants that have ended leaves again.
+    /// What came back to grants that have ended leaves again: first from those that
+    /// were revoked, then from the one that ended first.
     pub fn leave_again(&mut self, numbers: &mut Numbers, time: Nanos, grants: &[usize]) {
-        for &position in grants {
+        let mut grants = grants.to_vec();
+        grants.sort_by_key(|&position| {
+            let grant = &self.grants[position];
+            let ended = grant.expire.filter(|_| !grant.revoked);
+            (!grant.revoked, ended, grant.burn_order(position))
+        });
+        for position in grants {
             let grant = &self.grants[position];
             let kind = match (grant.revoked, grant.expired) {
                 (true, _) => pb::EntryKind::Revoke,
@@ -260,6 +267,7 @@ impl Account {
         let entry = pb::Entry {
             kind: pb::EntryKind::Release.into(),
             hold_id: hold.id.clone(),
+            service: hold.service.clone(),
             request_id: request_id.to_owned(),
             ..pb::Entry::default()
         };
@@ -270,22 +278,23 @@ impl Account {
     }
 
     /// Ends what has reached its instant: the earliest first, and of one instant
-    /// holds before grants, the older first.
+    /// holds before grants, the older hold first and the grant that burns first.
     pub fn lapse(&mut self, numbers: &mut Numbers, now: Nanos) {
         loop {
             let holds = self.holds.iter().enumerate().filter_map(|(at, hold)| {
-                (hold.is_open() && hold.expire <= now).then_some((hold.expire, false, at))
+                let due = hold.is_open() && hold.expire <= now;
+                due.then_some((hold.expire, false, (0, 0, at)))
             });
             let grants = self.grants.iter().enumerate().filter_map(|(at, grant)| {
                 let due = grant.expire.filter(|time| !grant.expired && *time <= now);
-                due.map(|time| (time, true, at))
+                due.map(|time| (time, true, grant.burn_order(at)))
             });
             match holds.chain(grants).min() {
                 None => return,
-                Some((time, false, at)) => {
+                Some((time, false, (_, _, at))) => {
                     self.release(numbers, time, at, pb::HoldStatus::Expired, "");
                 }
-                Some((time, true, at)) => {
+                Some((time, true, (_, _, at))) => {
                     self.grants[at].expired = true;
                     self.leave_again(numbers, time, &[at]);
                 }

@@ -109,19 +109,9 @@ pub fn what(
 ) -> (Option<What>, pb::PriceSelector) {
     let mut prices = prices.cloned().unwrap_or_default();
     match &what {
-        None => faults.add("usage|credits|what", "FIELD_REQUIRED"),
+        None => faults.add("usage", "FIELD_REQUIRED"),
         Some(What::Usage(usage)) => faults.merge(own_faults(usage)),
-        Some(What::Credits(_)) => {
-            for (path, named) in [
-                ("prices.rate_card", !prices.rate_card.is_empty()),
-                ("prices.revision", !prices.revision.is_empty()),
-                ("prices.price_time", prices.price_time.is_some()),
-            ] {
-                if named {
-                    faults.add(path, "CONFLICTING_FIELDS");
-                }
-            }
-        }
+        Some(What::Credits(_)) => {}
     }
     if !prices.account.is_empty() {
         let mut own = Faults::default();
@@ -131,16 +121,17 @@ pub fn what(
         }
         faults.merge(own);
     }
-    if !faults.has("prices.price_time") {
-        if prices.price_time.is_some() && !prices.revision.is_empty() {
-            faults.add("prices.price_time", "CONFLICTING_FIELDS");
-        } else if time(faults, "prices.price_time", prices.price_time.as_ref()).is_none() {
-            // What else is wrong is told by the prices of now.
-            prices.price_time = None;
-        }
+    if prices.price_time.is_some() && !prices.revision.is_empty() {
+        faults.add("prices.price_time", "CONFLICTING_FIELDS");
+    } else if time(faults, "prices.price_time", prices.price_time.as_ref()).is_none() {
+        // What else is wrong is told by the prices of now.
+        prices.price_time = None;
     }
     // Left out, it is the account that pays.
     prices.account = String::new();
+    if matches!(what, Some(What::Credits(_))) && prices != pb::PriceSelector::default() {
+        faults.add("prices", "CONFLICTING_FIELDS");
+    }
     (what, prices)
 }
 

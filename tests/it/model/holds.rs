@@ -317,9 +317,18 @@ fn settle(
         hold.parts.clear();
         hold.status = Status::Settled;
     }
+    // A grant that pays both ways is told once, where it came first.
     for &(grant, part) in &settlement.taken {
-        shares.push((grant, -part, 0));
-        paid.push((grant, part));
+        match shares.iter().position(|share| share.0 == grant) {
+            Some(at) => {
+                shares[at].1 -= part;
+                paid[at].1 += part;
+            }
+            None => {
+                shares.push((grant, -part, 0));
+                paid.push((grant, part));
+            }
+        }
     }
     let grants: Vec<usize> = shares.iter().map(|share| share.0).collect();
     let entry = account.write(numbers, now, shares, paid, entry);

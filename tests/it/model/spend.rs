@@ -147,10 +147,14 @@ impl Model {
         let mut form = Faults::default();
         form::caller(&mut form, &request.request_id, &request.account);
         form::id(&mut form, "entry_id", &request.entry_id);
-        let credits = request
-            .credits
-            .as_ref()
-            .map(|text| form::credits(&mut form, text, false));
+        let credits = request.credits.as_ref().map(|text| match text.as_str() {
+            // Set and empty.
+            "" => {
+                form.add("credits", "INVALID_AMOUNT");
+                0
+            }
+            text => form::credits(&mut form, text, false),
+        });
         form.pairs("labels", &request.labels);
         let write = Write {
             request_id: &request.request_id,

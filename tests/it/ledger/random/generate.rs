@@ -41,16 +41,14 @@ pub struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// A call of one of the methods that are served.
-    pub fn call(&mut self, served: &dyn Fn(&str) -> bool) -> Call {
+    /// A call of one of the methods.
+    pub fn call(&mut self) -> Call {
         let account = self.account();
         let known = self.model.accounts.contains_key(&account);
         if !known && account != "nobody" && self.rng.chance(800) {
             return Call::Grant(self.grant(account));
         }
-        let methods = METHODS.iter().filter(|method| served(method.1));
-        let methods: Vec<(u64, &str)> = methods.copied().collect();
-        let method = self.rng.weighted(&methods);
+        let method = self.rng.weighted(&METHODS);
         let of_hold = ["ExtendHold", "SettleHold", "ReleaseHold", "GetHold"].contains(&method);
         let holds = self.state(&account).map_or(0, Account::open_holds);
         if of_hold && holds == 0 && self.rng.chance(850) {

@@ -66,12 +66,7 @@ struct Run {
 }
 
 /// Runs so many operations; what went wrong, with those before it.
-pub fn run(
-    subject: Box<dyn Subject>,
-    seed: u64,
-    operations: u64,
-    served: &dyn Fn(&str) -> bool,
-) -> Result<Counts, String> {
+pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Counts, String> {
     let mut run = Run {
         rng: Rng::new(seed),
         model: Model::new(cards::for_model()),
@@ -88,7 +83,7 @@ pub fn run(
         counts: Counts::new(),
     };
     for operation in 0..operations {
-        run.operation(operation, served).map_err(|problem| {
+        run.operation(operation).map_err(|problem| {
             let before: Vec<String> = run.shown.drain(..).collect();
             format!("operation {operation}\n{}\n{problem}", before.join("\n"))
         })?;
@@ -97,23 +92,23 @@ pub fn run(
 }
 
 impl Run {
-    fn operation(&mut self, operation: u64, served: &dyn Fn(&str) -> bool) -> Result<(), String> {
+    fn operation(&mut self, operation: u64) -> Result<(), String> {
         self.learn_time()?;
         self.move_clock();
         if self.rng.chance(3) {
             self.restart();
         }
-        if served("ListEntries") && !self.walks.is_empty() && self.rng.chance(50) {
+        if !self.walks.is_empty() && self.rng.chance(50) {
             let last = i64::try_from(self.walks.len()).unwrap() - 1;
             let at = usize::try_from(self.rng.between(0, last)).unwrap();
             let walk = self.walks.swap_remove(at);
             return self.page(walk);
         }
-        if served("ListHolds") && !self.hold_walks.is_empty() && self.rng.chance(50) {
+        if !self.hold_walks.is_empty() && self.rng.chance(50) {
             let walk = self.hold_walks.remove(0);
             return self.hold_page(walk);
         }
-        let call = self.next_call(served);
+        let call = self.next_call();
         let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
         let good = |request: &pb::ListEntriesRequest| {
             request.page_size >= 0 && request.page_token.is_empty()
@@ -138,10 +133,9 @@ impl Run {
         Ok(())
     }
 
-    fn next_call(&mut self, served: &dyn Fn(&str) -> bool) -> Call {
+    fn next_call(&mut self) -> Call {
         let now = self.clock.max(self.last);
-        let known =
-            |(call, time): &&(Call, Nanos)| *time > now - KNOWN_FOR && served(call.method());
+        let known = |past: &&(Call, Nanos)| past.1 > now - KNOWN_FOR;
         if self.rng.chance(50) {
             let past: Vec<Call> = self
                 .past
@@ -163,7 +157,7 @@ impl Run {
             now,
             number: &mut self.number,
         }
-        .call(served);
+        .call();
         if self.rng.chance(60) {
             call = spoil::spoil(&mut self.rng, call, now);
         }

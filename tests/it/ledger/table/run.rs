@@ -8,7 +8,6 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use super::super::call::{
     BEGINNING, Call, MICROSECOND, Nanos, Outcome, Reply, Subject, ledger_time, nanos_of,
 };
-use super::super::subjects::TO_COME;
 use super::ask::{Context, Words};
 use super::facts::{self, Fact, Facts};
 use super::read::{Line, Section};
@@ -38,15 +37,12 @@ pub fn run(subject: Box<dyn Subject>, section: &Section) -> Result<(), String> {
         page_token: String::new(),
     };
     for line in &section.lines {
-        let goes_on = runner.line(line).map_err(|problem| {
+        runner.line(line).map_err(|problem| {
             format!(
                 "{}:{}: {}\n    {}\n    {problem}",
                 section.file, line.number, section.title, line.text
             )
         })?;
-        if !goes_on {
-            break;
-        }
     }
     Ok(())
 }
@@ -57,19 +53,18 @@ impl Runner {
         self.clock.max(self.last)
     }
 
-    /// Whether the section goes on: it ends where a method is still to come.
-    fn line(&mut self, line: &Line) -> Result<bool, String> {
+    fn line(&mut self, line: &Line) -> Result<(), String> {
         match line.words[0].as_str() {
             "clock" => {
                 let (time, used) = time::read(&line.words[1..], &self.names, self.now());
                 assert_eq!(used + 1, line.words.len(), "{}", line.text);
                 self.clock = time;
                 self.subject.set_clock(time);
-                return Ok(true);
+                return Ok(());
             }
             "restart" => {
                 self.subject.restart();
-                return Ok(true);
+                return Ok(());
             }
             _ => {}
         }
@@ -89,12 +84,10 @@ impl Runner {
             Words::new(&line.words, &context).call()
         };
         let names = Words::new(&line.words, &context).names();
+        let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
         let outcome = self.ask(call, line)?;
-        if let Err(refusal) = &outcome
-            && refusal.reason == "METHOD_NOT_SERVED"
-            && TO_COME.contains(&refusal.metadata["method"].as_str())
-        {
-            return Ok(false);
+        if outcome.is_err() {
+            self.learn_time(&accounts);
         }
         if let Ok(reply) = &outcome {
             for name in names {
@@ -109,7 +102,7 @@ impl Runner {
                     .map_err(|problem| format!("line {}: {problem}", item.number))?;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn ask(&mut self, call: Call, line: &Line) -> Result<Outcome, String> {
@@ -135,8 +128,18 @@ impl Runner {
         let past = matches!(&call, Call::GetBalance(request) if request.as_of.is_some());
         let said = outcome.as_ref().ok().and_then(Reply::time);
         let predicted = ledger_time(self.clock, self.last);
-        self.last = said.filter(|_| !past).unwrap_or(predicted);
+        if outcome.is_ok() {
+            self.last = said.filter(|_| !past).unwrap_or(predicted);
+        }
         outcome
+    }
+
+    /// A refusal does not say when it was, nor whether it took a time of its own: a
+    /// read tells.
+    fn learn_time(&mut self, accounts: &[String]) {
+        for account in accounts {
+            self.once(Call::GetBalance(crate::support::balance(account)));
+        }
     }
 
     /// All pages of a list, or as many as make one full page.
