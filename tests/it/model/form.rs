@@ -116,7 +116,7 @@ pub fn what(
     if !prices.account.is_empty() {
         let mut own = Faults::default();
         account_name(&mut own, "prices.account", &prices.account);
-        if own.is_empty() && prices.account != account {
+        if own.is_empty() && !faults.has("account") && prices.account != account {
             own.add("prices.account", "CONFLICTING_FIELDS");
         }
         faults.merge(own);

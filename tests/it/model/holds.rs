@@ -305,12 +305,16 @@ fn settle(
         let pays = to_pay.min(*part);
         let left = *part - pays;
         to_pay -= pays;
-        paid.push((*grant, pays));
-        if settlement.keep_open {
+        let share = if settlement.keep_open {
             *part = left;
-            shares.push((*grant, 0, -pays));
+            (*grant, 0, -pays)
         } else {
-            shares.push((*grant, left, -pays - left));
+            (*grant, left, -pays - left)
+        };
+        // A grant that does not move here may still pay below.
+        if share.2 != 0 {
+            shares.push(share);
+            paid.push((*grant, pays));
         }
     }
     if !settlement.keep_open {

@@ -3,7 +3,7 @@
 use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::Model;
-use super::account::{Account, Written};
+use super::account::{Account, Hold, Written};
 use super::form;
 use super::prices::text;
 use super::refusal::{Faults, not_found};
@@ -94,6 +94,10 @@ impl Model {
             return Err(faults.refusal());
         }
         let account = self.read(&request.account, now)?;
+        let named = |hold: &Hold| hold.id == request.hold_id;
+        if !request.hold_id.is_empty() && !account.holds.iter().any(named) {
+            return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
+        }
         // Positions below `end`, from the newest back.
         let end = end.unwrap_or(account.entries.len());
         let found: Vec<usize> = (0..end)

@@ -342,7 +342,26 @@ impl Generator<'_> {
             .map(|hold| hold.id.clone())
             .filter(|id| self.ids.knows(Kind::Hold, id))
             .collect();
-        let found = self.rng.pick_any(holds).filter(|_| !self.rng.chance(20));
+        match self.rng.below(100) {
+            0 => "no-such".to_owned(),
+            1 => self.hold_of_another(account),
+            _ => {
+                let found = self.rng.pick_any(holds);
+                found.unwrap_or_else(|| "no-such".to_owned())
+            }
+        }
+    }
+
+    /// A hold that the account does not have.
+    fn hold_of_another(&mut self, account: &str) -> String {
+        let others = self.model.accounts.values();
+        let others = others.filter(|other| other.name != account);
+        let holds: Vec<String> = others
+            .flat_map(|other| &other.holds)
+            .map(|hold| hold.id.clone())
+            .filter(|id| self.ids.knows(Kind::Hold, id))
+            .collect();
+        let found = self.rng.pick_any(holds);
         found.unwrap_or_else(|| "no-such".to_owned())
     }
 

@@ -262,7 +262,11 @@ impl Run {
         let past = matches!(model, Call::GetBalance(request) if request.as_of.is_some());
         let said = answer.as_ref().ok().filter(|_| !past);
         let told = said.and_then(Reply::time);
-        let time = told.unwrap_or(earliest);
+        let time = told.unwrap_or(if looks_up_prices(model) {
+            earliest + MICROSECOND
+        } else {
+            earliest
+        });
         if !(earliest..=earliest + LATE_MAX).contains(&time) || time % MICROSECOND != 0 {
             return Err(format!(
                 "done at {}, should be {}: {answer:?}",
@@ -272,8 +276,12 @@ impl Run {
         }
         let expected = self.model.call(model, time);
         // Whether a refused call took a time of its own cannot be seen.
-        if expected.is_ok() {
-            self.last = time;
+        let refused = match &expected {
+            Ok(Reply::BatchCharge(_)) => told.is_none(),
+            outcome => outcome.is_err(),
+        };
+        if !refused {
+            self.last = told.unwrap_or(earliest);
         }
         self.last_is_sure = told.is_some();
         let outcome = match &expected {
@@ -433,6 +441,19 @@ impl Run {
             (Some(_), None) => Err("the list ended, and more were to come".to_owned()),
         }
     }
+}
+
+/// Whether the hold's prices are looked up before the call is done, which takes a time
+/// of its own.
+fn looks_up_prices(call: &Call) -> bool {
+    use pb::settle_hold_request::What;
+    let Call::SettleHold(request) = call else {
+        return false;
+    };
+    let named = request.prices.as_ref().is_some_and(|prices| {
+        !prices.rate_card.is_empty() || !prices.revision.is_empty() || prices.price_time.is_some()
+    });
+    matches!(request.what, Some(What::Usage(_))) && !named
 }
 
 /// The token of a page of holds, taken out of it.
