@@ -7,6 +7,8 @@
 //! is durable; questions about the past are answered by a second thread.
 
 mod accounts;
+mod audit;
+mod backup;
 mod behind;
 mod books;
 mod cache;
@@ -40,6 +42,8 @@ use super::{
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
 
+pub use audit::{AuditReport, Reprice, audit};
+pub use backup::backup;
 pub use open::OpenError;
 
 /// How many commands and reads may wait for the writer.
