@@ -224,18 +224,13 @@ impl Requests {
         }
     }
 
-    /// Takes what is due along with a group that ends with `last_entry`: makes a run
-    /// of what is full, writes a piece of it, drops what is old. What was done counts
-    /// once [`Self::committed`] says so.
+    /// Does what is due along with a group: writes a piece of the run that is being
+    /// made, drops one that is old. It counts once [`Self::committed`] says so.
     pub(super) fn advance(
         &mut self,
         connection: &Connection,
-        last_entry: EntryId,
         now: Timestamp,
     ) -> Result<Progress, BadRow> {
-        if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
-            self.freeze(last_entry);
-        }
         let mut progress = Progress::default();
         if let Some(run) = self.runs.first()
             && run.newest_time.plus_nanos(self.limits.kept_nanos) < now
@@ -271,8 +266,10 @@ impl Requests {
         Ok(progress)
     }
 
-    /// The group is in the file, and what was done along with it.
-    pub(super) fn committed(&mut self, progress: Progress) {
+    /// The group is in the file, and what was done along with it; `last_entry` is the
+    /// journal's newest. What is full becomes a run now, when nothing of it can be
+    /// taken back any more.
+    pub(super) fn committed(&mut self, progress: Progress, last_entry: EntryId) {
         if progress.dropped && !self.runs.is_empty() {
             self.runs.remove(0);
         }
@@ -293,6 +290,9 @@ impl Requests {
             // A large map is not given back in one of the writer's groups.
             let gone = (freezing.newest, sorted.pairs);
             let _ = std::thread::Builder::new().spawn(move || drop(gone));
+        }
+        if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
+            self.freeze(last_entry);
         }
     }
 
