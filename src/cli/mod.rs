@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand.
 
 mod args;
+mod audit;
+mod backup;
 mod balance;
 mod charge;
 mod entries;
@@ -11,6 +13,7 @@ mod hold;
 mod holds;
 mod moved;
 mod output;
+mod progress;
 mod rates;
 mod refund;
 mod release;
@@ -39,7 +42,9 @@ const EXAMPLES: &str = "Examples:
   creditd grant team-a 100 --source purchase          give an account credits
   creditd charge team-a ai_scripts                    take what that costs
   creditd balance team-a                              what does it have left?
-  creditd entries team-a                              where did it go?";
+  creditd entries team-a                              where did it go?
+  creditd backup copy.db                              copy the data file while the server runs
+  creditd audit                                       prove that it adds up";
 
 /// Prices usage in credits and keeps prepaid balances, over gRPC.
 #[derive(Parser)]
@@ -67,6 +72,8 @@ enum Command {
     Release(release::Args),
     Holds(holds::Args),
     Revoke(revoke::Args),
+    Backup(backup::Args),
+    Audit(audit::Args),
 }
 
 /// The time that an option gives, or what is wrong with its text.
@@ -88,6 +95,8 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Estimate(args) => estimate::run(&args),
         Command::Rates(args) => rates::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Grant(args) => grant::run(&args),
         Command::Balance(args) => balance::run(&args),
         Command::Watch(args) => watch::run(&args),

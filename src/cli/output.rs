@@ -49,6 +49,11 @@ pub(super) fn print_line<T: Serialize>(
     }
 }
 
+/// Prints a text.
+pub(super) fn say(text: &str) -> Result<(), String> {
+    put(text).map(|_| ())
+}
+
 fn put(text: &str) -> Result<More, String> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

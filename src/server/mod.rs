@@ -5,6 +5,7 @@
 mod banner;
 mod config;
 mod connection;
+pub mod files;
 mod listener;
 mod prices;
 pub use prices::offline as offline_prices;

@@ -13,6 +13,8 @@
 /// Running servers, clients, tables.
 mod support;
 
+/// Data files that are proved, copied, and damaged on purpose.
+mod audit;
 /// What the command line prints and refuses.
 mod cli;
 /// The verbs of the ledger as a person types them.

@@ -68,20 +68,6 @@ fn documented() -> BTreeMap<String, Documented> {
     reasons
 }
 
-/// Reasons of verbs that are not served yet.
-const TO_COME: [&str; 10] = [
-    "INSUFFICIENT_CREDITS",
-    "HOLD_CLOSED",
-    "HOLD_EXCEEDED",
-    "HOLD_SERVICE_MISMATCH",
-    "REFUND_EXCEEDS_CHARGE",
-    "HOLD_NOT_FOUND",
-    "ENTRY_NOT_FOUND",
-    "GRANT_NOT_FOUND",
-    "INVALID_PAGE_SIZE",
-    "INVALID_PAGE_TOKEN",
-];
-
 /// One refusal for each reason, as it stands in the proto's example.
 fn samples() -> Vec<OnTheWire> {
     let text = |text: &str| text.into();

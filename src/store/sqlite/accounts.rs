@@ -191,9 +191,9 @@ impl Journal {
 
     /// The account of a row.
     fn restore(&self, name: AccountName, base: Base) -> Result<Account, BadRow> {
-        if base.entry.is_none() {
+        let Some(at) = base.entry else {
             return Ok(Account::new(name));
-        }
+        };
         let wrong = || BadRow(format!("what is kept of account {name} cannot be read"));
         let text: StateText = serde_json::from_str(&base.state).map_err(|_| wrong())?;
         let mut grants = Vec::with_capacity(text.grants.len());
@@ -211,15 +211,22 @@ impl Journal {
         for hold in &text.holds {
             holds.push(self.restore_hold(hold)?);
         }
-        Account::from_parts(AccountParts {
+        let account = Account::from_parts(AccountParts {
             name: name.clone(),
             version: base.version,
             last_entry: base.entry,
             last_time: base.time,
             grants,
             holds,
-        })
-        .ok_or_else(wrong)
+        });
+        // The journal is the word that counts.
+        let (available, version): (i64, i64) = self
+            .connection
+            .prepare_cached("SELECT available, version FROM entries WHERE entry_id = ?1")?
+            .query_row([at.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        account
+            .filter(|a| a.available().nanos() == available && a.version() == version)
+            .ok_or_else(wrong)
     }
 
     fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, BadRow> {

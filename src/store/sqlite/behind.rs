@@ -46,7 +46,16 @@ impl Books {
                 continue;
             }
             self.group.saved = true;
-            self.bring(&name)?;
+            if let Err(cause) = self.bring(&name) {
+                if self.journal.connection.is_autocommit() {
+                    return Err(cause);
+                }
+                // Its trouble is nobody else's. Its row stays behind.
+                tracing::error!(account = %name, cause = cause.0, "an account cannot be read");
+                let first = self.heads.get(&account).map(|head| head.since);
+                self.stuck = self.stuck.into_iter().chain(first).min();
+                continue;
+            }
             if let Some(loaded) = self.cache.get(&name) {
                 self.journal.save(loaded)?;
             }
@@ -60,10 +69,9 @@ impl Books {
             saved = saved.saturating_add(1);
         }
         if saved > 0 {
-            let folded = match self.behind.front() {
-                Some((since, _, _)) => since.0,
-                None => self.next_entry.0,
-            };
+            let first = self.behind.front().map(|(since, _, _)| *since);
+            let first = first.into_iter().chain(self.stuck).min();
+            let folded = first.unwrap_or(self.next_entry).0;
             self.journal
                 .connection
                 .prepare_cached("UPDATE file SET folded = ?1")?

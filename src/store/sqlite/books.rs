@@ -29,6 +29,9 @@ pub(super) struct Books {
     /// The same accounts, in the order in which they fell behind. One that was brought
     /// up meanwhile is passed over.
     pub(super) behind: VecDeque<(EntryId, i64, AccountName)>,
+    /// The first entry that is missing from the row of an account that cannot be read:
+    /// the next start has to look at it again.
+    pub(super) stuck: Option<EntryId>,
     requests: Requests,
     pub(super) next_entry: EntryId,
     next_account: i64,
@@ -88,6 +91,7 @@ impl Books {
             cache: Cache::new(accounts_max),
             heads: HashMap::new(),
             behind: VecDeque::new(),
+            stuck: None,
             requests,
             next_entry,
             next_account,
@@ -389,14 +393,14 @@ impl Books {
         if self.group.is_open {
             if !self.group.undo.is_empty() {
                 self.save_some(SAVED_PER_GROUP, BEHIND_MAX)?;
-                let last = EntryId(self.next_entry.0.saturating_sub(1));
-                let progress = self.requests.advance(&self.journal.connection, last, now);
+                let progress = self.requests.advance(&self.journal.connection, now);
                 self.group.progress = progress?;
             }
             self.journal.connection.execute_batch("COMMIT")?;
         }
         let group = std::mem::take(&mut self.group);
-        self.requests.committed(group.progress);
+        let last_entry = EntryId(self.next_entry.0.saturating_sub(1));
+        self.requests.committed(group.progress, last_entry);
         Ok(Committed {
             wrote: !group.undo.is_empty(),
             changed: group.changed,

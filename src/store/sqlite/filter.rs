@@ -77,7 +77,7 @@ mod tests {
             let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             n ^ (n >> 31)
         };
-        (from..from + 100_000)
+        (from..from.saturating_add(100_000))
             .map(|n| mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
             .collect()
     }

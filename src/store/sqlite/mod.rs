@@ -7,6 +7,8 @@
 //! is durable; questions about the past are answered by a second thread.
 
 mod accounts;
+mod audit;
+mod backup;
 mod behind;
 mod books;
 mod cache;
@@ -40,6 +42,8 @@ use super::{
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
 
+pub use audit::{AuditReport, Reprice, audit};
+pub use backup::backup;
 pub use open::OpenError;
 
 /// How many commands and reads may wait for the writer.
@@ -158,11 +162,13 @@ impl SqliteStore {
             operation: "write",
             cause: "the writer has stopped".to_owned(),
         });
-        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
-            // Without a writer the promise is dropped, which the caller is told.
-            None | Some(Ok(())) => {}
-            Some(Err(TrySendError::Disconnected(job))) => job.refuse(stopped),
-            Some(Err(TrySendError::Full(job))) => job.refuse(StoreRefusal::Busy {
+        let Some(jobs) = &self.jobs else {
+            return job.refuse(stopped);
+        };
+        match jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Disconnected(job)) => job.refuse(stopped),
+            Err(TrySendError::Full(job)) => job.refuse(StoreRefusal::Busy {
                 limit: QUEUE_LENGTH_MAX,
             }),
         }

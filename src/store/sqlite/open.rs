@@ -13,7 +13,7 @@ const APPLICATION_ID: i32 = 0x6372_6564;
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// Files up to this size are checked whole at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a data file cannot be used, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
+pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -199,38 +199,76 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// What a SQLite file says that it is.
+struct Identity {
+    application: i64,
+    version: i64,
+    /// Whether there is nothing in it.
+    empty: bool,
+}
+
+fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+    let number =
+        |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application = number("application_id")?;
+    Ok(Identity {
+        application,
+        version: number("user_version")?,
+        empty: application == 0 && tables == 0,
+    })
+}
+
+impl Identity {
+    /// Why it is no file of this creditd, and what to do about it.
+    fn fault(&self) -> Option<(String, &'static str)> {
+        if !self.empty && self.application != i64::from(APPLICATION_ID) {
+            return Some((
+                "it is a SQLite file of another program".to_owned(),
+                "give --data another path; creditd makes the file where there is none",
+            ));
+        }
+        let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        (self.version > newest).then(|| {
+            let version = self.version;
+            (
+                format!("it has version {version}, and this creditd knows versions up to {newest}"),
+                "use the newer creditd that wrote it",
+            )
+        })
+    }
+}
+
+/// Whether an open file is one of this creditd's; otherwise why not, and what to do.
+pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, String)> {
+    let identity = identify(connection).map_err(|error| {
+        (
+            format!("it is not a creditd data file ({error})"),
+            "give --data another path".to_owned(),
+        )
+    })?;
+    match identity.fault() {
+        Some((problem, remedy)) => Err((problem, remedy.to_owned())),
+        None if identity.empty => Err((
+            "it is empty".to_owned(),
+            "give --data the path of a data file".to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Checks that the file is ours and sound, and migrates it.
 fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
-    let number = |connection: &Connection, pragma: &str| {
-        connection
-            .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
-            .map_err(failed)
-    };
     if connection.is_readonly("main").map_err(failed)? {
         return Err(OpenError::read_only(path));
     }
-    let application = number(connection, "application_id")?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(failed)?;
-    let empty = application == 0 && tables == 0;
-    if !empty && application != i64::from(APPLICATION_ID) {
-        return Err(OpenError::new(
-            path,
-            "it is a SQLite file of another program",
-            "give --data another path; creditd makes the file where there is none",
-        ));
+    let identity = identify(connection).map_err(failed)?;
+    if let Some((problem, remedy)) = identity.fault() {
+        return Err(OpenError::new(path, problem, remedy));
     }
-    let version = number(connection, "user_version")?;
-    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if version > newest {
-        return Err(OpenError::new(
-            path,
-            format!("it has version {version}, and this creditd knows versions up to {newest}"),
-            "use the newer creditd that wrote it",
-        ));
-    }
+    let (version, empty) = (identity.version, identity.empty);
     let size = std::fs::metadata(path).map_or(0, |found| found.len());
     if !empty && size <= CHECKED_BYTES_MAX {
         let verdict: String = connection

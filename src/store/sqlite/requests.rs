@@ -26,7 +26,7 @@ const ROW_KEYS: usize = 480;
 /// Rows that one group writes at most, and at least where there is something to
 /// write: more than a group adds.
 const GROUP_ROWS: usize = 32;
-const PAIR_BYTES: usize = 16;
+pub(super) const PAIR_BYTES: usize = 16;
 
 /// Stands for a request_id of an account.
 pub(super) type Key = u64;
@@ -34,9 +34,28 @@ pub(super) type Key = u64;
 /// A hash and the entry that answers it.
 type Pair = (Key, EntryId);
 
+/// How request_ids are hashed in this file.
+#[derive(Clone, Copy)]
+pub(super) struct Keys(SipHasher13);
+
+impl Keys {
+    pub(super) fn new(key: [u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(&key))
+    }
+
+    /// What stands for a request_id of an account.
+    pub(super) fn of(self, account: i64, id: &RequestId) -> Key {
+        use std::hash::Hasher as _;
+        let mut hasher = self.0;
+        hasher.write_i64(account);
+        hasher.write(id.as_str().as_bytes());
+        hasher.finish()
+    }
+}
+
 /// What is known about request_ids.
 pub(super) struct Requests {
-    hasher: SipHasher13,
+    keys: Keys,
     limits: Limits,
     newest: HashMap<Key, EntryId>,
     /// Different request_ids of one key: there are hardly ever any.
@@ -59,7 +78,7 @@ pub(super) struct Limits {
 }
 
 /// A run in the file.
-struct Run {
+pub(super) struct Run {
     id: i64,
     newest_time: Timestamp,
     /// None where memory has no room for it: then every question goes to the file.
@@ -67,7 +86,30 @@ struct Run {
 }
 
 impl Run {
-    fn may_have(&self, key: Key) -> bool {
+    /// All runs of a file, oldest first, with their number and where they end.
+    pub(super) fn read_all(connection: &Connection) -> Result<Vec<(i64, i64, Self)>, BadRow> {
+        let mut statement = connection.prepare(
+            "SELECT run_id, last_entry, newest_time, filter FROM request_runs ORDER BY run_id",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = row.get(0)?;
+            let filter = Filter::from_bytes(row.get_ref(3)?.as_blob().unwrap_or_default());
+            let run = Self {
+                id,
+                newest_time: Timestamp::from_unix_nanos(row.get(2)?),
+                filter: Some(
+                    filter
+                        .ok_or_else(|| BadRow(format!("the filter of run {id} cannot be read")))?,
+                ),
+            };
+            runs.push((id, row.get(1)?, run));
+        }
+        Ok(runs)
+    }
+
+    pub(super) fn may_have(&self, key: Key) -> bool {
         self.filter
             .as_ref()
             .is_none_or(|filter| filter.may_have(key))
@@ -103,25 +145,11 @@ impl Requests {
             "DELETE FROM request_keys WHERE run_id NOT IN (SELECT run_id FROM request_runs)",
             [],
         )?;
-        let mut statement = connection
-            .prepare("SELECT run_id, newest_time, filter FROM request_runs ORDER BY run_id")?;
-        let mut rows = statement.query([])?;
-        let mut runs = Vec::new();
-        while let Some(row) = rows.next()? {
-            let id = row.get(0)?;
-            let filter = Filter::from_bytes(row.get_ref(2)?.as_blob().unwrap_or_default());
-            runs.push(Run {
-                id,
-                newest_time: Timestamp::from_unix_nanos(row.get(1)?),
-                filter: Some(
-                    filter
-                        .ok_or_else(|| BadRow(format!("the filter of run {id} cannot be read")))?,
-                ),
-            });
-        }
-        let next_run = runs.last().map_or(1, |run: &Run| run.id.saturating_add(1));
+        let runs = Run::read_all(connection)?;
+        let runs: Vec<_> = runs.into_iter().map(|(_, _, run)| run).collect();
+        let next_run = runs.last().map_or(1, |run| run.id.saturating_add(1));
         let mut requests = Self {
-            hasher: SipHasher13::new_with_key(&key),
+            keys: Keys::new(key),
             newest: HashMap::new(),
             twins: Vec::new(),
             newest_time: Timestamp::MIN,
@@ -148,11 +176,7 @@ impl Requests {
 
     /// What stands for a request_id of an account.
     pub(super) fn key(&self, account: i64, id: &RequestId) -> Key {
-        use std::hash::Hasher as _;
-        let mut hasher = self.hasher;
-        hasher.write_i64(account);
-        hasher.write(id.as_str().as_bytes());
-        hasher.finish()
+        self.keys.of(account, id)
     }
 
     /// The entries that may answer it: at most one does, and nearly always there is
@@ -200,18 +224,13 @@ impl Requests {
         }
     }
 
-    /// Takes what is due along with a group that ends with `last_entry`: makes a run
-    /// of what is full, writes a piece of it, drops what is old. What was done counts
-    /// once [`Self::committed`] says so.
+    /// Does what is due along with a group: writes a piece of the run that is being
+    /// made, drops one that is old. It counts once [`Self::committed`] says so.
     pub(super) fn advance(
         &mut self,
         connection: &Connection,
-        last_entry: EntryId,
         now: Timestamp,
     ) -> Result<Progress, BadRow> {
-        if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
-            self.freeze(last_entry);
-        }
         let mut progress = Progress::default();
         if let Some(run) = self.runs.first()
             && run.newest_time.plus_nanos(self.limits.kept_nanos) < now
@@ -247,8 +266,10 @@ impl Requests {
         Ok(progress)
     }
 
-    /// The group is in the file, and what was done along with it.
-    pub(super) fn committed(&mut self, progress: Progress) {
+    /// The group is in the file, and what was done along with it; `last_entry` is the
+    /// journal's newest. What is full becomes a run now, when nothing of it can be
+    /// taken back any more.
+    pub(super) fn committed(&mut self, progress: Progress, last_entry: EntryId) {
         if progress.dropped && !self.runs.is_empty() {
             self.runs.remove(0);
         }
@@ -269,6 +290,9 @@ impl Requests {
             // A large map is not given back in one of the writer's groups.
             let gone = (freezing.newest, sorted.pairs);
             let _ = std::thread::Builder::new().spawn(move || drop(gone));
+        }
+        if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
+            self.freeze(last_entry);
         }
     }
 

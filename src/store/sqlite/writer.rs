@@ -54,6 +54,10 @@ pub(super) struct Surroundings {
 }
 
 /// Somebody who is answered when the group is durable.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of the large kind"
+)]
 enum Reply {
     One(Promise<Written>, Answer<Written>),
     Batch(Promise<Vec<Answer<Written>>>, Answer<Vec<Answer<Written>>>),

@@ -1,0 +1,48 @@
+//! `creditd backup`.
+
+use std::path::PathBuf;
+
+use super::output;
+use super::progress::Progress;
+use crate::server::files;
+
+const EXAMPLES: &str = "Examples:
+  creditd backup /backups/creditd-2026-11-23.db
+  creditd backup copy.db --data /var/lib/creditd/creditd.db
+  creditd audit --data copy.db                             prove the copy";
+
+/// Copy a data file, also while a server uses it
+///
+/// The copy is one moment of the file, whatever is being written. It appears under its name
+/// once it is whole, checked and on disk; a file of that name is never replaced. It is a data
+/// file like any other: to go back to it, stop the server and put it in the file's place.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where the copy goes
+    #[arg(value_name = "FILE")]
+    copy: PathBuf,
+    /// The data file
+    #[arg(
+        long,
+        env = "CREDITD_DATA",
+        value_name = "FILE",
+        default_value = "creditd.db"
+    )]
+    data: PathBuf,
+}
+
+/// Makes the copy.
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    let mut progress = Progress::new("pages");
+    files::backup(&args.data, &args.copy, &mut |done, total| {
+        progress.tell(done, total);
+    })?;
+    progress.end();
+    let size = std::fs::metadata(&args.copy).map_or(0, |found| found.len());
+    let copy = args.copy.display();
+    output::say(&format!(
+        "{copy} is a copy of {}, {size} bytes",
+        args.data.display()
+    ))
+}

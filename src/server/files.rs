@@ -1,0 +1,45 @@
+//! Work on data files without a server: proving one, copying one.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::app::card_file;
+use crate::domain::Credits;
+use crate::domain::pricing::{Card, Usage};
+use crate::store::ServedCard;
+use crate::store::sqlite::{self, Reprice};
+
+pub use crate::store::sqlite::AuditReport;
+
+/// The rate cards of a file, which price its entries again.
+#[derive(Default)]
+struct Cards(HashMap<String, Card>);
+
+impl Reprice for Cards {
+    fn card(&mut self, card: &ServedCard) -> Result<(), String> {
+        let restored = card_file::restore(card).map_err(|problem| problem.to_string())?;
+        self.0.insert(card.revision.clone(), restored);
+        Ok(())
+    }
+
+    fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits> {
+        let quote = self.0.get(revision)?.price(usage).ok()?;
+        Some(quote.credits())
+    }
+}
+
+/// Proves a data file; what it finds wrong stands in the report.
+///
+/// # Errors
+/// Why the file cannot be read at all.
+pub fn audit(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, String> {
+    sqlite::audit(data, &mut Cards::default(), progress)
+}
+
+/// Copies a data file, also while a server writes to it.
+///
+/// # Errors
+/// What is wrong and what to do.
+pub fn backup(data: &Path, copy: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), String> {
+    sqlite::backup(data, copy, progress)
+}

@@ -1,0 +1,214 @@
+//! Proves a data file, or says what is wrong with it.
+//!
+//! The journal is folded entry by entry, each account by itself, and everything else
+//! that the file keeps is compared with what the journal says. It reads one moment of
+//! the file, also while a server writes to it, and changes nothing.
+
+mod derived;
+mod entries;
+mod requests;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::journal::{BadRow, Journal};
+use crate::domain::Credits;
+use crate::domain::ledger::{Account, EntryId};
+use crate::domain::pricing::Usage;
+use crate::store::ServedCard;
+
+/// Most findings that are told one by one.
+const FINDINGS_MAX: usize = 1_000;
+
+/// What an audit found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditReport {
+    /// How many entries were folded.
+    pub entries: u64,
+    /// How many accounts there are.
+    pub accounts: u64,
+    /// How many entries were priced again.
+    pub priced: u64,
+    /// What is wrong, a sentence each; at most 1,000 are told.
+    pub findings: Vec<String>,
+    /// How many things are wrong.
+    pub damage: u64,
+}
+
+impl AuditReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.damage == 0
+    }
+
+    fn add(&mut self, finding: impl Into<String>) {
+        self.damage = self.damage.saturating_add(1);
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding.into());
+        }
+    }
+}
+
+/// Prices things again, by the rate cards that a file keeps.
+pub trait Reprice {
+    /// A card of the file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn card(&mut self, card: &ServedCard) -> Result<(), String>;
+
+    /// What the usage costs under that revision; None where it has no price there.
+    fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits>;
+}
+
+/// What the audit knows while it goes on.
+struct Audit<'a> {
+    journal: Journal,
+    reprice: &'a mut dyn Reprice,
+    progress: &'a mut dyn FnMut(u64, u64),
+    report: AuditReport,
+    folds: HashMap<i64, Fold>,
+}
+
+/// One account, as far as the journal was read.
+struct Fold {
+    name: String,
+    /// None once an entry did not follow: what comes after it cannot be judged.
+    account: Option<Account>,
+    /// Where its row stands.
+    row_head: Option<EntryId>,
+    row_seen: bool,
+}
+
+/// Reads the file and says what is wrong with it. `progress` hears of entries read and
+/// of how many there are.
+///
+/// # Errors
+/// Why the file could not be read as one of creditd's at all.
+pub fn audit(
+    path: &Path,
+    reprice: &mut dyn Reprice,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<AuditReport, String> {
+    let connection = open_to_read(path)?;
+    let mut audit = Audit {
+        journal: Journal::new(connection),
+        reprice,
+        progress,
+        report: AuditReport::default(),
+        folds: HashMap::new(),
+    };
+    match audit.run() {
+        Ok(()) => Ok(audit.report),
+        Err(BadRow(cause)) => {
+            audit
+                .report
+                .add(format!("the file cannot be read on: {cause}"));
+            Ok(audit.report)
+        }
+    }
+}
+
+/// Opens a file only to read it, in one moment of its life.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, String> {
+    let name = path.display();
+    if !path.is_file() {
+        return Err(format!(
+            "data file {name}: there is no such file; give its path by --data"
+        ));
+    }
+    let failed = |error: rusqlite::Error| format!("data file {name}: {error}");
+    let connect =
+        |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let begin = |connection: &Connection| {
+        connection.busy_timeout(super::open::BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.execute_batch("BEGIN")?;
+        // The moment is taken by the first read.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+            row.get::<_, i64>(0)
+        })
+    };
+    // What a killed server left behind can only be read by one who could also write.
+    let read_only = connect(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    let connection = match begin(&read_only) {
+        Ok(_) => read_only,
+        Err(_) => {
+            let connection = connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+            begin(&connection).map_err(failed)?;
+            connection
+        }
+    };
+    super::open::check_identity(&connection)
+        .map_err(|(problem, remedy)| format!("data file {name}: {problem}; {remedy}"))?;
+    Ok(connection)
+}
+
+impl Audit<'_> {
+    fn run(&mut self) -> Result<(), BadRow> {
+        self.check_file()?;
+        self.read_cards()?;
+        self.read_accounts()?;
+        self.fold_entries()?;
+        self.check_derived()?;
+        self.check_requests()
+    }
+
+    /// SQLite's own structures.
+    fn check_file(&mut self) -> Result<(), BadRow> {
+        let mut statement = self
+            .journal
+            .connection
+            .prepare("PRAGMA integrity_check(100)")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let verdict: String = row.get(0)?;
+            if verdict != "ok" {
+                let verdict = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
+                self.report.add(format!("SQLite: {verdict}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_cards(&mut self) -> Result<(), BadRow> {
+        for card in super::cards::read(&self.journal.connection)? {
+            if let Err(problem) = self.reprice.card(&card) {
+                self.report
+                    .add(format!("rate card {}: {problem}", card.revision));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_accounts(&mut self) -> Result<(), BadRow> {
+        let mut statement = self
+            .journal
+            .connection
+            .prepare("SELECT account_id, name, head FROM accounts ORDER BY account_id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let name: String = row.get(1)?;
+            let account = match crate::domain::AccountName::new(&name) {
+                Ok(name) => Some(Account::new(name)),
+                Err(_) => {
+                    self.report.add(format!("account {id} has no proper name"));
+                    None
+                }
+            };
+            let fold = Fold {
+                name,
+                account,
+                row_head: row.get::<_, Option<i64>>(2)?.map(EntryId),
+                row_seen: false,
+            };
+            self.folds.insert(id, fold);
+            self.report.accounts = self.report.accounts.saturating_add(1);
+        }
+        Ok(())
+    }
+}

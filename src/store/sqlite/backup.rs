@@ -1,0 +1,92 @@
+//! A copy of a data file, of one moment, also while a server writes to it.
+//!
+//! The copy is made beside its final name, checked, brought to disk, and only then
+//! given that name: a file of that name is whole.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use super::audit::open_to_read;
+
+/// Pages that are copied before progress is told.
+const STEP_PAGES: i32 = 1_024;
+
+/// Copies the data file. `progress` hears of pages copied and of how many there are.
+///
+/// # Errors
+/// A sentence that says what is wrong and what to do.
+pub fn backup(data: &Path, copy: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), String> {
+    let name = copy.display();
+    if copy.exists() {
+        return Err(format!(
+            "backup {name}: there is such a file already; choose another name, so that no earlier backup is lost"
+        ));
+    }
+    // One read transaction for all of it: what a server writes meanwhile is not in it.
+    let source = open_to_read(data)?;
+    let partial = partial_path(copy);
+    let made = copy_pages(&source, &partial, progress).and_then(|()| settle(&partial, copy));
+    if made.is_err() {
+        // What is left of it is no backup.
+        let _ = std::fs::remove_file(&partial);
+    }
+    made.map_err(|problem| {
+        format!("backup {name}: {problem}; see that the directory exists, that this user may write there and that the disk has room")
+    })
+}
+
+fn partial_path(copy: &Path) -> PathBuf {
+    let mut name = copy.as_os_str().to_owned();
+    name.push(".partial");
+    PathBuf::from(name)
+}
+
+fn copy_pages(
+    source: &Connection,
+    partial: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), String> {
+    let failed = |error: rusqlite::Error| error.to_string();
+    // What an earlier attempt left behind is not to be continued.
+    if partial.exists() {
+        std::fs::remove_file(partial).map_err(|error| error.to_string())?;
+    }
+    let mut target = Connection::open(partial).map_err(failed)?;
+    {
+        let backup = Backup::new(source, &mut target).map_err(failed)?;
+        loop {
+            let step = backup.step(STEP_PAGES).map_err(failed)?;
+            let at = backup.progress();
+            let total = u64::try_from(at.pagecount).unwrap_or_default();
+            let left = u64::try_from(at.remaining).unwrap_or_default();
+            progress(total.saturating_sub(left), total);
+            match step {
+                StepResult::Done => break,
+                StepResult::More => {}
+                _ => return Err("the data file is busy".to_owned()),
+            }
+        }
+    }
+    let verdict: String = target
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    if verdict != "ok" {
+        return Err(format!("the copy is damaged ({verdict})"));
+    }
+    target.close().map_err(|(_, error)| failed(error))
+}
+
+/// On disk first, then under its name.
+fn settle(partial: &Path, copy: &Path) -> Result<(), String> {
+    let sync = || -> std::io::Result<()> {
+        File::open(partial)?.sync_all()?;
+        // Without replacing what has come there meanwhile.
+        std::fs::hard_link(partial, copy)?;
+        std::fs::remove_file(partial)?;
+        File::open(super::open::directory_of(copy))?.sync_all()
+    };
+    sync().map_err(|error| error.to_string())
+}
