@@ -41,7 +41,9 @@ async fn make(file: &Path) {
     };
     let store = SqliteStore::open(file, Arc::clone(&clock), settings).unwrap();
     let loaded = card_file::built_in().unwrap();
-    store.serve_cards(std::slice::from_ref(&loaded.kept)).unwrap();
+    store
+        .serve_cards(std::slice::from_ref(&loaded.kept))
+        .unwrap();
     let catalog = Catalog::new(vec![Arc::new(loaded.card)], None).unwrap();
     let state = State {
         serving: Serving::Yes,
