@@ -31,8 +31,12 @@ mod input;
 mod kills;
 /// The layers around every call.
 mod layers;
+/// Every verb of the ledger: tables in text, and random operations beside a model.
+mod ledger;
 /// Limits of time, number and size, on the running server.
 mod limits;
+/// The ledger told again in the plainest way, to compare the real one with.
+mod model;
 /// What usage costs, as a table that a product manager could read.
 mod prices;
 /// What holds for all quantities and amounts, not only for those of the tables.

@@ -1,0 +1,502 @@
+//! Calls that are likely to mean something to the ledger as it is.
+
+use creditd::rpc::pb::creditd::v1 as pb;
+
+use super::super::call::{
+    Call, HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, duration, timestamp,
+};
+use super::ids::{Ids, Kind};
+use super::rng::Rng;
+use crate::model::{Account, Model, text};
+
+/// Accounts that are used; the last one is never opened.
+pub const ACCOUNTS: [&str; 5] = ["team-a", "team-b", "user:7@x.y/z", "solo", "nobody"];
+
+/// The methods by how often they are called.
+const METHODS: [(u64, &str); 13] = [
+    (10, "Grant"),
+    (20, "Charge"),
+    (4, "BatchCharge"),
+    (9, "Refund"),
+    (13, "Hold"),
+    (4, "ExtendHold"),
+    (15, "SettleHold"),
+    (5, "ReleaseHold"),
+    (2, "RevokeGrant"),
+    (3, "GetHold"),
+    (3, "ListHolds"),
+    (5, "ListEntries"),
+    (7, "GetBalance"),
+];
+
+/// What a call is made from.
+pub struct Generator<'a> {
+    pub rng: &'a mut Rng,
+    pub model: &'a Model,
+    pub ids: &'a Ids,
+    /// The ledger's time is this or later.
+    pub now: Nanos,
+    /// Of the next new request.
+    pub number: &'a mut u64,
+}
+
+impl Generator<'_> {
+    /// A call of one of the methods.
+    pub fn call(&mut self) -> Call {
+        let account = self.account();
+        let known = self.model.accounts.contains_key(&account);
+        if !known && account != "nobody" && self.rng.chance(800) {
+            return Call::Grant(self.grant(account));
+        }
+        let method = self.rng.weighted(&METHODS);
+        let of_hold = ["ExtendHold", "SettleHold", "ReleaseHold", "GetHold"].contains(&method);
+        let holds = self.state(&account).map_or(0, Account::open_holds);
+        if of_hold && holds == 0 && self.rng.chance(850) {
+            return Call::Hold(self.hold(account));
+        }
+        match method {
+            "Grant" if account != "nobody" => Call::Grant(self.grant(account)),
+            "Charge" => Call::Charge(self.charge(account)),
+            "BatchCharge" => Call::BatchCharge(self.batch_charge()),
+            "Refund" => Call::Refund(self.refund(account)),
+            "Hold" => Call::Hold(self.hold(account)),
+            "ExtendHold" => Call::ExtendHold(self.extend(account)),
+            "SettleHold" => Call::SettleHold(self.settle(account)),
+            "ReleaseHold" => Call::ReleaseHold(self.release(account)),
+            "RevokeGrant" => Call::RevokeGrant(self.revoke(account)),
+            "GetHold" => Call::GetHold(pb::GetHoldRequest {
+                hold_id: self.hold_id(&account),
+                account,
+            }),
+            "ListHolds" => Call::ListHolds(pb::ListHoldsRequest {
+                account,
+                page_size: *self.rng.pick(&[0, 1, 2, 3, 7, 2_000]),
+                page_token: String::new(),
+            }),
+            "ListEntries" => Call::ListEntries(self.list_entries(account)),
+            _ => Call::GetBalance(self.balance(account)),
+        }
+    }
+
+    fn account(&mut self) -> String {
+        let weights = [(40, 0), (30, 1), (20, 2), (9, 3), (1, 4)];
+        let at: usize = self.rng.weighted(&weights);
+        ACCOUNTS[at].to_owned()
+    }
+
+    fn state(&self, account: &str) -> Option<&Account> {
+        self.model.accounts.get(account)
+    }
+
+    fn request_id(&mut self) -> String {
+        *self.number += 1;
+        format!("r{}", self.number)
+    }
+
+    fn labels(&mut self) -> std::collections::HashMap<String, String> {
+        let mut labels = std::collections::HashMap::new();
+        while self.rng.chance(200) {
+            let key = (*self.rng.pick(&["job", "team", "k"])).to_owned();
+            labels.insert(key, self.rng.below(3).to_string());
+        }
+        labels
+    }
+
+    /// A length from a millisecond to days, more often a short one.
+    fn length(&mut self) -> Nanos {
+        let unit = *self.rng.pick(&[MILLISECOND, SECOND, 60 * SECOND, HOUR]);
+        let length = unit * Nanos::from(self.rng.between(1, 30));
+        match self.rng.below(4) {
+            0 => length + Nanos::from(self.rng.between(0, 999_999)),
+            1 => length + MICROSECOND * Nanos::from(self.rng.between(0, 999)),
+            _ => length,
+        }
+    }
+
+    /// An amount of any size, often with few digits.
+    fn any_amount(&mut self) -> i64 {
+        match self.rng.below(10) {
+            0 => self.rng.between(1, 9),
+            1 => self.rng.between(1, 100_000_000_000),
+            2 => self.rng.between(1, 9_000_000_000_000_000_000),
+            _ => self.rng.between(1, 200) * 250_000_000,
+        }
+    }
+
+    /// An amount that the account can spend, or nearly.
+    fn amount(&mut self, spendable: i64) -> i64 {
+        if spendable == 0 {
+            return self.any_amount();
+        }
+        match self.rng.below(20) {
+            0 => spendable,
+            1 => (spendable + 1).min(crate::model::MAX),
+            2 => self.any_amount(),
+            3..=9 => self.rng.between(1, spendable),
+            _ => self.rng.between(1, (spendable / 5).max(1)),
+        }
+    }
+
+    fn service(&mut self) -> String {
+        let services = self.model.cards.services();
+        // Hardly anybody can pay a film.
+        match *self.rng.pick(&services) {
+            "film" if self.rng.chance(900) => "image".to_owned(),
+            service => service.to_owned(),
+        }
+    }
+
+    pub fn usage(&mut self) -> pb::Usage {
+        let service = self.service();
+        self.usage_of(service)
+    }
+
+    fn usage_of(&mut self, service: String) -> pb::Usage {
+        use pb::usage::Quantity;
+        let quantity = if self.model.cards.by_time(&service) {
+            Some(Quantity::Duration(duration(self.length())))
+        } else if self.rng.chance(150) {
+            None
+        } else {
+            Some(Quantity::Count(match self.rng.below(8) {
+                0 => self.rng.between(1, 5_000),
+                _ => self.rng.between(1, 10),
+            }))
+        };
+        pb::Usage {
+            service,
+            quantity,
+            ..pb::Usage::default()
+        }
+    }
+
+    /// Which prices; those for a service that only some cards have fit it mostly.
+    pub fn prices(&mut self, service: &str, account: &str) -> Option<pb::PriceSelector> {
+        let mut prices = pb::PriceSelector::default();
+        if self.rng.chance(100) {
+            account.clone_into(&mut prices.account);
+        }
+        let revisions = self.model.cards.revisions();
+        match (service, self.rng.below(20)) {
+            ("banner", 0..=15) => "partner".clone_into(&mut prices.rate_card),
+            (_, 0..=2) => {
+                let (name, revision) = *self.rng.pick(&revisions);
+                revision.clone_into(&mut prices.revision);
+                if self.rng.chance(200) {
+                    name.clone_into(&mut prices.rate_card);
+                }
+            }
+            (_, 3) => {
+                let name = *self.rng.pick(&["studio", "partner", "unheard-of"]);
+                name.clone_into(&mut prices.rate_card);
+            }
+            (_, 4) => {
+                let hours = Nanos::from(self.rng.between(-40, 40));
+                prices.price_time = Some(timestamp(self.now + hours * HOUR));
+            }
+            (_, 5) if self.rng.chance(100) => "0123abcd".clone_into(&mut prices.revision),
+            _ => {}
+        }
+        let named = prices != pb::PriceSelector::default();
+        (named || self.rng.chance(50)).then_some(prices)
+    }
+
+    /// The account of an amount, named or not.
+    fn no_prices(&mut self, account: &str) -> Option<pb::PriceSelector> {
+        self.rng.chance(50).then(|| pb::PriceSelector {
+            account: account.to_owned(),
+            ..pb::PriceSelector::default()
+        })
+    }
+
+    pub fn grant(&mut self, account: String) -> pb::GrantRequest {
+        let expire_time = self
+            .rng
+            .chance(600)
+            .then(|| timestamp(self.now + self.length()));
+        let mut services = Vec::new();
+        while self.rng.chance(250) {
+            services.push(self.service());
+        }
+        let credits = match self.rng.below(40) {
+            0 => self.any_amount(),
+            1 => self.rng.between(1, 9),
+            _ => self.rng.between(1, 400) * 250_000_000,
+        };
+        pb::GrantRequest {
+            request_id: self.request_id(),
+            account,
+            credits: text(credits),
+            expire_time,
+            priority: *self.rng.pick(&[0, 0, 0, 0, 1, -1, 7, i32::MIN, i32::MAX]),
+            source: (*self.rng.pick(&["", "purchase", "plan"])).to_owned(),
+            services,
+            labels: self.labels(),
+        }
+    }
+
+    pub fn charge(&mut self, account: String) -> pb::ChargeRequest {
+        use pb::charge_request::What;
+        let (what, prices) = if self.rng.chance(500) {
+            let usage = self.usage();
+            let prices = self.prices(&usage.service, &account);
+            (What::Usage(usage), prices)
+        } else {
+            let spendable = self.state(&account).map_or(0, |state| state.spendable(""));
+            let credits = text(self.amount(spendable));
+            (What::Credits(credits), self.no_prices(&account))
+        };
+        pb::ChargeRequest {
+            request_id: self.request_id(),
+            account,
+            what: Some(what),
+            prices,
+            labels: self.labels(),
+        }
+    }
+
+    fn batch_charge(&mut self) -> pb::BatchChargeRequest {
+        let mut charges: Vec<pb::ChargeRequest> = Vec::new();
+        for _ in 0..self.rng.between(1, 8) {
+            let account = self.account();
+            let mut charge = self.charge(account);
+            // The same one again, or another by the same name.
+            if self.rng.chance(100)
+                && let Some(first) = charges.first()
+            {
+                if self.rng.chance(500) {
+                    charge = first.clone();
+                } else {
+                    charge.request_id.clone_from(&first.request_id);
+                }
+            }
+            charges.push(charge);
+        }
+        pb::BatchChargeRequest { charges }
+    }
+
+    fn refund(&mut self, account: String) -> pb::RefundRequest {
+        let mut entries = Vec::new();
+        if let Some(state) = self.model.accounts.get(&account) {
+            let any = self.rng.chance(100);
+            for written in &state.entries {
+                let refundable: i64 = written.paid.iter().map(|(_, part)| part).sum();
+                let id = &written.entry.entry_id;
+                if (any || refundable > 0) && self.ids.knows(Kind::Entry, id) {
+                    entries.push((id.clone(), refundable));
+                }
+            }
+            // The newest more often than the old ones.
+            if self.rng.chance(600) {
+                let keep = entries.len().saturating_sub(5);
+                entries.drain(..keep);
+            }
+        }
+        let found = self.rng.pick_any(entries).filter(|_| !self.rng.chance(20));
+        let (entry_id, refundable) = found.unwrap_or(("no-such".to_owned(), 0));
+        let credits = if self.rng.chance(300) {
+            None
+        } else {
+            Some(text(self.amount(refundable)))
+        };
+        pb::RefundRequest {
+            request_id: self.request_id(),
+            account,
+            entry_id,
+            credits,
+            labels: self.labels(),
+        }
+    }
+
+    pub fn hold(&mut self, account: String) -> pb::HoldRequest {
+        use pb::hold_request::What;
+        let charge = self.charge(account);
+        let what = charge.what.map(|what| match what {
+            pb::charge_request::What::Usage(usage) => What::Usage(usage),
+            pb::charge_request::What::Credits(credits) => What::Credits(credits),
+        });
+        pb::HoldRequest {
+            request_id: charge.request_id,
+            account: charge.account,
+            what,
+            prices: charge.prices,
+            ttl: self.rng.chance(800).then(|| self.ttl()),
+            labels: charge.labels,
+        }
+    }
+
+    fn ttl(&mut self) -> prost_types::Duration {
+        duration(self.length().min(24 * HOUR))
+    }
+
+    /// An open hold mostly, a closed one at times, rarely one that is none.
+    fn hold_id(&mut self, account: &str) -> String {
+        let closed = self.rng.chance(120);
+        let holds = self
+            .model
+            .accounts
+            .get(account)
+            .map_or(&[][..], |a| &a.holds);
+        let holds = holds.iter().filter(|hold| closed || hold.is_open());
+        let holds: Vec<String> = holds
+            .map(|hold| hold.id.clone())
+            .filter(|id| self.ids.knows(Kind::Hold, id))
+            .collect();
+        match self.rng.below(100) {
+            0 => "no-such".to_owned(),
+            1 => self.hold_of_another(account),
+            _ => {
+                let found = self.rng.pick_any(holds);
+                found.unwrap_or_else(|| "no-such".to_owned())
+            }
+        }
+    }
+
+    /// A hold that the account does not have.
+    fn hold_of_another(&mut self, account: &str) -> String {
+        let others = self.model.accounts.values();
+        let others = others.filter(|other| other.name != account);
+        let holds: Vec<String> = others
+            .flat_map(|other| &other.holds)
+            .map(|hold| hold.id.clone())
+            .filter(|id| self.ids.knows(Kind::Hold, id))
+            .collect();
+        let found = self.rng.pick_any(holds);
+        found.unwrap_or_else(|| "no-such".to_owned())
+    }
+
+    fn extend(&mut self, account: String) -> pb::ExtendHoldRequest {
+        pb::ExtendHoldRequest {
+            request_id: self.request_id(),
+            hold_id: self.hold_id(&account),
+            account,
+            ttl: Some(self.ttl()),
+        }
+    }
+
+    fn release(&mut self, account: String) -> pb::ReleaseHoldRequest {
+        pb::ReleaseHoldRequest {
+            request_id: self.request_id(),
+            hold_id: self.hold_id(&account),
+            account,
+        }
+    }
+
+    fn settle(&mut self, account: String) -> pb::SettleHoldRequest {
+        use pb::settle_hold_request::What;
+        let hold_id = self.hold_id(&account);
+        let holds = self
+            .model
+            .accounts
+            .get(&account)
+            .map_or(&[][..], |a| &a.holds);
+        let hold = holds.iter().find(|hold| hold.id == hold_id);
+        let (held, service) = hold.map_or((0, ""), |hold| (hold.held(), &hold.service));
+        let service = service.to_owned();
+        let (what, prices) = match (hold, self.rng.below(10)) {
+            (None, 0..=4) => (What::Usage(self.usage_of("image".to_owned())), None),
+            (Some(_), 0..=4) => {
+                let usage = if service.is_empty() || self.rng.chance(50) {
+                    self.usage()
+                } else {
+                    self.usage_of(service)
+                };
+                let prices = match self.rng.below(3) {
+                    0 => self.prices(&usage.service, &account),
+                    _ => None,
+                };
+                (What::Usage(usage), prices)
+            }
+            (_, 5) => (What::Credits("0".to_owned()), None),
+            _ => {
+                let credits = text(self.amount(held));
+                (What::Credits(credits), self.no_prices(&account))
+            }
+        };
+        pb::SettleHoldRequest {
+            request_id: self.request_id(),
+            account,
+            hold_id,
+            what: Some(what),
+            keep_open: self.rng.chance(350),
+            overage: *self.rng.pick(&[0, 1, 2, 2]),
+            prices,
+            labels: self.labels(),
+        }
+    }
+
+    fn revoke(&mut self, account: String) -> pb::RevokeGrantRequest {
+        let mut grants = Vec::new();
+        if let Some(state) = self.model.accounts.get(&account) {
+            let any = self.rng.chance(150);
+            for grant in &state.grants {
+                let live = grant.remaining > 0 || grant.held > 0;
+                if (any || live) && self.ids.knows(Kind::Grant, &grant.id) {
+                    grants.push(grant.id.clone());
+                }
+            }
+        }
+        let found = self.rng.pick_any(grants).filter(|_| !self.rng.chance(50));
+        pb::RevokeGrantRequest {
+            request_id: self.request_id(),
+            account,
+            grant_id: found.unwrap_or_else(|| "no-such".to_owned()),
+            labels: self.labels(),
+        }
+    }
+
+    /// A moment in the account's past, often one at which something happened.
+    fn past(&mut self, account: &str) -> Nanos {
+        let entries = self
+            .model
+            .accounts
+            .get(account)
+            .map_or(&[][..], |a| &a.entries);
+        let Some(written) = (!entries.is_empty()).then(|| self.rng.pick(entries)) else {
+            return self.now - HOUR;
+        };
+        let offsets = [0, 0, 0, -1, 1, -MICROSECOND, MICROSECOND, SECOND];
+        (written.time + *self.rng.pick(&offsets)).min(self.now)
+    }
+
+    fn list_entries(&mut self, account: String) -> pb::ListEntriesRequest {
+        let mut request = pb::ListEntriesRequest {
+            page_size: *self.rng.pick(&[0, 1, 2, 3, 10, 100, 5_000]),
+            ..pb::ListEntriesRequest::default()
+        };
+        if self.rng.chance(200) {
+            request.start_time = Some(timestamp(self.past(&account)));
+        }
+        if self.rng.chance(200) {
+            request.end_time = Some(timestamp(self.past(&account)));
+        }
+        while self.rng.chance(250) {
+            request
+                .kinds
+                .push(i32::try_from(self.rng.between(1, 8)).unwrap());
+        }
+        if self.rng.chance(150) {
+            request.service = self.service();
+        }
+        if self.rng.chance(100) {
+            request.hold_id = self.hold_id(&account);
+        }
+        request.account = account;
+        request
+    }
+
+    fn balance(&mut self, account: String) -> pb::GetBalanceRequest {
+        let as_of = self.rng.chance(800).then(|| timestamp(self.past(&account)));
+        pb::GetBalanceRequest { account, as_of }
+    }
+}
+
+/// The next instants at which something of an account ends.
+pub fn ends(account: &Account) -> Vec<Nanos> {
+    let holds = account.holds.iter().filter(|hold| hold.is_open());
+    let grants = account.grants.iter().filter(|grant| !grant.expired);
+    let holds = holds.map(|hold| hold.expire);
+    holds
+        .chain(grants.filter_map(|grant| grant.expire))
+        .collect()
+}

@@ -1,0 +1,474 @@
+//! Random operations on a ledger and on the model, compared one by one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use creditd::rpc::pb::creditd::v1 as pb;
+
+use super::super::call::{
+    BEGINNING, Call, HOUR, MICROSECOND, MILLISECOND, Nanos, Outcome, Reply, SECOND, Subject,
+    ledger_time,
+};
+use super::super::cards;
+use super::compare::compare;
+use super::generate::{ACCOUNTS, Generator, ends};
+use super::ids::Ids;
+use super::rng::Rng;
+use super::{again, spoil};
+use crate::model::Model;
+
+/// How many operations are shown before one that went wrong.
+const SHOWN: usize = 30;
+/// How often all accounts are looked at, and not only those that were touched.
+const ALL_BALANCES_EVERY: u64 = 25;
+/// A request_id is known for a day; what is older may count as new.
+const KNOWN_FOR: Nanos = 23 * HOUR;
+/// How much later than predicted a ledger may say that it did something.
+const LATE_MAX: Nanos = 5 * MICROSECOND;
+/// When other prices come into force: the clock does not go back over it.
+const PRICES_CHANGE: Nanos = BEGINNING + 24 * HOUR;
+/// Lists that are read while others write.
+const WALKS_MAX: usize = 4;
+
+/// How often what was answered.
+pub type Counts = BTreeMap<String, u64>;
+
+/// A list of entries that is read page by page.
+struct Walk {
+    request: pb::ListEntriesRequest,
+    /// What is still to come, as it was when the list was begun.
+    rest: VecDeque<pb::Entry>,
+}
+
+/// A list of holds that is read page by page, by either one's tokens.
+struct HoldWalk {
+    model: pb::ListHoldsRequest,
+    real: pb::ListHoldsRequest,
+}
+
+struct Run {
+    rng: Rng,
+    model: Model,
+    subject: Box<dyn Subject>,
+    ids: Ids,
+    clock: Nanos,
+    /// The latest time that the ledger is known to have used.
+    last: Nanos,
+    /// Whether it is the last one that it used: not every reply tells its time.
+    last_is_sure: bool,
+    /// Of the next request_id.
+    number: u64,
+    /// Writes that were done, and when.
+    past: Vec<(Call, Nanos)>,
+    walks: Vec<Walk>,
+    hold_walks: Vec<HoldWalk>,
+    shown: VecDeque<String>,
+    counts: Counts,
+}
+
+/// Runs so many operations; what went wrong, with those before it.
+pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Counts, String> {
+    let mut run = Run {
+        rng: Rng::new(seed),
+        model: Model::new(cards::for_model()),
+        subject,
+        ids: Ids::default(),
+        clock: BEGINNING,
+        last: 0,
+        last_is_sure: true,
+        number: 0,
+        past: Vec::new(),
+        walks: Vec::new(),
+        hold_walks: Vec::new(),
+        shown: VecDeque::new(),
+        counts: Counts::new(),
+    };
+    for operation in 0..operations {
+        run.operation(operation).map_err(|problem| {
+            let before: Vec<String> = run.shown.drain(..).collect();
+            format!("operation {operation}\n{}\n{problem}", before.join("\n"))
+        })?;
+    }
+    Ok(run.counts)
+}
+
+impl Run {
+    fn operation(&mut self, operation: u64) -> Result<(), String> {
+        self.learn_time()?;
+        self.move_clock();
+        if self.rng.chance(3) {
+            self.restart();
+        }
+        if !self.walks.is_empty() && self.rng.chance(50) {
+            let last = i64::try_from(self.walks.len()).unwrap() - 1;
+            let at = usize::try_from(self.rng.between(0, last)).unwrap();
+            let walk = self.walks.swap_remove(at);
+            return self.page(walk);
+        }
+        if !self.hold_walks.is_empty() && self.rng.chance(50) {
+            let walk = self.hold_walks.remove(0);
+            return self.hold_page(walk);
+        }
+        let call = self.next_call();
+        let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
+        let good = |request: &pb::ListEntriesRequest| {
+            request.page_size >= 0 && request.page_token.is_empty()
+        };
+        match call {
+            Call::ListEntries(request) if good(&request) => self.begin_walk(request)?,
+            Call::ListHolds(request) if request.page_token.is_empty() => {
+                self.hold_page(HoldWalk {
+                    model: request.clone(),
+                    real: request,
+                })?;
+            }
+            call => self.step(call)?,
+        }
+        let all = operation % ALL_BALANCES_EVERY == 0;
+        for account in ACCOUNTS {
+            let touched = all || accounts.iter().any(|name| name == account);
+            if touched && self.model.accounts.contains_key(account) {
+                self.step(Call::GetBalance(crate::support::balance(account)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_call(&mut self) -> Call {
+        let now = self.clock.max(self.last);
+        let known = |past: &&(Call, Nanos)| past.1 > now - KNOWN_FOR;
+        if self.rng.chance(50) {
+            let past: Vec<Call> = self
+                .past
+                .iter()
+                .filter(known)
+                .map(|p| p.0.clone())
+                .collect();
+            if let Some(call) = self.rng.pick_any(past) {
+                if self.rng.chance(500) {
+                    return call;
+                }
+                return again::reworded(&mut self.rng, call);
+            }
+        }
+        let mut call = Generator {
+            rng: &mut self.rng,
+            model: &self.model,
+            ids: &self.ids,
+            now,
+            number: &mut self.number,
+        }
+        .call();
+        if self.rng.chance(60) {
+            call = spoil::spoil(&mut self.rng, call, now);
+        }
+        if self.rng.chance(25) {
+            let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
+            let past: Vec<Call> = self
+                .past
+                .iter()
+                .filter(known)
+                .map(|past| past.0.clone())
+                .filter(|past| past.accounts() == accounts)
+                .collect();
+            if let Some(mut past) = self.rng.pick_any(past)
+                && let (Some(mine), Some(used)) = (call.request_id(), past.request_id())
+            {
+                mine.clone_from(used);
+            }
+        }
+        call
+    }
+
+    /// Has the ledger tell its time, where it is not known. What is predicted from it,
+    /// such as when a hold was released, is then exact.
+    fn learn_time(&mut self) -> Result<(), String> {
+        match self.model.accounts.keys().next() {
+            Some(account) if !self.last_is_sure => {
+                let balance = crate::support::balance(account);
+                self.step(Call::GetBalance(balance))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the clock: mostly on, now and then to the very end of something, seldom
+    /// back.
+    fn move_clock(&mut self) {
+        let now = self.clock.max(self.last);
+        let step = |rng: &mut Rng, unit: Nanos, most: i64| unit * Nanos::from(rng.between(1, most));
+        let clock = match self.rng.below(1_000) {
+            0..350 => return,
+            350..860 => self.clock + step(&mut self.rng, MILLISECOND, 20),
+            860..950 => self.clock + step(&mut self.rng, SECOND, 20),
+            950..958 => self.clock + step(&mut self.rng, 60 * SECOND, 30),
+            958..960 => self.clock + step(&mut self.rng, HOUR, 8),
+            960..994 => {
+                let accounts = self.model.accounts.values();
+                let soon = accounts
+                    .flat_map(ends)
+                    .filter(|end| (now..now + 2 * HOUR).contains(end));
+                match self.rng.pick_any(soon.collect()) {
+                    Some(end) => end + *self.rng.pick(&[0, 0, 0, -MICROSECOND, MICROSECOND]),
+                    None => return,
+                }
+            }
+            _ => {
+                let back = self.clock - step(&mut self.rng, SECOND, 600);
+                let over = self.clock >= PRICES_CHANGE && back < PRICES_CHANGE;
+                if over {
+                    PRICES_CHANGE
+                } else {
+                    back.max(BEGINNING)
+                }
+            }
+        };
+        self.set_clock(clock);
+    }
+
+    fn set_clock(&mut self, clock: Nanos) {
+        if clock != self.clock {
+            self.note(format!("clock {}", shown_time(clock)));
+            self.clock = clock;
+            self.subject.set_clock(clock);
+        }
+    }
+
+    fn restart(&mut self) {
+        // What was only read is forgotten, the time of it too.
+        self.set_clock(self.clock.max(self.last) + MILLISECOND);
+        self.note("restart".to_owned());
+        self.subject.restart();
+        *self.counts.entry("restart".to_owned()).or_default() += 1;
+    }
+
+    fn note(&mut self, text: String) {
+        if self.shown.len() == SHOWN {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(text);
+    }
+
+    /// Asks both and compares.
+    fn step(&mut self, call: Call) -> Result<(), String> {
+        let (model, real) = self.ask(&call, &call)?;
+        self.judge(&call, model, real)
+    }
+
+    /// Asks the ledger, then the model at the time at which the ledger says it did it.
+    fn ask(&mut self, model: &Call, real: &Call) -> Result<(Outcome, Outcome), String> {
+        self.note(format!("{model:?}"));
+        let answer = self.subject.call(self.ids.call_to_real(real.clone()));
+        let earliest = ledger_time(self.clock, self.last);
+        let past = matches!(model, Call::GetBalance(request) if request.as_of.is_some());
+        let said = answer.as_ref().ok().filter(|_| !past);
+        let told = said.and_then(Reply::time);
+        let time = told.unwrap_or(if looks_up_prices(model) {
+            earliest + MICROSECOND
+        } else {
+            earliest
+        });
+        if !(earliest..=earliest + LATE_MAX).contains(&time) || time % MICROSECOND != 0 {
+            return Err(format!(
+                "done at {}, should be {}: {answer:?}",
+                shown_time(time),
+                shown_time(earliest)
+            ));
+        }
+        let expected = self.model.call(model, time);
+        // Whether a refused call took a time of its own cannot be seen.
+        let refused = match &expected {
+            Ok(Reply::BatchCharge(_)) => told.is_none(),
+            outcome => outcome.is_err(),
+        };
+        if !refused {
+            self.last = told.unwrap_or(earliest);
+        }
+        self.last_is_sure = told.is_some();
+        let outcome = match &expected {
+            Ok(_) => "ok",
+            Err(refusal) => &refusal.reason,
+        };
+        let shown = self.shown.back_mut().unwrap();
+        shown.push_str(&format!("\n    at {}: {outcome}", shown_time(time)));
+        Ok((expected, answer))
+    }
+
+    /// Compares what both said.
+    fn judge(&mut self, call: &Call, model: Outcome, real: Outcome) -> Result<(), String> {
+        let real = match (&model, real) {
+            (Ok(model), Ok(real)) => {
+                let learnt = self.ids.learn(model, &real);
+                learnt.map_err(|problem| format!("{problem}: {model:#?}\nbut got {real:#?}"))?;
+                Ok(self.ids.reply_to_model(real))
+            }
+            (_, Ok(real)) => Ok(self.ids.reply_to_model(real)),
+            (_, Err(mut refusal)) => {
+                self.ids.refusal_to_model(&mut refusal);
+                Err(refusal)
+            }
+        };
+        compare(&model, &real)?;
+        self.count(call, &model);
+        if model.is_ok() && call.clone().request_id().is_some() {
+            self.past.push((call.clone(), self.last));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, call: &Call, outcome: &Outcome) {
+        let mut count = |what: &str| {
+            let key = format!("{} {what}", call.method());
+            *self.counts.entry(key).or_default() += 1;
+        };
+        match outcome {
+            Err(refusal) if refusal.fields.is_empty() => count(&refusal.reason),
+            Err(refusal) => refusal.fields.iter().for_each(|(_, reason)| count(reason)),
+            Ok(Reply::BatchCharge(items)) => {
+                for item in items {
+                    match item {
+                        Ok(reply) if reply.replayed => count("replayed"),
+                        Ok(_) => count("ok"),
+                        Err(refusal) => count(&refusal.reason),
+                    }
+                }
+            }
+            Ok(reply) if format!("{reply:?}").contains("replayed: true") => count("replayed"),
+            Ok(_) => count("ok"),
+        }
+    }
+
+    /// Begins a list of entries: what has to be on all its pages is known from now on.
+    fn begin_walk(&mut self, request: pb::ListEntriesRequest) -> Result<(), String> {
+        // The first page, by which the lapses are written and compared as well.
+        let call = Call::ListEntries(request.clone());
+        let (model, real) = self.ask(&call, &call)?;
+        let mut rest = VecDeque::new();
+        let mut page = match model {
+            Ok(Reply::ListEntries(reply)) => reply,
+            refused => return self.judge(&call, refused, real),
+        };
+        loop {
+            rest.extend(page.entries);
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            let next = Call::ListEntries(pb::ListEntriesRequest {
+                page_token: page.next_page_token,
+                ..request.clone()
+            });
+            page = match self.model.call(&next, self.last) {
+                Ok(Reply::ListEntries(reply)) => reply,
+                other => unreachable!("{other:?}"),
+            };
+        }
+        self.check_page(Walk { request, rest }, real)
+    }
+
+    fn page(&mut self, walk: Walk) -> Result<(), String> {
+        // The model is asked for anything, so that its time goes on.
+        let model = Call::ListEntries(pb::ListEntriesRequest {
+            page_token: String::new(),
+            ..walk.request.clone()
+        });
+        let real = Call::ListEntries(walk.request.clone());
+        let (_, answer) = self.ask(&model, &real)?;
+        self.check_page(walk, answer)
+    }
+
+    /// The page must be what comes next, and may be shorter than was asked for.
+    fn check_page(&mut self, mut walk: Walk, real: Outcome) -> Result<(), String> {
+        let Ok(Reply::ListEntries(mut page)) = real else {
+            return Err(format!("expected a page, but got {real:#?}"));
+        };
+        let size = match walk.request.page_size {
+            0 => 50,
+            size => usize::try_from(size).unwrap().min(1_000),
+        };
+        let length = page.entries.len();
+        if length > size || length > walk.rest.len() {
+            return Err(format!(
+                "{length} entries, where {} were to come: {page:#?}",
+                walk.rest.len()
+            ));
+        }
+        let expected = pb::ListEntriesResponse {
+            entries: walk.rest.drain(..length).collect(),
+            next_page_token: String::new(),
+        };
+        let token = std::mem::take(&mut page.next_page_token);
+        let call = Call::ListEntries(walk.request.clone());
+        let (expected, page) = (Reply::ListEntries(expected), Reply::ListEntries(page));
+        self.judge(&call, Ok(expected), Ok(page))?;
+        if token.is_empty() {
+            return match walk.rest.len() {
+                0 => Ok(()),
+                more => Err(format!("the list ended, and {more} were to come")),
+            };
+        }
+        walk.request.page_token = token;
+        if self.walks.len() < WALKS_MAX {
+            self.walks.push(walk);
+        }
+        Ok(())
+    }
+
+    /// A page of holds; the list is gone on with later.
+    fn hold_page(&mut self, walk: HoldWalk) -> Result<(), String> {
+        let (model, real) = (
+            Call::ListHolds(walk.model.clone()),
+            Call::ListHolds(walk.real),
+        );
+        let (mut expected, mut answer) = self.ask(&model, &real)?;
+        let next = (take_token(&mut expected), take_token(&mut answer));
+        self.judge(&model, expected, answer)?;
+        match next {
+            (None, None) => Ok(()),
+            (Some(token), Some(real_token)) => {
+                if self.hold_walks.len() < WALKS_MAX {
+                    let page = |page_token| pb::ListHoldsRequest {
+                        page_token,
+                        ..walk.model.clone()
+                    };
+                    self.hold_walks.push(HoldWalk {
+                        model: page(token),
+                        real: page(real_token),
+                    });
+                }
+                Ok(())
+            }
+            // That there is a next page may turn out to be wrong.
+            (None, Some(_)) => Ok(()),
+            (Some(_), None) => Err("the list ended, and more were to come".to_owned()),
+        }
+    }
+}
+
+/// Whether the hold's prices are looked up before the call is done, which takes a time
+/// of its own.
+fn looks_up_prices(call: &Call) -> bool {
+    use pb::settle_hold_request::What;
+    let Call::SettleHold(request) = call else {
+        return false;
+    };
+    let named = request.prices.as_ref().is_some_and(|prices| {
+        !prices.rate_card.is_empty() || !prices.revision.is_empty() || prices.price_time.is_some()
+    });
+    matches!(request.what, Some(What::Usage(_))) && !named
+}
+
+/// The token of a page of holds, taken out of it.
+fn take_token(outcome: &mut Outcome) -> Option<String> {
+    let Ok(Reply::ListHolds(reply)) = outcome else {
+        return None;
+    };
+    let token = std::mem::take(&mut reply.next_page_token);
+    (!token.is_empty()).then_some(token)
+}
+
+/// A time as people read it, from the beginning on.
+fn shown_time(time: Nanos) -> String {
+    let since = time - BEGINNING;
+    let sign = if since < 0 { "-" } else { "+" };
+    let since = since.abs();
+    format!("{sign}{}.{:09}s", since / SECOND, since % SECOND)
+}

@@ -1,0 +1,287 @@
+//! What a reply says, as facts that the end of a line can name.
+
+use std::collections::BTreeMap;
+
+use creditd::rpc::pb::creditd::v1 as pb;
+
+use super::super::call::{Nanos, Reply, nanos_of};
+use super::super::cards;
+use super::time::Named;
+use crate::support::refusal::Refusal;
+
+/// A fact.
+#[derive(Debug, PartialEq)]
+pub enum Fact {
+    Text(String),
+    Time(Nanos),
+}
+
+/// What a reply says, by the words that tables use.
+pub struct Facts<'a> {
+    names: &'a BTreeMap<String, Named>,
+    pub all: BTreeMap<String, Fact>,
+}
+
+impl<'a> Facts<'a> {
+    /// What a reply says; lists are told by [`Facts::list`].
+    pub fn of(reply: &Reply, names: &'a BTreeMap<String, Named>) -> Self {
+        let mut facts = Self {
+            names,
+            all: BTreeMap::new(),
+        };
+        match reply {
+            Reply::Grant(reply) => {
+                facts.entry(reply.entry.as_ref());
+                facts.reply(&reply.available, reply.replayed);
+            }
+            Reply::Charge(reply) => facts.charge(reply),
+            Reply::Refund(reply) => {
+                facts.entry(reply.entry.as_ref());
+                facts.reply(&reply.available, reply.replayed);
+            }
+            Reply::RevokeGrant(reply) => {
+                facts.entry(reply.entry.as_ref());
+                facts.reply(&reply.available, reply.replayed);
+            }
+            Reply::Hold(reply) => {
+                facts.hold(reply.hold.as_ref());
+                facts.reply(&reply.available, reply.replayed);
+            }
+            Reply::ExtendHold(reply) => {
+                facts.hold(reply.hold.as_ref());
+                facts.text("replayed", reply.replayed);
+            }
+            Reply::SettleHold(reply) => {
+                facts.hold(reply.hold.as_ref());
+                facts.entry(reply.entry.as_ref());
+                facts.reply(&reply.available, reply.replayed);
+            }
+            Reply::ReleaseHold(reply) => {
+                facts.hold(reply.hold.as_ref());
+                facts.reply(&reply.available, reply.replayed);
+            }
+            Reply::GetHold(reply) => facts.hold(reply.hold.as_ref()),
+            Reply::GetBalance(reply) => facts.balance(reply.balance.as_ref().unwrap()),
+            Reply::ListEntries(reply) => facts.entry(reply.entries.first()),
+            Reply::BatchCharge(items) => {
+                let refused = items.iter().filter(|item| item.is_err()).count();
+                facts.text("done", items.len() - refused);
+                facts.text("refused", refused);
+            }
+            Reply::ListHolds(_) => {}
+        }
+        facts
+    }
+
+    /// What a charge in a batch says.
+    pub fn of_charge(reply: &pb::ChargeResponse, names: &'a BTreeMap<String, Named>) -> Self {
+        let mut facts = Self {
+            names,
+            all: BTreeMap::new(),
+        };
+        facts.charge(reply);
+        facts
+    }
+
+    fn text(&mut self, key: &str, value: impl ToString) {
+        let value = Fact::Text(value.to_string());
+        self.all.insert(key.to_owned(), value);
+    }
+
+    fn time(&mut self, key: &str, time: Option<&prost_types::Timestamp>) {
+        let fact = match time {
+            Some(time) => Fact::Time(nanos_of(time)),
+            None => Fact::Text("never".to_owned()),
+        };
+        self.all.insert(key.to_owned(), fact);
+    }
+
+    /// The name that a line gave to an id.
+    fn name(&self, id: &str) -> String {
+        let mut names = self.names.iter();
+        let named = names.find(|(_, named)| named.id == id);
+        named.map_or("unnamed", |(name, _)| name).to_owned()
+    }
+
+    fn reply(&mut self, available: &str, replayed: bool) {
+        self.text("left", available);
+        self.text("replayed", replayed);
+    }
+
+    fn charge(&mut self, reply: &pb::ChargeResponse) {
+        self.entry(reply.entry.as_ref());
+        self.reply(&reply.available, reply.replayed);
+    }
+
+    fn entry(&mut self, entry: Option<&pb::Entry>) {
+        let entry = entry.expect("an entry");
+        self.text(&kind(entry), &entry.credits);
+        self.text("held", &entry.held);
+        self.text("spent", &entry.spent);
+        self.text("after", &entry.available);
+        self.text("version", entry.version);
+        self.text("account", &entry.account);
+        self.text("request", or_none(&entry.request_id));
+        self.text("service", or_none(&entry.service));
+        self.text("card", or_none(&entry.rate_card));
+        self.text("revision", revision(&entry.revision));
+        self.text("source", or_none(&entry.source));
+        let mut labels: Vec<String> = entry
+            .labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        labels.sort();
+        self.text("labels", or_none(&labels.join(" ")));
+        self.time("at", entry.create_time.as_ref());
+        for (key, id) in [
+            ("grant-of", &entry.grant_id),
+            ("hold-of", &entry.hold_id),
+            ("refunds", &entry.refunded_entry_id),
+        ] {
+            let name = if id.is_empty() {
+                "none".to_owned()
+            } else {
+                self.name(id)
+            };
+            self.text(key, name);
+        }
+        let usage = entry.usage.as_ref();
+        let usage = usage.map_or("none".to_owned(), |usage| {
+            format!("{} {}", usage.service, quantity(usage))
+        });
+        self.text("usage", usage);
+        let shares = entry.grants.iter().map(|share| {
+            let name = self.name(&share.grant_id);
+            match (share.credits.as_str(), share.held.as_str()) {
+                (credits, "0") => format!("{name}:{credits}"),
+                (credits, held) => format!("{name}:{credits}/{held}"),
+            }
+        });
+        let shares: Vec<String> = shares.collect();
+        self.text("shares", or_none(&shares.join(" ")));
+    }
+
+    fn hold(&mut self, hold: Option<&pb::HoldState>) {
+        let hold = hold.expect("a hold");
+        let status = hold.status().as_str_name();
+        let status = status.trim_start_matches("HOLD_STATUS_").to_lowercase();
+        self.text("status", status);
+        self.text("holds", &hold.held);
+        self.text("settled", &hold.settled);
+        self.text("account", &hold.account);
+        self.text("service", or_none(&hold.service));
+        self.time("made", hold.create_time.as_ref());
+        self.time("ends", hold.expire_time.as_ref());
+    }
+
+    fn balance(&mut self, balance: &pb::Balance) {
+        self.text("account", &balance.account);
+        self.text("available", &balance.available);
+        self.text("held", &balance.held);
+        self.text("version", balance.version);
+        self.time("at", balance.read_time.as_ref());
+        let grants = balance.grants.iter().map(|grant| {
+            let name = self.name(&grant.grant_id);
+            match grant.held.as_str() {
+                "0" => format!("{name}:{}", grant.remaining),
+                held => format!("{name}:{}/{held}", grant.remaining),
+            }
+        });
+        let grants: Vec<String> = grants.collect();
+        self.text("grants", or_none(&grants.join(" ")));
+        for grant in &balance.grants {
+            let name = self.name(&grant.grant_id);
+            self.text(&format!("{name}.granted"), &grant.granted);
+            self.text(&format!("{name}.priority"), grant.priority);
+            self.text(&format!("{name}.source"), or_none(&grant.source));
+            let services = grant.services.join(" ");
+            self.text(&format!("{name}.services"), or_none(&services));
+            self.time(&format!("{name}.made"), grant.create_time.as_ref());
+            self.time(&format!("{name}.ends"), grant.expire_time.as_ref());
+        }
+    }
+}
+
+/// A list in one line.
+pub fn list(reply: &Reply, names: &BTreeMap<String, Named>) -> Option<String> {
+    let facts = Facts {
+        names,
+        all: BTreeMap::new(),
+    };
+    let items: Vec<String> = match reply {
+        Reply::ListHolds(reply) => reply
+            .holds
+            .iter()
+            .map(|hold| format!("{} {}", facts.name(&hold.hold_id), hold.held))
+            .collect(),
+        Reply::ListEntries(reply) => reply
+            .entries
+            .iter()
+            .map(|entry| {
+                let mut words = vec![kind(entry), entry.credits.clone()];
+                let of = [&entry.grant_id, &entry.hold_id];
+                words.extend(
+                    of.iter()
+                        .filter(|id| !id.is_empty())
+                        .map(|id| facts.name(id)),
+                );
+                if entry.kind() == pb::EntryKind::Settle {
+                    words.push(format!("spent {}", entry.spent));
+                }
+                words.join(" ")
+            })
+            .collect(),
+        _ => return None,
+    };
+    Some(or_none(&items.join("; ")))
+}
+
+/// What a refusal by the rules says.
+pub fn refusal<'a>(refusal: &Refusal, names: &'a BTreeMap<String, Named>) -> Facts<'a> {
+    let mut facts = Facts {
+        names,
+        all: BTreeMap::new(),
+    };
+    for (key, value) in &refusal.metadata {
+        let named = ["hold_id", "entry_id", "grant_id"].contains(&key.as_str());
+        let value = if named && facts.name(value) != "unnamed" {
+            facts.name(value)
+        } else {
+            value.clone()
+        };
+        facts.text(key, value);
+    }
+    facts
+}
+
+/// "charge".
+fn kind(entry: &pb::Entry) -> String {
+    let name = entry.kind().as_str_name();
+    name.trim_start_matches("ENTRY_KIND_").to_lowercase()
+}
+
+fn or_none(text: &str) -> String {
+    if text.is_empty() { "none" } else { text }.to_owned()
+}
+
+/// The card's file, where one has that revision.
+fn revision(revision: &str) -> String {
+    let mut files = ["studio-1", "studio-2", "partner"].into_iter();
+    let file = files.find(|file| cards::revision(file) == revision);
+    file.map_or_else(|| or_none(revision), str::to_owned)
+}
+
+/// "31s", "x4" or "-".
+fn quantity(usage: &pb::Usage) -> String {
+    match &usage.quantity {
+        None => "-".to_owned(),
+        Some(pb::usage::Quantity::Count(count)) => format!("x{count}"),
+        Some(pb::usage::Quantity::Duration(length)) => match length.nanos {
+            0 => format!("{}s", length.seconds),
+            nanos => format!("{}.{nanos:09}s", length.seconds)
+                .trim_end_matches("0s")
+                .to_owned(),
+        },
+    }
+}

@@ -1,0 +1,193 @@
+//! GetBalance, GetHold, ListHolds and ListEntries.
+
+use creditd::rpc::pb::creditd::v1 as pb;
+
+use super::Model;
+use super::account::{Account, Hold, Written};
+use super::form;
+use super::prices::text;
+use super::refusal::{Faults, not_found};
+use crate::ledger::call::{Nanos, Outcome, Reply, timestamp};
+
+/// Most grants that a balance lists.
+const GRANTS_SHOWN_MAX: usize = 1_000;
+
+impl Model {
+    pub(super) fn get_balance(&mut self, request: &pb::GetBalanceRequest, now: Nanos) -> Outcome {
+        let mut faults = Faults::default();
+        form::account_name(&mut faults, "account", &request.account);
+        let as_of = form::time(&mut faults, "as_of", request.as_of.as_ref());
+        if as_of.is_some_and(|time| time > now) {
+            faults.add("as_of", "INVALID_TIME");
+        }
+        if !faults.is_empty() {
+            return Err(faults.refusal());
+        }
+        let account = self.read(&request.account, now)?;
+        Ok(Reply::GetBalance(pb::GetBalanceResponse {
+            balance: Some(balance(account, as_of.unwrap_or(now))),
+        }))
+    }
+
+    pub(super) fn get_hold(&mut self, request: &pb::GetHoldRequest, now: Nanos) -> Outcome {
+        let mut faults = Faults::default();
+        form::account_name(&mut faults, "account", &request.account);
+        form::id(&mut faults, "hold_id", &request.hold_id);
+        if !faults.is_empty() {
+            return Err(faults.refusal());
+        }
+        let account = self.read(&request.account, now)?;
+        let mut holds = account.holds.iter();
+        let Some(at) = holds.position(|hold| hold.id == request.hold_id) else {
+            return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
+        };
+        Ok(Reply::GetHold(pb::GetHoldResponse {
+            hold: Some(account.hold_to_pb(at)),
+        }))
+    }
+
+    pub(super) fn list_holds(&mut self, request: &pb::ListHoldsRequest, now: Nanos) -> Outcome {
+        let mut faults = Faults::default();
+        form::account_name(&mut faults, "account", &request.account);
+        let size = form::page_size(&mut faults, request.page_size);
+        let list = format!("holds of {}", request.account);
+        let begin = page(&mut faults, &list, &request.page_token).unwrap_or(0);
+        if !faults.is_empty() {
+            return Err(faults.refusal());
+        }
+        let account = self.read(&request.account, now)?;
+        let open: Vec<usize> = (begin..account.holds.len())
+            .filter(|&at| account.holds[at].is_open())
+            .collect();
+        let next_page_token = match open.get(size) {
+            Some(next) => token(&list, *next),
+            None => String::new(),
+        };
+        let shown = open.iter().take(size);
+        Ok(Reply::ListHolds(pb::ListHoldsResponse {
+            holds: shown.map(|&at| account.hold_to_pb(at)).collect(),
+            next_page_token,
+        }))
+    }
+
+    pub(super) fn list_entries(&mut self, request: &pb::ListEntriesRequest, now: Nanos) -> Outcome {
+        let mut faults = Faults::default();
+        form::account_name(&mut faults, "account", &request.account);
+        let size = form::page_size(&mut faults, request.page_size);
+        form::time(&mut faults, "start_time", request.start_time.as_ref());
+        form::time(&mut faults, "end_time", request.end_time.as_ref());
+        let mut kinds = request.kinds.iter();
+        if kinds.any(|kind| pb::EntryKind::try_from(*kind).is_err() || *kind == 0) {
+            faults.add("kinds", "UNKNOWN_VALUE");
+        }
+        let list = format!(
+            "entries of {} {:?} {:?} {:?} {} {}",
+            request.account,
+            request.start_time,
+            request.end_time,
+            request.kinds,
+            request.service,
+            request.hold_id
+        );
+        let end = page(&mut faults, &list, &request.page_token);
+        if !faults.is_empty() {
+            return Err(faults.refusal());
+        }
+        let account = self.read(&request.account, now)?;
+        let named = |hold: &Hold| hold.id == request.hold_id;
+        if !request.hold_id.is_empty() && !account.holds.iter().any(named) {
+            return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
+        }
+        // Positions below `end`, from the newest back.
+        let end = end.unwrap_or(account.entries.len());
+        let found: Vec<usize> = (0..end)
+            .rev()
+            .filter(|&at| passes(request, &account.entries[at]))
+            .collect();
+        let next_page_token = match found.get(size) {
+            Some(next) => token(&list, next + 1),
+            None => String::new(),
+        };
+        let shown = found.iter().take(size);
+        Ok(Reply::ListEntries(pb::ListEntriesResponse {
+            entries: shown.map(|&at| account.entries[at].entry.clone()).collect(),
+            next_page_token,
+        }))
+    }
+}
+
+/// Whether an entry passes all filters.
+fn passes(request: &pb::ListEntriesRequest, written: &Written) -> bool {
+    let entry = &written.entry;
+    let start = form::time(&mut Faults::default(), "", request.start_time.as_ref());
+    let end = form::time(&mut Faults::default(), "", request.end_time.as_ref());
+    start.is_none_or(|start| written.time >= start)
+        && end.is_none_or(|end| written.time < end)
+        && (request.kinds.is_empty() || request.kinds.contains(&entry.kind))
+        && (request.service.is_empty() || request.service == entry.service)
+        && (request.hold_id.is_empty() || request.hold_id == entry.hold_id)
+}
+
+/// Where a list goes on.
+fn token(list: &str, at: usize) -> String {
+    format!("{list}|{at}")
+}
+
+/// Where to go on by a token; it must be of this list.
+fn page(faults: &mut Faults, list: &str, token: &str) -> Option<usize> {
+    if token.is_empty() {
+        return None;
+    }
+    let of_this_list = token
+        .strip_prefix(list)
+        .and_then(|rest| rest.strip_prefix('|'));
+    let at = of_this_list.and_then(|at| at.parse().ok());
+    if at.is_none() {
+        faults.add("page_token", "INVALID_PAGE_TOKEN");
+    }
+    at
+}
+
+/// The balance then: what the entries up to that moment sum to.
+fn balance(account: &Account, time: Nanos) -> pb::Balance {
+    let mut version = 0;
+    let mut grants = vec![(0, 0); account.grants.len()];
+    for written in account
+        .entries
+        .iter()
+        .take_while(|written| written.time <= time)
+    {
+        version += 1;
+        for (position, credits, held) in &written.shares {
+            grants[*position].0 += credits;
+            grants[*position].1 += held;
+        }
+    }
+    let live = account
+        .in_burn_order()
+        .into_iter()
+        .filter(|&at| grants[at] != (0, 0))
+        .take(GRANTS_SHOWN_MAX)
+        .map(|at| {
+            let grant = &account.grants[at];
+            pb::GrantBalance {
+                grant_id: grant.id.clone(),
+                granted: text(grant.granted),
+                remaining: text(grants[at].0),
+                priority: grant.priority,
+                expire_time: grant.expire.map(timestamp),
+                source: grant.source.clone(),
+                held: text(grants[at].1),
+                services: grant.services.clone(),
+                create_time: Some(timestamp(grant.create)),
+            }
+        });
+    pb::Balance {
+        account: account.name.clone(),
+        available: text(grants.iter().map(|grant| grant.0).sum()),
+        held: text(grants.iter().map(|grant| grant.1).sum()),
+        grants: live.collect(),
+        read_time: Some(timestamp(time)),
+        version,
+    }
+}
