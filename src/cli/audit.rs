@@ -20,7 +20,7 @@ The exit status is 0 where the file is sound and 1 where it is not, or cannot be
 /// Folds every entry onto those before it, prices every usage again under its revision, and
 /// compares balances, grants, holds, refunds and request_ids with what the entries say. It
 /// reads one moment of the file, also while a server uses it, and changes nothing. Its memory
-/// grows with the number of accounts, its time with the number of entries.
+/// grows with the number of accounts and of their checkpoints, its time with the number of entries.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -78,7 +78,11 @@ fn text(args: &Args, report: &AuditReport) -> String {
         priced,
         ..
     } = report;
-    let read = format!("{entries} entries of {accounts} accounts, {priced} priced again");
+    let (entries, accounts) = (
+        many(*entries, "entry", "entries"),
+        many(*accounts, "account", "accounts"),
+    );
+    let read = format!("{entries} of {accounts}, {priced} priced again");
     if report.is_sound() {
         return format!("{file} is sound: {read}");
     }
@@ -90,4 +94,10 @@ fn text(args: &Args, report: &AuditReport) -> String {
     }
     lines.push(format!("{file} is not sound: {read}"));
     lines.join("\n")
+}
+
+/// "1 account", "2 accounts".
+fn many(number: u64, one: &str, more: &str) -> String {
+    let word = if number == 1 { one } else { more };
+    format!("{number} {word}")
 }

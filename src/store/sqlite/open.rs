@@ -280,6 +280,12 @@ fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(),
         }
     }
     migrate(connection, version).map_err(failed)?;
+    // Also finds out whether it can be written now.
+    let mut key = [0_u8; 16];
+    getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
+    connection
+        .execute("INSERT OR IGNORE INTO file VALUES (1, 0, ?1, 0)", [key])
+        .map_err(failed)?;
     // A file that a crash could unmake is not durable: its directory is synced.
     if is_new {
         File::open(directory_of(path))

@@ -73,7 +73,10 @@ impl Journal {
             "charge" => EntryKind::Charge,
             "refund" => {
                 let of = row.get::<_, Option<i64>>(22)?.ok_or_else(|| bad(id))?;
-                let facts = |grant| self.grant_facts(grant)?.ok_or_else(|| bad(id));
+                let facts = |grant| {
+                    let facts = self.grant_facts_before(grant, EntryId(id))?;
+                    facts.ok_or_else(|| bad(id))
+                };
                 let grants = shares.iter().map(|share| facts(share.grant));
                 EntryKind::Refund {
                     of: EntryId(of),
@@ -156,14 +159,25 @@ impl Journal {
         })))
     }
 
-    /// A grant that was ever made.
+    /// A grant that was ever made, as it is now.
     pub(super) fn grant_facts(&self, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
+        self.grant_facts_before(id, EntryId(i64::MAX))
+    }
+
+    /// A grant that was ever made, as it was before an entry: it may have been revoked
+    /// since.
+    fn grant_facts_before(
+        &self,
+        id: GrantId,
+        entry: EntryId,
+    ) -> Result<Option<GrantFacts>, BadRow> {
         let mut statement = self.connection.prepare_cached(
             "SELECT g.granted, g.priority, g.expire_time, g.source, g.services, e.create_time,
-               EXISTS (SELECT 1 FROM revocations r WHERE r.grant_id = g.grant_id)
+               EXISTS (SELECT 1 FROM revocations r
+                       WHERE r.grant_id = g.grant_id AND r.entry_id < ?2)
              FROM grants g JOIN entries e ON e.entry_id = g.grant_id WHERE g.grant_id = ?1",
         )?;
-        let mut rows = statement.query([id.0.0])?;
+        let mut rows = statement.query([id.0.0, entry.0])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };

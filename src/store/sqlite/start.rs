@@ -55,11 +55,8 @@ pub(super) fn books(
     Ok((books, Timestamp::from_unix_nanos(last_time)))
 }
 
-/// The row about the file; made where there is none yet.
+/// The row about the file.
 fn file_row(connection: &Connection) -> Result<(EntryId, [u8; 16]), BadRow> {
-    let mut key = [0_u8; 16];
-    getrandom::fill(&mut key).map_err(|error| BadRow(error.to_string()))?;
-    connection.execute("INSERT OR IGNORE INTO file VALUES (1, 0, ?1, 0)", [key])?;
     Ok(
         connection.query_row("SELECT folded, key FROM file", [], |row| {
             Ok((EntryId(row.get(0)?), row.get(1)?))
