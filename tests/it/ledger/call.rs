@@ -101,6 +101,27 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// Whether it was given before.
+    pub const fn is_replayed(&self) -> bool {
+        match self {
+            Self::Grant(reply) => reply.replayed,
+            Self::Charge(reply) => reply.replayed,
+            Self::Refund(reply) => reply.replayed,
+            Self::Hold(reply) => reply.replayed,
+            Self::ExtendHold(reply) => reply.replayed,
+            Self::SettleHold(reply) => reply.replayed,
+            Self::ReleaseHold(reply) => reply.replayed,
+            Self::RevokeGrant(reply) => reply.replayed,
+            Self::BatchCharge(_)
+            | Self::GetHold(_)
+            | Self::ListHolds(_)
+            | Self::ListEntries(_)
+            | Self::GetBalance(_) => false,
+        }
+    }
+}
+
 /// The time of a ledger's write or read: whole microseconds of its clock, and later
 /// than any before it.
 pub fn ledger_time(clock: Nanos, last: Nanos) -> Nanos {
@@ -177,6 +198,23 @@ impl Call {
             Self::GetBalance(request) => &request.account,
         };
         vec![account]
+    }
+
+    /// How much of its time a ledger needs before it does the call: a settlement whose
+    /// price depends on the hold looks the hold up first.
+    pub fn time_before(&self) -> Nanos {
+        use pb::settle_hold_request::What;
+        let Self::SettleHold(request) = self else {
+            return 0;
+        };
+        let named = request.prices.as_ref().is_some_and(|prices| {
+            let by_name = !prices.rate_card.is_empty() || !prices.revision.is_empty();
+            by_name || prices.price_time.is_some()
+        });
+        match request.what {
+            Some(What::Usage(_)) if !named => MICROSECOND,
+            _ => 0,
+        }
     }
 
     /// Where its request_id stands; None for reads and batches.

@@ -12,7 +12,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use creditd::store::memory::MemoryStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
-use creditd::store::{Clock, Store};
+use creditd::store::{Clock, Store as RealStore};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status};
@@ -26,17 +26,29 @@ use crate::support::refusal::Refusal;
 /// [`BEGINNING`].
 pub type Factory = fn() -> Box<dyn Subject>;
 
-/// The real ledgers, by the store under them.
-pub const STORES: [(&str, Factory); 3] = [
-    ("memory", || Box::new(Served::new(Memory::default()))),
-    ("sqlite", || {
-        let settings = SqliteSettings::default();
-        Box::new(Served::new(Sqlite::new(settings)))
-    }),
-    ("sqlite-crowded", || {
-        Box::new(Served::new(Sqlite::new(CROWDED)))
-    }),
-];
+/// The stores under a real ledger.
+#[derive(Clone, Copy, Debug)]
+pub enum Store {
+    Memory,
+    Sqlite,
+    /// SQLite with next to nothing in memory.
+    Crowded,
+}
+
+impl Store {
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Crowded];
+
+    pub fn factory(self) -> Factory {
+        match self {
+            Self::Memory => || Box::new(Served::new(Memory::default())),
+            Self::Sqlite => || {
+                let settings = SqliteSettings::default();
+                Box::new(Served::new(Sqlite::new(settings)))
+            },
+            Self::Crowded => || Box::new(Served::new(Sqlite::new(CROWDED))),
+        }
+    }
+}
 
 /// A store that keeps next to nothing in memory, so that it has to read from its
 /// file what it forgot.
@@ -72,7 +84,7 @@ impl Modelled {
 
 impl Subject for Modelled {
     fn call(&mut self, call: Call) -> Outcome {
-        self.last = ledger_time(self.clock, self.last);
+        self.last = ledger_time(self.clock, self.last) + call.time_before();
         self.model.call(&call, self.last)
     }
 
@@ -106,7 +118,7 @@ impl Clock for TestClock {
 
 /// Where a store keeps what it keeps.
 trait Keeper {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
+    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore>;
 }
 
 /// Nowhere: what it has stays with the store, which a restart keeps.
@@ -114,9 +126,9 @@ trait Keeper {
 struct Memory(OnceLock<Arc<MemoryStore>>);
 
 impl Keeper for Memory {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore> {
         let store = self.0.get_or_init(|| Arc::new(MemoryStore::new(clock)));
-        Arc::clone(store) as Arc<dyn Store>
+        Arc::clone(store) as Arc<dyn RealStore>
     }
 }
 
@@ -143,7 +155,7 @@ impl Sqlite {
 }
 
 impl Keeper for Sqlite {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore> {
         let file = self.directory.path().join("creditd.db");
         Arc::new(SqliteStore::open(&file, clock, self.settings).unwrap())
     }

@@ -45,6 +45,14 @@ struct HoldWalk {
     real: pb::ListHoldsRequest,
 }
 
+/// Something that was done, to be shown where a later thing goes wrong.
+enum Shown {
+    Clock(Nanos),
+    Restart,
+    /// A call, when it was done, and what the model says.
+    Call(Call, Nanos, String),
+}
+
 struct Run {
     rng: Rng,
     model: Model,
@@ -61,7 +69,7 @@ struct Run {
     past: Vec<(Call, Nanos)>,
     walks: Vec<Walk>,
     hold_walks: Vec<HoldWalk>,
-    shown: VecDeque<String>,
+    shown: VecDeque<Shown>,
     counts: Counts,
 }
 
@@ -84,7 +92,7 @@ pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Coun
     };
     for operation in 0..operations {
         run.operation(operation).map_err(|problem| {
-            let before: Vec<String> = run.shown.drain(..).collect();
+            let before: Vec<String> = run.shown.iter().map(Shown::text).collect();
             format!("operation {operation}\n{}\n{problem}", before.join("\n"))
         })?;
     }
@@ -137,17 +145,12 @@ impl Run {
         let now = self.clock.max(self.last);
         let known = |past: &&(Call, Nanos)| past.1 > now - KNOWN_FOR;
         if self.rng.chance(50) {
-            let past: Vec<Call> = self
-                .past
-                .iter()
-                .filter(known)
-                .map(|p| p.0.clone())
-                .collect();
-            if let Some(call) = self.rng.pick_any(past) {
+            let past = self.past.iter().filter(known).collect();
+            if let Some((call, _)) = self.rng.pick_any(past) {
                 if self.rng.chance(500) {
-                    return call;
+                    return call.clone();
                 }
-                return again::reworded(&mut self.rng, call);
+                return again::reworded(&mut self.rng, call.clone());
             }
         }
         let mut call = Generator {
@@ -162,15 +165,11 @@ impl Run {
             call = spoil::spoil(&mut self.rng, call, now);
         }
         if self.rng.chance(25) {
-            let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
-            let past: Vec<Call> = self
-                .past
-                .iter()
-                .filter(known)
-                .map(|past| past.0.clone())
-                .filter(|past| past.accounts() == accounts)
-                .collect();
-            if let Some(mut past) = self.rng.pick_any(past)
+            // The request_id of something else.
+            let past = self.past.iter().filter(known);
+            let past = past.filter(|past| past.0.accounts() == call.accounts());
+            let past = self.rng.pick_any(past.collect()).map(|past| past.0.clone());
+            if let Some(mut past) = past
                 && let (Some(mine), Some(used)) = (call.request_id(), past.request_id())
             {
                 mine.clone_from(used);
@@ -227,7 +226,7 @@ impl Run {
 
     fn set_clock(&mut self, clock: Nanos) {
         if clock != self.clock {
-            self.note(format!("clock {}", shown_time(clock)));
+            self.note(Shown::Clock(clock));
             self.clock = clock;
             self.subject.set_clock(clock);
         }
@@ -236,16 +235,16 @@ impl Run {
     fn restart(&mut self) {
         // What was only read is forgotten, the time of it too.
         self.set_clock(self.clock.max(self.last) + MILLISECOND);
-        self.note("restart".to_owned());
+        self.note(Shown::Restart);
         self.subject.restart();
         *self.counts.entry("restart".to_owned()).or_default() += 1;
     }
 
-    fn note(&mut self, text: String) {
+    fn note(&mut self, what: Shown) {
         if self.shown.len() == SHOWN {
             self.shown.pop_front();
         }
-        self.shown.push_back(text);
+        self.shown.push_back(what);
     }
 
     /// Asks both and compares.
@@ -256,17 +255,18 @@ impl Run {
 
     /// Asks the ledger, then the model at the time at which the ledger says it did it.
     fn ask(&mut self, model: &Call, real: &Call) -> Result<(Outcome, Outcome), String> {
-        self.note(format!("{model:?}"));
         let answer = self.subject.call(self.ids.call_to_real(real.clone()));
         let earliest = ledger_time(self.clock, self.last);
         let past = matches!(model, Call::GetBalance(request) if request.as_of.is_some());
         let said = answer.as_ref().ok().filter(|_| !past);
         let told = said.and_then(Reply::time);
-        let time = told.unwrap_or(if looks_up_prices(model) {
-            earliest + MICROSECOND
-        } else {
-            earliest
-        });
+        let time = told.unwrap_or(earliest + model.time_before());
+        let expected = self.model.call(model, time);
+        let outcome = match &expected {
+            Ok(_) => "ok".to_owned(),
+            Err(refusal) => refusal.reason.clone(),
+        };
+        self.note(Shown::Call(model.clone(), time, outcome));
         if !(earliest..=earliest + LATE_MAX).contains(&time) || time % MICROSECOND != 0 {
             return Err(format!(
                 "done at {}, should be {}: {answer:?}",
@@ -274,7 +274,6 @@ impl Run {
                 shown_time(earliest)
             ));
         }
-        let expected = self.model.call(model, time);
         // Whether a refused call took a time of its own cannot be seen.
         let refused = match &expected {
             Ok(Reply::BatchCharge(_)) => told.is_none(),
@@ -284,12 +283,6 @@ impl Run {
             self.last = told.unwrap_or(earliest);
         }
         self.last_is_sure = told.is_some();
-        let outcome = match &expected {
-            Ok(_) => "ok",
-            Err(refusal) => &refusal.reason,
-        };
-        let shown = self.shown.back_mut().unwrap();
-        shown.push_str(&format!("\n    at {}: {outcome}", shown_time(time)));
         Ok((expected, answer))
     }
 
@@ -309,7 +302,8 @@ impl Run {
         };
         compare(&model, &real)?;
         self.count(call, &model);
-        if model.is_ok() && call.clone().request_id().is_some() {
+        let new = model.as_ref().is_ok_and(|reply| !reply.is_replayed());
+        if new && call.clone().request_id().is_some() {
             self.past.push((call.clone(), self.last));
         }
         Ok(())
@@ -332,7 +326,7 @@ impl Run {
                     }
                 }
             }
-            Ok(reply) if format!("{reply:?}").contains("replayed: true") => count("replayed"),
+            Ok(reply) if reply.is_replayed() => count("replayed"),
             Ok(_) => count("ok"),
         }
     }
@@ -443,19 +437,6 @@ impl Run {
     }
 }
 
-/// Whether the hold's prices are looked up before the call is done, which takes a time
-/// of its own.
-fn looks_up_prices(call: &Call) -> bool {
-    use pb::settle_hold_request::What;
-    let Call::SettleHold(request) = call else {
-        return false;
-    };
-    let named = request.prices.as_ref().is_some_and(|prices| {
-        !prices.rate_card.is_empty() || !prices.revision.is_empty() || prices.price_time.is_some()
-    });
-    matches!(request.what, Some(What::Usage(_))) && !named
-}
-
 /// The token of a page of holds, taken out of it.
 fn take_token(outcome: &mut Outcome) -> Option<String> {
     let Ok(Reply::ListHolds(reply)) = outcome else {
@@ -463,6 +444,18 @@ fn take_token(outcome: &mut Outcome) -> Option<String> {
     };
     let token = std::mem::take(&mut reply.next_page_token);
     (!token.is_empty()).then_some(token)
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        match self {
+            Self::Clock(time) => format!("clock {}", shown_time(*time)),
+            Self::Restart => "restart".to_owned(),
+            Self::Call(call, time, outcome) => {
+                format!("{call:?}\n    at {}: {outcome}", shown_time(*time))
+            }
+        }
+    }
 }
 
 /// A time as people read it, from the beginning on.
