@@ -79,10 +79,12 @@ impl Used {
         })
     }
 
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            processor_nanos: self.processor_nanos.saturating_sub(earlier.processor_nanos),
-            written_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
-        }
+    /// What was used from one look to the next.
+    pub fn between(begin: Option<Self>, end: Option<Self>) -> Option<Self> {
+        let (begin, end) = (begin?, end?);
+        Some(Self {
+            processor_nanos: end.processor_nanos.saturating_sub(begin.processor_nanos),
+            written_bytes: end.written_bytes.saturating_sub(begin.written_bytes),
+        })
     }
 }

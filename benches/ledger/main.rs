@@ -180,11 +180,15 @@ async fn measure_one(
     if seen.charges == 0 {
         return Err("nothing was answered in the time".to_owned());
     }
-    let used_by = |of: fn(&(Option<Used>, Option<Used>)) -> Option<Used>| {
-        let (begin, end) = (used.first().and_then(of)?, used.last().and_then(of)?);
-        Some(end.since(begin))
+    let [
+        Some((server_begin, load_begin)),
+        Some((server_end, load_end)),
+    ] = [used.first(), used.last()].map(|used| used.copied())
+    else {
+        return Err("the time was not measured".to_owned());
     };
-    let (by_server, by_load) = (used_by(|used| used.0), used_by(|used| used.1));
+    let by_server = Used::between(server_begin, server_end);
+    let by_load = Used::between(load_begin, load_end);
     Ok(Row {
         name,
         method: if load.batch.is_some() {

@@ -91,7 +91,10 @@ fn fingerprints_of_what_is_paid_for_stay_what_they_are() {
     let none = Selector::default();
     let seconds = Given::Duration(125_000_000_000);
     let expected = [
-        (What::Credits(Credits::ONE), "7fccd647db45532c699c2b3fa4453837"),
+        (
+            What::Credits(Credits::ONE),
+            "7fccd647db45532c699c2b3fa4453837",
+        ),
         (usage("by_call", Given::Nothing, &pairs), "CHARGE-SCRIPT"),
         (usage("by_call", Given::Count(1), &pairs), "CHARGE-SCRIPT"),
         (usage("by_time", seconds, &pairs), "CHARGE-LIP"),
