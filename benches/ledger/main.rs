@@ -55,8 +55,14 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     let place = options.directory();
-    let failed = |error: std::io::Error| format!("{}: {error}", place.display());
+    let failed = |error: std::io::Error| format!("{}: {error}", options.directory().display());
     std::fs::create_dir_all(&place).map_err(failed)?;
+    // The server runs in another directory.
+    let place = place.canonicalize().map_err(failed)?;
+    let program = options.program();
+    let program = program
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
     // Removed at the end.
     let directory = tempfile::tempdir_in(&place).map_err(failed)?;
     let machine = Machine::of(directory.path());
@@ -76,7 +82,7 @@ fn run(options: &Options) -> Result<(), String> {
     let disk_before = Disk::measure(directory.path()).map_err(failed)?;
     report::print_disk("before", &disk_before);
 
-    let server = Server::start(&options.program(), directory.path());
+    let server = Server::start(&program, directory.path())?;
     // One thread for all callers: two of them would take the server's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

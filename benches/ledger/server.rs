@@ -19,7 +19,7 @@ pub struct Server {
 
 impl Server {
     /// Starts one with its defaults, over a new data file in this directory.
-    pub fn start(program: &Path, directory: &Path) -> Self {
+    pub fn start(program: &Path, directory: &Path) -> Result<Self, String> {
         let log = directory.join("log");
         let stderr = std::fs::File::create(&log).expect("the log can be made");
         let mut command = Command::new(program);
@@ -33,14 +33,14 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+            .map_err(|error| format!("{} does not start: {error}", program.display()))?;
         let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut banner = String::new();
         while !banner.contains("stops it") {
             if out.read_line(&mut banner).unwrap_or_default() == 0 {
                 let _ = child.wait();
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
-                panic!("the server did not start: {log}");
+                return Err(format!("the server did not start: {log}"));
             }
         }
         std::thread::spawn(move || {
@@ -48,11 +48,11 @@ impl Server {
         });
         let first = banner.lines().next().unwrap_or_default();
         let address = first.split_once("listens on ").map(|(_, rest)| rest);
-        Self {
+        Ok(Self {
             address: address.expect("the banner has an address").to_owned(),
             child,
             log,
-        }
+        })
     }
 
     pub fn pid(&self) -> u32 {
