@@ -3,10 +3,11 @@
 # make rust    Rust tests
 # make clients Python and Go clients against the real server
 # make readme  README.md's snippets
+# make bench   how fast the ledger is here; ARGS="--help" says what can be chosen
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need
 
-.PHONY: test check rust clients readme generate setup
+.PHONY: test check rust clients readme bench generate setup
 
 test:
 	@python3 scripts/test.py
@@ -22,6 +23,9 @@ clients:
 
 readme:
 	@python3 scripts/test.py setup readme
+
+bench:
+	@cargo bench --quiet --bench ledger -- $(ARGS)
 
 setup:
 	@scripts/setup.sh

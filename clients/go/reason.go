@@ -304,7 +304,7 @@ const (
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: account, limit
-	//	Example: account "team-a" has 100000 grants with something left, the most that it may have; spend some first or grant less often
+	//	Example: account "team-a" has 10000 grants with something left, the most that it may have; spend some first or grant less often
 	ReasonTooManyGrants Reason = "TOO_MANY_GRANTS"
 
 	// ReasonUnknownValue: The field has a number that is no value of its enum.
@@ -332,7 +332,7 @@ const (
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: account, limit
-	//	Example: account "team-a" has 100000 open holds, the most that it may have; settle or release some first
+	//	Example: account "team-a" has 10000 open holds, the most that it may have; settle or release some first
 	ReasonTooManyHolds Reason = "TOO_MANY_HOLDS"
 
 	// ReasonTooManyWatchers: As many balances are being watched as the server allows.

@@ -15,7 +15,8 @@ const EXAMPLES: &str = "Examples:
 ///
 /// The copy is one moment of the file, whatever is being written. It appears under its name
 /// once it is whole, checked and on disk; a file of that name is never replaced. It is a data
-/// file like any other: to go back to it, stop the server and put it in the file's place.
+/// file like any other: to go back to it, stop the server, take the old file away and its -wal
+/// and -shm with it, and put the copy in its place.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

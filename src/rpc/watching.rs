@@ -90,9 +90,11 @@ impl Watcher {
     async fn run(mut self) {
         let mut told = None;
         loop {
-            let Ok(room) = self.sender.reserve().await else {
-                return;
+            let room = tokio::select! {
+                room = self.sender.reserve() => room,
+                _ = self.state.wait_for(State::is_stopping) => return,
             };
+            let Ok(room) = room else { return };
             self.changes.mark_unchanged();
             let name = Some(self.account.clone());
             match self.app.balance(name, None, Faults::new()).await {
@@ -112,7 +114,7 @@ impl Watcher {
             tokio::select! {
                 changed = self.changes.changed() => if changed.is_err() { return },
                 () = self.sender.closed() => return,
-                _ = self.state.wait_for(|state| state.is_stopping()) => return,
+                _ = self.state.wait_for(State::is_stopping) => return,
             }
         }
     }

@@ -205,11 +205,11 @@ fn samples() -> Vec<OnTheWire> {
         },
         Refused::TooManyGrants {
             account: account(),
-            limit: 100_000,
+            limit: 10_000,
         },
         Refused::TooManyHolds {
             account: account(),
-            limit: 100_000,
+            limit: 10_000,
         },
         Refused::InsufficientCredits {
             account: account(),

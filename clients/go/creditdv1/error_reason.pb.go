@@ -252,7 +252,7 @@ const (
 	// The account has as many grants with something left or held as it may have.
 	// Code: FAILED_PRECONDITION
 	// Metadata: account, limit
-	// Example: account "team-a" has 100000 grants with something left, the most that it may have; spend some first or grant less often
+	// Example: account "team-a" has 10000 grants with something left, the most that it may have; spend some first or grant less often
 	ErrorReason_ERROR_REASON_TOO_MANY_GRANTS ErrorReason = 43
 	// The field has a number that is no value of its enum.
 	// Code: INVALID_ARGUMENT
@@ -272,7 +272,7 @@ const (
 	// The account has as many open holds as it may have.
 	// Code: FAILED_PRECONDITION
 	// Metadata: account, limit
-	// Example: account "team-a" has 100000 open holds, the most that it may have; settle or release some first
+	// Example: account "team-a" has 10000 open holds, the most that it may have; settle or release some first
 	ErrorReason_ERROR_REASON_TOO_MANY_HOLDS ErrorReason = 47
 	// As many balances are being watched as the server allows.
 	// Code: UNAVAILABLE

@@ -225,10 +225,18 @@ impl Account {
             }
             EntryKind::Refund { grants, .. } => {
                 for facts in grants {
-                    if self.grants.find(facts.id).is_none() {
-                        self.grants.insert(GrantState::empty(facts));
+                    let grant = GrantState::empty(facts);
+                    if self.grants.find_key(grant.burn_key()).is_none() {
+                        self.grants.insert(grant);
                     }
                 }
+                // The shares stand in the order of these grants.
+                for (share, facts) in entry.shares.iter().zip(grants) {
+                    let key = GrantState::empty(facts).burn_key();
+                    self.change_grant(self.grants.find_key(key)?, share)?;
+                }
+                let same = entry.shares.len() == grants.len();
+                return (same && sums_to(entry)).then_some(());
             }
             EntryKind::Revoke(grant) => self.revoke(*grant),
             EntryKind::Hold | EntryKind::Settle | EntryKind::Release | EntryKind::Extend => {
@@ -236,14 +244,14 @@ impl Account {
             }
             EntryKind::Charge | EntryKind::Expire(_) => {}
         }
-        let (mut credits, mut held) = (Credits::ZERO, Credits::ZERO);
+        let mut near = 0;
         for share in &entry.shares {
-            credits = credits.checked_add(share.credits).ok()?;
-            held = held.checked_add(share.held).ok()?;
-            let position = position.take().or_else(|| self.grants.find(share.grant))?;
+            let known = position.take();
+            let position = known.or_else(|| self.grants.find(share.grant, near))?;
             self.change_grant(position, share)?;
+            near = position;
         }
-        (credits == entry.credits && held == entry.held).then_some(())
+        sums_to(entry).then_some(())
     }
 
     /// What every entry changes, whatever its kind: the figures of the account.
@@ -297,7 +305,7 @@ impl Account {
 
     /// From now on what returns to the grant leaves at once.
     fn revoke(&mut self, id: GrantId) {
-        let Some(position) = self.grants.find(id) else {
+        let Some(position) = self.grants.find(id, 0) else {
             return;
         };
         let Some(grant) = self.grants.at_mut(position) else {
@@ -328,11 +336,19 @@ impl Account {
             self.due.remove(&due);
             shares = before.shares;
         }
+        // What a hold keeps stands in the order in which it was taken, and so do the
+        // shares of its entries.
+        let mut at = 0_usize;
         for share in entry.shares.iter().filter(|share| !share.held.is_zero()) {
-            match shares.iter_mut().find(|(grant, _)| *grant == share.grant) {
-                Some((_, kept)) => *kept = add(*kept, share.held)?,
-                None => shares.push((share.grant, add(Credits::ZERO, share.held)?)),
+            if matches!(entry.kind, EntryKind::Hold) {
+                shares.push((share.grant, add(Credits::ZERO, share.held)?));
+                continue;
             }
+            let rest = shares.get_mut(at..)?;
+            let next = rest.iter().position(|(grant, _)| *grant == share.grant)?;
+            let (_, kept) = rest.get_mut(next)?;
+            *kept = add(*kept, share.held)?;
+            at = at.saturating_add(next).saturating_add(1);
         }
         shares.retain(|(_, kept)| !kept.is_zero());
         let mut held = Credits::ZERO;
@@ -350,6 +366,19 @@ impl Account {
         }
         Some(())
     }
+}
+
+/// Whether the shares of an entry sum to what it moved.
+fn sums_to(entry: &Entry) -> bool {
+    let zero = (Credits::ZERO, Credits::ZERO);
+    let sums = entry
+        .shares
+        .iter()
+        .try_fold(zero, |(credits, held), share| {
+            let credits = credits.checked_add(share.credits).ok()?;
+            Some((credits, held.checked_add(share.held).ok()?))
+        });
+    sums == Some((entry.credits, entry.held))
 }
 
 /// A sum that must not be negative.

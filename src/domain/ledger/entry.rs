@@ -145,7 +145,7 @@ impl GrantTerms {
     #[must_use]
     pub fn pays_for(&self, service: Option<&str>) -> bool {
         self.services.is_empty()
-            || service.is_some_and(|key| self.services.iter().any(|s| &**s == key))
+            || service.is_some_and(|key| self.services.binary_search_by_key(&key, |s| s).is_ok())
     }
 }
 

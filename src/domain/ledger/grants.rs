@@ -90,9 +90,22 @@ impl Grants {
         self.0.iter().find(|grant| grant.id == id)
     }
 
-    /// Where a grant stands. Those that pay stand at the front.
-    pub(super) fn find(&self, id: GrantId) -> Option<usize> {
-        self.0.iter().position(|grant| grant.id == id)
+    /// Where a grant stands. It is looked for from a place outwards: the grants of one
+    /// entry stand close to each other.
+    pub(super) fn find(&self, id: GrantId, near: usize) -> Option<usize> {
+        let is_it = |position: &usize| self.0.get(*position).is_some_and(|g| g.id == id);
+        let near = near.min(self.0.len());
+        let mut after = near..self.0.len();
+        let mut before = (0..near).rev();
+        loop {
+            let pair = [after.next(), before.next()];
+            if pair == [None, None] {
+                return None;
+            }
+            if let Some(found) = pair.into_iter().flatten().find(is_it) {
+                return Some(found);
+            }
+        }
     }
 
     pub(super) fn find_key(&self, key: BurnKey) -> Option<usize> {

@@ -18,6 +18,13 @@ impl Account {
         self.due.first().map(|(time, _)| *time)
     }
 
+    /// When something ends by itself next, of what has not ended by `now`.
+    #[must_use]
+    pub fn next_due_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let later = self.due.iter().map(|(time, _)| *time);
+        later.skip_while(|time| *time <= now).next()
+    }
+
     /// Whether something has ended by `now` and is still counted.
     #[must_use]
     pub fn has_lapsed(&self, now: Timestamp) -> bool {

@@ -35,13 +35,14 @@ pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
     }
 }
 
-/// The first of a list, as many as a reply has room for.
+/// The first of a list, as many as a reply has room for, and one in any case.
 pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut bytes = 0_usize;
     items
         .take_while(|item| {
+            let first = bytes == 0;
             bytes = bytes.saturating_add(item.encoded_len()).saturating_add(6);
-            bytes <= LIST_BYTES_MAX
+            first || bytes <= LIST_BYTES_MAX
         })
         .collect()
 }

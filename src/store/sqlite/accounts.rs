@@ -163,6 +163,7 @@ impl Journal {
             id,
             nanos,
         )?;
+        let before = before.filter(|base| base.entry <= head);
         let from = before.as_ref().and_then(|base| base.entry);
         let after: Option<i64> = self
             .connection

@@ -4,6 +4,7 @@
 //! given that name: a file of that name is whole.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -83,9 +84,12 @@ fn copy_pages(
 fn settle(partial: &Path, copy: &Path) -> Result<(), String> {
     let sync = || -> std::io::Result<()> {
         File::open(partial)?.sync_all()?;
-        // Without replacing what has come there meanwhile.
-        std::fs::hard_link(partial, copy)?;
-        std::fs::remove_file(partial)?;
+        // Without replacing what has come there meanwhile, where the file system can.
+        match std::fs::hard_link(partial, copy) {
+            Ok(()) => std::fs::remove_file(partial)?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => std::fs::rename(partial, copy)?,
+        }
         File::open(super::open::directory_of(copy))?.sync_all()
     };
     sync().map_err(|error| error.to_string())

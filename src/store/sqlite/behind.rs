@@ -1,8 +1,14 @@
 //! Rows of accounts that are behind the journal, and how they are brought up: a few along
 //! with each group, the one that fell behind first before the others.
+//!
+//! What a start reads of the journal begins at the first entry that any row does not have,
+//! so that entry must never be passed while its account is behind.
+
+use std::collections::{BTreeSet, HashMap};
 
 use super::books::{Books, Undo};
 use super::journal::BadRow;
+use crate::domain::AccountName;
 use crate::domain::ledger::EntryId;
 
 /// How many entries the rows of accounts may be behind.
@@ -11,90 +17,118 @@ pub(super) const BEHIND_MAX: i64 = 65_536;
 pub(super) const SAVED_PER_GROUP: usize = 512;
 
 /// Where an account stands whose row is behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Its newest entry.
     pub(super) entry: EntryId,
     /// The first entry that the account's row does not have.
     pub(super) since: EntryId,
+    /// Whose it is.
+    pub(super) name: AccountName,
+}
+
+/// The accounts whose rows are behind, by their number and by how far.
+#[derive(Default)]
+pub(super) struct Behind {
+    heads: HashMap<i64, Head>,
+    order: BTreeSet<(EntryId, i64)>,
+    /// Those among them that cannot be read: their rows stay behind.
+    stuck: BTreeSet<(EntryId, i64)>,
+}
+
+impl Behind {
+    /// Where an account stands, if its row is behind.
+    pub(super) fn get(&self, account: i64) -> Option<&Head> {
+        self.heads.get(&account)
+    }
+
+    /// Sets where an account stands; None: its row is up to date.
+    pub(super) fn set(&mut self, account: i64, head: Option<Head>) {
+        if let Some(old) = self.heads.remove(&account) {
+            self.order.remove(&(old.since, account));
+            self.stuck.remove(&(old.since, account));
+        }
+        if let Some(head) = head {
+            self.order.insert((head.since, account));
+            self.heads.insert(account, head);
+        }
+    }
+
+    /// The account that fell behind first, among those that can be read.
+    fn first(&self) -> Option<(EntryId, i64)> {
+        self.order.first().copied()
+    }
+
+    fn give_up(&mut self, since: EntryId, account: i64) {
+        self.order.remove(&(since, account));
+        self.stuck.insert((since, account));
+    }
+
+    /// The first entry that any row does not have.
+    fn since(&self) -> Option<EntryId> {
+        let first = |set: &BTreeSet<(EntryId, i64)>| set.first().map(|(since, _)| *since);
+        first(&self.order)
+            .into_iter()
+            .chain(first(&self.stuck))
+            .min()
+    }
 }
 
 impl Books {
     /// At start: an entry that is newer than the rows of accounts are.
-    pub(super) fn note_behind(&mut self, account: i64, entry: EntryId) {
-        let head = self.heads.entry(account);
-        let head = head.or_insert(Head {
+    pub(super) fn note_behind(&mut self, account: i64, name: &AccountName, entry: EntryId) {
+        let since = self.behind.get(account).map_or(entry, |head| head.since);
+        let head = Head {
             entry,
-            since: entry,
-        });
-        head.entry = entry;
+            since,
+            name: name.clone(),
+        };
+        self.behind.set(account, Some(head));
     }
 
     /// Brings rows of accounts up that are too far behind.
     pub(super) fn save_some(&mut self, most: usize, behind_max: i64) -> Result<(), BadRow> {
         let mut saved = 0_usize;
-        while let Some((since, account, _)) = self.behind.front() {
-            let current = self.heads.get(account).is_some_and(|h| h.since == *since);
-            let behind = self.next_entry.0.saturating_sub(since.0);
-            if current && (behind < behind_max || saved == most) {
-                break;
-            }
-            let Some((_, account, name)) = self.behind.pop_front() else {
-                break;
-            };
-            if !current {
-                continue;
-            }
-            self.group.saved = true;
-            if let Err(cause) = self.bring(&name) {
-                if self.journal.connection.is_autocommit() {
-                    return Err(cause);
+        while saved < most
+            && let Some((since, account)) = self.behind.first()
+            && self.next_entry.0.saturating_sub(since.0) >= behind_max
+            && let Some(head) = self.behind.get(account).cloned()
+        {
+            match self.save(&head.name) {
+                Ok(()) => {}
+                Err(cause) if self.journal.connection.is_autocommit() => return Err(cause),
+                Err(cause) => {
+                    // Its trouble is nobody else's.
+                    tracing::error!(account = %head.name, cause = cause.0, "an account cannot be read");
+                    self.behind.give_up(since, account);
+                    continue;
                 }
-                // Its trouble is nobody else's. Its row stays behind.
-                tracing::error!(account = %name, cause = cause.0, "an account cannot be read");
-                let first = self.heads.get(&account).map(|head| head.since);
-                self.stuck = self.stuck.into_iter().chain(first).min();
-                continue;
             }
-            if let Some(loaded) = self.cache.get(&name) {
-                self.journal.save(loaded)?;
-            }
-            let before = self.heads.remove(&account);
-            self.group.undo.push(Undo::Head {
+            let undo = Undo::Head {
                 account,
-                name,
-                before,
+                name: head.name.clone(),
+                before: Some(head),
                 next_entry: self.next_entry,
-            });
+            };
+            self.group.undo.push(undo);
+            self.behind.set(account, None);
             saved = saved.saturating_add(1);
         }
         if saved > 0 {
-            let first = self.behind.front().map(|(since, _, _)| *since);
-            let first = first.into_iter().chain(self.stuck).min();
-            let folded = first.unwrap_or(self.next_entry).0;
+            let since = self.behind.since().unwrap_or(self.next_entry);
             self.journal
                 .connection
                 .prepare_cached("UPDATE file SET folded = ?1")?
-                .execute([folded.saturating_sub(1)])?;
+                .execute([since.0.saturating_sub(1)])?;
         }
         Ok(())
     }
 
-    /// At start, and after accounts fell back: who is how far behind.
-    pub(super) fn order_behind(&mut self) {
-        let mut behind: Vec<_> = self
-            .heads
-            .iter()
-            .map(|(id, head)| (head.since, *id))
-            .collect();
-        behind.sort_unstable();
-        self.behind.clear();
-        for (since, account) in behind {
-            match self.journal.account_name(account) {
-                Ok(Some(name)) => self.behind.push_back((since, account, name)),
-                Ok(None) => {}
-                Err(BadRow(cause)) => tracing::error!(account, cause, "an account has no name"),
-            }
+    fn save(&mut self, name: &AccountName) -> Result<(), BadRow> {
+        self.bring(name)?;
+        match self.cache.get(name) {
+            Some(loaded) => self.journal.save(loaded),
+            None => Err(BadRow(format!("account {name} is not there"))),
         }
     }
 }

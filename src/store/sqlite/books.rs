@@ -3,12 +3,12 @@
 //!
 //! Accounts are in memory as far as they are used; the file has all of them. Rows of
 //! accounts follow the journal at a distance, so that a busy account costs one row in
-//! thousands of entries: `heads` says where the accounts stand whose rows are behind.
+//! thousands of entries: `behind` says where the accounts stand whose rows are behind.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 
 use super::accounts::Loaded;
-use super::behind::{BEHIND_MAX, Head, SAVED_PER_GROUP};
+use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP};
 use super::cache::Cache;
 use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests};
@@ -25,13 +25,7 @@ pub(super) struct Books {
     pub(super) journal: Journal,
     pub(super) cache: Cache,
     /// Where accounts stand whose rows are behind.
-    pub(super) heads: HashMap<i64, Head>,
-    /// The same accounts, in the order in which they fell behind. One that was brought
-    /// up meanwhile is passed over.
-    pub(super) behind: VecDeque<(EntryId, i64, AccountName)>,
-    /// The first entry that is missing from the row of an account that cannot be read:
-    /// the next start has to look at it again.
-    pub(super) stuck: Option<EntryId>,
+    pub(super) behind: Behind,
     requests: Requests,
     pub(super) next_entry: EntryId,
     next_account: i64,
@@ -45,8 +39,6 @@ pub(super) struct Group {
     pub(super) undo: Vec<Undo>,
     changed: HashSet<AccountName>,
     progress: Progress,
-    /// Whether rows of accounts were brought up.
-    pub(super) saved: bool,
 }
 
 /// How to take one step back.
@@ -89,9 +81,7 @@ impl Books {
         Self {
             journal,
             cache: Cache::new(accounts_max),
-            heads: HashMap::new(),
-            behind: VecDeque::new(),
-            stuck: None,
+            behind: Behind::default(),
             requests,
             next_entry,
             next_account,
@@ -132,7 +122,7 @@ impl Books {
     /// cannot be read is left as it is: whoever asks for it will hear of that.
     pub(super) fn settle(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
         match self.bring(name) {
-            Ok(_) => self.lapse(name, now),
+            Ok(_) => self.lapse(name, now).map(|_| ()),
             Err(cause) => self.unreadable::<()>(&cause).map(|_| ()),
         }
     }
@@ -145,29 +135,40 @@ impl Books {
         let Some((id, row_head)) = self.journal.account_row(name)? else {
             return Ok(false);
         };
-        let head = self.heads.get(&id).map(|head| head.entry).or(row_head);
+        let head = self.behind.get(id).map(|head| head.entry).or(row_head);
         let loaded = self.journal.load(id, name, head)?;
         self.cache.insert(loaded);
         Ok(true)
     }
 
-    fn lapse(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
+    fn lapse(&mut self, name: &AccountName, now: Timestamp) -> Result<Answer<()>, BadRow> {
         let has_lapsed = |loaded: &&mut Loaded| loaded.account.has_lapsed(now);
         if self.cache.get(name).filter(has_lapsed).is_none() {
-            return Ok(());
+            return Ok(Ok(()));
         }
         self.begin()?;
         let Some(loaded) = self.cache.get(name) else {
-            return Ok(());
+            return Ok(Ok(()));
         };
-        let (id, before) = (loaded.id, self.heads.get(&loaded.id).copied());
-        let lapsed = loaded.account.lapse(now, self.next_entry);
-        let lapsed = lapsed.map_err(does_not_follow)?;
+        let (id, before) = (loaded.id, self.behind.get(loaded.id).cloned());
+        let lapsed = match loaded.account.lapse(now, self.next_entry) {
+            Ok(lapsed) => lapsed,
+            Err(at) => return Ok(Err(self.defect(name, at))),
+        };
         self.note_head(id, name, before, lapsed.last());
         for entry in &lapsed {
             self.journal.write_entry(id, entry, None, None)?;
         }
-        self.step(name, lapsed.len())
+        self.step(name, lapsed.len()).map(Ok)
+    }
+
+    /// An account that does not follow its own rules is not kept in memory: what the file
+    /// says of it counts.
+    fn defect(&mut self, name: &AccountName, at: Inconsistent) -> StoreRefusal {
+        let cause = does_not_follow(at);
+        tracing::error!(account = %name, cause = cause.0, "a defect: nothing of it was written");
+        self.cache.forget(name);
+        unavailable("write", &cause)
     }
 
     /// Answers a command, and writes what it does into the open group. Err: the
@@ -191,8 +192,8 @@ impl Books {
             }
         }
         self.begin()?;
-        if known {
-            self.lapse(name, now)?;
+        if known && let Err(refusal) = self.lapse(name, now)? {
+            return Ok(Err(refusal));
         }
         let id = match self.cache.get(name) {
             Some(loaded) => loaded.id,
@@ -205,7 +206,7 @@ impl Books {
                 Err(cause) => return self.unreadable(&cause),
             },
         };
-        let before = self.heads.get(&id).copied();
+        let before = self.behind.get(id).cloned();
         let mut unopened = Account::new(name.clone());
         let account = match self.cache.get(name) {
             Some(loaded) => &mut loaded.account,
@@ -214,7 +215,7 @@ impl Books {
         let outcome = match execute(account, command, &found, now, self.next_entry) {
             Ok(outcome) => outcome,
             Err(Denied::Refused(refusal)) => return Ok(Err(refusal.into())),
-            Err(Denied::Defect(at)) => return Err(does_not_follow(at)),
+            Err(Denied::Defect(at)) => return Ok(Err(self.defect(name, at))),
         };
         let available = account.available();
         if !known {
@@ -305,25 +306,19 @@ impl Books {
         last: Option<&Entry>,
     ) {
         let Some(last) = last else { return };
+        let since = before.as_ref().map_or(self.next_entry, |head| head.since);
         self.group.undo.push(Undo::Head {
             account,
             name: name.clone(),
             before,
             next_entry: self.next_entry,
         });
-        let since = match before {
-            Some(head) => head.since,
-            None => {
-                self.behind
-                    .push_back((self.next_entry, account, name.clone()));
-                self.next_entry
-            }
-        };
         let head = Head {
             entry: last.id,
             since,
+            name: name.clone(),
         };
-        self.heads.insert(account, head);
+        self.behind.set(account, Some(head));
         self.next_entry = last.id.next();
         if !self.group.changed.contains(name) {
             self.group.changed.insert(name.clone());
@@ -368,7 +363,10 @@ impl Books {
         while self.group.undo.len() > to {
             match self.group.undo.pop() {
                 None => break,
-                Some(Undo::Account { id }) => self.next_account = id,
+                Some(Undo::Account { id }) => {
+                    self.next_account = id;
+                    self.journal.forget_names();
+                }
                 Some(Undo::Request { key, entry }) => self.requests.remove(key, entry),
                 Some(Undo::Head {
                     account,
@@ -376,10 +374,7 @@ impl Books {
                     before,
                     next_entry,
                 }) => {
-                    match before {
-                        Some(head) => self.heads.insert(account, head),
-                        None => self.heads.remove(&account),
-                    };
+                    self.behind.set(account, before);
                     self.next_entry = next_entry;
                     // The file has it as it was.
                     self.cache.forget(&name);
@@ -418,9 +413,6 @@ impl Books {
         // Also those whose row was read while the group was open.
         for name in &self.group.changed {
             self.cache.forget(name);
-        }
-        if self.group.saved {
-            self.order_behind();
         }
         self.group = Group::default();
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -18,8 +19,9 @@ use crate::store::{
 
 /// How many questions may wait.
 const QUEUE_LENGTH_MAX: usize = 1_024;
-/// How many entries one page may look at.
+/// How many entries one page may look at, and for how long.
 const SCANNED_MAX: usize = 10_000;
+const SCAN_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// Whose past it is, as it stood when the question was asked.
 pub(super) struct Whose {
@@ -63,24 +65,15 @@ pub(super) struct History {
 
 impl History {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, closing: Arc<AtomicBool>) -> Self {
+    pub(super) fn start(connection: Connection, closing: Arc<AtomicBool>) -> std::io::Result<Self> {
         let (sender, queue) = sync_channel(QUEUE_LENGTH_MAX);
-        let started = std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("ledger-history".to_owned())
-            .spawn(move || run(&Journal::new(connection), &queue, &closing));
-        match started {
-            Ok(thread) => Self {
-                queue: Some(sender),
-                thread: Some(thread),
-            },
-            Err(error) => {
-                tracing::error!(%error, "no thread for questions about the past");
-                Self {
-                    queue: None,
-                    thread: None,
-                }
-            }
-        }
+            .spawn(move || run(&Journal::new(connection), &queue, &closing))?;
+        Ok(Self {
+            queue: Some(sender),
+            thread: Some(thread),
+        })
     }
 
     /// Has the question answered, or refuses it at once.
@@ -169,7 +162,11 @@ fn entries(
     let mut last_scanned = None;
     let unwritten = whose.unwritten.iter().rev();
     let mut unwritten = unwritten.skip_while(|e| query.before.is_some_and(|b| e.id >= b));
-    for _ in 0..SCANNED_MAX {
+    let began = Instant::now();
+    for scanned in 0..SCANNED_MAX {
+        if scanned.is_multiple_of(64) && began.elapsed() > SCAN_TIME_MAX {
+            break;
+        }
         let entry = match unwritten.next() {
             Some(entry) => entry.clone(),
             None => {
@@ -195,7 +192,7 @@ fn entries(
         }
         last_scanned = Some(entry.id);
     }
-    page.next = last_scanned;
+    page.next = last_scanned.or(query.before);
     Ok(Ok(page))
 }
 

@@ -108,6 +108,12 @@ impl Journal {
         Ok(name)
     }
 
+    /// Forgets whose entries were read last: numbers of accounts are given again where
+    /// a group is taken back.
+    pub(super) fn forget_names(&self) {
+        *self.reading.borrow_mut() = None;
+    }
+
     /// What a decision needs beside the account.
     pub(super) fn find(&self, account_id: i64, lookup: Lookup) -> Result<Found, BadRow> {
         let found = match lookup {

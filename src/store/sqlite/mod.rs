@@ -129,9 +129,11 @@ impl SqliteStore {
         let cards = opened.another_connection()?;
         let closing = Arc::new(AtomicBool::new(false));
         let writable = watch::Sender::new(true);
+        let history = history::History::start(history, Arc::clone(&closing))
+            .map_err(|error| OpenError::other(path, &error))?;
         let started = writer::Writer::open(
             opened.connection,
-            history::History::start(history, Arc::clone(&closing)),
+            history,
             writer::Surroundings {
                 clock: Arc::clone(&clock),
                 closing: Arc::clone(&closing),

@@ -284,7 +284,7 @@ fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(),
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
     connection
-        .execute("INSERT OR IGNORE INTO file VALUES (1, 0, ?1, 0)", [key])
+        .execute("INSERT OR IGNORE INTO file VALUES (1, 0, 0, ?1, 0)", [key])
         .map_err(failed)?;
     // A file that a crash could unmake is not durable: its directory is synced.
     if is_new {

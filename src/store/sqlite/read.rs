@@ -97,7 +97,9 @@ impl Writer {
             }));
         }
         if let What::Look(Some(as_of), _) = read.what
-            && let Some(fault) = TimeRule::NotFuture.fault(as_of, now)
+            && TimeRule::NotFuture.fault(as_of, now).is_some()
+            // The group may have begun before the question was asked.
+            && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.now())
         {
             return read.refuse(Refusal::invalid("as_of", fault).into());
         }

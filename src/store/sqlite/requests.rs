@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use siphasher::sip::SipHasher13;
 
 use super::filter::Filter;
@@ -86,26 +86,37 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// All runs of a file, oldest first, with their number and where they end.
-    pub(super) fn read_all(connection: &Connection) -> Result<Vec<(i64, i64, Self)>, BadRow> {
+    /// All runs of a file, oldest first, with their number and where they end; the
+    /// filters of the newest ones, as far as memory has room for them.
+    pub(super) fn read_all(
+        connection: &Connection,
+        filter_bytes_max: usize,
+    ) -> Result<Vec<(i64, i64, Self)>, BadRow> {
         let mut statement = connection.prepare(
-            "SELECT run_id, last_entry, newest_time, filter FROM request_runs ORDER BY run_id",
+            "SELECT run_id, last_entry, newest_time, filter FROM request_runs ORDER BY run_id DESC",
         )?;
         let mut rows = statement.query([])?;
         let mut runs = Vec::new();
+        let mut bytes = 0_usize;
         while let Some(row) = rows.next()? {
             let id = row.get(0)?;
-            let filter = Filter::from_bytes(row.get_ref(3)?.as_blob().unwrap_or_default());
+            let filter = row.get_ref(3)?.as_blob().unwrap_or_default();
+            bytes = bytes.saturating_add(filter.len());
+            let filter = match bytes <= filter_bytes_max {
+                true => Some(
+                    Filter::from_bytes(filter)
+                        .ok_or_else(|| BadRow(format!("the filter of run {id} cannot be read")))?,
+                ),
+                false => None,
+            };
             let run = Self {
                 id,
                 newest_time: Timestamp::from_unix_nanos(row.get(2)?),
-                filter: Some(
-                    filter
-                        .ok_or_else(|| BadRow(format!("the filter of run {id} cannot be read")))?,
-                ),
+                filter,
             };
             runs.push((id, row.get(1)?, run));
         }
+        runs.reverse();
         Ok(runs)
     }
 
@@ -142,13 +153,14 @@ impl Requests {
     ) -> Result<Self, BadRow> {
         // What was being written when the server ended is begun anew.
         connection.execute(
-            "DELETE FROM request_keys WHERE run_id NOT IN (SELECT run_id FROM request_runs)",
+            "DELETE FROM request_keys
+              WHERE run_id > (SELECT coalesce(max(run_id), 0) FROM request_runs)",
             [],
         )?;
-        let runs = Run::read_all(connection)?;
+        let runs = Run::read_all(connection, limits.filter_bytes_max)?;
         let runs: Vec<_> = runs.into_iter().map(|(_, _, run)| run).collect();
         let next_run = runs.last().map_or(1, |run| run.id.saturating_add(1));
-        let mut requests = Self {
+        Ok(Self {
             keys: Keys::new(key),
             newest: HashMap::new(),
             twins: Vec::new(),
@@ -157,9 +169,7 @@ impl Requests {
             next_run,
             runs,
             limits,
-        };
-        requests.keep_to_memory();
-        Ok(requests)
+        })
     }
 
     /// Lets go of the oldest filters where they are more than memory has room for.
@@ -261,6 +271,9 @@ impl Requests {
                     freezing.newest_time.unix_nanos().unwrap_or_default(),
                     sorted.filter.to_bytes(),
                 ])?;
+            connection
+                .prepare_cached("UPDATE file SET covered = ?1")?
+                .execute([freezing.last_entry.0])?;
             progress.finished = true;
         }
         Ok(progress)
@@ -299,24 +312,16 @@ impl Requests {
     fn freeze(&mut self, last_entry: EntryId) {
         let newest = std::mem::take(&mut self.newest);
         let twins = std::mem::take(&mut self.twins);
-        let mut pairs: Vec<Pair> = newest.iter().map(|(key, id)| (*key, *id)).collect();
-        pairs.extend(twins.iter());
+        let pairs = pairs_of(&newest, &twins);
         let (sender, sorting) = sync_channel(1);
         let sort = move || {
-            // By the keys as the file orders them.
-            pairs.sort_unstable_by_key(|(key, id)| (key.cast_signed(), *id));
-            let filter = Filter::of(pairs.iter().map(|(key, _)| *key));
-            let sorted = Sorted {
-                pairs: Arc::new(pairs),
-                filter,
-            };
-            let _ = sender.send(sorted);
+            let _ = sender.send(Sorted::of(pairs));
         };
         let spawned = std::thread::Builder::new()
             .name("request-run".to_owned())
             .spawn(sort);
         if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread to sort request_ids; they stay in memory");
+            tracing::warn!(%error, "no thread to sort request_ids; the writer does it");
         }
         self.freezing = Some(Freezing {
             newest,
@@ -328,17 +333,6 @@ impl Requests {
             written: 0,
         });
     }
-
-    /// Where the newest run ends: entries after it are in no run.
-    pub(super) fn covered(connection: &Connection) -> Result<EntryId, BadRow> {
-        let last: Option<i64> = connection
-            .query_row("SELECT max(last_entry) FROM request_runs", [], |row| {
-                row.get(0)
-            })
-            .optional()?
-            .flatten();
-        Ok(EntryId(last.unwrap_or_default()))
-    }
 }
 
 /// What was done along with one group.
@@ -347,6 +341,23 @@ pub(super) struct Progress {
     written: usize,
     finished: bool,
     dropped: bool,
+}
+
+impl Sorted {
+    fn of(mut pairs: Vec<Pair>) -> Self {
+        // By the keys as the file orders them.
+        pairs.sort_unstable_by_key(|(key, id)| (key.cast_signed(), *id));
+        let filter = Filter::of(pairs.iter().map(|(key, _)| *key));
+        Self {
+            pairs: Arc::new(pairs),
+            filter,
+        }
+    }
+}
+
+fn pairs_of(newest: &HashMap<Key, EntryId>, twins: &[Pair]) -> Vec<Pair> {
+    let pairs = newest.iter().map(|(key, id)| (*key, *id));
+    pairs.chain(twins.iter().copied()).collect()
 }
 
 impl Freezing {
@@ -359,7 +370,11 @@ impl Freezing {
                 self.sorting = None;
             }
             Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => self.sorting = None,
+            // There is no such thread: better late than never.
+            Err(TryRecvError::Disconnected) => {
+                self.sorted = Some(Sorted::of(pairs_of(&self.newest, &self.twins)));
+                self.sorting = None;
+            }
         }
     }
 }

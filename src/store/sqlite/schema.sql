@@ -112,6 +112,7 @@ CREATE TABLE request_keys (
 CREATE TABLE file (
   file_id      INTEGER PRIMARY KEY CHECK (file_id = 1),
   folded       INTEGER NOT NULL,     -- the rows of accounts hold all entries up to this one
+  covered      INTEGER NOT NULL,     -- request_ids up to this entry are in runs, or were
   key          BLOB NOT NULL,        -- 16 random bytes by which request_ids are hashed
   probes       INTEGER NOT NULL      -- rises when the server tries whether it can write again
 ) STRICT;

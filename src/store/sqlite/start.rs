@@ -9,7 +9,7 @@ use super::books::Books;
 use super::journal::{BadRow, Journal};
 use super::requests::{Limits, Requests};
 use crate::domain::ledger::EntryId;
-use crate::domain::{RequestId, Timestamp};
+use crate::domain::{AccountName, RequestId, Timestamp};
 
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
 
@@ -18,14 +18,13 @@ pub(super) fn books(
     connection: Connection,
     settings: SqliteSettings,
 ) -> Result<(Books, Timestamp), BadRow> {
-    let (folded, key) = file_row(&connection)?;
+    let (folded, covered, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
         kept_nanos: i64::from(settings.request_hours).saturating_mul(NANOS_PER_HOUR),
         filter_bytes_max: settings.request_filter_bytes_max,
     };
     let requests = Requests::load(&connection, key, limits)?;
-    let covered = Requests::covered(&connection)?;
     let newest: Option<(i64, i64)> = connection
         .query_row(
             "SELECT entry_id, create_time FROM entries ORDER BY entry_id DESC LIMIT 1",
@@ -46,30 +45,37 @@ pub(super) fn books(
         EntryId(last_entry).next(),
         last_account.saturating_add(1),
     );
-    let behind = read_tail(&books.journal, folded)?;
-    for (entry, account) in behind {
-        books.note_behind(account, entry);
+    for (entry, account, name) in read_tail(&books.journal, folded)? {
+        let name = AccountName::new(&name)
+            .map_err(|_| BadRow(format!("account {account} has no proper name")))?;
+        books.note_behind(account, &name, entry);
     }
-    books.order_behind();
     read_requests(&mut books, covered)?;
     Ok((books, Timestamp::from_unix_nanos(last_time)))
 }
 
 /// The row about the file.
-fn file_row(connection: &Connection) -> Result<(EntryId, [u8; 16]), BadRow> {
-    Ok(
-        connection.query_row("SELECT folded, key FROM file", [], |row| {
-            Ok((EntryId(row.get(0)?), row.get(1)?))
-        })?,
-    )
+fn file_row(connection: &Connection) -> Result<(EntryId, EntryId, [u8; 16]), BadRow> {
+    let sql = "SELECT folded, covered, key FROM file";
+    Ok(connection.query_row(sql, [], |row| {
+        Ok((EntryId(row.get(0)?), EntryId(row.get(1)?), row.get(2)?))
+    })?)
 }
 
-/// Entries that rows of accounts may not have, and whose they are.
-fn read_tail(journal: &Journal, folded: EntryId) -> Result<Vec<(EntryId, i64)>, BadRow> {
+/// The newest entries of accounts whose rows may not have them, after the first one.
+fn read_tail(journal: &Journal, folded: EntryId) -> Result<Vec<(EntryId, i64, String)>, BadRow> {
     let mut statement = journal.connection.prepare(
-        "SELECT entry_id, account_id FROM entries WHERE entry_id > ?1 ORDER BY entry_id",
+        "SELECT e.first, e.account_id, a.name FROM (
+           SELECT min(entry_id) AS first, account_id FROM entries
+            WHERE entry_id > ?1 GROUP BY account_id
+           UNION ALL
+           SELECT max(entry_id), account_id FROM entries
+            WHERE entry_id > ?1 GROUP BY account_id) e
+         JOIN accounts a USING (account_id) ORDER BY e.first",
     )?;
-    let rows = statement.query_map([folded.0], |row| Ok((EntryId(row.get(0)?), row.get(1)?)))?;
+    let rows = statement.query_map([folded.0], |row| {
+        Ok((EntryId(row.get(0)?), row.get(1)?, row.get(2)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -44,6 +44,8 @@ pub(super) struct Writer {
     /// Set when the store is being closed: writes that wait are done, reads not.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
+    /// When it last tried whether it can write again.
+    probed: Instant,
 }
 
 /// What the writer is given by those who start it.
@@ -107,6 +109,7 @@ impl Writer {
             last_time,
             closing,
             writable,
+            probed: Instant::now(),
         })
     }
 
@@ -121,7 +124,7 @@ impl Writer {
                     Err(RecvTimeoutError::Disconnected) => break,
                 },
             };
-            if first.is_none() && !*self.writable.borrow() {
+            if !*self.writable.borrow() && self.probed.elapsed() >= PROBE_INTERVAL {
                 self.probe();
             }
             self.group(first, queue);
@@ -139,15 +142,17 @@ impl Writer {
         if !*self.writable.borrow() {
             return PROBE_INTERVAL;
         }
-        let Some(due) = self.watchers.next_due().and_then(Timestamp::unix_nanos) else {
+        let Some(due) = self.watchers.next_due() else {
             return SLEEP_MAX;
         };
+        // What is due since ever is due now.
+        let due = due.unix_nanos().unwrap_or_default();
         let now = self.clock.now().unix_nanos().unwrap_or(due);
         let nanos = u64::try_from(due.saturating_sub(now)).unwrap_or_default();
         Duration::from_nanos(nanos).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
-    fn now(&mut self) -> Timestamp {
+    pub(super) fn now(&mut self) -> Timestamp {
         self.last_time = self.last_time.next_micro(self.clock.now());
         self.last_time
     }
@@ -266,6 +271,7 @@ impl Writer {
 
     /// Tries whether the file can be written again.
     fn probe(&mut self) {
+        self.probed = Instant::now();
         match self.books.probe() {
             Ok(()) => self.set_writable(true),
             Err(BadRow(cause)) => {
@@ -282,10 +288,10 @@ impl Writer {
         }
         for name in changed {
             if self.watchers.has(&name) {
-                let account = self.books.account(&name);
-                let due = account.ok().flatten().and_then(|a| a.account.next_due());
+                let account = self.books.account(&name).ok().flatten();
                 // What could not be written is not told again and again.
-                self.watchers.tell(&name, due.filter(|due| *due > now));
+                let due = account.and_then(|loaded| loaded.account.next_due_after(now));
+                self.watchers.tell(&name, due);
             }
         }
     }

@@ -30,8 +30,8 @@ use crate::ledger::call::{Call, Nanos, Outcome, Reply};
 use crate::support::refusal::Refusal;
 
 /// Most grants with something left or held, and most open holds, of one account.
-const GRANTS_MAX: usize = 100_000;
-const HOLDS_MAX: usize = 100_000;
+const GRANTS_MAX: usize = 10_000;
+const HOLDS_MAX: usize = 10_000;
 /// Most items of a batch.
 const BATCH_MAX: usize = 10_000;
 

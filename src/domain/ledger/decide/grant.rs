@@ -13,7 +13,7 @@ use crate::domain::ledger::id::{GrantId, Named};
 use crate::domain::refusal::Refusal;
 
 /// Most grants of one account that have something left or held.
-pub const LIVE_GRANTS_MAX: usize = 100_000;
+pub const LIVE_GRANTS_MAX: usize = 10_000;
 
 pub(super) fn grant(
     account: &Account,

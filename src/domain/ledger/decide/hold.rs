@@ -13,7 +13,7 @@ use crate::domain::ledger::id::{HoldId, Named};
 use crate::domain::refusal::Refusal;
 
 /// Most open holds of one account.
-pub const OPEN_HOLDS_MAX: usize = 100_000;
+pub const OPEN_HOLDS_MAX: usize = 10_000;
 
 pub(super) fn hold(
     account: &Account,

@@ -1,5 +1,6 @@
 //! Work is paid for out of a hold.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hold::open_hold;
@@ -10,7 +11,7 @@ use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::{Cost, Overage, Priced};
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare};
 use crate::domain::ledger::hold::{Hold, HoldStatus, OpenHold};
-use crate::domain::ledger::id::{HoldId, Named};
+use crate::domain::ledger::id::{GrantId, HoldId, Named};
 use crate::domain::refusal::Refusal;
 
 /// How a settlement is to be done.
@@ -50,18 +51,7 @@ pub(super) fn settle(
 
     let arithmetic = |TooLarge| too_large(account);
     let mut shares = from_hold(open, cost.credits, terms.keep_open).map_err(arithmetic)?;
-    for part in overage {
-        let extra = taken(part);
-        match shares.iter_mut().find(|share| share.grant == extra.grant) {
-            Some(share) => {
-                share.credits = share
-                    .credits
-                    .checked_add(extra.credits)
-                    .map_err(arithmetic)?;
-            }
-            None => shares.push(extra),
-        }
-    }
+    add_overage(&mut shares, overage).map_err(arithmetic)?;
     let mut entry = account.next_entry(context.id, context.now, EntryKind::Settle);
     for share in &shares {
         entry.credits = entry
@@ -97,6 +87,30 @@ fn check_service(hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// What available credits pay beyond the hold: one share a grant, also where the hold
+/// has kept some of it.
+fn add_overage(
+    shares: &mut Vec<GrantShare>,
+    overage: Vec<(GrantId, Credits)>,
+) -> Result<(), TooLarge> {
+    if overage.is_empty() {
+        return Ok(());
+    }
+    let places = shares
+        .iter()
+        .enumerate()
+        .map(|(at, share)| (share.grant, at));
+    let places: HashMap<GrantId, usize> = places.collect();
+    for part in overage {
+        let extra = taken(part);
+        match places.get(&extra.grant).and_then(|at| shares.get_mut(*at)) {
+            Some(share) => share.credits = share.credits.checked_add(extra.credits)?,
+            None => shares.push(extra),
+        }
+    }
+    Ok(())
 }
 
 /// What the hold pays of a cost, first from the grant that burned first, and what it

@@ -54,7 +54,7 @@ impl Audit<'_> {
         let keys = Keys::new(key);
         // The part before the oldest run that is kept belongs to runs that are dropped.
         let mut covered = None;
-        for (id, last_entry, run) in Run::read_all(&self.journal.connection)? {
+        for (id, last_entry, run) in Run::read_all(&self.journal.connection, usize::MAX)? {
             let mut statement = self.journal.connection.prepare_cached(
                 "SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key",
             )?;
