@@ -1,5 +1,7 @@
 //! GetBalance, GetHold, ListHolds and ListEntries.
 
+use std::collections::BTreeSet;
+
 use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::Model;
@@ -80,12 +82,13 @@ impl Model {
         if kinds.any(|kind| pb::EntryKind::try_from(*kind).is_err() || *kind == 0) {
             faults.add("kinds", "UNKNOWN_VALUE");
         }
+        let kinds: BTreeSet<i32> = request.kinds.iter().copied().collect();
         let list = format!(
             "entries of {} {:?} {:?} {:?} {} {}",
             request.account,
             request.start_time,
             request.end_time,
-            request.kinds,
+            kinds,
             request.service,
             request.hold_id
         );

@@ -152,13 +152,15 @@ impl Run {
     fn next_call(&mut self) -> Call {
         let now = self.clock.max(self.last);
         let known = |past: &&(Call, Nanos)| past.1 > now - KNOWN_FOR;
-        if self.rng.chance(50) {
+        if self.rng.chance(75) {
             let past = self.past.iter().filter(known).collect();
             if let Some((call, _)) = self.rng.pick_any(past) {
-                if self.rng.chance(500) {
-                    return call.clone();
-                }
-                return again::reworded(&mut self.rng, call.clone());
+                let call = call.clone();
+                return match self.rng.below(3) {
+                    0 => call,
+                    1 => again::reworded(&mut self.rng, call),
+                    _ => again::altered(&mut self.rng, call),
+                };
             }
         }
         let mut call = Generator {

@@ -1,0 +1,249 @@
+//! Accounts as large as they may be, lists longer than a page, replies larger than
+//! clients take.
+
+use creditd::rpc::pb::creditd::v1 as pb;
+use prost::Message as _;
+use tonic::Code;
+
+use super::call::{Call, Reply, Subject};
+use super::subjects::Store;
+use crate::support::refusal::Refusal;
+use crate::support::requests::{batch, charge, hold};
+use crate::support::{balance, grant};
+
+const ACCOUNT: &str = "team-a";
+/// What clients take by default.
+const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The store in memory takes the longer the larger an account is.
+const IN_FILES: [Store; 2] = [Store::Sqlite, Store::Crowded];
+/// Most grants with something left, and most open holds.
+const LIVE_MAX: usize = 10_000;
+
+struct Ledger(Box<dyn Subject>);
+
+impl Ledger {
+    fn open(store: Store) -> Self {
+        Self((store.factory())())
+    }
+
+    fn ask(&mut self, call: Call) -> Reply {
+        let shown = format!("{call:?}").chars().take(200).collect::<String>();
+        let outcome = self.0.call(call);
+        outcome.unwrap_or_else(|refusal| panic!("{shown}: {refusal:?}"))
+    }
+
+    fn refused(&mut self, call: Call) -> Refusal {
+        self.0.call(call).expect_err("refused")
+    }
+
+    fn grant(&mut self, number: usize) {
+        self.ask(Call::Grant(grant(&format!("g{number}"), ACCOUNT, "1")));
+    }
+
+    fn hold(&mut self, number: usize, credits: &str) {
+        self.ask(Call::Hold(hold(&format!("h{number}"), ACCOUNT, credits)));
+    }
+
+    fn balance(&mut self) -> pb::Balance {
+        match self.ask(Call::GetBalance(balance(ACCOUNT))) {
+            Reply::GetBalance(reply) => reply.balance.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn entries(&mut self, page_size: i32, page_token: &str) -> pb::ListEntriesResponse {
+        let request = pb::ListEntriesRequest {
+            account: ACCOUNT.to_owned(),
+            page_size,
+            page_token: page_token.to_owned(),
+            ..pb::ListEntriesRequest::default()
+        };
+        match self.ask(Call::ListEntries(request)) {
+            Reply::ListEntries(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn holds(&mut self, page_size: i32, page_token: &str) -> pb::ListHoldsResponse {
+        let request = pb::ListHoldsRequest {
+            account: ACCOUNT.to_owned(),
+            page_size,
+            page_token: page_token.to_owned(),
+        };
+        match self.ask(Call::ListHolds(request)) {
+            Reply::ListHolds(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn pages_and_balances_have_their_largest_lengths() {
+    for store in Store::ALL {
+        let mut ledger = Ledger::open(store);
+        let many = 1_010;
+        for number in 0..many {
+            ledger.grant(number);
+        }
+        let balance = ledger.balance();
+        assert_eq!(
+            (balance.available.as_str(), balance.version),
+            ("1010", 1_010)
+        );
+        assert_eq!(balance.grants.len(), 1_000, "{store:?}");
+        for number in 0..many {
+            ledger.hold(number, "0.5");
+        }
+        let balance = ledger.balance();
+        let totals = (balance.available.as_str(), balance.held.as_str());
+        assert_eq!(totals, ("505", "505"));
+
+        // 0 means 50; more than 1,000 is read as 1,000.
+        for (asked, first) in [(0, 50), (1, 1), (1_000, 1_000), (i32::MAX, 1_000)] {
+            let page = ledger.entries(asked, "");
+            assert_eq!(page.entries.len(), first, "{store:?}, {asked}");
+            assert!(!page.next_page_token.is_empty());
+            let page = ledger.holds(asked, "");
+            assert_eq!(page.holds.len(), first, "{store:?}, {asked}");
+            assert!(!page.next_page_token.is_empty());
+        }
+        let first = ledger.holds(1_000, "");
+        let rest = ledger.holds(1_000, &first.next_page_token);
+        assert_eq!((rest.holds.len(), rest.next_page_token.as_str()), (10, ""));
+    }
+}
+
+#[test]
+fn accounts_are_as_large_as_they_may_be() {
+    for store in IN_FILES {
+        fill(store);
+    }
+}
+
+fn fill(store: Store) {
+    let mut ledger = Ledger::open(store);
+    for number in 0..LIVE_MAX {
+        ledger.grant(number);
+    }
+    let limit = |refusal: &Refusal| {
+        let keys = ["account", "limit"].map(|key| refusal.metadata[key].clone());
+        (refusal.code, refusal.reason.clone(), keys)
+    };
+    let expected = |reason: &str| {
+        let keys = [ACCOUNT.to_owned(), LIVE_MAX.to_string()];
+        (Code::FailedPrecondition, reason.to_owned(), keys)
+    };
+    let one_more = Call::Grant(grant("one more", ACCOUNT, "1"));
+    let refusal = ledger.refused(one_more.clone());
+    assert_eq!(limit(&refusal), expected("TOO_MANY_GRANTS"));
+    // A grant that is used up counts no more, and the request_id is as good as new.
+    ledger.ask(Call::Charge(charge("c1", ACCOUNT, "1")));
+    ledger.ask(one_more);
+
+    for number in 0..LIVE_MAX {
+        ledger.hold(number, "0.5");
+    }
+    // What a grant has may be held: it counts.
+    let refusal = ledger.refused(Call::Grant(grant("too many", ACCOUNT, "1")));
+    assert_eq!(limit(&refusal), expected("TOO_MANY_GRANTS"));
+    let one_more = Call::Hold(hold("one more hold", ACCOUNT, "0.5"));
+    let refusal = ledger.refused(one_more.clone());
+    assert_eq!(limit(&refusal), expected("TOO_MANY_HOLDS"));
+    let oldest = ledger.holds(1, "").holds.remove(0).hold_id;
+    ledger.ask(Call::ReleaseHold(pb::ReleaseHoldRequest {
+        request_id: "r1".to_owned(),
+        account: ACCOUNT.to_owned(),
+        hold_id: oldest,
+    }));
+    ledger.ask(one_more);
+
+    let before = ledger.balance();
+    ledger.0.restart();
+    let after = ledger.balance();
+    assert_eq!(
+        (
+            &before.available,
+            &before.held,
+            before.version,
+            &before.grants
+        ),
+        (&after.available, &after.held, after.version, &after.grants),
+    );
+}
+
+#[test]
+fn a_batch_has_at_most_ten_thousand_charges() {
+    for store in IN_FILES {
+        let mut ledger = Ledger::open(store);
+        ledger.ask(Call::Grant(grant("g", ACCOUNT, "10000")));
+        let mut charges: Vec<_> = (0..10_001)
+            .map(|number| charge(&format!("c{number}"), ACCOUNT, "1"))
+            .collect();
+        let refusal = ledger.refused(Call::BatchCharge(batch(charges.clone())));
+        assert_eq!(refusal.reason, "TOO_MANY_ITEMS");
+        assert_eq!(ledger.balance().version, 1);
+        charges.pop();
+        ledger.ask(Call::BatchCharge(batch(charges)));
+        let balance = ledger.balance();
+        assert_eq!((balance.available.as_str(), balance.version), ("0", 10_001));
+    }
+}
+
+/// A charge whose entry takes about 5 KB.
+fn large_charge(number: usize) -> pb::ChargeRequest {
+    let labels = (0..16).map(|label| (format!("{label:0>64}"), "v".repeat(256)));
+    pb::ChargeRequest {
+        labels: labels.collect(),
+        ..charge(&format!("c{number}"), ACCOUNT, "1")
+    }
+}
+
+#[test]
+fn replies_stay_below_what_clients_take() {
+    for store in Store::ALL {
+        let mut ledger = Ledger::open(store);
+        ledger.ask(Call::Grant(grant("g", ACCOUNT, "10000")));
+        let mut charges: Vec<_> = (0..1_000).map(large_charge).collect();
+
+        // Refused whole, before anything moves.
+        let refusal = ledger.refused(Call::BatchCharge(batch(charges.clone())));
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str(), refusal.paths()),
+            (Code::InvalidArgument, "REPLY_TOO_LARGE", vec!["charges"]),
+            "{store:?}"
+        );
+        let balance = ledger.balance();
+        assert_eq!((balance.available.as_str(), balance.version), ("10000", 1));
+
+        // What fits is done, and none of its request_ids was used up.
+        let fits: usize = refusal.metadata["items_that_fit"].parse().unwrap();
+        assert!((100..1_000).contains(&fits), "{fits}");
+        let rest = charges.split_off(fits);
+        match ledger.ask(Call::BatchCharge(batch(charges))) {
+            Reply::BatchCharge(results) => {
+                let new = |result: &Result<pb::ChargeResponse, _>| {
+                    result.as_ref().is_ok_and(|reply| !reply.replayed)
+                };
+                assert!(results.iter().all(new), "{store:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        ledger.ask(Call::BatchCharge(batch(rest)));
+        assert_eq!(ledger.balance().available, "9000");
+
+        // A page holds fewer instead, and the list is whole.
+        let (mut token, mut versions) = (String::new(), Vec::new());
+        loop {
+            let page = ledger.entries(1_000, &token);
+            assert!(page.encoded_len() <= MESSAGE_BYTES_MAX, "{store:?}");
+            versions.extend(page.entries.iter().map(|entry| entry.version));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            assert!(!page.entries.is_empty(), "{store:?}");
+            token = page.next_page_token;
+        }
+        let all: Vec<i64> = (1..=1_001).rev().collect();
+        assert_eq!(versions, all, "{store:?}");
+    }
+}
