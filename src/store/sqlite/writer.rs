@@ -152,7 +152,13 @@ impl Writer {
         Duration::from_nanos(nanos).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
-    pub(super) fn now(&mut self) -> Timestamp {
+    /// What time it is since the group began. All that is written from now on is later.
+    pub(super) fn time_by_now(&mut self) -> Timestamp {
+        self.last_time = self.last_time.max(self.clock.now().whole_micros());
+        self.last_time
+    }
+
+    fn now(&mut self) -> Timestamp {
         self.last_time = self.last_time.next_micro(self.clock.now());
         self.last_time
     }
