@@ -21,7 +21,7 @@ VENV = REPO / ".tools" / "venv" / "bin"
 TOOLS = REPO / ".tools" / "bin"
 
 # What tests are told by the environment; everything else of that name would be for a server.
-FOR_TESTS = {"CREDITD_KILLS", "CREDITD_SEED"}
+FOR_TESTS = {"CREDITD_KILLS", "CREDITD_MODEL_OPERATIONS", "CREDITD_MODEL_SEED", "CREDITD_SEED"}
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("CREDITD_") or name in FOR_TESTS},

@@ -185,11 +185,12 @@ impl Model {
             let refundable: i64 = old.paid.iter().map(|(_, part)| part).sum();
             let asked = credits.unwrap_or(refundable);
             if asked > refundable || refundable == 0 {
-                let mut metadata = vec![
+                let requested = credits.map_or_else(|| old.entry.spent.clone(), text);
+                let metadata = [
                     ("entry_id", request.entry_id.clone()),
                     ("refundable", text(refundable)),
+                    ("requested", requested),
                 ];
-                metadata.extend(credits.map(|credits| ("requested", text(credits))));
                 return Err(precondition("REFUND_EXCEEDS_CHARGE", &metadata));
             }
             let entry = pb::Entry {

@@ -9,9 +9,11 @@ use super::super::call::{
     ledger_time,
 };
 use super::super::cards;
+use super::super::subjects::Factory;
 use super::compare::compare;
 use super::generate::{ACCOUNTS, Generator, ends};
 use super::ids::Ids;
+use super::pages::{HoldWalk, Walk};
 use super::rng::Rng;
 use super::{again, spoil};
 use crate::model::Model;
@@ -26,51 +28,57 @@ const KNOWN_FOR: Nanos = 23 * HOUR;
 const LATE_MAX: Nanos = 5 * MICROSECOND;
 /// When other prices come into force: the clock does not go back over it.
 const PRICES_CHANGE: Nanos = BEGINNING + 24 * HOUR;
-/// Lists that are read while others write.
-const WALKS_MAX: usize = 4;
-
 /// How often what was answered.
 pub type Counts = BTreeMap<String, u64>;
-
-/// A list of entries that is read page by page.
-struct Walk {
-    request: pb::ListEntriesRequest,
-    /// What is still to come, as it was when the list was begun.
-    rest: VecDeque<pb::Entry>,
-}
-
-/// A list of holds that is read page by page, by either one's tokens.
-struct HoldWalk {
-    model: pb::ListHoldsRequest,
-    real: pb::ListHoldsRequest,
-}
 
 /// Something that was done, to be shown where a later thing goes wrong.
 enum Shown {
     Clock(Nanos),
     Restart,
     /// A call, when it was done, and what the model says.
-    Call(Call, Nanos, String),
+    Call(Box<Call>, Nanos, String),
 }
 
-struct Run {
+pub(super) struct Run {
     rng: Rng,
-    model: Model,
+    pub(super) model: Model,
     subject: Box<dyn Subject>,
     ids: Ids,
     clock: Nanos,
     /// The latest time that the ledger is known to have used.
-    last: Nanos,
+    pub(super) last: Nanos,
     /// Whether it is the last one that it used: not every reply tells its time.
     last_is_sure: bool,
     /// Of the next request_id.
     number: u64,
     /// Writes that were done, and when.
     past: Vec<(Call, Nanos)>,
-    walks: Vec<Walk>,
-    hold_walks: Vec<HoldWalk>,
+    pub(super) walks: Vec<Walk>,
+    pub(super) hold_walks: Vec<HoldWalk>,
     shown: VecDeque<Shown>,
     counts: Counts,
+}
+
+/// Runs so many operations, each part of them in a new ledger and by the next seed;
+/// what went wrong, with the seed of its part, or how often what was answered.
+pub fn run_all(
+    factory: Factory,
+    mut seed: u64,
+    operations: u64,
+    in_one: u64,
+) -> Result<Counts, String> {
+    let mut counts = Counts::new();
+    let mut left = operations;
+    while left > 0 {
+        let part = left.min(in_one);
+        let found = run(factory(), seed, part);
+        for (what, count) in found.map_err(|wrong| format!("CREDITD_MODEL_SEED={seed}\n{wrong}"))? {
+            *counts.entry(what).or_default() += count;
+        }
+        left -= part;
+        seed = seed.wrapping_add(1);
+    }
+    Ok(counts)
 }
 
 /// Runs so many operations; what went wrong, with those before it.
@@ -131,7 +139,7 @@ impl Run {
             }
             call => self.step(call)?,
         }
-        let all = operation % ALL_BALANCES_EVERY == 0;
+        let all = operation.is_multiple_of(ALL_BALANCES_EVERY);
         for account in ACCOUNTS {
             let touched = all || accounts.iter().any(|name| name == account);
             if touched && self.model.accounts.contains_key(account) {
@@ -254,7 +262,7 @@ impl Run {
     }
 
     /// Asks the ledger, then the model at the time at which the ledger says it did it.
-    fn ask(&mut self, model: &Call, real: &Call) -> Result<(Outcome, Outcome), String> {
+    pub(super) fn ask(&mut self, model: &Call, real: &Call) -> Result<(Outcome, Outcome), String> {
         let answer = self.subject.call(self.ids.call_to_real(real.clone()));
         let earliest = ledger_time(self.clock, self.last);
         let past = matches!(model, Call::GetBalance(request) if request.as_of.is_some());
@@ -266,7 +274,7 @@ impl Run {
             Ok(_) => "ok".to_owned(),
             Err(refusal) => refusal.reason.clone(),
         };
-        self.note(Shown::Call(model.clone(), time, outcome));
+        self.note(Shown::Call(Box::new(model.clone()), time, outcome));
         if !(earliest..=earliest + LATE_MAX).contains(&time) || time % MICROSECOND != 0 {
             return Err(format!(
                 "done at {}, should be {}: {answer:?}",
@@ -287,7 +295,12 @@ impl Run {
     }
 
     /// Compares what both said.
-    fn judge(&mut self, call: &Call, model: Outcome, real: Outcome) -> Result<(), String> {
+    pub(super) fn judge(
+        &mut self,
+        call: &Call,
+        model: Outcome,
+        real: Outcome,
+    ) -> Result<(), String> {
         let real = match (&model, real) {
             (Ok(model), Ok(real)) => {
                 let learnt = self.ids.learn(model, &real);
@@ -330,120 +343,6 @@ impl Run {
             Ok(_) => count("ok"),
         }
     }
-
-    /// Begins a list of entries: what has to be on all its pages is known from now on.
-    fn begin_walk(&mut self, request: pb::ListEntriesRequest) -> Result<(), String> {
-        // The first page, by which the lapses are written and compared as well.
-        let call = Call::ListEntries(request.clone());
-        let (model, real) = self.ask(&call, &call)?;
-        let mut rest = VecDeque::new();
-        let mut page = match model {
-            Ok(Reply::ListEntries(reply)) => reply,
-            refused => return self.judge(&call, refused, real),
-        };
-        loop {
-            rest.extend(page.entries);
-            if page.next_page_token.is_empty() {
-                break;
-            }
-            let next = Call::ListEntries(pb::ListEntriesRequest {
-                page_token: page.next_page_token,
-                ..request.clone()
-            });
-            page = match self.model.call(&next, self.last) {
-                Ok(Reply::ListEntries(reply)) => reply,
-                other => unreachable!("{other:?}"),
-            };
-        }
-        self.check_page(Walk { request, rest }, real)
-    }
-
-    fn page(&mut self, walk: Walk) -> Result<(), String> {
-        // The model is asked for anything, so that its time goes on.
-        let model = Call::ListEntries(pb::ListEntriesRequest {
-            page_token: String::new(),
-            ..walk.request.clone()
-        });
-        let real = Call::ListEntries(walk.request.clone());
-        let (_, answer) = self.ask(&model, &real)?;
-        self.check_page(walk, answer)
-    }
-
-    /// The page must be what comes next, and may be shorter than was asked for.
-    fn check_page(&mut self, mut walk: Walk, real: Outcome) -> Result<(), String> {
-        let Ok(Reply::ListEntries(mut page)) = real else {
-            return Err(format!("expected a page, but got {real:#?}"));
-        };
-        let size = match walk.request.page_size {
-            0 => 50,
-            size => usize::try_from(size).unwrap().min(1_000),
-        };
-        let length = page.entries.len();
-        if length > size || length > walk.rest.len() {
-            return Err(format!(
-                "{length} entries, where {} were to come: {page:#?}",
-                walk.rest.len()
-            ));
-        }
-        let expected = pb::ListEntriesResponse {
-            entries: walk.rest.drain(..length).collect(),
-            next_page_token: String::new(),
-        };
-        let token = std::mem::take(&mut page.next_page_token);
-        let call = Call::ListEntries(walk.request.clone());
-        let (expected, page) = (Reply::ListEntries(expected), Reply::ListEntries(page));
-        self.judge(&call, Ok(expected), Ok(page))?;
-        if token.is_empty() {
-            return match walk.rest.len() {
-                0 => Ok(()),
-                more => Err(format!("the list ended, and {more} were to come")),
-            };
-        }
-        walk.request.page_token = token;
-        if self.walks.len() < WALKS_MAX {
-            self.walks.push(walk);
-        }
-        Ok(())
-    }
-
-    /// A page of holds; the list is gone on with later.
-    fn hold_page(&mut self, walk: HoldWalk) -> Result<(), String> {
-        let (model, real) = (
-            Call::ListHolds(walk.model.clone()),
-            Call::ListHolds(walk.real),
-        );
-        let (mut expected, mut answer) = self.ask(&model, &real)?;
-        let next = (take_token(&mut expected), take_token(&mut answer));
-        self.judge(&model, expected, answer)?;
-        match next {
-            (None, None) => Ok(()),
-            (Some(token), Some(real_token)) => {
-                if self.hold_walks.len() < WALKS_MAX {
-                    let page = |page_token| pb::ListHoldsRequest {
-                        page_token,
-                        ..walk.model.clone()
-                    };
-                    self.hold_walks.push(HoldWalk {
-                        model: page(token),
-                        real: page(real_token),
-                    });
-                }
-                Ok(())
-            }
-            // That there is a next page may turn out to be wrong.
-            (None, Some(_)) => Ok(()),
-            (Some(_), None) => Err("the list ended, and more were to come".to_owned()),
-        }
-    }
-}
-
-/// The token of a page of holds, taken out of it.
-fn take_token(outcome: &mut Outcome) -> Option<String> {
-    let Ok(Reply::ListHolds(reply)) = outcome else {
-        return None;
-    };
-    let token = std::mem::take(&mut reply.next_page_token);
-    (!token.is_empty()).then_some(token)
 }
 
 impl Shown {

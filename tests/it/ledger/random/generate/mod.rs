@@ -1,5 +1,7 @@
 //! Calls that are likely to mean something to the ledger as it is.
 
+mod holds;
+
 use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::super::call::{
@@ -7,7 +9,7 @@ use super::super::call::{
 };
 use super::ids::{Ids, Kind};
 use super::rng::Rng;
-use crate::model::{Account, Model, text};
+use crate::model::{Account, MAX, Model, text};
 
 /// Accounts that are used; the last one is never opened.
 pub const ACCOUNTS: [&str; 5] = ["team-a", "team-b", "user:7@x.y/z", "solo", "nobody"];
@@ -51,7 +53,7 @@ impl Generator<'_> {
         let method = self.rng.weighted(&METHODS);
         let of_hold = ["ExtendHold", "SettleHold", "ReleaseHold", "GetHold"].contains(&method);
         let holds = self.state(&account).map_or(0, Account::open_holds);
-        if of_hold && holds == 0 && self.rng.chance(850) {
+        if known && of_hold && holds == 0 && self.rng.chance(850) {
             return Call::Hold(self.hold(account));
         }
         match method {
@@ -130,7 +132,7 @@ impl Generator<'_> {
         }
         match self.rng.below(20) {
             0 => spendable,
-            1 => (spendable + 1).min(crate::model::MAX),
+            1 => (spendable + 1).min(MAX),
             2 => self.any_amount(),
             3..=9 => self.rng.between(1, spendable),
             _ => self.rng.between(1, (spendable / 5).max(1)),
@@ -218,9 +220,10 @@ impl Generator<'_> {
         while self.rng.chance(250) {
             services.push(self.service());
         }
-        let credits = match self.rng.below(40) {
-            0 => self.any_amount(),
-            1 => self.rng.between(1, 9),
+        let credits = match self.rng.below(80) {
+            0 => self.room(&account),
+            1..=2 => self.any_amount(),
+            3..=4 => self.rng.between(1, 9),
             _ => self.rng.between(1, 400) * 250_000_000,
         };
         pb::GrantRequest {
@@ -233,6 +236,13 @@ impl Generator<'_> {
             services,
             labels: self.labels(),
         }
+    }
+
+    /// About as much as the account can still have.
+    fn room(&mut self, account: &str) -> i64 {
+        let has = |state: &Account| state.available() + state.held();
+        let room = MAX - self.state(account).map_or(0, has);
+        (room + self.rng.between(-1, 1)).clamp(1, MAX)
     }
 
     pub fn charge(&mut self, account: String) -> pb::ChargeRequest {
@@ -304,123 +314,6 @@ impl Generator<'_> {
             account,
             entry_id,
             credits,
-            labels: self.labels(),
-        }
-    }
-
-    pub fn hold(&mut self, account: String) -> pb::HoldRequest {
-        use pb::hold_request::What;
-        let charge = self.charge(account);
-        let what = charge.what.map(|what| match what {
-            pb::charge_request::What::Usage(usage) => What::Usage(usage),
-            pb::charge_request::What::Credits(credits) => What::Credits(credits),
-        });
-        pb::HoldRequest {
-            request_id: charge.request_id,
-            account: charge.account,
-            what,
-            prices: charge.prices,
-            ttl: self.rng.chance(800).then(|| self.ttl()),
-            labels: charge.labels,
-        }
-    }
-
-    fn ttl(&mut self) -> prost_types::Duration {
-        duration(self.length().min(24 * HOUR))
-    }
-
-    /// An open hold mostly, a closed one at times, rarely one that is none.
-    fn hold_id(&mut self, account: &str) -> String {
-        let closed = self.rng.chance(120);
-        let holds = self
-            .model
-            .accounts
-            .get(account)
-            .map_or(&[][..], |a| &a.holds);
-        let holds = holds.iter().filter(|hold| closed || hold.is_open());
-        let holds: Vec<String> = holds
-            .map(|hold| hold.id.clone())
-            .filter(|id| self.ids.knows(Kind::Hold, id))
-            .collect();
-        match self.rng.below(100) {
-            0 => "no-such".to_owned(),
-            1 => self.hold_of_another(account),
-            _ => {
-                let found = self.rng.pick_any(holds);
-                found.unwrap_or_else(|| "no-such".to_owned())
-            }
-        }
-    }
-
-    /// A hold that the account does not have.
-    fn hold_of_another(&mut self, account: &str) -> String {
-        let others = self.model.accounts.values();
-        let others = others.filter(|other| other.name != account);
-        let holds: Vec<String> = others
-            .flat_map(|other| &other.holds)
-            .map(|hold| hold.id.clone())
-            .filter(|id| self.ids.knows(Kind::Hold, id))
-            .collect();
-        let found = self.rng.pick_any(holds);
-        found.unwrap_or_else(|| "no-such".to_owned())
-    }
-
-    fn extend(&mut self, account: String) -> pb::ExtendHoldRequest {
-        pb::ExtendHoldRequest {
-            request_id: self.request_id(),
-            hold_id: self.hold_id(&account),
-            account,
-            ttl: Some(self.ttl()),
-        }
-    }
-
-    fn release(&mut self, account: String) -> pb::ReleaseHoldRequest {
-        pb::ReleaseHoldRequest {
-            request_id: self.request_id(),
-            hold_id: self.hold_id(&account),
-            account,
-        }
-    }
-
-    fn settle(&mut self, account: String) -> pb::SettleHoldRequest {
-        use pb::settle_hold_request::What;
-        let hold_id = self.hold_id(&account);
-        let holds = self
-            .model
-            .accounts
-            .get(&account)
-            .map_or(&[][..], |a| &a.holds);
-        let hold = holds.iter().find(|hold| hold.id == hold_id);
-        let (held, service) = hold.map_or((0, ""), |hold| (hold.held(), &hold.service));
-        let service = service.to_owned();
-        let (what, prices) = match (hold, self.rng.below(10)) {
-            (None, 0..=4) => (What::Usage(self.usage_of("image".to_owned())), None),
-            (Some(_), 0..=4) => {
-                let usage = if service.is_empty() || self.rng.chance(50) {
-                    self.usage()
-                } else {
-                    self.usage_of(service)
-                };
-                let prices = match self.rng.below(3) {
-                    0 => self.prices(&usage.service, &account),
-                    _ => None,
-                };
-                (What::Usage(usage), prices)
-            }
-            (_, 5) => (What::Credits("0".to_owned()), None),
-            _ => {
-                let credits = text(self.amount(held));
-                (What::Credits(credits), self.no_prices(&account))
-            }
-        };
-        pb::SettleHoldRequest {
-            request_id: self.request_id(),
-            account,
-            hold_id,
-            what: Some(what),
-            keep_open: self.rng.chance(350),
-            overage: *self.rng.pick(&[0, 1, 2, 2]),
-            prices,
             labels: self.labels(),
         }
     }
