@@ -95,8 +95,14 @@ fn fingerprints_of_what_is_paid_for_stay_what_they_are() {
             What::Credits(Credits::ONE),
             "7fccd647db45532c699c2b3fa4453837",
         ),
-        (usage("by_call", Given::Nothing, &pairs), "153929e82ea8a87eae33897895b248d2"),
-        (usage("by_call", Given::Count(1), &pairs), "153929e82ea8a87eae33897895b248d2"),
+        (
+            usage("by_call", Given::Nothing, &pairs),
+            "153929e82ea8a87eae33897895b248d2",
+        ),
+        (
+            usage("by_call", Given::Count(1), &pairs),
+            "153929e82ea8a87eae33897895b248d2",
+        ),
         (usage("by_time", seconds, &pairs), "CHARGE-LIP"),
     ];
     for (what, fingerprint) in expected {
