@@ -103,7 +103,10 @@ fn fingerprints_of_what_is_paid_for_stay_what_they_are() {
             usage("by_call", Given::Count(1), &pairs),
             "153929e82ea8a87eae33897895b248d2",
         ),
-        (usage("by_time", seconds, &pairs), "fb30be6608d9494460271511b07d809f"),
+        (
+            usage("by_time", seconds, &pairs),
+            "fb30be6608d9494460271511b07d809f",
+        ),
     ];
     for (what, fingerprint) in expected {
         assert_eq!(charge(&what, &none), fingerprint, "{what:?}");
