@@ -71,6 +71,15 @@ impl Timestamp {
             .unwrap_or(Self::MAX)
     }
 
+    /// The moment, or the last whole microsecond before it.
+    #[must_use]
+    pub fn whole_micros(self) -> Self {
+        Self {
+            nanos: self.nanos.saturating_sub(self.nanos.wrapping_rem(1_000)),
+            ..self
+        }
+    }
+
     /// The time of what happens after this moment, by a clock: in whole
     /// microseconds, which every client's type can hold, and later than this moment
     /// also where the clock went back.

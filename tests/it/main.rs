@@ -51,6 +51,8 @@ mod reasons;
 mod start;
 /// Servers that stop: drained, within a bound.
 mod stop;
+/// The embedded store by itself: groups that fail, request_ids that are a day old.
+mod store;
 /// Rules about the code itself.
 mod tidy;
 /// Balances that are watched.

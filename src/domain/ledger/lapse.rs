@@ -21,8 +21,8 @@ impl Account {
     /// When something ends by itself next, of what has not ended by `now`.
     #[must_use]
     pub fn next_due_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let later = self.due.iter().map(|(time, _)| *time);
-        later.skip_while(|time| *time <= now).next()
+        let mut all = self.due.iter().map(|(time, _)| *time);
+        all.find(|time| *time > now)
     }
 
     /// Whether something has ended by `now` and is still counted.

@@ -18,6 +18,7 @@ mod history;
 mod journal;
 mod open;
 mod read;
+mod replies;
 mod requests;
 mod rows;
 mod start;
@@ -35,6 +36,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::read::{Read, What};
+use self::replies::Caller;
 use super::{
     Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, ServedCard, Store,
     StoreRefusal, Unavailable, Written,
@@ -76,7 +78,7 @@ impl Default for SqliteSettings {
 
 /// What the writer is asked to do.
 enum Job {
-    Write(Command, Promise<Written>),
+    Write(Command, Caller),
     Batch(Vec<Command>, Fits, Promise<Vec<Answer<Written>>>),
     Read(Read),
 }
@@ -92,7 +94,7 @@ impl Job {
 
     fn refuse(self, refusal: StoreRefusal) {
         match self {
-            Self::Write(_, promise) => drop(promise.send(Err(refusal))),
+            Self::Write(_, caller) => caller.answer(Err(refusal)),
             Self::Batch(_, _, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
         }
@@ -187,7 +189,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn write(&self, command: Command) -> Pending<Written> {
         let (promise, pending) = Pending::new();
-        self.submit(Job::Write(command, promise));
+        self.submit(Job::Write(command, Caller::of(promise)));
         pending
     }
 

@@ -99,7 +99,7 @@ impl Writer {
         if let What::Look(Some(as_of), _) = read.what
             && TimeRule::NotFuture.fault(as_of, now).is_some()
             // The group may have begun before the question was asked.
-            && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.now())
+            && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.time_by_now())
         {
             return read.refuse(Refusal::invalid("as_of", fault).into());
         }

@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::books::{Books, unavailable};
+use super::books::Books;
 use super::history::History;
 use super::journal::BadRow;
+use super::replies::Replies;
 use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
 use crate::domain::{AccountName, Timestamp};
-use crate::store::{Answer, Clock, Fits, Promise, StoreRefusal, Unavailable, Written};
+use crate::store::{Answer, Clock, Fits, StoreRefusal, Unavailable, Written};
 
 /// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 4_096;
@@ -53,38 +54,6 @@ pub(super) struct Surroundings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
-}
-
-/// Somebody who is answered when the group is durable.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are of the large kind"
-)]
-enum Reply {
-    One(Promise<Written>, Answer<Written>),
-    Batch(Promise<Vec<Answer<Written>>>, Answer<Vec<Answer<Written>>>),
-}
-
-impl Reply {
-    fn send(self) {
-        // A caller that is gone does not matter: its request_id will find the answer.
-        match self {
-            Self::One(promise, answer) => {
-                let _ = promise.send(answer);
-            }
-            Self::Batch(promise, answers) => {
-                let _ = promise.send(answers);
-            }
-        }
-    }
-
-    /// Refusals too: they may rest on what was not written.
-    fn failed(self, cause: &BadRow) -> Self {
-        match self {
-            Self::One(promise, _) => Self::One(promise, Err(unavailable("write", cause))),
-            Self::Batch(promise, _) => Self::Batch(promise, Err(unavailable("write", cause))),
-        }
-    }
 }
 
 impl Writer {
@@ -152,7 +121,13 @@ impl Writer {
         Duration::from_nanos(nanos).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
-    pub(super) fn now(&mut self) -> Timestamp {
+    /// What time it is since the group began. All that is written from now on is later.
+    pub(super) fn time_by_now(&mut self) -> Timestamp {
+        self.last_time = self.last_time.max(self.clock.now().whole_micros());
+        self.last_time
+    }
+
+    fn now(&mut self) -> Timestamp {
         self.last_time = self.last_time.next_micro(self.clock.now());
         self.last_time
     }
@@ -161,20 +136,20 @@ impl Writer {
     fn group(&mut self, first: Option<Job>, queue: &Receiver<Job>) {
         let now = self.now();
         let due = self.watchers.due(now);
-        let (mut replies, mut reads) = (Vec::new(), Vec::new());
+        let (mut replies, mut reads) = (Replies::default(), Vec::new());
         let mut broken = due.iter().find_map(|name| self.touch(name, now).err());
         let mut length = 0_usize;
         let mut next = first;
         while let Some(job) = next {
             length = length.saturating_add(job.length());
             match job {
-                Job::Write(command, promise) => {
+                Job::Write(command, caller) => {
                     let answer = or_broken(&mut broken, || self.books.write(&command, now));
-                    replies.push(Reply::One(promise, answer));
+                    replies.one(caller, answer);
                 }
                 Job::Batch(commands, fits, promise) => {
                     let answers = or_broken(&mut broken, || self.batch(&commands, fits, now));
-                    replies.push(Reply::Batch(promise, answers));
+                    replies.batch(promise, answers);
                 }
                 Job::Read(read) => {
                     if broken.is_none() && read.wanted() {
@@ -200,7 +175,7 @@ impl Writer {
     fn finish(
         &mut self,
         broken: Option<BadRow>,
-        replies: Vec<Reply>,
+        replies: Replies,
         now: Timestamp,
     ) -> HashSet<AccountName> {
         let committed = match broken {
@@ -209,7 +184,7 @@ impl Writer {
         };
         match committed {
             Ok(committed) => {
-                replies.into_iter().for_each(Reply::send);
+                replies.send();
                 if committed.wrote {
                     self.set_writable(true);
                 }
@@ -221,9 +196,7 @@ impl Writer {
                 self.books.roll_back();
                 // Whoever is told that it failed and asks for health hears the same.
                 self.set_writable(false);
-                for reply in replies {
-                    reply.failed(&cause).send();
-                }
+                replies.fail(&cause);
                 HashSet::new()
             }
         }

@@ -1,0 +1,207 @@
+//! The embedded store by itself: groups that fail, files that were closed in bad moments,
+//! request_ids that are a day old.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use creditd::domain::ledger::{Action, Command, Cost, GrantAction, RequestKey};
+use creditd::domain::{AccountName, Credits, Faults, Labels, RequestId, Timestamp};
+use creditd::rfc3339;
+use creditd::store::sqlite::{SqliteSettings, SqliteStore};
+use creditd::store::{Answer, Clock, Store as _, StoreRefusal, Written, look};
+
+use crate::support::PATIENCE;
+
+/// A clock that is set by hand.
+struct Hand(Mutex<Timestamp>);
+
+impl Hand {
+    fn new() -> Arc<Self> {
+        let start = rfc3339::parse("2026-01-01T00:00:00Z").unwrap();
+        Arc::new(Self(Mutex::new(start)))
+    }
+
+    fn step(&self, hours: i64) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.plus_nanos(hours * 3_600_000_000_000);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+fn open(file: &Path, clock: &Arc<Hand>, run_length: usize) -> SqliteStore {
+    let settings = SqliteSettings {
+        request_run_length: run_length,
+        ..SqliteSettings::default()
+    };
+    let clock: Arc<dyn Clock> = clock.clone();
+    SqliteStore::open(file, clock, settings).unwrap()
+}
+
+fn name(account: &str) -> AccountName {
+    AccountName::new(account).unwrap()
+}
+
+fn command(account: &str, id: &str, action: Action) -> Command {
+    Command {
+        account: name(account),
+        request: RequestKey {
+            id: RequestId::new(id).unwrap(),
+            fingerprint: [7; 16],
+        },
+        labels: Labels::default(),
+        action,
+    }
+}
+
+async fn grant(store: &SqliteStore, account: &str, id: &str, credits: &str) -> Answer<Written> {
+    let action = Action::Grant(GrantAction {
+        credits: Credits::parse(credits).unwrap(),
+        expire_time: None,
+        priority: 0,
+        source: "".into(),
+        services: Vec::new(),
+        faults: Faults::new(),
+    });
+    store.write(command(account, id, action)).await
+}
+
+async fn charge(store: &SqliteStore, account: &str, id: &str) -> Answer<Written> {
+    let cost = Cost {
+        credits: Credits::ONE,
+        service: None,
+        pricing: None,
+        usage: None,
+    };
+    let action = Action::Charge(Ok(Box::new(cost)));
+    store.write(command(account, id, action)).await
+}
+
+async fn available(store: &SqliteStore, account: &str) -> Answer<Credits> {
+    let (look, available) = look(|reading| reading.account.available());
+    store.look(name(account), None, look);
+    available.await
+}
+
+/// Has entries with this request_id fail as a full disk does: the whole group is gone.
+fn break_writes(file: &Path, request_id: &str) {
+    let other = rusqlite::Connection::open(file).unwrap();
+    other
+        .execute_batch(&format!(
+            "CREATE TRIGGER broken BEFORE INSERT ON entries WHEN NEW.request_id = '{request_id}'
+             BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END"
+        ))
+        .unwrap();
+}
+
+/// Numbers of accounts and entries are given again after a group that failed. Whoever gets
+/// them then must keep them, also over a restart.
+#[tokio::test]
+async fn a_group_that_failed_leaves_nothing_behind_that_another_account_could_meet() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let store = open(&file, &clock, 1_000);
+    break_writes(&file, "fails");
+    for number in 0..3 {
+        let failed = grant(&store, "team-a", "fails", "9").await;
+        assert!(
+            matches!(failed, Err(StoreRefusal::Unavailable(_))),
+            "{number}: {failed:?}"
+        );
+    }
+    let granted = grant(&store, "team-b", "g1", "5").await.unwrap();
+    assert_eq!(granted.entry.account, name("team-b"));
+    let again = grant(&store, "team-b", "g1", "5").await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.entry.account, name("team-b"));
+    charge(&store, "team-b", "c1").await.unwrap();
+    grant(&store, "team-a", "g1", "2").await.unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let store = open(&file, &clock, 1_000);
+        for (account, left) in [("team-b", "4"), ("team-a", "2")] {
+            let left = Credits::parse(left).unwrap();
+            assert_eq!(available(&store, account).await, Ok(left), "{account}");
+        }
+        assert!(charge(&store, "team-b", "c1").await.unwrap().replayed);
+    }
+    let report = creditd::server::files::audit(&file, &mut |_, _| {}).unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+}
+
+/// Also while others read all the time.
+#[tokio::test]
+async fn a_store_that_could_not_write_tries_again_although_it_is_read_all_the_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let store = open(&file, &clock, 1_000);
+    grant(&store, "team-a", "g1", "5").await.unwrap();
+    break_writes(&file, "fails");
+    let writable = store.writable();
+    assert!(*writable.borrow());
+    charge(&store, "team-a", "fails").await.unwrap_err();
+    assert!(!*writable.borrow());
+    let begin = Instant::now();
+    while !*writable.borrow() {
+        available(&store, "team-a").await.unwrap();
+        assert!(begin.elapsed() < PATIENCE, "it never tries");
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        begin.elapsed() >= Duration::from_millis(100),
+        "at its own pace"
+    );
+    charge(&store, "team-a", "c1").await.unwrap();
+}
+
+/// A request_id is known for a day. Later it is new, and a restart does not read the whole
+/// journal for the ones before.
+#[tokio::test]
+async fn request_ids_that_are_too_old_are_new_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let mut store = open(&file, &clock, 10);
+    grant(&store, "team-a", "g1", "1000000").await.unwrap();
+    let mut number = 0;
+    let runs = || -> i64 {
+        let file = rusqlite::Connection::open(&file).unwrap();
+        file.query_row("SELECT count(*) FROM request_runs", [], |row| row.get(0))
+            .unwrap()
+    };
+    // Until the first ones are in a run; another thread sorts it.
+    while runs() < 2 {
+        charge(&store, "team-a", &format!("old-{number}"))
+            .await
+            .unwrap();
+        number += 1;
+        assert!(number < 10_000, "no run is made");
+    }
+    for hours in [0, 23] {
+        clock.step(hours);
+        assert!(charge(&store, "team-a", "old-0").await.unwrap().replayed);
+        drop(store);
+        store = open(&file, &clock, 10);
+        assert!(charge(&store, "team-a", "old-0").await.unwrap().replayed);
+    }
+    clock.step(3);
+    let mut writes = 0;
+    while runs() > 0 {
+        charge(&store, "team-a", &format!("few-{writes}"))
+            .await
+            .unwrap();
+        writes += 1;
+        assert!(writes < 8, "the runs are a day old");
+    }
+    drop(store);
+    let store = open(&file, &clock, 10);
+    assert!(!charge(&store, "team-a", "old-0").await.unwrap().replayed);
+    assert!(charge(&store, "team-a", "few-0").await.unwrap().replayed);
+}
