@@ -61,10 +61,8 @@ impl WriteForm {
     }
 
     /// A form that is bad: with everything else that is wrong by the rate cards.
-    fn with_price_faults(mut self, card: Result<&Arc<Card>, Refusal>, what: &What<'_>) -> Refusal {
-        if let (Ok(card), What::Usage(usage)) = (card, what)
-            && let Err(by_prices) = card.price(usage)
-        {
+    fn with_price_faults(mut self, card: Option<&Card>, usage: &Usage<'_>) -> Refusal {
+        if let Some(Err(by_prices)) = card.map(|card| card.price(usage)) {
             for violation in by_prices.under("usage.").violations() {
                 if !self.faults.has(&violation.field) {
                     self.faults
@@ -88,25 +86,22 @@ impl App {
         let Some(what) = what else {
             return Err(Refusal::Invalid(form.faults));
         };
-        let card = || card();
         match what {
-            What::Usage(_) if !form.faults.is_empty() => {
-                Err(form.with_price_faults(card().as_ref().map_err(Refusal::clone), &what))
-            }
-            What::Usage(usage) => {
+            What::Usage(usage) if form.faults.is_empty() => {
                 let priced = card().and_then(|card| cost_of(&card, &usage));
                 Ok((form, priced))
             }
-            What::Credits(_) if !form.faults.is_empty() => Err(Refusal::Invalid(form.faults)),
-            What::Credits(credits) => Ok((
-                form,
-                Ok(Box::new(Cost {
+            What::Credits(credits) if form.faults.is_empty() => {
+                let cost = Cost {
                     credits,
                     service: None,
                     pricing: None,
                     usage: None,
-                })),
-            )),
+                };
+                Ok((form, Ok(Box::new(cost))))
+            }
+            What::Usage(usage) => Err(form.with_price_faults(card().ok().as_deref(), &usage)),
+            What::Credits(_) => Err(Refusal::Invalid(form.faults)),
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Run {
     pub(super) last: Nanos,
     /// Whether it is the last one that it used: not every reply tells its time.
     last_is_sure: bool,
+    /// The latest time that a call which told none may have used.
+    maybe: Nanos,
     /// Of the next request_id.
     number: u64,
     /// Writes that were done, and when.
@@ -91,6 +93,7 @@ pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Coun
         clock: BEGINNING,
         last: 0,
         last_is_sure: true,
+        maybe: 0,
         number: 0,
         past: Vec::new(),
         walks: Vec::new(),
@@ -277,7 +280,8 @@ impl Run {
             Err(refusal) => refusal.reason.clone(),
         };
         self.note(Shown::Call(Box::new(model.clone()), time, outcome));
-        if !(earliest..=earliest + LATE_MAX).contains(&time) || time % MICROSECOND != 0 {
+        let latest = earliest.max(self.maybe) + LATE_MAX;
+        if !(earliest..=latest).contains(&time) || time % MICROSECOND != 0 {
             return Err(format!(
                 "done at {}, should be {}: {answer:?}",
                 shown_time(time),
@@ -289,7 +293,9 @@ impl Run {
             Ok(Reply::BatchCharge(_)) => told.is_none(),
             outcome => outcome.is_err(),
         };
-        if !refused {
+        if refused {
+            self.maybe = self.maybe.max(earliest);
+        } else {
             self.last = told.unwrap_or(earliest);
         }
         self.last_is_sure = told.is_some();
