@@ -29,7 +29,8 @@ pub struct GrantState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BurnKey {
     priority: i32,
-    expires: Timestamp,
+    never_expires: bool,
+    expires: Option<Timestamp>,
     id: GrantId,
 }
 
@@ -48,7 +49,8 @@ impl GrantState {
     pub(super) fn burn_key(&self) -> BurnKey {
         BurnKey {
             priority: self.terms.priority,
-            expires: self.terms.expire_time.unwrap_or(Timestamp::MAX),
+            never_expires: self.terms.expire_time.is_none(),
+            expires: self.terms.expire_time,
             id: self.id,
         }
     }

@@ -147,7 +147,7 @@ fn other_usage(rng: &mut Rng, usage: &mut pb::Usage) {
     use pb::usage::Quantity;
     match (rng.below(2), &mut usage.quantity) {
         (0, _) => "motion".clone_into(&mut usage.service),
-        (_, Some(Quantity::Count(count))) => *count += 1,
+        (_, Some(Quantity::Count(count))) => *count = count.saturating_add(1),
         (_, Some(Quantity::Duration(length))) => length.nanos ^= 1,
         (_, none) => *none = Some(Quantity::Count(2)),
     }
