@@ -9,7 +9,7 @@ use prost::Message;
 use prost::encoding::decode_varint;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
-use tonic_prost::{ProstCodec, ProstEncoder};
+use tonic_prost::ProstEncoder;
 
 use super::pb::creditd::v1 as pb;
 use super::refused::{Refused, WireFault};
@@ -37,12 +37,18 @@ where
     type Decoder = MessageDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::default().encoder()
+        ProstEncoder::new(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
         MessageDecoder(PhantomData)
     }
+}
+
+/// Most messages are small, and so is what is set aside for one; a large one takes
+/// more.
+fn buffers() -> BufferSettings {
+    BufferSettings::new(512, 32 * 1_024)
 }
 
 /// Reads messages.
@@ -62,7 +68,7 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
+        buffers()
     }
 }
 

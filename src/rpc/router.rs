@@ -7,8 +7,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
@@ -39,7 +39,7 @@ pub const SERVICES: &[health::Service] = &[
     },
 ];
 
-type Boxed = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Sends each call to its service.
 #[derive(Clone)]
@@ -86,7 +86,11 @@ impl Router {
     }
 }
 
-impl Service<Request<Incoming>> for Router {
+impl<B> Service<Request<B>> for Router
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
@@ -96,7 +100,7 @@ impl Service<Request<Incoming>> for Router {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         if !is_grpc(&request) {
             return Box::pin(std::future::ready(Ok(not_grpc())));
         }
@@ -106,12 +110,12 @@ impl Service<Request<Incoming>> for Router {
                 self.health.call(request)
             }
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => {
-                self.reflection.call(request)
+                self.reflection.call(request.map(Body::new))
             }
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
-                self.reflection_alpha.call(request)
+                self.reflection_alpha.call(request.map(Body::new))
             }
-            path if !METHODS.contains(&path) => unknown(path),
+            path if method_named(path).is_none() => unknown(path),
             path if path.starts_with("/creditd.v1.PricingService/") => self.pricing.call(request),
             _ => self.ledger.call(request),
         }
@@ -150,7 +154,22 @@ pub const METHODS: &[&str] = &[
     "/creditd.v1.LedgerService/RevokeGrant",
 ];
 
-fn is_grpc(request: &Request<Incoming>) -> bool {
+/// Paths of the methods of health and reflection.
+const SURROUNDINGS: &[&str] = &[
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// The method of that path, where there is one.
+#[must_use]
+pub fn method_named(path: &str) -> Option<&'static str> {
+    let mut all = METHODS.iter().chain(SURROUNDINGS);
+    all.find(|method| **method == path).copied()
+}
+
+fn is_grpc<B>(request: &Request<B>) -> bool {
     request.method() == http::Method::POST
         && request
             .headers()

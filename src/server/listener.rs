@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::StartError;
 use super::config::Config;
 use super::shutdown::Signals;
+use super::stream::StdStream;
 use super::worker::Workers;
 use crate::rpc::health::{Serving, State};
 
@@ -117,7 +118,7 @@ fn hand_out(stream: TcpStream, workers: &Workers, connections_max: usize) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     match stream.into_std() {
-        Ok(stream) => workers.take(stream),
+        Ok(stream) => workers.take(StdStream::Tcp(stream)),
         Err(error) => tracing::warn!(%error, "a connection could not be handed out"),
     }
 }

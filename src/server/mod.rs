@@ -3,13 +3,16 @@
 //! [`run`], a reason a line.
 
 mod banner;
+mod call;
 mod config;
 mod connection;
 pub mod files;
+mod keepalive;
 mod listener;
 mod prices;
 pub use prices::offline as offline_prices;
 mod shutdown;
+mod stream;
 mod system_clock;
 pub mod telemetry;
 mod tracker;

@@ -2,18 +2,8 @@
 //! one whose peer does not read its replies, and, when the server stops, one that
 //! has nothing left to do.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
-
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tower::Service;
 
 use crate::rpc::router::WATCH_BALANCE;
 
@@ -48,7 +38,7 @@ impl Tracker {
         old.is_some_and(|calls| calls.load(Ordering::Relaxed) > 0)
     }
 
-    fn begin(self: &Arc<Self>, path: &str) -> Option<Open> {
+    pub(super) fn begin(self: &Arc<Self>, path: &str) -> Option<Open> {
         self.called.store(true, Ordering::Relaxed);
         if path.starts_with("/grpc.") || path == WATCH_BALANCE {
             return None;
@@ -64,7 +54,7 @@ impl Tracker {
 
 /// A call that has not ended.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     tracker: Arc<Tracker>,
     parity: usize,
 }
@@ -74,93 +64,6 @@ impl Drop for Open {
         if let Some(calls) = self.tracker.open.get(self.parity) {
             calls.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// A service whose calls are tracked until their replies have left.
-#[derive(Clone)]
-pub(super) struct Tracked<S> {
-    inner: S,
-    tracker: Arc<Tracker>,
-}
-
-impl<S> Tracked<S> {
-    /// Tracks the calls of this service.
-    pub(super) const fn new(inner: S, tracker: Arc<Tracker>) -> Self {
-        Self { inner, tracker }
-    }
-}
-
-impl<S, B> Service<Request<Incoming>> for Tracked<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-{
-    type Response = Response<TrackedBody<B>>;
-    type Error = Infallible;
-    type Future = TrackedFuture<S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let open = self.tracker.begin(request.uri().path());
-        TrackedFuture {
-            inner: self.inner.call(request),
-            open,
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A call under way.
-    pub(super) struct TrackedFuture<F> {
-        #[pin]
-        inner: F,
-        open: Option<Open>,
-    }
-}
-
-impl<F, B> Future for TrackedFuture<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = Result<Response<TrackedBody<B>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let outcome = ready!(this.inner.poll(context));
-        let open = this.open.take();
-        Poll::Ready(outcome.map(|response| response.map(|body| TrackedBody { body, open })))
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A reply under way.
-    pub(super) struct TrackedBody<B> {
-        #[pin]
-        body: B,
-        open: Option<Open>,
-    }
-}
-
-impl<B: Body<Data = Bytes>> Body for TrackedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -2,22 +2,21 @@
 //! with its thread, and a new one goes to the thread that has the fewest.
 
 use std::convert::Infallible;
-use std::net::TcpStream as StdStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tower::Service;
 
 use super::StartError;
+use super::call::RequestBody;
 use super::config::Config;
 use super::connection;
+use super::stream::StdStream;
 use crate::rpc::layer::Held;
 
 /// Connections that may wait for their thread.
@@ -65,7 +64,7 @@ impl Drop for Counted {
 /// Starts the threads.
 pub(super) fn start<S>(config: &Config, service: &S) -> Result<Workers, StartError>
 where
-    S: Service<Request<Incoming>, Response = Response<Held>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -96,7 +95,7 @@ fn start_one<S>(
     deadline_max: Duration,
 ) -> std::io::Result<Worker>
 where
-    S: Service<Request<Incoming>, Response = Response<Held>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -126,7 +125,7 @@ async fn run<S>(
     mut phase: watch::Receiver<Phase>,
     deadline_max: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response<Held>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -143,7 +142,7 @@ async fn run<S>(
                 let Some((stream, counted)) = stream else { return };
                 let (service, phase) = (service.clone(), each.clone());
                 tasks.spawn(async move {
-                    match TcpStream::from_std(stream) {
+                    match stream.into_stream() {
                         Ok(stream) => connection::serve(stream, service, phase, deadline_max).await,
                         Err(error) => tracing::warn!(%error, "a connection could not be taken"),
                     }

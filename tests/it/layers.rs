@@ -229,7 +229,7 @@ async fn the_observer_hears_of_every_call() {
         fn started(&self) {
             self.0.lock().unwrap().push("started".to_owned());
         }
-        fn handled(&self, call: &Call<'_>) {
+        fn handled(&self, call: &Call) {
             self.0
                 .lock()
                 .unwrap()

@@ -63,7 +63,7 @@ where
         let deadline = given.min(self.max);
         Timed {
             inner: self.inner.call(request),
-            sleep: sleep(deadline),
+            sleep: None,
             deadline,
         }
     }
@@ -74,8 +74,9 @@ pin_project_lite::pin_project! {
     pub struct Timed<F> {
         #[pin]
         inner: F,
+        // Most calls are answered at once and need no clock.
         #[pin]
-        sleep: Sleep,
+        sleep: Option<Sleep>,
         deadline: Duration,
     }
 }
@@ -87,11 +88,15 @@ where
     type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         if let Poll::Ready(outcome) = this.inner.poll(context) {
             return Poll::Ready(outcome);
         }
-        if this.sleep.poll(context).is_pending() {
+        if this.sleep.is_none() {
+            this.sleep.set(Some(sleep(*this.deadline)));
+        }
+        let sleep = this.sleep.as_pin_mut().map(|sleep| sleep.poll(context));
+        if sleep.is_none_or(|slept| slept.is_pending()) {
             return Poll::Pending;
         }
         let fault = WireFault::DeadlineExceeded {

@@ -41,7 +41,7 @@ type Layers = Stack<
         LimitLayer,
         Stack<
             CatchPanicLayer,
-            Stack<CompleteLayer, Stack<ObserveLayer, Stack<RequestIdLayer, Identity>>>,
+            Stack<CompleteLayer, Stack<RequestIdLayer, Stack<ObserveLayer, Identity>>>,
         >,
     >,
 >;
@@ -50,13 +50,13 @@ type Layers = Stack<
 #[must_use]
 pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
     ServiceBuilder::new()
-        // Everything after it, refusals too, is found by the request's id.
-        .layer(RequestIdLayer::new())
         // Sees every outcome, also that of the layers below.
         .layer(ObserveLayer::new(
             Arc::clone(&settings.observer),
             settings.log_calls,
         ))
+        // Every reply, refusals too, is found by the request's id.
+        .layer(RequestIdLayer::new())
         // Gives a reason to what tonic refuses by itself.
         .layer(CompleteLayer)
         // A defect in one call is that call's INTERNAL, and nobody else's.

@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, Response, Uri};
+use http::{Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::request_id;
 use crate::rpc::refused::error_info;
-use crate::rpc::router::METHODS;
+use crate::rpc::router::method_named;
 
 /// A call that was handled.
 #[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
+pub struct Call {
     /// Path of the method; "" for one that the server does not have.
-    pub method: &'a str,
+    pub method: &'static str,
     /// How it ended.
     pub code: Code,
     /// How long it took.
@@ -32,7 +32,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A call came in.
     fn started(&self);
     /// A call was handled. A caller that went away before is not.
-    fn handled(&self, call: &Call<'_>);
+    fn handled(&self, call: &Call);
 }
 
 /// Counts calls.
@@ -61,7 +61,7 @@ impl Observer for Counters {
         self.started.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn handled(&self, call: &Call<'_>) {
+    fn handled(&self, call: &Call) {
         self.handled.fetch_add(1, Ordering::Relaxed);
         if call.code != Code::Ok {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -121,15 +121,13 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         self.observer.started();
-        let uri = request.uri().clone();
-        let request_id = request.headers().get(&request_id::HEADER).cloned();
+        let method = method_named(request.uri().path()).unwrap_or_default();
         Observed {
             start: Instant::now(),
             inner: self.inner.call(request),
             observer: Arc::clone(&self.observer),
             log_calls: self.log_calls,
-            uri,
-            request_id,
+            method,
         }
     }
 }
@@ -142,8 +140,7 @@ pin_project_lite::pin_project! {
         observer: Arc<dyn Observer>,
         log_calls: bool,
         start: Instant,
-        uri: Uri,
-        request_id: Option<HeaderValue>,
+        method: &'static str,
     }
 }
 
@@ -157,16 +154,14 @@ where
         let this = self.project();
         let outcome = ready!(this.inner.poll(context));
         if let Ok(response) = &outcome {
-            let path = this.uri.path();
-            let known = METHODS.contains(&path) || path.starts_with("/grpc.");
             let call = Call {
-                method: if known { path } else { "" },
+                method: this.method,
                 code: code_of(response),
                 elapsed: this.start.elapsed(),
             };
             this.observer.handled(&call);
             if call.code != Code::Ok || *this.log_calls {
-                log(&call, this.request_id.as_ref(), response);
+                log(&call, response);
             }
         }
         Poll::Ready(outcome)
@@ -183,7 +178,8 @@ fn code_of<B>(response: &Response<B>) -> Code {
     }
 }
 
-fn log<B>(call: &Call<'_>, request_id: Option<&HeaderValue>, response: &Response<B>) {
+fn log<B>(call: &Call, response: &Response<B>) {
+    let request_id = response.headers().get(&request_id::HEADER);
     let request_id = request_id
         .and_then(|id| id.to_str().ok())
         .unwrap_or_default();

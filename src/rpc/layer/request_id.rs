@@ -52,10 +52,34 @@ impl Default for RequestIdLayer {
 impl Ids {
     fn make(&self) -> HeaderValue {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:016x}-{count:x}", self.process);
+        let mut text = [0_u8; 33];
+        let text = write_id(self.process, count, &mut text);
         // Hexadecimal digits and a dash are always a header's value.
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
+        let id = HeaderValue::from_bytes(text);
+        id.unwrap_or(HeaderValue::from_static("unknown"))
     }
+}
+
+/// Writes 16 digits, a dash, and as many digits as the count needs.
+fn write_id(process: u64, count: u64, buffer: &mut [u8; 33]) -> &[u8] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |number: u64| {
+        let low = usize::try_from(number & 0xf).unwrap_or_default();
+        DIGITS.get(low).copied().unwrap_or(b'0')
+    };
+    let (head, tail) = buffer.split_at_mut(17);
+    for (place, digits) in head.iter_mut().zip((0..16_u32).rev()) {
+        *place = digit(process >> digits.saturating_mul(4));
+    }
+    if let Some(dash) = head.last_mut() {
+        *dash = b'-';
+    }
+    let length = (64_u32.saturating_sub(count.leading_zeros())).div_ceil(4).max(1);
+    for (place, digits) in tail.iter_mut().zip((0..length).rev()) {
+        *place = digit(count >> digits.saturating_mul(4));
+    }
+    let end = usize::try_from(length).unwrap_or_default().saturating_add(17);
+    buffer.get(..end).unwrap_or_default()
 }
 
 impl<S> Layer<S> for RequestIdLayer {
@@ -122,9 +146,31 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut outcome = ready!(this.inner.poll(context));
-        if let (Ok(response), Some(id)) = (&mut outcome, this.id.take()) {
+        if let (Ok(response), Some(mut id)) = (&mut outcome, this.id.take()) {
+            // No two are equal: they are not worth a place in the connection's table of
+            // headers, which costs more than all else about them.
+            id.set_sensitive(true);
             response.headers_mut().insert(HEADER.clone(), id);
         }
         Poll::Ready(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_written_as_hexadecimal_numbers() {
+        for (process, count, expected) in [
+            (0, 0, "0000000000000000-0"),
+            (1, 0x10, "0000000000000001-10"),
+            (u64::MAX, u64::MAX, "ffffffffffffffff-ffffffffffffffff"),
+            (0x0123_4567_89ab_cdef, 0xabc, "0123456789abcdef-abc"),
+        ] {
+            let mut buffer = [0; 33];
+            let text = write_id(process, count, &mut buffer);
+            assert_eq!(std::str::from_utf8(text), Ok(expected));
+        }
     }
 }

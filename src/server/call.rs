@@ -1,0 +1,207 @@
+//! One call on a connection: the work, then its reply, piece by piece as the peer has
+//! room for it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame};
+
+use super::tracker::Open;
+
+/// A request's body. The peer may send more as soon as this has been read.
+pub struct RequestBody(RecvStream);
+
+impl RequestBody {
+    pub(super) const fn new(stream: RecvStream) -> Self {
+        Self(stream)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let stream = &mut self.0;
+        match stream.poll_data(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(data)) => {
+                if let Ok(data) = &data {
+                    // It fails where the stream has ended, which is no news.
+                    let _ = stream.flow_control().release_capacity(data.len());
+                }
+                Poll::Ready(Some(data.map(Frame::data)))
+            }
+            Poll::Ready(None) => {
+                let trailers = stream.poll_trailers(context);
+                trailers.map(|trailers| Some(trailers.transpose()?.map(Frame::trailers)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A call, until its reply has been handed over to the connection or its peer has
+    /// no use for it any more.
+    pub(super) struct Call<F, B> {
+        #[pin]
+        step: Step<F, B>,
+        open: Option<Open>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StepProjection]
+    enum Step<F, B> {
+        Working {
+            #[pin]
+            work: F,
+            respond: SendResponse<Bytes>,
+        },
+        Replying {
+            #[pin]
+            body: B,
+            reply: Reply,
+        },
+    }
+}
+
+impl<F, B> Call<F, B> {
+    pub(super) const fn new(work: F, respond: SendResponse<Bytes>, open: Option<Open>) -> Self {
+        Self {
+            step: Step::Working { work, respond },
+            open,
+        }
+    }
+}
+
+impl<F, B> Future for Call<F, B>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            match this.step.as_mut().project() {
+                StepProjection::Working { work, respond } => {
+                    let Poll::Ready(Ok(response)) = work.poll(context) else {
+                        // Whoever cancels is not worked for.
+                        return respond.poll_reset(context).map(|_| ());
+                    };
+                    let (head, body) = response.into_parts();
+                    let ended = body.is_end_stream();
+                    let head = Response::from_parts(head, ());
+                    match respond.send_response(head, ended) {
+                        Ok(stream) if !ended => this.step.set(Step::Replying {
+                            body,
+                            reply: Reply::new(stream),
+                        }),
+                        // An error: the peer went away.
+                        Ok(_) | Err(_) => return Poll::Ready(()),
+                    }
+                }
+                StepProjection::Replying { body, reply } => return reply.poll(body, context),
+            }
+        }
+    }
+}
+
+/// A reply on its way out.
+struct Reply {
+    stream: SendStream<Bytes>,
+    /// What there was no room for yet.
+    rest: Bytes,
+}
+
+impl Reply {
+    const fn new(stream: SendStream<Bytes>) -> Self {
+        Self {
+            stream,
+            rest: Bytes::new(),
+        }
+    }
+
+    fn poll<B: Body<Data = Bytes>>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let step = match self.rest.is_empty() {
+                false => self.poll_send(context),
+                true => match body.as_mut().poll_frame(context) {
+                    Poll::Ready(frame) => self.take(frame),
+                    Poll::Pending => Poll::Pending,
+                },
+            };
+            match step {
+                Poll::Ready(Next::More) => {}
+                Poll::Ready(Next::Done) => return Poll::Ready(()),
+                Poll::Pending => return self.stream.poll_reset(context).map(|_| ()),
+            }
+        }
+    }
+
+    /// Takes what the body has next.
+    fn take<E>(&mut self, frame: Option<Result<Frame<Bytes>, E>>) -> Poll<Next> {
+        let trailers = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => {
+                self.rest = data;
+                return Poll::Ready(Next::More);
+            }
+            Some(Ok(Err(frame))) => frame.into_trailers().unwrap_or_default(),
+            None => HeaderMap::new(),
+            Some(Err(_)) => {
+                self.stream.send_reset(Reason::INTERNAL_ERROR);
+                return Poll::Ready(Next::Done);
+            }
+        };
+        // An error: the peer went away.
+        let _ = match trailers.is_empty() {
+            true => self.stream.send_data(Bytes::new(), true),
+            false => self.stream.send_trailers(trailers),
+        };
+        Poll::Ready(Next::Done)
+    }
+
+    /// Sends as much as there is room for.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        self.stream.reserve_capacity(self.rest.len());
+        let room = match self.stream.capacity() {
+            0 => match self.stream.poll_capacity(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(room))) => room,
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Done),
+            },
+            room => room,
+        };
+        let piece = self.rest.split_to(room.min(self.rest.len()));
+        if piece.is_empty() || self.stream.send_data(piece, false).is_ok() {
+            Poll::Ready(Next::More)
+        } else {
+            Poll::Ready(Next::Done)
+        }
+    }
+}
+
+/// Whether a reply goes on.
+enum Next {
+    More,
+    Done,
+}
