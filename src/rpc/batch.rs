@@ -9,12 +9,10 @@ use super::convert::ledger::charge_response_to_pb;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::batch_charge_result::Result as ItemResult;
 use super::refused::Refused;
-use super::reply::check_reply_size;
+use super::reply::{BATCH_REST_BYTES, check_reply_size};
 use crate::app::{Answer, AppError, BatchFits, Written};
 use crate::domain::Refusal;
 
-/// More than the reply takes beside its results.
-const REST_BYTES: usize = 256;
 /// More than a result takes beside texts of the caller, shares and lists of faults.
 const RESULT_BYTES: usize = 640;
 /// More than one of an entry's shares takes.
@@ -41,14 +39,14 @@ pub(super) fn batch_fits(refused: &[Refusal]) -> BatchFits {
         .collect();
     Box::new(move |answers| {
         let all = || refused.iter().chain(answers);
-        let at_most = all().fold(REST_BYTES, |sum, answer| {
+        let at_most = all().fold(BATCH_REST_BYTES, |sum, answer| {
             sum.saturating_add(bytes_at_most(answer))
         });
         if at_most <= MESSAGE_BYTES_MAX {
             return Ok(());
         }
         let results: Vec<_> = all().map(result_to_pb).collect();
-        check_reply_size("charges", &results, REST_BYTES)
+        check_reply_size("charges", &results, BATCH_REST_BYTES)
     })
 }
 

@@ -47,7 +47,7 @@ where
 
 /// Most messages are small, and so is what is set aside for one; a large one takes
 /// more.
-fn buffers() -> BufferSettings {
+pub(super) fn buffers() -> BufferSettings {
     BufferSettings::new(512, 32 * 1_024)
 }
 
@@ -61,15 +61,23 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         check_batch::<U>(bytes.chunk())?;
-        U::decode(bytes).map(Some).map_err(|error| {
-            let problem = error.to_string();
-            Refused::from(WireFault::MalformedMessage { problem }).into_status()
-        })
+        U::decode(bytes).map(Some).map_err(malformed)
     }
 
     fn buffer_settings(&self) -> BufferSettings {
         buffers()
     }
+}
+
+/// Reads a message.
+pub(super) fn decode_message<U: Message + Default + 'static>(bytes: &[u8]) -> Result<U, Status> {
+    check_batch::<U>(bytes)?;
+    U::decode(bytes).map_err(malformed)
+}
+
+fn malformed(error: prost::DecodeError) -> Status {
+    let problem = error.to_string();
+    Refused::from(WireFault::MalformedMessage { problem }).into_status()
 }
 
 /// Refuses a batch of too many items before any of them is read: two bytes on the

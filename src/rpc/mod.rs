@@ -8,6 +8,7 @@ mod batch;
 pub mod client;
 pub mod codec;
 pub mod convert;
+pub mod direct;
 pub mod health;
 pub mod layer;
 mod ledger_service;

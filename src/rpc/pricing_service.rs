@@ -10,13 +10,11 @@ use super::convert::pricing::{
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::batch_estimate_result::Result as ItemResult;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
+use super::pb::google::rpc;
 use super::refused::Refused;
-use super::reply::{check_reply_size, reply};
+use super::reply::{BATCH_REST_BYTES, check_reply_size, reply};
 use crate::app::{App, BatchEstimate};
 use crate::domain::{Faults, Refusal};
-
-/// More than a batch's reply takes beside its results.
-const BATCH_REST_BYTES: usize = 256;
 
 /// The service over the use cases.
 #[derive(Clone)]
@@ -27,6 +25,10 @@ impl PricingApi {
     #[must_use]
     pub const fn new(app: Arc<App>) -> Self {
         Self(app)
+    }
+
+    pub(super) fn app(&self) -> &App {
+        &self.0
     }
 }
 
@@ -114,10 +116,7 @@ impl PricingService for PricingApi {
 fn results_to_pb(batch: &BatchEstimate<'_>, explain: bool) -> Vec<pb::BatchEstimateResult> {
     let item = |result: &Result<_, Faults>| match result {
         Ok(quote) => ItemResult::Estimate(estimate_to_pb(batch.card, quote, explain)),
-        Err(faults) => {
-            let refusal = Refusal::Invalid(faults.clone());
-            ItemResult::Error(Refused::from(&refusal).into_rpc_status())
-        }
+        Err(faults) => ItemResult::Error(error_to_pb(&Refusal::Invalid(faults.clone()))),
     };
     batch
         .results
@@ -126,4 +125,9 @@ fn results_to_pb(batch: &BatchEstimate<'_>, explain: bool) -> Vec<pb::BatchEstim
             result: Some(item(result)),
         })
         .collect()
+}
+
+/// Why an item of a batch is refused.
+pub(super) fn error_to_pb(refusal: &Refusal) -> rpc::Status {
+    Refused::from(refusal).into_rpc_status()
 }

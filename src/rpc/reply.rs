@@ -1,5 +1,7 @@
 //! Replies: their size and their compression.
 
+use bytes::Bytes;
+use http::HeaderName;
 use prost::Message;
 use tonic::Response;
 use tonic::metadata::MetadataMap;
@@ -7,17 +9,31 @@ use tonic::metadata::MetadataMap;
 use super::MESSAGE_BYTES_MAX;
 use crate::domain::{Fault, Refusal};
 
+/// What a caller says that it can take.
+static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// Replies up to this size are not worth compressing, also where it is asked for.
 const COMPRESSED_BYTES_MIN: usize = 1_024;
 /// A field's tag and the length before an item take at most so many bytes.
-const ITEM_OVERHEAD_BYTES: usize = 6;
+pub(super) const ITEM_OVERHEAD_BYTES: usize = 6;
+/// More than a batch's reply takes beside its results.
+pub(super) const BATCH_REST_BYTES: usize = 256;
 
 /// A reply to a request with these headers.
 pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T> {
-    let asked_for = request.contains_key("grpc-accept-encoding");
+    let asked_for = request.as_ref().contains_key(&ACCEPT_ENCODING);
     let small = asked_for && message.encoded_len() < COMPRESSED_BYTES_MIN;
     let mut response = Response::new(message);
     if small {
+        response.disable_compression();
+    }
+    response
+}
+
+/// The same of a message that is bytes already.
+pub(super) fn reply_of_bytes(request: &MetadataMap, message: Bytes) -> Response<Bytes> {
+    let small = message.len() < COMPRESSED_BYTES_MIN;
+    let mut response = Response::new(message);
+    if small && request.as_ref().contains_key(&ACCEPT_ENCODING) {
         response.disable_compression();
     }
     response

@@ -23,7 +23,7 @@ use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
 use super::refused::{Refused, WireFault};
-use super::{MESSAGE_BYTES_MAX, reflection};
+use super::{MESSAGE_BYTES_MAX, direct, reflection};
 use crate::app::App;
 use crate::domain::names::repeated;
 
@@ -44,6 +44,7 @@ type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// Sends each call to its service.
 #[derive(Clone)]
 pub struct Router {
+    pricing_api: PricingApi,
     pricing: PricingServiceServer<PricingApi>,
     ledger: LedgerServiceServer<LedgerApi>,
     health: HealthServer<HealthApi>,
@@ -63,6 +64,7 @@ impl Router {
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
         Ok(Self {
+            pricing_api: PricingApi::new(Arc::clone(app)),
             pricing: PricingServiceServer::new(PricingApi::new(Arc::clone(app)))
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
@@ -114,6 +116,14 @@ where
             }
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
                 self.reflection_alpha.call(request.map(Body::new))
+            }
+            "/creditd.v1.PricingService/Estimate" => {
+                let call = direct::estimate(self.pricing_api.clone(), request);
+                Box::pin(async move { Ok(call.await) })
+            }
+            "/creditd.v1.PricingService/BatchEstimate" => {
+                let call = direct::batch_estimate(self.pricing_api.clone(), request);
+                Box::pin(async move { Ok(call.await) })
             }
             path if method_named(path).is_none() => unknown(path),
             path if path.starts_with("/creditd.v1.PricingService/") => self.pricing.call(request),

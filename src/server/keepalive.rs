@@ -111,9 +111,7 @@ impl KeepAlive {
             }
             let wait = if self.asked { TIMEOUT } else { INTERVAL };
             let next = Instant::now().checked_add(wait);
-            self.timer
-                .as_mut()
-                .reset(next.unwrap_or_else(Instant::now));
+            self.timer.as_mut().reset(next.unwrap_or_else(Instant::now));
         }
         Poll::Pending
     }

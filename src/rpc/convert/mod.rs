@@ -7,6 +7,7 @@ pub mod pricing;
 pub mod write;
 
 use crate::domain::fault::{Fault, TimeRule};
+use crate::domain::pricing::Given;
 use crate::domain::{AccountName, Timestamp};
 
 /// A time, if it lies in the years 1 to 9999.
@@ -41,7 +42,10 @@ const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// mixed signs.
 #[must_use]
 pub fn duration_nanos(duration: &prost_types::Duration) -> Option<i128> {
-    let (seconds, nanos) = (duration.seconds, duration.nanos);
+    nanos_of(duration.seconds, duration.nanos)
+}
+
+fn nanos_of(seconds: i64, nanos: i32) -> Option<i128> {
     let in_range = (-DURATION_SECONDS_MAX..=DURATION_SECONDS_MAX).contains(&seconds)
         && (-999_999_999..=999_999_999).contains(&nanos);
     let one_sign = seconds.signum().saturating_mul(i64::from(nanos.signum())) >= 0;
@@ -49,6 +53,15 @@ pub fn duration_nanos(duration: &prost_types::Duration) -> Option<i128> {
         .checked_mul(NANOS_PER_SECOND)
         .and_then(|total| total.checked_add(i128::from(nanos)))
         .filter(|_| in_range && one_sign)
+}
+
+/// A quantity of time, good or bad.
+#[must_use]
+pub fn given_from_parts(seconds: i64, nanos: i32) -> Given {
+    match nanos_of(seconds, nanos) {
+        Some(nanos) => Given::Duration(nanos),
+        None => Given::NoDuration { seconds, nanos },
+    }
 }
 
 /// A duration as the wire has it.

@@ -1,6 +1,6 @@
 //! Conversions of `pricing.proto`.
 
-use super::{duration_nanos, optional_account_from_pb, timestamp_from_pb};
+use super::{given_from_parts, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
 use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
 use crate::domain::{AccountName, Fault, Faults};
@@ -14,20 +14,10 @@ pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
         quantity: match &usage.quantity {
             None => Given::Nothing,
             Some(pb::usage::Quantity::Count(count)) => Given::Count(*count),
-            Some(pb::usage::Quantity::Duration(duration)) => duration_from_pb(duration),
+            Some(pb::usage::Quantity::Duration(time)) => given_from_parts(time.seconds, time.nanos),
         },
         attributes: &usage.attributes,
         meters: &usage.meters,
-    }
-}
-
-fn duration_from_pb(duration: &prost_types::Duration) -> Given {
-    match duration_nanos(duration) {
-        Some(nanos) => Given::Duration(nanos),
-        None => Given::NoDuration {
-            seconds: duration.seconds,
-            nanos: duration.nanos,
-        },
     }
 }
 
@@ -39,26 +29,47 @@ pub struct Prices<'a> {
     pub account: Option<AccountName>,
 }
 
+/// A `PriceSelector` as it came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SelectorText<'a> {
+    /// Whose prices; "" for nobody's.
+    pub account: &'a str,
+    /// Name of a card, or "".
+    pub rate_card: &'a str,
+    /// A revision, or "".
+    pub revision: &'a str,
+    /// Prices in force then.
+    pub price_time: Option<prost_types::Timestamp>,
+}
+
 /// Which prices a request asks for; what is wrong is added to `faults`.
 pub fn prices_from_pb<'a>(
     prices: Option<&'a pb::PriceSelector>,
     check_balance: bool,
     faults: &mut Faults,
 ) -> Prices<'a> {
-    let account = prices.map_or("", |p| &p.account);
+    let text = prices.map(|prices| SelectorText {
+        account: &prices.account,
+        rate_card: &prices.rate_card,
+        revision: &prices.revision,
+        price_time: prices.price_time,
+    });
+    prices_from_text(text, check_balance, faults)
+}
+
+/// The same, of a selector that need not be a message.
+pub fn prices_from_text<'a>(
+    prices: Option<SelectorText<'a>>,
+    check_balance: bool,
+    faults: &mut Faults,
+) -> Prices<'a> {
+    let prices = prices.unwrap_or_default();
     let account = faults
-        .keep("prices.account", optional_account_from_pb(account))
+        .keep("prices.account", optional_account_from_pb(prices.account))
         .flatten();
-    let named = prices.is_some_and(|p| !p.account.is_empty());
-    if check_balance && !named {
+    if check_balance && prices.account.is_empty() {
         faults.add("prices.account", Fault::Required);
     }
-    let Some(prices) = prices else {
-        return Prices {
-            selector: Selector::default(),
-            account,
-        };
-    };
     let price_time = prices.price_time.as_ref().map(|time| {
         if prices.revision.is_empty() {
             return timestamp_from_pb(time);
@@ -70,8 +81,8 @@ pub fn prices_from_pb<'a>(
     let price_time = price_time.and_then(|time| faults.keep("prices.price_time", time));
     Prices {
         selector: Selector {
-            rate_card: &prices.rate_card,
-            revision: &prices.revision,
+            rate_card: prices.rate_card,
+            revision: prices.revision,
             price_time,
         },
         account,

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::Held;
+use super::{GRPC_STATUS, Held};
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::refused::{Refused, WireFault};
@@ -79,7 +79,7 @@ where
 
 /// What a refusal without details is about; None where there is nothing to add.
 fn missing_reason(headers: &HeaderMap) -> Option<WireFault> {
-    headers.get("grpc-status")?;
+    headers.get(&GRPC_STATUS)?;
     let status = Status::from_header_map(headers)?;
     if !status.details().is_empty() {
         return None;

@@ -12,6 +12,7 @@ mod request_id;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use tower::ServiceBuilder;
 use tower::layer::util::{Identity, Stack};
 
@@ -19,8 +20,11 @@ pub use complete::{Complete, CompleteLayer};
 pub use deadline::{Deadline, DeadlineLayer};
 pub use limit::{Held, Limit, LimitLayer};
 pub use observe::{Call, Counters, Observe, ObserveLayer, Observer};
-pub use panic::{CatchPanic, CatchPanicLayer};
+pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use request_id::{RequestId, RequestIdLayer};
+
+/// How a call ended, in the headers of a reply that has no message.
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What the layers need to know.
 #[derive(Clone)]

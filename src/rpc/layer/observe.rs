@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::request_id;
+use super::{GRPC_STATUS, request_id};
 use crate::rpc::refused::error_info;
 use crate::rpc::router::method_named;
 
@@ -171,7 +171,7 @@ where
 /// A refusal stands in the reply's headers; a reply without status there is one
 /// that succeeded.
 fn code_of<B>(response: &Response<B>) -> Code {
-    match response.headers().get("grpc-status") {
+    match response.headers().get(&GRPC_STATUS) {
         Some(status) => Code::from_bytes(status.as_bytes()),
         None if response.status().is_success() => Code::Ok,
         None => Code::Unknown,

@@ -1,17 +1,15 @@
-//! Panic: a defect in one call becomes that call's INTERNAL, with what happened
-//! in the log under the call's request id.
+//! Panic: a defect in one call is that call's end and nobody else's. It leaves here as
+//! an error; the layer that knows the call's request id answers it.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response};
+use http::Request;
 use tower::{Layer, Service};
-
-use super::{Held, request_id};
-use crate::rpc::refused::{Refused, WireFault};
 
 /// Puts [`CatchPanic`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -31,31 +29,40 @@ pub struct CatchPanic<S> {
     inner: S,
 }
 
+/// What happened, for the log.
+#[derive(Debug)]
+pub struct Panicked(pub Box<str>);
+
+impl Panicked {
+    fn of(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self(text.unwrap_or("no message").into())
+    }
+}
+
 impl<S, A> Service<Request<A>> for CatchPanic<S>
 where
-    S: Service<Request<A>, Response = Response<Held>>,
+    S: Service<Request<A>, Error = Infallible>,
 {
-    type Response = Response<Held>;
-    type Error = S::Error;
+    type Response = S::Response;
+    type Error = Panicked;
     type Future = Caught<S::Future>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Panicked>> {
+        self.inner.poll_ready(context).map(never)
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let request_id = request.headers().get(&request_id::HEADER).cloned();
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         match called {
             Ok(inner) => Caught {
                 inner: Some(inner),
-                request_id,
                 early: None,
             },
             Err(panic) => Caught {
-                early: Some(refuse(request_id.as_ref(), &*panic)),
+                early: Some(Panicked::of(&*panic)),
                 inner: None,
-                request_id,
             },
         }
     }
@@ -66,49 +73,36 @@ pin_project_lite::pin_project! {
     pub struct Caught<F> {
         #[pin]
         inner: Option<F>,
-        request_id: Option<HeaderValue>,
-        early: Option<Response<Held>>,
+        early: Option<Panicked>,
     }
 }
 
-impl<F, E> Future for Caught<F>
+impl<F, R> Future for Caught<F>
 where
-    F: Future<Output = Result<Response<Held>, E>>,
+    F: Future<Output = Result<R, Infallible>>,
 {
-    type Output = Result<Response<Held>, E>;
+    type Output = Result<R, Panicked>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let polled = match this.inner.as_mut().as_pin_mut() {
             Some(inner) => catch_unwind(AssertUnwindSafe(|| inner.poll(context))),
             None => match this.early.take() {
-                Some(response) => return Poll::Ready(Ok(response)),
+                Some(panicked) => return Poll::Ready(Err(panicked)),
                 None => return Poll::Pending,
             },
         };
         match polled {
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map(never),
             Err(panic) => {
                 // What panicked is dropped and never polled again.
                 this.inner.set(None);
-                Poll::Ready(Ok(refuse(this.request_id.as_ref(), &*panic)))
+                Poll::Ready(Err(Panicked::of(&*panic)))
             }
         }
     }
 }
 
-fn refuse(request_id: Option<&HeaderValue>, panic: &(dyn Any + Send)) -> Response<Held> {
-    let request_id = request_id
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default();
-    let what = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    tracing::error!(request_id, panic = what, "a defect stopped a call");
-    let fault = WireFault::Internal {
-        request_id: request_id.to_owned(),
-    };
-    Held::free(Refused::from(fault).into_status().into_http())
+fn never<T>(outcome: Result<T, Infallible>) -> Result<T, Panicked> {
+    outcome.map_err(|never| match never {})
 }

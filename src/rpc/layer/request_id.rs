@@ -1,6 +1,7 @@
-//! Request id: a valid `x-request-id` is kept, otherwise one is made. The layers
-//! below find it in the request's headers, the caller in the reply's.
+//! Request id: a valid `x-request-id` is kept, otherwise one is made. The caller finds
+//! it in the reply's headers, and whoever looks after a defect in the log.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,10 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
+use super::Held;
+use super::panic::Panicked;
 use crate::domain::names::is_request_id;
+use crate::rpc::refused::{Refused, WireFault};
 
 /// The header.
 pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -74,11 +78,15 @@ fn write_id(process: u64, count: u64, buffer: &mut [u8; 33]) -> &[u8] {
     if let Some(dash) = head.last_mut() {
         *dash = b'-';
     }
-    let length = (64_u32.saturating_sub(count.leading_zeros())).div_ceil(4).max(1);
+    let length = (64_u32.saturating_sub(count.leading_zeros()))
+        .div_ceil(4)
+        .max(1);
     for (place, digits) in tail.iter_mut().zip((0..length).rev()) {
         *place = digit(count >> digits.saturating_mul(4));
     }
-    let end = usize::try_from(length).unwrap_or_default().saturating_add(17);
+    let end = usize::try_from(length)
+        .unwrap_or_default()
+        .saturating_add(17);
     buffer.get(..end).unwrap_or_default()
 }
 
@@ -100,26 +108,24 @@ pub struct RequestId<S> {
     ids: Arc<Ids>,
 }
 
-impl<S, A, B> Service<Request<A>> for RequestId<S>
+impl<S, A> Service<Request<A>> for RequestId<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
+    S: Service<Request<A>, Response = Response<Held>, Error = Panicked>,
 {
-    type Response = Response<B>;
-    type Error = S::Error;
+    type Response = Response<Held>;
+    type Error = Infallible;
     type Future = Reply<S::Future>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A service that panics over being ready is asked, and answers by that.
+        self.inner.poll_ready(context).map(|_| Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let id = match request.headers().get(&HEADER) {
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let given = request.headers().get(&HEADER);
+        let id = match given {
             Some(id) if id.to_str().is_ok_and(is_request_id) => id.clone(),
-            _ => {
-                let id = self.ids.make();
-                request.headers_mut().insert(HEADER.clone(), id.clone());
-                id
-            }
+            _ => self.ids.make(),
         };
         Reply {
             inner: self.inner.call(request),
@@ -137,23 +143,39 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, B, E> Future for Reply<F>
+impl<F> Future for Reply<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    F: Future<Output = Result<Response<Held>, Panicked>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<Held>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut outcome = ready!(this.inner.poll(context));
-        if let (Ok(response), Some(mut id)) = (&mut outcome, this.id.take()) {
+        let outcome = ready!(this.inner.poll(context));
+        let id = this.id.take();
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(panicked) => refuse(id.as_ref(), &panicked),
+        };
+        if let Some(mut id) = id {
             // No two are equal: they are not worth a place in the connection's table of
             // headers, which costs more than all else about them.
             id.set_sensitive(true);
             response.headers_mut().insert(HEADER.clone(), id);
         }
-        Poll::Ready(outcome)
+        Poll::Ready(Ok(response))
     }
+}
+
+/// Answers a call that a defect ended.
+fn refuse(request_id: Option<&HeaderValue>, Panicked(what): &Panicked) -> Response<Held> {
+    let request_id = request_id.and_then(|id| id.to_str().ok());
+    let request_id = request_id.unwrap_or_default();
+    tracing::error!(request_id, panic = what, "a defect stopped a call");
+    let fault = WireFault::Internal {
+        request_id: request_id.to_owned(),
+    };
+    Held::free(Refused::from(fault).into_status().into_http())
 }
 
 #[cfg(test)]
