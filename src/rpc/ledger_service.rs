@@ -45,6 +45,10 @@ impl LedgerApi {
             watching: Watching::new(state, watchers_max),
         }
     }
+
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
 }
 
 type Reply<T> = Result<Response<T>, Status>;

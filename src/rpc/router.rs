@@ -46,6 +46,7 @@ type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 pub struct Router {
     pricing_api: PricingApi,
     pricing: PricingServiceServer<PricingApi>,
+    ledger_api: LedgerApi,
     ledger: LedgerServiceServer<LedgerApi>,
     health: HealthServer<HealthApi>,
     reflection: Boxed,
@@ -63,20 +64,18 @@ impl Router {
         watchers_max: usize,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
+        let ledger_api = LedgerApi::new(Arc::clone(app), state.clone(), watchers_max);
         Ok(Self {
             pricing_api: PricingApi::new(Arc::clone(app)),
             pricing: PricingServiceServer::new(PricingApi::new(Arc::clone(app)))
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            ledger: LedgerServiceServer::new(LedgerApi::new(
-                Arc::clone(app),
-                state.clone(),
-                watchers_max,
-            ))
-            .accept_compressed(gzip)
-            .send_compressed(gzip)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            ledger: LedgerServiceServer::new(ledger_api.clone())
+                .accept_compressed(gzip)
+                .send_compressed(gzip)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            ledger_api,
             health: HealthServer::new(HealthApi::new(state, SERVICES))
                 .accept_compressed(gzip)
                 .send_compressed(gzip),
@@ -123,6 +122,14 @@ where
             }
             "/creditd.v1.PricingService/BatchEstimate" => {
                 let call = direct::batch_estimate(self.pricing_api.clone(), request);
+                Box::pin(async move { Ok(call.await) })
+            }
+            "/creditd.v1.LedgerService/Charge" => {
+                let call = direct::charge(self.ledger_api.clone(), request);
+                Box::pin(async move { Ok(call.await) })
+            }
+            "/creditd.v1.LedgerService/BatchCharge" => {
+                let call = direct::batch_charge(self.ledger_api.clone(), request);
                 Box::pin(async move { Ok(call.await) })
             }
             path if method_named(path).is_none() => unknown(path),

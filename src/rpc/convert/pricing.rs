@@ -48,13 +48,18 @@ pub fn prices_from_pb<'a>(
     check_balance: bool,
     faults: &mut Faults,
 ) -> Prices<'a> {
-    let text = prices.map(|prices| SelectorText {
+    prices_from_text(prices.map(selector_from_pb), check_balance, faults)
+}
+
+/// A selector as it came.
+#[must_use]
+pub fn selector_from_pb(prices: &pb::PriceSelector) -> SelectorText<'_> {
+    SelectorText {
         account: &prices.account,
         rate_card: &prices.rate_card,
         revision: &prices.revision,
         price_time: prices.price_time,
-    });
-    prices_from_text(text, check_balance, faults)
+    }
 }
 
 /// The same, of a selector that need not be a message.

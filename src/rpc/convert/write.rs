@@ -3,7 +3,7 @@
 //! its form.
 
 use super::duration_nanos;
-use super::pricing::{prices_from_pb, usage_from_pb};
+use super::pricing::{SelectorText, prices_from_text, selector_from_pb, usage_from_pb};
 use crate::app::{
     ChargeForm, CostForm, GrantForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm,
     SettleForm, What, WriteForm,
@@ -13,6 +13,7 @@ use crate::domain::ledger::{
     EntryId, GrantId, HoldId, Named, Overage, entry_named, grant_named, hold_named,
 };
 use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
+use crate::domain::pricing::Usage;
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -97,16 +98,21 @@ fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
 }
 
 /// What is to be paid for, as it comes.
-enum Asked<'a> {
-    Usage(&'a pb::Usage),
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Asked<'a> {
+    /// Work.
+    Usage(Usage<'a>),
+    /// An amount.
     Credits(&'a str),
+    /// It does not say.
+    #[default]
     Nothing,
 }
 
-fn cost_from_pb<'a>(
+fn cost_from_text<'a>(
     asked: &Asked<'a>,
     parse: fn(&str) -> Result<Credits, AmountFault>,
-    prices: Option<&'a pb::PriceSelector>,
+    prices: Option<SelectorText<'a>>,
     write: &mut WriteForm,
 ) -> CostForm<'a> {
     let faults = &mut write.faults;
@@ -116,15 +122,14 @@ fn cost_from_pb<'a>(
             None
         }
         Asked::Usage(usage) => {
-            let usage = usage_from_pb(usage);
             faults.merge(usage.own_faults().under("usage."));
-            Some(What::Usage(usage))
+            Some(What::Usage(*usage))
         }
         Asked::Credits(text) => faults
             .keep("credits", amount_from_pb(text, parse))
             .map(What::Credits),
     };
-    let prices = prices_from_pb(prices, false, faults);
+    let prices = prices_from_text(prices, false, faults);
     if let Some(other) = prices.account
         && write.account.as_ref().is_some_and(|payer| *payer != other)
     {
@@ -143,22 +148,43 @@ fn cost_from_pb<'a>(
     }
 }
 
+/// A `ChargeRequest` without its labels, as it came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChargeText<'a> {
+    /// The caller's name of it.
+    pub request_id: &'a str,
+    /// Whose credits.
+    pub account: &'a str,
+    /// What is to be paid for.
+    pub what: Asked<'a>,
+    /// By which prices.
+    pub prices: Option<SelectorText<'a>>,
+}
+
 /// A request to pay for work.
 #[must_use]
 pub fn charge_from_pb(request: &pb::ChargeRequest) -> ChargeForm<'_> {
     use pb::charge_request::What as Pb;
-    let asked = match &request.what {
-        Some(Pb::Usage(usage)) => Asked::Usage(usage),
-        Some(Pb::Credits(text)) => Asked::Credits(text),
-        None => Asked::Nothing,
-    };
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let prices = request.prices.as_ref();
-    let cost = cost_from_pb(&asked, Credits::parse_positive, prices, &mut write);
-    ChargeForm {
-        write: write.labelled(&request.labels),
-        cost,
-    }
+    let mut form = charge_from_text(&ChargeText {
+        request_id: &request.request_id,
+        account: &request.account,
+        what: match &request.what {
+            Some(Pb::Usage(usage)) => Asked::Usage(usage_from_pb(usage)),
+            Some(Pb::Credits(text)) => Asked::Credits(text),
+            None => Asked::Nothing,
+        },
+        prices: request.prices.as_ref().map(selector_from_pb),
+    });
+    form.write = form.write.labelled(&request.labels);
+    form
+}
+
+/// The same, of a request that need not be a message and has no labels.
+#[must_use]
+pub fn charge_from_text<'a>(text: &ChargeText<'a>) -> ChargeForm<'a> {
+    let mut write = write_from_pb(text.request_id, text.account);
+    let cost = cost_from_text(&text.what, Credits::parse_positive, text.prices, &mut write);
+    ChargeForm { write, cost }
 }
 
 /// A request to set credits aside.
@@ -166,13 +192,13 @@ pub fn charge_from_pb(request: &pb::ChargeRequest) -> ChargeForm<'_> {
 pub fn hold_from_pb(request: &pb::HoldRequest) -> HoldForm<'_> {
     use pb::hold_request::What as Pb;
     let asked = match &request.what {
-        Some(Pb::Usage(usage)) => Asked::Usage(usage),
+        Some(Pb::Usage(usage)) => Asked::Usage(usage_from_pb(usage)),
         Some(Pb::Credits(text)) => Asked::Credits(text),
         None => Asked::Nothing,
     };
     let mut write = write_from_pb(&request.request_id, &request.account);
-    let prices = request.prices.as_ref();
-    let cost = cost_from_pb(&asked, Credits::parse_positive, prices, &mut write);
+    let prices = request.prices.as_ref().map(selector_from_pb);
+    let cost = cost_from_text(&asked, Credits::parse_positive, prices, &mut write);
     let ttl_nanos = match &request.ttl {
         Some(ttl) => write.faults.keep("ttl", ttl_from_pb(ttl)),
         None => Some(TTL_NANOS_DEFAULT),
@@ -220,14 +246,14 @@ pub fn extend_from_pb(
 pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> SettleForm<'_> {
     use pb::settle_hold_request::What as Pb;
     let asked = match &request.what {
-        Some(Pb::Usage(usage)) => Asked::Usage(usage),
+        Some(Pb::Usage(usage)) => Asked::Usage(usage_from_pb(usage)),
         Some(Pb::Credits(text)) => Asked::Credits(text),
         None => Asked::Nothing,
     };
     let mut write = write_from_pb(&request.request_id, &request.account);
     let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
-    let prices = request.prices.as_ref();
-    let cost = cost_from_pb(&asked, Credits::parse, prices, &mut write);
+    let prices = request.prices.as_ref().map(selector_from_pb);
+    let cost = cost_from_text(&asked, Credits::parse, prices, &mut write);
     let overage = write
         .faults
         .keep("overage", overage_from_pb(request.overage));

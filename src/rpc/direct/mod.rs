@@ -2,15 +2,17 @@
 //!
 //! A generated message owns its texts, and a batch of a thousand is some thousand
 //! allocations on the way in and as many on the way out. Here a request in its common
-//! form is [read](read) where it lies, and its reply is [written](write) as bytes. What
+//! form is read where it lies, and its reply is written as bytes. What
 //! is not in the common form, or does not succeed, goes the way of every other method:
 //! the generated message and the generated service. Both ways answer the same, and
 //! `tests/it/direct.rs` holds them to it.
 
 mod codec;
+pub mod entry;
+mod ledger;
 mod pricing;
 pub mod read;
-pub mod write;
+mod write;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -26,6 +28,7 @@ use super::MESSAGE_BYTES_MAX;
 use super::codec::decode_message;
 use super::reply::reply_of_bytes;
 
+pub(super) use self::ledger::{batch_charge, charge};
 pub(super) use self::pricing::{batch_estimate, estimate};
 
 /// Lets tonic serve one call of a method that takes and gives bytes.

@@ -81,7 +81,7 @@ fn batch_priced(app: &App, bytes: &[u8]) -> Option<Result<Vec<u8>, Status>> {
     // As much as results of usual names take.
     let expected = batch.results.len().saturating_mul(112);
     let mut message = Vec::with_capacity(expected.min(MESSAGE_BYTES_MAX));
-    let (mut bytes, mut failed) = (BATCH_REST_BYTES, 0_u64);
+    let (mut bytes, mut failed) = (BATCH_REST_BYTES, 0_i64);
     for result in &batch.results {
         let length = match result {
             Ok(quote) => writer.put(quote, Some(1), &mut message),

@@ -11,9 +11,13 @@ use prost::encoding::decode_varint;
 use crate::domain::pricing::{Given, Pairs, Usage};
 use crate::rpc::convert::given_from_parts;
 use crate::rpc::convert::pricing::SelectorText;
+use crate::rpc::convert::write::{Asked, ChargeText};
 
 /// No attributes and no meters.
 static NO_PAIRS: LazyLock<Pairs> = LazyLock::new(Pairs::new);
+
+/// The head of a batch's item: a message that is field 1.
+const ITEM: u8 = 0x0a;
 
 /// A field's value.
 #[derive(Clone, Copy)]
@@ -120,7 +124,6 @@ pub struct BatchEstimateText<'a> {
 /// question about a balance.
 #[must_use]
 pub fn batch_estimate(mut bytes: &[u8], length_max: usize) -> Option<BatchEstimateText<'_>> {
-    const ITEM: u8 = 0x0a;
     // An item takes two bytes at least, and some twenty mostly.
     let expected = bytes.len().checked_div(16).unwrap_or_default();
     let mut usages = Vec::with_capacity(expected.min(length_max));
@@ -142,6 +145,40 @@ pub fn batch_estimate(mut bytes: &[u8], length_max: usize) -> Option<BatchEstima
         Some(())
     })?;
     Some(BatchEstimateText { usages, prices })
+}
+
+/// A `ChargeRequest` without labels.
+#[must_use]
+pub fn charge(bytes: &[u8]) -> Option<ChargeText<'_>> {
+    let mut text = ChargeText::default();
+    each_field(bytes, |number, value| {
+        match (number, text.what) {
+            (1, _) => text.request_id = value.text()?,
+            (2, _) => text.account = value.text()?,
+            (3, Asked::Nothing) => text.what = Asked::Usage(read_usage(value.message()?)?),
+            (4, Asked::Nothing) => text.what = Asked::Credits(value.text()?),
+            (5, _) => text.prices = Some(read_selector(value.message()?)?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    Some(text)
+}
+
+/// A `BatchChargeRequest` of at most `length_max` charges without labels.
+#[must_use]
+pub fn batch_charge(mut bytes: &[u8], length_max: usize) -> Option<Vec<ChargeText<'_>>> {
+    // A charge takes some sixty bytes mostly.
+    let expected = bytes.len().checked_div(48).unwrap_or_default();
+    let mut charges = Vec::with_capacity(expected.min(length_max));
+    while let Some((&ITEM, rest)) = bytes.split_first() {
+        bytes = rest;
+        if charges.len() >= length_max {
+            return None;
+        }
+        charges.push(charge(take_value(2, &mut bytes)?.message()?)?);
+    }
+    bytes.is_empty().then_some(charges)
 }
 
 fn read_usage(bytes: &[u8]) -> Option<Usage<'_>> {

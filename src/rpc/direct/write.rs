@@ -1,25 +1,19 @@
 //! Replies as bytes, field by field in the order of their numbers, as the generated
 //! encoder writes them.
 
-use prost::encoding::{encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use crate::domain::Credits;
+use crate::domain::ledger::EntryId;
 use crate::domain::pricing::{Card, Quote};
 
-/// A field whose number is below 16, so that its tag is one byte.
-const fn tag(number: u8, wire_type: u8) -> u8 {
-    number << 3 | wire_type
-}
-
-const LENGTH: u8 = 2;
-
-/// How many bytes a field takes that has so many of its own.
+/// How many bytes a field takes that has so many of its own; its number is below 16.
 pub(super) fn field_length(length: usize) -> usize {
     let prefix = u64::try_from(length).map_or(10, encoded_len_varint);
     length.saturating_add(prefix).saturating_add(1)
 }
 
-/// A text; one without characters is left out.
+/// The same of a text; one without characters is left out.
 fn text_length(text: &str) -> usize {
     match text.len() {
         0 => 0,
@@ -28,13 +22,31 @@ fn text_length(text: &str) -> usize {
 }
 
 /// Writes the head of a field with so many bytes.
-pub(super) fn put_head(number: u8, length: usize, into: &mut Vec<u8>) {
-    into.push(tag(number, LENGTH));
+pub(super) fn put_head(number: u32, length: usize, into: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, into);
     encode_varint(u64::try_from(length).unwrap_or_default(), into);
 }
 
+/// Writes a message, which `put` writes without its head.
+pub(super) fn put_message(number: u32, into: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    encode_key(number, WireType::LengthDelimited, into);
+    // Most are so short that their length is one byte; the others are moved a little.
+    let at = into.len();
+    into.push(0);
+    put(into);
+    let length = into.len().saturating_sub(at).saturating_sub(1);
+    match (u8::try_from(length), into.get_mut(at)) {
+        (Ok(short @ ..0x80), Some(place)) => *place = short,
+        _ => {
+            let mut head = Vec::with_capacity(10);
+            encode_varint(u64::try_from(length).unwrap_or_default(), &mut head);
+            into.splice(at..at.saturating_add(1), head);
+        }
+    }
+}
+
 /// Writes a text, unless it is empty.
-pub(super) fn put_text(number: u8, text: &str, into: &mut Vec<u8>) {
+pub(super) fn put_text(number: u32, text: &str, into: &mut Vec<u8>) {
     if !text.is_empty() {
         put_head(number, text.len(), into);
         into.extend_from_slice(text.as_bytes());
@@ -42,15 +54,24 @@ pub(super) fn put_text(number: u8, text: &str, into: &mut Vec<u8>) {
 }
 
 /// Writes an amount.
-pub(super) fn put_credits(number: u8, credits: Credits, into: &mut Vec<u8>) {
+pub(super) fn put_credits(number: u32, credits: Credits, into: &mut Vec<u8>) {
     put_text(number, credits.write_canonical(&mut [0; 24]), into);
 }
 
+/// Writes an id: a letter and a number.
+pub(super) fn put_id(number: u32, letter: u8, id: EntryId, into: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(id.0);
+    put_head(number, digits.len().saturating_add(1), into);
+    into.push(letter);
+    into.extend_from_slice(digits.as_bytes());
+}
+
 /// Writes a number, unless it is 0.
-pub(super) fn put_number(number: u8, value: u64, into: &mut Vec<u8>) {
+pub(super) fn put_number(number: u32, value: i64, into: &mut Vec<u8>) {
     if value != 0 {
-        into.push(tag(number, 0));
-        encode_varint(value, into);
+        encode_key(number, WireType::Varint, into);
+        encode_varint(value.cast_unsigned(), into);
     }
 }
 
@@ -70,7 +91,7 @@ impl EstimateWriter {
 
     /// Writes an `Estimate` as field 1 of a message around it, which is field `around` of
     /// another where that is given. How many bytes that message has.
-    pub(super) fn put(&self, quote: &Quote<'_>, around: Option<u8>, into: &mut Vec<u8>) -> usize {
+    pub(super) fn put(&self, quote: &Quote<'_>, around: Option<u32>, into: &mut Vec<u8>) -> usize {
         let (mut credits, mut shown) = ([0; 24], [0; 24]);
         let credits = quote.credits().write_canonical(&mut credits);
         let shown = quote.shown().write_canonical(&mut shown);

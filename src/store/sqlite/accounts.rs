@@ -221,6 +221,7 @@ impl Journal {
             holds,
         });
         // The journal is the word that counts.
+        self.write_waiting()?;
         let (available, version): (i64, i64) = self
             .connection
             .prepare_cached("SELECT available, version FROM entries WHERE entry_id = ?1")?

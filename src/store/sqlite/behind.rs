@@ -27,6 +27,13 @@ pub(super) struct Head {
     pub(super) name: AccountName,
 }
 
+/// Where an account stood whose row was behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stood {
+    pub(super) entry: EntryId,
+    pub(super) since: EntryId,
+}
+
 /// The accounts whose rows are behind, by their number and by how far.
 #[derive(Default)]
 pub(super) struct Behind {
@@ -40,6 +47,32 @@ impl Behind {
     /// Where an account stands, if its row is behind.
     pub(super) fn get(&self, account: i64) -> Option<&Head> {
         self.heads.get(&account)
+    }
+
+    /// Notes the account's newest entry; `next` is the first one that its row does not
+    /// have, where that is up to date. Where it stood before.
+    pub(super) fn advance(
+        &mut self,
+        account: i64,
+        name: &AccountName,
+        entry: EntryId,
+        next: EntryId,
+    ) -> Option<Stood> {
+        if let Some(head) = self.heads.get_mut(&account) {
+            let stood = Stood {
+                entry: head.entry,
+                since: head.since,
+            };
+            head.entry = entry;
+            return Some(stood);
+        }
+        let head = Head {
+            entry,
+            since: next,
+            name: name.clone(),
+        };
+        self.set(account, Some(head));
+        None
     }
 
     /// Sets where an account stands; None: its row is up to date.
@@ -107,7 +140,10 @@ impl Books {
             let undo = Undo::Head {
                 account,
                 name: head.name.clone(),
-                before: Some(head),
+                before: Some(Stood {
+                    entry: head.entry,
+                    since: head.since,
+                }),
                 next_entry: self.next_entry,
             };
             self.group.undo.push(undo);
@@ -125,8 +161,8 @@ impl Books {
     }
 
     fn save(&mut self, name: &AccountName) -> Result<(), BadRow> {
-        self.bring(name)?;
-        match self.cache.get(name) {
+        let slot = self.bring(name)?;
+        match slot.and_then(|slot| self.cache.at(slot)) {
             Some(loaded) => self.journal.save(loaded),
             None => Err(BadRow(format!("account {name} is not there"))),
         }

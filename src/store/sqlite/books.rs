@@ -5,17 +5,15 @@
 //! accounts follow the journal at a distance, so that a busy account costs one row in
 //! thousands of entries: `behind` says where the accounts stand whose rows are behind.
 
-use std::collections::HashSet;
-
 use super::accounts::Loaded;
-use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP};
-use super::cache::Cache;
+use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
+use super::cache::{Cache, Slot};
 use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests};
 use crate::domain::ledger::{
-    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, execute,
+    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome, execute,
 };
-use crate::domain::{AccountName, Refusal, RequestId, Timestamp};
+use crate::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use crate::store::{Answer, StoreRefusal, Unavailable, Written};
 
 /// A checkpoint is due after so many entries, or as many as the account is large.
@@ -37,7 +35,7 @@ pub(super) struct Books {
 pub(super) struct Group {
     is_open: bool,
     pub(super) undo: Vec<Undo>,
-    changed: HashSet<AccountName>,
+    changed: Vec<AccountName>,
     progress: Progress,
 }
 
@@ -46,7 +44,7 @@ pub(super) enum Undo {
     Head {
         account: i64,
         name: AccountName,
-        before: Option<Head>,
+        before: Option<Stood>,
         next_entry: EntryId,
     },
     Account {
@@ -62,9 +60,12 @@ pub(super) enum Undo {
 pub(super) struct Committed {
     /// Whether there was anything to write.
     pub(super) wrote: bool,
-    /// The accounts that it changed.
-    pub(super) changed: HashSet<AccountName>,
+    /// The accounts that it changed; some more than once.
+    pub(super) changed: Vec<AccountName>,
 }
+
+/// What came of a command, what is available after it, and where the account stands.
+type Decided = (Result<Outcome, Denied>, Credits, Option<Slot>);
 
 /// A point to which a group can be taken back.
 #[derive(Clone, Copy)]
@@ -112,54 +113,52 @@ impl Books {
 
     /// The account, as it stands. None: there is none.
     pub(super) fn account(&mut self, name: &AccountName) -> Result<Option<&Loaded>, BadRow> {
-        match self.bring(name)? {
-            true => Ok(self.cache.get(name).map(|loaded| &*loaded)),
-            false => Ok(None),
-        }
+        let slot = self.bring(name)?;
+        Ok(slot.and_then(|slot| self.cache.at(slot).map(|loaded| &*loaded)))
     }
 
     /// Lets what has ended by now leave the account, with the group. An account that
     /// cannot be read is left as it is: whoever asks for it will hear of that.
     pub(super) fn settle(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
         match self.bring(name) {
-            Ok(_) => self.lapse(name, now).map(|_| ()),
+            Ok(None) => Ok(()),
+            Ok(Some(slot)) => self.lapse(slot, now).map(|_| ()),
             Err(cause) => self.unreadable::<()>(&cause).map(|_| ()),
         }
     }
 
-    /// Has the account in memory. False: there is none.
-    pub(super) fn bring(&mut self, name: &AccountName) -> Result<bool, BadRow> {
-        if self.cache.get(name).is_some() {
-            return Ok(true);
+    /// Has the account in memory. None: there is none.
+    pub(super) fn bring(&mut self, name: &AccountName) -> Result<Option<Slot>, BadRow> {
+        if let Some(slot) = self.cache.find(name) {
+            return Ok(Some(slot));
         }
         let Some((id, row_head)) = self.journal.account_row(name)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let head = self.behind.get(id).map(|head| head.entry).or(row_head);
         let loaded = self.journal.load(id, name, head)?;
-        self.cache.insert(loaded);
-        Ok(true)
+        Ok(Some(self.cache.insert(loaded)))
     }
 
-    fn lapse(&mut self, name: &AccountName, now: Timestamp) -> Result<Answer<()>, BadRow> {
+    fn lapse(&mut self, slot: Slot, now: Timestamp) -> Result<Answer<()>, BadRow> {
         let has_lapsed = |loaded: &&mut Loaded| loaded.account.has_lapsed(now);
-        if self.cache.get(name).filter(has_lapsed).is_none() {
+        if self.cache.at(slot).filter(has_lapsed).is_none() {
             return Ok(Ok(()));
         }
         self.begin()?;
-        let Some(loaded) = self.cache.get(name) else {
+        let Some(loaded) = self.cache.at(slot) else {
             return Ok(Ok(()));
         };
-        let (id, before) = (loaded.id, self.behind.get(loaded.id).cloned());
+        let (id, name) = (loaded.id, loaded.account.name().clone());
         let lapsed = match loaded.account.lapse(now, self.next_entry) {
             Ok(lapsed) => lapsed,
-            Err(at) => return Ok(Err(self.defect(name, at))),
+            Err(at) => return Ok(Err(self.defect(&name, at))),
         };
-        self.note_head(id, name, before, lapsed.last());
+        self.note_head(id, &name, lapsed.last());
         for entry in &lapsed {
             self.journal.write_entry(id, entry, None, None)?;
         }
-        self.step(name, lapsed.len()).map(Ok)
+        self.step(slot, lapsed.len()).map(Ok)
     }
 
     /// An account that does not follow its own rules is not kept in memory: what the file
@@ -178,59 +177,50 @@ impl Books {
         command: &Command,
         now: Timestamp,
     ) -> Result<Answer<Written>, BadRow> {
-        let name = &command.account;
         // What cannot be read is that account's affair, and nobody else's.
-        let known = match self.bring(name) {
+        let known = match self.bring(&command.account) {
             Ok(known) => known,
             Err(cause) => return self.unreadable(&cause),
         };
-        if known {
-            match self.answered_before(command) {
+        let known = known.and_then(|slot| Some((slot, self.cache.at(slot)?.id)));
+        let id = known.map_or(self.next_account, |(_, id)| id);
+        let key = self.requests.key(id, &command.request.id);
+        if known.is_some() {
+            match self.answered_before(id, key, command) {
                 Ok(None) => {}
                 Ok(Some(answer)) => return Ok(answer),
                 Err(cause) => return self.unreadable(&cause),
             }
         }
         self.begin()?;
-        if known && let Err(refusal) = self.lapse(name, now)? {
+        if let Some((slot, _)) = known
+            && let Err(refusal) = self.lapse(slot, now)?
+        {
             return Ok(Err(refusal));
         }
-        let id = match self.cache.get(name) {
-            Some(loaded) => loaded.id,
-            None => self.next_account,
-        };
-        let found = match self.lookup(command) {
+        let slot = known.map(|(slot, _)| slot);
+        let found = match self.lookup(slot, command) {
             Lookup::Nothing => Found::Nothing,
             lookup => match self.journal.find(id, lookup) {
                 Ok(found) => found,
                 Err(cause) => return self.unreadable(&cause),
             },
         };
-        let before = self.behind.get(id).cloned();
-        let mut unopened = Account::new(name.clone());
-        let account = match self.cache.get(name) {
-            Some(loaded) => &mut loaded.account,
-            None => &mut unopened,
+        let (outcome, available, slot) = match slot.and_then(|slot| self.cache.at(slot)) {
+            Some(loaded) => {
+                let account = &mut loaded.account;
+                let outcome = execute(account, command, &found, now, self.next_entry);
+                (outcome, account.available(), slot)
+            }
+            None => self.open(id, command, &found, now)?,
         };
-        let outcome = match execute(account, command, &found, now, self.next_entry) {
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(Denied::Refused(refusal)) => return Ok(Err(refusal.into())),
-            Err(Denied::Defect(at)) => return Ok(Err(self.defect(name, at))),
+            Err(Denied::Defect(at)) => return Ok(Err(self.defect(&command.account, at))),
         };
-        let available = account.available();
-        if !known {
-            self.journal.write_account(id, name)?;
-            self.cache.insert(Loaded {
-                id,
-                account: unopened,
-                steps: 0,
-            });
-            self.next_account = id.saturating_add(1);
-            self.group.undo.push(Undo::Account { id });
-        }
         let (entry, lapsed) = (outcome.entry, outcome.lapsed);
-        self.note_head(id, name, before, lapsed.last().or(Some(&entry)));
-        let key = self.requests.key(id, &command.request.id);
+        self.note_head(id, &entry.account, lapsed.last().or(Some(&entry)));
         self.requests.insert(key, entry.id, now);
         self.group.undo.push(Undo::Request {
             key,
@@ -243,12 +233,40 @@ impl Books {
         for entry in &lapsed {
             self.journal.write_entry(id, entry, None, None)?;
         }
-        self.step(name, lapsed.len().saturating_add(1))?;
+        if let Some(slot) = slot {
+            self.step(slot, lapsed.len().saturating_add(1))?;
+        }
         Ok(Ok(Written {
             entry,
             available,
             replayed: false,
         }))
+    }
+
+    /// Decides a command on an account that there is not yet, and makes the account where
+    /// the command does.
+    fn open(
+        &mut self,
+        id: i64,
+        command: &Command,
+        found: &Found,
+        now: Timestamp,
+    ) -> Result<Decided, BadRow> {
+        let mut account = Account::new(command.account.clone());
+        let outcome = execute(&mut account, command, found, now, self.next_entry);
+        let available = account.available();
+        if outcome.is_err() {
+            return Ok((outcome, available, None));
+        }
+        self.journal.write_account(id, &command.account)?;
+        let slot = self.cache.insert(Loaded {
+            id,
+            account,
+            steps: 0,
+        });
+        self.next_account = id.saturating_add(1);
+        self.group.undo.push(Undo::Account { id });
+        Ok((outcome, available, Some(slot)))
     }
 
     /// Refuses one command, unless SQLite gave the whole group up.
@@ -260,19 +278,20 @@ impl Books {
         Ok(Err(unavailable("read", cause)))
     }
 
-    fn lookup(&mut self, command: &Command) -> Lookup {
-        let account = self.cache.get(&command.account);
+    fn lookup(&mut self, slot: Option<Slot>, command: &Command) -> Lookup {
+        let account = slot.and_then(|slot| self.cache.at(slot));
         command
             .action
             .lookup(|hold| account.is_some_and(|loaded| loaded.account.holds().contains_key(&hold)))
     }
 
     /// The first answer to a request_id that is known, also from this group.
-    fn answered_before(&mut self, command: &Command) -> Result<Option<Answer<Written>>, BadRow> {
-        let Some(id) = self.cache.get(&command.account).map(|loaded| loaded.id) else {
-            return Ok(None);
-        };
-        let key = self.requests.key(id, &command.request.id);
+    fn answered_before(
+        &self,
+        id: i64,
+        key: Key,
+        command: &Command,
+    ) -> Result<Option<Answer<Written>>, BadRow> {
         for entry in self.requests.find(&self.journal.connection, key)? {
             let Some(stored) = self.journal.entry(entry)? else {
                 continue;
@@ -298,36 +317,24 @@ impl Books {
     }
 
     /// Notes where an account stands now.
-    fn note_head(
-        &mut self,
-        account: i64,
-        name: &AccountName,
-        before: Option<Head>,
-        last: Option<&Entry>,
-    ) {
+    fn note_head(&mut self, account: i64, name: &AccountName, last: Option<&Entry>) {
         let Some(last) = last else { return };
-        let since = before.as_ref().map_or(self.next_entry, |head| head.since);
+        let before = self.behind.advance(account, name, last.id, self.next_entry);
         self.group.undo.push(Undo::Head {
             account,
             name: name.clone(),
             before,
             next_entry: self.next_entry,
         });
-        let head = Head {
-            entry: last.id,
-            since,
-            name: name.clone(),
-        };
-        self.behind.set(account, Some(head));
         self.next_entry = last.id.next();
-        if !self.group.changed.contains(name) {
-            self.group.changed.insert(name.clone());
+        if self.group.changed.last() != Some(name) {
+            self.group.changed.push(name.clone());
         }
     }
 
     /// Counts entries of an account, and keeps a checkpoint where one is due.
-    fn step(&mut self, name: &AccountName, entries: usize) -> Result<(), BadRow> {
-        let Some(loaded) = self.cache.get(name) else {
+    fn step(&mut self, slot: Slot, entries: usize) -> Result<(), BadRow> {
+        let Some(loaded) = self.cache.at(slot) else {
             return Ok(());
         };
         loaded.steps = loaded.steps.saturating_add(entries);
@@ -341,6 +348,7 @@ impl Books {
     /// A point to which the group can be taken back.
     pub(super) fn mark(&mut self) -> Result<Mark, BadRow> {
         self.begin()?;
+        self.journal.write_waiting()?;
         self.journal.connection.execute_batch("SAVEPOINT batch")?;
         Ok(Mark(self.group.undo.len()))
     }
@@ -352,6 +360,7 @@ impl Books {
 
     /// What was done since the mark has not happened.
     pub(super) fn take_back(&mut self, mark: Mark) -> Result<(), BadRow> {
+        self.journal.drop_waiting();
         self.journal
             .connection
             .execute_batch("ROLLBACK TO batch; RELEASE batch")?;
@@ -374,6 +383,11 @@ impl Books {
                     before,
                     next_entry,
                 }) => {
+                    let before = before.map(|stood| Head {
+                        entry: stood.entry,
+                        since: stood.since,
+                        name: name.clone(),
+                    });
                     self.behind.set(account, before);
                     self.next_entry = next_entry;
                     // The file has it as it was.
@@ -391,6 +405,7 @@ impl Books {
                 let progress = self.requests.advance(&self.journal.connection, now);
                 self.group.progress = progress?;
             }
+            self.journal.whole()?;
             self.journal.connection.execute_batch("COMMIT")?;
         }
         let group = std::mem::take(&mut self.group);
@@ -409,6 +424,7 @@ impl Books {
         if open && let Err(error) = self.journal.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a group that failed could not be rolled back");
         }
+        self.journal.forget_group();
         self.undo(0);
         // Also those whose row was read while the group was open.
         for name in &self.group.changed {

@@ -1,7 +1,7 @@
 //! Accounts in memory: those that were used last, within a bound. The others are
 //! read from the file when they are needed.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 use super::accounts::Loaded;
 use crate::domain::AccountName;
@@ -9,33 +9,42 @@ use crate::domain::AccountName;
 /// Two generations: what is used is in the young one; when that has half of the
 /// bound, it becomes the old one, and what was not used since is let go.
 pub(super) struct Cache {
-    young: HashMap<AccountName, Loaded>,
-    old: HashMap<AccountName, Loaded>,
+    young: IndexMap<AccountName, Loaded>,
+    old: IndexMap<AccountName, Loaded>,
     weight: usize,
     weight_max: usize,
 }
 
+/// Where an account stands in memory, until another one comes in or goes: a name is
+/// hashed once for all that is done with its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(usize);
+
 impl Cache {
     pub(super) fn new(accounts_max: usize) -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: IndexMap::new(),
+            old: IndexMap::new(),
             weight: 0,
             weight_max: accounts_max.div_ceil(2),
         }
     }
 
-    /// The account, where it is in memory.
-    pub(super) fn get(&mut self, name: &AccountName) -> Option<&mut Loaded> {
-        if !self.young.contains_key(name) {
-            let found = self.old.remove(name)?;
-            self.insert(found);
+    /// Where the account is, if it is in memory.
+    pub(super) fn find(&mut self, name: &AccountName) -> Option<Slot> {
+        match self.young.get_index_of(name) {
+            Some(index) => Some(Slot(index)),
+            None => self.old.swap_remove(name).map(|found| self.insert(found)),
         }
-        self.young.get_mut(name)
+    }
+
+    /// The account there.
+    pub(super) fn at(&mut self, Slot(index): Slot) -> Option<&mut Loaded> {
+        self.young.get_index_mut(index).map(|(_, loaded)| loaded)
     }
 
     /// Adds an account; a large one counts as several.
-    pub(super) fn insert(&mut self, loaded: Loaded) {
+    pub(super) fn insert(&mut self, loaded: Loaded) -> Slot {
         let weight = loaded.account.size().div_euclid(4).saturating_add(1);
         self.weight = self.weight.saturating_add(weight);
         if self.weight > self.weight_max {
@@ -47,12 +56,13 @@ impl Cache {
                 let _ = std::thread::Builder::new().spawn(move || drop(gone));
             }
         }
-        self.young.insert(loaded.account.name().clone(), loaded);
+        let name = loaded.account.name().clone();
+        Slot(self.young.insert_full(name, loaded).0)
     }
 
     /// Forgets an account; the file has it.
     pub(super) fn forget(&mut self, name: &AccountName) {
-        self.young.remove(name);
-        self.old.remove(name);
+        self.young.swap_remove(name);
+        self.old.swap_remove(name);
     }
 }

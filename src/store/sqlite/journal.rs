@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::charges::Charges;
+
 use crate::domain::ledger::{
     EntryId, EntryKind, Found, GrantFacts, GrantId, Hold, HoldId, Lookup, Pricing, Spending,
 };
@@ -25,6 +27,8 @@ impl From<rusqlite::Error> for BadRow {
 /// The journal.
 pub(super) struct Journal {
     pub(super) connection: Connection,
+    /// Rows that are as good as written.
+    pub(super) charges: Charges,
     cards: RefCell<Cards>,
     /// The account whose entries are being read.
     reading: RefCell<Option<(i64, AccountName)>>,
@@ -42,6 +46,7 @@ impl Journal {
         connection.set_prepared_statement_cache_capacity(64);
         Self {
             connection,
+            charges: Charges::new(),
             cards: RefCell::default(),
             reading: RefCell::default(),
         }

@@ -13,6 +13,7 @@ mod behind;
 mod books;
 mod cache;
 mod cards;
+mod charges;
 mod filter;
 mod history;
 mod journal;

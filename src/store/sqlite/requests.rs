@@ -10,6 +10,7 @@
 //! entries after the newest run.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
@@ -31,6 +32,29 @@ pub(super) const PAIR_BYTES: usize = 16;
 /// Stands for a request_id of an account.
 pub(super) type Key = u64;
 
+/// Entries by what stands for their request_ids.
+type Newest = HashMap<Key, EntryId, BuildHasherDefault<Itself>>;
+
+/// A hash of a number that is a hash already, by a key that nobody outside knows.
+#[derive(Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
 /// A hash and the entry that answers it.
 type Pair = (Key, EntryId);
 
@@ -45,7 +69,6 @@ impl Keys {
 
     /// What stands for a request_id of an account.
     pub(super) fn of(self, account: i64, id: &RequestId) -> Key {
-        use std::hash::Hasher as _;
         let mut hasher = self.0;
         hasher.write_i64(account);
         hasher.write(id.as_str().as_bytes());
@@ -57,7 +80,7 @@ impl Keys {
 pub(super) struct Requests {
     keys: Keys,
     limits: Limits,
-    newest: HashMap<Key, EntryId>,
+    newest: Newest,
     /// Different request_ids of one key: there are hardly ever any.
     twins: Vec<Pair>,
     newest_time: Timestamp,
@@ -129,7 +152,7 @@ impl Run {
 
 /// A run on its way into the file.
 struct Freezing {
-    newest: HashMap<Key, EntryId>,
+    newest: Newest,
     twins: Vec<Pair>,
     newest_time: Timestamp,
     last_entry: EntryId,
@@ -162,7 +185,7 @@ impl Requests {
         let next_run = runs.last().map_or(1, |run| run.id.saturating_add(1));
         Ok(Self {
             keys: Keys::new(key),
-            newest: HashMap::new(),
+            newest: Newest::default(),
             twins: Vec::new(),
             newest_time: Timestamp::MIN,
             freezing: None,
@@ -355,7 +378,7 @@ impl Sorted {
     }
 }
 
-fn pairs_of(newest: &HashMap<Key, EntryId>, twins: &[Pair]) -> Vec<Pair> {
+fn pairs_of(newest: &Newest, twins: &[Pair]) -> Vec<Pair> {
     let pairs = newest.iter().map(|(key, id)| (*key, *id));
     pairs.chain(twins.iter().copied()).collect()
 }

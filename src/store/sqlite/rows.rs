@@ -37,6 +37,7 @@ fn bad(id: i64) -> BadRow {
 impl Journal {
     /// The entry of that id.
     pub(super) fn entry(&self, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
+        self.write_waiting()?;
         let mut statement = self.connection.prepare_cached(ENTRY_BY_ID)?;
         let mut rows = statement.query([id.0])?;
         match rows.next()? {
@@ -171,6 +172,7 @@ impl Journal {
         id: GrantId,
         entry: EntryId,
     ) -> Result<Option<GrantFacts>, BadRow> {
+        self.write_waiting()?;
         let mut statement = self.connection.prepare_cached(
             "SELECT g.granted, g.priority, g.expire_time, g.source, g.services, e.create_time,
                EXISTS (SELECT 1 FROM revocations r
@@ -211,6 +213,10 @@ impl Journal {
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
     ) -> Result<(), BadRow> {
+        if self.take_charge(account_id, entry, fingerprint, answered)? {
+            return Ok(());
+        }
+        self.write_waiting()?;
         let (mut grant_id, mut refunded_id) = (None, None);
         match &entry.kind {
             EntryKind::Grant(terms) => {

@@ -44,9 +44,12 @@ struct UsageText {
 pub(super) fn usage_to_json(usage: &UsageRecord) -> String {
     if usage.attributes.is_empty() && usage.meters.is_empty() {
         // As serde would write it.
+        let mut number = itoa::Buffer::new();
         match usage.quantity {
-            Given::Duration(nanos) => return format!("{{\"duration_nanos\":\"{nanos}\"}}"),
-            Given::Count(count) => return format!("{{\"count\":{count}}}"),
+            Given::Duration(nanos) => {
+                return ["{\"duration_nanos\":\"", number.format(nanos), "\"}"].concat();
+            }
+            Given::Count(count) => return ["{\"count\":", number.format(count), "}"].concat(),
             Given::Nothing => return "{}".to_owned(),
             Given::NoDuration { .. } => {}
         }
@@ -82,14 +85,17 @@ pub(super) fn usage_from_json(text: &str) -> Option<Arc<UsageRecord>> {
 }
 
 pub(super) fn shares_to_json(shares: &[GrantShare]) -> String {
-    use std::fmt::Write as _;
     let mut text = String::with_capacity(shares.len().saturating_mul(32).saturating_add(2));
+    let mut number = itoa::Buffer::new();
     text.push('[');
     for (position, share) in shares.iter().enumerate() {
-        let comma = if position == 0 { "" } else { "," };
-        let (grant, credits, held) = (share.grant.0.0, share.credits.nanos(), share.held.nanos());
-        // A String takes all that is written.
-        let _ = write!(text, "{comma}[{grant},{credits},{held}]");
+        text.push_str(if position == 0 { "[" } else { ",[" });
+        text.push_str(number.format(share.grant.0.0));
+        text.push(',');
+        text.push_str(number.format(share.credits.nanos()));
+        text.push(',');
+        text.push_str(number.format(share.held.nanos()));
+        text.push(']');
     }
     text.push(']');
     text

@@ -177,7 +177,7 @@ impl Writer {
         broken: Option<BadRow>,
         replies: Replies,
         now: Timestamp,
-    ) -> HashSet<AccountName> {
+    ) -> Vec<AccountName> {
         let committed = match broken {
             Some(cause) => Err(cause),
             None => self.books.commit(now),
@@ -197,7 +197,7 @@ impl Writer {
                 // Whoever is told that it failed and asks for health hears the same.
                 self.set_writable(false);
                 replies.fail(&cause);
-                HashSet::new()
+                Vec::new()
             }
         }
     }
@@ -259,6 +259,7 @@ impl Writer {
         if self.watchers.is_empty() {
             return;
         }
+        let changed: HashSet<_> = changed.collect();
         for name in changed {
             if self.watchers.has(&name) {
                 let account = self.books.account(&name).ok().flatten();
