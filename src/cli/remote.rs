@@ -15,7 +15,7 @@ pub(super) type Ledger = LedgerServiceClient<Channel>;
 /// Which server to call.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Remote {
-    /// Server to call
+    /// Server to call: host and port, or unix: and the path of a socket
     #[arg(
         long,
         env = "CREDITD_ADDR",

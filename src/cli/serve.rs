@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
     listen: Option<SocketAddr>,
+    /// Unix socket to listen on too; made for this user alone, and removed at the end
+    #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
+    listen_unix: Option<PathBuf>,
     /// File in which credits are kept; made where there is none [default: creditd.db]
     #[arg(long, env = "CREDITD_DATA", value_name = "FILE")]
     data: Option<PathBuf>,
@@ -92,6 +95,7 @@ pub(super) fn run(args: Args) -> Result<(), String> {
     };
     let options = Options {
         listen: args.listen,
+        listen_unix: args.listen_unix,
         data: args.data,
         rate_cards: args.rate_cards,
         revision_age_days_max: args.revision_age_days_max,

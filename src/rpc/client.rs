@@ -17,12 +17,16 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of the ledger at `HOST:PORT`.
+/// A client of the ledger at `HOST:PORT` or `unix:PATH`.
 ///
 /// # Errors
 /// A sentence that says why the server cannot be reached.
 pub async fn ledger(address: &str) -> Result<LedgerServiceClient<Channel>, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+    let uri = match address.starts_with("unix:") {
+        true => address.to_owned(),
+        false => format!("http://{address}"),
+    };
+    let endpoint = Endpoint::from_shared(uri)
         .map_err(|_| format!("--addr {address} is no address; write it like 127.0.0.1:50051"))?;
     let channel = endpoint
         .connect_timeout(CONNECT_TIMEOUT)

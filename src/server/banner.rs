@@ -1,6 +1,7 @@
 //! The first lines of a server: where it listens, what it serves, what to try.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 
@@ -31,14 +32,21 @@ fn text(address: &str, config: &Config, app: &App) -> String {
         },
         |card| describe(card),
     );
-    let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+    let data = absolute(&config.data);
     let example = app
         .rate_card(&Selector::default())
         .ok()
         .and_then(|card| example(card))
         .unwrap_or_else(|| "{\"usage\": {\"service\": \"SERVICE\"}}".to_owned());
+    let unix = config
+        .listen_unix
+        .as_deref()
+        .map_or_else(String::new, |path| {
+            format!("             and on unix:{}\n", absolute(path).display())
+        });
     format!(
         "creditd {version} listens on {address}\n\
+         {unix}\
          rate card    {card}\n\
          data file    {}\n\
          \n\
@@ -50,6 +58,10 @@ fn text(address: &str, config: &Config, app: &App) -> String {
          Ctrl-C stops it.\n",
         data.display(),
     )
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn describe(card: &Card) -> String {

@@ -35,6 +35,8 @@ const THREADS_MAX: usize = 256;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// A socket in the file system to listen on too.
+    pub listen_unix: Option<PathBuf>,
     /// The data file.
     pub data: PathBuf,
     /// Rate cards; none: the built-in one.
@@ -69,6 +71,8 @@ pub struct Config {
 pub struct Options {
     /// Where to listen.
     pub listen: Option<SocketAddr>,
+    /// A socket in the file system to listen on too.
+    pub listen_unix: Option<PathBuf>,
     /// The data file.
     pub data: Option<PathBuf>,
     /// Rate cards.
@@ -145,6 +149,7 @@ impl Options {
         };
         let config = Config {
             listen: self.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
+            listen_unix: self.listen_unix.or(file.listen_unix),
             data: self
                 .data
                 .or(file.data)
@@ -213,6 +218,10 @@ impl Config {
         }
         if self.data.as_os_str().is_empty() {
             return wrong("--data is empty; give the path of a file");
+        }
+        let unix = self.listen_unix.as_deref().map(Path::as_os_str);
+        if unix.is_some_and(std::ffi::OsStr::is_empty) {
+            return wrong("--listen-unix is empty; give the path of a socket, or leave it out");
         }
         if !(1..=THREADS_MAX).contains(&self.threads) {
             return wrong("--threads must be 1 to 256");
@@ -287,6 +296,10 @@ mod tests {
             },
             Options {
                 data: Some("".into()),
+                ..Options::default()
+            },
+            Options {
+                listen_unix: Some("".into()),
                 ..Options::default()
             },
         ] {

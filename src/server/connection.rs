@@ -139,6 +139,9 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
 }
 
+/// A call that waits for something.
+type Waiting<F> = Pin<Box<Call<F, Held>>>;
+
 /// A connection and its calls.
 struct Connection<S: Service<Request<RequestBody>>> {
     http: h2::server::Connection<Heard<Stream>, Bytes>,
@@ -148,7 +151,7 @@ struct Connection<S: Service<Request<RequestBody>>> {
     /// Calls that came in this turn.
     came: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
     /// Calls whose work or whose reply waits for something.
-    waiting: FuturesUnordered<Pin<Box<Call<S::Future, Held>>>>,
+    waiting: FuturesUnordered<Waiting<S::Future>>,
 }
 
 impl<S> Connection<S>

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -13,11 +13,12 @@ use super::StartError;
 use super::config::Config;
 use super::shutdown::Signals;
 use super::stream::StdStream;
+use super::unix::Listening;
 use super::worker::Workers;
 use crate::rpc::health::{Serving, State};
 
 /// Connections that the system keeps waiting.
-const BACKLOG: u32 = 4_096;
+pub(super) const BACKLOG: u32 = 4_096;
 /// How long to wait when the system has no room for another connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
 
@@ -61,31 +62,39 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
 
 /// Accepts until a signal, then drains.
 pub(super) async fn serve(
-    listener: TcpListener,
+    (listener, unix): (TcpListener, Option<Listening>),
     workers: &Workers,
     config: &Config,
     mut signals: Signals,
     state: &watch::Sender<State>,
 ) {
     let signal = loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             signal = signals.next() => break signal,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => hand_out(stream, workers, config.connections_max),
-                Err(error) => {
-                    // A connection that went away again is nothing; without room
-                    // for another one it would not help to ask at once.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(NO_ROOM_PAUSE).await;
+            accepted = listener.accept() => accepted.and_then(|(stream, _)| {
+                // Replies are small and wanted now.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "no TCP_NODELAY");
                 }
-            },
+                stream.into_std().map(StdStream::Tcp)
+            }),
+            accepted = accept_unix(unix.as_ref()) => accepted,
+        };
+        match accepted {
+            Ok(stream) => hand_out(stream, workers, config.connections_max),
+            Err(error) => {
+                // A connection that went away again is nothing; without room
+                // for another one it would not help to ask at once.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(NO_ROOM_PAUSE).await;
+            }
         }
     };
     tracing::info!(signal, "stopping");
     // Whoever asks or watches health hears it before any connection closes.
     state.send_modify(|state| state.serving = Serving::No);
     // No further connections.
-    drop(listener);
+    drop((listener, unix));
     // Each connection takes no further calls and ends after its last one;
     // watchers, who have none, are let go.
     workers.drain();
@@ -105,7 +114,15 @@ pub(super) async fn serve(
     workers.end();
 }
 
-fn hand_out(stream: TcpStream, workers: &Workers, connections_max: usize) {
+/// The next connection by way of the file system, where there is one.
+async fn accept_unix(listener: Option<&Listening>) -> std::io::Result<StdStream> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn hand_out(stream: StdStream, workers: &Workers, connections_max: usize) {
     if workers.connections() >= connections_max {
         tracing::warn!(
             limit = connections_max,
@@ -113,12 +130,5 @@ fn hand_out(stream: TcpStream, workers: &Workers, connections_max: usize) {
         );
         return;
     }
-    // Replies are small and wanted now.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    match stream.into_std() {
-        Ok(stream) => workers.take(StdStream::Tcp(stream)),
-        Err(error) => tracing::warn!(%error, "a connection could not be handed out"),
-    }
+    workers.take(stream);
 }

@@ -16,6 +16,7 @@ mod stream;
 mod system_clock;
 pub mod telemetry;
 mod tracker;
+mod unix;
 mod worker;
 
 use std::sync::Arc;
@@ -74,6 +75,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let cards = prices::load(&config.rate_cards)?;
     // So is a port in use. Nobody can connect yet.
     let socket = listener::reserve(config.listen)?;
+    let unix = config
+        .listen_unix
+        .as_deref()
+        .map(unix::reserve)
+        .transpose()?;
     // The data file: its lock refuses a second server.
     let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
     let store: Arc<dyn Store> = Arc::new(store);
@@ -116,10 +122,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             .map_err(|error| system("signals cannot be caught")(&error))?;
         // Last of all the listener: who can connect can be served.
         let listener = listener::listen(socket, config.listen)?;
+        let unix = unix.map(unix::Reserved::listen).transpose()?;
         state.send_modify(|state| state.serving = Serving::Yes);
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
-        let serve = listener::serve(listener, &workers, config, signals, &state);
+        let serve = listener::serve((listener, unix), &workers, config, signals, &state);
         // Health says what the ledger says about its disk.
         tokio::select! {
             () = serve => {}

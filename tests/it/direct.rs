@@ -254,6 +254,9 @@ proptest! {
     }
 }
 
+/// The refusals of a reply, and everything else of it.
+type Items = (Vec<Refusal>, Vec<u8>);
+
 /// A field that no version knows: what has it is not in the common form.
 const UNKNOWN_FIELD: [u8; 3] = [0x9a, 0x3f, 0x00];
 
@@ -263,7 +266,7 @@ async fn both_ways(
     raw: &mut Raw,
     path: &str,
     message: &impl Message,
-    items: fn(&[u8]) -> (Vec<Refusal>, Vec<u8>),
+    items: fn(&[u8]) -> Items,
 ) -> [String; 2] {
     let common = message.encode_to_vec();
     let mut uncommon = common.clone();
@@ -280,11 +283,11 @@ async fn both_ways(
     answers.try_into().unwrap()
 }
 
-fn whole(body: &[u8]) -> (Vec<Refusal>, Vec<u8>) {
+fn whole(body: &[u8]) -> Items {
     (Vec::new(), body.to_vec())
 }
 
-fn estimates(body: &[u8]) -> (Vec<Refusal>, Vec<u8>) {
+fn estimates(body: &[u8]) -> Items {
     use pb::batch_estimate_result::Result;
     let mut reply = pb::BatchEstimateResponse::decode(body).unwrap();
     let mut refusals = Vec::new();
@@ -298,7 +301,7 @@ fn estimates(body: &[u8]) -> (Vec<Refusal>, Vec<u8>) {
     (refusals, reply.encode_to_vec())
 }
 
-fn charged(body: &[u8]) -> (Vec<Refusal>, Vec<u8>) {
+fn charged(body: &[u8]) -> Items {
     use pb::batch_charge_result::Result;
     let mut reply = pb::BatchChargeResponse::decode(body).unwrap();
     let mut refusals = Vec::new();

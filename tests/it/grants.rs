@@ -147,7 +147,7 @@ async fn a_replay_does_not_depend_on_time_or_prices() {
         .into_inner();
     let now = opened.entry.unwrap().create_time.unwrap();
     let mut request = grant("r1", "team-a", "5");
-    request.expire_time = Some(later(&now, 150));
+    request.expire_time = Some(later(&now, 1_000));
     let first = ledger.grant(request.clone()).await.unwrap().into_inner();
     wait_for_available(&mut ledger, "1").await;
     let again = ledger.grant(request.clone()).await.unwrap().into_inner();

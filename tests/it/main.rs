@@ -57,6 +57,8 @@ mod stop;
 mod store;
 /// Rules about the code itself.
 mod tidy;
+/// A server on a Unix socket.
+mod unix;
 /// Balances that are watched.
 mod watch;
 /// Bad input on the wire: each gets one clear refusal, and the server goes on.
