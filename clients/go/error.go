@@ -131,21 +131,7 @@ func detail[T any](failed *status.Status) (T, bool) {
 	return none, false
 }
 
-// errorInterceptor turns every error of an attempt into an *Error.
-func errorInterceptor(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	var header, trailer metadata.MD
-	opts = append(opts, grpc.Header(&header), grpc.Trailer(&trailer))
-	err := invoke(ctx, method, req, reply, conn, opts...)
-	if err == nil {
-		return nil
-	}
-	// An error without a status, of an interceptor that a caller added, counts as
-	// code UNKNOWN.
-	failed, _ := status.FromError(err)
-	return newError(failed, requestID(req), xRequestID(header, trailer))
-}
-
-// streamErrorInterceptor does the same for streams.
+// streamErrorInterceptor turns every error of a stream into an *Error.
 func streamErrorInterceptor(ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := open(ctx, description, conn, method, opts...)
 	if err != nil {

@@ -95,13 +95,8 @@ func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials),
 		grpc.WithUserAgent("creditd-go"),
-		// From the outside in: one deadline spans all attempts, the retry decides
-		// on each attempt's error, and what the caller adds sees each attempt.
-		grpc.WithChainUnaryInterceptor(
-			deadlineInterceptor(c.timeout),
-			retryInterceptor(c.retry),
-			errorInterceptor,
-		),
+		// What the caller adds comes after it and sees each attempt.
+		grpc.WithChainUnaryInterceptor(callInterceptor(c.timeout, c.retry)),
 		// A stream has no deadline but its context's, and is not retried: only the
 		// caller knows what it may have missed.
 		grpc.WithChainStreamInterceptor(streamErrorInterceptor),

@@ -98,7 +98,7 @@ func (c *Client) Estimate(ctx context.Context, usage Usage, opts ...EstimateOpti
 	}
 	reply, err := c.pricing.Estimate(ctx, &creditdv1.EstimateRequest{
 		Usage:        usageToPB(usage),
-		Prices:       &config.prices,
+		Prices:       config.prices,
 		Explain:      config.explain,
 		CheckBalance: config.checkBalance,
 	})
@@ -122,7 +122,7 @@ func (c *Client) BatchEstimate(ctx context.Context, usages []Usage, opts ...Esti
 	var header metadata.MD
 	reply, err := c.pricing.BatchEstimate(ctx, &creditdv1.BatchEstimateRequest{
 		Usages:       usagesToPB(usages),
-		Prices:       &config.prices,
+		Prices:       config.prices,
 		Explain:      config.explain,
 		CheckBalance: config.checkBalance,
 	}, grpc.Header(&header))

@@ -18,7 +18,7 @@ type RateCardOption interface {
 
 // estimateConfig has what the requests of Estimate and BatchEstimate share.
 type estimateConfig struct {
-	prices       creditdv1.PriceSelector
+	prices       *creditdv1.PriceSelector
 	explain      bool
 	checkBalance bool
 }
@@ -28,7 +28,7 @@ type estimateConfig struct {
 // force now does.
 type PriceOption func(*creditdv1.PriceSelector)
 
-func (o PriceOption) applyToEstimate(config *estimateConfig)             { o(&config.prices) }
+func (o PriceOption) applyToEstimate(config *estimateConfig)             { o.applyTo(&config.prices) }
 func (o PriceOption) applyToRateCard(prices *creditdv1.PriceSelector)    { o(prices) }
 func (o PriceOption) applyToCharge(config *chargeConfig)                 { o.applyTo(&config.prices) }
 func (o PriceOption) applyToHold(req *creditdv1.HoldRequest)             { o.applyTo(&req.Prices) }

@@ -1,15 +1,10 @@
 package creditd
 
 import (
-	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // backoffFactor is how much longer each wait is than the one before.
@@ -67,27 +62,6 @@ func (p RetryPolicy) wait(failed int, random float64, asked time.Duration) time.
 	delay = min(delay, p.MaxDelay)
 	delay -= time.Duration(random * float64(delay) / 2)
 	return max(delay, asked)
-}
-
-// retryInterceptor repeats the same message, and with it the same request_id.
-func retryInterceptor(policy RetryPolicy) grpc.UnaryClientInterceptor {
-	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		for attempt := 1; ; attempt++ {
-			err := invoke(ctx, method, req, reply, conn, opts...)
-			if status.Code(err) != codes.Unavailable || attempt >= policy.MaxAttempts {
-				return err
-			}
-			wait := policy.wait(attempt, rand.Float64(), retryDelay(err))
-			if deadline, has := ctx.Deadline(); has && time.Until(deadline) <= wait {
-				return err
-			}
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return newError(status.FromContextError(ctx.Err()), requestID(req), "")
-			}
-		}
-	}
 }
 
 // retryDelay is how long the server asks to wait; 0 where it does not say.

@@ -22,6 +22,7 @@ Duration: TypeAlias = timedelta | Decimal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
+_SECONDS_PER_DAY = 86_400
 _NANOS = 1_000_000_000
 _NANOS_PER_MICROSECOND = 1_000
 
@@ -51,22 +52,34 @@ def amount_from_text(text: str) -> Decimal:
         raise ValueError(f"the server sent {text!r} where an amount belongs") from None
 
 
-def duration_to_pb(value: Duration, field: str) -> DurationPb:
-    """The protobuf duration that is exactly `value`."""
+def put_duration(message: DurationPb, value: Duration, field: str) -> None:
+    """Sets `message` to exactly `value`."""
     if isinstance(value, timedelta):
-        nanos = value // _MICROSECOND * _NANOS_PER_MICROSECOND
+        # Only its days can be negative.
+        seconds = value.days * _SECONDS_PER_DAY + value.seconds
+        nanos = value.microseconds * _NANOS_PER_MICROSECOND
+        if seconds < 0 < nanos:
+            seconds, nanos = seconds + 1, nanos - _NANOS
     elif isinstance(value, Decimal):
         exact = Fraction(_plain(value, field)) * _NANOS
         if exact.denominator != 1:
             raise ValueError(f"{field} {value} has more than 9 decimals")
-        nanos = exact.numerator
+        sign = -1 if exact < 0 else 1
+        seconds, nanos = (sign * part for part in divmod(abs(exact.numerator), _NANOS))
     else:
         raise TypeError(
             f"{field} must be a timedelta, or seconds as a Decimal, not {type(value).__name__}"
         )
-    sign = -1 if nanos < 0 else 1
-    seconds, rest = divmod(abs(nanos), _NANOS)
-    return DurationPb(seconds=sign * seconds, nanos=sign * rest)
+    # Also a 0 is set: it makes the message one that is there.
+    message.seconds = seconds
+    message.nanos = nanos
+
+
+def duration_to_pb(value: Duration, field: str) -> DurationPb:
+    """The protobuf duration that is exactly `value`."""
+    message = DurationPb()
+    put_duration(message, value, field)
+    return message
 
 
 def optional_duration_to_pb(value: Duration | None, field: str) -> DurationPb | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from creditd._aio.transport import Transport
 from creditd._channel import CallOptions, Metadata
 from creditd._convert import pricing as convert
-from creditd.model import BatchEstimate, Estimate, RateCard, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from creditd._attempts import Timeout
     from creditd._values import Amount, Duration
+    from creditd.model import BatchEstimate, Estimate, RateCard, Usage
 
 
 class PricingCalls(Transport):
@@ -42,8 +42,12 @@ class PricingCalls(Transport):
         return await self._call(
             self._pricing.Estimate,
             convert.estimate_to_pb(
-                Usage(service, duration, count, attributes or {}, meters or {}),
-                convert.prices_to_pb(account, rate_card, revision, price_time),
+                service,
+                duration,
+                count,
+                attributes,
+                meters,
+                prices=convert.prices_to_pb(account, rate_card, revision, price_time),
                 explain=explain,
                 check_balance=check_balance,
             ),
@@ -70,7 +74,7 @@ class PricingCalls(Transport):
             self._pricing.BatchEstimate,
             convert.batch_estimate_to_pb(
                 usages,
-                convert.prices_to_pb(account, rate_card, revision, price_time),
+                prices=convert.prices_to_pb(account, rate_card, revision, price_time),
                 explain=explain,
                 check_balance=check_balance,
             ),

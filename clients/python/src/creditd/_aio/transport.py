@@ -88,9 +88,9 @@ class Transport:
     ) -> Result:
         """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
-        attempts = Attempts(self._retry, deadline_s=time.monotonic() + limit_s)
+        attempts = Attempts(self._retry, time.monotonic() + limit_s, made=1)
+        left_s = limit_s
         while True:
-            left_s = attempts.start(time.monotonic())
             try:
                 reply = await rpc(request, timeout=left_s, metadata=options.wire_metadata())
             except grpc.RpcError as failure:
@@ -101,6 +101,7 @@ class Transport:
             else:
                 return result_from_pb(reply)
             await asyncio.sleep(wait_s)
+            left_s = attempts.start(time.monotonic())
 
     async def _pages(
         self,

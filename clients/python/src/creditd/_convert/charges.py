@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from creditd._convert.fields import optional_prices_to_pb, what_to_pb
+from creditd._convert.fields import what_to_pb
 from creditd._convert.ledger import entry_from_pb
+from creditd._convert.pricing import prices_to_pb
 from creditd._request_id import new_request_id
 from creditd._status import error_from_status
 from creditd._values import Amount, amount_from_text, amount_to_text
@@ -20,7 +21,7 @@ def charge_to_pb(charge: Charge, where: str = "") -> ledger_pb2.ChargeRequest:
         account=charge.account,
         usage=usage,
         credits=credits,
-        prices=optional_prices_to_pb(
+        prices=prices_to_pb(
             charge.prices_account, charge.rate_card, charge.revision, charge.price_time, where
         ),
         labels=charge.labels,

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from creditd._convert.pricing import prices_to_pb, usage_to_pb
+from creditd._convert.pricing import usage_to_pb
 from creditd._values import Amount, amount_to_text, time_from_pb
 from creditd.model import Usage
 from creditd.v1 import pricing_pb2
@@ -26,19 +26,6 @@ def what_to_pb(
         None if usage is None else usage_to_pb(usage, f"{where}usage"),
         None if credits is None else amount_to_text(credits, f"{where}credits"),
     )
-
-
-def optional_prices_to_pb(
-    account: str | None,
-    rate_card: str | None,
-    revision: str | None,
-    price_time: datetime | None,
-    where: str = "",
-) -> pricing_pb2.PriceSelector | None:
-    """None where nothing is named: an amount takes no prices."""
-    if account is None and rate_card is None and revision is None and price_time is None:
-        return None
-    return prices_to_pb(account, rate_card, revision, price_time, where)
 
 
 def enum_from_number(kind: type[Kind], number: int) -> Kind:

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from creditd._convert.fields import (
     enum_from_number,
-    optional_prices_to_pb,
     time_from_field,
     what_to_pb,
 )
 from creditd._convert.ledger import entry_from_pb
+from creditd._convert.pricing import prices_to_pb
 from creditd._request_id import new_request_id
 from creditd._values import Amount, Duration, amount_from_text, optional_duration_to_pb
 from creditd.enums import HoldStatus, Overage
@@ -45,7 +45,7 @@ def hold_to_pb(
         account=account,
         usage=usage_pb,
         credits=credits_text,
-        prices=optional_prices_to_pb(prices_account, rate_card, revision, price_time),
+        prices=prices_to_pb(prices_account, rate_card, revision, price_time),
         ttl=optional_duration_to_pb(ttl, "ttl"),
         labels=labels,
     )
@@ -91,7 +91,7 @@ def settle_hold_to_pb(
         credits=credits_text,
         keep_open=keep_open,
         overage=overage,  # type: ignore[arg-type]  # an enum is its number
-        prices=optional_prices_to_pb(prices_account, rate_card, revision, price_time),
+        prices=prices_to_pb(prices_account, rate_card, revision, price_time),
         labels=labels,
     )
 

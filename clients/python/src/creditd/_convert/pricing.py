@@ -1,15 +1,17 @@
 """Messages of PricingService, and of usage, which the ledger has too."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from creditd._status import error_from_status
 from creditd._values import (
+    Amount,
+    Duration,
     amount_from_text,
     amount_to_text,
     duration_from_pb,
-    duration_to_pb,
     optional_time_to_pb,
+    put_duration,
 )
 from creditd.errors import CreditdError
 from creditd.model import (
@@ -26,24 +28,8 @@ from creditd.v1 import pricing_pb2
 
 def usage_to_pb(usage: Usage, field: str) -> pricing_pb2.Usage:
     """`field` is where the usage stands in the call, for messages."""
-    if not isinstance(usage, Usage):
-        raise TypeError(f"{field} must be a Usage, not {type(usage).__name__}")
-    if usage.duration is not None and usage.count is not None:
-        raise ValueError(f"{field} has both a duration and a count; a service is priced by one")
-    message = pricing_pb2.Usage(
-        service=usage.service,
-        attributes=usage.attributes,
-        meters={
-            name: amount_to_text(value, f"{field}.meters[{name!r}]")
-            for name, value in usage.meters.items()
-        },
-    )
-    if usage.duration is not None:
-        message.duration.CopyFrom(duration_to_pb(usage.duration, f"{field}.duration"))
-    if usage.count is not None:
-        if isinstance(usage.count, bool):
-            raise TypeError(f"{field}.count must be an int, not bool")
-        message.count = usage.count
+    message = pricing_pb2.Usage()
+    _put_usage(message, usage, field)
     return message
 
 
@@ -53,8 +39,10 @@ def prices_to_pb(
     revision: str | None,
     price_time: datetime | None,
     where: str = "",
-) -> pricing_pb2.PriceSelector:
+) -> pricing_pb2.PriceSelector | None:
     """What is None is left to the server. `where` stands before names of fields in messages."""
+    if account is None and rate_card is None and revision is None and price_time is None:
+        return None
     return pricing_pb2.PriceSelector(
         account=account,
         rate_card=rate_card,
@@ -64,38 +52,45 @@ def prices_to_pb(
 
 
 def estimate_to_pb(
-    usage: Usage,
-    prices: pricing_pb2.PriceSelector,
+    service: str,
+    duration: Duration | None,
+    count: int | None,
+    attributes: Mapping[str, str] | None,
+    meters: Mapping[str, Amount] | None,
     *,
+    prices: pricing_pb2.PriceSelector | None,
     explain: bool,
     check_balance: bool,
 ) -> pricing_pb2.EstimateRequest:
     """The request of Estimate."""
-    return pricing_pb2.EstimateRequest(
-        usage=usage_to_pb(usage, "usage"),
-        prices=prices,
-        explain=explain,
-        check_balance=check_balance,
-    )
+    request = pricing_pb2.EstimateRequest()
+    _put_fields(request.usage, service, duration, count, attributes, meters, "usage")
+    if prices is not None:
+        request.prices.CopyFrom(prices)
+    if explain:
+        request.explain = explain
+    if check_balance:
+        request.check_balance = check_balance
+    return request
 
 
 def batch_estimate_to_pb(
     usages: Iterable[Usage],
-    prices: pricing_pb2.PriceSelector,
     *,
+    prices: pricing_pb2.PriceSelector | None,
     explain: bool,
     check_balance: bool,
 ) -> pricing_pb2.BatchEstimateRequest:
     """The request of BatchEstimate, items in the order of `usages`."""
-    return pricing_pb2.BatchEstimateRequest(
-        usages=[usage_to_pb(usage, f"usages[{index}]") for index, usage in enumerate(usages)],
-        prices=prices,
-        explain=explain,
-        check_balance=check_balance,
+    request = pricing_pb2.BatchEstimateRequest(
+        prices=prices, explain=explain, check_balance=check_balance
     )
+    for index, usage in enumerate(usages):
+        _put_usage(request.usages.add(), usage, f"usages[{index}]")
+    return request
 
 
-def rate_card_to_pb(prices: pricing_pb2.PriceSelector) -> pricing_pb2.GetRateCardRequest:
+def rate_card_to_pb(prices: pricing_pb2.PriceSelector | None) -> pricing_pb2.GetRateCardRequest:
     """The request of GetRateCard."""
     return pricing_pb2.GetRateCardRequest(prices=prices)
 
@@ -141,24 +136,67 @@ def usage_from_pb(message: pricing_pb2.Usage) -> Usage:
     )
 
 
+def _put_usage(message: pricing_pb2.Usage, usage: Usage, field: str) -> None:
+    if not isinstance(usage, Usage):
+        raise TypeError(f"{field} must be a Usage, not {type(usage).__name__}")
+    _put_fields(
+        message,
+        usage.service,
+        usage.duration,
+        usage.count,
+        usage.attributes,
+        usage.meters,
+        field,
+    )
+
+
+def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
+    message: pricing_pb2.Usage,
+    service: str,
+    duration: Duration | None,
+    count: int | None,
+    attributes: Mapping[str, str] | None,
+    meters: Mapping[str, Amount] | None,
+    field: str,
+) -> None:
+    """Fills an empty message where it stands; a request would copy one that is given to it."""
+    if duration is not None and count is not None:
+        raise ValueError(f"{field} has both a duration and a count; a service is priced by one")
+    message.service = service
+    if duration is not None:
+        put_duration(message.duration, duration, f"{field}.duration")
+    if count is not None:
+        if isinstance(count, bool):
+            raise TypeError(f"{field}.count must be an int, not bool")
+        message.count = count
+    # Maps are most often empty, and slow to reach.
+    if attributes:
+        message.attributes.update(attributes)
+    if meters:
+        for name, value in meters.items():
+            message.meters[name] = amount_to_text(value, f"{field}.meters[{name!r}]")
+
+
 def _estimate(message: pricing_pb2.Estimate, affordability: Affordability | None) -> Estimate:
+    lines = message.lines
     return Estimate(
         service=message.service,
         credits=amount_from_text(message.credits),
         display_credits=amount_from_text(message.display_credits),
         rate_card=message.rate_card,
         revision=message.revision,
-        lines=tuple(
-            EstimateLine(
-                description=line.description,
-                quantity=amount_from_text(line.quantity),
-                unit=line.unit,
-                unit_credits=amount_from_text(line.unit_credits),
-                credits=amount_from_text(line.credits),
-            )
-            for line in message.lines
-        ),
+        lines=tuple(map(_line, lines)) if lines else (),
         affordability=affordability,
+    )
+
+
+def _line(message: pricing_pb2.EstimateLine) -> EstimateLine:
+    return EstimateLine(
+        description=message.description,
+        quantity=amount_from_text(message.quantity),
+        unit=message.unit,
+        unit_credits=amount_from_text(message.unit_credits),
+        credits=amount_from_text(message.credits),
     )
 
 

@@ -103,9 +103,9 @@ class Transport:
     ) -> Result:
         """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
-        attempts = Attempts(self._retry, deadline_s=time.monotonic() + limit_s)
+        attempts = Attempts(self._retry, time.monotonic() + limit_s, made=1)
+        left_s = limit_s
         while True:
-            left_s = attempts.start(time.monotonic())
             try:
                 reply = rpc(request, timeout=left_s, metadata=options.wire_metadata())
             except grpc.RpcError as failure:
@@ -116,6 +116,7 @@ class Transport:
             else:
                 return result_from_pb(reply)
             self._wait(wait_s)
+            left_s = attempts.start(time.monotonic())
 
     def _pages(
         self,

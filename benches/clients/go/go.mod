@@ -1,0 +1,19 @@
+module github.com/creditd/creditd/benches/clients/go
+
+go 1.25.0
+
+require (
+	github.com/creditd/creditd/clients/go v0.0.0
+	google.golang.org/grpc v1.80.0
+	google.golang.org/protobuf v1.36.11
+)
+
+require (
+	github.com/shopspring/decimal v1.6.0 // indirect
+	golang.org/x/net v0.49.0 // indirect
+	golang.org/x/sys v0.40.0 // indirect
+	golang.org/x/text v0.33.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260120221211-b8f7ae30c516 // indirect
+)
+
+replace github.com/creditd/creditd/clients/go => ../../../clients/go
