@@ -20,8 +20,6 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     # A server that is back is found within the time of a few retries, not after two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # RetryPolicy alone decides what is sent again. grpc's own part in it would cost each call.
-    ("grpc.enable_retries", 0),
     # A connection per client: where one is the limit, several clients are more.
     ("grpc.use_local_subchannel_pool", 1),
 ]
