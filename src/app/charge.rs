@@ -76,12 +76,16 @@ impl App {
             true => fits(&[]).map(|()| Vec::new())?,
             false => self.store.write_batch(commands, fits).await?,
         };
+        if refused.is_empty() {
+            return Ok(answers);
+        }
+        let mut merged = Vec::with_capacity(decided.len());
         let (mut answers, mut refused) = (answers.into_iter(), refused.into_iter());
-        let merged = decided.into_iter().filter_map(|decided| match decided {
+        merged.extend(decided.into_iter().filter_map(|decided| match decided {
             true => answers.next(),
             false => refused.next().map(|refusal| Err(refusal.into())),
-        });
-        Ok(merged.collect())
+        }));
+        Ok(merged)
     }
 
     /// Gives back a charge or settlement; without `credits` all that is not given

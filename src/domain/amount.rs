@@ -273,43 +273,68 @@ impl Credits {
     pub fn write_canonical(self, buffer: &mut [u8; 24]) -> &str {
         let magnitude = self.0.unsigned_abs();
         let unit = NANOS_PER_CREDIT.unsigned_abs();
-        let mut whole = magnitude.checked_div(unit).unwrap_or_default();
-        let mut fraction = magnitude.checked_rem(unit).unwrap_or_default();
+        let whole = magnitude.checked_div(unit).unwrap_or_default();
+        let fraction = magnitude.checked_rem(unit).unwrap_or_default();
         let mut at = buffer.len();
-        let mut put = |byte: u8| {
-            at = at.saturating_sub(1);
-            if let Some(slot) = buffer.get_mut(at) {
-                *slot = byte;
-            }
-        };
-        let pop = |from: &mut u64| {
-            let digit = from.checked_rem(10).unwrap_or_default();
-            *from = from.checked_div(10).unwrap_or_default();
-            b'0'.saturating_add(u8::try_from(digit).unwrap_or_default())
-        };
         if fraction != 0 {
-            let mut written = false;
-            for _ in 0..DECIMALS_MAX {
-                let digit = pop(&mut fraction);
-                written |= digit != b'0';
-                if written {
-                    put(digit);
-                }
-            }
-            put(b'.');
+            at = write_fraction(fraction, buffer);
         }
-        loop {
-            put(pop(&mut whole));
-            if whole == 0 {
-                break;
-            }
-        }
+        at = write_whole(whole, buffer, at);
         if self.0 < 0 {
-            put(b'-');
+            at = put(b'-', buffer, at);
         }
         // Only ASCII was written.
         std::str::from_utf8(buffer.get(at..).unwrap_or_default()).unwrap_or_default()
     }
+}
+
+/// Writes a byte before those that end at `at`; where they begin now.
+fn put(byte: u8, buffer: &mut [u8; 24], at: usize) -> usize {
+    let at = at.saturating_sub(1);
+    if let Some(place) = buffer.get_mut(at) {
+        *place = byte;
+    }
+    at
+}
+
+/// The last digit of a number, and the number without it.
+fn pop(number: u64) -> (u8, u64) {
+    let digit = number.checked_rem(10).unwrap_or_default();
+    let digit = b'0'.saturating_add(u8::try_from(digit).unwrap_or_default());
+    (digit, number.checked_div(10).unwrap_or_default())
+}
+
+/// Writes a whole number before the bytes that end at `at`.
+fn write_whole(mut whole: u64, buffer: &mut [u8; 24], mut at: usize) -> usize {
+    loop {
+        let (digit, rest) = pop(whole);
+        at = put(digit, buffer, at);
+        whole = rest;
+        if whole == 0 {
+            return at;
+        }
+    }
+}
+
+/// Writes billionths, more than none, to the end: a point, and no trailing zeros.
+fn write_fraction(mut fraction: u64, buffer: &mut [u8; 24]) -> usize {
+    let mut decimals = DECIMALS_MAX;
+    // Most have three decimals at most.
+    while let Some(0) = fraction.checked_rem(1_000) {
+        fraction = fraction.checked_div(1_000).unwrap_or_default();
+        decimals = decimals.saturating_sub(3);
+    }
+    while let (b'0', rest) = pop(fraction) {
+        fraction = rest;
+        decimals = decimals.saturating_sub(1);
+    }
+    let mut at = buffer.len();
+    for _ in 0..decimals {
+        let (digit, rest) = pop(fraction);
+        at = put(digit, buffer, at);
+        fraction = rest;
+    }
+    put(b'.', buffer, at)
 }
 
 impl fmt::Debug for Credits {

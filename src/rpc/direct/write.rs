@@ -23,24 +23,29 @@ fn text_length(text: &str) -> usize {
 
 /// Writes the head of a field with so many bytes.
 pub(super) fn put_head(number: u32, length: usize, into: &mut Vec<u8>) {
+    if let (Ok(number @ ..16), Ok(length @ ..0x80)) = (u8::try_from(number), u8::try_from(length)) {
+        // Nearly always both take a byte; 2 is the wire type.
+        into.extend_from_slice(&[number << 3 | 2, length]);
+        return;
+    }
     encode_key(number, WireType::LengthDelimited, into);
     encode_varint(u64::try_from(length).unwrap_or_default(), into);
 }
 
 /// Writes a message, which `put` writes without its head.
 pub(super) fn put_message(number: u32, into: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
-    encode_key(number, WireType::LengthDelimited, into);
     // Most are so short that their length is one byte; the others are moved a little.
-    let at = into.len();
-    into.push(0);
+    put_head(number, 0, into);
+    let before = into.len();
     put(into);
-    let length = into.len().saturating_sub(at).saturating_sub(1);
+    let length = into.len().saturating_sub(before);
+    let at = before.saturating_sub(1);
     match (u8::try_from(length), into.get_mut(at)) {
         (Ok(short @ ..0x80), Some(place)) => *place = short,
         _ => {
             let mut head = Vec::with_capacity(10);
             encode_varint(u64::try_from(length).unwrap_or_default(), &mut head);
-            into.splice(at..at.saturating_add(1), head);
+            into.splice(at..before, head);
         }
     }
 }

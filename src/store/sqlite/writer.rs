@@ -210,10 +210,10 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Answer<Vec<Answer<Written>>>, BadRow> {
         let mark = self.books.mark()?;
-        let answers = commands
-            .iter()
-            .map(|command| self.books.write(command, now));
-        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            answers.push(self.books.write(command, now)?);
+        }
         match fits(&answers) {
             Ok(()) => self.books.keep(mark).map(|()| Ok(answers)),
             Err(refusal) => self.books.take_back(mark).map(|()| Err(refusal.into())),

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Counts the server's instructions for one call and compares with benches/instructions.txt.
+
+Wall time says little on a machine that has neighbours; instructions are the same there.
+The release program runs under valgrind, once without calls and once with many, one after
+another on one connection; the difference is what the calls cost. All of the server's
+threads count, and nothing of the system below it.
+
+Fails where a call takes over 5 % more than the file says. UPDATE=1 writes the file anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from creditd.v1 import ledger_pb2, ledger_pb2_grpc, pricing_pb2, pricing_pb2_grpc
+
+REPO = Path(__file__).resolve().parent.parent
+SERVER = REPO / "target" / "release" / "creditd"
+FILE = REPO / "benches" / "instructions.txt"
+TOLERANCE = 0.05
+SECONDS_MAX = 240
+BATCH_LENGTH = 1_000
+
+HEAD = """\
+# Instructions of the server for one call, as valgrind counts them: all threads, the release
+# program, one call after another on one connection. A charge by itself pays for a write to
+# disk alone; in a batch, and under load, many share one.
+#
+# make test fails where a call takes over 5 % more. After a change that is worth it:
+# UPDATE=1 .tools/venv/bin/python scripts/instructions.py
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of call, and how often it is made."""
+
+    name: str
+    calls: int
+    call: Callable[[grpc.Channel, int], object]
+
+
+def usage() -> pricing_pb2.Usage:
+    made = pricing_pb2.Usage(service="lip_sync_video")
+    made.duration.seconds = 31
+    return made
+
+
+def charge(number: int) -> ledger_pb2.ChargeRequest:
+    return ledger_pb2.ChargeRequest(request_id=f"charge-{number:09}", account="team-a", usage=usage())
+
+
+def estimate(channel: grpc.Channel, _: int) -> object:
+    return pricing_pb2_grpc.PricingServiceStub(channel).Estimate(pricing_pb2.EstimateRequest(usage=usage()))
+
+
+def batch_estimate(channel: grpc.Channel, _: int) -> object:
+    request = pricing_pb2.BatchEstimateRequest(usages=[usage()] * BATCH_LENGTH)
+    reply = pricing_pb2_grpc.PricingServiceStub(channel).BatchEstimate(request)
+    assert reply.failed_count == 0
+    return reply
+
+
+def one_charge(channel: grpc.Channel, number: int) -> object:
+    return ledger_pb2_grpc.LedgerServiceStub(channel).Charge(charge(number))
+
+
+def batch_charge(channel: grpc.Channel, number: int) -> object:
+    first = number * BATCH_LENGTH
+    request = ledger_pb2.BatchChargeRequest(charges=[charge(first + n) for n in range(BATCH_LENGTH)])
+    reply = ledger_pb2_grpc.LedgerServiceStub(channel).BatchCharge(request)
+    assert reply.failed_count == 0
+    return reply
+
+
+def balance(channel: grpc.Channel, _: int) -> object:
+    request = ledger_pb2.GetBalanceRequest(account="team-a")
+    return ledger_pb2_grpc.LedgerServiceStub(channel).GetBalance(request)
+
+
+CASES = [
+    Case("Estimate", 3_000, estimate),
+    Case("BatchEstimate of 1,000", 40, batch_estimate),
+    Case("Charge", 1_000, one_charge),
+    Case("BatchCharge of 1,000", 20, batch_charge),
+    Case("GetBalance", 2_000, balance),
+]
+# Nothing but the start, the grant, a call of each service, and the end.
+NOTHING = Case("", 0, estimate)
+
+
+def count(case: Case) -> int:
+    """Instructions of a server that lives for these calls."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "valgrind"
+        server = subprocess.Popen(
+            ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
+            + ["--cachegrind-out-file=/dev/null", f"--log-file={log}"]
+            + [str(SERVER), "serve", "--threads", "1", "--listen", "127.0.0.1:0", "--data", "creditd.db"],
+            cwd=folder,
+            env={k: v for k, v in os.environ.items() if not k.startswith("CREDITD_")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            found = re.search(r"listens on (\S+)", line)
+            if not found:
+                raise SystemExit(f"the server did not start under valgrind: {log.read_text()}")
+            # Probes of the bandwidth come when they like, and cost. Replies are not to be
+            # compressed: that costs more than all else about a batch.
+            options = [("grpc.http2.bdp_probe", 0), ("grpc.compression_enabled_algorithms_bitset", 1)]
+            with grpc.insecure_channel(found.group(1), options) as channel:
+                ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+                ledger.Grant(ledger_pb2.GrantRequest(request_id="g", account="team-a", credits="1000000"))
+                for number in range(case.calls):
+                    case.call(channel, number)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=SECONDS_MAX)
+        total = re.search(r"I\s+refs:\s+([\d,]+)", log.read_text())
+        if not total:
+            raise SystemExit(f"valgrind counted nothing: {log.read_text()}")
+        return int(total.group(1).replace(",", ""))
+
+
+def read() -> dict[str, int]:
+    """What the file says."""
+    if not FILE.exists():
+        return {}
+    rows = [line.split("|") for line in FILE.read_text().splitlines() if "|" in line]
+    return {name.strip(): int(number.replace(",", "")) for name, number in rows}
+
+
+def main() -> int:
+    start = time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        nothing, *totals = pool.map(count, [NOTHING, *CASES])
+    counted = {case.name: (total - nothing) // case.calls for case, total in zip(CASES, totals, strict=True)}
+    if os.environ.get("UPDATE"):
+        width = max(map(len, counted))
+        rows = [f"{name:{width}} | {number:>11,}\n" for name, number in counted.items()]
+        FILE.write_text(HEAD + "\n" + "".join(rows))
+    known = read()
+    failed = 0
+    for name, number in counted.items():
+        allowed = known.get(name, 0)
+        change = number / allowed - 1 if allowed else 1.0
+        verdict = "ok"
+        if change > TOLERANCE:
+            verdict = "FAILED: over 5 % more; if it is worth it, write the file anew by UPDATE=1"
+            failed += 1
+        elif change < -TOLERANCE:
+            verdict = "ok, and over 5 % less: write the file anew by UPDATE=1"
+        print(f"{name:24} {number:>12,} of {allowed:>12,}  {change:+7.1%}  {verdict}")
+    print(f"{len(counted) - failed} counts passed, {failed} failed, {time.monotonic() - start:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
