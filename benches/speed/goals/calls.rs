@@ -37,7 +37,7 @@ pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), Strin
             add(Row::missing(name, unit, goal, h2load::MISSING));
             continue;
         }
-        let pairs = goals.pairs(name, |goals, side| {
+        goals.compare((name, unit, goal), add, |goals, side| {
             let server = goals.server(side);
             // h2load does not see a refusal.
             let mut job = Job {
@@ -48,9 +48,6 @@ pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), Strin
             let (options, directory) = (goals.options, goals.directory.path());
             load.run(server, &template, items, options, directory)
         })?;
-        if let Some(pairs) = pairs {
-            add(Row::of_pairs(name, unit, goal, pairs));
-        }
     }
     Ok(())
 }

@@ -14,20 +14,18 @@ pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), Strin
     let template = Template::charge(false);
     for (number, times) in [(256, 0.8), (1_024, 1.0)] {
         let name = format!("Charge, {} callers", crate::text::thousands(number));
-        let pairs = goals.pairs(&name, |goals, side| match side {
+        let row = (&*name, UNIT, Goal::TimesAtLeast(times));
+        goals.compare(row, add, |goals, side| match side {
             Side::Creditd => figure(goals.charge(&template, true, callers(number))),
             Side::Yardstick => goals.estimate_on_yardstick(callers(number)),
         })?;
-        let goal = Goal::TimesAtLeast(times);
-        pairs.map(|pairs| add(Row::of_pairs(&name, UNIT, goal, pairs)));
     }
     let name = "Charge, one hot account to many, 256 callers";
-    let pairs = goals.pairs(name, |goals, side| {
+    let row = (name, UNIT, Goal::TimesAtLeast(0.9));
+    goals.compare(row, add, |goals, side| {
         let spread = side == Side::Yardstick;
         figure(goals.charge(&template, spread, callers(256)))
     })?;
-    let goal = Goal::TimesAtLeast(0.9);
-    pairs.map(|pairs| add(Row::of_pairs(name, UNIT, goal, pairs)));
     batches(goals, add)?;
     waits(goals, &template, add)
 }
@@ -47,15 +45,13 @@ fn batches(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), String
     }
     let batch = Template::batch(1_000, false);
     let estimate = Template::estimate(Some(SERVICE));
-    let pairs = goals.pairs(name, |goals, side| match side {
+    goals.compare((name, UNIT, goal), add, |goals, side| match side {
         Side::Creditd => figure(goals.charge(&batch, true, callers(4))),
         Side::Yardstick => {
             let (server, directory) = (&goals.yardstick, goals.directory.path());
             WIDE.run(server, &estimate, 1, goals.options, directory)
         }
-    })?;
-    pairs.map(|pairs| add(Row::of_pairs(name, UNIT, goal, pairs)));
-    Ok(())
+    })
 }
 
 /// How long a charge takes, by how long a sync of the disk takes.

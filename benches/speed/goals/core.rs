@@ -52,7 +52,7 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
     let each = counted.count_total as f64 / usages.len() as f64;
     add(Row::of_one(time, "ns", Goal::Under(60.0), Some(best)));
     let goal = Goal::AtMost(0.0);
-    add(Row::of_one(allocations, "allocations", goal, Some(each)));
+    add(Row::of_one(allocations, "", goal, Some(each)));
     Ok(())
 }
 

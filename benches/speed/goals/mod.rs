@@ -125,6 +125,19 @@ impl<'a> Goals<'a> {
         Ok(Some(pairs))
     }
 
+    /// Measures a row's pairs and adds the row.
+    fn compare(
+        &mut self,
+        (name, unit, goal): (&str, &str, Goal),
+        add: &mut dyn FnMut(Row),
+        measure: impl FnMut(&mut Self, Side) -> Result<Figure, String>,
+    ) -> Result<(), String> {
+        if let Some(pairs) = self.pairs(name, measure)? {
+            add(Row::of_pairs(name, unit, goal, pairs));
+        }
+        Ok(())
+    }
+
     /// Charges on creditd, durable, by our own generator; and what was seen.
     fn charge(
         &mut self,

@@ -30,12 +30,13 @@ impl Goal {
 
     fn text(self, unit: &str) -> String {
         let bound = self.bound();
-        match self {
+        let text = match self {
             Self::TimesAtLeast(_) => format!("at least {bound} x"),
             Self::TimesUnder(_) => format!("under {bound} x"),
             Self::AtMost(_) => format!("at most {bound} {unit}"),
             Self::Under(_) => format!("under {bound} {unit}"),
-        }
+        };
+        text.trim_end().to_owned()
     }
 
     fn is_met(self, creditd: f64, ratio: Option<f64>) -> Option<bool> {
