@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::disk::Disk;
 use crate::load::requests::Template;
-use crate::load::{Book, Shape, Spread, callers, run_for};
+use crate::load::{Book, Shape, Spread, Whom, callers, run_for};
 use crate::machine::Used;
 use crate::options::Options;
 use crate::server::Server;
@@ -166,7 +166,11 @@ fn measure_one(
         arrivals: options.rate,
         ..callers(load.callers)
     };
-    let seen = book.charge(&template, load.spread, |address, job| {
+    let whom = match load.spread {
+        true => Whom::TheOthers,
+        false => Whom::TheFirst,
+    };
+    let seen = book.charge(&template, whom, |address, job| {
         run_for(address, job, shape, options.times(), &mut look)
     })?;
     let charges = seen.answered * template.items();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Measures creditd on this machine, and says whether it meets its goals
 ///
-/// Without any option everything is measured, which takes about 12 minutes. Nothing else
+/// Without any option everything is measured, which takes about 10 minutes. Nothing else
 /// should run on the machine meanwhile. docs/performance.md says how to read the figures.
 #[derive(clap::Parser, Debug)]
 #[command(name = "speed", after_help = EXAMPLES)]

@@ -2,7 +2,7 @@
 
 use super::calls::WIDE;
 use super::row::{Goal, Row};
-use super::{Figure, Goals, Pairs, Side, callers};
+use super::{Figure, Goals, Pairs, Side, Whom, callers};
 use crate::disk::append_fsync;
 use crate::h2load;
 use crate::load::requests::{SERVICE, Template};
@@ -16,15 +16,18 @@ pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), Strin
         let name = format!("Charge, {} callers", crate::text::thousands(number));
         let row = (&*name, UNIT, Goal::TimesAtLeast(times));
         goals.compare(row, add, |goals, side| match side {
-            Side::Creditd => figure(goals.charge(&template, true, callers(number))),
+            Side::Creditd => figure(goals.charge(&template, Whom::TheOthers, callers(number))),
             Side::Yardstick => goals.estimate_on_yardstick(callers(number)),
         })?;
     }
     let name = "Charge, one hot account to many, 256 callers";
     let row = (name, UNIT, Goal::TimesAtLeast(0.9));
     goals.compare(row, add, |goals, side| {
-        let spread = side == Side::Yardstick;
-        figure(goals.charge(&template, spread, callers(256)))
+        let whom = match side {
+            Side::Creditd => Whom::TheFirst,
+            Side::Yardstick => Whom::TheOthers,
+        };
+        figure(goals.charge(&template, whom, callers(256)))
     })?;
     batches(goals, add)?;
     waits(goals, &template, add)
@@ -46,7 +49,7 @@ fn batches(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), String
     let batch = Template::batch(1_000, false);
     let estimate = Template::estimate(Some(SERVICE));
     goals.compare((name, UNIT, goal), add, |goals, side| match side {
-        Side::Creditd => figure(goals.charge(&batch, true, callers(4))),
+        Side::Creditd => figure(goals.charge(&batch, Whom::TheOthers, callers(4))),
         Side::Yardstick => {
             let (server, directory) = (&goals.yardstick, goals.directory.path());
             WIDE.run(server, &estimate, 1, goals.options, directory)
@@ -65,7 +68,7 @@ fn waits(
     let name = "Charge, 16 callers, p50 by the disk's p99";
     let Some(typical) = goals.pairs(name, |goals, side| match side {
         Side::Creditd => {
-            let (_, seen) = goals.charge(template, true, callers(16))?;
+            let (_, seen) = goals.charge(template, Whom::TheOthers, callers(16))?;
             longest.push(millis(seen.calls.p99_nanos));
             Ok(millis(seen.calls.p50_nanos))
         }

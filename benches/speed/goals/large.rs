@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::row::{Goal, Row};
 use super::{Book, MIB, Server, callers};
 use crate::load::requests::Template;
-use crate::load::run_all;
+use crate::load::{Whom, run_all};
 use crate::machine::resident_bytes;
 use crate::options::Options;
 use crate::setup::Setup;
@@ -18,6 +18,8 @@ const ENTRY_BYTES: u64 = 600;
 const BATCH: usize = 10_000;
 /// How often it says how far it is.
 const STEPS: u32 = 10;
+/// Of so many accounts one is read at the end: most are no longer in memory.
+const CHECKED: u32 = 10;
 const MEMORY_MIB: f64 = 400.0;
 const START_SECONDS: f64 = 2.0;
 
@@ -25,7 +27,11 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
     let accounts = options.big_accounts;
     let entries = options.big_entries.max(accounts.into());
     let memory = format!("Memory, {} accounts", thousands(accounts));
-    let start = format!("Start, {} entries", thousands(entries));
+    let start = format!(
+        "Start, {} accounts, {} entries",
+        thousands(accounts),
+        thousands(entries)
+    );
     let (memory_goal, start_goal) = (Goal::AtMost(MEMORY_MIB), Goal::AtMost(START_SECONDS));
     if !options.wants(&memory) && !options.wants(&start) {
         return Ok(());
@@ -68,9 +74,8 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
     let server = Server::start(&setup.program, directory.path())?;
     let seconds = server.started_in.as_secs_f64();
     let row = Row::of_one(&start, "s", start_goal, Some(seconds)).noting(format!(
-        "{} accounts; {} request_ids, all of them live; a file of {} MB, which the system has read \
-         before; {:.0} MiB of memory after it",
-        thousands(accounts),
+        "{} request_ids, all of them live; a file of {} MB, which the system has read before; {:.0} \
+         MiB of memory after it",
         thousands(entries),
         thousands(file / 1_000_000),
         resident(&server).unwrap_or_default(),
@@ -79,30 +84,31 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
     server.stop()
 }
 
-/// Opens the accounts, charges them until there are so many entries, and reads them all.
+/// Opens the accounts and charges them until there are so many entries, some accounts after
+/// the others, so that those that are charged are in memory. Then it reads some of all.
 fn fill(setup: &Setup, server: &Server, accounts: u32, entries: u64) -> Result<(), String> {
     let mut book = Book::new(&server.address, accounts - 1);
-    for step in 0..STEPS {
-        let part = |step: u32| u64::from(accounts) * u64::from(step) / u64::from(STEPS);
-        let range = [part(step), part(step + 1)].map(|end| u32::try_from(end).unwrap_or_default());
-        book.open_accounts(range[0]..range[1])?;
-        let opened = thousands(range[1]);
-        setup.say(&format!("{opened} accounts are opened"));
-    }
     let template = Template::batch(BATCH, true);
     let batches = (entries - u64::from(accounts)).div_ceil(template.items());
-    let steps = u64::from(STEPS);
-    for step in 0..steps {
-        let calls = batches * (step + 1) / steps - batches * step / steps;
-        book.charge(&template, true, |address, job| {
+    let part = |whole: u64, step: u32| whole * u64::from(step) / u64::from(STEPS);
+    for step in 0..STEPS {
+        let end = |step| u32::try_from(part(accounts.into(), step)).unwrap_or(accounts);
+        let some = end(step)..end(step + 1);
+        book.open_accounts(some.clone())?;
+        let calls = part(batches, step + 1) - part(batches, step);
+        book.charge(&template, Whom::Each(some), |address, job| {
             job.calls_max = Some(calls);
             run_all(address, job, callers(4))
         })?;
-        let charged = batches * (step + 1) / steps * template.items();
-        setup.say(&format!("{} charges are made", thousands(charged)));
+        setup.say(&format!(
+            "{} accounts with {} charges are made",
+            thousands(end(step + 1)),
+            thousands(part(batches, step + 1) * template.items()),
+        ));
     }
-    let charges = book.check_balances()?;
-    let charges = thousands(charges);
-    setup.say(&format!("all {charges} charges are in the balances"));
+    let charges = thousands(book.check_each(CHECKED)?);
+    setup.say(&format!(
+        "all {charges} charges of one account in {CHECKED} are in the balances"
+    ));
     Ok(())
 }

@@ -12,7 +12,7 @@ pub use row::Row;
 
 use self::row::Goal;
 use crate::load::requests::Template;
-use crate::load::{Book, Job, Seen, Shape, callers, run_for};
+use crate::load::{Book, Job, Seen, Shape, Whom, callers, run_for};
 use crate::machine::{processor_nanos, resident_bytes};
 use crate::options::Options;
 use crate::pairs::{Figure, Pairs, Side};
@@ -142,12 +142,12 @@ impl<'a> Goals<'a> {
     fn charge(
         &mut self,
         template: &Template,
-        spread: bool,
+        whom: Whom,
         shape: Shape,
     ) -> Result<(Figure, Seen), String> {
         let (options, pid) = (self.options, self.creditd.pid());
         let mut figure = None;
-        let seen = self.book.charge(template, spread, |address, job| {
+        let seen = self.book.charge(template, whom, |address, job| {
             let (rates, seen) = timed(address, job, shape, options, pid)?;
             figure = Some(rates);
             Ok(seen)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::measure::{job_point, point, series};
 use super::{Point, Series};
 use crate::load::requests::{SERVICE, Template};
-use crate::load::{Book, Job, Shape, callers, run_for};
+use crate::load::{Book, Job, Shape, Whom, callers, run_for};
 use crate::options::Options;
 use crate::server::Server;
 use crate::setup::{Setup, at};
@@ -159,7 +159,7 @@ fn charged(
     shape: Shape,
 ) -> Result<Point, String> {
     point(options, server, x, template.items(), |times, look| {
-        book.charge(template, true, |address, job| {
+        book.charge(template, Whom::TheOthers, |address, job| {
             run_for(address, job, shape, times, look)
         })
     })

@@ -6,13 +6,14 @@ use super::{Plot, Point};
 use crate::text::{figure, thousands};
 
 const WIDTH: f64 = 880.0;
-const HEIGHT: f64 = 330.0;
+const HEIGHT: f64 = 340.0;
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}
 .title{font-size:15px;font-weight:600}
 .bg{fill:#fff}
 .grid{stroke:#d1d9e0}
 .axis{stroke:#59636e}
+text.value{stroke:#fff;stroke-width:3px;paint-order:stroke}
 .line{fill:none;stroke-width:2}
 .c0{stroke:#0969da}.f0{fill:#0969da}
 .c1{stroke:#bc4c00}.f1{fill:#bc4c00}
@@ -20,6 +21,7 @@ text{font:12px system-ui,sans-serif;fill:#1f2328}
 @media (prefers-color-scheme:dark){
 text{fill:#f0f6fc}
 .bg{fill:#0d1117}
+text.value{stroke:#0d1117}
 .grid{stroke:#3d444d}
 .axis{stroke:#9198a1}
 .c0{stroke:#4493f8}.f0{fill:#4493f8}
@@ -46,8 +48,11 @@ pub fn draw(plot: &Plot) -> String {
         text(out, (x, 46.0), "start", &format!("f{number}"), series.name);
         x += series.name.len() as f64 * 6.6 + 24.0;
     }
-    let server = format!("server µs a {}", plot.each);
-    panel(out, plot, &server, 0.0, |point| point.server_micros);
+    let server = match plot.each {
+        "item" => "server µs an item",
+        _ => "server µs a call",
+    };
+    panel(out, plot, server, 0.0, |point| point.server_micros);
     panel(out, plot, "median ms a call", WIDTH / 2.0, |point| {
         Some(point.median_millis)
     });
@@ -78,7 +83,7 @@ fn panel(
     let frame = Frame {
         left: left + 62.0,
         right: left + WIDTH / 2.0 - 34.0,
-        top: 86.0,
+        top: 96.0,
         bottom: HEIGHT - 46.0,
         x: Scale::along(&xs),
         y: Scale::up(&ys),
@@ -106,8 +111,10 @@ fn panel(
             let above = |(other, height): &(f64, f64)| {
                 (other - f64::from(point.x)).abs() < 0.5 && *height > y_value
             };
-            let dy = if others.iter().any(above) { 18.0 } else { -9.0 };
-            let class = format!("f{number}");
+            // Below its point where another value is above it, and there is room.
+            let below = others.iter().any(above) && y + 20.0 < frame.bottom;
+            let dy = if below { 18.0 } else { -9.0 };
+            let class = format!("value f{number}");
             text(&mut marks, (x, y + dy), "middle", &class, &figure(y_value));
         }
         line(
@@ -142,7 +149,7 @@ fn axes(out: &mut String, frame: &Frame, xs: &[f64], label: &str) {
     }
     for tick in frame.y.ticks() {
         let (_, y) = frame.place(1.0, tick);
-        text(out, (left - 8.0, y + 4.0), "end", "", &figure(tick));
+        text(out, (left - 8.0, y + 4.0), "end", "", &short(tick));
     }
     let mut free = f64::NEG_INFINITY;
     for x_value in seen {
@@ -236,6 +243,15 @@ fn step(value: f64) -> f64 {
         .into_iter()
         .find(|step| *step >= rough * 0.999)
         .unwrap_or(rough)
+}
+
+/// A round number without zeros at its end.
+fn short(tick: f64) -> String {
+    if tick >= 1_000.0 {
+        return thousands(tick.round());
+    }
+    let text = format!("{tick:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn line(out: &mut String, text: &str) {

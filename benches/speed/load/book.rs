@@ -14,6 +14,17 @@ const SETUP_CALLERS: usize = 512;
 /// steps of it come by all accounts in no order that a cache would know.
 const STEP: u64 = 7_368_787;
 
+/// Which accounts are charged.
+#[derive(Clone, Debug)]
+pub enum Whom {
+    /// The first alone.
+    TheFirst,
+    /// All but the first, in no order.
+    TheOthers,
+    /// Those of a range, one after another, again and again.
+    Each(std::ops::Range<u32>),
+}
+
 /// Accounts of a server, numbered from 0; the first is the busy one.
 pub struct Book {
     pub address: String,
@@ -52,18 +63,21 @@ impl Book {
         self.open_accounts(0..account_number(self.charges.len() as u64))
     }
 
-    /// Charges by this template, spread over all accounts but the first, or over the
-    /// first alone. `run` runs the job; its charges are written down.
+    /// Charges by this template. `run` runs the job; its charges are written down.
     pub fn charge(
         &mut self,
         template: &Template,
-        spread: bool,
+        whom: Whom,
         run: impl FnOnce(&str, &mut Job<'_>) -> Result<Seen, String>,
     ) -> Result<Seen, String> {
         let (others, first_id) = (self.charges.len() as u64 - 1, self.next_id);
-        let account = move |number: u64| match spread {
-            true => account_number((first_id + number).wrapping_mul(STEP) % others + 1),
-            false => 0,
+        let account = |number: u64| match &whom {
+            Whom::TheFirst => 0,
+            Whom::TheOthers => account_number((first_id + number).wrapping_mul(STEP) % others + 1),
+            Whom::Each(accounts) => {
+                let count = u64::from(accounts.end - accounts.start);
+                accounts.start + account_number(number % count)
+            }
         };
         let mut job = Job {
             first_id,
@@ -86,23 +100,30 @@ impl Book {
     /// Whether every account has what was granted less what was charged, and as many
     /// entries. How many charges there are.
     pub fn check_balances(&self) -> Result<u64, String> {
+        self.check_each(1)
+    }
+
+    /// The same of one account in so many. How many charges those have.
+    pub fn check_each(&self, step: u32) -> Result<u64, String> {
+        let account = move |number: u64| account_number(number) * step;
         let template = Template::balance(None);
         let mut job = Job {
-            account: Box::new(account_number),
-            calls_max: Some(self.charges.len() as u64),
-            on_reply: Some(Box::new(|account, reply| {
-                self.check_balance(account, reply)
+            account: Box::new(account),
+            calls_max: Some(self.charges.len().div_ceil(index(step)) as u64),
+            on_reply: Some(Box::new(|number, reply| {
+                self.check_balance(account(number), reply)
             })),
             ..Job::of(&template)
         };
         run_all(&self.address, &mut job, super::callers(SETUP_CALLERS))?;
-        Ok(self.charges.iter().map(|charges| u64::from(*charges)).sum())
+        let checked = self.charges.iter().step_by(index(step));
+        Ok(checked.map(|charges| u64::from(*charges)).sum())
     }
 
-    fn check_balance(&self, account: u64, reply: &[u8]) -> Result<(), String> {
+    fn check_balance(&self, account: u32, reply: &[u8]) -> Result<(), String> {
         let reply = pb::GetBalanceResponse::decode(reply).map_err(|error| error.to_string())?;
         let balance = reply.balance.ok_or("a reply without a balance")?;
-        let charges = self.charges[index(account_number(account))];
+        let charges = self.charges[index(account)];
         let nanos = |text: &str| {
             let credits = Credits::parse(text).map_err(|fault| format!("{text}: {fault:?}"))?;
             Ok::<i128, String>(i128::from(credits.nanos()))

@@ -8,7 +8,7 @@ pub mod requests;
 mod run;
 mod spread;
 
-pub use book::Book;
+pub use book::{Book, Whom};
 pub use job::Job;
 pub use run::{Seen, Shape, run_all, run_for};
 pub use spread::Spread;
