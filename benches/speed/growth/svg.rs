@@ -197,7 +197,7 @@ impl Scale {
     /// Of a y axis: from 0, or where values differ much by powers of 10.
     fn up(values: &[f64]) -> Self {
         let (least, most) = ends(values);
-        if least > 0.0 && most / least >= 20.0 {
+        if least > 0.0 && most / least >= 8.0 {
             return Self {
                 from: 10_f64.powf(least.log10().floor()),
                 to: 10_f64.powf(most.log10().ceil()),
