@@ -3,7 +3,8 @@
 # make rust    Rust tests
 # make clients Python and Go clients against the real server
 # make readme  README.md's snippets
-# make bench   how fast the ledger is here; ARGS="--help" says what can be chosen
+# make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
+#              can be chosen
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need
 
@@ -25,7 +26,9 @@ readme:
 	@python3 scripts/test.py setup readme
 
 bench:
-	@cargo bench --quiet --bench ledger -- $(ARGS)
+	@scripts/h2load.sh
+	@cargo build --quiet --release -p creditd-yardstick
+	@cargo bench --quiet --bench speed -- $(ARGS)
 
 setup:
 	@scripts/setup.sh

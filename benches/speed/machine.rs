@@ -10,7 +10,7 @@ use serde::Serialize;
 const TICK_NANOS: u64 = 10_000_000;
 
 /// Where the figures are from.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     pub processors: usize,
     pub processor: Option<String>,
@@ -87,4 +87,31 @@ impl Used {
             written_bytes: end.written_bytes.saturating_sub(begin.written_bytes),
         })
     }
+}
+
+/// Processor time of a process's threads, to the nanosecond: for short times. Those of
+/// threads that have ended are not in it.
+pub fn processor_nanos(pid: u32) -> Option<u64> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat"));
+        // A thread may end meanwhile.
+        let text = text.unwrap_or_default();
+        let used = text
+            .split(' ')
+            .next()
+            .and_then(|used| used.parse::<u64>().ok());
+        nanos += used.unwrap_or_default();
+    }
+    Some(nanos).filter(|nanos| *nanos > 0)
+}
+
+/// Memory of a process that is in RAM.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1_024)
 }

@@ -1,4 +1,4 @@
-//! The real program, as a user runs it, and what it costs the machine.
+//! The real program and the yardstick, as a user runs them.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -8,41 +8,66 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long it may take to stop; then it is ended.
-const STOP_MAX: Duration = Duration::from_secs(20);
+const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct Server {
     child: Child,
     log: PathBuf,
     pub address: String,
+    /// From before it was started until it said that it serves.
+    pub started_in: Duration,
 }
 
 impl Server {
-    /// Starts one with its defaults, over a new data file in this directory.
+    /// Starts creditd with its defaults over the data file in this directory, which is
+    /// made where there is none.
     pub fn start(program: &Path, directory: &Path) -> Result<Self, String> {
-        let log = directory.join("log");
-        let stderr = std::fs::File::create(&log).expect("the log can be made");
+        Self::start_with(program, directory, &[])
+    }
+
+    /// The same, with more options.
+    pub fn start_with(program: &Path, directory: &Path, more: &[&str]) -> Result<Self, String> {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CREDITD_")) {
             command.env_remove(name);
         }
-        let mut child = command
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(directory.join("creditd.db"))
+            .args(more);
+        Self::spawn(command, directory, "stops it")
+    }
+
+    /// Starts the yardstick.
+    pub fn yardstick(program: &Path, directory: &Path) -> Result<Self, String> {
+        Self::spawn(Command::new(program), directory, "listens on")
+    }
+
+    /// Starts a server and reads what it prints until this was said.
+    fn spawn(mut command: Command, directory: &Path, said: &str) -> Result<Self, String> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let name = Path::new(&program).file_name().unwrap_or_default();
+        let log = directory.join(format!("{}.log", name.display()));
+        let stderr = std::fs::File::create(&log).expect("the log can be made");
+        let start = Instant::now();
+        let mut child = command
             .current_dir(directory)
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
-            .map_err(|error| format!("{} does not start: {error}", program.display()))?;
+            .map_err(|error| format!("{program} does not start: {error}"))?;
         let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut banner = String::new();
-        while !banner.contains("stops it") {
+        while !banner.contains(said) {
             if out.read_line(&mut banner).unwrap_or_default() == 0 {
                 let _ = child.wait();
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 return Err(format!("the server did not start: {log}"));
             }
         }
+        let started_in = start.elapsed();
         std::thread::spawn(move || {
             let _ = out.read_to_end(&mut Vec::new());
         });
@@ -52,6 +77,7 @@ impl Server {
             address: address.expect("the banner has an address").to_owned(),
             child,
             log,
+            started_in,
         })
     }
 
@@ -59,22 +85,28 @@ impl Server {
         self.child.id()
     }
 
-    /// What it has logged.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+    /// What it has logged, at the end of an error.
+    pub fn explain(&self, error: &str) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let begin = log.len().saturating_sub(2_000);
+        let end = log.get(log.ceil_char_boundary(begin)..);
+        format!("{error}\n{}", end.unwrap_or_default())
     }
 
-    /// Stops it in order. Whether it could.
-    pub fn stop(mut self) -> bool {
+    /// Stops it in order.
+    pub fn stop(mut self) -> Result<(), String> {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let start = Instant::now();
         while start.elapsed() < STOP_MAX {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return status.success();
+                return match status.success() {
+                    true => Ok(()),
+                    false => Err(self.explain("the server did not stop as it should")),
+                };
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        false
+        Err("the server does not stop".to_owned())
     }
 }
 

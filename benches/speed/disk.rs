@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::spread::Spread;
+use super::load::Spread;
 
 /// A page of the data file.
 const BLOCK: [u8; 8_192] = [0x5a; 8_192];
@@ -28,10 +28,7 @@ impl Disk {
     pub fn measure(directory: &Path) -> std::io::Result<Self> {
         let path = directory.join("disk");
         let mut file = File::create(&path)?;
-        let append_fsync = repeat(|_| {
-            file.write_all(&BLOCK)?;
-            file.sync_all()
-        })?;
+        let append_fsync = append(&mut file)?;
         let blocks = append_fsync.count;
         let overwrite_fdatasync = repeat(|number| {
             use std::os::unix::fs::FileExt as _;
@@ -45,6 +42,21 @@ impl Disk {
             overwrite_fdatasync,
         })
     }
+}
+
+/// A file grows by 8 KiB, again and again, and is synced.
+pub fn append_fsync(directory: &Path) -> std::io::Result<Spread> {
+    let path = directory.join("append");
+    let spread = append(&mut File::create(&path)?)?;
+    std::fs::remove_file(path)?;
+    Ok(spread)
+}
+
+fn append(file: &mut File) -> std::io::Result<Spread> {
+    repeat(|_| {
+        file.write_all(&BLOCK)?;
+        file.sync_all()
+    })
 }
 
 fn repeat(mut step: impl FnMut(usize) -> std::io::Result<()>) -> std::io::Result<Spread> {
