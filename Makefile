@@ -3,12 +3,13 @@
 # make rust    Rust tests
 # make clients Python and Go clients against the real server
 # make readme  README.md's snippets
+# make instructions  what a call takes of the processor, beside what it took before
 # make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
 #              can be chosen
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need
 
-.PHONY: test check rust clients readme bench generate setup
+.PHONY: test check rust clients readme instructions bench generate setup
 
 test:
 	@python3 scripts/test.py
@@ -23,7 +24,10 @@ clients:
 	@python3 scripts/test.py setup rust clients python go
 
 readme:
-	@python3 scripts/test.py setup readme
+	@python3 scripts/test.py setup release readme
+
+instructions:
+	@python3 scripts/test.py setup release instructions
 
 bench:
 	@scripts/h2load.sh

@@ -50,7 +50,7 @@ RUST_COUNTS = {"passed": r"^test result: .*? (\d+) passed", "failed": r"^test re
 STEPS = [
     Step("setup", "install what the tests need", "scripts/setup.sh"),
     Step("check", "Rust is formatted", "cargo fmt --check"),
-    Step("check", "clippy has no complaint", "cargo clippy --quiet --all-targets -- -D warnings"),
+    Step("check", "clippy has no complaint", "cargo clippy --quiet --workspace --all-targets -- -D warnings"),
     Step("check", "buf lint", "buf lint"),
     Step("check", "buf breaking, against what was released", "buf breaking --against proto/released.binpb"),
     Step("rust", "Rust tests", "cargo test --quiet --no-fail-fast", **RUST_COUNTS),
@@ -81,7 +81,14 @@ STEPS = [
         passed=r"^(\d+) passed",
         failed=r"passed, (\d+) failed",
     ),
-    Step("readme", "a release build", "cargo build --quiet --release"),
+    Step("release", "a release build", "cargo build --quiet --release"),
+    Step(
+        "instructions",
+        "no call takes more instructions than it did",
+        "python scripts/instructions.py",
+        passed=r"^(\d+) counts passed",
+        failed=r"counts passed, (\d+) failed",
+    ),
     Step("readme", "README.md shows what really happens", "python scripts/readme.py", passed=r"^(\d+) blocks passed"),
 ]
 

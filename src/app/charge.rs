@@ -6,7 +6,7 @@ use super::form::{CostForm, WriteForm};
 use super::{App, AppError};
 use crate::domain::ledger::{Action, Command, EntryId, Named};
 use crate::domain::{Credits, Refusal};
-use crate::store::{Answer, Written};
+use crate::store::{Answer, Pending, Written};
 
 /// A request to pay for work.
 #[derive(Clone, Debug)]
@@ -26,9 +26,12 @@ impl App {
     ///
     /// # Errors
     /// What is refused by the rules, or that the store cannot write.
-    pub async fn charge(&self, form: ChargeForm<'_>) -> Result<Written, AppError> {
-        let command = self.charge_command(form)?;
-        self.store.write(command).await
+    pub fn charge(&self, form: ChargeForm<'_>) -> Pending<Box<Written>> {
+        // No part of a charge but its answer is waited for: what was sent is not kept.
+        match self.charge_command(form) {
+            Ok(command) => self.store.write(command),
+            Err(refusal) => Pending::ready(Err(refusal.into())),
+        }
     }
 
     fn charge_command(&self, form: ChargeForm<'_>) -> Result<Command, Refusal> {
@@ -98,7 +101,7 @@ impl App {
         form: WriteForm,
         entry: Option<Named<EntryId>>,
         credits: Option<Credits>,
-    ) -> Result<Written, AppError> {
+    ) -> Result<Box<Written>, AppError> {
         let Some(entry) = entry else {
             return Err(Refusal::Invalid(form.faults).into());
         };

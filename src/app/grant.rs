@@ -31,7 +31,7 @@ impl App {
     ///
     /// # Errors
     /// What is refused by the rules, or that the store cannot write.
-    pub async fn grant(&self, form: GrantForm) -> Result<Written, AppError> {
+    pub async fn grant(&self, form: GrantForm) -> Result<Box<Written>, AppError> {
         // Cards can change while a request_id is kept: this counts only if it is new.
         // So does the time, which the ledger looks at.
         let mut by_prices = Faults::new();
@@ -75,7 +75,7 @@ impl App {
         &self,
         form: WriteForm,
         grant: Option<Named<GrantId>>,
-    ) -> Result<Written, AppError> {
+    ) -> Result<Box<Written>, AppError> {
         let Some(grant) = grant else {
             return Err(Refusal::Invalid(form.faults).into());
         };

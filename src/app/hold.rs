@@ -56,7 +56,7 @@ impl App {
     ///
     /// # Errors
     /// What is refused by the rules, or that the store cannot write.
-    pub async fn hold(&self, form: HoldForm<'_>) -> Result<Written, AppError> {
+    pub async fn hold(&self, form: HoldForm<'_>) -> Result<Box<Written>, AppError> {
         let CostForm { what, prices } = form.cost;
         let (write, cost) = self.priced(form.write, what, || self.card(&prices))?;
         let ttl_nanos = form.ttl_nanos.unwrap_or_default();
@@ -82,7 +82,7 @@ impl App {
         form: WriteForm,
         hold: Option<Named<HoldId>>,
         ttl_nanos: Option<i64>,
-    ) -> Result<Written, AppError> {
+    ) -> Result<Box<Written>, AppError> {
         let (Some(hold), Some(ttl_nanos)) = (hold, ttl_nanos) else {
             return Err(Refusal::Invalid(form.faults).into());
         };
@@ -98,7 +98,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::hold`].
-    pub async fn settle_hold(&self, form: SettleForm<'_>) -> Result<Written, AppError> {
+    pub async fn settle_hold(&self, form: SettleForm<'_>) -> Result<Box<Written>, AppError> {
         let CostForm { what, prices } = form.cost;
         let Some(hold) = form.hold else {
             let faults = self.priced(form.write, what, || self.card(&prices));
@@ -164,7 +164,7 @@ impl App {
         &self,
         form: WriteForm,
         hold: Option<Named<HoldId>>,
-    ) -> Result<Written, AppError> {
+    ) -> Result<Box<Written>, AppError> {
         let Some(hold) = hold else {
             return Err(Refusal::Invalid(form.faults).into());
         };

@@ -20,7 +20,7 @@ pub(super) const BATCH_REST_BYTES: usize = 256;
 
 /// A reply to a request with these headers.
 pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T> {
-    let asked_for = request.as_ref().contains_key(&ACCEPT_ENCODING);
+    let asked_for = takes_compressed(request);
     let small = asked_for && message.encoded_len() < COMPRESSED_BYTES_MIN;
     let mut response = Response::new(message);
     if small {
@@ -29,11 +29,16 @@ pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T
     response
 }
 
-/// The same of a message that is bytes already.
-pub(super) fn reply_of_bytes(request: &MetadataMap, message: Bytes) -> Response<Bytes> {
+/// Whether a caller with these headers takes a compressed reply.
+pub(super) fn takes_compressed(request: &MetadataMap) -> bool {
+    request.as_ref().contains_key(&ACCEPT_ENCODING)
+}
+
+/// A reply of a message that is bytes already.
+pub(super) fn reply_of_bytes(takes_compressed: bool, message: Vec<u8>) -> Response<Bytes> {
     let small = message.len() < COMPRESSED_BYTES_MIN;
-    let mut response = Response::new(message);
-    if small && request.as_ref().contains_key(&ACCEPT_ENCODING) {
+    let mut response = Response::new(Bytes::from(message));
+    if takes_compressed && small {
         response.disable_compression();
     }
     response

@@ -44,9 +44,9 @@ type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// Sends each call to its service.
 #[derive(Clone)]
 pub struct Router {
-    pricing_api: PricingApi,
+    pricing_api: Arc<PricingApi>,
     pricing: PricingServiceServer<PricingApi>,
-    ledger_api: LedgerApi,
+    ledger_api: Arc<LedgerApi>,
     ledger: LedgerServiceServer<LedgerApi>,
     health: HealthServer<HealthApi>,
     reflection: Boxed,
@@ -64,17 +64,19 @@ impl Router {
         watchers_max: usize,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
+        let pricing_api = Arc::new(PricingApi::new(Arc::clone(app)));
         let ledger_api = LedgerApi::new(Arc::clone(app), state.clone(), watchers_max);
+        let ledger_api = Arc::new(ledger_api);
         Ok(Self {
-            pricing_api: PricingApi::new(Arc::clone(app)),
-            pricing: PricingServiceServer::new(PricingApi::new(Arc::clone(app)))
+            pricing: PricingServiceServer::from_arc(Arc::clone(&pricing_api))
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            ledger: LedgerServiceServer::new(ledger_api.clone())
+            ledger: LedgerServiceServer::from_arc(Arc::clone(&ledger_api))
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            pricing_api,
             ledger_api,
             health: HealthServer::new(HealthApi::new(state, SERVICES))
                 .accept_compressed(gzip)
@@ -116,21 +118,13 @@ where
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
                 self.reflection_alpha.call(request.map(Body::new))
             }
-            "/creditd.v1.PricingService/Estimate" => {
-                let call = direct::estimate(self.pricing_api.clone(), request);
-                Box::pin(async move { Ok(call.await) })
-            }
+            "/creditd.v1.PricingService/Estimate" => direct::estimate(&self.pricing_api, request),
             "/creditd.v1.PricingService/BatchEstimate" => {
-                let call = direct::batch_estimate(self.pricing_api.clone(), request);
-                Box::pin(async move { Ok(call.await) })
+                direct::batch_estimate(&self.pricing_api, request)
             }
-            "/creditd.v1.LedgerService/Charge" => {
-                let call = direct::charge(self.ledger_api.clone(), request);
-                Box::pin(async move { Ok(call.await) })
-            }
+            "/creditd.v1.LedgerService/Charge" => direct::charge(&self.ledger_api, request),
             "/creditd.v1.LedgerService/BatchCharge" => {
-                let call = direct::batch_charge(self.ledger_api.clone(), request);
-                Box::pin(async move { Ok(call.await) })
+                direct::batch_charge(&self.ledger_api, request)
             }
             path if method_named(path).is_none() => unknown(path),
             path if path.starts_with("/creditd.v1.PricingService/") => self.pricing.call(request),

@@ -199,9 +199,9 @@ fn defect(at: Inconsistent) -> StoreRefusal {
 }
 
 impl Store for MemoryStore {
-    fn write(&self, command: Command) -> Pending<Written> {
+    fn write(&self, command: Command) -> Pending<Box<Written>> {
         let (mut books, now) = self.open();
-        Pending::ready(books.write(&command, now))
+        Pending::ready(books.write(&command, now).map(Box::new))
     }
 
     fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>> {

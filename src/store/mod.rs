@@ -41,7 +41,7 @@ pub trait Clock: Send + Sync + 'static {
 /// Keeps accounts and served rate cards.
 pub trait Store: Send + Sync + 'static {
     /// Decides a command and makes it durable.
-    fn write(&self, command: Command) -> Pending<Written>;
+    fn write(&self, command: Command) -> Pending<Box<Written>>;
 
     /// Decides commands one after another, each by itself, and makes them durable
     /// together. `fits` sees all answers before anything is; what it refuses is

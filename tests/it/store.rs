@@ -59,7 +59,12 @@ fn command(account: &str, id: &str, action: Action) -> Command {
     }
 }
 
-async fn grant(store: &SqliteStore, account: &str, id: &str, credits: &str) -> Answer<Written> {
+async fn grant(
+    store: &SqliteStore,
+    account: &str,
+    id: &str,
+    credits: &str,
+) -> Answer<Box<Written>> {
     let action = Action::Grant(GrantAction {
         credits: Credits::parse(credits).unwrap(),
         expire_time: None,
@@ -71,7 +76,7 @@ async fn grant(store: &SqliteStore, account: &str, id: &str, credits: &str) -> A
     store.write(command(account, id, action)).await
 }
 
-async fn charge(store: &SqliteStore, account: &str, id: &str) -> Answer<Written> {
+async fn charge(store: &SqliteStore, account: &str, id: &str) -> Answer<Box<Written>> {
     let cost = Cost {
         credits: Credits::ONE,
         service: None,

@@ -1,63 +1,75 @@
 //! Charge and BatchCharge.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use prost::Message as _;
-use tonic::body::Body;
 use tower::service_fn;
 
 use super::entry::put_charge_response;
 use super::write::{put_head, put_message, put_number};
-use super::{encoded, read, reply, serve, whole};
+use super::{Call, encoded, read, serve, whole};
 use crate::app::{Answer, BATCH_LENGTH_MAX, Written};
 use crate::rpc::batch::{batch_fits, result_to_pb};
 use crate::rpc::convert::write::charge_from_text;
 use crate::rpc::ledger_service::LedgerApi;
 use crate::rpc::pb::creditd::v1::ledger_service_server::LedgerService;
 use crate::rpc::refused::Refused;
+use crate::rpc::reply::{reply_of_bytes, takes_compressed};
 
 /// More than most replies to a charge take.
 const REPLY_BYTES: usize = 384;
 
 /// Serves a call of Charge.
-pub(in crate::rpc) async fn charge<B>(api: LedgerApi, request: Request<B>) -> Response<Body>
+pub(in crate::rpc) fn charge<B>(api: &Arc<LedgerApi>, request: Request<B>) -> Call
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
-    let api = &api;
-    let method = |request: tonic::Request<Bytes>| async move {
-        let written = match read::charge(request.get_ref()) {
-            Some(text) => api.app().charge(charge_from_text(&text)),
-            None => return api.charge(whole(request)?).await.map(encoded),
-        };
-        let written = written.await.map_err(Refused::from)?;
-        let mut message = Vec::with_capacity(REPLY_BYTES);
-        put_charge_response(&written, &mut message);
-        Ok(reply(request.metadata(), message))
+    let api = Arc::clone(api);
+    let method = move |request: tonic::Request<Bytes>| {
+        let api = Arc::clone(&api);
+        async move {
+            let takes_compressed = takes_compressed(request.metadata());
+            let written = match read::charge(request.get_ref()) {
+                Some(text) => api.app().charge(charge_from_text(&text)),
+                None => return api.charge(whole(request)?).await.map(encoded),
+            };
+            // Nothing of it is needed while the answer is waited for.
+            drop(request);
+            let written = written.await.map_err(Refused::from)?;
+            let mut message = Vec::with_capacity(REPLY_BYTES);
+            put_charge_response(&written, &mut message);
+            Ok(reply_of_bytes(takes_compressed, message))
+        }
     };
-    serve(request, service_fn(method)).await
+    serve(request, service_fn(method))
 }
 
 /// Serves a call of BatchCharge.
-pub(in crate::rpc) async fn batch_charge<B>(api: LedgerApi, request: Request<B>) -> Response<Body>
+pub(in crate::rpc) fn batch_charge<B>(api: &Arc<LedgerApi>, request: Request<B>) -> Call
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
-    let api = &api;
-    let method = |request: tonic::Request<Bytes>| async move {
-        let answers = match read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX) {
-            Some(texts) => {
-                let forms = texts.iter().map(charge_from_text).collect();
-                api.app().batch_charge(forms, batch_fits).await
-            }
-            None => return api.batch_charge(whole(request)?).await.map(encoded),
-        };
-        let answers = answers.map_err(Refused::from)?;
-        Ok(reply(request.metadata(), batch_response(&answers)))
+    let api = Arc::clone(api);
+    let method = move |request: tonic::Request<Bytes>| {
+        let api = Arc::clone(&api);
+        async move {
+            let takes_compressed = takes_compressed(request.metadata());
+            let answers = match read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX) {
+                Some(texts) => {
+                    let forms = texts.iter().map(charge_from_text).collect();
+                    api.app().batch_charge(forms, batch_fits).await
+                }
+                None => return api.batch_charge(whole(request)?).await.map(encoded),
+            };
+            let answers = answers.map_err(Refused::from)?;
+            Ok(reply_of_bytes(takes_compressed, batch_response(&answers)))
+        }
     };
-    serve(request, service_fn(method)).await
+    serve(request, service_fn(method))
 }
 
 /// A `BatchChargeResponse`.

@@ -14,42 +14,42 @@ mod pricing;
 pub mod read;
 mod write;
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
-use tonic::metadata::MetadataMap;
+use tonic::codegen::BoxFuture;
 use tonic::server::{Grpc, UnaryService};
 
 use self::codec::BytesCodec;
 use super::MESSAGE_BYTES_MAX;
 use super::codec::decode_message;
-use super::reply::reply_of_bytes;
 
 pub(super) use self::ledger::{batch_charge, charge};
 pub(super) use self::pricing::{batch_estimate, estimate};
 
+/// A call under way. It is as large as what has to be kept while it waits and no larger:
+/// with hundreds of calls waiting, memory that is cold costs more than what is done in it.
+pub(super) type Call = BoxFuture<Response<Body>, Infallible>;
+
 /// Lets tonic serve one call of a method that takes and gives bytes.
-async fn serve<B, S>(request: Request<B>, method: S) -> Response<Body>
+fn serve<B, S>(request: Request<B>, method: S) -> Call
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-    S: UnaryService<Bytes, Response = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    S: UnaryService<Bytes, Response = Bytes> + Send + 'static,
+    S::Future: Send,
 {
     let mut gzip = EnabledCompressionEncodings::default();
     gzip.enable(CompressionEncoding::Gzip);
-    Grpc::new(BytesCodec)
+    let mut grpc = Grpc::new(BytesCodec)
         .apply_compression_config(gzip, gzip)
-        .apply_max_message_size_config(Some(MESSAGE_BYTES_MAX), None)
-        .unary(method, request)
-        .await
-}
-
-/// A reply to a request with these headers.
-fn reply(request: &MetadataMap, message: Vec<u8>) -> tonic::Response<Bytes> {
-    reply_of_bytes(request, Bytes::from(message))
+        .apply_max_message_size_config(Some(MESSAGE_BYTES_MAX), None);
+    Box::pin(async move { Ok(grpc.unary(method, request).await) })
 }
 
 /// The request as the generated service takes it.

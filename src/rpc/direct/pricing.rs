@@ -1,14 +1,15 @@
 //! Estimate and BatchEstimate.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use prost::Message as _;
 use tonic::Status;
-use tonic::body::Body;
 use tower::service_fn;
 
 use super::write::{EstimateWriter, field_length, put_credits, put_head, put_number};
-use super::{encoded, read, reply, serve, whole};
+use super::{Call, encoded, read, serve, whole};
 use crate::app::{App, BATCH_LENGTH_MAX};
 use crate::domain::{Faults, Refusal};
 use crate::rpc::MESSAGE_BYTES_MAX;
@@ -16,22 +17,28 @@ use crate::rpc::convert::pricing::prices_from_text;
 use crate::rpc::pb::creditd::v1::pricing_service_server::PricingService;
 use crate::rpc::pricing_service::{PricingApi, error_to_pb};
 use crate::rpc::refused::Refused;
-use crate::rpc::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES};
+use crate::rpc::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_of_bytes, takes_compressed};
 
 /// Serves a call of Estimate.
-pub(in crate::rpc) async fn estimate<B>(api: PricingApi, request: Request<B>) -> Response<Body>
+pub(in crate::rpc) fn estimate<B>(api: &Arc<PricingApi>, request: Request<B>) -> Call
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
-    let api = &api;
-    let method = |request: tonic::Request<Bytes>| async move {
-        match priced(api.app(), request.get_ref()) {
-            Some(message) => Ok(reply(request.metadata(), message?)),
-            None => api.estimate(whole(request)?).await.map(encoded),
+    let api = Arc::clone(api);
+    let method = move |request: tonic::Request<Bytes>| {
+        let api = Arc::clone(&api);
+        async move {
+            match priced(api.app(), request.get_ref()) {
+                Some(message) => Ok(reply_of_bytes(
+                    takes_compressed(request.metadata()),
+                    message?,
+                )),
+                None => api.estimate(whole(request)?).await.map(encoded),
+            }
         }
     };
-    serve(request, service_fn(method)).await
+    serve(request, service_fn(method))
 }
 
 /// The reply to an `EstimateRequest` in its common form.
@@ -49,22 +56,25 @@ fn priced(app: &App, bytes: &[u8]) -> Option<Result<Vec<u8>, Status>> {
 }
 
 /// Serves a call of BatchEstimate.
-pub(in crate::rpc) async fn batch_estimate<B>(
-    api: PricingApi,
-    request: Request<B>,
-) -> Response<Body>
+pub(in crate::rpc) fn batch_estimate<B>(api: &Arc<PricingApi>, request: Request<B>) -> Call
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
-    let api = &api;
-    let method = |request: tonic::Request<Bytes>| async move {
-        match batch_priced(api.app(), request.get_ref()) {
-            Some(message) => Ok(reply(request.metadata(), message?)),
-            None => api.batch_estimate(whole(request)?).await.map(encoded),
+    let api = Arc::clone(api);
+    let method = move |request: tonic::Request<Bytes>| {
+        let api = Arc::clone(&api);
+        async move {
+            match batch_priced(api.app(), request.get_ref()) {
+                Some(message) => Ok(reply_of_bytes(
+                    takes_compressed(request.metadata()),
+                    message?,
+                )),
+                None => api.batch_estimate(whole(request)?).await.map(encoded),
+            }
         }
     };
-    serve(request, service_fn(method)).await
+    serve(request, service_fn(method))
 }
 
 /// The reply to a `BatchEstimateRequest` in its common form. None also where the reply

@@ -188,7 +188,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn write(&self, command: Command) -> Pending<Written> {
+    fn write(&self, command: Command) -> Pending<Box<Written>> {
         let (promise, pending) = Pending::new();
         self.submit(Job::Write(command, Caller::of(promise)));
         pending

@@ -11,27 +11,27 @@ use crate::store::{Answer, Promise, Written};
 
 /// Somebody who waits for a write, and the runtime in which that is.
 pub(super) struct Caller {
-    promise: Promise<Written>,
+    promise: Promise<Box<Written>>,
     home: Option<Handle>,
 }
 
 impl Caller {
     /// The caller who asks right now.
-    pub(super) fn of(promise: Promise<Written>) -> Self {
+    pub(super) fn of(promise: Promise<Box<Written>>) -> Self {
         Self {
             promise,
             home: Handle::try_current().ok(),
         }
     }
 
-    pub(super) fn answer(self, answer: Answer<Written>) {
+    pub(super) fn answer(self, answer: Answer<Box<Written>>) {
         // A caller that is gone does not matter: its request_id will find the answer.
         let _ = self.promise.send(answer);
     }
 }
 
 /// Answers to single writes.
-type Ones = Vec<(Caller, Answer<Written>)>;
+type Ones = Vec<(Caller, Answer<Box<Written>>)>;
 
 /// An answer to a batch.
 type BatchAnswer = (Promise<Vec<Answer<Written>>>, Answer<Vec<Answer<Written>>>);
@@ -44,7 +44,7 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    pub(super) fn one(&mut self, caller: Caller, answer: Answer<Written>) {
+    pub(super) fn one(&mut self, caller: Caller, answer: Answer<Box<Written>>) {
         self.ones.push((caller, answer));
     }
 

@@ -145,7 +145,7 @@ impl Writer {
             match job {
                 Job::Write(command, caller) => {
                     let answer = or_broken(&mut broken, || self.books.write(&command, now));
-                    replies.one(caller, answer);
+                    replies.one(caller, answer.map(Box::new));
                 }
                 Job::Batch(commands, fits, promise) => {
                     let answers = or_broken(&mut broken, || self.batch(&commands, fits, now));
