@@ -5,6 +5,7 @@
 //! so that entry must never be passed while its account is behind.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::books::{Books, Undo};
 use super::journal::BadRow;
@@ -12,9 +13,30 @@ use crate::domain::AccountName;
 use crate::domain::ledger::EntryId;
 
 /// How many entries the rows of accounts may be behind.
-pub(super) const BEHIND_MAX: i64 = 65_536;
+pub(super) const BEHIND_MAX: i64 = 131_072;
 /// Most rows of accounts that are brought up along with one group.
 pub(super) const SAVED_PER_GROUP: usize = 512;
+
+/// Hashes the number of an account, which this program gave out: spreading is enough.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i64(i64::from(*byte));
+        }
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        let mixed = (self.0 ^ number.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
 
 /// Where an account stands whose row is behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +59,7 @@ pub(super) struct Stood {
 /// The accounts whose rows are behind, by their number and by how far.
 #[derive(Default)]
 pub(super) struct Behind {
-    heads: HashMap<i64, Head>,
+    heads: HashMap<i64, Head, BuildHasherDefault<Mixed>>,
     order: BTreeSet<(EntryId, i64)>,
     /// Those among them that cannot be read: their rows stay behind.
     stuck: BTreeSet<(EntryId, i64)>,

@@ -28,7 +28,7 @@ use crate::domain::{AccountName, Timestamp};
 use crate::store::{Answer, Clock, Fits, StoreRefusal, Unavailable, Written};
 
 /// Most commands and reads in one group; a batch is never split.
-const GROUP_LENGTH_MAX: usize = 4_096;
+const GROUP_LENGTH_MAX: usize = 1_024;
 /// How often a store that cannot write tries whether it can again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// The longest sleep: the system's clock can be set meanwhile.
