@@ -29,10 +29,10 @@ readme:
 instructions:
 	@python3 scripts/test.py setup release instructions
 
-bench:
+bench: setup
 	@scripts/h2load.sh
 	@cargo build --quiet --release -p creditd-yardstick
-	@cargo bench --quiet --bench speed -- $(ARGS)
+	@cargo bench --quiet --bench speed -- --rows-of benches/clients/rows.sh $(ARGS)
 
 setup:
 	@scripts/setup.sh
