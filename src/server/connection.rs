@@ -5,12 +5,13 @@
 //! one that is busy does not keep them waiting. Replies leave together when the next
 //! turn begins.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -41,6 +42,10 @@ const IDLE_GRACE: Duration = Duration::from_millis(500);
 const STREAMS_MAX: u32 = 1_024;
 /// Most calls that are taken up in one turn.
 const TURN_CALLS_MAX: usize = 256;
+/// How long a turn may last, but for what a few calls take more.
+const TURN_MAX: Duration = Duration::from_millis(1);
+/// After so many calls it is looked how long the turn has lasted.
+const TURN_STEP: usize = 4;
 /// Largest header block of a call.
 const HEADER_BYTES_MAX: u32 = 16 * 1_024;
 /// How much of one message may be under way before it is read.
@@ -94,7 +99,7 @@ pub(super) async fn serve<S>(
         http,
         service,
         tracker: Arc::clone(&tracker),
-        came: Vec::new(),
+        came: VecDeque::new(),
         waiting: FuturesUnordered::new(),
     };
 
@@ -148,8 +153,8 @@ struct Connection<S: Service<Request<RequestBody>>> {
     service: S,
     tracker: Arc<Tracker>,
     keep_alive: KeepAlive,
-    /// Calls that came in this turn.
-    came: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
+    /// Calls that came and were not taken up yet.
+    came: VecDeque<(Request<RecvStream>, SendResponse<Bytes>)>,
     /// Calls whose work or whose reply waits for something.
     waiting: FuturesUnordered<Waiting<S::Future>>,
 }
@@ -167,7 +172,7 @@ where
         // Reads all that is there, and sends the replies of the turn before.
         while self.came.len() < TURN_CALLS_MAX {
             match self.http.poll_accept(context) {
-                Poll::Ready(Some(Ok(call))) => self.came.push(call),
+                Poll::Ready(Some(Ok(call))) => self.came.push_back(call),
                 Poll::Ready(Some(Err(error))) => {
                     // A peer that breaks the protocol or goes away is its own affair.
                     tracing::debug!(%error, "a connection ended early");
@@ -177,15 +182,7 @@ where
                 Poll::Pending => break,
             }
         }
-        let mut moved = !self.came.is_empty();
-        for (request, respond) in self.came.drain(..) {
-            let open = self.tracker.begin(request.uri().path());
-            let work = self.service.call(request.map(RequestBody::new));
-            let mut call = Box::pin(Call::new(work, respond, open));
-            if call.as_mut().poll(context).is_pending() {
-                self.waiting.push(call);
-            }
-        }
+        let mut moved = self.take_up(context);
         while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
             moved = true;
         }
@@ -195,5 +192,24 @@ where
             return Poll::Pending;
         }
         self.keep_alive.poll_gone(context)
+    }
+
+    /// Begins the calls that came, for as long as a turn may last. Whether there were any.
+    fn take_up(&mut self, context: &mut Context<'_>) -> bool {
+        let begun = Instant::now();
+        let mut count = 0_usize;
+        while let Some((request, respond)) = self.came.pop_front() {
+            let open = self.tracker.begin(request.uri().path());
+            let work = self.service.call(request.map(RequestBody::new));
+            let mut call = Box::pin(Call::new(work, respond, open));
+            if call.as_mut().poll(context).is_pending() {
+                self.waiting.push(call);
+            }
+            count = count.saturating_add(1);
+            if count.is_multiple_of(TURN_STEP) && begun.elapsed() > TURN_MAX {
+                break;
+            }
+        }
+        count > 0
     }
 }
