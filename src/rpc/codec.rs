@@ -41,7 +41,10 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        MessageDecoder(PhantomData)
+        MessageDecoder {
+            one: One::default(),
+            message: PhantomData,
+        }
     }
 }
 
@@ -51,15 +54,38 @@ pub(super) fn buffers() -> BufferSettings {
     BufferSettings::new(512, 32 * 1_024)
 }
 
-/// Reads messages.
+/// Lets one message pass: no method here takes more of them in a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct One {
+    passed: bool,
+}
+
+impl One {
+    pub(super) fn pass(&mut self) -> Result<(), Status> {
+        if std::mem::replace(&mut self.passed, true) {
+            let problem = "a second message in a call that takes one".to_owned();
+            return Err(Refused::from(WireFault::MalformedMessage { problem }).into_status());
+        }
+        Ok(())
+    }
+}
+
+/// Reads a message.
 #[derive(Clone, Copy, Debug)]
-pub struct MessageDecoder<U>(PhantomData<U>);
+pub struct MessageDecoder<U> {
+    one: One,
+    message: PhantomData<U>,
+}
 
 impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        // The one method that streams does so in its replies, which clients read.
+        if TypeId::of::<U>() != TypeId::of::<pb::WatchBalanceResponse>() {
+            self.one.pass()?;
+        }
         check_batch::<U>(bytes.chunk())?;
         U::decode(bytes).map(Some).map_err(malformed)
     }

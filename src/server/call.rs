@@ -1,18 +1,22 @@
 //! One call on a connection: the work, then its reply, piece by piece as the peer has
-//! room for it.
+//! room for it. What the call takes of the server's limits goes with the last piece of
+//! its reply, and is given back when that has left.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame};
 
 use super::tracker::Open;
+use crate::rpc::layer::{Held, Kept};
 
 /// A request's body. The peer may send more as soon as this has been read.
 pub struct RequestBody(RecvStream);
@@ -53,49 +57,69 @@ impl Body for RequestBody {
     }
 }
 
+/// A piece of a reply on its way through the connection.
+pub(super) struct Piece {
+    bytes: Bytes,
+    /// With the last one: what its call holds.
+    _held: Option<(Kept, Option<Open>)>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
+
 pin_project_lite::pin_project! {
     /// A call, until its reply has been handed over to the connection or its peer has
     /// no use for it any more.
-    pub(super) struct Call<F, B> {
+    pub(super) struct Call<F> {
         #[pin]
-        step: Step<F, B>,
+        step: Step<F>,
         open: Option<Open>,
     }
 }
 
 pin_project_lite::pin_project! {
     #[project = StepProjection]
-    enum Step<F, B> {
+    enum Step<F> {
         Working {
             #[pin]
             work: F,
-            respond: SendResponse<Bytes>,
+            respond: SendResponse<Piece>,
         },
         Replying {
             #[pin]
-            body: B,
+            body: Held,
             reply: Reply,
         },
     }
 }
 
-impl<F, B> Call<F, B> {
-    pub(super) const fn new(work: F, respond: SendResponse<Bytes>, open: Option<Open>) -> Self {
+impl<F> Call<F>
+where
+    F: Future<Output = Result<Response<Held>, Infallible>>,
+{
+    pub(super) const fn new(work: F, respond: SendResponse<Piece>, open: Option<Open>) -> Self {
         Self {
             step: Step::Working { work, respond },
             open,
         }
     }
-}
 
-impl<F, B> Future for Call<F, B>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-    B: Body<Data = Bytes>,
-{
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn advance(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         loop {
             match this.step.as_mut().project() {
@@ -116,35 +140,55 @@ where
                         Ok(_) | Err(_) => return Poll::Ready(()),
                     }
                 }
-                StepProjection::Replying { body, reply } => return reply.poll(body, context),
+                StepProjection::Replying { body, reply } => {
+                    return reply.poll(body, this.open, context);
+                }
             }
         }
     }
 }
 
+impl<F> Future for Call<F>
+where
+    F: Future<Output = Result<Response<Held>, Infallible>>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // A defect where a reply is made ends that call, by a reset of its stream, and no
+        // other one of the connection.
+        let advanced = catch_unwind(AssertUnwindSafe(|| self.advance(context)));
+        advanced.unwrap_or_else(|_| {
+            tracing::error!("a defect while a reply was sent; the panic is logged beside it");
+            Poll::Ready(())
+        })
+    }
+}
+
 /// A reply on its way out.
 struct Reply {
-    stream: SendStream<Bytes>,
+    stream: SendStream<Piece>,
     /// What there was no room for yet.
     rest: Bytes,
 }
 
 impl Reply {
-    const fn new(stream: SendStream<Bytes>) -> Self {
+    const fn new(stream: SendStream<Piece>) -> Self {
         Self {
             stream,
             rest: Bytes::new(),
         }
     }
 
-    fn poll<B: Body<Data = Bytes>>(
+    fn poll(
         &mut self,
-        mut body: Pin<&mut B>,
+        mut body: Pin<&mut Held>,
+        open: &mut Option<Open>,
         context: &mut Context<'_>,
     ) -> Poll<()> {
         loop {
             let step = match self.rest.is_empty() {
-                false => self.poll_send(context),
+                false => self.poll_send(body.as_mut(), open, context),
                 true => match body.as_mut().poll_frame(context) {
                     Poll::Ready(frame) => self.take(frame),
                     Poll::Pending => Poll::Pending,
@@ -174,14 +218,25 @@ impl Reply {
         };
         // An error: the peer went away.
         let _ = match trailers.is_empty() {
-            true => self.stream.send_data(Bytes::new(), true),
+            true => {
+                let nothing = Piece {
+                    bytes: Bytes::new(),
+                    _held: None,
+                };
+                self.stream.send_data(nothing, true)
+            }
             false => self.stream.send_trailers(trailers),
         };
         Poll::Ready(Next::Done)
     }
 
     /// Sends as much as there is room for.
-    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+    fn poll_send(
+        &mut self,
+        body: Pin<&mut Held>,
+        open: &mut Option<Open>,
+        context: &mut Context<'_>,
+    ) -> Poll<Next> {
         self.stream.reserve_capacity(self.rest.len());
         let room = match self.stream.capacity() {
             0 => match self.stream.poll_capacity(context) {
@@ -191,12 +246,20 @@ impl Reply {
             },
             room => room,
         };
-        let piece = self.rest.split_to(room.min(self.rest.len()));
-        if piece.is_empty() || self.stream.send_data(piece, false).is_ok() {
-            Poll::Ready(Next::More)
-        } else {
-            Poll::Ready(Next::Done)
+        let bytes = self.rest.split_to(room.min(self.rest.len()));
+        if bytes.is_empty() {
+            return Poll::Ready(Next::More);
         }
+        // A reply has one message, but for streams, which keep what they hold.
+        let last = self.rest.is_empty();
+        let piece = Piece {
+            bytes,
+            _held: last.then(|| (body.take_kept(), open.take())),
+        };
+        Poll::Ready(match self.stream.send_data(piece, false) {
+            Ok(()) => Next::More,
+            Err(_) => Next::Done,
+        })
     }
 }
 

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use h2::RecvStream;
@@ -23,8 +22,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use super::call::{Call, RequestBody};
-use super::keepalive::{Heard, KeepAlive};
+use super::call::{Call, Piece, RequestBody};
+use super::heard::{Heard, Line};
+use super::keepalive::KeepAlive;
 use super::stream::Stream;
 use super::tracker::Tracker;
 use super::worker::Phase;
@@ -42,7 +42,8 @@ const IDLE_GRACE: Duration = Duration::from_millis(500);
 const STREAMS_MAX: u32 = 1_024;
 /// Most calls that are taken up in one turn.
 const TURN_CALLS_MAX: usize = 256;
-/// How long a turn may last, but for what a few calls take more.
+/// How long each half of a turn may last, what came and what had waited, but for what a
+/// few calls take more.
 const TURN_MAX: Duration = Duration::from_millis(1);
 /// After so many calls it is looked how long the turn has lasted.
 const TURN_STEP: usize = 4;
@@ -56,6 +57,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
 const SEND_BUFFER_BYTES_MAX: usize = 400 * 1_024;
 /// Streams that this side had to reset; a peer that causes more is let go.
 const RESET_STREAMS_MAX: usize = 1_024;
+/// Calls that were given up before they were taken up: all of a connection may be.
+const STREAMS_PENDING_RESET_MAX: usize = 1_024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<S>(
@@ -80,8 +83,10 @@ pub(super) async fn serve<S>(
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buffer_size(SEND_BUFFER_BYTES_MAX)
+        // Calls wait to be taken up, and their callers may give up meanwhile.
+        .max_pending_accept_reset_streams(STREAMS_PENDING_RESET_MAX)
         .max_local_error_reset_streams(Some(RESET_STREAMS_MAX));
-    let (stream, heard) = Heard::new(stream);
+    let (stream, line) = Heard::new(stream);
     let mut http = tokio::select! {
         shaken = timeout(FIRST_CALL_TIMEOUT, builder.handshake(stream)) => match shaken {
             Ok(Ok(http)) => http,
@@ -93,31 +98,50 @@ pub(super) async fn serve<S>(
         },
         () = stopping(&mut phase) => return,
     };
-    let tracker = Arc::new(Tracker::default());
-    let mut connection = Connection {
-        keep_alive: KeepAlive::new(http.ping_pong(), heard),
+    let connection = Connection {
+        keep_alive: KeepAlive::new(http.ping_pong()),
+        line: Arc::clone(&line),
         http,
         service,
-        tracker: Arc::clone(&tracker),
+        tracker: Arc::default(),
         came: VecDeque::new(),
         waiting: FuturesUnordered::new(),
+        behind: false,
+        moved: false,
     };
 
-    let first_call = sleep(FIRST_CALL_TIMEOUT);
-    let mut first_call = std::pin::pin!(first_call);
+    until_its_end(connection, phase, deadline_max).await;
+    line.linger().await;
+}
+
+/// Serves until the peer goes, has to go, or is let go.
+async fn until_its_end<S>(
+    mut connection: Connection<S>,
+    mut phase: watch::Receiver<Phase>,
+    deadline_max: Duration,
+) where
+    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>,
+{
+    let tracker = Arc::clone(&connection.tracker);
+    let mut first_call = std::pin::pin!(sleep(FIRST_CALL_TIMEOUT));
     // A reply must have left its call's deadline and as much time again after it.
     let turn_length = deadline_max.saturating_add(REPLY_GRACE);
     let mut turn = std::pin::pin!(sleep(turn_length));
+    let mut idle = std::pin::pin!(sleep(IDLE_GRACE));
+    let mut heard = 0;
+    // Set when there are to be no further calls; those under way are finished.
+    let mut leaving = false;
     loop {
         tokio::select! {
             biased;
-            () = stopping(&mut phase) => break,
+            () = stopping(&mut phase), if !leaving => leaving = true,
             () = connection.ended() => return,
-            () = first_call.as_mut(), if !first_call.is_elapsed() => {
-                if !tracker.called() {
-                    tracing::debug!("a connection without a call is let go");
-                    break;
+            () = first_call.as_mut(), if !leaving && !first_call.is_elapsed() => {
+                if tracker.called() {
+                    continue;
                 }
+                tracing::debug!("a connection without a call is let go");
+                leaving = true;
             }
             () = turn.as_mut() => {
                 if tracker.next_turn() {
@@ -125,17 +149,21 @@ pub(super) async fn serve<S>(
                     return;
                 }
                 turn.set(sleep(turn_length));
+                continue;
+            }
+            () = idle.as_mut(), if leaving => {
+                // A peer that has nothing to wait for, and neither goes nor says anything,
+                // is not waited for.
+                let before = std::mem::replace(&mut heard, connection.line.heard());
+                if connection.is_idle() && heard == before {
+                    return;
+                }
+                idle.set(sleep(IDLE_GRACE));
+                continue;
             }
         }
-    }
-    // No further calls; those under way are finished.
-    connection.http.graceful_shutdown();
-    loop {
-        // A peer that has nothing to wait for, and does not go, is not waited for.
-        match timeout(IDLE_GRACE, connection.ended()).await {
-            Err(_) if tracker.open() > 0 => {}
-            Ok(()) | Err(_) => return,
-        }
+        connection.http.graceful_shutdown();
+        idle.set(sleep(IDLE_GRACE));
     }
 }
 
@@ -145,18 +173,23 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 }
 
 /// A call that waits for something.
-type Waiting<F> = Pin<Box<Call<F, Held>>>;
+type Waiting<F> = Pin<Box<Call<F>>>;
 
 /// A connection and its calls.
 struct Connection<S: Service<Request<RequestBody>>> {
-    http: h2::server::Connection<Heard<Stream>, Bytes>,
+    http: h2::server::Connection<Heard<Stream>, Piece>,
     service: S,
     tracker: Arc<Tracker>,
+    line: Arc<Line<Stream>>,
     keep_alive: KeepAlive,
     /// Calls that came and were not taken up yet.
-    came: VecDeque<(Request<RecvStream>, SendResponse<Bytes>)>,
+    came: VecDeque<(Request<RecvStream>, SendResponse<Piece>)>,
     /// Calls whose work or whose reply waits for something.
     waiting: FuturesUnordered<Waiting<S::Future>>,
+    /// Whether the last turn left something for the next one.
+    behind: bool,
+    /// Whether the last turn did anything.
+    moved: bool,
 }
 
 impl<S> Connection<S>
@@ -182,23 +215,29 @@ where
                 Poll::Pending => break,
             }
         }
-        let mut moved = self.take_up(context);
-        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
-            moved = true;
-        }
-        if moved {
+        self.moved = false;
+        // Neither keeps the other waiting.
+        let (taken_up, gone_on) = (self.take_up(context), self.go_on(context));
+        self.behind = !(taken_up && gone_on);
+        if self.moved {
             // There are replies to send, and perhaps more calls: after the others' turn.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.keep_alive.poll_gone(context)
+        self.keep_alive.poll_gone(self.line.heard(), context)
     }
 
-    /// Begins the calls that came, for as long as a turn may last. Whether there were any.
+    /// Begins the calls that came. Whether the turn had time for all of them.
     fn take_up(&mut self, context: &mut Context<'_>) -> bool {
-        let begun = Instant::now();
+        let late = self.behind;
+        let turn = Turn::begin();
         let mut count = 0_usize;
-        while let Some((request, respond)) = self.came.pop_front() {
+        while let Some((request, mut respond)) = self.came.pop_front() {
+            self.moved = true;
+            // Who had to wait may have given up.
+            if late && respond.poll_reset(context).is_ready() {
+                continue;
+            }
             let open = self.tracker.begin(request.uri().path());
             let work = self.service.call(request.map(RequestBody::new));
             let mut call = Box::pin(Call::new(work, respond, open));
@@ -206,10 +245,44 @@ where
                 self.waiting.push(call);
             }
             count = count.saturating_add(1);
-            if count.is_multiple_of(TURN_STEP) && begun.elapsed() > TURN_MAX {
-                break;
+            if turn.is_over_after(count) {
+                return false;
             }
         }
-        count > 0
+        count < TURN_CALLS_MAX
+    }
+
+    /// Goes on with calls that waited for something. Whether the turn had time for all of
+    /// them.
+    fn go_on(&mut self, context: &mut Context<'_>) -> bool {
+        let turn = Turn::begin();
+        let mut count = 0_usize;
+        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
+            self.moved = true;
+            count = count.saturating_add(1);
+            if turn.is_over_after(count) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether nobody waits for anything here.
+    fn is_idle(&self) -> bool {
+        !self.moved && self.came.is_empty() && self.tracker.open() == 0
+    }
+}
+
+/// Half of a turn, and how long it may last.
+struct Turn(Instant);
+
+impl Turn {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Whether it has lasted long enough, after so many calls.
+    fn is_over_after(&self, calls: usize) -> bool {
+        calls.is_multiple_of(TURN_STEP) && self.0.elapsed() > TURN_MAX
     }
 }

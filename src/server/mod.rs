@@ -7,6 +7,7 @@ mod call;
 mod config;
 mod connection;
 pub mod files;
+mod heard;
 mod keepalive;
 mod listener;
 mod prices;
@@ -75,11 +76,6 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let cards = prices::load(&config.rate_cards)?;
     // So is a port in use. Nobody can connect yet.
     let socket = listener::reserve(config.listen)?;
-    let unix = config
-        .listen_unix
-        .as_deref()
-        .map(unix::reserve)
-        .transpose()?;
     // The data file: its lock refuses a second server.
     let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
     let store: Arc<dyn Store> = Arc::new(store);
@@ -122,7 +118,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             .map_err(|error| system("signals cannot be caught")(&error))?;
         // Last of all the listener: who can connect can be served.
         let listener = listener::listen(socket, config.listen)?;
-        let unix = unix.map(unix::Reserved::listen).transpose()?;
+        let unix = config
+            .listen_unix
+            .as_deref()
+            .map(unix::listen)
+            .transpose()?;
         state.send_modify(|state| state.serving = Serving::Yes);
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
@@ -135,8 +135,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         Ok(())
     });
     workers.join();
-    let (started, handled, refused) = counters.totals();
-    tracing::info!(started, handled, refused, "stopped");
+    if outcome.is_ok() {
+        let (started, handled, refused) = counters.totals();
+        tracing::info!(started, handled, refused, "stopped");
+    }
     // The store is dropped with the last use case: its writer finishes and closes the file.
     drop(service);
     drop(app);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use creditd::rpc::layer::{Call, Counters, Observer, Settings, stack};
+use creditd::rpc::layer::{Call, Counters, Observer, Settings, Weighed, stack};
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
@@ -47,8 +47,8 @@ fn good() -> Response<Body> {
 #[tokio::test]
 async fn a_panic_is_internal_for_its_call_alone() {
     let counters = Arc::new(Counters::default());
-    let mut service =
-        stack(&settings(counters.clone())).service(service_fn(|request: Request<Body>| {
+    let mut service = stack(&settings(counters.clone())).service(service_fn(
+        |request: Request<Weighed<Body>>| {
             assert!(
                 !request.uri().path().ends_with("early"),
                 "a defect before the call"
@@ -60,7 +60,8 @@ async fn a_panic_is_internal_for_its_call_alone() {
                 );
                 Ok::<_, Infallible>(good())
             }
-        }));
+        },
+    ));
     for path in ["/x/early", "/x/late"] {
         let response = service
             .ready()
@@ -98,10 +99,11 @@ async fn a_panic_is_internal_for_its_call_alone() {
 #[tokio::test]
 async fn the_smaller_deadline_holds() {
     let counters = Arc::new(Counters::default());
-    let mut service = stack(&settings(counters)).service(service_fn(|_: Request<Body>| async {
-        pending::<()>().await;
-        Ok::<_, Infallible>(good())
-    }));
+    let mut service =
+        stack(&settings(counters)).service(service_fn(|_: Request<Weighed<Body>>| async {
+            pending::<()>().await;
+            Ok::<_, Infallible>(good())
+        }));
     for (timeout, expected) in [
         (Some("20m"), "20"),
         (Some("1500u"), "1"),
@@ -136,7 +138,7 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
     };
     let entered = Arc::new(AtomicUsize::new(0));
     let entering = entered.clone();
-    let service = stack(&settings).service(service_fn(move |request: Request<Body>| {
+    let service = stack(&settings).service(service_fn(move |request: Request<Weighed<Body>>| {
         let gate = waiting.clone();
         entering.fetch_add(1, Ordering::SeqCst);
         async move {
@@ -184,15 +186,16 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
 #[tokio::test]
 async fn refusals_without_a_reason_are_completed() {
     let counters = Arc::new(Counters::default());
-    let mut service = stack(&settings(counters)).service(service_fn(|request: Request<Body>| {
-        let status = match request.uri().path() {
-            "/large" => Status::out_of_range("decoded message length too large"),
-            "/broken" => Status::internal("Unexpected EOF decoding stream."),
-            "/squeezed" => Status::unimplemented("Content is compressed with `snappy`"),
-            _ => Status::not_found("of health"),
-        };
-        async move { Ok::<_, Infallible>(status.into_http()) }
-    }));
+    let mut service =
+        stack(&settings(counters)).service(service_fn(|request: Request<Weighed<Body>>| {
+            let status = match request.uri().path() {
+                "/large" => Status::out_of_range("decoded message length too large"),
+                "/broken" => Status::internal("Unexpected EOF decoding stream."),
+                "/squeezed" => Status::unimplemented("Content is compressed with `snappy`"),
+                _ => Status::not_found("of health"),
+            };
+            async move { Ok::<_, Infallible>(status.into_http()) }
+        }));
     for (path, code, reason) in [
         ("/large", Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         ("/broken", Code::InvalidArgument, "MALFORMED_MESSAGE"),
@@ -238,7 +241,7 @@ async fn the_observer_hears_of_every_call() {
     }
     let notes = Arc::new(Notes::default());
     let mut service =
-        stack(&settings(notes.clone())).service(service_fn(|request: Request<Body>| {
+        stack(&settings(notes.clone())).service(service_fn(|request: Request<Weighed<Body>>| {
             let known = request.uri().path() == PATH;
             async move {
                 Ok::<_, Infallible>(if known {

@@ -198,6 +198,128 @@ async fn a_peer_that_does_not_read_its_replies_is_let_go() {
     let _ = driver.await.unwrap();
 }
 
+/// So is one that gives room for everything, and takes none of it from its socket.
+#[tokio::test]
+async fn a_peer_whose_socket_is_full_is_let_go() {
+    let server = Server::start_with(&["--deadline-ms-max", "1000"]);
+    let mut ledger = server.ledger().await;
+    for number in 0..500 {
+        let grant = grant(&format!("r{number}"), "team-a", "1");
+        ledger.grant(grant).await.unwrap();
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let address = server.address.parse().unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let window = (1 << 31) - 1;
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(window)
+        .initial_connection_window_size(window)
+        .initial_max_send_streams(400);
+    let (sender, connection) = builder.handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    // Each reply fits into what may wait of a stream, and all of them into no socket.
+    let request = pb::ListEntriesRequest {
+        account: "team-a".to_owned(),
+        page_size: 500,
+        ..pb::ListEntriesRequest::default()
+    };
+    let body = bytes::Bytes::from(frame(0, &request.encode_to_vec()));
+    let path = "/creditd.v1.LedgerService/ListEntries";
+    let replies: Vec<_> = (0..400)
+        .map(|_| {
+            let post = http::Request::post(format!("http://{}{path}", server.address))
+                .header("content-type", "application/grpc")
+                .body(())
+                .unwrap();
+            let (response, mut out) = sender.clone().send_request(post, false).unwrap();
+            out.send_data(body.clone(), true).unwrap();
+            response
+        })
+        .collect();
+    // It says what it wants, and then nothing moves on its side.
+    let mut connection = Box::pin(connection);
+    let moved = tokio::time::timeout(Duration::from_millis(20), connection.as_mut()).await;
+    assert!(moved.is_err(), "the connection ended: {moved:?}");
+    server.wait_for_log("its peer does not read its replies");
+    still_serves(&server).await;
+    drop(replies);
+}
+
+/// A stream of reflection takes no call's place, and has a limit of its own.
+#[tokio::test]
+async fn reflection_takes_no_place_from_calls() {
+    let server = Server::start_with(&["--calls-max", "2"]);
+    let mut raw = Raw::connect(&server).await;
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let mut idle = Vec::new();
+    for _ in 0..64 {
+        let (response, body) = raw.begin(path, &[]).await;
+        idle.push((response.await.unwrap(), body));
+    }
+    let refusal = raw.refusal(path, &[], Vec::new()).await;
+    assert_eq!(
+        (refusal.code, refusal.reason.as_str()),
+        (Code::Unavailable, "SERVER_OVERLOADED")
+    );
+    assert_eq!(refusal.metadata["limit"], "64");
+    still_serves(&server).await;
+    // When one is given up, there is room again.
+    idle.pop();
+    let start = Instant::now();
+    while raw.send(path, &[], Vec::new()).await.status.unwrap().code() != Code::Ok {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
+/// A batch takes its many places when it has come, and not when it is announced; what has
+/// come of a large request takes places too.
+#[tokio::test]
+async fn what_is_only_announced_takes_one_place() {
+    let server = Server::start_with(&["--calls-max", "8"]);
+    let mut raw = Raw::connect(&server).await;
+    let mut stuck = Vec::new();
+    for _ in 0..4 {
+        let path = "/creditd.v1.PricingService/BatchEstimate";
+        stuck.push(raw.begin(path, &[]).await);
+    }
+    still_serves(&server).await;
+    // 300 KiB of a message of 400 KiB: four places more, and then there is none.
+    let (_, out) = &mut stuck[0];
+    let mut part = frame(0, &vec![0; 400 * 1_024]);
+    part.truncate(300 * 1_024);
+    out.send_data(part.into(), false).unwrap();
+    let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    let start = Instant::now();
+    loop {
+        let answer = raw.send(ESTIMATE, &[], good.clone()).await;
+        if answer.status.unwrap().code() == Code::Unavailable {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE);
+    }
+    // It takes no more than there are.
+    let (_, out) = &mut stuck[1];
+    out.send_data(vec![0, 0, 1, 0, 0].into(), false).unwrap();
+    out.send_data(vec![0; 65 * 1_024].into(), false).unwrap();
+    let (response, _out) = stuck.swap_remove(1);
+    let response = response.await.unwrap();
+    let status = tonic::Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(Refusal::of(&status).reason, "SERVER_OVERLOADED");
+    drop(stuck);
+    let start = Instant::now();
+    while raw
+        .send(ESTIMATE, &[], good.clone())
+        .await
+        .status
+        .unwrap()
+        .code()
+        != Code::Ok
+    {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
 /// Connections count from the moment they are accepted.
 #[tokio::test]
 async fn a_burst_of_connections_keeps_to_the_limit() {

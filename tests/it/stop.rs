@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use creditd::rpc::pb::creditd::v1 as pb;
 use rustix::process::Signal;
 
 use crate::support::raw::{Raw, frame};
 use crate::support::server::Server;
-use crate::support::{balance, grant};
+use crate::support::{balance, estimate, grant, usage};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn both_signals_stop_an_idle_server_in_order() {
@@ -61,6 +62,34 @@ async fn the_drain_has_a_bound() {
     );
     let log = server.log();
     assert!(log.contains("--drain-ms-max is over"), "{log}");
+}
+
+/// Every call that had come is answered, also where that takes a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn calls_that_came_before_the_signal_are_answered() {
+    let mut server = Server::start_with(&["--drain-ms-max", "60000", "--deadline-ms-max", "60000"]);
+    let mut pricing = server.pricing().await;
+    let request = pb::BatchEstimateRequest {
+        usages: vec![usage("lip_sync_video", "31s"); 3_000],
+        ..pb::BatchEstimateRequest::default()
+    };
+    // The limit on calls lets so many batches in.
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            let (mut pricing, request) = (pricing.clone(), request.clone());
+            tokio::spawn(async move { pricing.batch_estimate(request).await })
+        })
+        .collect();
+    // Sent after them on the same connection: they are there.
+    let last = pricing.estimate(estimate("lip_sync_video", "31s")).await;
+    last.unwrap();
+    server.signal(Signal::TERM);
+    for (number, call) in calls.into_iter().enumerate() {
+        let reply = call.await.unwrap();
+        let reply = reply.unwrap_or_else(|status| panic!("call {number}: {status}"));
+        assert_eq!(reply.into_inner().results.len(), 3_000);
+    }
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 /// A second signal ends the wait.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use creditd::domain::ledger::{Action, Command, Cost, GrantAction, RequestKey};
 use creditd::domain::{AccountName, Credits, Faults, Labels, RequestId, Timestamp};
 use creditd::rfc3339;
-use creditd::store::sqlite::{SqliteSettings, SqliteStore};
+use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, SqliteSettings, SqliteStore};
 use creditd::store::{Answer, Clock, Store as _, StoreRefusal, Written, look};
 
 use crate::support::PATIENCE;
@@ -209,4 +209,49 @@ async fn request_ids_that_are_too_old_are_new_also_after_a_restart() {
     let store = open(&file, &clock, 10);
     assert!(!charge(&store, "team-a", "old-0").await.unwrap().replayed);
     assert!(charge(&store, "team-a", "few-0").await.unwrap().replayed);
+}
+
+/// What waits for the writer is counted by its commands: few large batches are as much as
+/// many charges.
+#[tokio::test]
+async fn large_batches_that_wait_are_counted_by_their_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Hand::new();
+    let store = open(&directory.path().join("creditd.db"), &clock, 1_000_000);
+    grant(&store, "team-a", "g1", "1000000").await.unwrap();
+    let batch = |number: usize| -> Vec<Command> {
+        let cost = |_| Cost {
+            credits: Credits::ONE,
+            service: None,
+            pricing: None,
+            usage: None,
+        };
+        let charge = |id| {
+            let action = Action::Charge(Ok(Box::new(cost(id))));
+            command("team-a", &format!("b{number}-{id}"), action)
+        };
+        (0..10_000).map(charge).collect()
+    };
+    let batches: Vec<_> = (0..9).map(batch).collect();
+    let pending: Vec<_> = batches
+        .into_iter()
+        .map(|commands| store.write_batch(commands, Box::new(|_| Ok(()))))
+        .collect();
+    let mut answers = Vec::new();
+    for answer in pending {
+        answers.push(answer.await);
+    }
+    let busy = answers.iter().filter(|answer| match answer {
+        Err(StoreRefusal::Busy { limit }) => *limit == QUEUE_COMMANDS_MAX,
+        _ => false,
+    });
+    let busy = busy.count();
+    assert!(busy >= 1, "all of 90,000 commands were taken on at once");
+    let done = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(done + busy, 9);
+    let left = 1_000_000 - 10_000 * i64::try_from(done).unwrap();
+    assert_eq!(
+        available(&store, "team-a").await,
+        Ok(Credits::parse(&left.to_string()).unwrap())
+    );
 }

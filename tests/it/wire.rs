@@ -79,6 +79,18 @@ async fn bytes_that_are_no_message() {
             "MALFORMED_MESSAGE",
         ),
         (
+            "two messages",
+            two.clone(),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a message and noise",
+            [frame(0, &good), frame(0, &[0xFF; 40])].concat(),
+            Code::InvalidArgument,
+            "MALFORMED_MESSAGE",
+        ),
+        (
             "a flag that is none",
             frame(7, &good),
             Code::InvalidArgument,

@@ -4,7 +4,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use crate::rpc::codec::buffers;
+use crate::rpc::codec::{One, buffers};
 
 /// Takes bytes and gives bytes.
 #[derive(Clone, Copy, Debug)]
@@ -14,14 +14,14 @@ impl Codec for BytesCodec {
     type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
-    type Decoder = Self;
+    type Decoder = BytesDecoder;
 
     fn encoder(&mut self) -> Self {
         Self
     }
 
-    fn decoder(&mut self) -> Self {
-        Self
+    fn decoder(&mut self) -> BytesDecoder {
+        BytesDecoder::default()
     }
 }
 
@@ -40,11 +40,18 @@ impl Encoder for BytesCodec {
     }
 }
 
-impl Decoder for BytesCodec {
+/// Gives the one message of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BytesDecoder {
+    one: One,
+}
+
+impl Decoder for BytesDecoder {
     type Item = Bytes;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        self.one.pass()?;
         let length = buffer.remaining();
         Ok(Some(buffer.copy_to_bytes(length)))
     }

@@ -1,55 +1,91 @@
 //! Limit and shed: so many calls in flight in the whole process, and the next one
 //! is refused at once, with a hint when to come back. A call is in flight until its
-//! reply has left; a batch, whose reply can be large, counts as many calls.
+//! reply has left. A large request counts as more calls while it comes in, and a batch,
+//! whose reply can be large, counts as many from when it has come.
 //!
-//! Health is let through: a server that is busy is not one that is ill, and a
+//! A check of health is let through: a server that is busy is not one that is ill, and a
 //! check costs nothing. So are watchers of balances, who have a limit of their own.
+//! Watchers of health and those who ask for reflection have theirs here: neither takes
+//! a place from a call.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
-use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::held::{Held, Kept, Weighed};
+use super::places::{Place, Places};
 use crate::rpc::refused::{Refused, WireFault};
 use crate::rpc::router::WATCH_BALANCE;
+
+/// As how many calls a batch counts.
+const BATCH_WEIGHT: usize = 64;
+/// Most watchers of health.
+const HEALTH_WATCHERS_MAX: usize = 1_024;
+/// Most streams of reflection, and how long one of them lasts at most.
+const REFLECTIONS_MAX: usize = 64;
+const REFLECTION_MAX: Duration = Duration::from_secs(30);
 
 /// Puts [`Limit`] around a service.
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
-    calls: Arc<Calls>,
+    pools: Pools,
 }
 
-#[derive(Debug)]
-struct Calls {
-    in_flight: AtomicUsize,
-    max: usize,
+#[derive(Clone, Debug)]
+struct Pools {
+    calls: Arc<Places>,
+    health_watchers: Arc<Places>,
+    reflections: Arc<Places>,
 }
 
-/// A place among the calls in flight; given back when it is dropped.
-#[derive(Debug)]
-struct Place {
-    calls: Arc<Calls>,
-    weight: usize,
+/// What a call is, by what limits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Call,
+    Batch,
+    HealthWatch,
+    Reflection,
+    /// It has no limit here.
+    Free,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.calls
-            .in_flight
-            .fetch_sub(self.weight, Ordering::Relaxed);
+impl Kind {
+    fn of(path: &str) -> Self {
+        match path {
+            WATCH_BALANCE | "/grpc.health.v1.Health/Check" => Self::Free,
+            "/grpc.health.v1.Health/Watch" => Self::HealthWatch,
+            path if path.starts_with("/grpc.reflection.") => Self::Reflection,
+            path => match path.rsplit_once('/') {
+                Some((_, method)) if method.starts_with("Batch") => Self::Batch,
+                _ => Self::Call,
+            },
+        }
     }
 }
 
-/// As how many calls a batch counts.
-const BATCH_WEIGHT: usize = 64;
+/// The places that a batch takes when it has come; part of its request.
+#[derive(Clone, Debug)]
+pub struct BatchPlaces(Arc<Places>);
+
+impl BatchPlaces {
+    /// Takes them, for as long as what this returns is kept; whoever puts it into the
+    /// extensions of the reply has them kept until that has left.
+    ///
+    /// # Errors
+    /// They are not free.
+    pub fn take(&self) -> Result<Arc<Place>, WireFault> {
+        // One batch fits, however small the limit is.
+        let count = BATCH_WEIGHT.min(self.0.max).saturating_sub(1);
+        let place = Places::take(&self.0, count).map(Arc::new);
+        place.ok_or(WireFault::Overloaded { limit: self.0.max })
+    }
+}
 
 impl LimitLayer {
     /// At most so many calls in flight, over all services that this layer is put
@@ -57,27 +93,12 @@ impl LimitLayer {
     #[must_use]
     pub fn new(calls_max: usize) -> Self {
         Self {
-            calls: Arc::new(Calls {
-                in_flight: AtomicUsize::new(0),
-                max: calls_max,
-            }),
+            pools: Pools {
+                calls: Places::new(calls_max),
+                health_watchers: Places::new(HEALTH_WATCHERS_MAX),
+                reflections: Places::new(REFLECTIONS_MAX),
+            },
         }
-    }
-}
-
-impl Calls {
-    fn enter(calls: &Arc<Self>, path: &str) -> Option<Place> {
-        let weight = match path.rsplit_once('/') {
-            // One batch fits, however small the limit is.
-            Some((_, method)) if method.starts_with("Batch") => BATCH_WEIGHT.min(calls.max),
-            _ => 1,
-        };
-        let before = calls.in_flight.fetch_add(weight, Ordering::Relaxed);
-        let place = Place {
-            calls: Arc::clone(calls),
-            weight,
-        };
-        (before.saturating_add(weight) <= calls.max).then_some(place)
     }
 }
 
@@ -87,7 +108,7 @@ impl<S> Layer<S> for LimitLayer {
     fn layer(&self, inner: S) -> Limit<S> {
         Limit {
             inner,
-            calls: Arc::clone(&self.calls),
+            pools: self.pools.clone(),
         }
     }
 }
@@ -96,12 +117,12 @@ impl<S> Layer<S> for LimitLayer {
 #[derive(Clone, Debug)]
 pub struct Limit<S> {
     inner: S,
-    calls: Arc<Calls>,
+    pools: Pools,
 }
 
 impl<S, A> Service<Request<A>> for Limit<S>
 where
-    S: Service<Request<A>, Response = Response<Body>>,
+    S: Service<Request<Weighed<A>>, Response = Response<Body>>,
 {
     type Response = Response<Held>;
     type Error = S::Error;
@@ -111,27 +132,39 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let path = request.uri().path();
-        let exempt = path.starts_with("/grpc.health.v1.Health/") || path == WATCH_BALANCE;
-        let place = if exempt {
-            None
-        } else {
-            match Calls::enter(&self.calls, path) {
-                Some(place) => Some(place),
-                None => {
-                    return Limited {
-                        inner: None,
-                        place: None,
-                        limit: self.calls.max,
-                    };
-                }
-            }
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        let kind = Kind::of(request.uri().path());
+        let pool = match kind {
+            Kind::Call | Kind::Batch => Some(&self.pools.calls),
+            Kind::HealthWatch => Some(&self.pools.health_watchers),
+            Kind::Reflection => Some(&self.pools.reflections),
+            Kind::Free => None,
         };
+        let (mut place, mut limit) = (None, 0);
+        if let Some(pool) = pool {
+            limit = pool.max;
+            place = Places::take(pool, 1);
+            if place.is_none() {
+                return Limited {
+                    inner: None,
+                    kind,
+                    place,
+                    limit,
+                };
+            }
+        }
+        if kind == Kind::Batch {
+            let places = BatchPlaces(Arc::clone(&self.pools.calls));
+            request.extensions_mut().insert(places);
+        }
+        // Whatever it is, what it sends waits in the same memory.
+        let calls = &self.pools.calls;
+        let request = request.map(|body| Weighed::new(body, calls));
         Limited {
             inner: Some(self.inner.call(request)),
+            kind,
             place,
-            limit: self.calls.max,
+            limit,
         }
     }
 }
@@ -141,6 +174,7 @@ pin_project_lite::pin_project! {
     pub struct Limited<F> {
         #[pin]
         inner: Option<F>,
+        kind: Kind,
         place: Option<Place>,
         limit: usize,
     }
@@ -154,55 +188,22 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match this.inner.as_pin_mut() {
-            Some(inner) => {
-                let outcome = ready!(inner.poll(context));
-                let place = this.place.take();
-                Poll::Ready(outcome.map(|response| response.map(|body| Held { body, place })))
-            }
-            None => {
-                let fault = WireFault::Overloaded { limit: *this.limit };
-                Poll::Ready(Ok(Held::free(
-                    Refused::from(fault).into_status().into_http(),
-                )))
-            }
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A reply that keeps its call's place until it has left.
-    pub struct Held {
-        #[pin]
-        body: Body,
-        place: Option<Place>,
-    }
-}
-
-impl Held {
-    /// A reply without a place.
-    #[must_use]
-    pub fn free(response: Response<Body>) -> Response<Self> {
-        response.map(|body| Self { body, place: None })
-    }
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let Some(inner) = this.inner.as_pin_mut() else {
+            let fault = WireFault::Overloaded { limit: *this.limit };
+            let response = Refused::from(fault).into_status().into_http();
+            return Poll::Ready(Ok(Held::free(response)));
+        };
+        let mut response = ready!(inner.poll(context))?;
+        let more = match this.kind {
+            Kind::Batch => response.extensions_mut().remove::<Arc<Place>>(),
+            _ => None,
+        };
+        let kept = Kept::new(this.place.take(), more);
+        let kind = *this.kind;
+        Poll::Ready(Ok(response.map(|body| match kind {
+            Kind::Reflection => Held::stream(body, kept, Some(REFLECTION_MAX)),
+            Kind::HealthWatch => Held::stream(body, kept, None),
+            Kind::Call | Kind::Batch | Kind::Free => Held::new(body, kept),
+        })))
     }
 }

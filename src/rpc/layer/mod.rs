@@ -4,9 +4,11 @@
 
 mod complete;
 mod deadline;
+mod held;
 mod limit;
 mod observe;
 mod panic;
+mod places;
 mod request_id;
 
 use std::sync::Arc;
@@ -18,9 +20,11 @@ use tower::layer::util::{Identity, Stack};
 
 pub use complete::{Complete, CompleteLayer};
 pub use deadline::{Deadline, DeadlineLayer};
-pub use limit::{Held, Limit, LimitLayer};
+pub use held::{Held, Kept, Weighed};
+pub use limit::{BatchPlaces, Limit, LimitLayer};
 pub use observe::{Call, Counters, Observe, ObserveLayer, Observer};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
+pub use places::Place;
 pub use request_id::{RequestId, RequestIdLayer};
 
 /// How a call ended, in the headers of a reply that has no message.

@@ -45,7 +45,7 @@ impl Cache {
 
     /// Adds an account; a large one counts as several.
     pub(super) fn insert(&mut self, loaded: Loaded) -> Slot {
-        let weight = loaded.account.size().div_euclid(4).saturating_add(1);
+        let weight = weight(&loaded);
         self.weight = self.weight.saturating_add(weight);
         if self.weight > self.weight_max {
             let young = std::mem::take(&mut self.young);
@@ -62,7 +62,14 @@ impl Cache {
 
     /// Forgets an account; the file has it.
     pub(super) fn forget(&mut self, name: &AccountName) {
-        self.young.swap_remove(name);
+        if let Some(gone) = self.young.swap_remove(name) {
+            self.weight = self.weight.saturating_sub(weight(&gone));
+        }
         self.old.swap_remove(name);
     }
+}
+
+/// As how many accounts it counts.
+fn weight(loaded: &Loaded) -> usize {
+    loaded.account.size().div_euclid(4).saturating_add(1)
 }

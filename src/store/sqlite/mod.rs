@@ -28,7 +28,7 @@ mod watchers;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -49,8 +49,10 @@ pub use audit::{AuditReport, Reprice, audit};
 pub use backup::backup;
 pub use open::OpenError;
 
-/// How many commands and reads may wait for the writer.
+/// How many jobs may wait for the writer.
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
+/// How many commands and reads may be in them; one batch alone always may.
+pub const QUEUE_COMMANDS_MAX: usize = 65_536;
 
 /// How much the store keeps in memory, and for how long request_ids are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,8 @@ impl Job {
 pub struct SqliteStore {
     /// None once the store is closing.
     jobs: Option<SyncSender<Job>>,
+    /// How many commands and reads wait for the writer.
+    waiting: Arc<AtomicUsize>,
     writer: Option<JoinHandle<()>>,
     cards: Mutex<Connection>,
     clock: Arc<dyn Clock>,
@@ -145,6 +149,7 @@ impl SqliteStore {
             settings,
         );
         let writer = started.map_err(|journal::BadRow(what)| OpenError::damaged(path, what))?;
+        let waiting = Arc::clone(&writer.waiting);
         let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let handle = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
@@ -152,6 +157,7 @@ impl SqliteStore {
             .map_err(|error| OpenError::other(path, &error))?;
         Ok(Self {
             jobs: Some(jobs),
+            waiting,
             writer: Some(handle),
             cards: Mutex::new(cards),
             clock,
@@ -170,13 +176,20 @@ impl SqliteStore {
         let Some(jobs) = &self.jobs else {
             return job.refuse(stopped);
         };
-        match jobs.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Disconnected(job)) => job.refuse(stopped),
-            Err(TrySendError::Full(job)) => job.refuse(StoreRefusal::Busy {
-                limit: QUEUE_LENGTH_MAX,
-            }),
-        }
+        let busy = |limit| StoreRefusal::Busy { limit };
+        let length = job.length();
+        let before = self.waiting.fetch_add(length, Ordering::Relaxed);
+        let (job, refusal) = if before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX {
+            (job, busy(QUEUE_COMMANDS_MAX))
+        } else {
+            match jobs.try_send(job) {
+                Ok(()) => return,
+                Err(TrySendError::Disconnected(job)) => (job, stopped),
+                Err(TrySendError::Full(job)) => (job, busy(QUEUE_LENGTH_MAX)),
+            }
+        };
+        self.waiting.fetch_sub(length, Ordering::Relaxed);
+        job.refuse(refusal);
     }
 
     fn read<T>(&self, name: AccountName, what: impl FnOnce(Promise<T>) -> What) -> Pending<T> {

@@ -11,7 +11,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub(super) struct Writer {
     pub(super) history: History,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,
+    /// How many commands and reads wait.
+    pub(super) waiting: Arc<AtomicUsize>,
     /// No later write is dated before it.
     pub(super) last_time: Timestamp,
     /// Set when the store is being closed: writes that wait are done, reads not.
@@ -75,6 +77,7 @@ impl Writer {
             history,
             watchers: Watchers::default(),
             clock,
+            waiting: Arc::default(),
             last_time,
             closing,
             writable,
@@ -163,6 +166,7 @@ impl Writer {
                 false => None,
             };
         }
+        self.waiting.fetch_sub(length, Ordering::Relaxed);
         let changed = self.finish(broken, replies, now);
         for read in reads {
             self.read(read, now);

@@ -1,0 +1,186 @@
+//! Bodies that have to do with places: a reply keeps its call's until it has left, and
+//! a request takes more of them as it grows.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::places::{Place, Places};
+use crate::rpc::refused::{Refused, WireFault};
+
+/// What a call has of places: one, and those that a large reply takes.
+#[derive(Debug, Default)]
+pub struct Kept {
+    _place: Option<Place>,
+    _more: Option<Arc<Place>>,
+}
+
+impl Kept {
+    pub(super) const fn new(place: Option<Place>, more: Option<Arc<Place>>) -> Self {
+        Self {
+            _place: place,
+            _more: more,
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A reply that keeps its call's places until it has left.
+    pub struct Held {
+        #[pin]
+        body: Body,
+        kept: Kept,
+        streams: bool,
+        until: Option<Until>,
+    }
+}
+
+/// When a reply that has no end by itself ends.
+struct Until {
+    sleep: Pin<Box<Sleep>>,
+    after: Duration,
+}
+
+impl Held {
+    pub(super) const fn new(body: Body, kept: Kept) -> Self {
+        Self {
+            body,
+            kept,
+            streams: false,
+            until: None,
+        }
+    }
+
+    /// A reply that goes on until its peer has enough of it, or this time is over.
+    pub(super) fn stream(body: Body, kept: Kept, end_after: Option<Duration>) -> Self {
+        let until = end_after.map(|after| Until {
+            sleep: Box::pin(sleep(after)),
+            after,
+        });
+        Self {
+            body,
+            kept,
+            streams: true,
+            until,
+        }
+    }
+
+    /// A reply without a place.
+    #[must_use]
+    pub fn free(response: Response<Body>) -> Response<Self> {
+        response.map(|body| Self::new(body, Kept::default()))
+    }
+
+    /// What it keeps, for whoever brings its last piece away. A reply without end keeps
+    /// it itself.
+    pub fn take_kept(self: Pin<&mut Self>) -> Kept {
+        let this = self.project();
+        match this.streams {
+            true => Kept::default(),
+            false => std::mem::take(this.kept),
+        }
+    }
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.project();
+        if let Some(until) = this.until
+            && until.sleep.as_mut().poll(context).is_ready()
+        {
+            let fault = WireFault::DeadlineExceeded {
+                deadline_ms: until.after.as_millis(),
+            };
+            let mut trailers = HeaderMap::new();
+            // What it says can be said in headers.
+            let _ = Refused::from(fault).into_status().add_header(&mut trailers);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        this.body.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// So many bytes of a request take a further place: what is half received waits in
+/// memory.
+const BYTES_PER_PLACE: usize = 64 * 1_024;
+
+pin_project_lite::pin_project! {
+    /// A request that takes more places as it grows.
+    pub struct Weighed<B> {
+        #[pin]
+        body: B,
+        place: Place,
+        bytes: usize,
+    }
+}
+
+impl<B> Weighed<B> {
+    pub(super) fn new(body: B, places: &Arc<Places>) -> Self {
+        Self {
+            body,
+            place: Place::none(places),
+            bytes: 0,
+        }
+    }
+}
+
+impl<B> http_body::Body for Weighed<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            *this.bytes = this.bytes.saturating_add(data.len());
+            let due = this.bytes.div_euclid(BYTES_PER_PLACE);
+            let more = due.saturating_sub(this.place.count());
+            if more > 0 && !this.place.grow(more) {
+                let limit = this.place.max();
+                let fault = WireFault::Overloaded { limit };
+                return Poll::Ready(Some(Err(Refused::from(fault).into_status().into())));
+            }
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
