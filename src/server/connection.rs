@@ -229,6 +229,9 @@ where
 
     /// Begins the calls that came. Whether the turn had time for all of them.
     fn take_up(&mut self, context: &mut Context<'_>) -> bool {
+        if self.came.is_empty() {
+            return true;
+        }
         let late = self.behind;
         let turn = Turn::begin();
         let mut count = 0_usize;
@@ -255,6 +258,9 @@ where
     /// Goes on with calls that waited for something. Whether the turn had time for all of
     /// them.
     fn go_on(&mut self, context: &mut Context<'_>) -> bool {
+        if self.waiting.is_empty() {
+            return true;
+        }
         let turn = Turn::begin();
         let mut count = 0_usize;
         while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
