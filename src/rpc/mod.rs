@@ -12,6 +12,7 @@ pub mod direct;
 pub mod health;
 pub mod layer;
 mod ledger_service;
+mod near;
 pub mod pb;
 mod pricing_service;
 pub mod prose;

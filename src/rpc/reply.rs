@@ -1,7 +1,7 @@
 //! Replies: their size and their compression.
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use prost::Message;
 use tonic::Response;
 use tonic::metadata::MetadataMap;
@@ -20,7 +20,7 @@ pub(super) const BATCH_REST_BYTES: usize = 256;
 
 /// A reply to a request with these headers.
 pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T> {
-    let asked_for = takes_compressed(request);
+    let asked_for = takes_compressed(request.as_ref());
     let small = asked_for && message.encoded_len() < COMPRESSED_BYTES_MIN;
     let mut response = Response::new(message);
     if small {
@@ -30,8 +30,8 @@ pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T
 }
 
 /// Whether a caller with these headers takes a compressed reply.
-pub(super) fn takes_compressed(request: &MetadataMap) -> bool {
-    request.as_ref().contains_key(&ACCEPT_ENCODING)
+pub(super) fn takes_compressed(headers: &HeaderMap) -> bool {
+    headers.contains_key(&ACCEPT_ENCODING)
 }
 
 /// A reply of a message that is bytes already.

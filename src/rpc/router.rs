@@ -42,7 +42,6 @@ pub const SERVICES: &[health::Service] = &[
 type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Sends each call to its service.
-#[derive(Clone)]
 pub struct Router {
     pricing_api: Arc<PricingApi>,
     pricing: PricingServiceServer<PricingApi>,
@@ -86,6 +85,21 @@ impl Router {
                 reflection::v1alpha()?.accept_compressed(gzip),
             ),
         })
+    }
+}
+
+impl Clone for Router {
+    fn clone(&self) -> Self {
+        Self {
+            // Each call takes a copy: see `near`.
+            pricing_api: Arc::new(PricingApi::clone(&self.pricing_api)),
+            ledger_api: Arc::new(LedgerApi::clone(&self.ledger_api)),
+            pricing: self.pricing.clone(),
+            ledger: self.ledger.clone(),
+            health: self.health.clone(),
+            reflection: self.reflection.clone(),
+            reflection_alpha: self.reflection_alpha.clone(),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! A rate card: what each service costs, as data.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::index::ByName;
 use super::nearest::nearest;
 use super::price::{Meter, Price};
 use super::quote::Quote;
@@ -79,7 +79,7 @@ pub struct Card {
     revision: Revision,
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
-    index: HashMap<Arc<str>, usize>,
+    index: ByName<Arc<str>, usize>,
 }
 
 /// Why services make no card.
@@ -106,7 +106,7 @@ impl Card {
         if services.is_empty() {
             return Err(CardFault::NoServices);
         }
-        let mut index = HashMap::with_capacity(services.len());
+        let mut index = ByName::default();
         for (position, service) in services.iter().enumerate() {
             if index.insert(service.key.clone(), position).is_some() {
                 return Err(CardFault::SameKey(position));

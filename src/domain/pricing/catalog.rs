@@ -1,9 +1,9 @@
 //! All cards of a server, and which of them a request means.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::card::Card;
+use super::index::ByName;
 use crate::domain::fault::Fault;
 use crate::domain::names::repeated;
 use crate::domain::refusal::Refusal;
@@ -34,8 +34,8 @@ impl Selector<'_> {
 pub struct Catalog {
     default: Box<str>,
     /// By name; each list is in order of effective_time.
-    in_force: HashMap<Box<str>, Vec<Arc<Card>>>,
-    by_revision: HashMap<Box<str>, Known>,
+    in_force: ByName<Box<str>, Vec<Arc<Card>>>,
+    by_revision: ByName<Box<str>, Known>,
     revision_age_days_max: Option<u32>,
 }
 
@@ -70,8 +70,8 @@ impl Catalog {
             return Err(CatalogFault::NoCards);
         };
         let default = first.name().into();
-        let mut in_force: HashMap<Box<str>, Vec<Arc<Card>>> = HashMap::new();
-        let mut by_revision = HashMap::new();
+        let mut in_force: ByName<Box<str>, Vec<Arc<Card>>> = ByName::default();
+        let mut by_revision = ByName::default();
         for (position, card) in cards.iter().enumerate() {
             let same = |other: &Arc<Card>| {
                 other.name() == card.name() && other.effective_time() == card.effective_time()

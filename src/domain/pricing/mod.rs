@@ -10,6 +10,7 @@
 
 mod card;
 mod catalog;
+mod index;
 mod nearest;
 mod price;
 mod quote;

@@ -28,10 +28,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     let api = Arc::clone(api);
+    let takes_compressed = takes_compressed(request.headers());
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
-            let takes_compressed = takes_compressed(request.metadata());
             let written = match read::charge(request.get_ref()) {
                 Some(text) => api.app().charge(charge_from_text(&text)),
                 None => return api.charge(whole(request)?).await.map(encoded),
@@ -44,7 +44,7 @@ where
             Ok(reply_of_bytes(takes_compressed, message))
         }
     };
-    serve(request, service_fn(method))
+    serve(request, takes_compressed, service_fn(method))
 }
 
 /// Serves a call of BatchCharge.
@@ -54,11 +54,11 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     let api = Arc::clone(api);
+    let takes_compressed = takes_compressed(request.headers());
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
             let places = take_places(&request)?;
-            let takes_compressed = takes_compressed(request.metadata());
             let reply = match read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX) {
                 Some(texts) => {
                     let forms = texts.iter().map(charge_from_text).collect();
@@ -71,7 +71,7 @@ where
             Ok(keep_places(reply, places))
         }
     };
-    serve(request, service_fn(method))
+    serve(request, takes_compressed, service_fn(method))
 }
 
 /// A `BatchChargeResponse`.

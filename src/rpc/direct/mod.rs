@@ -40,7 +40,7 @@ pub(super) use self::pricing::{batch_estimate, estimate};
 pub(super) type Call = BoxFuture<Response<Body>, Infallible>;
 
 /// Lets tonic serve one call of a method that takes and gives bytes.
-fn serve<B, S>(request: Request<B>, method: S) -> Call
+fn serve<B, S>(request: Request<B>, takes_compressed: bool, method: S) -> Call
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
@@ -49,8 +49,13 @@ where
 {
     let mut gzip = EnabledCompressionEncodings::default();
     gzip.enable(CompressionEncoding::Gzip);
+    // tonic need not look whether a caller takes what it does not take.
+    let sent = match takes_compressed {
+        true => gzip,
+        false => EnabledCompressionEncodings::default(),
+    };
     let mut grpc = Grpc::new(BytesCodec)
-        .apply_compression_config(gzip, gzip)
+        .apply_compression_config(gzip, sent)
         .apply_max_message_size_config(Some(MESSAGE_BYTES_MAX), None);
     Box::pin(async move { Ok(grpc.unary(method, request).await) })
 }

@@ -26,19 +26,17 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     let api = Arc::clone(api);
+    let takes_compressed = takes_compressed(request.headers());
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
             match priced(api.app(), request.get_ref()) {
-                Some(message) => Ok(reply_of_bytes(
-                    takes_compressed(request.metadata()),
-                    message?,
-                )),
+                Some(message) => Ok(reply_of_bytes(takes_compressed, message?)),
                 None => api.estimate(whole(request)?).await.map(encoded),
             }
         }
     };
-    serve(request, service_fn(method))
+    serve(request, takes_compressed, service_fn(method))
 }
 
 /// The reply to an `EstimateRequest` in its common form.
@@ -62,18 +60,19 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     let api = Arc::clone(api);
+    let takes_compressed = takes_compressed(request.headers());
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
             let places = take_places(&request)?;
             let reply = match batch_priced(api.app(), request.get_ref()) {
-                Some(message) => reply_of_bytes(takes_compressed(request.metadata()), message?),
+                Some(message) => reply_of_bytes(takes_compressed, message?),
                 None => api.batch_estimate(whole(request)?).await.map(encoded)?,
             };
             Ok(keep_places(reply, places))
         }
     };
-    serve(request, service_fn(method))
+    serve(request, takes_compressed, service_fn(method))
 }
 
 /// The reply to a `BatchEstimateRequest` in its common form. None also where the reply

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
@@ -69,11 +70,19 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(self.project().inner.poll(context));
         Poll::Ready(
-            outcome.map(|response| match missing_reason(response.headers()) {
-                Some(fault) => Held::free(Refused::from(fault).into_status().into_http()),
-                None => response,
+            // A refusal has no message.
+            outcome.map(|response| match response.body().is_end_stream() {
+                true => completed(response),
+                false => response,
             }),
         )
+    }
+}
+
+fn completed(response: Response<Held>) -> Response<Held> {
+    match missing_reason(response.headers()) {
+        Some(fault) => Held::free(Refused::from(fault).into_status().into_http()),
+        None => response,
     }
 }
 

@@ -15,6 +15,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::places::{Place, Places};
+use crate::rpc::near::Near;
 use crate::rpc::refused::{Refused, WireFault};
 
 /// What a call has of places: one, and those that a large reply takes.
@@ -138,7 +139,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<B> Weighed<B> {
-    pub(super) fn new(body: B, places: &Arc<Places>) -> Self {
+    pub(super) fn new(body: B, places: &Near<Places>) -> Self {
         Self {
             body,
             place: Place::none(places),

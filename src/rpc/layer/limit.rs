@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 
 use super::held::{Held, Kept, Weighed};
 use super::places::{Place, Places};
+use crate::rpc::near::Near;
 use crate::rpc::refused::{Refused, WireFault};
 use crate::rpc::router::WATCH_BALANCE;
 
@@ -39,9 +40,19 @@ pub struct LimitLayer {
 
 #[derive(Clone, Debug)]
 struct Pools {
-    calls: Arc<Places>,
-    health_watchers: Arc<Places>,
-    reflections: Arc<Places>,
+    calls: Near<Places>,
+    health_watchers: Near<Places>,
+    reflections: Near<Places>,
+}
+
+impl Pools {
+    fn apart(&self) -> Self {
+        Self {
+            calls: self.calls.apart(),
+            health_watchers: self.health_watchers.apart(),
+            reflections: self.reflections.apart(),
+        }
+    }
 }
 
 /// What a call is, by what limits it.
@@ -71,7 +82,7 @@ impl Kind {
 
 /// The places that a batch takes when it has come; part of its request.
 #[derive(Clone, Debug)]
-pub struct BatchPlaces(Arc<Places>);
+pub struct BatchPlaces(Near<Places>);
 
 impl BatchPlaces {
     /// Takes them, for as long as what this returns is kept; whoever puts it into the
@@ -114,10 +125,19 @@ impl<S> Layer<S> for LimitLayer {
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Limit<S> {
     inner: S,
     pools: Pools,
+}
+
+impl<S: Clone> Clone for Limit<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            pools: self.pools.apart(),
+        }
+    }
 }
 
 impl<S, A> Service<Request<A>> for Limit<S>
@@ -154,7 +174,7 @@ where
             }
         }
         if kind == Kind::Batch {
-            let places = BatchPlaces(Arc::clone(&self.pools.calls));
+            let places = BatchPlaces(self.pools.calls.clone());
             request.extensions_mut().insert(places);
         }
         // Whatever it is, what it sends waits in the same memory.

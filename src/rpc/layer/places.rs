@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::rpc::near::Near;
+
 /// A number of places.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -12,15 +14,15 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(max: usize) -> Near<Self> {
+        Near::new(Arc::new(Self {
             taken: AtomicUsize::new(0),
             max,
-        })
+        }))
     }
 
     /// Takes so many at once, if they are free.
-    pub(super) fn take(places: &Arc<Self>, count: usize) -> Option<Place> {
+    pub(super) fn take(places: &Near<Self>, count: usize) -> Option<Place> {
         let mut place = Place::none(places);
         place.grow(count).then_some(place)
     }
@@ -29,15 +31,15 @@ impl Places {
 /// Places that are taken; given back when this is dropped.
 #[derive(Debug)]
 pub struct Place {
-    places: Arc<Places>,
+    places: Near<Places>,
     count: usize,
 }
 
 impl Place {
     /// None yet.
-    pub(super) fn none(places: &Arc<Places>) -> Self {
+    pub(super) fn none(places: &Near<Places>) -> Self {
         Self {
-            places: Arc::clone(places),
+            places: places.clone(),
             count: 0,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,9 +54,33 @@ impl Default for RequestIdLayer {
     }
 }
 
+/// How many ids a copy of the service takes at once, so that threads seldom meet over them.
+const BLOCK: u64 = 256;
+
+/// Ids of one copy of the service.
+#[derive(Debug)]
+struct Block {
+    ids: Arc<Ids>,
+    /// The ids that are left of what it took.
+    left: Range<u64>,
+}
+
+impl Block {
+    const fn new(ids: Arc<Ids>) -> Self {
+        Self { ids, left: 0..0 }
+    }
+
+    fn make(&mut self) -> HeaderValue {
+        if self.left.is_empty() {
+            let first = self.ids.next.fetch_add(BLOCK, Ordering::Relaxed);
+            self.left = first..first.wrapping_add(BLOCK);
+        }
+        self.ids.make(self.left.next().unwrap_or_default())
+    }
+}
+
 impl Ids {
-    fn make(&self) -> HeaderValue {
-        let count = self.next.fetch_add(1, Ordering::Relaxed);
+    fn make(&self, count: u64) -> HeaderValue {
         let mut text = [0_u8; 33];
         let text = write_id(self.process, count, &mut text);
         // Hexadecimal digits and a dash are always a header's value.
@@ -96,16 +121,25 @@ impl<S> Layer<S> for RequestIdLayer {
     fn layer(&self, inner: S) -> RequestId<S> {
         RequestId {
             inner,
-            ids: Arc::clone(&self.ids),
+            ids: Block::new(Arc::clone(&self.ids)),
         }
     }
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RequestId<S> {
     inner: S,
-    ids: Arc<Ids>,
+    ids: Block,
+}
+
+impl<S: Clone> Clone for RequestId<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            ids: Block::new(Arc::clone(&self.ids.ids)),
+        }
+    }
 }
 
 impl<S, A> Service<Request<A>> for RequestId<S>
