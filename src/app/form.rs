@@ -77,18 +77,18 @@ impl WriteForm {
 impl App {
     /// The form and its price: a price that is refused counts only once the request_id
     /// was found to be new, but for a form that is bad itself.
-    pub(super) fn priced(
-        &self,
+    pub(super) fn priced<'a>(
+        &'a self,
         form: WriteForm,
         what: Option<What<'_>>,
-        card: impl FnOnce() -> Result<Arc<Card>, Refusal>,
+        card: impl FnOnce() -> Result<&'a Card, Refusal>,
     ) -> Result<(WriteForm, Priced), Refusal> {
         let Some(what) = what else {
             return Err(Refusal::Invalid(form.faults));
         };
         match what {
             What::Usage(usage) if form.faults.is_empty() => {
-                let priced = card().and_then(|card| cost_of(&card, &usage));
+                let priced = card().and_then(|card| cost_of(card, &usage));
                 Ok((form, priced))
             }
             What::Credits(credits) if form.faults.is_empty() => {
@@ -100,14 +100,14 @@ impl App {
                 };
                 Ok((form, Ok(Box::new(cost))))
             }
-            What::Usage(usage) => Err(form.with_price_faults(card().ok().as_deref(), &usage)),
+            What::Usage(usage) => Err(form.with_price_faults(card().ok(), &usage)),
             What::Credits(_) => Err(Refusal::Invalid(form.faults)),
         }
     }
 
-    /// The card that a selector means, shared.
-    pub(super) fn card(&self, prices: &Selector<'_>) -> Result<Arc<Card>, Refusal> {
-        self.rate_card(prices).map(Arc::clone)
+    /// The card that a selector means.
+    pub(super) fn card(&self, prices: &Selector<'_>) -> Result<&Card, Refusal> {
+        self.rate_card(prices).map(|card| &**card)
     }
 }
 

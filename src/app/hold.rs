@@ -145,11 +145,12 @@ impl App {
         &self,
         account: &AccountName,
         hold: &Named<HoldId>,
-    ) -> Result<Option<Arc<Card>>, AppError> {
+    ) -> Result<Option<&Card>, AppError> {
         match self.store.hold(account.clone(), hold.clone()).await {
             Ok(hold) => {
                 let pricing = hold.pricing.as_ref();
-                Ok(pricing.and_then(|p| self.catalog.ever_served(&p.revision).cloned()))
+                let card = pricing.and_then(|p| self.catalog.ever_served(&p.revision));
+                Ok(card.map(|card| &**card))
             }
             Err(AppError::Refused(_)) => Ok(None),
             Err(other) => Err(other),

@@ -124,7 +124,7 @@ impl Books {
             .action
             .lookup(|hold| book.account.holds().contains_key(&hold));
         let found = book.find(lookup);
-        let outcome = execute(&mut book.account, command, &found, now, self.next);
+        let outcome = execute(&mut book.account, command.clone(), &found, now, self.next);
         let outcome = outcome.map_err(|denied| match denied {
             Denied::Refused(refusal) => refusal.into(),
             Denied::Defect(at) => defect(at),

@@ -35,7 +35,6 @@ pub(super) struct Books {
 pub(super) struct Group {
     is_open: bool,
     pub(super) undo: Vec<Undo>,
-    changed: Vec<AccountName>,
     progress: Progress,
 }
 
@@ -60,8 +59,17 @@ pub(super) enum Undo {
 pub(super) struct Committed {
     /// Whether there was anything to write.
     pub(super) wrote: bool,
-    /// The accounts that it changed; some more than once.
-    pub(super) changed: Vec<AccountName>,
+    steps: Vec<Undo>,
+}
+
+impl Committed {
+    /// The accounts that it changed, and whose rows were brought up; some more than once.
+    pub(super) fn changed(self) -> impl Iterator<Item = AccountName> {
+        self.steps.into_iter().filter_map(|step| match step {
+            Undo::Head { name, .. } => Some(name),
+            Undo::Account { .. } | Undo::Request { .. } => None,
+        })
+    }
 }
 
 /// What came of a command, what is available after it, and where the account stands.
@@ -152,7 +160,7 @@ impl Books {
         let (id, name) = (loaded.id, loaded.account.name().clone());
         let lapsed = match loaded.account.lapse(now, self.next_entry) {
             Ok(lapsed) => lapsed,
-            Err(at) => return Ok(Err(self.defect(&name, at))),
+            Err(at) => return Ok(Err(self.defect(Some(&name), at))),
         };
         self.note_head(id, &name, lapsed.last());
         for entry in &lapsed {
@@ -163,10 +171,17 @@ impl Books {
 
     /// An account that does not follow its own rules is not kept in memory: what the file
     /// says of it counts.
-    fn defect(&mut self, name: &AccountName, at: Inconsistent) -> StoreRefusal {
+    fn defect(&mut self, name: Option<&AccountName>, at: Inconsistent) -> StoreRefusal {
         let cause = does_not_follow(at);
-        tracing::error!(account = %name, cause = cause.0, "a defect: nothing of it was written");
-        self.cache.forget(name);
+        let account = name.map(AccountName::as_str).unwrap_or_default();
+        tracing::error!(
+            account,
+            cause = cause.0,
+            "a defect: nothing of it was written"
+        );
+        if let Some(name) = name {
+            self.cache.forget(name);
+        }
         unavailable("write", &cause)
     }
 
@@ -174,7 +189,7 @@ impl Books {
     /// group is broken.
     pub(super) fn write(
         &mut self,
-        command: &Command,
+        command: Command,
         now: Timestamp,
     ) -> Result<Answer<Written>, BadRow> {
         // What cannot be read is that account's affair, and nobody else's.
@@ -186,7 +201,7 @@ impl Books {
         let id = known.map_or(self.next_account, |(_, id)| id);
         let key = self.requests.key(id, &command.request.id);
         if known.is_some() {
-            match self.answered_before(id, key, command) {
+            match self.answered_before(id, key, &command) {
                 Ok(None) => {}
                 Ok(Some(answer)) => return Ok(answer),
                 Err(cause) => return self.unreadable(&cause),
@@ -199,13 +214,14 @@ impl Books {
             return Ok(Err(refusal));
         }
         let slot = known.map(|(slot, _)| slot);
-        let found = match self.lookup(slot, command) {
+        let found = match self.lookup(slot, &command) {
             Lookup::Nothing => Found::Nothing,
             lookup => match self.journal.find(id, lookup) {
                 Ok(found) => found,
                 Err(cause) => return self.unreadable(&cause),
             },
         };
+        let fingerprint = command.request.fingerprint;
         let (outcome, available, slot) = match slot.and_then(|slot| self.cache.at(slot)) {
             Some(loaded) => {
                 let account = &mut loaded.account;
@@ -217,7 +233,11 @@ impl Books {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(Denied::Refused(refusal)) => return Ok(Err(refusal.into())),
-            Err(Denied::Defect(at)) => return Ok(Err(self.defect(&command.account, at))),
+            Err(Denied::Defect(at)) => {
+                let account = slot.and_then(|slot| self.cache.at(slot));
+                let name = account.map(|loaded| loaded.account.name().clone());
+                return Ok(Err(self.defect(name.as_ref(), at)));
+            }
         };
         let (entry, lapsed) = (outcome.entry, outcome.lapsed);
         self.note_head(id, &entry.account, lapsed.last().or(Some(&entry)));
@@ -226,10 +246,9 @@ impl Books {
             key,
             entry: entry.id,
         });
-        let fingerprint = &command.request.fingerprint;
         let answered = (available != entry.available).then_some(available);
         self.journal
-            .write_entry(id, &entry, Some(fingerprint), answered)?;
+            .write_entry(id, &entry, Some(&fingerprint), answered)?;
         for entry in &lapsed {
             self.journal.write_entry(id, entry, None, None)?;
         }
@@ -248,7 +267,7 @@ impl Books {
     fn open(
         &mut self,
         id: i64,
-        command: &Command,
+        command: Command,
         found: &Found,
         now: Timestamp,
     ) -> Result<Decided, BadRow> {
@@ -258,7 +277,7 @@ impl Books {
         if outcome.is_err() {
             return Ok((outcome, available, None));
         }
-        self.journal.write_account(id, &command.account)?;
+        self.journal.write_account(id, account.name())?;
         let slot = self.cache.insert(Loaded {
             id,
             account,
@@ -327,9 +346,6 @@ impl Books {
             next_entry: self.next_entry,
         });
         self.next_entry = last.id.next();
-        if self.group.changed.last() != Some(name) {
-            self.group.changed.push(name.clone());
-        }
     }
 
     /// Counts entries of an account, and keeps a checkpoint where one is due.
@@ -413,7 +429,7 @@ impl Books {
         self.requests.committed(group.progress, last_entry);
         Ok(Committed {
             wrote: !group.undo.is_empty(),
-            changed: group.changed,
+            steps: group.undo,
         })
     }
 
@@ -426,10 +442,6 @@ impl Books {
         }
         self.journal.forget_group();
         self.undo(0);
-        // Also those whose row was read while the group was open.
-        for name in &self.group.changed {
-            self.cache.forget(name);
-        }
         self.group = Group::default();
     }
 

@@ -8,14 +8,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::ops::Range;
 
 use rusqlite::Statement;
 
 use super::journal::{BadRow, Journal};
-use super::text::{labels_to_json, shares_to_json, usage_to_json};
+use super::text::{labels_to_json, write_shares, write_usage};
+use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
-use crate::domain::{Credits, RequestId};
 
 /// Rows of one statement.
 const ROWS: usize = 16;
@@ -33,7 +33,7 @@ const SPENT: usize = 5;
 
 /// Rows that wait.
 pub(super) struct Charges {
-    rows: RefCell<Vec<Row>>,
+    rows: RefCell<Rows>,
     torn: Cell<bool>,
     one_row: String,
     many_rows: String,
@@ -50,6 +50,29 @@ impl Charges {
     }
 }
 
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Row>,
+    /// All their texts, one after another: a row of its own pieces of memory costs more
+    /// than what stands in them.
+    texts: String,
+}
+
+impl Rows {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.texts.clear();
+    }
+
+    /// Keeps a text.
+    fn text(&mut self, write: impl FnOnce(&mut String)) -> Range<usize> {
+        let start = self.texts.len();
+        write(&mut self.texts);
+        start..self.texts.len()
+    }
+}
+
+/// A row; its texts are where they stand among all.
 struct Row {
     entry_id: i64,
     account_id: i64,
@@ -59,13 +82,13 @@ struct Row {
     available: i64,
     answered: Option<i64>,
     create_time: i64,
-    request_id: Option<RequestId>,
+    request_id: Option<Range<usize>>,
     fingerprint: Option<Fingerprint>,
-    service: Option<Arc<str>>,
+    service: Option<Range<usize>>,
     card_id: Option<i64>,
-    usage: Option<String>,
-    labels: Option<String>,
-    shares: String,
+    usage: Option<Range<usize>>,
+    labels: Option<Range<usize>>,
+    shares: Range<usize>,
 }
 
 /// Whether the entry is a charge with nothing about it that most charges do not have.
@@ -88,6 +111,8 @@ impl Journal {
         if !is_plain(entry) {
             return Ok(false);
         }
+        let card_id = self.card_id(entry.pricing.as_ref())?;
+        let mut rows = self.charges.rows.borrow_mut();
         let row = Row {
             entry_id: entry.id.0,
             account_id,
@@ -97,19 +122,20 @@ impl Journal {
             available: entry.available.nanos(),
             answered: answered.map(Credits::nanos),
             create_time: entry.create_time.unix_nanos().unwrap_or(i64::MAX),
-            request_id: entry.request_id.clone(),
+            request_id: (entry.request_id.as_ref())
+                .map(|id| rows.text(|text| text.push_str(id.as_str()))),
             fingerprint: fingerprint.copied(),
-            service: entry.service.clone(),
-            card_id: self.card_id(entry.pricing.as_ref())?,
-            usage: entry.usage.as_deref().map(usage_to_json),
-            labels: labels_to_json(&entry.labels),
-            shares: shares_to_json(&entry.shares),
+            service: (entry.service.as_ref())
+                .map(|service| rows.text(|text| text.push_str(service))),
+            card_id,
+            usage: (entry.usage.as_ref()).map(|usage| rows.text(|text| write_usage(usage, text))),
+            labels: labels_to_json(&entry.labels)
+                .map(|labels| rows.text(|text| text.push_str(&labels))),
+            shares: rows.text(|text| write_shares(&entry.shares, text)),
         };
-        let waiting = {
-            let mut rows = self.charges.rows.borrow_mut();
-            rows.push(row);
-            rows.len()
-        };
+        rows.rows.push(row);
+        let waiting = rows.rows.len();
+        drop(rows);
         if waiting >= WAITING_MAX {
             self.write_waiting()?;
         }
@@ -119,7 +145,7 @@ impl Journal {
     /// Writes the rows that wait.
     pub(super) fn write_waiting(&self) -> Result<(), BadRow> {
         let mut rows = self.charges.rows.borrow_mut();
-        if rows.is_empty() {
+        if rows.rows.is_empty() {
             return Ok(());
         }
         let written = self.write_rows(&rows);
@@ -130,18 +156,18 @@ impl Journal {
         written
     }
 
-    fn write_rows(&self, rows: &[Row]) -> Result<(), BadRow> {
+    fn write_rows(&self, Rows { rows, texts }: &Rows) -> Result<(), BadRow> {
         let (chunks, rest) = rows.as_chunks::<ROWS>();
         if !chunks.is_empty() {
             let mut statement = self.connection.prepare_cached(&self.charges.many_rows)?;
             for chunk in chunks {
-                write_with(&mut statement, chunk)?;
+                write_with(&mut statement, chunk, texts)?;
             }
         }
         if !rest.is_empty() {
             let mut statement = self.connection.prepare_cached(&self.charges.one_row)?;
             for row in rest {
-                write_with(&mut statement, std::slice::from_ref(row))?;
+                write_with(&mut statement, std::slice::from_ref(row), texts)?;
             }
         }
         Ok(())
@@ -184,15 +210,21 @@ fn insert(rows: usize) -> String {
     sql
 }
 
-fn write_with(statement: &mut Statement<'_>, rows: &[Row]) -> Result<(), BadRow> {
+fn write_with(statement: &mut Statement<'_>, rows: &[Row], texts: &str) -> Result<(), BadRow> {
     for (row, first) in rows.iter().zip((0_usize..).step_by(BOUND)) {
-        bind(statement, first, row)?;
+        bind(statement, first, row, texts)?;
     }
     statement.raw_execute()?;
     Ok(())
 }
 
-fn bind(statement: &mut Statement<'_>, before: usize, row: &Row) -> rusqlite::Result<()> {
+fn bind(
+    statement: &mut Statement<'_>,
+    before: usize,
+    row: &Row,
+    texts: &str,
+) -> rusqlite::Result<()> {
+    let text = |place: &Option<Range<usize>>| texts.get(place.clone()?);
     let at = |column: usize| before.saturating_add(column);
     statement.raw_bind_parameter(at(1), row.entry_id)?;
     statement.raw_bind_parameter(at(2), row.account_id)?;
@@ -202,13 +234,12 @@ fn bind(statement: &mut Statement<'_>, before: usize, row: &Row) -> rusqlite::Re
     statement.raw_bind_parameter(at(6), row.available)?;
     statement.raw_bind_parameter(at(7), row.answered)?;
     statement.raw_bind_parameter(at(8), row.create_time)?;
-    let request_id = row.request_id.as_ref().map(RequestId::as_str);
-    statement.raw_bind_parameter(at(9), request_id)?;
+    statement.raw_bind_parameter(at(9), text(&row.request_id))?;
     let fingerprint = row.fingerprint.as_ref().map(|f| f.as_slice());
     statement.raw_bind_parameter(at(10), fingerprint)?;
-    statement.raw_bind_parameter(at(11), row.service.as_deref())?;
+    statement.raw_bind_parameter(at(11), text(&row.service))?;
     statement.raw_bind_parameter(at(12), row.card_id)?;
-    statement.raw_bind_parameter(at(13), row.usage.as_deref())?;
-    statement.raw_bind_parameter(at(14), row.labels.as_deref())?;
-    statement.raw_bind_parameter(at(BOUND), row.shares.as_str())
+    statement.raw_bind_parameter(at(13), text(&row.usage))?;
+    statement.raw_bind_parameter(at(14), text(&row.labels))?;
+    statement.raw_bind_parameter(at(BOUND), texts.get(row.shares.clone()))
 }

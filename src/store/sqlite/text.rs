@@ -42,15 +42,24 @@ struct UsageText {
 }
 
 pub(super) fn usage_to_json(usage: &UsageRecord) -> String {
+    let mut text = String::new();
+    write_usage(usage, &mut text);
+    text
+}
+
+/// The same, at the end of a text.
+pub(super) fn write_usage(usage: &UsageRecord, out: &mut String) {
     if usage.attributes.is_empty() && usage.meters.is_empty() {
         // As serde would write it.
         let mut number = itoa::Buffer::new();
         match usage.quantity {
             Given::Duration(nanos) => {
-                return ["{\"duration_nanos\":\"", number.format(nanos), "\"}"].concat();
+                return out.extend(["{\"duration_nanos\":\"", number.format(nanos), "\"}"]);
             }
-            Given::Count(count) => return ["{\"count\":", number.format(count), "}"].concat(),
-            Given::Nothing => return "{}".to_owned(),
+            Given::Count(count) => {
+                return out.extend(["{\"count\":", number.format(count), "}"]);
+            }
+            Given::Nothing => return out.push_str("{}"),
             Given::NoDuration { .. } => {}
         }
     }
@@ -66,7 +75,7 @@ pub(super) fn usage_to_json(usage: &UsageRecord) -> String {
         attributes: usage.attributes.clone(),
         meters: usage.meters.clone(),
     };
-    serde_json::to_string(&text).unwrap_or_default()
+    out.push_str(&serde_json::to_string(&text).unwrap_or_default());
 }
 
 pub(super) fn usage_from_json(text: &str) -> Option<Arc<UsageRecord>> {
@@ -86,6 +95,12 @@ pub(super) fn usage_from_json(text: &str) -> Option<Arc<UsageRecord>> {
 
 pub(super) fn shares_to_json(shares: &[GrantShare]) -> String {
     let mut text = String::with_capacity(shares.len().saturating_mul(32).saturating_add(2));
+    write_shares(shares, &mut text);
+    text
+}
+
+/// The same, at the end of a text.
+pub(super) fn write_shares(shares: &[GrantShare], text: &mut String) {
     let mut number = itoa::Buffer::new();
     text.push('[');
     for (position, share) in shares.iter().enumerate() {
@@ -98,7 +113,6 @@ pub(super) fn shares_to_json(shares: &[GrantShare]) -> String {
         text.push(']');
     }
     text.push(']');
-    text
 }
 
 pub(super) fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {

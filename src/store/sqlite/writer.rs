@@ -24,6 +24,7 @@ use super::journal::BadRow;
 use super::replies::Replies;
 use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
+use crate::domain::ledger::Command;
 use crate::domain::{AccountName, Timestamp};
 use crate::store::{Answer, Clock, Fits, StoreRefusal, Unavailable, Written};
 
@@ -147,11 +148,11 @@ impl Writer {
             length = length.saturating_add(job.length());
             match job {
                 Job::Write(command, caller) => {
-                    let answer = or_broken(&mut broken, || self.books.write(&command, now));
+                    let answer = or_broken(&mut broken, || self.books.write(command, now));
                     replies.one(caller, answer.map(Box::new));
                 }
                 Job::Batch(commands, fits, promise) => {
-                    let answers = or_broken(&mut broken, || self.batch(&commands, fits, now));
+                    let answers = or_broken(&mut broken, || self.batch(commands, fits, now));
                     replies.batch(promise, answers);
                 }
                 Job::Read(read) => {
@@ -192,7 +193,10 @@ impl Writer {
                 if committed.wrote {
                     self.set_writable(true);
                 }
-                committed.changed
+                match self.watchers.is_empty() {
+                    true => Vec::new(),
+                    false => committed.changed().collect(),
+                }
             }
             Err(cause) => {
                 let cause_text = &cause.0;
@@ -209,7 +213,7 @@ impl Writer {
     /// A batch, whose answers must fit before any of them counts.
     fn batch(
         &mut self,
-        commands: &[crate::domain::ledger::Command],
+        commands: Vec<Command>,
         fits: Fits,
         now: Timestamp,
     ) -> Result<Answer<Vec<Answer<Written>>>, BadRow> {

@@ -68,27 +68,37 @@ struct Context<'a> {
     id: EntryId,
 }
 
-/// Decides the command and applies what it writes. What has ended by `now` has
-/// left the account before; entries are numbered from `id`.
+/// Decides the command and applies what it writes; what the entry says of the command
+/// is the command's no longer. What has ended by `now` has left the account before;
+/// entries are numbered from `id`.
 ///
 /// # Errors
 /// The first guard that refuses, or a defect.
 pub fn execute(
     account: &mut Account,
-    command: &Command,
+    command: Command,
     found: &Found,
     now: Timestamp,
     id: EntryId,
 ) -> Result<Outcome, Denied> {
     let context = Context {
-        command,
+        command: &command,
         found,
         now,
         id,
     };
     let mut entry = decide(account, context)?;
-    entry.request_id = Some(command.request.id.clone());
-    entry.labels = command.labels.clone();
+    entry.request_id = Some(command.request.id);
+    entry.labels = command.labels;
+    if let Action::Charge(Ok(cost)) = command.action {
+        let Cost {
+            service,
+            pricing,
+            usage,
+            ..
+        } = *cost;
+        (entry.service, entry.pricing, entry.usage) = (service, pricing, usage);
+    }
     account.apply(&entry)?;
     let lapsed = match account.has_lapsed(now) {
         true => account.lapse(now, id.next())?,
@@ -146,7 +156,6 @@ fn charge(account: &Account, priced: &Priced, context: Context<'_>) -> Result<En
         .collect();
     entry.credits = cost.credits.negated();
     entry.spent = cost.credits;
-    describe(&mut entry, cost);
     pay::seal(account, entry)
 }
 
