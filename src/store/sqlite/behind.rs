@@ -1,5 +1,6 @@
 //! Rows of accounts that are behind the journal, and how they are brought up: a few along
-//! with each group, the one that fell behind first before the others.
+//! with each group, the one that fell behind first before the others, and its neighbours
+//! with it.
 //!
 //! What a start reads of the journal begins at the first entry that any row does not have,
 //! so that entry must never be passed while its account is behind.
@@ -14,8 +15,10 @@ use crate::domain::ledger::EntryId;
 
 /// How many entries the rows of accounts may be behind.
 pub(super) const BEHIND_MAX: i64 = 131_072;
-/// Most rows of accounts that are brought up along with one group.
+/// After so many rows of accounts no further ones are brought up along with one group.
 pub(super) const SAVED_PER_GROUP: usize = 512;
+/// Accounts whose numbers follow each other, about as many as a page of the file holds.
+const NEIGHBOURS: i64 = 64;
 
 /// Hashes the number of an account, which this program gave out: spreading is enough.
 #[derive(Default)]
@@ -109,6 +112,13 @@ impl Behind {
         }
     }
 
+    /// Where an account stands, if its row is behind and is to be brought up.
+    fn waiting(&self, account: i64) -> Option<&Head> {
+        let head = self.heads.get(&account)?;
+        let can_be_read = self.order.contains(&(head.since, account));
+        can_be_read.then_some(head)
+    }
+
     /// The account that fell behind first, among those that can be read.
     fn first(&self) -> Option<(EntryId, i64)> {
         self.order.first().copied()
@@ -141,36 +151,21 @@ impl Books {
         self.behind.set(account, Some(head));
     }
 
-    /// Brings rows of accounts up that are too far behind.
+    /// Brings rows of accounts up that are too far behind, and with each of them its
+    /// neighbours that are behind too: they share pages of the file, and each page is
+    /// written whole.
     pub(super) fn save_some(&mut self, most: usize, behind_max: i64) -> Result<(), BadRow> {
         let mut saved = 0_usize;
         while saved < most
             && let Some((since, account)) = self.behind.first()
             && self.next_entry.0.saturating_sub(since.0) >= behind_max
-            && let Some(head) = self.behind.get(account).cloned()
         {
-            match self.save(&head.name) {
-                Ok(()) => {}
-                Err(cause) if self.journal.connection.is_autocommit() => return Err(cause),
-                Err(cause) => {
-                    // Its trouble is nobody else's.
-                    tracing::error!(account = %head.name, cause = cause.0, "an account cannot be read");
-                    self.behind.give_up(since, account);
-                    continue;
+            let first = account.saturating_sub(account.rem_euclid(NEIGHBOURS));
+            for neighbour in first..first.saturating_add(NEIGHBOURS) {
+                if self.save_if_behind(neighbour)? {
+                    saved = saved.saturating_add(1);
                 }
             }
-            let undo = Undo::Head {
-                account,
-                name: head.name.clone(),
-                before: Some(Stood {
-                    entry: head.entry,
-                    since: head.since,
-                }),
-                next_entry: self.next_entry,
-            };
-            self.group.undo.push(undo);
-            self.behind.set(account, None);
-            saved = saved.saturating_add(1);
         }
         if saved > 0 {
             let since = self.behind.since().unwrap_or(self.next_entry);
@@ -180,6 +175,34 @@ impl Books {
                 .execute([since.0.saturating_sub(1)])?;
         }
         Ok(())
+    }
+
+    /// Brings the row of an account up, if it is behind and can be. Whether it did.
+    fn save_if_behind(&mut self, account: i64) -> Result<bool, BadRow> {
+        let Some(head) = self.behind.waiting(account).cloned() else {
+            return Ok(false);
+        };
+        match self.save(&head.name) {
+            Ok(()) => {}
+            Err(cause) if self.journal.connection.is_autocommit() => return Err(cause),
+            Err(cause) => {
+                // Its trouble is nobody else's.
+                tracing::error!(account = %head.name, cause = cause.0, "an account cannot be read");
+                self.behind.give_up(head.since, account);
+                return Ok(false);
+            }
+        }
+        self.group.undo.push(Undo::Head {
+            account,
+            name: head.name,
+            before: Some(Stood {
+                entry: head.entry,
+                since: head.since,
+            }),
+            next_entry: self.next_entry,
+        });
+        self.behind.set(account, None);
+        Ok(true)
     }
 
     fn save(&mut self, name: &AccountName) -> Result<(), BadRow> {
