@@ -76,15 +76,23 @@ async fn grant(
     store.write(command(account, id, action)).await
 }
 
-async fn charge(store: &SqliteStore, account: &str, id: &str) -> Answer<Box<Written>> {
-    let cost = Cost {
+fn one_credit() -> Action {
+    Action::Charge(Ok(Box::new(Cost {
         credits: Credits::ONE,
         service: None,
         pricing: None,
         usage: None,
-    };
-    let action = Action::Charge(Ok(Box::new(cost)));
-    store.write(command(account, id, action)).await
+    })))
+}
+
+async fn charge(store: &SqliteStore, account: &str, id: &str) -> Answer<Box<Written>> {
+    store.write(command(account, id, one_credit())).await
+}
+
+/// Charges of team-a.
+fn batch(number: usize, length: usize) -> Vec<Command> {
+    let charge = |id| command("team-a", &format!("b{number}-{id}"), one_credit());
+    (0..length).map(charge).collect()
 }
 
 async fn available(store: &SqliteStore, account: &str) -> Answer<Credits> {
@@ -219,20 +227,7 @@ async fn large_batches_that_wait_are_counted_by_their_commands() {
     let clock = Hand::new();
     let store = open(&directory.path().join("creditd.db"), &clock, 1_000_000);
     grant(&store, "team-a", "g1", "1000000").await.unwrap();
-    let batch = |number: usize| -> Vec<Command> {
-        let cost = |_| Cost {
-            credits: Credits::ONE,
-            service: None,
-            pricing: None,
-            usage: None,
-        };
-        let charge = |id| {
-            let action = Action::Charge(Ok(Box::new(cost(id))));
-            command("team-a", &format!("b{number}-{id}"), action)
-        };
-        (0..10_000).map(charge).collect()
-    };
-    let batches: Vec<_> = (0..9).map(batch).collect();
+    let batches: Vec<_> = (0..9).map(|number| batch(number, 10_000)).collect();
     let pending: Vec<_> = batches
         .into_iter()
         .map(|commands| store.write_batch(commands, Box::new(|_| Ok(()))))
@@ -253,5 +248,40 @@ async fn large_batches_that_wait_are_counted_by_their_commands() {
     assert_eq!(
         available(&store, "team-a").await,
         Ok(Credits::parse(&left.to_string()).unwrap())
+    );
+}
+
+/// However much is written without a pause, the `-wal` is emptied meanwhile.
+#[tokio::test]
+async fn the_wal_does_not_grow_with_what_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let store = open(&file, &clock, 1_000_000);
+    grant(&store, "team-a", "g1", "1000000").await.unwrap();
+    let pairs: Vec<_> = (0..16)
+        .map(|n| (format!("label-{n}"), "x".repeat(256)))
+        .collect();
+    let labels = Labels::new(pairs.iter().map(|(key, value)| (key, value))).unwrap();
+    let size = |name: &str| {
+        std::fs::metadata(directory.path().join(name))
+            .unwrap()
+            .len()
+    };
+    let mut wal_bytes_max = 0;
+    for number in 0..40 {
+        let mut commands = batch(number, 500);
+        for command in &mut commands {
+            command.labels = labels.clone();
+        }
+        let answers = store.write_batch(commands, Box::new(|_| Ok(()))).await;
+        assert!(answers.unwrap().iter().all(Result::is_ok));
+        wal_bytes_max = wal_bytes_max.max(size("creditd.db-wal"));
+    }
+    let written = size("creditd.db");
+    assert!(written > 60 << 20, "{written} bytes are in the file");
+    assert!(
+        (8 << 20..40 << 20).contains(&wal_bytes_max),
+        "the -wal had {wal_bytes_max} bytes, and {written} are in the file"
     );
 }

@@ -24,6 +24,7 @@ mod requests;
 mod rows;
 mod start;
 mod text;
+mod wal;
 mod watchers;
 mod writer;
 
@@ -138,9 +139,12 @@ impl SqliteStore {
         let writable = watch::Sender::new(true);
         let history = history::History::start(history, Arc::clone(&closing))
             .map_err(|error| OpenError::other(path, &error))?;
+        let mover = opened.another_connection()?;
+        let wal = wal::Wal::start(&opened.connection, mover, Arc::clone(&closing))
+            .map_err(|error| OpenError::other(path, &error))?;
         let started = writer::Writer::open(
             opened.connection,
-            history,
+            (history, wal),
             writer::Surroundings {
                 clock: Arc::clone(&clock),
                 closing: Arc::clone(&closing),

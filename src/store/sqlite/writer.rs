@@ -22,6 +22,7 @@ use super::books::Books;
 use super::history::History;
 use super::journal::BadRow;
 use super::replies::Replies;
+use super::wal::Wal;
 use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
 use crate::domain::ledger::Command;
@@ -39,6 +40,7 @@ const SLEEP_MIN: Duration = Duration::from_millis(1);
 pub(super) struct Writer {
     pub(super) books: Books,
     pub(super) history: History,
+    wal: Wal,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,
     /// How many commands and reads wait.
@@ -63,7 +65,7 @@ impl Writer {
     /// A writer over an open file.
     pub(super) fn open(
         connection: Connection,
-        history: History,
+        (history, wal): (History, Wal),
         surroundings: Surroundings,
         settings: SqliteSettings,
     ) -> Result<Self, BadRow> {
@@ -76,6 +78,7 @@ impl Writer {
         Ok(Self {
             books,
             history,
+            wal,
             watchers: Watchers::default(),
             clock,
             waiting: Arc::default(),
@@ -101,6 +104,7 @@ impl Writer {
                 self.probe();
             }
             self.group(first, queue);
+            self.wal.tend(&self.books.journal.connection);
         }
         let now = self.now();
         if let Err(BadRow(cause)) = self.books.close(now) {
