@@ -40,8 +40,10 @@ impl Server {
     }
 
     /// Starts the yardstick.
-    pub fn yardstick(program: &Path, directory: &Path) -> Result<Self, String> {
-        Self::spawn(Command::new(program), directory, "listens on")
+    pub fn yardstick(program: &Path, directory: &Path, more: &[&str]) -> Result<Self, String> {
+        let mut command = Command::new(program);
+        command.args(more);
+        Self::spawn(command, directory, "listens on")
     }
 
     /// Starts a server and reads what it prints until this was said.

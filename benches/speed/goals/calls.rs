@@ -1,10 +1,11 @@
 //! Estimates, which h2load can make: it sends the same request again and again.
 
 use super::row::{Goal, Row};
-use super::{Goals, Job};
+use super::{Figure, Goals, Job, Side};
 use crate::h2load::{self, H2load};
 use crate::load::requests::{SERVICE, Template};
 use crate::load::{callers, run_all};
+use crate::server::Server;
 
 /// Usages in a batch.
 const BATCH: u32 = 1_000;
@@ -38,16 +39,36 @@ pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), Strin
             continue;
         }
         goals.compare((name, unit, goal), add, |goals, side| {
-            let server = goals.server(side);
-            // h2load does not see a refusal.
-            let mut job = Job {
-                calls_max: Some(1),
-                ..Job::of(&template)
+            measure(goals, goals.server(side), load, &template, items)
+        })?;
+    }
+    if !h2load::is_missing() {
+        // What creditd's row of this load could come up to.
+        let row = ("HTTP/2 alone, 16 x 32", "calls/s", Goal::Nothing);
+        goals.compare(row, add, |goals, side| {
+            let server = match side {
+                Side::Creditd => &goals.http2_alone,
+                Side::Yardstick => &goals.yardstick,
             };
-            run_all(&server.address, &mut job, callers(1))?;
-            let (options, directory) = (goals.options, goals.directory.path());
-            load.run(server, &template, items, options, directory)
+            measure(goals, server, WIDE, &one(), 1)
         })?;
     }
     Ok(())
+}
+
+fn measure(
+    goals: &Goals<'_>,
+    server: &Server,
+    load: H2load,
+    template: &Template,
+    items: u32,
+) -> Result<Figure, String> {
+    // h2load does not see a refusal.
+    let mut job = Job {
+        calls_max: Some(1),
+        ..Job::of(template)
+    };
+    run_all(&server.address, &mut job, callers(1))?;
+    let (options, directory) = (goals.options, goals.directory.path());
+    load.run(server, template, items, options, directory)
 }

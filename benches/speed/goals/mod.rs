@@ -57,6 +57,8 @@ struct Goals<'a> {
     directory: tempfile::TempDir,
     creditd: Server,
     yardstick: Server,
+    /// What both stand on.
+    http2_alone: Server,
     book: Book,
 }
 
@@ -70,7 +72,12 @@ impl<'a> Goals<'a> {
             ));
         }
         let directory = setup.directory()?;
-        let yardstick = Server::yardstick(&setup.yardstick, directory.path())?;
+        let yardstick = |more: &[&str]| {
+            let (program, directory) = (&setup.yardstick, directory.path());
+            Server::yardstick(program, directory, more)
+        };
+        let http2_alone = yardstick(&["--http2-alone"])?;
+        let yardstick = yardstick(&[])?;
         let creditd = Server::start(&setup.program, directory.path())?;
         std::thread::sleep(IDLE);
         Ok(Self {
@@ -80,6 +87,7 @@ impl<'a> Goals<'a> {
             directory,
             creditd,
             yardstick,
+            http2_alone,
         })
     }
 

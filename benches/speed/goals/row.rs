@@ -8,6 +8,8 @@ use crate::text::figure;
 /// What has to hold.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
+    /// It is no goal: the figure says where others stand.
+    Nothing,
     /// So many times the yardstick's figure, or more.
     TimesAtLeast(f64),
     /// Less than so many times the yardstick's figure.
@@ -19,28 +21,30 @@ pub enum Goal {
 }
 
 impl Goal {
-    const fn bound(self) -> f64 {
+    const fn bound(self) -> Option<f64> {
         match self {
+            Self::Nothing => None,
             Self::TimesAtLeast(bound)
             | Self::TimesUnder(bound)
             | Self::AtMost(bound)
-            | Self::Under(bound) => bound,
+            | Self::Under(bound) => Some(bound),
         }
     }
 
     fn text(self, unit: &str) -> String {
-        let bound = self.bound();
         let text = match self {
-            Self::TimesAtLeast(_) => format!("at least {bound} x"),
-            Self::TimesUnder(_) => format!("under {bound} x"),
-            Self::AtMost(_) => format!("at most {bound} {unit}"),
-            Self::Under(_) => format!("under {bound} {unit}"),
+            Self::Nothing => "-".to_owned(),
+            Self::TimesAtLeast(bound) => format!("at least {bound} x"),
+            Self::TimesUnder(bound) => format!("under {bound} x"),
+            Self::AtMost(bound) => format!("at most {bound} {unit}"),
+            Self::Under(bound) => format!("under {bound} {unit}"),
         };
         text.trim_end().to_owned()
     }
 
     fn is_met(self, creditd: f64, ratio: Option<f64>) -> Option<bool> {
         Some(match self {
+            Self::Nothing => return None,
             Self::TimesAtLeast(bound) => ratio? >= bound,
             Self::TimesUnder(bound) => ratio? < bound,
             Self::AtMost(bound) => creditd <= bound,
@@ -57,7 +61,8 @@ pub struct Row {
     pub creditd: Option<f64>,
     pub yardstick: Option<f64>,
     pub ratio: Option<f64>,
-    pub goal: f64,
+    /// None: it is no goal.
+    pub goal: Option<f64>,
     pub goal_text: String,
     pub met: Option<bool>,
     /// Processor time of each server for one of what is counted.
@@ -148,12 +153,13 @@ pub fn print_head() {
 
 /// The last lines.
 pub fn print_foot(rows: &[Row]) {
-    let count = |met| rows.iter().filter(|row| row.met == met).count();
+    let goals = || rows.iter().filter(|row| row.goal.is_some());
+    let count = |met| goals().filter(|row| row.met == met).count();
     println!();
     println!(
         "{} of {} goals are met, {} are missed, {} were not measured",
         count(Some(true)),
-        rows.len(),
+        goals().count(),
         count(Some(false)),
         count(None),
     );

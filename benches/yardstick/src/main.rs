@@ -1,5 +1,8 @@
 //! The yardstick: an ordinary tonic server, as its documentation shows one. It has
-//! creditd's messages and answers constants: no prices, no accounts, no disk.
+//! creditd's messages and answers constants: no prices, no accounts, no disk. With
+//! `--http2-alone` it is what such a server stands on, and nothing else.
+
+mod http2;
 
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -62,8 +65,19 @@ impl PricingService for Constant {
     }
 }
 
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    match std::env::args().nth(1).as_deref() {
+        Some("--http2-alone") => Ok(http2::serve(&v1::EstimateResponse {
+            estimate: Some(estimate()),
+            affordability: None,
+        })?),
+        Some(other) => Err(format!("{other:?} is no option; there is --http2-alone").into()),
+        None => serve(),
+    }
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listens on {}", listener.local_addr()?);
     tonic::transport::Server::builder()
