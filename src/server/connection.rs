@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -27,6 +27,7 @@ use super::heard::{Heard, Line};
 use super::keepalive::KeepAlive;
 use super::stream::Stream;
 use super::tracker::Tracker;
+use super::turn::{InTurns, Turn};
 use super::worker::Phase;
 use crate::rpc::layer::Held;
 
@@ -42,11 +43,6 @@ const IDLE_GRACE: Duration = Duration::from_millis(500);
 const STREAMS_MAX: u32 = 1_024;
 /// Most calls that are taken up in one turn.
 const TURN_CALLS_MAX: usize = 256;
-/// How long each half of a turn may last, what came and what had waited, but for what a
-/// few calls take more.
-const TURN_MAX: Duration = Duration::from_millis(1);
-/// After so many calls it is looked how long the turn has lasted.
-const TURN_STEP: usize = 4;
 /// Largest header block of a call.
 const HEADER_BYTES_MAX: u32 = 16 * 1_024;
 /// How much of one message may be under way before it is read.
@@ -173,7 +169,7 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 }
 
 /// A call that waits for something.
-type Waiting<F> = Pin<Box<Call<F>>>;
+type Waiting<F> = Pin<Box<InTurns<Call<F>>>>;
 
 /// A connection and its calls.
 struct Connection<S: Service<Request<RequestBody>>> {
@@ -221,7 +217,7 @@ where
         self.behind = !(taken_up && gone_on);
         if self.moved {
             // There are replies to send, and perhaps more calls: after the others' turn.
-            context.waker().wake_by_ref();
+            after_the_others(context);
             return Poll::Pending;
         }
         self.keep_alive.poll_gone(self.line.heard(), context)
@@ -233,8 +229,8 @@ where
             return true;
         }
         let late = self.behind;
-        let turn = Turn::begin();
-        let mut count = 0_usize;
+        let mut turn = Turn::begin();
+        let mut left = TURN_CALLS_MAX;
         while let Some((request, mut respond)) = self.came.pop_front() {
             self.moved = true;
             // Who had to wait may have given up.
@@ -243,16 +239,17 @@ where
             }
             let open = self.tracker.begin(request.uri().path());
             let work = self.service.call(request.map(RequestBody::new));
-            let mut call = Box::pin(Call::new(work, respond, open));
+            let mut call = Box::pin(InTurns::new(Call::new(work, respond, open)));
             if call.as_mut().poll(context).is_pending() {
                 self.waiting.push(call);
             }
-            count = count.saturating_add(1);
-            if turn.is_over_after(count) {
+            left = left.saturating_sub(1);
+            turn.count();
+            if turn.is_over() {
                 return false;
             }
         }
-        count < TURN_CALLS_MAX
+        left > 0
     }
 
     /// Goes on with calls that waited for something. Whether the turn had time for all of
@@ -261,16 +258,14 @@ where
         if self.waiting.is_empty() {
             return true;
         }
-        let turn = Turn::begin();
-        let mut count = 0_usize;
-        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
-            self.moved = true;
-            count = count.saturating_add(1);
-            if turn.is_over_after(count) {
-                return false;
+        let mut moved = false;
+        let had_time = Turn::go_on(|| {
+            while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
+                moved = true;
             }
-        }
-        true
+        });
+        self.moved |= moved || !had_time;
+        had_time
     }
 
     /// Whether nobody waits for anything here.
@@ -279,16 +274,10 @@ where
     }
 }
 
-/// Half of a turn, and how long it may last.
-struct Turn(Instant);
-
-impl Turn {
-    fn begin() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Whether it has lasted long enough, after so many calls.
-    fn is_over_after(&self, calls: usize) -> bool {
-        calls.is_multiple_of(TURN_STEP) && self.0.elapsed() > TURN_MAX
-    }
+/// Wakes the task when the runtime has looked who else has something to do. A task that
+/// wakes itself is polled sixty times before the runtime looks at its sockets again.
+fn after_the_others(context: &mut Context<'_>) {
+    let yielded = std::pin::pin!(tokio::task::yield_now());
+    // Its first poll asks for the second one, and that is all of it.
+    let _ = yielded.poll(context);
 }

@@ -17,6 +17,7 @@ mod stream;
 mod system_clock;
 pub mod telemetry;
 mod tracker;
+mod turn;
 mod unix;
 mod worker;
 

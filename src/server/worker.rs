@@ -22,6 +22,10 @@ use crate::rpc::layer::Held;
 /// Connections that may wait for their thread.
 const HANDED_OUT_MAX: usize = 1_024;
 
+/// After so many turns of connections a thread looks at its sockets, also where some of
+/// its connections have something to do all the time.
+const TASKS_BETWEEN_EVENTS: u32 = 8;
+
 /// What the threads are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -103,6 +107,7 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(TASKS_BETWEEN_EVENTS)
         .build()?;
     let (streams, queue) = mpsc::channel(HANDED_OUT_MAX);
     let connections = Arc::new(AtomicUsize::new(0));

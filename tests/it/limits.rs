@@ -1,5 +1,7 @@
 //! Limits of time, number and size, on the running server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -7,7 +9,7 @@ use prost::Message as _;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
-use crate::support::raw::{Raw, frame};
+use crate::support::raw::{Raw, compressed, frame};
 use crate::support::refusal::{Refusal, refused};
 use crate::support::server::Server;
 use crate::support::{PATIENCE, balance, estimate, grant, usage};
@@ -154,6 +156,60 @@ async fn a_batch_of_misspelled_names_is_answered() {
         refusal.metadata.get("nearest_service").map(String::as_str) == Some("lip_sync_video")
     });
     assert_eq!(nearest.count(), 32);
+}
+
+/// A connection whose calls take long does not keep the thread's other connections
+/// waiting until it has nothing left to do.
+#[tokio::test]
+async fn a_busy_connection_lets_others_have_their_turn() {
+    const BATCHES: usize = 100;
+    let server = Server::start_with(&["--threads", "1", "--deadline-ms-max", "60000"]);
+    let mut pricing = server.pricing().await;
+    let call = || estimate("lip_sync_video", "31s");
+    pricing.estimate(call()).await.unwrap();
+    // Each takes some milliseconds. Their replies are not read: what counts is when
+    // they begin.
+    let stream = tokio::net::TcpStream::connect(&server.address)
+        .await
+        .unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_max_send_streams(BATCHES);
+    let (sender, connection) = builder.handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = pb::BatchEstimateRequest {
+        usages: vec![usage("lip_sync_video", "31s"); 10_000],
+        ..pb::BatchEstimateRequest::default()
+    };
+    // So small that all of them come at once.
+    let body = compressed(request).await;
+    let answered = Arc::new(AtomicUsize::new(0));
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..BATCHES {
+        let path = "/creditd.v1.PricingService/BatchEstimate";
+        let post = http::Request::post(format!("http://{}{path}", server.address))
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", "gzip")
+            .body(())
+            .unwrap();
+        let (response, mut out) = sender.clone().send_request(post, false).unwrap();
+        out.send_data(body.clone(), true).unwrap();
+        let answered = answered.clone();
+        calls.spawn(async move {
+            let response = response.await.unwrap();
+            answered.fetch_add(1, Ordering::Relaxed);
+            response
+        });
+    }
+    let first = calls.join_next().await.unwrap().unwrap();
+    assert_eq!(first.headers().get("grpc-status"), None);
+    // Now the thread works on the others.
+    pricing.estimate(call()).await.unwrap();
+    let meanwhile = answered.load(Ordering::Relaxed);
+    assert!(
+        meanwhile < BATCHES / 2,
+        "{meanwhile} of {BATCHES} came first"
+    );
+    drop(first);
 }
 
 /// A peer that asks and does not read is let go, and its places are given back.

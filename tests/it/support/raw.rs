@@ -1,7 +1,10 @@
 //! HTTP/2 by hand, for what no gRPC client would send.
 
 use bytes::Bytes;
+use creditd::rpc::pb::creditd::v1 as pb;
+use creditd::rpc::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 use h2::client::SendRequest;
+use tonic::codec::CompressionEncoding;
 
 use super::refusal::Refusal;
 use super::server::Server;
@@ -100,6 +103,37 @@ impl Raw {
         // Dropping the body resets the call.
         (response, body)
     }
+}
+
+/// What a client sends that compresses its requests.
+pub async fn compressed(request: pb::BatchEstimateRequest) -> Bytes {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let client = tokio::spawn(async move {
+        let endpoint = tonic::transport::Endpoint::from_shared(address).unwrap();
+        let channel = endpoint.connect().await.unwrap();
+        let gzip = CompressionEncoding::Gzip;
+        let mut client = PricingServiceClient::new(channel).send_compressed(gzip);
+        client.batch_estimate(request).await
+    });
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let (call, _respond) = connection.accept().await.unwrap().unwrap();
+    let collect = async {
+        let mut bytes = Vec::new();
+        let mut body = call.into_body();
+        while let Some(chunk) = body.data().await {
+            bytes.extend_from_slice(&chunk.unwrap());
+        }
+        bytes
+    };
+    let bytes = tokio::select! {
+        bytes = collect => bytes,
+        _ = connection.accept() => panic!("there is one call"),
+    };
+    client.abort();
+    assert_eq!(bytes[0], 1, "it is compressed");
+    bytes.into()
 }
 
 /// A gRPC frame.
