@@ -197,6 +197,11 @@ impl Reply {
             match step {
                 Poll::Ready(Next::More) => {}
                 Poll::Ready(Next::Done) => return Poll::Ready(()),
+                Poll::Pending if body.as_mut().poll_over(context).is_ready() => {
+                    // Its peer has no room for what it is told.
+                    self.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(());
+                }
                 Poll::Pending => return self.stream.poll_reset(context).map(|_| ()),
             }
         }

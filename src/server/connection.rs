@@ -270,7 +270,8 @@ where
 
     /// Whether nobody waits for anything here.
     fn is_idle(&self) -> bool {
-        !self.moved && self.came.is_empty() && self.tracker.open() == 0
+        let sent = self.tracker.open() == 0 && !self.line.is_full();
+        !self.moved && self.came.is_empty() && sent
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub(super) struct Heard<S> {
 /// What is known of a stream from outside.
 pub(super) struct Line<S> {
     reads: AtomicUsize,
+    /// Whether the peer's side has no room.
+    is_full: AtomicBool,
     /// The stream, when HTTP/2 is done with it.
     left: Mutex<Option<S>>,
 }
@@ -33,6 +35,7 @@ impl<S> Heard<S> {
     pub(super) fn new(stream: S) -> (Self, Arc<Line<S>>) {
         let line = Arc::new(Line {
             reads: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
             left: Mutex::new(None),
         });
         let stream = Some(stream);
@@ -61,6 +64,11 @@ impl<S> Line<S> {
     /// A number that changes whenever something is heard.
     pub(super) fn heard(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Whether something is to be sent for which the peer has no room.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 }
 
@@ -91,6 +99,12 @@ impl<S: Unpin> Heard<S> {
     fn stream(&mut self) -> io::Result<Pin<&mut S>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(gone)
     }
+
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        self.line
+            .is_full
+            .store(written.is_pending(), Ordering::Relaxed);
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
@@ -113,7 +127,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(context, bytes)
+        let written = self.stream()?.poll_write(context, bytes);
+        self.note(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -121,7 +137,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(context, bytes)
+        let written = self.stream()?.poll_write_vectored(context, bytes);
+        self.note(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

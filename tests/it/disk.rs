@@ -318,3 +318,58 @@ async fn what_ends_while_the_disk_fails_is_over() {
         (entry.kind(), entry.create_time, &entry.credits)
     );
 }
+
+/// What was moved into the file and could not be synced there is moved again by the next
+/// start: until then the `-wal` keeps all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_synced_into_the_file_stays_in_the_wal() {
+    let disk = Disk::new();
+    let server = disk.server(None);
+    let mut ledger = server.ledger().await;
+    one(&mut ledger, Call::Grant(grant("g", "team-a", "100000"))).await;
+    let mut spent = 0;
+    let mut spend = async |ledger: &mut Ledger| {
+        let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
+        let labels: std::collections::HashMap<_, _> = labels.collect();
+        let charges = (0..400).map(|n| pb::ChargeRequest {
+            labels: labels.clone(),
+            ..charge(&format!("c{spent}-{n}"), "team-a", "1")
+        });
+        let request = batch(charges.collect());
+        let reply = ledger.batch_charge(request).await.unwrap().into_inner();
+        assert_eq!(reply.failed_count, 0);
+        spent += 400;
+        spent
+    };
+    disk.fail("sync EIO creditd.db");
+    let start = Instant::now();
+    while !server.log().contains("stays in its -wal") {
+        assert!(start.elapsed() < PATIENCE, "it is never synced");
+        spend(&mut ledger).await;
+    }
+    // The disk works again; nobody knows what of the file is on it.
+    disk.mend();
+    let wal = |directory: &std::path::Path| {
+        std::fs::metadata(directory.join("creditd.db-wal")).map_or(0, |found| found.len())
+    };
+    let before = wal(server.directory.path());
+    for _ in 0..8 {
+        spend(&mut ledger).await;
+    }
+    let spent = spend(&mut ledger).await;
+    let directory = server.stop();
+    let kept = wal(directory.path());
+    assert!(kept > before + (20 << 20), "{before}, {kept}");
+    // As if none of what was moved had reached the disk.
+    std::fs::File::options()
+        .write(true)
+        .open(directory.path().join("creditd.db"))
+        .unwrap()
+        .set_len(8_192)
+        .unwrap();
+    let server = disk.server(Some(directory));
+    let balance = read(&mut server.ledger().await, "team-a").await;
+    assert_eq!(balance.available, (100_000 - spent).to_string());
+    let directory = server.stop();
+    assert_eq!(wal(directory.path()), 0);
+}

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use creditd::rpc::pb::creditd::v1 as pb;
+use prost::Message as _;
 use rustix::process::Signal;
 
-use crate::support::raw::{Raw, frame};
+use crate::support::raw::{Raw, compressed, frame};
 use crate::support::server::Server;
 use crate::support::{balance, estimate, grant, usage};
 
@@ -68,26 +69,31 @@ async fn the_drain_has_a_bound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn calls_that_came_before_the_signal_are_answered() {
     let mut server = Server::start_with(&["--drain-ms-max", "60000", "--deadline-ms-max", "60000"]);
-    let mut pricing = server.pricing().await;
     let request = pb::BatchEstimateRequest {
         usages: vec![usage("lip_sync_video", "31s"); 3_000],
         ..pb::BatchEstimateRequest::default()
     };
+    let body = compressed(request).await;
+    let mut raw = Raw::connect(&server).await;
+    let path = "/creditd.v1.PricingService/BatchEstimate";
+    let mut calls = Vec::new();
     // The limit on calls lets so many batches in.
-    let calls: Vec<_> = (0..100)
-        .map(|_| {
-            let (mut pricing, request) = (pricing.clone(), request.clone());
-            tokio::spawn(async move { pricing.batch_estimate(request).await })
-        })
-        .collect();
+    for _ in 0..100 {
+        let (response, mut out) = raw.begin(path, &[("grpc-encoding", "gzip")]).await;
+        out.send_data(body.clone(), true).unwrap();
+        calls.push(response);
+    }
     // Sent after them on the same connection: they are there.
-    let last = pricing.estimate(estimate("lip_sync_video", "31s")).await;
-    last.unwrap();
+    let path = "/creditd.v1.PricingService/Estimate";
+    let last = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    let last = raw.send(path, &[], last).await;
+    assert_eq!(last.status.unwrap().code(), tonic::Code::Ok);
     server.signal(Signal::TERM);
     for (number, call) in calls.into_iter().enumerate() {
-        let reply = call.await.unwrap();
-        let reply = reply.unwrap_or_else(|status| panic!("call {number}: {status}"));
-        assert_eq!(reply.into_inner().results.len(), 3_000);
+        let answer = Raw::answer(call).await;
+        let status = answer.status.unwrap();
+        assert_eq!(status.code(), tonic::Code::Ok, "call {number}: {status}");
+        assert!(answer.body.len() > 100_000, "{} bytes", answer.body.len());
     }
     assert_eq!(server.wait().code(), Some(0));
 }

@@ -81,6 +81,14 @@ impl Held {
         response.map(|body| Self::new(body, Kept::default()))
     }
 
+    /// Ready when a reply that has no end by itself is to end.
+    pub fn poll_over(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.project().until {
+            Some(until) => until.sleep.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+
     /// What it keeps, for whoever brings its last piece away. A reply without end keeps
     /// it itself.
     pub fn take_kept(self: Pin<&mut Self>) -> Kept {
@@ -129,21 +137,39 @@ impl http_body::Body for Held {
 const BYTES_PER_PLACE: usize = 64 * 1_024;
 
 pin_project_lite::pin_project! {
-    /// A request that takes more places as it grows.
+    /// A request that takes more places as it grows, or that ends.
     pub struct Weighed<B> {
         #[pin]
         body: B,
-        place: Place,
         bytes: usize,
+        bound: Bound,
     }
+}
+
+/// What bounds a request.
+enum Bound {
+    /// The places that it takes.
+    Places(Place),
+    /// So many bytes, and a time, after which it has no more to say.
+    End(usize, Pin<Box<Sleep>>),
 }
 
 impl<B> Weighed<B> {
     pub(super) fn new(body: B, places: &Near<Places>) -> Self {
         Self {
             body,
-            place: Place::none(places),
             bytes: 0,
+            bound: Bound::Places(Place::none(places)),
+        }
+    }
+
+    /// The request of a stream. It takes no places; what it says beyond this counts no
+    /// more.
+    pub(super) fn ending(body: B, bytes_max: usize, after: Duration) -> Self {
+        Self {
+            body,
+            bytes: 0,
+            bound: Bound::End(bytes_max, Box::pin(sleep(after))),
         }
     }
 }
@@ -161,16 +187,19 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.project();
+        if let Bound::End(bytes_max, over) = this.bound
+            && (*this.bytes > *bytes_max || over.as_mut().poll(context).is_ready())
+        {
+            return Poll::Ready(None);
+        }
         let frame = ready!(this.body.poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
             *this.bytes = this.bytes.saturating_add(data.len());
-            let due = this.bytes.div_euclid(BYTES_PER_PLACE);
-            let more = due.saturating_sub(this.place.count());
-            if more > 0 && !this.place.grow(more) {
-                let limit = this.place.max();
-                let fault = WireFault::Overloaded { limit };
+            if let Bound::Places(place) = this.bound
+                && let Err(fault) = weigh(place, *this.bytes)
+            {
                 return Poll::Ready(Some(Err(Refused::from(fault).into_status().into())));
             }
         }
@@ -183,5 +212,19 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Takes the places for so many bytes.
+fn weigh(place: &mut Place, bytes: usize) -> Result<(), WireFault> {
+    let limit = place.max();
+    // One request fits, however small the limit is.
+    let due = bytes
+        .div_euclid(BYTES_PER_PLACE)
+        .min(limit.saturating_sub(1));
+    let more = due.saturating_sub(place.count());
+    match more == 0 || place.grow(more) {
+        true => Ok(()),
+        false => Err(WireFault::Overloaded { limit }),
     }
 }

@@ -28,8 +28,10 @@ use crate::rpc::router::WATCH_BALANCE;
 const BATCH_WEIGHT: usize = 64;
 /// Most watchers of health.
 const HEALTH_WATCHERS_MAX: usize = 1_024;
-/// Most streams of reflection, and how long one of them lasts at most.
+/// Most streams of reflection, how long one of them lasts at most, and after how many bytes
+/// it is not listened to any more.
 const REFLECTIONS_MAX: usize = 64;
+const REFLECTION_BYTES_MAX: usize = 256 * 1_024;
 const REFLECTION_MAX: Duration = Duration::from_secs(30);
 
 /// Puts [`Limit`] around a service.
@@ -177,9 +179,12 @@ where
             let places = BatchPlaces(self.pools.calls.clone());
             request.extensions_mut().insert(places);
         }
-        // Whatever it is, what it sends waits in the same memory.
         let calls = &self.pools.calls;
-        let request = request.map(|body| Weighed::new(body, calls));
+        let request = request.map(|body| match kind {
+            Kind::Reflection => Weighed::ending(body, REFLECTION_BYTES_MAX, REFLECTION_MAX),
+            // Whatever it is, what it sends waits in the same memory.
+            _ => Weighed::new(body, calls),
+        });
         Limited {
             inner: Some(self.inner.call(request)),
             kind,

@@ -46,14 +46,14 @@ impl Place {
 
     /// Takes more, if they are free.
     pub(super) fn grow(&mut self, more: usize) -> bool {
-        let before = self.places.taken.fetch_add(more, Ordering::Relaxed);
-        self.count = self.count.saturating_add(more);
-        let fits = before.saturating_add(more) <= self.places.max;
-        if !fits {
-            self.count = self.count.saturating_sub(more);
-            self.places.taken.fetch_sub(more, Ordering::Relaxed);
+        let max = self.places.max;
+        let fits = |taken: usize| Some(taken.saturating_add(more)).filter(|sum| *sum <= max);
+        let taken = &self.places.taken;
+        let taken = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        if taken.is_ok() {
+            self.count = self.count.saturating_add(more);
         }
-        fits
+        taken.is_ok()
     }
 
     pub(super) const fn count(&self) -> usize {

@@ -19,6 +19,8 @@ use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
 
 /// Rows of one statement.
 const ROWS: usize = 16;
+/// How much room for texts is kept when they are written.
+const TEXT_BYTES_KEPT: usize = 1 << 20;
 /// Rows that wait at most.
 const WAITING_MAX: usize = 4_096;
 
@@ -62,6 +64,7 @@ impl Rows {
     fn clear(&mut self) {
         self.rows.clear();
         self.texts.clear();
+        self.texts.shrink_to(TEXT_BYTES_KEPT);
     }
 
     /// Keeps a text.

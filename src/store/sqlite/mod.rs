@@ -112,7 +112,8 @@ pub struct SqliteStore {
     /// How many commands and reads wait for the writer.
     waiting: Arc<AtomicUsize>,
     writer: Option<JoinHandle<()>>,
-    cards: Mutex<Connection>,
+    /// None once the store is closing.
+    cards: Option<Mutex<Connection>>,
     clock: Arc<dyn Clock>,
     closing: Arc<AtomicBool>,
     writable: watch::Receiver<bool>,
@@ -163,7 +164,7 @@ impl SqliteStore {
             jobs: Some(jobs),
             waiting,
             writer: Some(handle),
-            cards: Mutex::new(cards),
+            cards: Some(Mutex::new(cards)),
             clock,
             closing,
             writable: writable.subscribe(),
@@ -183,7 +184,11 @@ impl SqliteStore {
         let busy = |limit| StoreRefusal::Busy { limit };
         let length = job.length();
         let before = self.waiting.fetch_add(length, Ordering::Relaxed);
-        let (job, refusal) = if before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX {
+        let full = before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX;
+        let (job, refusal) = if full && self.writer.as_ref().is_none_or(JoinHandle::is_finished) {
+            // Nobody takes what waits any more.
+            (job, stopped)
+        } else if full {
             (job, busy(QUEUE_COMMANDS_MAX))
         } else {
             match jobs.try_send(job) {
@@ -194,6 +199,13 @@ impl SqliteStore {
         };
         self.waiting.fetch_sub(length, Ordering::Relaxed);
         job.refuse(refusal);
+    }
+
+    fn cards(&self, operation: &'static str) -> Result<&Mutex<Connection>, Unavailable> {
+        self.cards.as_ref().ok_or_else(|| Unavailable {
+            operation,
+            cause: "the store is closing".to_owned(),
+        })
     }
 
     fn read<T>(&self, name: AccountName, what: impl FnOnce(Promise<T>) -> What) -> Pending<T> {
@@ -235,11 +247,12 @@ impl Store for SqliteStore {
     }
 
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        cards::served(&self.cards)
+        self.cards("read").and_then(cards::served)
     }
 
     fn serve_cards(&self, served: &[ServedCard]) -> Result<(), Unavailable> {
-        cards::serve(&self.cards, served, self.clock.now())
+        let cards = self.cards("write")?;
+        cards::serve(cards, served, self.clock.now())
     }
 
     fn writable(&self) -> watch::Receiver<bool> {
@@ -249,6 +262,9 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
+        // Of all connections the one that moves what the -wal holds is closed last: it
+        // knows whether it may.
+        self.cards = None;
         // Without senders the writer finishes the writes that wait, and stops.
         self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;

@@ -101,9 +101,14 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// One more connection to the same file.
+    /// One more connection to the same file. It leaves what the `-wal` holds where it is.
     pub(super) fn another_connection(&self) -> Result<Connection, OpenError> {
-        connect(&self.path).map_err(|error| OpenError::from_sqlite(&self.path, &error))
+        let connect = || {
+            let connection = connect(&self.path)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            Ok(connection)
+        };
+        connect().map_err(|error| OpenError::from_sqlite(&self.path, &error))
     }
 }
 

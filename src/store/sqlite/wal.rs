@@ -4,19 +4,29 @@
 //! for it. Here a thread with a connection of its own moves nearly all of it while the
 //! writer goes on; the writer moves the little that came meanwhile, between two groups,
 //! and SQLite begins the `-wal` anew.
+//!
+//! What is moved while the writer goes on counts as moved before it is synced: the sync
+//! comes with the writer's part. Where that fails nobody knows what of it is on disk, and
+//! SQLite would not move it again. Then the `-wal`, which has all of it, is kept as it is:
+//! it is not begun anew, not at the end either, and the next start moves all of it.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 
-/// At so many pages it is begun.
+/// Pages with which it is begun.
 const PAGES_BEGUN: i32 = 1_000;
-/// With so many the writer waits for the thread: the `-wal` must not grow without end.
-const PAGES_MAX: i32 = 16_000;
+/// Where so many more come in one time, the thread cannot keep up: the writer waits a
+/// little with each group.
+const PAGES_MEANWHILE_MAX: i32 = 16_000;
+const WAIT: Duration = Duration::from_millis(100);
 /// How often the thread goes over it: the second time finds what came in the first.
 const PASSES: usize = 2;
 
@@ -26,16 +36,43 @@ thread_local! {
     static PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
+/// What came of moving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    /// All of it.
+    All,
+    /// What could be moved: somebody reads the rest, or writes more.
+    Some,
+    /// Nobody knows what of it is on disk.
+    Unsynced,
+}
+
+/// What the thread is asked to do.
+enum Ask {
+    Move,
+    /// To see to it that the `-wal` stays.
+    Keep,
+}
+
 /// The thread that moves. Dropping it waits until the thread has ended and closed its
-/// connection.
+/// connection, which must be the last one: it moves the rest.
 pub(super) struct Wal {
-    asks: Option<SyncSender<()>>,
-    answers: Receiver<()>,
+    /// None where there is no thread any more.
+    asks: Option<SyncSender<Ask>>,
+    answers: Receiver<Moved>,
     thread: Option<JoinHandle<()>>,
-    /// Whether the thread is at it.
-    moving: bool,
+    state: State,
     /// Pages with which it is begun next.
     begun_at: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// The thread moves, since there were so many pages.
+    Moving(i32),
+    /// What is in the `-wal` stays there until the next start.
+    Kept,
 }
 
 impl Wal {
@@ -50,28 +87,16 @@ impl Wal {
             PAGES.set(pages);
             Ok(())
         }));
-        let (asks, asked) = sync_channel::<()>(1);
-        let (done, answers) = sync_channel::<()>(1);
-        let run = move || {
-            while asked.recv().is_ok() {
-                for _ in 0..PASSES {
-                    if !closing.load(Ordering::Relaxed) {
-                        move_pages(&connection);
-                    }
-                }
-                if done.send(()).is_err() {
-                    break;
-                }
-            }
-        };
+        let (asks, asked) = sync_channel::<Ask>(2);
+        let (done, answers) = sync_channel::<Moved>(1);
         let thread = std::thread::Builder::new()
             .name("ledger-wal".to_owned())
-            .spawn(run)?;
+            .spawn(move || run(&connection, &asked, &done, &closing))?;
         Ok(Self {
             asks: Some(asks),
             answers,
             thread: Some(thread),
-            moving: false,
+            state: State::Idle,
             begun_at: PAGES_BEGUN,
         })
     }
@@ -79,26 +104,70 @@ impl Wal {
     /// Between two groups: does what is due.
     pub(super) fn tend(&mut self, writer: &Connection) {
         let pages = PAGES.get();
-        if self.moving {
-            let done = match pages > PAGES_MAX {
-                true => self.answers.recv().is_ok(),
-                false => self.answers.try_recv().is_ok(),
-            };
-            if done {
-                self.moving = false;
-                move_pages(writer);
-                // Where a reader holds it up, it is tried again after as much more.
-                self.begun_at = pages.saturating_add(PAGES_BEGUN);
+        match self.state {
+            State::Kept => {}
+            State::Moving(since) => {
+                let late = pages.saturating_sub(since) > PAGES_MEANWHILE_MAX;
+                if let Some(moved) = self.answer(late) {
+                    self.state = State::Idle;
+                    self.finish(moved, writer, pages);
+                }
             }
-            return;
+            State::Idle if pages < self.begun_at => {}
+            State::Idle => match self.asks.as_ref().map(|asks| asks.try_send(Ask::Move)) {
+                Some(Ok(())) => self.state = State::Moving(pages),
+                Some(Err(_)) | None => self.finish(Moved::Some, writer, pages),
+            },
         }
-        if pages < PAGES_BEGUN {
-            self.begun_at = PAGES_BEGUN;
+    }
+
+    /// What came of the thread's part, if it is done. Without a thread nothing came of it.
+    fn answer(&mut self, wait: bool) -> Option<Moved> {
+        let answer = match wait {
+            true => self.answers.recv_timeout(WAIT),
+            false => self.answers.try_recv().map_err(|none| match none {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            }),
+        };
+        match answer {
+            Ok(moved) => Some(moved),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                tracing::error!(
+                    "the thread that moves what the -wal holds has ended; the writer does it"
+                );
+                self.asks = None;
+                Some(Moved::Some)
+            }
         }
-        if pages >= self.begun_at
-            && let Some(asks) = &self.asks
-        {
-            self.moving = asks.try_send(()).is_ok();
+    }
+
+    /// The writer's part.
+    fn finish(&mut self, moved: Moved, writer: &Connection, pages: i32) {
+        let moved = match moved {
+            Moved::Unsynced => moved,
+            Moved::All | Moved::Some => move_pages(writer),
+        };
+        self.begun_at = match moved {
+            // SQLite begins the -wal anew.
+            Moved::All => PAGES_BEGUN,
+            // It is tried again after as much more.
+            Moved::Some => pages.saturating_add(PAGES_BEGUN),
+            Moved::Unsynced => return self.keep(writer),
+        };
+    }
+
+    /// Sees to it that all that is in the `-wal` is moved by the next start.
+    fn keep(&mut self, writer: &Connection) {
+        tracing::error!(
+            "the data file could not be synced: all since then stays in its -wal, which grows; \
+             see to the disk and restart the server"
+        );
+        self.state = State::Kept;
+        keep_at_close(writer);
+        if let Some(asks) = &self.asks {
+            let _ = asks.try_send(Ask::Keep);
         }
     }
 }
@@ -114,11 +183,60 @@ impl Drop for Wal {
     }
 }
 
+fn run(
+    connection: &Connection,
+    asked: &Receiver<Ask>,
+    done: &SyncSender<Moved>,
+    closing: &AtomicBool,
+) {
+    while let Ok(ask) = asked.recv() {
+        match ask {
+            Ask::Move => {
+                let mut moved = Moved::Some;
+                for _ in 0..PASSES {
+                    if moved != Moved::Unsynced && !closing.load(Ordering::Relaxed) {
+                        moved = move_pages(connection);
+                    }
+                }
+                if done.send(moved).is_err() {
+                    break;
+                }
+            }
+            Ask::Keep => {
+                keep_at_close(connection);
+                // While somebody reads what is in it, it is not begun anew.
+                let reads = connection.execute_batch("BEGIN; SELECT count(*) FROM file");
+                if let Err(error) = reads {
+                    tracing::error!(%error, "the -wal cannot be kept");
+                }
+            }
+        }
+    }
+}
+
+/// A connection that is closed last moves the rest, but for this.
+fn keep_at_close(connection: &Connection) {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    if let Err(error) = kept {
+        tracing::error!(%error, "the -wal cannot be kept");
+    }
+}
+
 /// Moves as much as can be moved now. What cannot stays in the `-wal`, where it is as
 /// durable, and is moved later.
-fn move_pages(connection: &Connection) {
-    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = moved {
-        tracing::debug!(%error, "what the -wal holds could not be moved into the file");
+fn move_pages(connection: &Connection) -> Moved {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    match moved {
+        Ok((all, moved)) if all == moved => Moved::All,
+        Ok(_) => Moved::Some,
+        Err(error) => {
+            tracing::warn!(%error, "what the -wal holds could not be moved into the file");
+            match error.sqlite_error().map(|error| error.extended_code) {
+                Some(SQLITE_IOERR_FSYNC) => Moved::Unsynced,
+                _ => Moved::Some,
+            }
+        }
     }
 }

@@ -40,6 +40,7 @@ const SLEEP_MIN: Duration = Duration::from_millis(1);
 pub(super) struct Writer {
     pub(super) books: Books,
     pub(super) history: History,
+    // After the others: its connection is to be closed last.
     wal: Wal,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,

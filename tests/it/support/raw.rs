@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::pricing_service_client::PricingServiceClient;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
 use tonic::codec::CompressionEncoding;
 
 use super::refusal::Refusal;
@@ -28,7 +28,12 @@ impl Raw {
         let stream = tokio::net::TcpStream::connect(&server.address)
             .await
             .unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        // Replies come also while others are not read.
+        builder
+            .initial_window_size(1 << 24)
+            .initial_connection_window_size(1 << 30);
+        let (sender, connection) = builder.handshake(stream).await.unwrap();
         tokio::spawn(connection);
         Self {
             sender,
@@ -50,6 +55,11 @@ impl Raw {
             .unwrap();
         // The server may answer before it has read everything.
         let _ = out.send_data(body.into(), true);
+        Self::answer(response).await
+    }
+
+    /// The whole answer to a call.
+    pub async fn answer(response: ResponseFuture) -> Answer {
         let response = response.await.unwrap();
         let http = response.status().as_u16();
         let headers = response.headers().clone();
@@ -90,7 +100,7 @@ impl Raw {
         &mut self,
         path: &str,
         headers: &[(&str, &str)],
-    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+    ) -> (ResponseFuture, h2::SendStream<Bytes>) {
         let mut request = http::Request::post(format!("http://{}{path}", self.address))
             .header("content-type", "application/grpc");
         for (name, value) in headers {
