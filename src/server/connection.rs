@@ -217,7 +217,10 @@ where
         self.behind = !(taken_up && gone_on);
         if self.moved {
             // There are replies to send, and perhaps more calls: after the others' turn.
-            after_the_others(context);
+            match self.behind {
+                false => context.waker().wake_by_ref(),
+                true => after_the_others(context),
+            }
             return Poll::Pending;
         }
         self.keep_alive.poll_gone(self.line.heard(), context)
