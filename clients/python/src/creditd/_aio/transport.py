@@ -88,13 +88,16 @@ class Transport:
     ) -> Result:
         """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
-        attempts = Attempts(self._retry, time.monotonic() + limit_s, made=1)
-        left_s = limit_s
+        left_s, begun_s = limit_s, time.monotonic()
+        # Nearly every call is answered at once and needs no more of this.
+        attempts = None
         while True:
             try:
                 reply = await rpc(request, timeout=left_s, metadata=options.wire_metadata())
             except grpc.RpcError as failure:
                 error = error_from_rpc(failure, getattr(request, "request_id", ""))
+                if attempts is None:
+                    attempts = Attempts(self._retry, begun_s + limit_s, made=1)
                 wait_s = attempts.wait_s(error, time.monotonic(), random.random())  # noqa: S311
                 if wait_s is None:
                     raise error from failure

@@ -179,14 +179,15 @@ def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
 
 def _estimate(message: pricing_pb2.Estimate, affordability: Affordability | None) -> Estimate:
     lines = message.lines
+    # In the order of the fields: names would be matched at each call.
     return Estimate(
-        service=message.service,
-        credits=amount_from_text(message.credits),
-        display_credits=amount_from_text(message.display_credits),
-        rate_card=message.rate_card,
-        revision=message.revision,
-        lines=tuple(map(_line, lines)) if lines else (),
-        affordability=affordability,
+        message.service,
+        amount_from_text(message.credits),
+        amount_from_text(message.display_credits),
+        message.rate_card,
+        message.revision,
+        tuple(map(_line, lines)) if lines else (),
+        affordability,
     )
 
 
