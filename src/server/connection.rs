@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,7 +27,7 @@ use super::heard::{Heard, Line};
 use super::keepalive::KeepAlive;
 use super::stream::Stream;
 use super::tracker::Tracker;
-use super::turn::{InTurns, Turn};
+use super::turn::{InTurns, Turn, after_the_others};
 use super::worker::Phase;
 use crate::rpc::layer::Held;
 
@@ -276,12 +276,4 @@ where
         let sent = self.tracker.open() == 0 && !self.line.is_full();
         !self.moved && self.came.is_empty() && sent
     }
-}
-
-/// Wakes the task when the runtime has looked who else has something to do. A task that
-/// wakes itself is polled sixty times before the runtime looks at its sockets again.
-fn after_the_others(context: &mut Context<'_>) {
-    let yielded = std::pin::pin!(tokio::task::yield_now());
-    // Its first poll asks for the second one, and that is all of it.
-    let _ = yielded.poll(context);
 }

@@ -77,7 +77,7 @@ impl<F: Future> Future for InTurns<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let turn = GOING_ON.get();
         if turn.is_some_and(|turn| turn.is_over) {
-            context.waker().wake_by_ref();
+            after_the_others(context);
             return Poll::Pending;
         }
         let polled = self.project().call.poll(context);
@@ -87,4 +87,12 @@ impl<F: Future> Future for InTurns<F> {
         }
         polled
     }
+}
+
+/// Wakes whoever polls when the runtime has looked who else has something to do. A task that
+/// wakes itself is polled sixty times before the runtime looks at its sockets again.
+pub(super) fn after_the_others(context: &mut Context<'_>) {
+    let yielded = std::pin::pin!(tokio::task::yield_now());
+    // Its first poll asks for the second one, and that is all of it.
+    let _ = yielded.poll(context);
 }

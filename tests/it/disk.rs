@@ -373,3 +373,34 @@ async fn what_was_not_synced_into_the_file_stays_in_the_wal() {
     let directory = server.stop();
     assert_eq!(wal(directory.path()), 0);
 }
+
+/// Also where the server stops before anybody asks it for anything more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_synced_stays_although_the_server_stops_at_once() {
+    let disk = Disk::new();
+    let server = disk.server(None);
+    let mut ledger = server.ledger().await;
+    one(&mut ledger, Call::Grant(grant("g", "team-a", "100000"))).await;
+    let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
+    let labels: std::collections::HashMap<_, _> = labels.collect();
+    disk.fail("sync EIO creditd.db");
+    // More than what the -wal is emptied at, in one group.
+    let charges = (0..1_500).map(|n| pb::ChargeRequest {
+        labels: labels.clone(),
+        ..charge(&format!("c{n}"), "team-a", "1")
+    });
+    let mut charges: Vec<_> = charges.collect();
+    while !charges.is_empty() {
+        let some = charges.split_off(charges.len().saturating_sub(500));
+        let reply = ledger.batch_charge(batch(some)).await.unwrap();
+        assert_eq!(reply.into_inner().failed_count, 0);
+    }
+    server.wait_for_log("could not be moved into the file");
+    disk.mend();
+    let directory = server.stop();
+    let kept = std::fs::metadata(directory.path().join("creditd.db-wal")).unwrap();
+    assert!(kept.len() > 4 << 20, "{} bytes", kept.len());
+    let server = disk.server(Some(directory));
+    let balance = read(&mut server.ledger().await, "team-a").await;
+    assert_eq!(balance.available, "98500");
+}

@@ -48,6 +48,7 @@ enum Moved {
 }
 
 /// What the thread is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {
     Move,
     /// To see to it that the `-wal` stays.
@@ -151,7 +152,10 @@ impl Wal {
         };
         self.begun_at = match moved {
             // SQLite begins the -wal anew.
-            Moved::All => PAGES_BEGUN,
+            Moved::All => {
+                PAGES.set(0);
+                PAGES_BEGUN
+            }
             // It is tried again after as much more.
             Moved::Some => pages.saturating_add(PAGES_BEGUN),
             Moved::Unsynced => return self.keep(writer),
@@ -162,7 +166,7 @@ impl Wal {
     fn keep(&mut self, writer: &Connection) {
         tracing::error!(
             "the data file could not be synced: all since then stays in its -wal, which grows; \
-             see to the disk and restart the server"
+             see to the disk and restart the server, while no other program has the file open"
         );
         self.state = State::Kept;
         keep_at_close(writer);
@@ -190,27 +194,32 @@ fn run(
     closing: &AtomicBool,
 ) {
     while let Ok(ask) = asked.recv() {
-        match ask {
-            Ask::Move => {
-                let mut moved = Moved::Some;
-                for _ in 0..PASSES {
-                    if moved != Moved::Unsynced && !closing.load(Ordering::Relaxed) {
-                        moved = move_pages(connection);
-                    }
-                }
-                if done.send(moved).is_err() {
-                    break;
-                }
-            }
-            Ask::Keep => {
-                keep_at_close(connection);
-                // While somebody reads what is in it, it is not begun anew.
-                let reads = connection.execute_batch("BEGIN; SELECT count(*) FROM file");
-                if let Err(error) = reads {
-                    tracing::error!(%error, "the -wal cannot be kept");
-                }
+        let mut moved = Moved::Some;
+        for _ in 0..PASSES {
+            let goes_on = ask == Ask::Move && moved != Moved::Unsynced;
+            if goes_on && !closing.load(Ordering::Relaxed) {
+                moved = move_pages(connection);
             }
         }
+        // At once: the writer may end before it hears of it.
+        if ask == Ask::Keep || moved == Moved::Unsynced {
+            keep_at_close(connection);
+            keep_by_reading(connection);
+        }
+        if ask == Ask::Move && done.send(moved).is_err() {
+            break;
+        }
+    }
+}
+
+/// While somebody reads what is in the `-wal`, it is not begun anew.
+fn keep_by_reading(connection: &Connection) {
+    let reads = match connection.is_autocommit() {
+        true => connection.execute_batch("BEGIN; SELECT count(*) FROM file"),
+        false => Ok(()),
+    };
+    if let Err(error) = reads {
+        tracing::error!(%error, "the -wal cannot be kept");
     }
 }
 
@@ -229,7 +238,7 @@ fn move_pages(connection: &Connection) -> Moved {
         Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     });
     match moved {
-        Ok((all, moved)) if all == moved => Moved::All,
+        Ok((all, moved)) if all >= 0 && all == moved => Moved::All,
         Ok(_) => Moved::Some,
         Err(error) => {
             tracing::warn!(%error, "what the -wal holds could not be moved into the file");
