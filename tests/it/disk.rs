@@ -319,6 +319,18 @@ async fn what_ends_while_the_disk_fails_is_over() {
     );
 }
 
+/// Charges of 1 by these numbers, each of which takes a page of the file.
+async fn charge_with_large_labels(ledger: &mut Ledger, numbers: std::ops::Range<i32>) {
+    let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
+    let labels: std::collections::HashMap<_, _> = labels.collect();
+    let charges = numbers.map(|n| pb::ChargeRequest {
+        labels: labels.clone(),
+        ..charge(&format!("c{n}"), "team-a", "1")
+    });
+    let reply = ledger.batch_charge(batch(charges.collect())).await;
+    assert_eq!(reply.unwrap().into_inner().failed_count, 0);
+}
+
 /// What was moved into the file and could not be synced there is moved again by the next
 /// start: until then the `-wal` keeps all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -329,15 +341,7 @@ async fn what_was_not_synced_into_the_file_stays_in_the_wal() {
     one(&mut ledger, Call::Grant(grant("g", "team-a", "100000"))).await;
     let mut spent = 0;
     let mut spend = async |ledger: &mut Ledger| {
-        let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
-        let labels: std::collections::HashMap<_, _> = labels.collect();
-        let charges = (0..400).map(|n| pb::ChargeRequest {
-            labels: labels.clone(),
-            ..charge(&format!("c{spent}-{n}"), "team-a", "1")
-        });
-        let request = batch(charges.collect());
-        let reply = ledger.batch_charge(request).await.unwrap().into_inner();
-        assert_eq!(reply.failed_count, 0);
+        charge_with_large_labels(ledger, spent..spent + 400).await;
         spent += 400;
         spent
     };
@@ -381,19 +385,10 @@ async fn what_was_not_synced_stays_although_the_server_stops_at_once() {
     let server = disk.server(None);
     let mut ledger = server.ledger().await;
     one(&mut ledger, Call::Grant(grant("g", "team-a", "100000"))).await;
-    let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
-    let labels: std::collections::HashMap<_, _> = labels.collect();
     disk.fail("sync EIO creditd.db");
-    // More than what the -wal is emptied at, in one group.
-    let charges = (0..1_500).map(|n| pb::ChargeRequest {
-        labels: labels.clone(),
-        ..charge(&format!("c{n}"), "team-a", "1")
-    });
-    let mut charges: Vec<_> = charges.collect();
-    while !charges.is_empty() {
-        let some = charges.split_off(charges.len().saturating_sub(500));
-        let reply = ledger.batch_charge(batch(some)).await.unwrap();
-        assert_eq!(reply.into_inner().failed_count, 0);
+    // More than what the -wal is emptied at.
+    for first in [0, 500, 1_000] {
+        charge_with_large_labels(&mut ledger, first..first + 500).await;
     }
     server.wait_for_log("could not be moved into the file");
     disk.mend();

@@ -26,15 +26,13 @@ impl Hasher for NameHasher {
             self.mix(u64::from_le_bytes(*word));
         }
         if !rest.is_empty() {
-            // The last byte says how many the others are.
-            let mut word = [0, 0, 0, 0, 0, 0, 0, 8];
+            let mut word = [0; 8];
             for (to, from) in word.iter_mut().zip(rest) {
                 *to = *from;
             }
-            if let Some(left) = word.last_mut() {
-                *left = left.saturating_sub(u8::try_from(rest.len()).unwrap_or_default());
-            }
-            self.mix(u64::from_le_bytes(word));
+            // The last byte is free to say how many the others are.
+            let length = u64::try_from(rest.len()).unwrap_or_default();
+            self.mix(u64::from_le_bytes(word) | (length << 56));
         }
     }
 

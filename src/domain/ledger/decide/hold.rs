@@ -40,7 +40,7 @@ pub(super) fn hold(
             held: credits,
         })
         .collect();
-    describe(&mut entry, cost);
+    describe(&mut entry, cost.clone());
     entry.hold = Some(Arc::new(Hold {
         id: HoldId(context.id),
         service: cost.service.clone(),

@@ -68,9 +68,8 @@ struct Context<'a> {
     id: EntryId,
 }
 
-/// Decides the command and applies what it writes; what the entry says of the command
-/// is the command's no longer. What has ended by `now` has left the account before;
-/// entries are numbered from `id`.
+/// Decides the command and applies what it writes. What has ended by `now` has
+/// left the account before; entries are numbered from `id`.
 ///
 /// # Errors
 /// The first guard that refuses, or a defect.
@@ -91,13 +90,7 @@ pub fn execute(
     entry.request_id = Some(command.request.id);
     entry.labels = command.labels;
     if let Action::Charge(Ok(cost)) = command.action {
-        let Cost {
-            service,
-            pricing,
-            usage,
-            ..
-        } = *cost;
-        (entry.service, entry.pricing, entry.usage) = (service, pricing, usage);
+        describe(&mut entry, *cost);
     }
     account.apply(&entry)?;
     let lapsed = match account.has_lapsed(now) {
@@ -160,8 +153,8 @@ fn charge(account: &Account, priced: &Priced, context: Context<'_>) -> Result<En
 }
 
 /// What the entry says about the work.
-fn describe(entry: &mut Entry, cost: &Cost) {
-    entry.service.clone_from(&cost.service);
-    entry.pricing.clone_from(&cost.pricing);
-    entry.usage.clone_from(&cost.usage);
+fn describe(entry: &mut Entry, cost: Cost) {
+    entry.service = cost.service;
+    entry.pricing = cost.pricing;
+    entry.usage = cost.usage;
 }

@@ -62,7 +62,7 @@ pub(super) fn settle(
     }
     entry.spent = cost.credits;
     entry.shares = shares;
-    describe(&mut entry, cost);
+    describe(&mut entry, Cost::clone(cost));
     entry.service = service;
     entry.hold = Some(Arc::new(Hold {
         held: hold.held.checked_add(entry.held).map_err(arithmetic)?,
