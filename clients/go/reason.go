@@ -341,4 +341,13 @@ const (
 	//	Metadata: limit
 	//	Example: 1024 balances are being watched, this server's limit; try again later
 	ReasonTooManyWatchers Reason = "TOO_MANY_WATCHERS"
+
+	// ReasonClockNotBelieved: The server's clock disagrees with the time that has passed since it was last
+	// believed, so nothing is dated by it: nothing moved. The server recovers by
+	// itself once its clock is right again.
+	//
+	//	Code: UNAVAILABLE
+	//	Metadata: clock_time, believed_time
+	//	Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
+	ReasonClockNotBelieved Reason = "CLOCK_NOT_BELIEVED"
 )

@@ -76,6 +76,7 @@ fn list(args: &Args) -> Result<(), String> {
             account: args.account.clone(),
             page_size: PAGE_SIZE,
             page_token,
+            ..pb::ListHoldsRequest::default()
         };
         let page = ledger.list_holds(request).await?.into_inner();
         Ok((page.holds, page.next_page_token))

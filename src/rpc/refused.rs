@@ -10,7 +10,8 @@ use super::pb::creditd::v1::ErrorReason;
 use super::pb::google::rpc;
 use super::prose::{self, Prose};
 use crate::app::AppError;
-use crate::domain::Refusal;
+use crate::domain::{Refusal, Timestamp};
+use crate::rfc3339;
 
 /// Whom the reasons are from.
 pub const DOMAIN: &str = "creditd";
@@ -71,6 +72,13 @@ pub enum WireFault {
         /// "read" or "write".
         operation: &'static str,
     },
+    /// The clock is not believed, so nothing is dated by it.
+    ClockNotBelieved {
+        /// What the clock says.
+        clock_time: Timestamp,
+        /// What time it is by all that is known.
+        believed_time: Timestamp,
+    },
     /// A defect.
     Internal {
         /// The call's x-request-id.
@@ -87,7 +95,8 @@ impl WireFault {
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
             Self::Overloaded { .. }
             | Self::TooManyWatchers { .. }
-            | Self::StoreUnavailable { .. } => Code::Unavailable,
+            | Self::StoreUnavailable { .. }
+            | Self::ClockNotBelieved { .. } => Code::Unavailable,
             Self::Internal { .. } => Code::Internal,
         }
     }
@@ -135,6 +144,17 @@ impl WireFault {
                 "the data file cannot take the {operation} now; the server's log says why",
                 vec![("operation", operation.to_owned())],
             ),
+            Self::ClockNotBelieved {
+                clock_time,
+                believed_time,
+            } => Prose::new(
+                Reason::ClockNotBelieved,
+                "the server's clock says {clock_time}, where {believed_time} is believed; nothing is written until it is right again",
+                vec![
+                    ("clock_time", rfc3339::format(clock_time)),
+                    ("believed_time", rfc3339::format(believed_time)),
+                ],
+            ),
             Self::Internal { request_id } => Prose::new(
                 Reason::Internal,
                 "a defect in the server stopped this call; its log has more under x-request-id {request_id}",
@@ -148,7 +168,9 @@ impl From<WireFault> for Refused {
     fn from(fault: WireFault) -> Self {
         let comes_back = matches!(
             fault,
-            WireFault::Overloaded { .. } | WireFault::TooManyWatchers { .. }
+            WireFault::Overloaded { .. }
+                | WireFault::TooManyWatchers { .. }
+                | WireFault::ClockNotBelieved { .. }
         );
         let retry_after = comes_back.then_some(RETRY_AFTER);
         Self {

@@ -264,6 +264,10 @@ fn samples() -> Vec<OnTheWire> {
         WireFault::DeadlineExceeded { deadline_ms: 50 },
         WireFault::Overloaded { limit: 4_096 },
         WireFault::TooManyWatchers { limit: 1_024 },
+        WireFault::ClockNotBelieved {
+            clock_time: time("2036-11-22T12:00:00Z"),
+            believed_time: time("2026-11-22T12:00:00Z"),
+        },
         WireFault::StoreUnavailable { operation: "write" },
         WireFault::Internal {
             request_id: "5f0c-1".to_owned(),

@@ -279,6 +279,13 @@ const (
 	// Metadata: limit
 	// Example: 1024 balances are being watched, this server's limit; try again later
 	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 48
+	// The server's clock disagrees with the time that has passed since it was last
+	// believed, so nothing is dated by it: nothing moved. The server recovers by
+	// itself once its clock is right again.
+	// Code: UNAVAILABLE
+	// Metadata: clock_time, believed_time
+	// Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
+	ErrorReason_ERROR_REASON_CLOCK_NOT_BELIEVED ErrorReason = 66
 )
 
 // Enum value maps for ErrorReason.
@@ -332,6 +339,7 @@ var (
 		46: "ERROR_REASON_ENTRY_NOT_REFUNDABLE",
 		47: "ERROR_REASON_TOO_MANY_HOLDS",
 		48: "ERROR_REASON_TOO_MANY_WATCHERS",
+		66: "ERROR_REASON_CLOCK_NOT_BELIEVED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -382,6 +390,7 @@ var (
 		"ERROR_REASON_ENTRY_NOT_REFUNDABLE":  46,
 		"ERROR_REASON_TOO_MANY_HOLDS":        47,
 		"ERROR_REASON_TOO_MANY_WATCHERS":     48,
+		"ERROR_REASON_CLOCK_NOT_BELIEVED":    66,
 	}
 )
 
@@ -417,7 +426,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\x90\r\n" +
+	"creditd.v1*\xb5\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -467,7 +476,11 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_INVALID_TTL\x10-\x12%\n" +
 	"!ERROR_REASON_ENTRY_NOT_REFUNDABLE\x10.\x12\x1f\n" +
 	"\x1bERROR_REASON_TOO_MANY_HOLDS\x10/\x12\"\n" +
-	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100\"\x04\b%\x10%B;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100\x12#\n" +
+	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\"\x04\b%\x10%B\xa6\x01\n" +
+	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
+	"Creditd.V1\xca\x02\n" +
+	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"
 
 var (
 	file_creditd_v1_error_reason_proto_rawDescOnce sync.Once

@@ -1566,7 +1566,13 @@ type HoldState struct {
 	Account    string                 `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Set where the hold was made for a usage.
-	Service       string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
+	Service string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
+	// As they were sent with Hold.
+	Labels map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The request_id of the Hold that made it.
+	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What was priced, where the hold was made for a usage.
+	Usage         *Usage `protobuf:"bytes,11,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1655,6 +1661,27 @@ func (x *HoldState) GetService() string {
 		return x.Service
 	}
 	return ""
+}
+
+func (x *HoldState) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *HoldState) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *HoldState) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
 }
 
 type GetHoldRequest struct {
@@ -1757,8 +1784,16 @@ type ListHoldsRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// 0 means 50; more than 1,000 is read as 1,000.
-	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Filters; all that are set must hold.
+	// The hold that this Hold made.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Holds that have all of these labels, with these values; they may have more.
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// By create_time: from start_time on, and before end_time.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1812,6 +1847,34 @@ func (x *ListHoldsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListHoldsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ListHoldsRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListHoldsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListHoldsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
 }
 
 type ListHoldsResponse struct {
@@ -2506,8 +2569,14 @@ type Entry struct {
 	// Balance.version after this entry.
 	Version int64 `protobuf:"varint,18,opt,name=version,proto3" json:"version,omitempty"`
 	// From which grants credits were taken, or to which they returned.
-	Grants        []*GrantShare `protobuf:"bytes,19,rep,name=grants,proto3" json:"grants,omitempty"`
-	Source        string        `protobuf:"bytes,20,opt,name=source,proto3" json:"source,omitempty"`
+	Grants []*GrantShare `protobuf:"bytes,19,rep,name=grants,proto3" json:"grants,omitempty"`
+	// Where the credits come from, in GRANT entries; so are the three below.
+	Source string `protobuf:"bytes,20,opt,name=source,proto3" json:"source,omitempty"`
+	// When what is left expires. Not set: never.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	Priority   int32                  `protobuf:"varint,22,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Services that the credits may pay for, in ascending order. Empty: all.
+	Services      []string `protobuf:"bytes,23,rep,name=services,proto3" json:"services,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2680,6 +2749,27 @@ func (x *Entry) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Entry) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Entry) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Entry) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
 }
 
 type GrantShare struct {
@@ -2866,7 +2956,7 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\fHoldResponse\x12)\n" +
 	"\x04hold\x18\x01 \x01(\v2\x15.creditd.v1.HoldStateR\x04hold\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\tR\tavailable\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed\"\xb0\x02\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"\xee\x03\n" +
 	"\tHoldState\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\tR\x04held\x12\x18\n" +
@@ -2877,17 +2967,34 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\aaccount\x18\x06 \x01(\tR\aaccount\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"C\n" +
+	"\aservice\x18\b \x01(\tR\aservice\x129\n" +
+	"\x06labels\x18\t \x03(\v2!.creditd.v1.HoldState.LabelsEntryR\x06labels\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\n" +
+	" \x01(\tR\trequestId\x12'\n" +
+	"\x05usage\x18\v \x01(\v2\x11.creditd.v1.UsageR\x05usage\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"C\n" +
 	"\x0eGetHoldRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x17\n" +
 	"\ahold_id\x18\x02 \x01(\tR\x06holdId\"<\n" +
 	"\x0fGetHoldResponse\x12)\n" +
-	"\x04hold\x18\x01 \x01(\v2\x15.creditd.v1.HoldStateR\x04hold\"h\n" +
+	"\x04hold\x18\x01 \x01(\v2\x15.creditd.v1.HoldStateR\x04hold\"\xf6\x02\n" +
 	"\x10ListHoldsRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"h\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12@\n" +
+	"\x06labels\x18\x05 \x03(\v2(.creditd.v1.ListHoldsRequest.LabelsEntryR\x06labels\x129\n" +
+	"\n" +
+	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
 	"\x11ListHoldsResponse\x12+\n" +
 	"\x05holds\x18\x01 \x03(\v2\x15.creditd.v1.HoldStateR\x05holds\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
@@ -2942,7 +3049,7 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\ahold_id\x18\b \x01(\tR\x06holdId\"j\n" +
 	"\x13ListEntriesResponse\x12+\n" +
 	"\aentries\x18\x01 \x03(\v2\x11.creditd.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x05\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xca\x06\n" +
 	"\x05Entry\x12\x19\n" +
 	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12)\n" +
@@ -2966,7 +3073,11 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\x11refunded_entry_id\x18\x11 \x01(\tR\x0frefundedEntryId\x12\x18\n" +
 	"\aversion\x18\x12 \x01(\x03R\aversion\x12.\n" +
 	"\x06grants\x18\x13 \x03(\v2\x16.creditd.v1.GrantShareR\x06grants\x12\x16\n" +
-	"\x06source\x18\x14 \x01(\tR\x06source\x1a9\n" +
+	"\x06source\x18\x14 \x01(\tR\x06source\x12;\n" +
+	"\vexpire_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12\x1a\n" +
+	"\bpriority\x18\x16 \x01(\x05R\bpriority\x12\x1a\n" +
+	"\bservices\x18\x17 \x03(\tR\bservices\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"U\n" +
@@ -3013,7 +3124,10 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\vReleaseHold\x12\x1e.creditd.v1.ReleaseHoldRequest\x1a\x1f.creditd.v1.ReleaseHoldResponse\x12B\n" +
 	"\aGetHold\x12\x1a.creditd.v1.GetHoldRequest\x1a\x1b.creditd.v1.GetHoldResponse\x12H\n" +
 	"\tListHolds\x12\x1c.creditd.v1.ListHoldsRequest\x1a\x1d.creditd.v1.ListHoldsResponse\x12N\n" +
-	"\vRevokeGrant\x12\x1e.creditd.v1.RevokeGrantRequest\x1a\x1f.creditd.v1.RevokeGrantResponseB;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\vRevokeGrant\x12\x1e.creditd.v1.RevokeGrantRequest\x1a\x1f.creditd.v1.RevokeGrantResponseB\xa1\x01\n" +
+	"\x0ecom.creditd.v1B\vLedgerProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
+	"Creditd.V1\xca\x02\n" +
+	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"
 
 var (
 	file_creditd_v1_ledger_proto_rawDescOnce sync.Once
@@ -3028,7 +3142,7 @@ func file_creditd_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_creditd_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_creditd_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_creditd_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_creditd_v1_ledger_proto_goTypes = []any{
 	(HoldStatus)(0),               // 0: creditd.v1.HoldStatus
 	(Overage)(0),                  // 1: creditd.v1.Overage
@@ -3072,98 +3186,106 @@ var file_creditd_v1_ledger_proto_goTypes = []any{
 	nil,                           // 39: creditd.v1.ChargeRequest.LabelsEntry
 	nil,                           // 40: creditd.v1.RefundRequest.LabelsEntry
 	nil,                           // 41: creditd.v1.HoldRequest.LabelsEntry
-	nil,                           // 42: creditd.v1.SettleHoldRequest.LabelsEntry
-	nil,                           // 43: creditd.v1.Entry.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
-	(*Usage)(nil),                 // 45: creditd.v1.Usage
-	(*PriceSelector)(nil),         // 46: creditd.v1.PriceSelector
-	(*status.Status)(nil),         // 47: google.rpc.Status
-	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
+	nil,                           // 42: creditd.v1.HoldState.LabelsEntry
+	nil,                           // 43: creditd.v1.ListHoldsRequest.LabelsEntry
+	nil,                           // 44: creditd.v1.SettleHoldRequest.LabelsEntry
+	nil,                           // 45: creditd.v1.Entry.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	(*Usage)(nil),                 // 47: creditd.v1.Usage
+	(*PriceSelector)(nil),         // 48: creditd.v1.PriceSelector
+	(*status.Status)(nil),         // 49: google.rpc.Status
+	(*durationpb.Duration)(nil),   // 50: google.protobuf.Duration
 }
 var file_creditd_v1_ledger_proto_depIdxs = []int32{
-	44, // 0: creditd.v1.GetBalanceRequest.as_of:type_name -> google.protobuf.Timestamp
+	46, // 0: creditd.v1.GetBalanceRequest.as_of:type_name -> google.protobuf.Timestamp
 	7,  // 1: creditd.v1.GetBalanceResponse.balance:type_name -> creditd.v1.Balance
 	7,  // 2: creditd.v1.WatchBalanceResponse.balance:type_name -> creditd.v1.Balance
 	8,  // 3: creditd.v1.Balance.grants:type_name -> creditd.v1.GrantBalance
-	44, // 4: creditd.v1.Balance.read_time:type_name -> google.protobuf.Timestamp
-	44, // 5: creditd.v1.GrantBalance.expire_time:type_name -> google.protobuf.Timestamp
-	44, // 6: creditd.v1.GrantBalance.create_time:type_name -> google.protobuf.Timestamp
-	44, // 7: creditd.v1.GrantRequest.expire_time:type_name -> google.protobuf.Timestamp
+	46, // 4: creditd.v1.Balance.read_time:type_name -> google.protobuf.Timestamp
+	46, // 5: creditd.v1.GrantBalance.expire_time:type_name -> google.protobuf.Timestamp
+	46, // 6: creditd.v1.GrantBalance.create_time:type_name -> google.protobuf.Timestamp
+	46, // 7: creditd.v1.GrantRequest.expire_time:type_name -> google.protobuf.Timestamp
 	37, // 8: creditd.v1.GrantRequest.labels:type_name -> creditd.v1.GrantRequest.LabelsEntry
 	35, // 9: creditd.v1.GrantResponse.entry:type_name -> creditd.v1.Entry
 	38, // 10: creditd.v1.RevokeGrantRequest.labels:type_name -> creditd.v1.RevokeGrantRequest.LabelsEntry
 	35, // 11: creditd.v1.RevokeGrantResponse.entry:type_name -> creditd.v1.Entry
-	45, // 12: creditd.v1.ChargeRequest.usage:type_name -> creditd.v1.Usage
-	46, // 13: creditd.v1.ChargeRequest.prices:type_name -> creditd.v1.PriceSelector
+	47, // 12: creditd.v1.ChargeRequest.usage:type_name -> creditd.v1.Usage
+	48, // 13: creditd.v1.ChargeRequest.prices:type_name -> creditd.v1.PriceSelector
 	39, // 14: creditd.v1.ChargeRequest.labels:type_name -> creditd.v1.ChargeRequest.LabelsEntry
 	35, // 15: creditd.v1.ChargeResponse.entry:type_name -> creditd.v1.Entry
 	13, // 16: creditd.v1.BatchChargeRequest.charges:type_name -> creditd.v1.ChargeRequest
 	17, // 17: creditd.v1.BatchChargeResponse.results:type_name -> creditd.v1.BatchChargeResult
 	14, // 18: creditd.v1.BatchChargeResult.charge:type_name -> creditd.v1.ChargeResponse
-	47, // 19: creditd.v1.BatchChargeResult.error:type_name -> google.rpc.Status
+	49, // 19: creditd.v1.BatchChargeResult.error:type_name -> google.rpc.Status
 	40, // 20: creditd.v1.RefundRequest.labels:type_name -> creditd.v1.RefundRequest.LabelsEntry
 	35, // 21: creditd.v1.RefundResponse.entry:type_name -> creditd.v1.Entry
-	45, // 22: creditd.v1.HoldRequest.usage:type_name -> creditd.v1.Usage
-	46, // 23: creditd.v1.HoldRequest.prices:type_name -> creditd.v1.PriceSelector
-	48, // 24: creditd.v1.HoldRequest.ttl:type_name -> google.protobuf.Duration
+	47, // 22: creditd.v1.HoldRequest.usage:type_name -> creditd.v1.Usage
+	48, // 23: creditd.v1.HoldRequest.prices:type_name -> creditd.v1.PriceSelector
+	50, // 24: creditd.v1.HoldRequest.ttl:type_name -> google.protobuf.Duration
 	41, // 25: creditd.v1.HoldRequest.labels:type_name -> creditd.v1.HoldRequest.LabelsEntry
 	22, // 26: creditd.v1.HoldResponse.hold:type_name -> creditd.v1.HoldState
-	44, // 27: creditd.v1.HoldState.expire_time:type_name -> google.protobuf.Timestamp
+	46, // 27: creditd.v1.HoldState.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 28: creditd.v1.HoldState.status:type_name -> creditd.v1.HoldStatus
-	44, // 29: creditd.v1.HoldState.create_time:type_name -> google.protobuf.Timestamp
-	22, // 30: creditd.v1.GetHoldResponse.hold:type_name -> creditd.v1.HoldState
-	22, // 31: creditd.v1.ListHoldsResponse.holds:type_name -> creditd.v1.HoldState
-	48, // 32: creditd.v1.ExtendHoldRequest.ttl:type_name -> google.protobuf.Duration
-	22, // 33: creditd.v1.ExtendHoldResponse.hold:type_name -> creditd.v1.HoldState
-	45, // 34: creditd.v1.SettleHoldRequest.usage:type_name -> creditd.v1.Usage
-	1,  // 35: creditd.v1.SettleHoldRequest.overage:type_name -> creditd.v1.Overage
-	46, // 36: creditd.v1.SettleHoldRequest.prices:type_name -> creditd.v1.PriceSelector
-	42, // 37: creditd.v1.SettleHoldRequest.labels:type_name -> creditd.v1.SettleHoldRequest.LabelsEntry
-	35, // 38: creditd.v1.SettleHoldResponse.entry:type_name -> creditd.v1.Entry
-	22, // 39: creditd.v1.SettleHoldResponse.hold:type_name -> creditd.v1.HoldState
-	22, // 40: creditd.v1.ReleaseHoldResponse.hold:type_name -> creditd.v1.HoldState
-	44, // 41: creditd.v1.ListEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
-	44, // 42: creditd.v1.ListEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
-	2,  // 43: creditd.v1.ListEntriesRequest.kinds:type_name -> creditd.v1.EntryKind
-	35, // 44: creditd.v1.ListEntriesResponse.entries:type_name -> creditd.v1.Entry
-	2,  // 45: creditd.v1.Entry.kind:type_name -> creditd.v1.EntryKind
-	44, // 46: creditd.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
-	43, // 47: creditd.v1.Entry.labels:type_name -> creditd.v1.Entry.LabelsEntry
-	45, // 48: creditd.v1.Entry.usage:type_name -> creditd.v1.Usage
-	36, // 49: creditd.v1.Entry.grants:type_name -> creditd.v1.GrantShare
-	3,  // 50: creditd.v1.LedgerService.GetBalance:input_type -> creditd.v1.GetBalanceRequest
-	5,  // 51: creditd.v1.LedgerService.WatchBalance:input_type -> creditd.v1.WatchBalanceRequest
-	33, // 52: creditd.v1.LedgerService.ListEntries:input_type -> creditd.v1.ListEntriesRequest
-	9,  // 53: creditd.v1.LedgerService.Grant:input_type -> creditd.v1.GrantRequest
-	13, // 54: creditd.v1.LedgerService.Charge:input_type -> creditd.v1.ChargeRequest
-	15, // 55: creditd.v1.LedgerService.BatchCharge:input_type -> creditd.v1.BatchChargeRequest
-	18, // 56: creditd.v1.LedgerService.Refund:input_type -> creditd.v1.RefundRequest
-	20, // 57: creditd.v1.LedgerService.Hold:input_type -> creditd.v1.HoldRequest
-	27, // 58: creditd.v1.LedgerService.ExtendHold:input_type -> creditd.v1.ExtendHoldRequest
-	29, // 59: creditd.v1.LedgerService.SettleHold:input_type -> creditd.v1.SettleHoldRequest
-	31, // 60: creditd.v1.LedgerService.ReleaseHold:input_type -> creditd.v1.ReleaseHoldRequest
-	23, // 61: creditd.v1.LedgerService.GetHold:input_type -> creditd.v1.GetHoldRequest
-	25, // 62: creditd.v1.LedgerService.ListHolds:input_type -> creditd.v1.ListHoldsRequest
-	11, // 63: creditd.v1.LedgerService.RevokeGrant:input_type -> creditd.v1.RevokeGrantRequest
-	4,  // 64: creditd.v1.LedgerService.GetBalance:output_type -> creditd.v1.GetBalanceResponse
-	6,  // 65: creditd.v1.LedgerService.WatchBalance:output_type -> creditd.v1.WatchBalanceResponse
-	34, // 66: creditd.v1.LedgerService.ListEntries:output_type -> creditd.v1.ListEntriesResponse
-	10, // 67: creditd.v1.LedgerService.Grant:output_type -> creditd.v1.GrantResponse
-	14, // 68: creditd.v1.LedgerService.Charge:output_type -> creditd.v1.ChargeResponse
-	16, // 69: creditd.v1.LedgerService.BatchCharge:output_type -> creditd.v1.BatchChargeResponse
-	19, // 70: creditd.v1.LedgerService.Refund:output_type -> creditd.v1.RefundResponse
-	21, // 71: creditd.v1.LedgerService.Hold:output_type -> creditd.v1.HoldResponse
-	28, // 72: creditd.v1.LedgerService.ExtendHold:output_type -> creditd.v1.ExtendHoldResponse
-	30, // 73: creditd.v1.LedgerService.SettleHold:output_type -> creditd.v1.SettleHoldResponse
-	32, // 74: creditd.v1.LedgerService.ReleaseHold:output_type -> creditd.v1.ReleaseHoldResponse
-	24, // 75: creditd.v1.LedgerService.GetHold:output_type -> creditd.v1.GetHoldResponse
-	26, // 76: creditd.v1.LedgerService.ListHolds:output_type -> creditd.v1.ListHoldsResponse
-	12, // 77: creditd.v1.LedgerService.RevokeGrant:output_type -> creditd.v1.RevokeGrantResponse
-	64, // [64:78] is the sub-list for method output_type
-	50, // [50:64] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	46, // 29: creditd.v1.HoldState.create_time:type_name -> google.protobuf.Timestamp
+	42, // 30: creditd.v1.HoldState.labels:type_name -> creditd.v1.HoldState.LabelsEntry
+	47, // 31: creditd.v1.HoldState.usage:type_name -> creditd.v1.Usage
+	22, // 32: creditd.v1.GetHoldResponse.hold:type_name -> creditd.v1.HoldState
+	43, // 33: creditd.v1.ListHoldsRequest.labels:type_name -> creditd.v1.ListHoldsRequest.LabelsEntry
+	46, // 34: creditd.v1.ListHoldsRequest.start_time:type_name -> google.protobuf.Timestamp
+	46, // 35: creditd.v1.ListHoldsRequest.end_time:type_name -> google.protobuf.Timestamp
+	22, // 36: creditd.v1.ListHoldsResponse.holds:type_name -> creditd.v1.HoldState
+	50, // 37: creditd.v1.ExtendHoldRequest.ttl:type_name -> google.protobuf.Duration
+	22, // 38: creditd.v1.ExtendHoldResponse.hold:type_name -> creditd.v1.HoldState
+	47, // 39: creditd.v1.SettleHoldRequest.usage:type_name -> creditd.v1.Usage
+	1,  // 40: creditd.v1.SettleHoldRequest.overage:type_name -> creditd.v1.Overage
+	48, // 41: creditd.v1.SettleHoldRequest.prices:type_name -> creditd.v1.PriceSelector
+	44, // 42: creditd.v1.SettleHoldRequest.labels:type_name -> creditd.v1.SettleHoldRequest.LabelsEntry
+	35, // 43: creditd.v1.SettleHoldResponse.entry:type_name -> creditd.v1.Entry
+	22, // 44: creditd.v1.SettleHoldResponse.hold:type_name -> creditd.v1.HoldState
+	22, // 45: creditd.v1.ReleaseHoldResponse.hold:type_name -> creditd.v1.HoldState
+	46, // 46: creditd.v1.ListEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	46, // 47: creditd.v1.ListEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	2,  // 48: creditd.v1.ListEntriesRequest.kinds:type_name -> creditd.v1.EntryKind
+	35, // 49: creditd.v1.ListEntriesResponse.entries:type_name -> creditd.v1.Entry
+	2,  // 50: creditd.v1.Entry.kind:type_name -> creditd.v1.EntryKind
+	46, // 51: creditd.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
+	45, // 52: creditd.v1.Entry.labels:type_name -> creditd.v1.Entry.LabelsEntry
+	47, // 53: creditd.v1.Entry.usage:type_name -> creditd.v1.Usage
+	36, // 54: creditd.v1.Entry.grants:type_name -> creditd.v1.GrantShare
+	46, // 55: creditd.v1.Entry.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 56: creditd.v1.LedgerService.GetBalance:input_type -> creditd.v1.GetBalanceRequest
+	5,  // 57: creditd.v1.LedgerService.WatchBalance:input_type -> creditd.v1.WatchBalanceRequest
+	33, // 58: creditd.v1.LedgerService.ListEntries:input_type -> creditd.v1.ListEntriesRequest
+	9,  // 59: creditd.v1.LedgerService.Grant:input_type -> creditd.v1.GrantRequest
+	13, // 60: creditd.v1.LedgerService.Charge:input_type -> creditd.v1.ChargeRequest
+	15, // 61: creditd.v1.LedgerService.BatchCharge:input_type -> creditd.v1.BatchChargeRequest
+	18, // 62: creditd.v1.LedgerService.Refund:input_type -> creditd.v1.RefundRequest
+	20, // 63: creditd.v1.LedgerService.Hold:input_type -> creditd.v1.HoldRequest
+	27, // 64: creditd.v1.LedgerService.ExtendHold:input_type -> creditd.v1.ExtendHoldRequest
+	29, // 65: creditd.v1.LedgerService.SettleHold:input_type -> creditd.v1.SettleHoldRequest
+	31, // 66: creditd.v1.LedgerService.ReleaseHold:input_type -> creditd.v1.ReleaseHoldRequest
+	23, // 67: creditd.v1.LedgerService.GetHold:input_type -> creditd.v1.GetHoldRequest
+	25, // 68: creditd.v1.LedgerService.ListHolds:input_type -> creditd.v1.ListHoldsRequest
+	11, // 69: creditd.v1.LedgerService.RevokeGrant:input_type -> creditd.v1.RevokeGrantRequest
+	4,  // 70: creditd.v1.LedgerService.GetBalance:output_type -> creditd.v1.GetBalanceResponse
+	6,  // 71: creditd.v1.LedgerService.WatchBalance:output_type -> creditd.v1.WatchBalanceResponse
+	34, // 72: creditd.v1.LedgerService.ListEntries:output_type -> creditd.v1.ListEntriesResponse
+	10, // 73: creditd.v1.LedgerService.Grant:output_type -> creditd.v1.GrantResponse
+	14, // 74: creditd.v1.LedgerService.Charge:output_type -> creditd.v1.ChargeResponse
+	16, // 75: creditd.v1.LedgerService.BatchCharge:output_type -> creditd.v1.BatchChargeResponse
+	19, // 76: creditd.v1.LedgerService.Refund:output_type -> creditd.v1.RefundResponse
+	21, // 77: creditd.v1.LedgerService.Hold:output_type -> creditd.v1.HoldResponse
+	28, // 78: creditd.v1.LedgerService.ExtendHold:output_type -> creditd.v1.ExtendHoldResponse
+	30, // 79: creditd.v1.LedgerService.SettleHold:output_type -> creditd.v1.SettleHoldResponse
+	32, // 80: creditd.v1.LedgerService.ReleaseHold:output_type -> creditd.v1.ReleaseHoldResponse
+	24, // 81: creditd.v1.LedgerService.GetHold:output_type -> creditd.v1.GetHoldResponse
+	26, // 82: creditd.v1.LedgerService.ListHolds:output_type -> creditd.v1.ListHoldsResponse
+	12, // 83: creditd.v1.LedgerService.RevokeGrant:output_type -> creditd.v1.RevokeGrantResponse
+	70, // [70:84] is the sub-list for method output_type
+	56, // [56:70] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_creditd_v1_ledger_proto_init() }
@@ -3195,7 +3317,7 @@ func file_creditd_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_creditd_v1_ledger_proto_rawDesc), len(file_creditd_v1_ledger_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

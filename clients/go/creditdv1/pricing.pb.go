@@ -1062,7 +1062,10 @@ const file_creditd_v1_pricing_proto_rawDesc = "" +
 	"\x0ePricingService\x12E\n" +
 	"\bEstimate\x12\x1b.creditd.v1.EstimateRequest\x1a\x1c.creditd.v1.EstimateResponse\x12T\n" +
 	"\rBatchEstimate\x12 .creditd.v1.BatchEstimateRequest\x1a!.creditd.v1.BatchEstimateResponse\x12N\n" +
-	"\vGetRateCard\x12\x1e.creditd.v1.GetRateCardRequest\x1a\x1f.creditd.v1.GetRateCardResponseB;Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1b\x06proto3"
+	"\vGetRateCard\x12\x1e.creditd.v1.GetRateCardRequest\x1a\x1f.creditd.v1.GetRateCardResponseB\xa2\x01\n" +
+	"\x0ecom.creditd.v1B\fPricingProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
+	"Creditd.V1\xca\x02\n" +
+	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"
 
 var (
 	file_creditd_v1_pricing_proto_rawDescOnce sync.Once

@@ -169,6 +169,7 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
         account: account.to_string(),
         create_time: Some(timestamp_to_pb(hold.create_time)),
         service: hold.service.as_deref().unwrap_or_default().to_owned(),
+        ..pb::HoldState::default()
     }
 }
 

@@ -67,6 +67,7 @@ impl Ledger {
             account: ACCOUNT.to_owned(),
             page_size,
             page_token: page_token.to_owned(),
+            ..pb::ListHoldsRequest::default()
         };
         match self.ask(Call::ListHolds(request)) {
             Reply::ListHolds(reply) => reply,

@@ -313,6 +313,7 @@ impl Account {
             account: self.name.clone(),
             create_time: Some(timestamp(hold.create)),
             service: hold.service.clone(),
+            ..pb::HoldState::default()
         }
     }
 }

@@ -121,6 +121,7 @@ pub async fn holds(ledger: &mut Ledger, account: &str) -> Vec<pb::HoldState> {
         account: account.to_owned(),
         page_size: 1_000,
         page_token: String::new(),
+        ..pb::ListHoldsRequest::default()
     };
     let mut all = Vec::new();
     loop {

@@ -252,3 +252,10 @@ class Reason:
     #: Code: UNAVAILABLE
     #: Metadata: limit
     TOO_MANY_WATCHERS: Final = "TOO_MANY_WATCHERS"
+
+    #: The server's clock disagrees with the time that has passed since it was last
+    #: believed, so nothing is dated by it: nothing moved. The server recovers by
+    #: itself once its clock is right again.
+    #: Code: UNAVAILABLE
+    #: Metadata: clock_time, believed_time
+    CLOCK_NOT_BELIEVED: Final = "CLOCK_NOT_BELIEVED"

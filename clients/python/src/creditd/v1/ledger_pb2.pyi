@@ -305,7 +305,14 @@ class HoldResponse(_message.Message):
     def __init__(self, hold: _Optional[_Union[HoldState, _Mapping]] = ..., available: _Optional[str] = ..., replayed: bool = ...) -> None: ...
 
 class HoldState(_message.Message):
-    __slots__ = ("hold_id", "held", "settled", "expire_time", "status", "account", "create_time", "service")
+    __slots__ = ("hold_id", "held", "settled", "expire_time", "status", "account", "create_time", "service", "labels", "request_id", "usage")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     HOLD_ID_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
@@ -314,6 +321,9 @@ class HoldState(_message.Message):
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     hold_id: str
     held: str
     settled: str
@@ -322,7 +332,10 @@ class HoldState(_message.Message):
     account: str
     create_time: _timestamp_pb2.Timestamp
     service: str
-    def __init__(self, hold_id: _Optional[str] = ..., held: _Optional[str] = ..., settled: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[HoldStatus, str]] = ..., account: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    request_id: str
+    usage: _pricing_pb2.Usage
+    def __init__(self, hold_id: _Optional[str] = ..., held: _Optional[str] = ..., settled: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[HoldStatus, str]] = ..., account: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ...) -> None: ...
 
 class GetHoldRequest(_message.Message):
     __slots__ = ("account", "hold_id")
@@ -339,14 +352,29 @@ class GetHoldResponse(_message.Message):
     def __init__(self, hold: _Optional[_Union[HoldState, _Mapping]] = ...) -> None: ...
 
 class ListHoldsRequest(_message.Message):
-    __slots__ = ("account", "page_size", "page_token")
+    __slots__ = ("account", "page_size", "page_token", "request_id", "labels", "start_time", "end_time")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
     account: str
     page_size: int
     page_token: str
-    def __init__(self, account: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    request_id: str
+    labels: _containers.ScalarMap[str, str]
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, account: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListHoldsResponse(_message.Message):
     __slots__ = ("holds", "next_page_token")
@@ -466,7 +494,7 @@ class ListEntriesResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source")
+    __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source", "expire_time", "priority", "services")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -494,6 +522,9 @@ class Entry(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     GRANTS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     account: str
     kind: EntryKind
@@ -514,7 +545,10 @@ class Entry(_message.Message):
     version: int
     grants: _containers.RepeatedCompositeFieldContainer[GrantShare]
     source: str
-    def __init__(self, entry_id: _Optional[str] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., credits: _Optional[str] = ..., available: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spent: _Optional[str] = ..., held: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., grant_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., refunded_entry_id: _Optional[str] = ..., version: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[GrantShare, _Mapping]]] = ..., source: _Optional[str] = ...) -> None: ...
+    expire_time: _timestamp_pb2.Timestamp
+    priority: int
+    services: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, entry_id: _Optional[str] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., credits: _Optional[str] = ..., available: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spent: _Optional[str] = ..., held: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., grant_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., refunded_entry_id: _Optional[str] = ..., version: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[GrantShare, _Mapping]]] = ..., source: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GrantShare(_message.Message):
     __slots__ = ("grant_id", "credits", "held")

@@ -74,6 +74,7 @@ impl Generator<'_> {
                 account,
                 page_size: *self.rng.pick(&[0, 1, 2, 3, 7, 2_000]),
                 page_token: String::new(),
+                ..pb::ListHoldsRequest::default()
             }),
             "ListEntries" => Call::ListEntries(self.list_entries(account)),
             _ => Call::GetBalance(self.balance(account)),
