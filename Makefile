@@ -1,4 +1,5 @@
 # make test    everything that must pass; installs what it needs into .tools
+# make test-long  what takes too long for every change: kills, random operations
 # make check   formatter, clippy, schema
 # make rust    Rust tests
 # make clients Python and Go clients against the real server
@@ -9,10 +10,13 @@
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need
 
-.PHONY: test check rust clients readme instructions bench generate setup
+.PHONY: test test-long check rust clients readme instructions bench generate setup
 
 test:
 	@python3 scripts/test.py
+
+test-long:
+	@python3 scripts/test.py setup long
 
 check:
 	@python3 scripts/test.py setup check

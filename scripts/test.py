@@ -3,7 +3,8 @@
 
 It says which step runs, shows what the step prints, goes on after a step that
 failed, and ends with one line that counts what passed and failed. Steps can be
-chosen by name: scripts/test.py rust go
+chosen by name: scripts/test.py rust go. What takes long runs only when it is
+named: scripts/test.py setup long
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Step:
     # Finds how many tests passed and failed; without it the step itself counts one.
     passed: str = ""
     failed: str = ""
+    # Set for this step alone.
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 RUST_COUNTS = {"passed": r"^test result: .*? (\d+) passed", "failed": r"^test result: .*? (\d+) failed"}
@@ -92,13 +95,24 @@ STEPS = [
     Step("readme", "README.md shows what really happens", "python scripts/readme.py", passed=r"^(\d+) blocks passed"),
 ]
 
+# The same promises for longer: before a release, or after a change of what they are about.
+LONG_STEPS = [
+    Step(
+        "long",
+        "1,000 kills under load, and 1,000,000 random operations over every store",
+        "cargo test --release --no-fail-fast --test it -- kills ledger::random",
+        **RUST_COUNTS,
+        environment=(("CREDITD_KILLS", "1000"), ("CREDITD_MODEL_OPERATIONS", "1000000")),
+    ),
+]
+
 
 def run(step: Step) -> tuple[int, int]:
     """Runs a step; how many tests passed and failed."""
     process = subprocess.Popen(
         ["bash", "-c", step.command],
         cwd=REPO / step.folder,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **dict(step.environment)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -127,12 +141,12 @@ def run(step: Step) -> tuple[int, int]:
 
 
 def main(groups: list[str]) -> int:
-    known = list(dict.fromkeys(step.group for step in STEPS))
+    known = list(dict.fromkeys(step.group for step in STEPS + LONG_STEPS))
     for group in groups:
         if group not in known:
             print(f"no steps {group!r}; there are: {', '.join(known)}", file=sys.stderr)
             return 2
-    chosen = [step for step in STEPS if not groups or step.group in groups]
+    chosen = [step for step in STEPS + LONG_STEPS if step.group in groups] if groups else STEPS
     total_passed = total_failed = 0
     broken = []
     for number, step in enumerate(chosen, 1):
