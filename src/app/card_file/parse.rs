@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::LoadedCard;
-use super::stored::{quantity_of, rounding_of, seal};
+use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
 use crate::domain::amount::{AmountFault, DECIMALS_MAX};
 use crate::domain::names::{KEY_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, is_service_key};
 use crate::domain::pricing::{CardFault, Meter, PER_MAX_UNITS, Price, ProRata, Service, Shown};
@@ -79,6 +79,7 @@ struct ServiceText {
     price: Spanned<PriceText>,
     shown: Option<ShownText>,
     quantity_max: Option<Spanned<String>>,
+    quantity: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -215,7 +216,30 @@ fn service(row: &ServiceText) -> Result<Service, Wrong> {
     })
 }
 
+/// Whether a usage has to say its quantity. The default may be said, and is not kept.
+fn required(row: &ServiceText) -> Result<bool, Wrong> {
+    let Some(quantity) = &row.quantity else {
+        return Ok(false);
+    };
+    let by_time = row.meter.get_ref() == Meter::Duration.name();
+    match quantity.get_ref().as_str() {
+        QUANTITY_REQUIRED => Ok(!by_time),
+        "optional" if by_time => Err(wrong(
+            quantity,
+            "what is priced by duration always needs its quantity",
+            "take quantity out",
+        )),
+        "optional" => Ok(false),
+        other => Err(wrong(
+            quantity,
+            format!("quantity \"{other}\" is not known"),
+            "write \"required\" to refuse a usage that does not say how many, or \"optional\" to count it as 1",
+        )),
+    }
+}
+
 fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
+    let required = required(row)?;
     match (row.meter.get_ref().as_str(), &row.piece) {
         ("duration", None) => Ok(Meter::Duration),
         ("duration", Some(piece)) => Err(wrong(
@@ -227,6 +251,7 @@ fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
             check_words("piece", piece)?;
             Ok(Meter::Count {
                 piece: piece.get_ref().as_str().into(),
+                required,
             })
         }
         ("count", None) => Err(wrong(
