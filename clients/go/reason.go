@@ -197,18 +197,19 @@ const (
 	//	Example: prices.price_time cannot go together with prices.revision
 	ReasonConflictingFields Reason = "CONFLICTING_FIELDS"
 
-	// ReasonInvalidAccount: The text is not a name of an account: 1 to 128 of A-Z a-z 0-9 . _ : @ / -
+	// ReasonInvalidAccount: The text is not a name of an account: 1 to 128 printable ASCII characters but
+	// space, " and \
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, value
-	//	Example: account "team a" is no account name; use 1 to 128 of A-Z a-z 0-9 . _ : @ / -
+	//	Example: account "team a" is no account name; use 1 to 128 printable ASCII characters but space, " and \
 	ReasonInvalidAccount Reason = "INVALID_ACCOUNT"
 
-	// ReasonInvalidRequestID: The text is not a request_id: 1 to 64 printable ASCII characters.
+	// ReasonInvalidRequestID: The text is not a request_id: 1 to 256 printable ASCII characters.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, value
-	//	Example: request_id "über" is no request_id; use 1 to 64 printable ASCII characters
+	//	Example: request_id "über" is no request_id; use 1 to 256 printable ASCII characters
 	ReasonInvalidRequestID Reason = "INVALID_REQUEST_ID"
 
 	// ReasonInvalidLength: A text or key is shorter or longer than allowed.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::fingerprint::{FingerprintWriter, Method};
 use super::form::{CostForm, What, WriteForm};
 use super::{App, AppError};
-use crate::domain::ledger::{Action, EntryId, Hold, HoldId, Named, Overage};
+use crate::domain::ledger::{Action, Hold, HoldId, Named, OPEN_HOLDS_MAX, Overage};
 use crate::domain::pricing::Card;
-use crate::domain::{AccountName, Refusal};
+use crate::domain::{AccountName, Labels, Refusal, RequestId, Timestamp};
 use crate::store::{self, Written};
 
 /// The longest that a hold can be made or extended for.
@@ -40,6 +40,41 @@ pub struct SettleForm<'a> {
     pub keep_open: bool,
     /// Where what the hold does not have comes from.
     pub overage: Overage,
+}
+
+/// Which open holds are asked for. All that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldQuery {
+    /// Younger than this one.
+    pub after: Option<HoldId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Made by that write.
+    pub request_id: Option<RequestId>,
+    /// With all of these labels; there may be more.
+    pub labels: Labels,
+    /// Made then or later.
+    pub start_time: Option<Timestamp>,
+    /// Made before then.
+    pub end_time: Option<Timestamp>,
+}
+
+impl HoldQuery {
+    /// Whether every hold is asked for.
+    fn takes_all(&self) -> bool {
+        self.request_id.is_none()
+            && self.labels.is_empty()
+            && self.start_time.is_none()
+            && self.end_time.is_none()
+    }
+
+    fn matches(&self, hold: &Hold) -> bool {
+        let made = hold.terms.create_time;
+        self.start_time.is_none_or(|start| start <= made)
+            && self.end_time.is_none_or(|end| made < end)
+            && (self.request_id.as_ref()).is_none_or(|id| *id == hold.terms.request_id)
+            && hold.terms.labels.have_all_of(&self.labels)
+    }
 }
 
 /// Some open holds, oldest first.
@@ -148,7 +183,7 @@ impl App {
     ) -> Result<Option<&Card>, AppError> {
         match self.store.hold(account.clone(), hold.clone()).await {
             Ok(hold) => {
-                let pricing = hold.pricing.as_ref();
+                let pricing = hold.terms.pricing.as_ref();
                 let card = pricing.and_then(|p| self.catalog.ever_served(&p.revision));
                 Ok(card.map(|card| &**card))
             }
@@ -188,30 +223,33 @@ impl App {
         self.store.hold(account, hold).await
     }
 
-    /// Open holds that are younger than `after`.
+    /// Some open holds.
     ///
     /// # Errors
     /// An unknown account, or a store that cannot be read.
     pub async fn list_holds(
         &self,
         account: AccountName,
-        after: Option<EntryId>,
-        limit: usize,
+        query: HoldQuery,
     ) -> Result<HoldPage, AppError> {
-        let (look, page) = store::look(move |reading: store::Reading<'_>| {
-            let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(HoldId(id)));
-            let mut open = reading
-                .account
-                .holds()
-                .range((from, Bound::Unbounded))
-                .map(|(_, open)| Arc::clone(&open.hold));
-            let holds = open.by_ref().take(limit).collect();
-            HoldPage {
-                holds,
-                more: open.next().is_some(),
-            }
+        // The ledger's thread only hands out what there may be to look at, at most all
+        // open holds of an account; what passes the filters is found here.
+        let take = match query.takes_all() {
+            true => query.limit.saturating_add(1),
+            false => OPEN_HOLDS_MAX,
+        };
+        let from = query.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (look, holds) = store::look(move |reading: store::Reading<'_>| {
+            let open = reading.account.holds().range((from, Bound::Unbounded));
+            let open = open.map(|(_, open)| Arc::clone(&open.hold));
+            open.take(take).collect::<Vec<_>>()
         });
         self.store.look(account, None, look);
-        page.await
+        let mut found = holds.await?.into_iter().filter(|hold| query.matches(hold));
+        let holds = found.by_ref().take(query.limit).collect();
+        Ok(HoldPage {
+            holds,
+            more: found.next().is_some(),
+        })
     }
 }

@@ -21,7 +21,9 @@ pub use charge::{BatchFits, ChargeForm};
 pub use estimate::BatchEstimate;
 pub use form::{CostForm, What, WriteForm};
 pub use grant::GrantForm;
-pub use hold::{HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm, HoldPage, SettleForm};
+pub use hold::{
+    HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm, HoldPage, HoldQuery, SettleForm,
+};
 
 /// Most items in one batch.
 pub const BATCH_LENGTH_MAX: usize = 10_000;

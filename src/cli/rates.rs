@@ -77,7 +77,7 @@ fn to_json(card: &Card) -> CardJson {
             .map(|service| ServiceJson {
                 service: service.key.to_string(),
                 title: service.title.to_string(),
-                rule: service.rule.to_string(),
+                rule: service.rule_in_words().into_owned(),
                 meters: vec![service.meter.name().to_owned()],
                 quantity_max: service
                     .quantity_max

@@ -8,8 +8,10 @@ use super::fault::Fault;
 
 /// Largest length of an account's name.
 pub const ACCOUNT_BYTES_MAX: usize = 128;
-/// Largest length of a request_id.
-pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// Largest length of a request_id. Workflow engines make theirs of several ids.
+pub const REQUEST_ID_BYTES_MAX: usize = 256;
+/// Largest length of a service's key.
+pub const SERVICE_BYTES_MAX: usize = 128;
 /// Most labels, attributes or further meters of one thing.
 pub const PAIRS_MAX: usize = 16;
 /// Largest length of the key of a label, attribute or meter.
@@ -19,7 +21,11 @@ pub const VALUE_BYTES_MAX: usize = 256;
 /// How much of a caller's text an error repeats.
 pub const REPEATED_BYTES_MAX: usize = 64;
 
-/// Name of an account: 1 to 128 of `A-Z a-z 0-9 . _ : @ / -`.
+/// What a service's key is made of, in words.
+pub const SERVICE_GRAMMAR: &str = "1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~";
+
+/// Name of an account: 1 to 128 printable ASCII characters but space, `"` and `\`. It
+/// can then stand in quotes and between spaces as it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(Arc<str>);
 
@@ -29,7 +35,7 @@ impl AccountName {
     /// # Errors
     /// [`Fault::Required`] for no text, [`Fault::InvalidAccount`] for another.
     pub fn new(text: &str) -> Result<Self, Fault> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@/-".contains(&b);
+        let allowed = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
         match text {
             "" => Err(Fault::Required),
             _ if text.len() <= ACCOUNT_BYTES_MAX && text.bytes().all(allowed) => {
@@ -54,7 +60,7 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// The caller's name of one write: 1 to 64 printable ASCII characters.
+/// The caller's name of one write: 1 to 256 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Box<str>);
 
@@ -66,7 +72,7 @@ impl RequestId {
     pub fn new(text: &str) -> Result<Self, Fault> {
         match text {
             "" => Err(Fault::Required),
-            _ if is_request_id(text) => Ok(Self(text.into())),
+            _ if is_printable(text, REQUEST_ID_BYTES_MAX) => Ok(Self(text.into())),
             _ => Err(Fault::InvalidRequestId {
                 value: repeated(text),
             }),
@@ -80,11 +86,17 @@ impl RequestId {
     }
 }
 
-/// Whether the text is 1 to 64 printable ASCII characters.
+/// Whether the text is 1 to so many printable ASCII characters.
 #[must_use]
-pub fn is_request_id(text: &str) -> bool {
-    (1..=REQUEST_ID_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|b| (0x20..0x7f).contains(&b))
+pub fn is_printable(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b))
+}
+
+/// Whether the text can be the key of a service.
+#[must_use]
+pub fn is_service_key(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@+~".contains(&b);
+    (1..=SERVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// Pairs that a caller keeps with an entry, in the order of their keys.
@@ -102,6 +114,19 @@ impl Labels {
         check_pairs(pairs.clone())?;
         let kept = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         Ok(Self(kept.collect()))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether all of the other's pairs are among these.
+    #[must_use]
+    pub fn have_all_of(&self, others: &Self) -> bool {
+        let mut others = others.0.iter();
+        others.all(|(key, value)| self.0.get(key) == Some(value))
     }
 
     /// The pairs, in the order of their keys.
@@ -148,11 +173,14 @@ pub fn check_length(text: &str, min: usize, max: usize) -> Result<(), Fault> {
 /// A caller's text as an error repeats it: at most 64 bytes of it.
 #[must_use]
 pub fn repeated(text: &str) -> Box<str> {
-    let end = (0..=REPEATED_BYTES_MAX.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end))
-        .unwrap_or_default();
-    text.get(..end).unwrap_or_default().into()
+    cut(text, REPEATED_BYTES_MAX).into()
+}
+
+/// The beginning of a text, at most so many bytes, of whole characters.
+#[must_use]
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -161,11 +189,27 @@ mod tests {
 
     #[test]
     fn accounts_follow_the_grammar_and_nothing_else() {
-        for good in ["a", "team-a", "user:1@x.y/z_A-9", &"a".repeat(128)] {
+        for good in [
+            "a",
+            "user:1@x.y/z_A-9",
+            "auth0|5f7c",
+            "a+b@example.com",
+            "!#$%&'()*+,-./0:;<=>?@A[]^_`a{|}~",
+            &"a".repeat(128),
+        ] {
             assert_eq!(AccountName::new(good).unwrap().as_str(), good);
         }
         assert_eq!(AccountName::new(""), Err(Fault::Required));
-        for bad in ["team a", "caf\u{e9}", "a\n", "a#b", &"a".repeat(129)] {
+        for bad in [
+            "team a",
+            "caf\u{e9}",
+            "a\n",
+            "a\"b",
+            "a\\b",
+            "a\u{7f}",
+            "\0",
+            &"a".repeat(129),
+        ] {
             assert!(matches!(
                 AccountName::new(bad),
                 Err(Fault::InvalidAccount { .. })
@@ -175,11 +219,48 @@ mod tests {
 
     #[test]
     fn request_ids_are_printable_ascii() {
-        for good in ["1", "order 17 ~", &"x".repeat(64)] {
+        for good in ["1", "order 17 ~", "\"\\", &"x".repeat(256)] {
             assert!(RequestId::new(good).is_ok(), "{good}");
         }
-        for bad in ["caf\u{e9}", "tab\t", "\u{7f}", &"x".repeat(65)] {
+        for bad in ["caf\u{e9}", "tab\t", "\u{7f}", &"x".repeat(257)] {
             assert!(RequestId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_of_services_take_the_names_of_models() {
+        for good in [
+            "a",
+            "lip_sync_video",
+            "openai/gpt-4o-2024-08-06",
+            "bedrock/us.anthropic.claude-3-5-sonnet-20241022-v2:0",
+            "vertex_ai/claude-3-5-sonnet@20240620",
+            "a+b~c",
+            &"k".repeat(128),
+        ] {
+            assert!(is_service_key(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a,b",
+            "caf\u{e9}",
+            "a\n",
+            "a\"",
+            &"k".repeat(129),
+        ] {
+            assert!(!is_service_key(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_grammar_of_keys_says_what_is_checked() {
+        assert!(SERVICE_GRAMMAR.starts_with(&format!("1 to {SERVICE_BYTES_MAX} of ")));
+        let listed = SERVICE_GRAMMAR.rsplit("0-9 ").next().unwrap();
+        for byte in (0..=0x7f_u8).filter(|b| !b.is_ascii_alphanumeric()) {
+            let text = char::from(byte).to_string();
+            let said = listed.split(' ').any(|word| word == text);
+            assert_eq!(is_service_key(&text), said, "{text:?}");
         }
     }
 

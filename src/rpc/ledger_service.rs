@@ -223,18 +223,22 @@ impl LedgerService for LedgerApi {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
         let list = holds_query_from_pb(&request, &mut faults);
-        let (after, limit) = list.query;
-        let account = account_of(list.account, faults)?;
-        let page = self.app.list_holds(account.clone(), after, limit).await;
+        let ListQuery {
+            account,
+            query,
+            key,
+        } = list;
+        let account = account_of(account, faults)?;
+        let page = self.app.list_holds(account.clone(), query).await;
         let page = page.map_err(Refused::from)?;
-        let last = page.holds.last().filter(|_| page.more);
+        let holds = that_fit(page.holds.iter().map(|hold| hold_to_pb(hold, &account)));
+        // A page that was cut goes on behind its last hold, as one with more behind it.
+        let more = page.more || holds.len() < page.holds.len();
+        let last = holds.len().checked_sub(1).filter(|_| more);
+        let last = last.and_then(|last| page.holds.get(last));
         let response = pb::ListHoldsResponse {
-            next_page_token: last.map_or_else(String::new, |hold| list.key.token(hold.id.0)),
-            holds: page
-                .holds
-                .iter()
-                .map(|hold| hold_to_pb(hold, &account))
-                .collect(),
+            next_page_token: last.map_or_else(String::new, |hold| key.token(hold.id.0)),
+            holds,
         };
         Ok(reply(&headers, response))
     }

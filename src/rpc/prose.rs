@@ -187,14 +187,14 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
             with("value", value);
             (
                 Reason::InvalidAccount,
-                "{field} \"{value}\" is no account name; use 1 to 128 of A-Z a-z 0-9 . _ : @ / -",
+                "{field} \"{value}\" is no account name; use 1 to 128 printable ASCII characters but space, \" and \\",
             )
         }
         Fault::InvalidRequestId { value } => {
             with("value", value);
             (
                 Reason::InvalidRequestId,
-                "{field} \"{value}\" is no request_id; use 1 to 64 printable ASCII characters",
+                "{field} \"{value}\" is no request_id; use 1 to 256 printable ASCII characters",
             )
         }
         Fault::UnknownValue { value } => {

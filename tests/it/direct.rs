@@ -20,7 +20,7 @@ use prost::Message;
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::Refusal;
 use crate::support::server::Server;
-use crate::support::{table, usage};
+use crate::support::{root, table, usage};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -211,6 +211,9 @@ proptest! {
         label in prop::option::of(("[a-z]{1,64}", "[a-z]{0,256}")),
         priced in any::<bool>(),
         replayed in any::<bool>(),
+        account in "[!#-\\[\\]-~]{1,128}",
+        request_id in "[ -~]{1,256}",
+        service in "[A-Za-z0-9._/:@+~-]{1,128}",
     ) {
         let credits = |nanos| Credits::from_nanos(nanos).unwrap();
         let pairs: HashMap<String, String> = label.into_iter().collect();
@@ -227,7 +230,7 @@ proptest! {
         let entry = Entry {
             id: EntryId(numbers[0]),
             previous: None,
-            account: AccountName::new("team-a").unwrap(),
+            account: AccountName::new(&account).unwrap(),
             kind: EntryKind::Charge,
             credits: credits(-numbers[1]),
             held: Credits::ZERO,
@@ -235,9 +238,9 @@ proptest! {
             available: credits(numbers[2]),
             create_time: Timestamp::from_unix_nanos(numbers[3]),
             version: numbers[4],
-            request_id: Some(RequestId::new("r 1").unwrap()),
+            request_id: Some(RequestId::new(&request_id).unwrap()),
             labels: Labels::new(pairs.iter()).unwrap(),
-            service: usage.is_some().then(|| "lip_sync_video".into()),
+            service: usage.is_some().then(|| service.as_str().into()),
             pricing: priced.then_some(pricing),
             usage: usage.map(Arc::new),
             hold: None,
@@ -317,14 +320,25 @@ fn charged(body: &[u8]) -> Items {
 
 #[tokio::test]
 async fn every_case_of_the_price_list_is_answered_alike_both_ways() {
-    let server = Server::start();
+    assert!(both_ways_of_table(&[], "prices.txt").await > 200);
+}
+
+#[tokio::test]
+async fn a_card_with_long_keys_and_required_quantities_is_answered_alike_both_ways() {
+    let card = root("tests/data/cards/models.toml");
+    let card = ["--rate-card", card.to_str().unwrap()];
+    assert!(both_ways_of_table(&card, "cards/models.txt").await > 10);
+}
+
+/// How many cases the table has.
+async fn both_ways_of_table(args: &[&str], name: &str) -> usize {
+    let server = Server::start_with(args);
     let mut raw = Raw::connect(&server).await;
-    let rows = table::read("prices.txt", 5);
+    let rows = table::read(name, 5);
     let usages: Vec<_> = rows
         .iter()
         .map(|row| usage(&row.cells[0], &row.cells[1]))
         .collect();
-    assert!(usages.len() > 200);
     for usage in &usages {
         let request = pb::EstimateRequest {
             usage: Some(usage.clone()),
@@ -347,6 +361,7 @@ async fn every_case_of_the_price_list_is_answered_alike_both_ways() {
             assert_eq!(direct, generated, "{usages:?}");
         }
     }
+    usages.len()
 }
 
 #[tokio::test]

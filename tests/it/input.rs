@@ -148,7 +148,7 @@ async fn all_bad_fields_are_named_at_once() {
 
     let mut ledger = server.ledger().await;
     let request = pb::GrantRequest {
-        request_id: "r".repeat(65),
+        request_id: "r".repeat(257),
         account: String::new(),
         credits: "1e3".to_owned(),
         expire_time: Some(prost_types::Timestamp {

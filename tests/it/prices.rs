@@ -26,7 +26,7 @@ fn the_table_holds_in_the_pricing_core() {
 
 #[test]
 fn cards_of_our_own_hold_their_tables() {
-    for name in ["rounding", "blocks-of-pieces"] {
+    for name in ["rounding", "blocks-of-pieces", "models"] {
         let card = card_file::load(&root(&format!("tests/data/cards/{name}.toml")));
         let card = card.unwrap().card;
         let rows = table::read(&format!("cards/{name}.txt"), COLUMNS);

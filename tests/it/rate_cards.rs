@@ -108,12 +108,58 @@ fn revisions_come_from_content_alone() {
     }
 }
 
+/// What cards could not say when they got their revision is not part of it.
+#[test]
+fn revisions_outlive_what_cards_learn_to_say() {
+    for (file, revision) in [
+        ("tests/data/cards/rounding.toml", "a5d7953db365852660e40c87"),
+        (
+            "tests/data/cards/blocks-of-pieces.toml",
+            "82939cfe2429047bb7d06918",
+        ),
+        (
+            "tests/data/ledger/cards/studio-1.toml",
+            "81a27dc6aaebdbad1ee2a8e1",
+        ),
+        (
+            "tests/data/ledger/cards/studio-2.toml",
+            "64aab8d35e25173f98631c8f",
+        ),
+    ] {
+        let card = card_file::load(&root(file)).unwrap().card;
+        assert_eq!(card.revision().as_str(), revision, "{file}");
+    }
+}
+
+/// A default that is said is as one that is not; what changes a price changes the
+/// revision.
+#[test]
+fn a_quantity_that_is_required_is_another_card() {
+    let text = std::fs::read_to_string(root("tests/data/cards/models.toml")).unwrap();
+    let load = |text: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("card.toml");
+        std::fs::write(&file, text).unwrap();
+        card_file::load(&file).unwrap().kept
+    };
+    let card = load(&text);
+    assert_eq!(card.content.matches("\"quantity\":\"required\"").count(), 2);
+    assert!(!card.content.contains("optional"), "{}", card.content);
+    // Said of what is optional by itself, and of what is priced by time.
+    let unsaid = text.replace("quantity = \"optional\"\n", "");
+    let (head, _) = unsaid.rsplit_once("quantity = \"required\"").unwrap();
+    assert_eq!(load(head).revision, card.revision);
+    let optional = text.replacen("\"required\"", "\"optional\"", 1);
+    assert_ne!(load(&optional).revision, card.revision);
+}
+
 #[test]
 fn what_is_kept_of_a_card_gives_the_card_back() {
     for file in [
         "rate-cards/jogg-api-v2.toml",
         "tests/data/cards/rounding.toml",
         "tests/data/cards/blocks-of-pieces.toml",
+        "tests/data/cards/models.toml",
     ] {
         let loaded = card_file::load(&root(file)).unwrap();
         let restored = card_file::restore(&loaded.kept).unwrap();
@@ -136,13 +182,19 @@ fn what_is_kept_of_a_card_gives_the_card_back() {
 async fn the_card_tells_its_limits() {
     let rounding = root("tests/data/cards/rounding.toml");
     let pieces = root("tests/data/cards/blocks-of-pieces.toml");
-    let args = [&rounding, &pieces].map(|path| path.to_str().unwrap());
-    let server = Server::start_with(&["--rate-card", args[0], "--rate-card", args[1]]);
+    let models = root("tests/data/cards/models.toml");
+    let args = [&rounding, &pieces, &models].map(|path| path.to_str().unwrap());
+    let args = args.map(|path| ["--rate-card", path]).concat();
+    let server = Server::start_with(&args);
     let mut client = server.pricing().await;
-    for (card, service, limit) in [
-        ("", "limited", "3600 s"),
-        ("", "up", ""),
-        ("blocks-of-pieces", "emails", "1000000 emails"),
+    let claude = "bedrock/us.anthropic.claude-3-5-sonnet-20241022-v2:0";
+    for (card, service, limit, required) in [
+        ("", "limited", "3600 s", false),
+        ("", "up", "", false),
+        ("blocks-of-pieces", "emails", "1000000 emails", false),
+        ("models", claude, "200000 tokens", true),
+        ("models", "vertex_ai/imagen-4.0@001+hd~1", "", false),
+        ("models", "whisper-1", "", false),
     ] {
         let prices = pb::PriceSelector {
             rate_card: card.to_owned(),
@@ -158,6 +210,8 @@ async fn the_card_tells_its_limits() {
             .find(|row| row.service == service)
             .unwrap();
         assert_eq!(row.quantity_max, limit, "{service}");
+        let said = row.rule.ends_with("; count is required");
+        assert_eq!(said, required, "{service}: {}", row.rule);
     }
 }
 

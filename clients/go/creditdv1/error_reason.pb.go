@@ -174,15 +174,16 @@ const (
 	// Metadata: field, other_field
 	// Example: prices.price_time cannot go together with prices.revision
 	ErrorReason_ERROR_REASON_CONFLICTING_FIELDS ErrorReason = 27
-	// The text is not a name of an account: 1 to 128 of A-Z a-z 0-9 . _ : @ / -
+	// The text is not a name of an account: 1 to 128 printable ASCII characters but
+	// space, " and \
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, value
-	// Example: account "team a" is no account name; use 1 to 128 of A-Z a-z 0-9 . _ : @ / -
+	// Example: account "team a" is no account name; use 1 to 128 printable ASCII characters but space, " and \
 	ErrorReason_ERROR_REASON_INVALID_ACCOUNT ErrorReason = 28
-	// The text is not a request_id: 1 to 64 printable ASCII characters.
+	// The text is not a request_id: 1 to 256 printable ASCII characters.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, value
-	// Example: request_id "über" is no request_id; use 1 to 64 printable ASCII characters
+	// Example: request_id "über" is no request_id; use 1 to 256 printable ASCII characters
 	ErrorReason_ERROR_REASON_INVALID_REQUEST_ID ErrorReason = 29
 	// A text or key is shorter or longer than allowed.
 	// Code: INVALID_ARGUMENT

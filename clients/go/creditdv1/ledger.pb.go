@@ -587,14 +587,16 @@ type GrantRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	Credits   string                 `protobuf:"bytes,3,opt,name=credits,proto3" json:"credits,omitempty"`
+	// A decimal, "12" or "0.25": more than 0, at most 9,000,000,000, at most 9
+	// decimals. So is every amount that is sent.
+	Credits string `protobuf:"bytes,3,opt,name=credits,proto3" json:"credits,omitempty"`
 	// Left out, the credits never expire.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Lower burns first, then the soonest to expire, then the oldest.
 	Priority int32 `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Where the credits come from, such as "purchase" or "monthly plan".
 	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
-	// Services that the credits may pay for. Empty: all.
+	// Services that the credits may pay for, at most 100. Empty: all.
 	Services []string `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`
 	// Kept with the entry.
 	Labels        map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -879,9 +881,11 @@ func (x *RevokeGrantResponse) GetReplayed() bool {
 }
 
 type ChargeRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kept for repeated calls once the charge was done. A charge that was refused
+	// may be done where it is sent again; see the service.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Account   string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// What to charge: usage to be priced, or an amount that the caller decided.
 	//
 	// Types that are valid to be assigned to What:
@@ -1059,8 +1063,10 @@ func (x *ChargeResponse) GetReplayed() bool {
 }
 
 type BatchChargeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Charges       []*ChargeRequest       `protobuf:"bytes,1,rep,name=charges,proto3" json:"charges,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 10,000. Items that were done are answered again where the batch is
+	// repeated; items that were refused are decided anew.
+	Charges       []*ChargeRequest `protobuf:"bytes,1,rep,name=charges,proto3" json:"charges,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1374,9 +1380,10 @@ func (x *RefundResponse) GetReplayed() bool {
 }
 
 type HoldRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ChargeRequest. The hold keeps it and ListHolds finds it by it.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Account   string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// Types that are valid to be assigned to What:
 	//
 	//	*HoldRequest_Usage
@@ -1384,8 +1391,9 @@ type HoldRequest struct {
 	What   isHoldRequest_What `protobuf_oneof:"what"`
 	Prices *PriceSelector     `protobuf:"bytes,5,opt,name=prices,proto3" json:"prices,omitempty"`
 	// After this long an open hold is released by itself. Default 1 h, at most 24 h.
-	Ttl           *durationpb.Duration `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	Labels        map[string]string    `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Ttl *durationpb.Duration `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// Kept with the hold and its entry.
+	Labels        map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2052,10 +2060,12 @@ func (x *ExtendHoldResponse) GetReplayed() bool {
 }
 
 type SettleHoldRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	HoldId    string                 `protobuf:"bytes,3,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ChargeRequest: a settlement that was refused may be done where it is
+	// sent again.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Account   string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	HoldId    string `protobuf:"bytes,3,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	// Types that are valid to be assigned to What:
 	//
 	//	*SettleHoldRequest_Usage
@@ -2185,6 +2195,7 @@ type SettleHoldRequest_Usage struct {
 }
 
 type SettleHoldRequest_Credits struct {
+	// May be "0".
 	Credits string `protobuf:"bytes,5,opt,name=credits,proto3,oneof"`
 }
 
@@ -2387,11 +2398,13 @@ type ListEntriesRequest struct {
 	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Filters; all that are set must hold.
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	EndTime       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	Kinds         []EntryKind            `protobuf:"varint,6,rep,packed,name=kinds,proto3,enum=creditd.v1.EntryKind" json:"kinds,omitempty"`
-	Service       string                 `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
-	HoldId        string                 `protobuf:"bytes,8,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Empty: all.
+	Kinds []EntryKind `protobuf:"varint,6,rep,packed,name=kinds,proto3,enum=creditd.v1.EntryKind" json:"kinds,omitempty"`
+	// One that no entry has, on a card or not, finds nothing.
+	Service       string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
+	HoldId        string `protobuf:"bytes,8,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

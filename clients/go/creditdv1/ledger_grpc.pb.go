@@ -42,6 +42,27 @@ const (
 // Keeps prepaid credits. Every call that moves credits carries a request_id and
 // answers only after the move is on disk: the same request_id with the same body
 // returns the first answer, with another body it is refused.
+//
+// A call that is refused moves nothing and does not use its request_id up. Sent
+// again it is decided anew, and may be done: a Charge that was refused with
+// INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
+// it by a queue or a retry that nobody thinks of any more. Who must not be charged
+// later, because the customer was told that it failed, does not send a refused
+// request_id again: repeat only what was not answered (UNAVAILABLE,
+// DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
+//
+// Names, in every request:
+//
+//	account      1 to 128 printable ASCII characters but space, " and \
+//	request_id   1 to 256 printable ASCII characters, chosen by the caller, unique
+//	             within the account over all methods
+//	service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
+//	labels       at most 16, keys of 1 to 64 bytes, values of at most 256
+//	source       at most 256 bytes
+//	ids          those of holds, grants and entries come from replies and are
+//	             opaque: one that names nothing of the account is NOT_FOUND
+//
+// docs/limits.md has all limits.
 type LedgerServiceClient interface {
 	GetBalance(ctx context.Context, in *GetBalanceRequest, opts ...grpc.CallOption) (*GetBalanceResponse, error)
 	WatchBalance(ctx context.Context, in *WatchBalanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchBalanceResponse], error)
@@ -231,6 +252,27 @@ func (c *ledgerServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantRe
 // Keeps prepaid credits. Every call that moves credits carries a request_id and
 // answers only after the move is on disk: the same request_id with the same body
 // returns the first answer, with another body it is refused.
+//
+// A call that is refused moves nothing and does not use its request_id up. Sent
+// again it is decided anew, and may be done: a Charge that was refused with
+// INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
+// it by a queue or a retry that nobody thinks of any more. Who must not be charged
+// later, because the customer was told that it failed, does not send a refused
+// request_id again: repeat only what was not answered (UNAVAILABLE,
+// DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
+//
+// Names, in every request:
+//
+//	account      1 to 128 printable ASCII characters but space, " and \
+//	request_id   1 to 256 printable ASCII characters, chosen by the caller, unique
+//	             within the account over all methods
+//	service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
+//	labels       at most 16, keys of 1 to 64 bytes, values of at most 256
+//	source       at most 256 bytes
+//	ids          those of holds, grants and entries come from replies and are
+//	             opaque: one that names nothing of the account is NOT_FOUND
+//
+// docs/limits.md has all limits.
 type LedgerServiceServer interface {
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
 	WatchBalance(*WatchBalanceRequest, grpc.ServerStreamingServer[WatchBalanceResponse]) error

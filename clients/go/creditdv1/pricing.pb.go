@@ -27,10 +27,12 @@ const (
 // One billable thing, measured.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Key of a row of the rate card, such as "lip_sync_video".
+	// Key of a row of the rate card, such as "lip_sync_video": 1 to 128 of
+	// A-Z a-z 0-9 . _ - / : @ + ~, compared byte by byte.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The quantity of a service that has one meter. Left out, a service that is
-	// priced per call, image or motion counts 1; a service priced by time refuses.
+	// priced by the piece counts 1, unless its card says that a quantity is
+	// required: then it refuses, as a service priced by time does.
 	//
 	// Types that are valid to be assigned to Quantity:
 	//
@@ -572,10 +574,11 @@ func (x *EstimateLine) GetCredits() string {
 }
 
 type BatchEstimateRequest struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Usages  []*Usage               `protobuf:"bytes,1,rep,name=usages,proto3" json:"usages,omitempty"`
-	Prices  *PriceSelector         `protobuf:"bytes,2,opt,name=prices,proto3" json:"prices,omitempty"`
-	Explain bool                   `protobuf:"varint,3,opt,name=explain,proto3" json:"explain,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 10,000.
+	Usages  []*Usage       `protobuf:"bytes,1,rep,name=usages,proto3" json:"usages,omitempty"`
+	Prices  *PriceSelector `protobuf:"bytes,2,opt,name=prices,proto3" json:"prices,omitempty"`
+	Explain bool           `protobuf:"varint,3,opt,name=explain,proto3" json:"explain,omitempty"`
 	// Also return whether prices.account can pay all of it now, as if the items
 	// that were priced were charged in order.
 	CheckBalance  bool `protobuf:"varint,4,opt,name=check_balance,json=checkBalance,proto3" json:"check_balance,omitempty"`
@@ -902,7 +905,8 @@ type ServicePrice struct {
 	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The name people read, "Lip Sync Video".
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// The rule in words, "1 credit per 125 seconds".
+	// The rule in words, "1 credit per 125 seconds". "count is required" stands
+	// behind it where a usage that does not say its quantity is refused.
 	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
 	// "duration", "count" or the names of the meters.
 	Meters []string `protobuf:"bytes,4,rep,name=meters,proto3" json:"meters,omitempty"`

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::LoadedCard;
-use super::stored::{quantity_of, rounding_of, seal};
+use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
 use crate::domain::amount::{AmountFault, DECIMALS_MAX};
-use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::domain::names::{KEY_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, is_service_key};
 use crate::domain::pricing::{CardFault, Meter, PER_MAX_UNITS, Price, ProRata, Service, Shown};
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
@@ -79,6 +79,7 @@ struct ServiceText {
     price: Spanned<PriceText>,
     shown: Option<ShownText>,
     quantity_max: Option<Spanned<String>>,
+    quantity: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -150,7 +151,7 @@ fn read(card: CardText) -> Result<LoadedCard, Wrong> {
             format!("write format = {FORMAT}, or use the newer creditd that knows it"),
         ));
     }
-    check_key("name", &card.name)?;
+    check_name(&card.name)?;
     check_words("title", &card.title)?;
     let effective_time = card.effective_time.as_ref().map(time).transpose()?;
     if card.service.len() > SERVICES_MAX {
@@ -193,7 +194,7 @@ fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, Wrong> {
 }
 
 fn service(row: &ServiceText) -> Result<Service, Wrong> {
-    check_key("key", &row.key)?;
+    check_key(&row.key)?;
     check_words("title", &row.title)?;
     check_words("rule", &row.rule)?;
     let meter = meter(row)?;
@@ -215,7 +216,30 @@ fn service(row: &ServiceText) -> Result<Service, Wrong> {
     })
 }
 
+/// Whether a usage has to say its quantity. The default may be said, and is not kept.
+fn required(row: &ServiceText) -> Result<bool, Wrong> {
+    let Some(quantity) = &row.quantity else {
+        return Ok(false);
+    };
+    let by_time = row.meter.get_ref() == Meter::Duration.name();
+    match quantity.get_ref().as_str() {
+        QUANTITY_REQUIRED => Ok(!by_time),
+        "optional" if by_time => Err(wrong(
+            quantity,
+            "what is priced by duration always needs its quantity",
+            "take quantity out",
+        )),
+        "optional" => Ok(false),
+        other => Err(wrong(
+            quantity,
+            format!("quantity \"{other}\" is not known"),
+            "write \"required\" to refuse a usage that does not say how many, or \"optional\" to count it as 1",
+        )),
+    }
+}
+
 fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
+    let required = required(row)?;
     match (row.meter.get_ref().as_str(), &row.piece) {
         ("duration", None) => Ok(Meter::Duration),
         ("duration", Some(piece)) => Err(wrong(
@@ -227,6 +251,7 @@ fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
             check_words("piece", piece)?;
             Ok(Meter::Count {
                 piece: piece.get_ref().as_str().into(),
+                required,
             })
         }
         ("count", None) => Err(wrong(
@@ -362,17 +387,29 @@ fn shown(text: &ShownText) -> Result<Shown, Wrong> {
     })
 }
 
-/// A key that callers write: 1 to 64 of `a-z A-Z 0-9 _ . -`.
-fn check_key(name: &str, key: &Spanned<String>) -> Result<(), Wrong> {
-    let text = key.get_ref();
+/// A card's name: 1 to 64 of `a-z A-Z 0-9 _ . -`.
+fn check_name(name: &Spanned<String>) -> Result<(), Wrong> {
+    let text = name.get_ref();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
     if (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(());
     }
     Err(wrong(
-        key,
-        format!("{name} \"{text}\" cannot be used"),
+        name,
+        format!("name \"{text}\" cannot be used"),
         format!("use 1 to {KEY_BYTES_MAX} of a-z A-Z 0-9 _ . -"),
+    ))
+}
+
+fn check_key(key: &Spanned<String>) -> Result<(), Wrong> {
+    let text = key.get_ref();
+    if is_service_key(text) {
+        return Ok(());
+    }
+    Err(wrong(
+        key,
+        format!("key \"{text}\" cannot be used"),
+        format!("use {SERVICE_GRAMMAR}"),
     ))
 }
 

@@ -39,6 +39,8 @@ struct StoredService {
     shown: Option<StoredShown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quantity_max: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantity: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +88,9 @@ pub(super) fn rounding_of(word: &str) -> Option<Rounding> {
     .into_iter()
     .find(|rounding| rounding_word(*rounding) == word)
 }
+
+/// That a usage has to say its quantity, where one that says nothing would be one piece.
+pub(super) const QUANTITY_REQUIRED: &str = "required";
 
 /// A quantity as text: "120s" for time, "1000" for pieces.
 fn quantity_text(meter: &Meter, atoms: i128) -> String {
@@ -155,7 +160,7 @@ fn stored_service(service: &Service) -> StoredService {
         meter: service.meter.name().to_owned(),
         piece: match &service.meter {
             Meter::Duration => None,
-            Meter::Count { piece } => Some(piece.to_string()),
+            Meter::Count { piece, .. } => Some(piece.to_string()),
         },
         price: match &service.price {
             Price::PerPiece { credits } => StoredPrice::PerPiece {
@@ -176,6 +181,10 @@ fn stored_service(service: &Service) -> StoredService {
             rounding: rounding_word(shown.rounding).to_owned(),
         }),
         quantity_max: service.quantity_max.map(quantity),
+        quantity: match service.meter {
+            Meter::Count { required: true, .. } => Some(QUANTITY_REQUIRED.to_owned()),
+            Meter::Count { .. } | Meter::Duration => None,
+        },
     }
 }
 
@@ -219,10 +228,16 @@ pub(super) fn restore(kept: &ServedCard) -> Result<Card, String> {
 }
 
 fn restore_service(stored: StoredService) -> Result<Service, String> {
+    let required = match stored.quantity.as_deref() {
+        None => false,
+        Some(QUANTITY_REQUIRED) => true,
+        Some(other) => return Err(format!("quantity \"{other}\"")),
+    };
     let meter = match (stored.meter.as_str(), stored.piece) {
-        ("duration", None) => Meter::Duration,
+        ("duration", None) if !required => Meter::Duration,
         ("count", Some(piece)) => Meter::Count {
             piece: piece.into(),
+            required,
         },
         (other, _) => return Err(format!("meter \"{other}\"")),
     };

@@ -80,7 +80,7 @@ impl Account {
         entry.credits = held;
         entry.held = held.negated();
         entry.available = self.available().checked_add(held).ok()?;
-        entry.service = open.hold.service.clone();
+        entry.service = open.hold.terms.service.clone();
         entry.hold = Some(Arc::new(Hold {
             held: Credits::ZERO,
             status,

@@ -24,5 +24,5 @@ pub use command::{
 pub use decide::{Denied, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Outcome, execute};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
 pub use grants::GrantState;
-pub use hold::{Hold, HoldStatus, OpenHold};
+pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{EntryId, GrantId, HoldId, Named, entry_named, grant_named, hold_named};

@@ -1,5 +1,6 @@
 //! A rate card: what each service costs, as data.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -245,8 +246,8 @@ impl Service {
         let atoms = match (&self.meter, given) {
             (Meter::Duration, Given::Duration(nanos)) => nanos,
             (Meter::Count { .. }, Given::Count(count)) => i128::from(count),
-            (Meter::Count { .. }, Given::Nothing) => 1,
-            (Meter::Duration, Given::Nothing) => return Err(("duration", Fault::Required)),
+            (Meter::Count { required, .. }, Given::Nothing) if !required => 1,
+            (meter, Given::Nothing) => return Err((meter.name(), Fault::Required)),
             (Meter::Duration, Given::Count(_) | Given::NoDuration { .. })
             | (Meter::Count { .. }, Given::Duration(_) | Given::NoDuration { .. }) => {
                 return Err((given.field(), wrong()));
@@ -263,6 +264,17 @@ impl Service {
             return Err((given.field(), fault));
         }
         Ok(atoms)
+    }
+
+    /// The rule in words, and that a usage has to say how many, where another would not.
+    #[must_use]
+    pub fn rule_in_words(&self) -> Cow<'_, str> {
+        match self.meter {
+            Meter::Count { required: true, .. } => {
+                format!("{}; count is required", self.rule).into()
+            }
+            Meter::Count { .. } | Meter::Duration => (&*self.rule).into(),
+        }
     }
 
     /// Attributes and meters that this price does not know: today all of them. The

@@ -1,10 +1,10 @@
 //! Which key a caller may have meant.
 
-use crate::domain::names::repeated;
+use crate::domain::names::{SERVICE_BYTES_MAX, cut};
 
-/// How many keys are compared letter by letter; it bounds what a misspelled name
-/// can cost on a large card.
-const COMPARED_MAX: usize = 256;
+/// How many pairs of letters are compared; it bounds what a misspelled name can cost on
+/// a large card: 256 keys of 64 letters, and fewer that are longer.
+const COMPARED_MAX: usize = 256 * 64 * 64;
 
 /// The key that is spelled most like `text`, and whether it is close enough to
 /// be offered as what was meant. The cost is bounded whatever the text is.
@@ -12,7 +12,8 @@ pub(super) fn nearest<'a>(
     text: &str,
     keys: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<(&'a str, bool)> {
-    let text = plain(&repeated(text));
+    // No key is longer.
+    let text = plain(cut(text, SERVICE_BYTES_MAX));
     let part = |key: &str| {
         let key = plain(key);
         !text.is_empty() && (key.contains(&text) || text.contains(&key))
@@ -22,7 +23,11 @@ pub(super) fn nearest<'a>(
     let closest = keys
         .clone()
         .filter(alike)
-        .take(COMPARED_MAX)
+        .scan(0_usize, |compared, key| {
+            let letters = key.len().saturating_mul(text.len());
+            *compared = compared.saturating_add(letters);
+            (*compared <= COMPARED_MAX).then_some(key)
+        })
         .map(|key| (strsim::osa_distance(&text, &plain(key)), key))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, key)| *distance <= closeness(key));
@@ -56,7 +61,7 @@ fn closeness(key: &str) -> usize {
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| match c {
-            ' ' | '-' | '.' => '_',
+            ' ' | '-' | '.' | '/' | ':' => '_',
             other => other.to_ascii_lowercase(),
         })
         .collect()
@@ -80,6 +85,7 @@ mod tests {
             ("lip_sync", Some("lip_sync_video")),
             ("ai_script", Some("ai_scripts")),
             ("motion-2.0-pro", Some("motion_2_0_pro")),
+            ("motion/2:0/pro", Some("motion_2_0_pro")),
             ("quarterly report", None),
         ] {
             let found = nearest(typed, keys.into_iter());
@@ -87,5 +93,15 @@ mod tests {
             assert_eq!(offered, expected, "{typed}");
         }
         assert!(nearest(&"x".repeat(1 << 20), keys.into_iter()).is_some());
+    }
+
+    #[test]
+    fn a_key_of_the_largest_length_is_found_by_its_last_letters() {
+        let key = |end: &str| format!("{}{end}", "k".repeat(126));
+        let keys = [key("aa"), key("bb")];
+        let found = nearest(&key("ba"), keys.iter().map(String::as_str));
+        assert_eq!(found, Some((&*keys[0], true)));
+        let found = nearest(&key("bbb"), keys.iter().map(String::as_str));
+        assert_eq!(found, Some((&*keys[1], true)));
     }
 }

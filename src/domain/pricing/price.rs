@@ -21,6 +21,8 @@ pub enum Meter {
     Count {
         /// "call", "image".
         piece: Box<str>,
+        /// Whether a usage has to say how many; otherwise one that says nothing is one.
+        required: bool,
     },
 }
 
@@ -57,7 +59,7 @@ impl Meter {
     pub fn unit(&self) -> &str {
         match self {
             Self::Duration => "s",
-            Self::Count { piece } => piece,
+            Self::Count { piece, .. } => piece,
         }
     }
 
@@ -67,8 +69,8 @@ impl Meter {
         let number = decimal_text(atoms, self.decimals());
         match self {
             Self::Duration => format!("{number} s"),
-            Self::Count { piece } if atoms == 1 => format!("{number} {piece}"),
-            Self::Count { piece } => format!("{number} {piece}s"),
+            Self::Count { piece, .. } if atoms == 1 => format!("{number} {piece}"),
+            Self::Count { piece, .. } => format!("{number} {piece}s"),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Conversions of `ledger.proto`: what the ledger answers.
 
+use std::collections::HashMap;
+
 use super::{duration_to_pb, timestamp_from_pb, timestamp_to_pb};
 use crate::app::{Balance, Written};
 use crate::domain::ledger::{Entry, EntryKind, GrantId, GrantShare, GrantState, Hold, HoldStatus};
 use crate::domain::pricing::{Given, UsageRecord};
-use crate::domain::{AccountName, Faults, Timestamp};
+use crate::domain::{AccountName, Faults, Labels, Timestamp};
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -81,8 +83,7 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
     if let Some(id) = &entry.request_id {
         message.request_id = id.as_str().to_owned();
     }
-    let pairs = entry.labels.iter();
-    message.labels = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    message.labels = labels_to_pb(&entry.labels);
     if let Some(service) = &entry.service {
         message.service = service.to_string();
     }
@@ -100,6 +101,9 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
         EntryKind::Grant(terms) => {
             message.grant_id = GrantId(entry.id).to_string();
             message.source = terms.source.to_string();
+            message.expire_time = terms.expire_time.map(timestamp_to_pb);
+            message.priority = terms.priority;
+            message.services = terms.services.iter().map(ToString::to_string).collect();
         }
         EntryKind::Expire(grant) | EntryKind::Revoke(grant) => {
             message.grant_id = grant.to_string();
@@ -137,6 +141,11 @@ fn share_to_pb(share: &GrantShare) -> pb::GrantShare {
     }
 }
 
+fn labels_to_pb(labels: &Labels) -> HashMap<String, String> {
+    let pairs = labels.iter();
+    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
 fn usage_to_pb(service: &str, usage: &UsageRecord) -> pb::Usage {
     pb::Usage {
         service: service.to_owned(),
@@ -160,6 +169,9 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
         HoldStatus::Released => pb::HoldStatus::Released,
         HoldStatus::Expired => pb::HoldStatus::Expired,
     };
+    let terms = &hold.terms;
+    let service = terms.service.as_deref().unwrap_or_default();
+    let usage = terms.usage.as_deref();
     pb::HoldState {
         hold_id: hold.id.to_string(),
         held: hold.held.to_string(),
@@ -167,9 +179,11 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
         expire_time: Some(timestamp_to_pb(hold.expire_time)),
         status: status.into(),
         account: account.to_string(),
-        create_time: Some(timestamp_to_pb(hold.create_time)),
-        service: hold.service.as_deref().unwrap_or_default().to_owned(),
-        ..pb::HoldState::default()
+        create_time: Some(timestamp_to_pb(terms.create_time)),
+        service: service.to_owned(),
+        labels: labels_to_pb(&terms.labels),
+        request_id: terms.request_id.as_str().to_owned(),
+        usage: usage.map(|usage| usage_to_pb(service, usage)),
     }
 }
 

@@ -8,13 +8,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::timestamp_from_pb;
 use super::write::id_from_pb;
-use crate::app::EntryQuery;
-use crate::domain::ledger::{EntryId, hold_named};
-use crate::domain::{AccountName, Fault, Faults};
+use crate::app::{EntryQuery, HoldQuery};
+use crate::domain::ledger::{EntryId, HoldId, hold_named};
+use crate::domain::names::{SERVICE_BYTES_MAX, check_length};
+use crate::domain::{AccountName, Fault, Faults, Labels, RequestId, Timestamp};
 use crate::rpc::pb::creditd::v1 as pb;
 
-const PAGE_SIZE_DEFAULT: usize = 50;
-const PAGE_SIZE_MAX: usize = 1_000;
+/// Length of a page where the request names none.
+pub const PAGE_SIZE_DEFAULT: usize = 50;
+/// Largest length of a page.
+pub const PAGE_SIZE_MAX: usize = 1_000;
 /// Kinds that a filter may list; there are fewer.
 const KINDS_MAX: usize = 64;
 
@@ -77,23 +80,66 @@ pub struct ListQuery<T> {
     pub key: ListKey,
 }
 
-/// Which open holds are asked for: after which one, and how many.
-pub type HoldsQuery = (Option<EntryId>, usize);
-
 /// Which open holds are asked for; what is wrong is added to `faults`.
 pub fn holds_query_from_pb(
     request: &pb::ListHoldsRequest,
     faults: &mut Faults,
-) -> ListQuery<HoldsQuery> {
-    let key = ListKey::of(&[b"holds", request.account.as_bytes()]);
+) -> ListQuery<HoldQuery> {
+    let key = holds_key(request);
     let account = faults.keep("account", AccountName::new(&request.account));
     let limit = faults.keep("page_size", size_from_pb(request.page_size));
     let after = faults.keep("page_token", key.place(&request.page_token));
+    let request_id = match request.request_id.as_str() {
+        "" => None,
+        text => faults.keep("request_id", RequestId::new(text)),
+    };
+    let labels = faults.keep("labels", Labels::new(request.labels.iter()));
+    let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
+    let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
     ListQuery {
         account,
-        query: (after.flatten(), limit.unwrap_or_default()),
+        query: HoldQuery {
+            after: after.flatten().map(HoldId),
+            limit: limit.unwrap_or_default(),
+            request_id,
+            labels: labels.unwrap_or_default(),
+            start_time,
+            end_time,
+        },
         key,
     }
+}
+
+/// The list of these filters.
+fn holds_key(request: &pb::ListHoldsRequest) -> ListKey {
+    let start = time_part(request.start_time.as_ref());
+    let end = time_part(request.end_time.as_ref());
+    let mut labels: Vec<_> = request.labels.iter().collect();
+    labels.sort_unstable();
+    let mut parts: Vec<&[u8]> = vec![
+        b"holds",
+        request.account.as_bytes(),
+        request.request_id.as_bytes(),
+        start.as_bytes(),
+        end.as_bytes(),
+    ];
+    let pairs = labels.iter();
+    parts.extend(pairs.flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
+    ListKey::of(&parts)
+}
+
+/// A time by which a list is filtered.
+fn time_from_pb(
+    field: &'static str,
+    time: Option<&prost_types::Timestamp>,
+    faults: &mut Faults,
+) -> Option<Timestamp> {
+    time.and_then(|time| faults.keep(field, timestamp_from_pb(time)))
+}
+
+/// The same, as a part of what identifies a list.
+fn time_part(time: Option<&prost_types::Timestamp>) -> String {
+    time.map_or_else(String::new, |t| format!("{}.{}", t.seconds, t.nanos))
 }
 
 /// Which entries are asked for; what is wrong is added to `faults`.
@@ -105,12 +151,12 @@ pub fn entries_query_from_pb(
     let account = faults.keep("account", AccountName::new(&request.account));
     let limit = faults.keep("page_size", size_from_pb(request.page_size));
     let before = faults.keep("page_token", key.place(&request.page_token));
-    let mut time = |field, time: &Option<prost_types::Timestamp>| {
-        let time = time.as_ref().map(timestamp_from_pb);
-        time.and_then(|time| faults.keep(field, time))
-    };
-    let start_time = time("start_time", &request.start_time);
-    let end_time = time("end_time", &request.end_time);
+    let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
+    let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
+    faults.keep(
+        "service",
+        check_length(&request.service, 0, SERVICE_BYTES_MAX),
+    );
     let kinds = faults.keep("kinds", kinds_from_pb(&request.kinds));
     let hold = match request.hold_id.as_str() {
         "" => None,
@@ -133,10 +179,6 @@ pub fn entries_query_from_pb(
 
 /// The list of these filters. Kinds are a set.
 fn entries_key(request: &pb::ListEntriesRequest) -> ListKey {
-    let time = |time: &Option<prost_types::Timestamp>| {
-        time.as_ref()
-            .map_or_else(String::new, |t| format!("{}.{}", t.seconds, t.nanos))
-    };
     let mut kinds = request.kinds.clone();
     kinds.sort_unstable();
     kinds.dedup();
@@ -144,8 +186,8 @@ fn entries_key(request: &pb::ListEntriesRequest) -> ListKey {
     ListKey::of(&[
         b"entries",
         request.account.as_bytes(),
-        time(&request.start_time).as_bytes(),
-        time(&request.end_time).as_bytes(),
+        time_part(request.start_time.as_ref()).as_bytes(),
+        time_part(request.end_time.as_ref()).as_bytes(),
         &kinds,
         request.service.as_bytes(),
         request.hold_id.as_bytes(),

@@ -146,7 +146,7 @@ fn service_to_pb(service: &Service) -> pb::ServicePrice {
     pb::ServicePrice {
         service: service.key.to_string(),
         title: service.title.to_string(),
-        rule: service.rule.to_string(),
+        rule: service.rule_in_words().into_owned(),
         meters: vec![service.meter.name().to_owned()],
         quantity_max: service
             .quantity_max

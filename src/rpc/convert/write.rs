@@ -12,13 +12,13 @@ use crate::domain::amount::AmountFault;
 use crate::domain::ledger::{
     EntryId, GrantId, HoldId, Named, Overage, entry_named, grant_named, hold_named,
 };
-use crate::domain::names::{KEY_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
+use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
 use crate::domain::pricing::Usage;
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
 use crate::rpc::pb::creditd::v1 as pb;
 
 /// Most services that a grant may be restricted to.
-const GRANT_SERVICES_MAX: usize = 100;
+pub const GRANT_SERVICES_MAX: usize = 100;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const TTL_NANOS_MAX: i64 = HOLD_TTL_SECONDS_MAX * NANOS_PER_SECOND;
 const TTL_NANOS_DEFAULT: i64 = HOLD_TTL_SECONDS_DEFAULT * NANOS_PER_SECOND;
@@ -89,7 +89,7 @@ fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
         });
     }
     for service in services {
-        check_length(service, 1, KEY_BYTES_MAX)?;
+        check_length(service, 1, SERVICE_BYTES_MAX)?;
     }
     let mut services: Vec<Box<str>> = services.iter().map(|s| s.as_str().into()).collect();
     services.sort_unstable();

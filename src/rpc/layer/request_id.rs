@@ -14,8 +14,11 @@ use tower::{Layer, Service};
 
 use super::Held;
 use super::panic::Panicked;
-use crate::domain::names::is_request_id;
+use crate::domain::names::is_printable;
 use crate::rpc::refused::{Refused, WireFault};
+
+/// Longer ids are replaced: each stands in the log's lines and in the reply.
+const ID_BYTES_MAX: usize = 64;
 
 /// The header.
 pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -158,7 +161,13 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let given = request.headers().get(&HEADER);
         let id = match given {
-            Some(id) if id.to_str().is_ok_and(is_request_id) => id.clone(),
+            Some(id)
+                if id
+                    .to_str()
+                    .is_ok_and(|text| is_printable(text, ID_BYTES_MAX)) =>
+            {
+                id.clone()
+            }
             _ => self.ids.make(),
         };
         Reply {

@@ -69,7 +69,17 @@ impl Cache {
     }
 }
 
+/// How much of what a hold keeps for its caller counts as one more account.
+const TEXT_BYTES: usize = 1_024;
+
 /// As how many accounts it counts.
 fn weight(loaded: &Loaded) -> usize {
-    loaded.account.size().div_euclid(4).saturating_add(1)
+    let account = &loaded.account;
+    let holds = account.holds().values();
+    let texts = holds.map(|open| open.hold.terms.text_bytes());
+    let texts = texts.fold(0, usize::saturating_add);
+    let parts = account.size().div_euclid(4);
+    parts
+        .saturating_add(texts.div_euclid(TEXT_BYTES))
+        .saturating_add(1)
 }

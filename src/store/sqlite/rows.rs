@@ -12,7 +12,7 @@ use super::text::{
 };
 use crate::domain::ledger::{
     Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
-    HoldStatus,
+    HoldStatus, HoldTerms,
 };
 use crate::domain::{AccountName, Credits, RequestId, Timestamp};
 use crate::rfc3339;
@@ -93,7 +93,7 @@ impl Journal {
             _ => return Err(bad(id)),
         };
         let available = credits(8)?;
-        let entry = Entry {
+        let mut entry = Entry {
             id: EntryId(id),
             previous: row.get::<_, Option<i64>>(2)?.map(EntryId),
             account: self.account_name(account_id)?.ok_or_else(|| bad(id))?,
@@ -109,9 +109,10 @@ impl Journal {
             service: text(13)?.map(Arc::from),
             pricing: self.pricing(row.get(14)?)?,
             usage,
-            hold: self.read_hold(row, id, create_time)?,
+            hold: None,
             shares,
         };
+        entry.hold = self.read_hold(row, &entry)?;
         let answered = match row.get::<_, Option<i64>>(9)? {
             Some(nanos) => Credits::from_nanos(nanos).map_err(|_| bad(id))?,
             None => available,
@@ -126,38 +127,46 @@ impl Journal {
 
     /// The hold after the entry. What never changes of it stands in the entry that
     /// made it.
-    fn read_hold(
-        &self,
-        row: &Row<'_>,
-        entry: i64,
-        create_time: Timestamp,
-    ) -> Result<Option<Arc<Hold>>, BadRow> {
+    fn read_hold(&self, row: &Row<'_>, entry: &Entry) -> Result<Option<Arc<Hold>>, BadRow> {
         let Some(id) = row.get::<_, Option<i64>>(17)? else {
             return Ok(None);
         };
-        let (create_time, service, card) = if id == entry {
-            (create_time, row.get(13)?, row.get(14)?)
-        } else {
-            self.connection
-                .prepare_cached(
-                    "SELECT create_time, service, card_id FROM entries WHERE entry_id = ?1",
-                )?
-                .query_row([id], |row| {
-                    let time = Timestamp::from_unix_nanos(row.get(0)?);
-                    Ok((time, row.get::<_, Option<String>>(1)?, row.get(2)?))
-                })?
+        let wrong = || bad(entry.id.0);
+        let terms = match id == entry.id.0 {
+            true => HoldTerms::of(entry).ok_or_else(wrong)?,
+            false => self.hold_terms(id)?.ok_or_else(wrong)?,
         };
         let status: String = row.get(21)?;
         Ok(Some(Arc::new(Hold {
             id: HoldId(EntryId(id)),
-            service: service.map(Arc::from),
-            pricing: self.pricing(card)?,
-            held: Credits::from_nanos(row.get(18)?).map_err(|_| bad(entry))?,
-            settled: Credits::from_nanos(row.get(19)?).map_err(|_| bad(entry))?,
-            create_time,
+            terms: Arc::new(terms),
+            held: Credits::from_nanos(row.get(18)?).map_err(|_| wrong())?,
+            settled: Credits::from_nanos(row.get(19)?).map_err(|_| wrong())?,
             expire_time: Timestamp::from_unix_nanos(row.get(20)?),
-            status: HoldStatus::named(&status).ok_or_else(|| bad(entry))?,
+            status: HoldStatus::named(&status).ok_or_else(wrong)?,
         })))
+    }
+
+    /// What the entry says that made a hold, as far as callers see it of the hold.
+    fn hold_terms(&self, id: i64) -> Result<Option<HoldTerms>, BadRow> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT create_time, request_id, service, card_id, usage, labels
+             FROM entries WHERE entry_id = ?1",
+        )?;
+        let mut rows = statement.query([id])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let text = |column: usize| row.get::<_, Option<String>>(column);
+        let usage = text(4)?.map(|text| usage_from_json(&text).ok_or_else(|| bad(id)));
+        Ok(Some(HoldTerms {
+            service: text(2)?.map(Arc::from),
+            pricing: self.pricing(row.get(3)?)?,
+            usage: usage.transpose()?,
+            create_time: Timestamp::from_unix_nanos(row.get(0)?),
+            request_id: RequestId::new(&text(1)?.unwrap_or_default()).map_err(|_| bad(id))?,
+            labels: labels_from_json(text(5)?.as_deref()).ok_or_else(|| bad(id))?,
+        }))
     }
 
     /// A grant that was ever made, as it is now.

@@ -1,7 +1,7 @@
 //! An account as the model keeps it: grants, holds and entries, all of them, in the
 //! order in which they came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
@@ -47,6 +47,9 @@ pub struct Hold {
     /// Of the usage that it was made for.
     pub service: String,
     pub revision: String,
+    pub usage: Option<pb::Usage>,
+    pub request_id: String,
+    pub labels: HashMap<String, String>,
 }
 
 impl Hold {
@@ -313,7 +316,9 @@ impl Account {
             account: self.name.clone(),
             create_time: Some(timestamp(hold.create)),
             service: hold.service.clone(),
-            ..pb::HoldState::default()
+            labels: hold.labels.clone(),
+            request_id: hold.request_id.clone(),
+            usage: hold.usage.clone(),
         }
     }
 }

@@ -22,18 +22,22 @@ pub enum What {
 }
 
 /// The fields that all requests have.
-pub fn caller(faults: &mut Faults, request_id: &str, account: &str) {
-    let printable = request_id.bytes().all(|byte| (32..127).contains(&byte));
-    if request_id.is_empty() {
-        faults.add("request_id", "FIELD_REQUIRED");
-    } else if request_id.len() > 64 || !printable {
-        faults.add("request_id", "INVALID_REQUEST_ID");
-    }
+pub fn caller(faults: &mut Faults, id: &str, account: &str) {
+    request_id(faults, id);
     account_name(faults, "account", account);
 }
 
+pub fn request_id(faults: &mut Faults, request_id: &str) {
+    let printable = request_id.bytes().all(|byte| (32..127).contains(&byte));
+    if request_id.is_empty() {
+        faults.add("request_id", "FIELD_REQUIRED");
+    } else if request_id.len() > 256 || !printable {
+        faults.add("request_id", "INVALID_REQUEST_ID");
+    }
+}
+
 pub fn account_name(faults: &mut Faults, path: &str, name: &str) {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@/-".contains(&byte);
+    let allowed = |byte: u8| (33..127).contains(&byte) && byte != b'"' && byte != b'\\';
     if name.is_empty() {
         faults.add(path, "FIELD_REQUIRED");
     } else if name.len() > 128 || !name.bytes().all(allowed) {

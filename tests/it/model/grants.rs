@@ -7,7 +7,7 @@ use super::form::{self, Body};
 use super::prices::{MAX, NoPrice, text};
 use super::refusal::{Faults, not_found, precondition};
 use super::{GRANTS_MAX, Model, Write};
-use crate::ledger::call::{Nanos, Outcome, Reply};
+use crate::ledger::call::{Nanos, Outcome, Reply, timestamp};
 use crate::support::refusal::Refusal;
 
 impl Model {
@@ -24,7 +24,7 @@ impl Model {
         } else if request
             .services
             .iter()
-            .any(|key| !(1..=64).contains(&key.len()))
+            .any(|key| !(1..=128).contains(&key.len()))
         {
             form.add("services", "INVALID_LENGTH");
         }
@@ -81,7 +81,7 @@ impl Model {
                 priority: request.priority,
                 expire,
                 source: request.source.clone(),
-                services,
+                services: services.clone(),
                 create: now,
                 expired: false,
                 revoked: false,
@@ -93,6 +93,9 @@ impl Model {
                 grant_id: account.grants[at].id.clone(),
                 source: request.source.clone(),
                 labels: request.labels.clone(),
+                expire_time: expire.map(timestamp),
+                priority: request.priority,
+                services,
                 ..pb::Entry::default()
             };
             let entry = account.write(numbers, now, vec![(at, credits, 0)], Vec::new(), entry);

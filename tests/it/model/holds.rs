@@ -90,6 +90,9 @@ impl Model {
                 expire: now + ttl,
                 service: entry.service.clone(),
                 revision: entry.revision.clone(),
+                usage: entry.usage.clone(),
+                request_id: request.request_id.clone(),
+                labels: request.labels.clone(),
             });
             let at = account.holds.len() - 1;
             let entry = pb::Entry {

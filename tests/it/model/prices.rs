@@ -15,6 +15,8 @@ pub const MAX: i64 = 9_000_000_000_000_000_000;
 struct Row {
     key: String,
     by_time: bool,
+    /// Whether a usage has to say how many.
+    needs_count: bool,
     credits: i64,
     /// Pieces or nanoseconds in a block.
     block: i128,
@@ -140,6 +142,9 @@ impl Card {
             Row {
                 key: row["key"].as_str().unwrap().to_owned(),
                 by_time,
+                needs_count: row
+                    .get("quantity")
+                    .is_some_and(|q| q.as_str() == Some("required")),
                 credits: amount(price["credits"].as_str().unwrap()).unwrap(),
                 block: if by_time { number * SECOND } else { number },
             }
@@ -162,7 +167,11 @@ impl Card {
             return Err(faults);
         };
         let quantity = match (&usage.quantity, row.by_time) {
-            (None, false) => 1,
+            (None, false) if !row.needs_count => 1,
+            (None, false) => {
+                faults.add("usage.count", "FIELD_REQUIRED");
+                0
+            }
             (Some(Quantity::Count(count)), false) => i128::from(*count),
             (Some(Quantity::Duration(length)), true) => length_of(length).unwrap_or_default(),
             (None, true) => {

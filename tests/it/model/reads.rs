@@ -52,14 +52,35 @@ impl Model {
         let mut faults = Faults::default();
         form::account_name(&mut faults, "account", &request.account);
         let size = form::page_size(&mut faults, request.page_size);
-        let list = format!("holds of {}", request.account);
+        let list = format!(
+            "holds of {} {:?} {} {:?} {:?}",
+            request.account,
+            request.request_id,
+            form::pairs_text(&request.labels),
+            request.start_time,
+            request.end_time
+        );
         let begin = page(&mut faults, &list, &request.page_token).unwrap_or(0);
+        if !request.request_id.is_empty() {
+            form::request_id(&mut faults, &request.request_id);
+        }
+        faults.pairs("labels", &request.labels);
+        let start = form::time(&mut faults, "start_time", request.start_time.as_ref());
+        let end = form::time(&mut faults, "end_time", request.end_time.as_ref());
         if !faults.is_empty() {
             return Err(faults.refusal());
         }
         let account = self.read(&request.account, now)?;
         let open: Vec<usize> = (begin..account.holds.len())
-            .filter(|&at| account.holds[at].is_open())
+            .filter(|&at| {
+                let hold = &account.holds[at];
+                let mut labels = request.labels.iter();
+                hold.is_open()
+                    && (request.request_id.is_empty() || hold.request_id == request.request_id)
+                    && labels.all(|(key, value)| hold.labels.get(key) == Some(value))
+                    && start.is_none_or(|start| hold.create >= start)
+                    && end.is_none_or(|end| hold.create < end)
+            })
             .collect();
         let next_page_token = match open.get(size) {
             Some(next) => token(&list, *next),
@@ -78,6 +99,9 @@ impl Model {
         let size = form::page_size(&mut faults, request.page_size);
         form::time(&mut faults, "start_time", request.start_time.as_ref());
         form::time(&mut faults, "end_time", request.end_time.as_ref());
+        if request.service.len() > 128 {
+            faults.add("service", "INVALID_LENGTH");
+        }
         let mut kinds = request.kinds.iter();
         if kinds.any(|kind| pb::EntryKind::try_from(*kind).is_err() || *kind == 0) {
             faults.add("kinds", "UNKNOWN_VALUE");

@@ -148,12 +148,13 @@ class Reason:
     #: Metadata: field, other_field
     CONFLICTING_FIELDS: Final = "CONFLICTING_FIELDS"
 
-    #: The text is not a name of an account: 1 to 128 of A-Z a-z 0-9 . _ : @ / -
+    #: The text is not a name of an account: 1 to 128 printable ASCII characters but
+    #: space, " and \
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, value
     INVALID_ACCOUNT: Final = "INVALID_ACCOUNT"
 
-    #: The text is not a request_id: 1 to 64 printable ASCII characters.
+    #: The text is not a request_id: 1 to 256 printable ASCII characters.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, value
     INVALID_REQUEST_ID: Final = "INVALID_REQUEST_ID"

@@ -8,7 +8,7 @@ use crate::domain::amount::Credits;
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::{Found, Priced};
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare};
-use crate::domain::ledger::hold::{Hold, HoldStatus, OpenHold};
+use crate::domain::ledger::hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 use crate::domain::ledger::id::{HoldId, Named};
 use crate::domain::refusal::Refusal;
 
@@ -43,11 +43,16 @@ pub(super) fn hold(
     describe(&mut entry, cost.clone());
     entry.hold = Some(Arc::new(Hold {
         id: HoldId(context.id),
-        service: cost.service.clone(),
-        pricing: cost.pricing.clone(),
+        terms: Arc::new(HoldTerms {
+            service: cost.service.clone(),
+            pricing: cost.pricing.clone(),
+            usage: cost.usage.clone(),
+            create_time: context.now,
+            request_id: context.command.request.id.clone(),
+            labels: context.command.labels.clone(),
+        }),
         held: cost.credits,
         settled: Credits::ZERO,
-        create_time: context.now,
         expire_time: context.now.plus_nanos(ttl_nanos),
         status: HoldStatus::Open,
     }));

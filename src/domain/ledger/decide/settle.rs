@@ -33,7 +33,7 @@ pub(super) fn settle(
     let hold = &open.hold;
     check_service(hold, cost)?;
     // An amount counts as the service for which the hold was made.
-    let service = cost.service.clone().or_else(|| hold.service.clone());
+    let service = cost.service.clone().or_else(|| hold.terms.service.clone());
 
     let beyond = match cost.credits > hold.held {
         true if terms.overage == Overage::Reject => {
@@ -77,7 +77,7 @@ pub(super) fn settle(
 }
 
 fn check_service(hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
-    match (&hold.service, &cost.service) {
+    match (&hold.terms.service, &cost.service) {
         (Some(made_for), Some(service)) if made_for != service => {
             Err(Refusal::HoldServiceMismatch {
                 hold: hold.id,

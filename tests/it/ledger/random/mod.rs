@@ -115,7 +115,14 @@ const ANSWERS: [(&str, &[&str]); 13] = [
     ("GetHold", &["ok", "HOLD_NOT_FOUND", "ACCOUNT_NOT_FOUND"]),
     (
         "ListHolds",
-        &["ok", "INVALID_PAGE_SIZE", "INVALID_PAGE_TOKEN"],
+        &[
+            "ok",
+            "INVALID_PAGE_SIZE",
+            "INVALID_PAGE_TOKEN",
+            "INVALID_REQUEST_ID",
+            "INVALID_LENGTH",
+            "INVALID_TIME",
+        ],
     ),
     (
         "ListEntries",
@@ -125,6 +132,7 @@ const ANSWERS: [(&str, &[&str]); 13] = [
             "INVALID_PAGE_SIZE",
             "INVALID_PAGE_TOKEN",
             "UNKNOWN_VALUE",
+            "INVALID_LENGTH",
         ],
     ),
     ("GetBalance", &["ok", "INVALID_TIME", "ACCOUNT_NOT_FOUND"]),

@@ -48,7 +48,7 @@ fn spoil_once(rng: &mut Rng, call: &mut Call, now: Nanos) {
             5 => match rng.below(4) {
                 0 => request.services.push("images".to_owned()),
                 1 => request.services.push(String::new()),
-                2 => request.services.push("s".repeat(65)),
+                2 => request.services.push("s".repeat(129)),
                 _ => request.services = vec!["image".to_owned(); 101],
             },
             _ => request.labels = bad_pairs(rng),
@@ -108,17 +108,22 @@ fn spoil_once(rng: &mut Rng, call: &mut Call, now: Nanos) {
             0 => spoil_account(rng, &mut request.account),
             _ => request.hold_id.clear(),
         },
-        Call::ListHolds(request) => match rng.below(3) {
+        Call::ListHolds(request) => match rng.below(7) {
             0 => spoil_account(rng, &mut request.account),
             1 => request.page_size = -1,
+            2 => spoil_request_id(rng, &mut request.request_id),
+            3 => request.labels = bad_pairs(rng),
+            4 => request.start_time = Some(no_time(rng)),
+            5 => request.end_time = Some(no_time(rng)),
             _ => request.page_token = bad_token(rng),
         },
-        Call::ListEntries(request) => match rng.below(6) {
+        Call::ListEntries(request) => match rng.below(7) {
             0 => spoil_account(rng, &mut request.account),
             1 => request.page_size = i32::MIN,
             2 => request.page_token = bad_token(rng),
             3 => request.start_time = Some(no_time(rng)),
             4 => request.end_time = Some(no_time(rng)),
+            5 => request.service = "s".repeat(129),
             _ => request.kinds.push(99),
         },
         Call::GetBalance(request) => match rng.below(3) {
@@ -212,7 +217,7 @@ fn spoil_prices(rng: &mut Rng, prices: &mut Option<pb::PriceSelector>) {
 fn spoil_request_id(rng: &mut Rng, request_id: &mut String) {
     *request_id = match rng.below(3) {
         0 => String::new(),
-        1 => "r".repeat(65),
+        1 => "r".repeat(257),
         _ => "\u{fc}ber".to_owned(),
     };
 }
@@ -221,7 +226,7 @@ fn spoil_account(rng: &mut Rng, account: &mut String) {
     *account = match rng.below(3) {
         0 => String::new(),
         1 => "a".repeat(129),
-        _ => "team a".to_owned(),
+        _ => (*rng.pick(&["team a", "team\"a", "team\\a", "team\u{7f}"])).to_owned(),
     };
 }
 

@@ -37,7 +37,7 @@ impl Subject for Wrong {
 /// A mistake in one field of one reply is found.
 #[test]
 fn one_wrong_answer_is_found() {
-    const MISTAKES: [fn(&mut Reply) -> bool; 8] = [
+    const MISTAKES: [fn(&mut Reply) -> bool; 11] = [
         |reply| match reply {
             Reply::Charge(reply) => change(&mut reply.available),
             _ => false,
@@ -83,6 +83,24 @@ fn one_wrong_answer_is_found() {
             Reply::Hold(reply) => {
                 let hold = reply.hold.as_mut().unwrap();
                 hold.expire_time.as_mut().unwrap().nanos ^= 1;
+                true
+            }
+            _ => false,
+        },
+        |reply| match reply {
+            Reply::GetHold(reply) => change(&mut reply.hold.as_mut().unwrap().request_id),
+            _ => false,
+        },
+        |reply| match reply {
+            Reply::ListHolds(reply) => reply
+                .holds
+                .first_mut()
+                .is_some_and(|hold| hold.labels.insert("x".to_owned(), String::new()).is_none()),
+            _ => false,
+        },
+        |reply| match reply {
+            Reply::Grant(reply) => {
+                reply.entry.as_mut().unwrap().priority ^= 1;
                 true
             }
             _ => false,

@@ -344,6 +344,14 @@ impl<'a> Words<'a> {
                 request.page_size = self.next().parse().unwrap();
             } else if self.is("token") {
                 request.page_token = self.page_token();
+            } else if self.is("request") {
+                request.request_id = self.next();
+            } else if self.is("label") {
+                request.labels.extend([self.pair()]);
+            } else if self.is("since") {
+                request.start_time = Some(self.time());
+            } else if self.is("before") {
+                request.end_time = Some(self.time());
             } else if !self.is("first") {
                 self.unread();
             }

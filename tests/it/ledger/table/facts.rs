@@ -1,6 +1,6 @@
 //! What a reply says, as facts that the end of a line can name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
@@ -126,13 +126,10 @@ impl<'a> Facts<'a> {
         self.text("card", or_none(&entry.rate_card));
         self.text("revision", revision(&entry.revision));
         self.text("source", or_none(&entry.source));
-        let mut labels: Vec<String> = entry
-            .labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        labels.sort();
-        self.text("labels", or_none(&labels.join(" ")));
+        self.text("priority", entry.priority);
+        self.text("for", or_none(&entry.services.join(" ")));
+        self.time("expires", entry.expire_time.as_ref());
+        self.text("labels", labels(&entry.labels));
         self.time("at", entry.create_time.as_ref());
         for (key, id) in [
             ("grant-of", &entry.grant_id),
@@ -146,11 +143,7 @@ impl<'a> Facts<'a> {
             };
             self.text(key, name);
         }
-        let usage = entry.usage.as_ref();
-        let usage = usage.map_or("none".to_owned(), |usage| {
-            format!("{} {}", usage.service, quantity(usage))
-        });
-        self.text("usage", usage);
+        self.text("usage", usage(entry.usage.as_ref()));
         let shares = entry.grants.iter().map(|share| {
             let name = self.name(&share.grant_id);
             match (share.credits.as_str(), share.held.as_str()) {
@@ -171,6 +164,10 @@ impl<'a> Facts<'a> {
         self.text("settled", &hold.settled);
         self.text("account", &hold.account);
         self.text("service", or_none(&hold.service));
+        // An entry beside it has such facts of its own.
+        self.text("made-by", &hold.request_id);
+        self.text("made-with", labels(&hold.labels));
+        self.text("made-for", usage(hold.usage.as_ref()));
         self.time("made", hold.create_time.as_ref());
         self.time("ends", hold.expire_time.as_ref());
     }
@@ -263,6 +260,20 @@ fn kind(entry: &pb::Entry) -> String {
 
 fn or_none(text: &str) -> String {
     if text.is_empty() { "none" } else { text }.to_owned()
+}
+
+/// "job=7 team=x", in order.
+fn labels(labels: &HashMap<String, String>) -> String {
+    let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
+    let mut pairs: Vec<String> = pairs.collect();
+    pairs.sort();
+    or_none(&pairs.join(" "))
+}
+
+/// "render 31s".
+fn usage(usage: Option<&pb::Usage>) -> String {
+    let text = |usage: &pb::Usage| format!("{} {}", usage.service, quantity(usage));
+    usage.map_or_else(|| "none".to_owned(), text)
 }
 
 /// The card's file, where one has that revision.

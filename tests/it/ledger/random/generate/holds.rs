@@ -2,7 +2,7 @@
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::super::super::call::{HOUR, duration};
+use super::super::super::call::{HOUR, MICROSECOND, SECOND, duration, timestamp};
 use super::super::ids::Kind;
 use super::Generator;
 use crate::model::text;
@@ -63,6 +63,45 @@ impl Generator<'_> {
             .collect();
         let found = self.rng.pick_any(holds);
         found.unwrap_or_else(|| "no-such".to_owned())
+    }
+
+    /// Open holds, at times by what one of them is.
+    pub(super) fn list_holds(&mut self, account: String) -> pb::ListHoldsRequest {
+        let mut request = pb::ListHoldsRequest {
+            page_size: *self.rng.pick(&[0, 1, 2, 3, 7, 2_000]),
+            ..pb::ListHoldsRequest::default()
+        };
+        let holds = self.model.accounts.get(&account);
+        let holds = holds.map_or(&[][..], |account| &account.holds);
+        let open = holds.iter().filter(|hold| hold.is_open()).collect();
+        if let Some(hold) = self.rng.pick_any(open) {
+            if self.rng.chance(150) {
+                request.request_id.clone_from(&hold.request_id);
+            }
+            // One label of it, or another that looks like it.
+            while self.rng.chance(250) {
+                let label = hold
+                    .labels
+                    .iter()
+                    .min()
+                    .map(|(k, v)| (k.clone(), v.clone()));
+                let other = (*self.rng.pick(&["job", "team", "k"])).to_owned();
+                let other = (other, self.rng.below(3).to_string());
+                let found = label.filter(|_| self.rng.chance(700));
+                request.labels.extend([found.unwrap_or(other)]);
+            }
+            let offsets = [0, 0, 0, -1, 1, -MICROSECOND, MICROSECOND, SECOND];
+            if self.rng.chance(150) {
+                let time = hold.create + *self.rng.pick(&offsets);
+                request.start_time = Some(timestamp(time));
+            }
+            if self.rng.chance(150) {
+                let time = hold.create + *self.rng.pick(&offsets);
+                request.end_time = Some(timestamp(time));
+            }
+        }
+        request.account = account;
+        request
     }
 
     pub(super) fn extend(&mut self, account: String) -> pb::ExtendHoldRequest {

@@ -12,7 +12,7 @@ use super::rng::Rng;
 use crate::model::{Account, MAX, Model, text};
 
 /// Accounts that are used; the last one is never opened.
-pub const ACCOUNTS: [&str; 5] = ["team-a", "team-b", "user:7@x.y/z", "solo", "nobody"];
+pub const ACCOUNTS: [&str; 5] = ["team-a", "team-b", "auth0|a+b@x.y", "solo", "nobody"];
 
 /// The methods by how often they are called.
 const METHODS: [(u64, &str); 13] = [
@@ -70,12 +70,7 @@ impl Generator<'_> {
                 hold_id: self.hold_id(&account),
                 account,
             }),
-            "ListHolds" => Call::ListHolds(pb::ListHoldsRequest {
-                account,
-                page_size: *self.rng.pick(&[0, 1, 2, 3, 7, 2_000]),
-                page_token: String::new(),
-                ..pb::ListHoldsRequest::default()
-            }),
+            "ListHolds" => Call::ListHolds(self.list_holds(account)),
             "ListEntries" => Call::ListEntries(self.list_entries(account)),
             _ => Call::GetBalance(self.balance(account)),
         }
@@ -181,7 +176,7 @@ impl Generator<'_> {
         }
         let revisions = self.model.cards.revisions();
         match (service, self.rng.below(20)) {
-            ("banner", 0..=15) => "partner".clone_into(&mut prices.rate_card),
+            ("banner" | "openai/gpt-4o:in", 0..=15) => "partner".clone_into(&mut prices.rate_card),
             (_, 0..=2) => {
                 let (name, revision) = *self.rng.pick(&revisions);
                 revision.clone_into(&mut prices.revision);
