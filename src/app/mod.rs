@@ -66,4 +66,4 @@ impl App {
 }
 
 /// Why a use case did not do what was asked; what it asks and reads; what it wrote.
-pub use crate::store::{Answer, EntryPage, EntryQuery, StoreRefusal as AppError, Written};
+pub use crate::store::{Answer, EntryPage, EntryQuery, Queued, StoreRefusal as AppError, Written};

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::app::card_file::CardFileError;
 use crate::rpc::health::{Serving, State};
-use crate::rpc::layer::{Counters, Observer, Settings, stack};
+use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
@@ -137,8 +137,13 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     });
     workers.join();
     if outcome.is_ok() {
-        let (started, handled, refused) = counters.totals();
-        tracing::info!(started, handled, refused, "stopped");
+        let Totals {
+            started,
+            handled,
+            refused,
+            cancelled,
+        } = counters.totals();
+        tracing::info!(started, handled, refused, cancelled, "stopped");
     }
     // The store is dropped with the last use case: its writer finishes and closes the file.
     drop(service);

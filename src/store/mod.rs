@@ -173,9 +173,22 @@ pub enum StoreRefusal {
     Busy {
         /// How much may wait.
         limit: usize,
+        /// Of what.
+        queued: Queued,
     },
     /// It cannot be done now.
     Unavailable(Unavailable),
+}
+
+/// What waits in a store's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// Writes and reads, each item of a batch by itself.
+    Commands,
+    /// Calls, a batch as one.
+    Jobs,
+    /// Reads of the past.
+    Past,
 }
 
 /// The store cannot read or write now.

@@ -40,8 +40,8 @@ use tokio::sync::watch;
 use self::read::{Read, What};
 use self::replies::Caller;
 use super::{
-    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, ServedCard, Store,
-    StoreRefusal, Unavailable, Written,
+    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, Queued,
+    ServedCard, Store, StoreRefusal, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
@@ -181,7 +181,7 @@ impl SqliteStore {
         let Some(jobs) = &self.jobs else {
             return job.refuse(stopped);
         };
-        let busy = |limit| StoreRefusal::Busy { limit };
+        let busy = |limit, queued| StoreRefusal::Busy { limit, queued };
         let length = job.length();
         let before = self.waiting.fetch_add(length, Ordering::Relaxed);
         let full = before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX;
@@ -189,12 +189,12 @@ impl SqliteStore {
             // Nobody takes what waits any more.
             (job, stopped)
         } else if full {
-            (job, busy(QUEUE_COMMANDS_MAX))
+            (job, busy(QUEUE_COMMANDS_MAX, Queued::Commands))
         } else {
             match jobs.try_send(job) {
                 Ok(()) => return,
                 Err(TrySendError::Disconnected(job)) => (job, stopped),
-                Err(TrySendError::Full(job)) => (job, busy(QUEUE_LENGTH_MAX)),
+                Err(TrySendError::Full(job)) => (job, busy(QUEUE_LENGTH_MAX, Queued::Jobs)),
             }
         };
         self.waiting.fetch_sub(length, Ordering::Relaxed);
