@@ -67,7 +67,8 @@ pub trait Store: Send + Sync + 'static {
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable>;
 
     /// Keeps the rate cards that are served from now on, for ever. Cards that were
-    /// served and are not among them are noted as replaced now.
+    /// served and are not among them are noted as replaced now. It waits until that is
+    /// durable: not for a thread that serves.
     ///
     /// # Errors
     /// Where it cannot be written, or where another content has that revision.

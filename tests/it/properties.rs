@@ -165,6 +165,7 @@ proptest! {
     #[test]
     fn a_batch_is_the_sum_of_its_items(items in prop::collection::vec((0..12_usize, 1..1_000_000_000_000_i64), 1..40)) {
         let app = app();
+        let prices = app.prices();
         let none = BTreeMap::new();
         let card = app.rate_card(&Selector::default()).unwrap();
         let usages: Vec<Usage<'_>> = items
@@ -179,7 +180,7 @@ proptest! {
                 Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: &none, meters: &none }
             })
             .collect();
-        let batch = app.batch_estimate(&usages, &Selector::default(), Faults::new()).unwrap();
+        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), Faults::new()).unwrap();
         let mut sum = Decimal::ZERO;
         for (usage, result) in usages.iter().zip(&batch.results) {
             let alone = card.price(usage).map(|quote| quote.credits());
