@@ -22,6 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // What reflection shows.
     std::fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
+        // What is answered has one order: the same reply is the same bytes.
+        .btree_map(".")
         .codec_path("crate::rpc::codec::Codec")
         .include_file("pb.rs")
         .compile_fds(descriptors)?;

@@ -247,8 +247,8 @@ const (
 	//	Example: the request is larger than the 4194304 bytes that this server reads; send smaller batches
 	ReasonMessageTooLarge Reason = "MESSAGE_TOO_LARGE"
 
-	// ReasonUnsupportedEncoding: The request is compressed in a way that the server does not read, or not as
-	// its headers say.
+	// ReasonUnsupportedEncoding: The request is compressed in a way that the server does not read, or marked as
+	// compressed without a grpc-encoding that says how.
 	//
 	//	Code: UNIMPLEMENTED
 	//	Metadata: problem
@@ -271,25 +271,29 @@ const (
 	//	Example: not done within 50 ms; a repeated write with the same request_id is safe
 	ReasonDeadlineExceeded Reason = "DEADLINE_EXCEEDED"
 
-	// ReasonServerOverloaded: The server has as many calls in flight as it takes. Try again later.
+	// ReasonServerOverloaded: The server has taken on as much as it does: calls in flight, calls or writes
+	// and reads waiting for the ledger, or streams of health or reflection, as
+	// resource says. Nothing moved. Try again when RetryInfo says.
 	//
 	//	Code: UNAVAILABLE
-	//	Metadata: limit
-	//	Example: the server is working on 4096 calls, its limit; try again shortly
+	//	Metadata: limit, resource
+	//	Example: the server is at its limit of 8192 calls in flight; try again shortly
 	ReasonServerOverloaded Reason = "SERVER_OVERLOADED"
 
 	// ReasonStoreUnavailable: The data file cannot be read or written now. A call that moves credits may
-	// have moved them: send it again with the same request_id.
+	// have moved them: send it again with the same request_id, when RetryInfo says.
+	// operation is "read" or "write".
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: operation
-	//	Example: the data file cannot take the write now; the server's log says why
+	//	Example: the data file cannot be written now; try the write again with the same request_id, the server's log says why
 	ReasonStoreUnavailable Reason = "STORE_UNAVAILABLE"
 
-	// ReasonInternal: A defect in the server. The log has more under the x-request-id of the reply.
+	// ReasonInternal: A defect in the server. The log has more under x_request_id, the id of the
+	// call, which the reply carries as x-request-id.
 	//
 	//	Code: INTERNAL
-	//	Metadata: request_id
+	//	Metadata: x_request_id
 	//	Example: a defect in the server stopped this call; its log has more under x-request-id 5f0c-1
 	ReasonInternal Reason = "INTERNAL"
 
@@ -336,7 +340,8 @@ const (
 	//	Example: account "team-a" has 10000 open holds, the most that it may have; settle or release some first
 	ReasonTooManyHolds Reason = "TOO_MANY_HOLDS"
 
-	// ReasonTooManyWatchers: As many balances are being watched as the server allows.
+	// ReasonTooManyWatchers: As many balances are being watched as the server allows. Try again when
+	// RetryInfo says.
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: limit
@@ -345,10 +350,18 @@ const (
 
 	// ReasonClockNotBelieved: The server's clock disagrees with the time that has passed since it was last
 	// believed, so nothing is dated by it: nothing moved. The server recovers by
-	// itself once its clock is right again.
+	// itself once its clock is right again: try again when RetryInfo says.
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: clock_time, believed_time
 	//	Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
 	ReasonClockNotBelieved Reason = "CLOCK_NOT_BELIEVED"
+
+	// ReasonMetadataTooLarge: The call's metadata is larger than the server reads: the sum of its names and
+	// values, and 32 bytes for each pair. gRPC's own pairs count.
+	//
+	//	Code: RESOURCE_EXHAUSTED
+	//	Metadata: limit_bytes
+	//	Example: the call's metadata is larger than the 16384 bytes that this server reads, each pair counting 32 more than its texts; send less of it
+	ReasonMetadataTooLarge Reason = "METADATA_TOO_LARGE"
 )

@@ -5,6 +5,7 @@ use super::fingerprint::{FingerprintWriter, Method};
 use super::form::{CostForm, WriteForm};
 use super::{App, AppError};
 use crate::domain::ledger::{Action, Command, EntryId, Named};
+use crate::domain::pricing::Catalog;
 use crate::domain::{Credits, Refusal};
 use crate::store::{Answer, Pending, Written};
 
@@ -28,15 +29,15 @@ impl App {
     /// What is refused by the rules, or that the store cannot write.
     pub fn charge(&self, form: ChargeForm<'_>) -> Pending<Box<Written>> {
         // No part of a charge but its answer is waited for: what was sent is not kept.
-        match self.charge_command(form) {
+        match self.charge_command(&self.prices(), form) {
             Ok(command) => self.store.write(command),
             Err(refusal) => Pending::ready(Err(refusal.into())),
         }
     }
 
-    fn charge_command(&self, form: ChargeForm<'_>) -> Result<Command, Refusal> {
+    fn charge_command(&self, by: &Catalog, form: ChargeForm<'_>) -> Result<Command, Refusal> {
         let CostForm { what, prices } = form.cost;
-        let (write, cost) = self.priced(form.write, what, || self.card(&prices))?;
+        let (write, cost) = self.priced(form.write, what, || self.card(by, &prices))?;
         let mut writer = FingerprintWriter::new(Method::Charge);
         if let Some(what) = &what {
             writer.what(3, 4, what);
@@ -62,15 +63,19 @@ impl App {
         let mut refused = Vec::new();
         let mut commands = Vec::with_capacity(forms.len());
         let mut decided = Vec::with_capacity(forms.len());
-        for form in forms {
-            match self.charge_command(form) {
-                Ok(command) => {
-                    commands.push(command);
-                    decided.push(true);
-                }
-                Err(refusal) => {
-                    refused.push(refusal);
-                    decided.push(false);
+        {
+            // All items by the same prices.
+            let prices = self.prices();
+            for form in forms {
+                match self.charge_command(&prices, form) {
+                    Ok(command) => {
+                        commands.push(command);
+                        decided.push(true);
+                    }
+                    Err(refusal) => {
+                        refused.push(refusal);
+                        decided.push(false);
+                    }
                 }
             }
         }

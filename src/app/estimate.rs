@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Affordability, afford};
-use crate::domain::pricing::{Card, Quote, Selector, Usage};
+use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
 use crate::store;
 
@@ -23,15 +23,16 @@ pub struct BatchEstimate<'card> {
 }
 
 impl App {
-    /// Prices one usage. `found` is what is already known to be wrong with the
+    /// Prices one usage by these prices. `found` is what is already known to be wrong with the
     /// request; it is refused together with what is found here.
     ///
     /// # Errors
     /// All bad fields of the usage under `usage.`, or no such prices.
     pub fn estimate<'a>(
-        &'a self,
+        &self,
+        prices: &'a Catalog,
         usage: Option<&Usage<'_>>,
-        prices: &Selector<'_>,
+        selector: &Selector<'_>,
         mut found: Faults,
     ) -> Result<(&'a Card, Quote<'a>), Refusal> {
         let Some(usage) = usage else {
@@ -39,7 +40,7 @@ impl App {
             faults.merge(found);
             return Err(faults.into());
         };
-        match self.rate_card(prices) {
+        match self.card(prices, selector) {
             Ok(card) => match (card.price(usage), found.is_empty()) {
                 (Ok(quote), true) => Ok((card, quote)),
                 (Ok(_), false) => Err(found.into()),
@@ -63,21 +64,22 @@ impl App {
         }
     }
 
-    /// Prices many usages. `found` is what is already known to be wrong with
+    /// Prices many usages by these prices. `found` is what is already known to be wrong with
     /// the request as a whole.
     ///
     /// # Errors
     /// What is wrong with the batch as a whole: its size, its prices, its total.
     pub fn batch_estimate<'a>(
-        &'a self,
+        &self,
+        prices: &'a Catalog,
         usages: &[Usage<'_>],
-        prices: &Selector<'_>,
+        selector: &Selector<'_>,
         found: Faults,
     ) -> Result<BatchEstimate<'a>, Refusal> {
         let mut faults = check_batch("usages", usages.len());
         faults.merge(found);
         faults.or(())?;
-        let card = self.rate_card(prices)?;
+        let card = self.card(prices, selector)?;
         // A name that is misspelled throughout is looked for once, and no batch
         // can ask for more than a few searches.
         let mut suggested: HashMap<&str, Fault> = HashMap::new();

@@ -78,7 +78,7 @@ impl App {
     /// The form and its price: a price that is refused counts only once the request_id
     /// was found to be new, but for a form that is bad itself.
     pub(super) fn priced<'a>(
-        &'a self,
+        &self,
         form: WriteForm,
         what: Option<What<'_>>,
         card: impl FnOnce() -> Result<&'a Card, Refusal>,
@@ -103,11 +103,6 @@ impl App {
             What::Usage(usage) => Err(form.with_price_faults(card().ok(), &usage)),
             What::Credits(_) => Err(Refusal::Invalid(form.faults)),
         }
-    }
-
-    /// The card that a selector means.
-    pub(super) fn card(&self, prices: &Selector<'_>) -> Result<&Card, Refusal> {
-        self.rate_card(prices).map(|card| &**card)
     }
 }
 

@@ -38,7 +38,7 @@ impl App {
         if let Some(fault) = form
             .services
             .iter()
-            .find_map(|key| self.catalog.unknown_service(key))
+            .find_map(|key| self.prices().unknown_service(key))
         {
             by_prices.add("services", fault);
         }

@@ -7,7 +7,7 @@ use super::fingerprint::{FingerprintWriter, Method};
 use super::form::{CostForm, What, WriteForm};
 use super::{App, AppError};
 use crate::domain::ledger::{Action, Hold, HoldId, Named, OPEN_HOLDS_MAX, Overage};
-use crate::domain::pricing::Card;
+use crate::domain::pricing::{Card, Catalog};
 use crate::domain::{AccountName, Labels, Refusal, RequestId, Timestamp};
 use crate::store::{self, Written};
 
@@ -93,7 +93,10 @@ impl App {
     /// What is refused by the rules, or that the store cannot write.
     pub async fn hold(&self, form: HoldForm<'_>) -> Result<Box<Written>, AppError> {
         let CostForm { what, prices } = form.cost;
-        let (write, cost) = self.priced(form.write, what, || self.card(&prices))?;
+        let (write, cost) = {
+            let by = self.prices();
+            self.priced(form.write, what, || self.card(&by, &prices))?
+        };
         let ttl_nanos = form.ttl_nanos.unwrap_or_default();
         let mut writer = FingerprintWriter::new(Method::Hold);
         if let Some(what) = &what {
@@ -135,8 +138,9 @@ impl App {
     /// As [`App::hold`].
     pub async fn settle_hold(&self, form: SettleForm<'_>) -> Result<Box<Written>, AppError> {
         let CostForm { what, prices } = form.cost;
+        let by = self.prices().into_shared();
         let Some(hold) = form.hold else {
-            let faults = self.priced(form.write, what, || self.card(&prices));
+            let faults = self.priced(form.write, what, || self.card(&by, &prices));
             return Err(match faults {
                 Err(refusal) => refusal.into(),
                 // What is wrong with the hold stands among the faults.
@@ -147,11 +151,11 @@ impl App {
         // asked for. They never change, so they can be read ahead.
         let by_hold = match (&what, &form.write.account) {
             (Some(What::Usage(_)), Some(account)) if prices.is_default() => {
-                self.card_of_hold(account, &hold).await?
+                self.card_of_hold(&by, account, &hold).await?
             }
             _ => None,
         };
-        let card = || by_hold.map_or_else(|| self.card(&prices), Ok);
+        let card = || by_hold.map_or_else(|| self.card(&by, &prices), Ok);
         let (write, cost) = self.priced(form.write, what, card)?;
         let mut writer = FingerprintWriter::new(Method::SettleHold);
         writer.text(3, &hold.text());
@@ -176,15 +180,16 @@ impl App {
 
     /// The card with which a hold was priced. None where there is none: the ledger says
     /// what is wrong with the hold, after it has looked for the request_id.
-    async fn card_of_hold(
+    async fn card_of_hold<'a>(
         &self,
+        prices: &'a Catalog,
         account: &AccountName,
         hold: &Named<HoldId>,
-    ) -> Result<Option<&Card>, AppError> {
+    ) -> Result<Option<&'a Card>, AppError> {
         match self.store.hold(account.clone(), hold.clone()).await {
             Ok(hold) => {
                 let pricing = hold.terms.pricing.as_ref();
-                let card = pricing.and_then(|p| self.catalog.ever_served(&p.revision));
+                let card = pricing.and_then(|p| prices.ever_served(&p.revision));
                 Ok(card.map(|card| &**card))
             }
             Err(AppError::Refused(_)) => Ok(None),

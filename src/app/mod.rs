@@ -9,11 +9,14 @@ mod fingerprint;
 mod form;
 mod grant;
 mod hold;
+mod prices;
 
 use std::sync::Arc;
 
-use crate::domain::pricing::{Card, Catalog, Selector};
-use crate::domain::{Refusal, Timestamp};
+use arc_swap::ArcSwap;
+
+use crate::domain::Timestamp;
+use crate::domain::pricing::Catalog;
 use crate::store::{Clock, Store};
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
@@ -24,13 +27,14 @@ pub use grant::GrantForm;
 pub use hold::{
     HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm, HoldPage, HoldQuery, SettleForm,
 };
+pub use prices::Prices;
 
 /// Most items in one batch.
 pub const BATCH_LENGTH_MAX: usize = 10_000;
 
 /// Everything that the use cases need.
 pub struct App {
-    catalog: Catalog,
+    catalog: ArcSwap<Catalog>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
@@ -40,16 +44,10 @@ impl App {
     #[must_use]
     pub fn new(catalog: Catalog, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            catalog,
+            catalog: ArcSwap::from_pointee(catalog),
             store,
             clock,
         }
-    }
-
-    /// The prices.
-    #[must_use]
-    pub const fn catalog(&self) -> &Catalog {
-        &self.catalog
     }
 
     /// What time it is.
@@ -57,15 +55,7 @@ impl App {
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
-
-    /// The card that a request means.
-    ///
-    /// # Errors
-    /// That there is none.
-    pub fn rate_card(&self, selector: &Selector<'_>) -> Result<&Arc<Card>, Refusal> {
-        self.catalog.select(selector, self.clock.now())
-    }
 }
 
 /// Why a use case did not do what was asked; what it asks and reads; what it wrote.
-pub use crate::store::{Answer, EntryPage, EntryQuery, StoreRefusal as AppError, Written};
+pub use crate::store::{Answer, EntryPage, EntryQuery, Queued, StoreRefusal as AppError, Written};

@@ -4,7 +4,7 @@
 //! duration and no time, arguments that exclude each other. Everything else is
 //! for the server to say.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use clap::ArgGroup;
 
@@ -148,8 +148,8 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 impl Labels {
     /// As the wire has them.
-    pub(super) fn to_pb(&self) -> Result<HashMap<String, String>, String> {
-        let mut labels = HashMap::new();
+    pub(super) fn to_pb(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut labels = BTreeMap::new();
         for (key, value) in &self.labels {
             if labels.insert(key.clone(), value.clone()).is_some() {
                 return Err(format!(

@@ -1,6 +1,6 @@
 //! `creditd estimate`: prices offline.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -75,7 +75,7 @@ struct LineJson {
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let catalog = offline_prices(&args.rate_cards).map_err(|error| error.to_string())?;
-    let none = HashMap::new();
+    let none = BTreeMap::new();
     let usage = Usage {
         service: &args.service,
         quantity: args.quantity.given()?,

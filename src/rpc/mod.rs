@@ -28,3 +28,6 @@ pub use pricing_service::PricingApi;
 /// Largest message that is read, and the largest reply that is sent: what
 /// clients take by default.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most metadata of a call that is read.
+pub const METADATA_BYTES_MAX: usize = 16 * 1024;

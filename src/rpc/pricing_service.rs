@@ -43,9 +43,10 @@ impl PricingService for PricingApi {
         let check_balance = request.check_balance;
         let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
         let usage = request.usage.as_ref().map(usage_from_pb);
+        let by = self.0.prices().into_shared();
         let (card, quote) = self
             .0
-            .estimate(usage.as_ref(), &prices.selector, faults)
+            .estimate(&by, usage.as_ref(), &prices.selector, faults)
             .map_err(Refused::from)?;
         let affordability = match prices.account {
             Some(payer) if check_balance => {
@@ -71,9 +72,10 @@ impl PricingService for PricingApi {
         let check_balance = request.check_balance;
         let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
         let usages: Vec<_> = request.usages.iter().map(usage_from_pb).collect();
+        let by = self.0.prices().into_shared();
         let batch = self
             .0
-            .batch_estimate(&usages, &prices.selector, faults)
+            .batch_estimate(&by, &usages, &prices.selector, faults)
             .map_err(Refused::from)?;
         let results = results_to_pb(&batch, request.explain);
         check_reply_size("usages", &results, BATCH_REST_BYTES).map_err(Refused::from)?;
@@ -109,7 +111,7 @@ impl PricingService for PricingApi {
             .map_err(Refusal::from)
             .and_then(|()| self.0.rate_card(&prices.selector))
             .map_err(Refused::from)?;
-        Ok(reply(&headers, rate_card_to_pb(card)))
+        Ok(reply(&headers, rate_card_to_pb(&card)))
     }
 }
 

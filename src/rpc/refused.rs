@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use super::pb::creditd::v1::ErrorReason;
 use super::pb::google::rpc;
 use super::prose::{self, Prose};
-use crate::app::AppError;
+use crate::app::{AppError, Queued};
 use crate::domain::{Refusal, Timestamp};
 use crate::rfc3339;
 
@@ -17,8 +17,11 @@ use crate::rfc3339;
 pub const DOMAIN: &str = "creditd";
 const TYPE_PREFIX: &str = "type.googleapis.com/";
 const REASON_PREFIX: &str = "ERROR_REASON_";
-/// When to try again what was shed.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// When to try again what was shed: places are free again as soon as calls are done.
+const RETRY_WHEN_SHED: Duration = Duration::from_millis(100);
+/// And what the store or the clock is in the way of: the server tries twice a second whether
+/// it can write again.
+const RETRY_WHEN_RECOVERED: Duration = Duration::from_millis(500);
 
 /// A refusal with everything that the wire carries of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +45,11 @@ pub enum WireFault {
         /// The limit.
         limit_bytes: usize,
     },
+    /// Metadata over the limit.
+    MetadataTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// A compression that is not read.
     UnsupportedEncoding {
         /// What is known about it.
@@ -61,6 +69,8 @@ pub enum WireFault {
     Overloaded {
         /// How much is taken on.
         limit: usize,
+        /// Of what.
+        resource: Resource,
     },
     /// As many balances are watched as may be.
     TooManyWatchers {
@@ -82,15 +92,41 @@ pub enum WireFault {
     /// A defect.
     Internal {
         /// The call's x-request-id.
-        request_id: String,
+        x_request_id: String,
     },
+}
+
+/// What a server takes on only so much of at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Calls that were not answered yet.
+    Calls,
+    /// Streams of reflection.
+    Reflections,
+    /// Streams of health.
+    HealthWatchers,
+    /// What waits for the ledger.
+    Queued(Queued),
+}
+
+impl Resource {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls in flight",
+            Self::Reflections => "streams of reflection",
+            Self::HealthWatchers => "watches of health",
+            Self::Queued(Queued::Commands) => "writes and reads waiting for the ledger",
+            Self::Queued(Queued::Jobs) => "calls waiting for the ledger",
+            Self::Queued(Queued::Past) => "reads of the past waiting",
+        }
+    }
 }
 
 impl WireFault {
     const fn code(&self) -> Code {
         match self {
             Self::MalformedMessage { .. } => Code::InvalidArgument,
-            Self::MessageTooLarge { .. } => Code::ResourceExhausted,
+            Self::MessageTooLarge { .. } | Self::MetadataTooLarge { .. } => Code::ResourceExhausted,
             Self::UnsupportedEncoding { .. } | Self::UnknownMethod { .. } => Code::Unimplemented,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
             Self::Overloaded { .. }
@@ -98,6 +134,24 @@ impl WireFault {
             | Self::StoreUnavailable { .. }
             | Self::ClockNotBelieved { .. } => Code::Unavailable,
             Self::Internal { .. } => Code::Internal,
+        }
+    }
+
+    /// When the same call is worth another try. A deadline that is over is not among them:
+    /// what such a call lacks is a longer one, and when to send it its caller decides.
+    const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { .. } | Self::TooManyWatchers { .. } => Some(RETRY_WHEN_SHED),
+            Self::StoreUnavailable { .. } | Self::ClockNotBelieved { .. } => {
+                Some(RETRY_WHEN_RECOVERED)
+            }
+            Self::MalformedMessage { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::MetadataTooLarge { .. }
+            | Self::UnsupportedEncoding { .. }
+            | Self::UnknownMethod { .. }
+            | Self::DeadlineExceeded { .. }
+            | Self::Internal { .. } => None,
         }
     }
 
@@ -112,6 +166,11 @@ impl WireFault {
             Self::MessageTooLarge { limit_bytes } => Prose::new(
                 Reason::MessageTooLarge,
                 "the request is larger than the {limit_bytes} bytes that this server reads; send smaller batches",
+                vec![("limit_bytes", limit_bytes.to_string())],
+            ),
+            Self::MetadataTooLarge { limit_bytes } => Prose::new(
+                Reason::MetadataTooLarge,
+                "the call's metadata is larger than the {limit_bytes} bytes that this server reads, each pair counting 32 more than its texts; send less of it",
                 vec![("limit_bytes", limit_bytes.to_string())],
             ),
             Self::UnsupportedEncoding { problem } => Prose::new(
@@ -129,10 +188,13 @@ impl WireFault {
                 "not done within {deadline_ms} ms; a repeated write with the same request_id is safe",
                 vec![("deadline_ms", deadline_ms.to_string())],
             ),
-            Self::Overloaded { limit } => Prose::new(
+            Self::Overloaded { limit, resource } => Prose::new(
                 Reason::ServerOverloaded,
-                "the server is working on {limit} calls, its limit; try again shortly",
-                vec![("limit", limit.to_string())],
+                "the server is at its limit of {limit} {resource}; try again shortly",
+                vec![
+                    ("limit", limit.to_string()),
+                    ("resource", resource.name().to_owned()),
+                ],
             ),
             Self::TooManyWatchers { limit } => Prose::new(
                 Reason::TooManyWatchers,
@@ -141,7 +203,14 @@ impl WireFault {
             ),
             Self::StoreUnavailable { operation } => Prose::new(
                 Reason::StoreUnavailable,
-                "the data file cannot take the {operation} now; the server's log says why",
+                match operation {
+                    "read" => {
+                        "the data file cannot be read now; try the {operation} again shortly, the server's log says why"
+                    }
+                    _ => {
+                        "the data file cannot be written now; try the {operation} again with the same request_id, the server's log says why"
+                    }
+                },
                 vec![("operation", operation.to_owned())],
             ),
             Self::ClockNotBelieved {
@@ -155,10 +224,10 @@ impl WireFault {
                     ("believed_time", rfc3339::format(believed_time)),
                 ],
             ),
-            Self::Internal { request_id } => Prose::new(
+            Self::Internal { x_request_id } => Prose::new(
                 Reason::Internal,
-                "a defect in the server stopped this call; its log has more under x-request-id {request_id}",
-                vec![("request_id", request_id)],
+                "a defect in the server stopped this call; its log has more under x-request-id {x_request_id}",
+                vec![("x_request_id", x_request_id)],
             ),
         }
     }
@@ -166,13 +235,7 @@ impl WireFault {
 
 impl From<WireFault> for Refused {
     fn from(fault: WireFault) -> Self {
-        let comes_back = matches!(
-            fault,
-            WireFault::Overloaded { .. }
-                | WireFault::TooManyWatchers { .. }
-                | WireFault::ClockNotBelieved { .. }
-        );
-        let retry_after = comes_back.then_some(RETRY_AFTER);
+        let retry_after = fault.retry_after();
         Self {
             code: fault.code(),
             told: fault.told(),
@@ -212,7 +275,11 @@ impl From<&AppError> for Refused {
     fn from(error: &AppError) -> Self {
         match error {
             AppError::Refused(refusal) => refusal.into(),
-            AppError::Busy { limit } => WireFault::Overloaded { limit: *limit }.into(),
+            AppError::Busy { limit, queued } => WireFault::Overloaded {
+                limit: *limit,
+                resource: Resource::Queued(*queued),
+            }
+            .into(),
             AppError::Unavailable(unavailable) => WireFault::StoreUnavailable {
                 operation: unavailable.operation,
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
@@ -23,7 +23,7 @@ use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
 use super::refused::{Refused, WireFault};
-use super::{MESSAGE_BYTES_MAX, direct, reflection};
+use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, direct, reflection};
 use crate::app::App;
 use crate::domain::names::repeated;
 
@@ -121,6 +121,10 @@ where
         if !is_grpc(&request) {
             return Box::pin(std::future::ready(Ok(not_grpc())));
         }
+        if metadata_bytes(request.headers()) > METADATA_BYTES_MAX {
+            let limit_bytes = METADATA_BYTES_MAX;
+            return refuse(WireFault::MetadataTooLarge { limit_bytes });
+        }
         let path = request.uri().path();
         match path {
             "/grpc.health.v1.Health/Check" | "/grpc.health.v1.Health/Watch" => {
@@ -150,8 +154,12 @@ where
 /// There is no such method.
 fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
     let method = repeated(path).into_string();
-    let refused = Refused::from(WireFault::UnknownMethod { method });
-    let response = refused.into_status().into_http();
+    refuse(WireFault::UnknownMethod { method })
+}
+
+/// Refuses a call before a service has it.
+fn refuse(fault: WireFault) -> BoxFuture<Response<Body>, Infallible> {
+    let response = Refused::from(fault).into_status().into_http();
     Box::pin(std::future::ready(Ok(response)))
 }
 
@@ -187,6 +195,13 @@ const SURROUNDINGS: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// Whether a call of this method goes on until its caller has enough of it.
+#[must_use]
+pub fn is_endless(method: &str) -> bool {
+    matches!(method, WATCH_BALANCE | "/grpc.health.v1.Health/Watch")
+        || method.starts_with("/grpc.reflection.")
+}
+
 /// The method of that path, where there is one.
 #[must_use]
 pub fn method_named(path: &str) -> Option<&'static str> {
@@ -199,7 +214,25 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
         && request
             .headers()
             .get(http::header::CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+            .is_some_and(|value| is_protobuf(value.as_bytes()))
+}
+
+/// Whether this is the media type of what is read here: messages of protobuf, by gRPC's own
+/// framing. gRPC-Web and other codings have types that begin alike.
+fn is_protobuf(content_type: &[u8]) -> bool {
+    let end = content_type.iter().position(|byte| *byte == b';');
+    let (name, _) = content_type.split_at(end.unwrap_or(content_type.len()));
+    let name = name.trim_ascii();
+    name.eq_ignore_ascii_case(b"application/grpc")
+        || name.eq_ignore_ascii_case(b"application/grpc+proto")
+}
+
+/// How much metadata a call has, as HTTP/2 counts it.
+fn metadata_bytes(headers: &HeaderMap) -> usize {
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+        .fold(headers.len().saturating_mul(32), usize::saturating_add)
 }
 
 /// What is no gRPC gets what HTTP says about that.
@@ -207,4 +240,35 @@ fn not_grpc() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grpc_with_protobuf_is_served() {
+        for (content_type, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("Application/gRPC", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc+proto;x=y", true),
+            ("application/grpc ;x=y", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web+proto", false),
+            ("application/grpc-web-text", false),
+            ("application/grpc+json", false),
+            ("application/grpcx", false),
+            ("application/json", false),
+            ("text/plain; application/grpc", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_protobuf(content_type.as_bytes()),
+                expected,
+                "{content_type}"
+            );
+        }
+    }
 }

@@ -27,16 +27,16 @@ fn text(address: &str, config: &Config, app: &App) -> String {
         |_| {
             format!(
                 "{} is not in force yet; until it is, calls name another by prices.rate_card",
-                app.catalog().default_name()
+                app.prices().default_name()
             )
         },
-        |card| describe(card),
+        |card| describe(&card),
     );
     let data = absolute(&config.data);
     let example = app
         .rate_card(&Selector::default())
         .ok()
-        .and_then(|card| example(card))
+        .and_then(|card| example(&card))
         .unwrap_or_else(|| "{\"usage\": {\"service\": \"SERVICE\"}}".to_owned());
     let unix = config
         .listen_unix

@@ -37,6 +37,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let stream = &mut self.0;
         match stream.poll_data(context) {
+            Poll::Ready(Some(Err(error))) if is_given_up(&error) => Poll::Pending,
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(data)) => {
                 if let Ok(data) = &data {
@@ -55,6 +56,14 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.0.is_end_stream()
     }
+}
+
+/// Whether a request does not go on because its caller gave the call up or is gone, and not
+/// because it broke the protocol. Such a request has not ended, and who reads it must not
+/// take it for one that ends too early: its call is dropped, by its reset or with its
+/// connection.
+fn is_given_up(error: &h2::Error) -> bool {
+    !error.is_library()
 }
 
 /// A piece of a reply on its way through the connection.

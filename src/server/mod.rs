@@ -11,6 +11,7 @@ mod heard;
 mod keepalive;
 mod listener;
 mod prices;
+mod reload;
 pub use prices::offline as offline_prices;
 mod shutdown;
 mod stream;
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::app::card_file::CardFileError;
 use crate::rpc::health::{Serving, State};
-use crate::rpc::layer::{Counters, Observer, Settings, stack};
+use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
@@ -72,6 +73,21 @@ pub enum StartError {
 /// # Errors
 /// Why it did not start.
 pub fn run(config: &Config) -> Result<(), StartError> {
+    let system = |what| {
+        move |error: &dyn std::fmt::Display| StartError::System {
+            what,
+            error: error.to_string(),
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .thread_name("rate-cards")
+        .enable_all()
+        .build()
+        .map_err(|error| system("no runtime for the listener")(&error))?;
+    // First of all SIGHUP, by which the system would end the process: cards that change
+    // while the server starts are read again as soon as it runs.
+    let hangup = reload::catch(runtime.handle())
+        .map_err(|error| system("signals cannot be caught")(&error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // A bad price is found before any file is touched.
     let cards = prices::load(&config.rate_cards)?;
@@ -83,18 +99,17 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let writable = store.writable();
     // Prices that will be served are on disk before anybody sees their revision.
     let catalog = prices::catalog(cards, store.as_ref(), config.revision_age_days_max)?;
-    let app = Arc::new(App::new(catalog, store, clock));
+    let app = Arc::new(App::new(catalog, Arc::clone(&store), clock));
+    let reload = reload::Reload {
+        config: Arc::new(config.clone()),
+        store,
+        app: Arc::clone(&app),
+    };
     // Health says NOT_SERVING until everything below stands.
     let (state, health) = watch::channel(State {
         serving: Serving::No,
         writable: true,
     });
-    let system = |what| {
-        move |error: &dyn std::fmt::Display| StartError::System {
-            what,
-            error: error.to_string(),
-        }
-    };
     let router = Router::new(&app, health, config.watchers_max)
         .map_err(|error| system("reflection cannot be built")(&error))?;
     let counters = Arc::new(Counters::default());
@@ -107,10 +122,6 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     });
     let service = layers.service(router);
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| system("no runtime for the listener")(&error))?;
     // The threads that serve, before the first connection can come.
     let workers = worker::start(config, &service)?;
     let outcome = runtime.block_on(async {
@@ -128,17 +139,25 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
         let serve = listener::serve((listener, unix), &workers, config, signals, &state);
-        // Health says what the ledger says about its disk.
+        // Health says what the ledger says about its disk, and prices follow their files.
         tokio::select! {
             () = serve => {}
             () = follow(writable, &state) => {}
+            () = reload.at_each(hangup) => {}
         }
         Ok(())
     });
     workers.join();
+    // Rate cards that are being read are finished with: nobody else has the store then.
+    drop(runtime);
     if outcome.is_ok() {
-        let (started, handled, refused) = counters.totals();
-        tracing::info!(started, handled, refused, "stopped");
+        let Totals {
+            started,
+            handled,
+            refused,
+            cancelled,
+        } = counters.totals();
+        tracing::info!(started, handled, refused, cancelled, "stopped");
     }
     // The store is dropped with the last use case: its writer finishes and closes the file.
     drop(service);

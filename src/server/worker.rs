@@ -25,6 +25,10 @@ const HANDED_OUT_MAX: usize = 1_024;
 /// After so many turns of connections a thread looks at its sockets, also where some of
 /// its connections have something to do all the time.
 const TASKS_BETWEEN_EVENTS: u32 = 8;
+/// And after so many whether answers of the ledger have come, which other threads bring:
+/// before each turn. tokio would after 31 of them, so that a thread with more to do than it
+/// can would go on refusing calls while those that it has taken on wait for their answers.
+const TASKS_BETWEEN_ANSWERS: u32 = 1;
 
 /// What the threads are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,7 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(TASKS_BETWEEN_EVENTS)
+        .global_queue_interval(TASKS_BETWEEN_ANSWERS)
         .build()?;
     let (streams, queue) = mpsc::channel(HANDED_OUT_MAX);
     let connections = Arc::new(AtomicUsize::new(0));

@@ -67,7 +67,8 @@ pub trait Store: Send + Sync + 'static {
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable>;
 
     /// Keeps the rate cards that are served from now on, for ever. Cards that were
-    /// served and are not among them are noted as replaced now.
+    /// served and are not among them are noted as replaced now. It waits until that is
+    /// durable: not for a thread that serves.
     ///
     /// # Errors
     /// Where it cannot be written, or where another content has that revision.
@@ -173,9 +174,22 @@ pub enum StoreRefusal {
     Busy {
         /// How much may wait.
         limit: usize,
+        /// Of what.
+        queued: Queued,
     },
     /// It cannot be done now.
     Unavailable(Unavailable),
+}
+
+/// What waits in a store's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// Writes and reads, each item of a batch by itself.
+    Commands,
+    /// Calls, a batch as one.
+    Jobs,
+    /// Reads of the past.
+    Past,
 }
 
 /// The store cannot read or write now.

@@ -1,7 +1,7 @@
 //! Two ways through the server, one answer: what is read in place and written directly
 //! means what the generated messages mean, to the byte.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use creditd::app::Written;
@@ -35,10 +35,10 @@ fn number() -> impl Strategy<Value = i64> {
     prop_oneof![Just(0), Just(31), any::<i64>(), -5_i64..5]
 }
 
-fn maps() -> impl Strategy<Value = HashMap<String, String>> {
+fn maps() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop_oneof![
-        9 => Just(HashMap::new()),
-        1 => Just(HashMap::from([("k".to_owned(), "v".to_owned())])),
+        9 => Just(BTreeMap::new()),
+        1 => Just(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
     ]
 }
 
@@ -216,7 +216,7 @@ proptest! {
         service in "[A-Za-z0-9._/:@+~-]{1,128}",
     ) {
         let credits = |nanos| Credits::from_nanos(nanos).unwrap();
-        let pairs: HashMap<String, String> = label.into_iter().collect();
+        let pairs: BTreeMap<String, String> = label.into_iter().collect();
         let pricing = Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into() };
         let usage = usage.map(|(kind, number, meters)| UsageRecord {
             quantity: match kind {
@@ -224,7 +224,7 @@ proptest! {
                 1 => Given::Count(number),
                 _ => Given::Duration(i128::from(number)),
             },
-            attributes: HashMap::new(),
+            attributes: BTreeMap::new(),
             meters,
         });
         let entry = Entry {

@@ -322,7 +322,7 @@ async fn what_ends_while_the_disk_fails_is_over() {
 /// Charges of 1 by these numbers, each of which takes a page of the file.
 async fn charge_with_large_labels(ledger: &mut Ledger, numbers: std::ops::Range<i32>) {
     let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
-    let labels: std::collections::HashMap<_, _> = labels.collect();
+    let labels: std::collections::BTreeMap<_, _> = labels.collect();
     let charges = numbers.map(|n| pb::ChargeRequest {
         labels: labels.clone(),
         ..charge(&format!("c{n}"), "team-a", "1")

@@ -1,14 +1,19 @@
 //! The layers around every call, around services that do what a call must not.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use creditd::rpc::layer::{Call, Counters, Observer, Settings, Weighed, stack};
+use bytes::Bytes;
+use creditd::rpc::layer::{Call, Counters, Observer, Settings, Totals, Weighed, stack};
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use tokio::sync::Semaphore;
+use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _, service_fn};
@@ -77,7 +82,7 @@ async fn a_panic_is_internal_for_its_call_alone() {
         );
         let id = response.headers()["x-request-id"].to_str().unwrap();
         assert_eq!(
-            refusal.metadata["request_id"], id,
+            refusal.metadata["x_request_id"], id,
             "by which the log is found"
         );
         assert!(
@@ -93,7 +98,99 @@ async fn a_panic_is_internal_for_its_call_alone() {
         .await
         .unwrap();
     assert!(!response.headers().contains_key("grpc-status"));
-    assert_eq!(counters.totals(), (3, 3, 2));
+    let expected = Totals {
+        started: 3,
+        handled: 3,
+        refused: 2,
+        cancelled: 0,
+    };
+    assert_eq!(counters.totals(), expected);
+}
+
+/// A reply of one message: data, then trailers, each when it is asked for.
+fn reply_of(status: Status) -> Response<Body> {
+    let mut trailers = http::HeaderMap::new();
+    status.add_header(&mut trailers).unwrap();
+    let frames = [
+        Frame::data(Bytes::from_static(b"message")),
+        Frame::trailers(trailers),
+    ];
+    let frames = tokio_stream::iter(frames.map(Ok::<_, Status>));
+    Response::new(Body::new(StreamBody(frames)))
+}
+
+/// A body of frames that come from a stream.
+struct StreamBody<S>(S);
+
+impl<S> http_body::Body for StreamBody<S>
+where
+    S: Stream<Item = Result<Frame<Bytes>, Status>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.0).poll_next(context)
+    }
+}
+
+/// A call ends with the last piece of its reply, and not with its headers; one that is given
+/// up before, at whatever point, is cancelled.
+#[tokio::test]
+async fn a_call_ends_when_its_trailers_are_taken() {
+    let counters = Arc::new(Counters::default());
+    let settings = Settings {
+        calls_max: 8,
+        ..settings(counters.clone())
+    };
+    let mut service = stack(&settings).service(service_fn(|request: Request<Weighed<Body>>| {
+        let path = request.uri().path().to_owned();
+        async move {
+            if path == "/x/waits" {
+                pending::<()>().await;
+            }
+            let status = match path.as_str() {
+                "/x/fails" => Status::data_loss("in the middle"),
+                _ => Status::ok(""),
+            };
+            Ok::<_, Infallible>(reply_of(status))
+        }
+    }));
+    let ended = |totals: [u64; 4]| {
+        let [started, handled, refused, cancelled] = totals;
+        let expected = Totals {
+            started,
+            handled,
+            refused,
+            cancelled,
+        };
+        assert_eq!(counters.totals(), expected);
+    };
+    let mut call = |path| service.call(request(path, None));
+    let mut reply = call("/x/good").await.unwrap().into_body();
+    ended([1, 0, 0, 0]);
+    let mut reply = Pin::new(&mut reply);
+    let mut next = async || poll_fn(|context| reply.as_mut().poll_frame(context)).await;
+    assert!(next().await.unwrap().unwrap().is_data());
+    ended([1, 0, 0, 0]);
+    assert!(next().await.unwrap().unwrap().is_trailers());
+    ended([1, 1, 0, 0]);
+    // Trailers that tell of a refusal.
+    let mut reply = call("/x/fails").await.unwrap().into_body();
+    let mut reply = Pin::new(&mut reply);
+    while let Some(frame) = poll_fn(|context| reply.as_mut().poll_frame(context)).await {
+        frame.unwrap();
+    }
+    ended([2, 2, 1, 0]);
+    // Given up while it waits, and while its reply is read.
+    let waiting = tokio::time::timeout(Duration::from_millis(1), call("/x/waits"));
+    assert!(waiting.await.is_err());
+    ended([3, 3, 1, 1]);
+    drop(call("/x/good").await.unwrap());
+    ended([4, 4, 1, 2]);
 }
 
 #[tokio::test]
@@ -163,6 +260,7 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
         (Code::Unavailable, "SERVER_OVERLOADED")
     );
     assert_eq!(refusal.metadata["limit"], "2");
+    assert_eq!(refusal.metadata["resource"], "calls in flight");
     let health = call("/grpc.health.v1.Health/Check").await.unwrap();
     assert!(!health.headers().contains_key("grpc-status"));
     // A place is given back when its call is done, and when its caller goes away.
@@ -189,6 +287,10 @@ async fn refusals_without_a_reason_are_completed() {
     let mut service =
         stack(&settings(counters)).service(service_fn(|request: Request<Weighed<Body>>| {
             let status = match request.uri().path() {
+                "/gone" => Status::cancelled("stream no longer needed"),
+                "/flagged" => Status::internal(
+                    "protocol error: received message with compressed-flag but no grpc-encoding was specified",
+                ),
                 "/large" => Status::out_of_range("decoded message length too large"),
                 "/broken" => Status::internal("Unexpected EOF decoding stream."),
                 "/squeezed" => Status::unimplemented("Content is compressed with `snappy`"),
@@ -200,6 +302,7 @@ async fn refusals_without_a_reason_are_completed() {
         ("/large", Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         ("/broken", Code::InvalidArgument, "MALFORMED_MESSAGE"),
         ("/squeezed", Code::Unimplemented, "UNSUPPORTED_ENCODING"),
+        ("/flagged", Code::Unimplemented, "UNSUPPORTED_ENCODING"),
     ] {
         let response = service
             .ready()
@@ -211,17 +314,17 @@ async fn refusals_without_a_reason_are_completed() {
         let refusal = refusal_of(&response);
         assert_eq!((refusal.code, refusal.reason.as_str()), (code, reason));
     }
-    let response = service
-        .ready()
-        .await
-        .unwrap()
-        .call(request("/other", None))
-        .await
-        .unwrap();
-    assert_eq!(
-        Status::from_header_map(response.headers()).unwrap().code(),
-        Code::NotFound
-    );
+    for (path, code) in [("/gone", Code::Cancelled), ("/other", Code::NotFound)] {
+        let response = service
+            .ready()
+            .await
+            .unwrap()
+            .call(request(path, None))
+            .await
+            .unwrap();
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), code);
+    }
 }
 
 #[tokio::test]

@@ -323,6 +323,7 @@ async fn reflection_takes_no_place_from_calls() {
         (Code::Unavailable, "SERVER_OVERLOADED")
     );
     assert_eq!(refusal.metadata["limit"], "64");
+    assert_eq!(refusal.metadata["resource"], "streams of reflection");
     still_serves(&server).await;
     // When one is given up, there is room again.
     idle.pop();

@@ -49,6 +49,8 @@ mod races;
 mod rate_cards;
 /// Every reason is documented, with the message and the metadata that it really has.
 mod reasons;
+/// Rate cards that are read again while the server runs.
+mod reload;
 /// Servers that refuse to start, with a sentence that says what to do.
 mod start;
 /// Servers that stop: drained, within a bound.

@@ -1,6 +1,6 @@
 //! What holds for all quantities and amounts, not only for those of the tables.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use creditd::app::{App, card_file};
@@ -28,7 +28,7 @@ fn cards() -> &'static [Card] {
 
 /// The quote for so many atoms of a service, or None where it is refused.
 fn quote<'a>(card: &'a Card, service: &str, atoms: i64) -> Option<Quote<'a>> {
-    let none = HashMap::new();
+    let none = BTreeMap::new();
     let quantity = match card.service(service)?.meter {
         Meter::Duration => Given::Duration(atoms.into()),
         Meter::Count { .. } => Given::Count(atoms),
@@ -165,7 +165,8 @@ proptest! {
     #[test]
     fn a_batch_is_the_sum_of_its_items(items in prop::collection::vec((0..12_usize, 1..1_000_000_000_000_i64), 1..40)) {
         let app = app();
-        let none = HashMap::new();
+        let prices = app.prices();
+        let none = BTreeMap::new();
         let card = app.rate_card(&Selector::default()).unwrap();
         let usages: Vec<Usage<'_>> = items
             .iter()
@@ -179,7 +180,7 @@ proptest! {
                 Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: &none, meters: &none }
             })
             .collect();
-        let batch = app.batch_estimate(&usages, &Selector::default(), Faults::new()).unwrap();
+        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), Faults::new()).unwrap();
         let mut sum = Decimal::ZERO;
         for (usage, result) in usages.iter().zip(&batch.results) {
             let alone = card.price(usage).map(|quote| quote.credits());

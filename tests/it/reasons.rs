@@ -5,14 +5,19 @@
 //! (`UPDATE=1 cargo test --test it reasons` writes it).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use creditd::app::Queued;
 use creditd::domain::amount::AmountFault;
 use creditd::domain::fault::TimeRule;
 use creditd::domain::ledger::{EntryId, HoldId, HoldStatus};
 use creditd::domain::{AccountName, Credits, Fault, Faults, Refusal as Refused, RequestId};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
-use creditd::rpc::refused::{Refused as OnTheWire, WireFault};
+use creditd::rpc::pb::google::rpc;
+use creditd::rpc::refused::{Refused as OnTheWire, Resource, WireFault};
+
+use prost::Message as _;
 
 use crate::support::refusal::Refusal;
 use crate::support::root;
@@ -262,7 +267,13 @@ fn samples() -> Vec<OnTheWire> {
             method: "/creditd.v1.PricingService/Price".to_owned(),
         },
         WireFault::DeadlineExceeded { deadline_ms: 50 },
-        WireFault::Overloaded { limit: 4_096 },
+        WireFault::Overloaded {
+            limit: 8_192,
+            resource: Resource::Calls,
+        },
+        WireFault::MetadataTooLarge {
+            limit_bytes: 16_384,
+        },
         WireFault::TooManyWatchers { limit: 1_024 },
         WireFault::ClockNotBelieved {
             clock_time: time("2036-11-22T12:00:00Z"),
@@ -270,7 +281,7 @@ fn samples() -> Vec<OnTheWire> {
         },
         WireFault::StoreUnavailable { operation: "write" },
         WireFault::Internal {
-            request_id: "5f0c-1".to_owned(),
+            x_request_id: "5f0c-1".to_owned(),
         },
     ];
     let faults =
@@ -329,6 +340,86 @@ fn each_reason_has_the_code_the_metadata_and_the_words_that_the_proto_shows() {
     assert!(left.is_empty(), "never made: {left:?}");
 }
 
+/// What is worth the same call again, a little later. DEADLINE_EXCEEDED is not among them: a
+/// caller whose time is over decides by itself whether there is more.
+const WORTH_A_LATER_TRY: [&str; 4] = [
+    "CLOCK_NOT_BELIEVED",
+    "SERVER_OVERLOADED",
+    "STORE_UNAVAILABLE",
+    "TOO_MANY_WATCHERS",
+];
+
+#[test]
+fn each_reason_says_when_to_try_again_or_that_it_makes_no_sense() {
+    let mut told = Vec::new();
+    for sample in samples() {
+        let status = sample.into_status();
+        let reason = Refusal::of(&status).reason;
+        let details = rpc::Status::decode(status.details()).unwrap().details;
+        let retry = details
+            .iter()
+            .find(|any| any.type_url == "type.googleapis.com/google.rpc.RetryInfo");
+        let Some(retry) = retry else {
+            assert_ne!(status.code(), tonic::Code::Unavailable, "{reason}");
+            continue;
+        };
+        assert_eq!(status.code(), tonic::Code::Unavailable, "{reason}");
+        let delay = rpc::RetryInfo::decode(retry.value.as_slice()).unwrap();
+        let delay = Duration::try_from(delay.retry_delay.unwrap()).unwrap();
+        let sensible = Duration::from_millis(50)..=Duration::from_secs(5);
+        assert!(sensible.contains(&delay), "{reason}: {delay:?}");
+        told.push(reason);
+    }
+    told.sort();
+    assert_eq!(told, WORTH_A_LATER_TRY);
+}
+
+/// Each names the limit that was met, and what it is a limit of.
+#[test]
+fn an_overload_says_of_what_there_is_too_much() {
+    for (resource, expected) in [
+        (Resource::Calls, "9 calls in flight"),
+        (Resource::Reflections, "9 streams of reflection"),
+        (Resource::HealthWatchers, "9 watches of health"),
+        (
+            Resource::Queued(Queued::Commands),
+            "9 writes and reads waiting for the ledger",
+        ),
+        (
+            Resource::Queued(Queued::Jobs),
+            "9 calls waiting for the ledger",
+        ),
+        (
+            Resource::Queued(Queued::Past),
+            "9 reads of the past waiting",
+        ),
+    ] {
+        let fault = WireFault::Overloaded { limit: 9, resource };
+        let refusal = Refusal::of(&OnTheWire::from(fault).into_status());
+        let expected = format!("the server is at its limit of {expected}; try again shortly");
+        assert_eq!(refusal.message, expected);
+    }
+}
+
+#[test]
+fn what_the_data_file_cannot_do_reads_naturally() {
+    for (operation, expected) in [
+        (
+            "read",
+            "the data file cannot be read now; try the read again shortly, the server's log says why",
+        ),
+        (
+            "write",
+            "the data file cannot be written now; try the write again with the same request_id, the server's log says why",
+        ),
+    ] {
+        let fault = WireFault::StoreUnavailable { operation };
+        let refusal = Refusal::of(&OnTheWire::from(fault).into_status());
+        assert_eq!(refusal.message, expected);
+        assert_eq!(refusal.metadata["operation"], operation);
+    }
+}
+
 #[test]
 fn the_documents_list_every_reason_as_it_is() {
     let documented = documented();
@@ -343,7 +434,10 @@ fn the_documents_list_every_reason_as_it_is() {
          the first. Write code against reason and metadata; messages may improve.\n\n\
          A refusal changes nothing and does not use its `request_id` up. Two say that it is not known\n\
          whether something moved, `DEADLINE_EXCEEDED` and `STORE_UNAVAILABLE`: send the same call with\n\
-         the same `request_id` again. `UNAVAILABLE` is the only code that is worth a retry by itself.\n",
+         the same `request_id` again. `UNAVAILABLE` is the only code that is worth a retry by itself:\n\
+         each such refusal carries a `google.rpc.RetryInfo`, which says when, and no other does.\n\n\
+         `request_id` is always the caller's own, by which a write can be sent again. The id of the call,\n\
+         under which the log has it, is `x_request_id`: the header `x-request-id` of the reply.\n",
     );
     for (name, says) in by_number {
         let metadata = match says.metadata.as_slice() {
@@ -355,9 +449,13 @@ fn the_documents_list_every_reason_as_it_is() {
                 .join(", "),
         };
         text.push_str(&format!(
-            "\n## {name}\n\n{}\n\n- code: `{}`\n- metadata: {metadata}\n- example: {}\n",
-            says.meaning, says.code, says.example
+            "\n## {name}\n\n{}\n\n- code: `{}`\n- metadata: {metadata}\n",
+            says.meaning, says.code
         ));
+        if WORTH_A_LATER_TRY.contains(&name.as_str()) {
+            text.push_str("- try again: when `RetryInfo` says\n");
+        }
+        text.push_str(&format!("- example: {}\n", says.example));
     }
     let path = root("docs/errors.md");
     if std::env::var_os("UPDATE").is_some() {

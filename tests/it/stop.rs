@@ -21,7 +21,8 @@ async fn both_signals_stop_an_idle_server_in_order() {
         assert_eq!(server.wait().code(), Some(0));
         let log = server.log();
         assert!(
-            log.contains("stopping") && log.contains("stopped started=1 handled=1 refused=0"),
+            log.contains("stopping")
+                && log.contains("stopped started=1 handled=1 refused=0 cancelled=0"),
             "{log}"
         );
         // Whoever calls now is told that nobody is there.

@@ -9,7 +9,7 @@ use creditd::domain::ledger::{Action, Command, Cost, GrantAction, RequestKey};
 use creditd::domain::{AccountName, Credits, Faults, Labels, RequestId, Timestamp};
 use creditd::rfc3339;
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, SqliteSettings, SqliteStore};
-use creditd::store::{Answer, Clock, Store as _, StoreRefusal, Written, look};
+use creditd::store::{Answer, Clock, Queued, Store as _, StoreRefusal, Written, look};
 
 use crate::support::PATIENCE;
 
@@ -237,7 +237,9 @@ async fn large_batches_that_wait_are_counted_by_their_commands() {
         answers.push(answer.await);
     }
     let busy = answers.iter().filter(|answer| match answer {
-        Err(StoreRefusal::Busy { limit }) => *limit == QUEUE_COMMANDS_MAX,
+        Err(StoreRefusal::Busy { limit, queued }) => {
+            (*limit, *queued) == (QUEUE_COMMANDS_MAX, Queued::Commands)
+        }
         _ => false,
     });
     let busy = busy.count();

@@ -117,6 +117,30 @@ fn each_layer_keeps_to_its_own() {
     }
 }
 
+/// Names of accounts are data of customers: no line of the log has one.
+#[test]
+fn no_line_of_the_log_names_an_account() {
+    for (path, text) in files("src", &[".rs"]) {
+        for (at, _) in text.match_indices("tracing::") {
+            let call = &text[at..];
+            let call = &call[..call.find(';').unwrap_or(call.len())];
+            // Their numbers in the file are not.
+            let call = call.replace("account_id = account", "account_id");
+            let words = call.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '"');
+            // Those of the message are in quotes, and so is what stands between them.
+            let mut quoted = false;
+            for word in words {
+                let outside = !quoted && !word.contains('"');
+                quoted ^= word.matches('"').count() % 2 == 1;
+                assert!(
+                    !(outside && ["account", "name", "payer", "command"].contains(&word)),
+                    "{path}: {call}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn no_binary_floating_point_near_credits() {
     for folder in ["src", "proto/creditd"] {

@@ -6,7 +6,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request};
 
 use crate::support::raw::{Raw, frame};
-use crate::support::refusal::refused;
+use crate::support::refusal::{Refusal, refused};
 use crate::support::server::Server;
 use crate::support::{estimate, usage};
 
@@ -99,8 +99,8 @@ async fn bytes_that_are_no_message() {
         (
             "compressed without saying how",
             frame(1, &good),
-            Code::InvalidArgument,
-            "MALFORMED_MESSAGE",
+            Code::Unimplemented,
+            "UNSUPPORTED_ENCODING",
         ),
         (
             "a length of 4 GiB",
@@ -117,12 +117,15 @@ async fn bytes_that_are_no_message() {
             refusal.message
         );
     }
-    let encoding = [("grpc-encoding", "snappy")];
-    let refusal = raw.refusal(ESTIMATE, &encoding, frame(1, &good)).await;
-    assert_eq!(
-        (refusal.code, refusal.reason.as_str()),
-        (Code::Unimplemented, "UNSUPPORTED_ENCODING")
-    );
+    for encoding in ["snappy", "identity"] {
+        let encoding = [("grpc-encoding", encoding)];
+        let refusal = raw.refusal(ESTIMATE, &encoding, frame(1, &good)).await;
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::Unimplemented, "UNSUPPORTED_ENCODING"),
+            "{encoding:?}"
+        );
+    }
     let encoding = [("grpc-encoding", "gzip")];
     let refusal = raw.refusal(ESTIMATE, &encoding, frame(1, b"no gzip")).await;
     assert_eq!(
@@ -136,14 +139,24 @@ async fn bytes_that_are_no_message() {
 async fn what_is_no_grpc() {
     let server = Server::start();
     let mut raw = Raw::connect(&server).await;
-    let answer = raw
-        .send(
-            ESTIMATE,
-            &[("content-type", "application/json")],
-            b"{}".to_vec(),
-        )
-        .await;
-    assert_eq!(answer.http, 415);
+    let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    for (content_type, http) in [
+        ("application/grpc", 200),
+        ("application/grpc+proto", 200),
+        ("application/grpc;charset=utf-8", 200),
+        ("application/grpc-web", 415),
+        ("application/grpc-web+proto", 415),
+        ("application/grpc-web-text", 415),
+        ("application/grpc+json", 415),
+        ("application/grpcx", 415),
+        ("application/json", 415),
+    ] {
+        let headers = [("content-type", content_type)];
+        let answer = raw.send(ESTIMATE, &headers, good.clone()).await;
+        assert_eq!(answer.http, http, "{content_type}");
+        let code = answer.status.map(|status| status.code());
+        assert_eq!(code, (http == 200).then_some(Code::Ok), "{content_type}");
+    }
     // HTTP/1 and noise are let go.
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     for bytes in [
@@ -160,6 +173,108 @@ async fn what_is_no_grpc() {
         assert!(closed.is_ok(), "the connection stays open");
     }
     still_serves(&server).await;
+}
+
+/// HTTP/2's own answer to that has no reason that a client would understand.
+#[tokio::test]
+async fn metadata_that_is_too_large() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server).await;
+    let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    for (what, pairs, length, fits) in [
+        ("a large pair that fits", 1, 15_000, true),
+        ("one pair that is larger", 1, 16_500, false),
+        ("four times as much, nearly", 1, 63_000, false),
+        ("many small pairs", 500, 10, false),
+        ("many small pairs that fit", 300, 10, true),
+    ] {
+        let value = "v".repeat(length);
+        let names: Vec<_> = (0..pairs).map(|number| format!("x-{number}")).collect();
+        let headers: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), value.as_str()))
+            .collect();
+        let answer = raw.send(ESTIMATE, &headers, good.clone()).await;
+        assert_eq!(answer.http, 200, "{what}");
+        assert!(answer.headers.contains_key("x-request-id"), "{what}");
+        let status = answer.status.unwrap();
+        if fits {
+            assert_eq!(status.code(), Code::Ok, "{what}");
+            continue;
+        }
+        let refusal = Refusal::of(&status);
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
+            "{what}"
+        );
+        assert_eq!(refusal.metadata["limit_bytes"], "16384");
+    }
+    server.wait_for_log("METADATA_TOO_LARGE");
+    still_serves(&server).await;
+}
+
+/// What a caller gave up is told and counted as that, and as nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn calls_that_are_given_up_are_cancelled() {
+    let mut server = Server::start_with(&["--log-format", "json"]);
+    let mut raw = Raw::connect(&server).await;
+    let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
+    let half = good[..good.len() / 2].to_vec();
+    for (id, sent) in [("nothing-sent", None), ("half-sent", Some(half))] {
+        let (response, mut body) = raw.begin(ESTIMATE, &[("x-request-id", id)]).await;
+        if let Some(sent) = sent {
+            body.send_data(sent.into(), false).unwrap();
+        }
+        // Answered on the same connection: the call has come before it.
+        let answer = raw.send(ESTIMATE, &[], good.clone()).await;
+        assert_eq!(answer.status.unwrap().code(), Code::Ok);
+        body.send_reset(h2::Reason::CANCEL);
+        drop(response);
+        server.wait_for_log(&format!("\"x_request_id\":\"{id}\""));
+    }
+    // And one whose connection goes away under it.
+    let stuck = raw.begin(ESTIMATE, &[("x-request-id", "cut-off")]).await;
+    let answer = raw.send(ESTIMATE, &[], good.clone()).await;
+    assert_eq!(answer.status.unwrap().code(), Code::Ok);
+    drop((stuck, raw));
+    server.wait_for_log("cut-off");
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    let log = server.log();
+    let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    for id in ["nothing-sent", "half-sent", "cut-off"] {
+        let line = lines.iter().find(|line| line["x_request_id"] == id);
+        let line = line.unwrap();
+        let told = (&line["message"], &line["code"], &line["method"]);
+        assert_eq!(
+            told,
+            (&"cancelled".into(), &"Cancelled".into(), &ESTIMATE.into())
+        );
+    }
+    assert!(!log.contains("MALFORMED_MESSAGE"), "{log}");
+    let stopped = lines.iter().find(|line| line["message"] == "stopped");
+    let stopped = stopped.unwrap();
+    let count = |name: &str| stopped[name].as_u64().unwrap();
+    assert_eq!(count("started"), 6);
+    assert_eq!(count("handled"), 6);
+    assert_eq!(count("refused"), 0);
+    assert_eq!(count("cancelled"), 3);
+}
+
+/// The same refusal is the same bytes.
+#[tokio::test]
+async fn a_refusal_has_one_order() {
+    let server = Server::start();
+    let mut raw = Raw::connect(&server).await;
+    let unknown = frame(0, &estimate("lip_sink_video", "31s").encode_to_vec());
+    let mut details = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let answer = raw.send(ESTIMATE, &[], unknown.clone()).await;
+        details.insert(answer.status.unwrap().details().to_vec());
+    }
+    assert_eq!(details.len(), 1);
 }
 
 #[tokio::test]
@@ -294,13 +409,18 @@ async fn request_ids_come_back_and_stand_in_the_log() {
         .unwrap();
     assert!(!made.is_empty() && made != long && made != other);
 
-    server.wait_for_log(&format!("\"request_id\":\"{other}\""));
+    server.wait_for_log(&format!("\"x_request_id\":\"{other}\""));
     let log = server.log();
     let lines: Vec<serde_json::Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let of = |id: &str| lines.iter().find(|line| line["request_id"] == id).unwrap();
+    let of = |id: &str| {
+        lines
+            .iter()
+            .find(|line| line["x_request_id"] == id)
+            .unwrap()
+    };
     assert_eq!(of("order-17")["message"], "call");
     assert_eq!(of("order-17")["method"], ESTIMATE);
     assert_eq!(of("order-18")["message"], "refused");

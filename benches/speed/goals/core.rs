@@ -1,6 +1,6 @@
 //! The pricing core alone, in this process: no wire, no thread, no lock.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
     }
     setup.say(time);
     let loaded = card_file::built_in().map_err(|error| error.to_string())?;
-    let (card, nothing) = (loaded.card, HashMap::new());
+    let (card, nothing) = (loaded.card, BTreeMap::new());
     let mut usages = Vec::new();
     for service in card.services() {
         let quantities = match service.meter {

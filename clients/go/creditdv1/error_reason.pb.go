@@ -210,8 +210,8 @@ const (
 	// Metadata: limit_bytes
 	// Example: the request is larger than the 4194304 bytes that this server reads; send smaller batches
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 34
-	// The request is compressed in a way that the server does not read, or not as
-	// its headers say.
+	// The request is compressed in a way that the server does not read, or marked as
+	// compressed without a grpc-encoding that says how.
 	// Code: UNIMPLEMENTED
 	// Metadata: problem
 	// Example: the request's compression cannot be read: deflate; use gzip or none
@@ -228,20 +228,24 @@ const (
 	// Metadata: deadline_ms
 	// Example: not done within 50 ms; a repeated write with the same request_id is safe
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 38
-	// The server has as many calls in flight as it takes. Try again later.
+	// The server has taken on as much as it does: calls in flight, calls or writes
+	// and reads waiting for the ledger, or streams of health or reflection, as
+	// resource says. Nothing moved. Try again when RetryInfo says.
 	// Code: UNAVAILABLE
-	// Metadata: limit
-	// Example: the server is working on 4096 calls, its limit; try again shortly
+	// Metadata: limit, resource
+	// Example: the server is at its limit of 8192 calls in flight; try again shortly
 	ErrorReason_ERROR_REASON_SERVER_OVERLOADED ErrorReason = 39
 	// The data file cannot be read or written now. A call that moves credits may
-	// have moved them: send it again with the same request_id.
+	// have moved them: send it again with the same request_id, when RetryInfo says.
+	// operation is "read" or "write".
 	// Code: UNAVAILABLE
 	// Metadata: operation
-	// Example: the data file cannot take the write now; the server's log says why
+	// Example: the data file cannot be written now; try the write again with the same request_id, the server's log says why
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 40
-	// A defect in the server. The log has more under the x-request-id of the reply.
+	// A defect in the server. The log has more under x_request_id, the id of the
+	// call, which the reply carries as x-request-id.
 	// Code: INTERNAL
-	// Metadata: request_id
+	// Metadata: x_request_id
 	// Example: a defect in the server stopped this call; its log has more under x-request-id 5f0c-1
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 41
 	// Other prices took the place of these longer ago than the server's
@@ -275,18 +279,25 @@ const (
 	// Metadata: account, limit
 	// Example: account "team-a" has 10000 open holds, the most that it may have; settle or release some first
 	ErrorReason_ERROR_REASON_TOO_MANY_HOLDS ErrorReason = 47
-	// As many balances are being watched as the server allows.
+	// As many balances are being watched as the server allows. Try again when
+	// RetryInfo says.
 	// Code: UNAVAILABLE
 	// Metadata: limit
 	// Example: 1024 balances are being watched, this server's limit; try again later
 	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 48
 	// The server's clock disagrees with the time that has passed since it was last
 	// believed, so nothing is dated by it: nothing moved. The server recovers by
-	// itself once its clock is right again.
+	// itself once its clock is right again: try again when RetryInfo says.
 	// Code: UNAVAILABLE
 	// Metadata: clock_time, believed_time
 	// Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
 	ErrorReason_ERROR_REASON_CLOCK_NOT_BELIEVED ErrorReason = 66
+	// The call's metadata is larger than the server reads: the sum of its names and
+	// values, and 32 bytes for each pair. gRPC's own pairs count.
+	// Code: RESOURCE_EXHAUSTED
+	// Metadata: limit_bytes
+	// Example: the call's metadata is larger than the 16384 bytes that this server reads, each pair counting 32 more than its texts; send less of it
+	ErrorReason_ERROR_REASON_METADATA_TOO_LARGE ErrorReason = 69
 )
 
 // Enum value maps for ErrorReason.
@@ -341,6 +352,7 @@ var (
 		47: "ERROR_REASON_TOO_MANY_HOLDS",
 		48: "ERROR_REASON_TOO_MANY_WATCHERS",
 		66: "ERROR_REASON_CLOCK_NOT_BELIEVED",
+		69: "ERROR_REASON_METADATA_TOO_LARGE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -392,6 +404,7 @@ var (
 		"ERROR_REASON_TOO_MANY_HOLDS":        47,
 		"ERROR_REASON_TOO_MANY_WATCHERS":     48,
 		"ERROR_REASON_CLOCK_NOT_BELIEVED":    66,
+		"ERROR_REASON_METADATA_TOO_LARGE":    69,
 	}
 )
 
@@ -427,7 +440,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xb5\r\n" +
+	"creditd.v1*\xda\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -478,7 +491,8 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_ENTRY_NOT_REFUNDABLE\x10.\x12\x1f\n" +
 	"\x1bERROR_REASON_TOO_MANY_HOLDS\x10/\x12\"\n" +
 	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100\x12#\n" +
-	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\"\x04\b%\x10%B\xa6\x01\n" +
+	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\x12#\n" +
+	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
 	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"

@@ -1,12 +1,12 @@
 //! One billable thing, as a caller measured it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::domain::fault::{Fault, Faults};
 use crate::domain::names::check_pairs;
 
 /// Attributes or meters as they came.
-pub type Pairs = HashMap<String, String>;
+pub type Pairs = BTreeMap<String, String>;
 
 /// A usage; it borrows what the caller sent.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Conversions of `ledger.proto`: what the ledger answers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{duration_to_pb, timestamp_from_pb, timestamp_to_pb};
 use crate::app::{Balance, Written};
@@ -141,7 +141,7 @@ fn share_to_pb(share: &GrantShare) -> pb::GrantShare {
     }
 }
 
-fn labels_to_pb(labels: &Labels) -> HashMap<String, String> {
+fn labels_to_pb(labels: &Labels) -> BTreeMap<String, String> {
     let pairs = labels.iter();
     pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }

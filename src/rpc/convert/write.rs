@@ -35,7 +35,7 @@ fn write_from_pb(request_id: &str, account: &str) -> WriteForm {
 }
 
 impl WriteForm {
-    fn labelled(mut self, labels: &std::collections::HashMap<String, String>) -> Self {
+    fn labelled(mut self, labels: &std::collections::BTreeMap<String, String>) -> Self {
         if !labels.is_empty() {
             let labels = self.faults.keep("labels", Labels::new(labels.iter()));
             self.labels = labels.unwrap_or_default();

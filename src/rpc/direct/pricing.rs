@@ -44,7 +44,8 @@ fn priced(app: &App, bytes: &[u8]) -> Option<Result<Vec<u8>, Status>> {
     let request = read::estimate(bytes)?;
     let mut faults = Faults::new();
     let prices = prices_from_text(request.prices, false, &mut faults);
-    let (card, quote) = match app.estimate(request.usage.as_ref(), &prices.selector, faults) {
+    let by = app.prices();
+    let (card, quote) = match app.estimate(&by, request.usage.as_ref(), &prices.selector, faults) {
         Ok(priced) => priced,
         Err(refusal) => return Some(Err(Refused::from(refusal).into())),
     };
@@ -81,7 +82,8 @@ fn batch_priced(app: &App, bytes: &[u8]) -> Option<Result<Vec<u8>, Status>> {
     let request = read::batch_estimate(bytes, BATCH_LENGTH_MAX)?;
     let mut faults = Faults::new();
     let prices = prices_from_text(request.prices, false, &mut faults);
-    let batch = match app.batch_estimate(&request.usages, &prices.selector, faults) {
+    let by = app.prices();
+    let batch = match app.batch_estimate(&by, &request.usages, &prices.selector, faults) {
         Ok(batch) => batch,
         Err(refusal) => return Some(Err(Refused::from(refusal).into())),
     };

@@ -98,6 +98,13 @@ fn missing_reason(headers: &HeaderMap) -> Option<WireFault> {
         Code::OutOfRange | Code::ResourceExhausted => Some(WireFault::MessageTooLarge {
             limit_bytes: MESSAGE_BYTES_MAX,
         }),
+        // A message that is compressed in no way that its headers name.
+        Code::Internal if status.message().contains("compressed-flag") => {
+            Some(WireFault::UnsupportedEncoding {
+                problem: "the message is marked as compressed, and no grpc-encoding says how"
+                    .to_owned(),
+            })
+        }
         // A broken frame, or a message that ends too early. What is wrong with
         // the server itself comes with details.
         Code::Internal | Code::Unknown => Some(WireFault::MalformedMessage { problem: problem() }),

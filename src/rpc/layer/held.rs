@@ -11,12 +11,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
+use super::observe::Record;
 use super::places::{Place, Places};
 use crate::rpc::near::Near;
-use crate::rpc::refused::{Refused, WireFault};
+use crate::rpc::refused::{Refused, Resource, WireFault};
 
 /// What a call has of places: one, and those that a large reply takes.
 #[derive(Debug, Default)]
@@ -42,6 +43,7 @@ pin_project_lite::pin_project! {
         kept: Kept,
         streams: bool,
         until: Option<Until>,
+        record: Option<Record>,
     }
 }
 
@@ -58,6 +60,7 @@ impl Held {
             kept,
             streams: false,
             until: None,
+            record: None,
         }
     }
 
@@ -72,6 +75,7 @@ impl Held {
             kept,
             streams: true,
             until,
+            record: None,
         }
     }
 
@@ -79,6 +83,14 @@ impl Held {
     #[must_use]
     pub fn free(response: Response<Body>) -> Response<Self> {
         response.map(|body| Self::new(body, Kept::default()))
+    }
+
+    /// Has the call recorded when its last piece has been taken.
+    pub(super) fn recorded(self, record: Record) -> Self {
+        Self {
+            record: Some(record),
+            ..self
+        }
     }
 
     /// Ready when a reply that has no end by itself is to end.
@@ -118,9 +130,20 @@ impl http_body::Body for Held {
             let mut trailers = HeaderMap::new();
             // What it says can be said in headers.
             let _ = Refused::from(fault).into_status().add_header(&mut trailers);
+            Record::end(this.record, Ok(&trailers));
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        this.body.poll_frame(context)
+        let frame = ready!(this.body.poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) if frame.is_data() => {}
+            Some(Ok(frame)) => {
+                let trailers = frame.trailers_ref();
+                Record::end(this.record, trailers.ok_or(Code::Unknown));
+            }
+            Some(Err(error)) => Record::end(this.record, Err(error.code())),
+            None => Record::end(this.record, Err(Code::Unknown)),
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -225,6 +248,9 @@ fn weigh(place: &mut Place, bytes: usize) -> Result<(), WireFault> {
     let more = due.saturating_sub(place.count());
     match more == 0 || place.grow(more) {
         true => Ok(()),
-        false => Err(WireFault::Overloaded { limit }),
+        false => Err(WireFault::Overloaded {
+            limit,
+            resource: Resource::Calls,
+        }),
     }
 }

@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use super::held::{Held, Kept, Weighed};
 use super::places::{Place, Places};
 use crate::rpc::near::Near;
-use crate::rpc::refused::{Refused, WireFault};
+use crate::rpc::refused::{Refused, Resource, WireFault};
 use crate::rpc::router::WATCH_BALANCE;
 
 /// As how many calls a batch counts.
@@ -80,6 +80,15 @@ impl Kind {
             },
         }
     }
+
+    /// What there is too much of where it has no place.
+    const fn resource(self) -> Resource {
+        match self {
+            Self::Call | Self::Batch | Self::Free => Resource::Calls,
+            Self::HealthWatch => Resource::HealthWatchers,
+            Self::Reflection => Resource::Reflections,
+        }
+    }
 }
 
 /// The places that a batch takes when it has come; part of its request.
@@ -96,7 +105,10 @@ impl BatchPlaces {
         // One batch fits, however small the limit is.
         let count = BATCH_WEIGHT.min(self.0.max).saturating_sub(1);
         let place = Places::take(&self.0, count).map(Arc::new);
-        place.ok_or(WireFault::Overloaded { limit: self.0.max })
+        place.ok_or(WireFault::Overloaded {
+            limit: self.0.max,
+            resource: Resource::Calls,
+        })
     }
 }
 
@@ -214,7 +226,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else {
-            let fault = WireFault::Overloaded { limit: *this.limit };
+            let fault = WireFault::Overloaded {
+                limit: *this.limit,
+                resource: this.kind.resource(),
+            };
             let response = Refused::from(fault).into_status().into_http();
             return Poll::Ready(Ok(Held::free(response)));
         };

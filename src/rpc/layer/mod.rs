@@ -22,7 +22,7 @@ pub use complete::{Complete, CompleteLayer};
 pub use deadline::{Deadline, DeadlineLayer};
 pub use held::{Held, Kept, Weighed};
 pub use limit::{BatchPlaces, Limit, LimitLayer};
-pub use observe::{Call, Counters, Observe, ObserveLayer, Observer};
+pub use observe::{Call, Counters, Observe, ObserveLayer, Observer, Totals};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use places::Place;
 pub use request_id::{RequestId, RequestIdLayer};

@@ -1,5 +1,5 @@
-//! Log and metrics: one event for each call that was handled. Refusals are always
-//! logged, successes where it is asked for; all are counted.
+//! Log and metrics: one event for each call that has ended. Refusals and calls that were
+//! given up are always logged, successes where it is asked for; all are counted.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,24 +8,24 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use http_body::Body;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::{GRPC_STATUS, request_id};
+use super::{GRPC_STATUS, Held, request_id};
 use crate::rpc::near::Near;
 use crate::rpc::refused::error_info;
-use crate::rpc::router::method_named;
+use crate::rpc::router::{is_endless, method_named};
 
-/// A call that was handled.
+/// A call that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Path of the method; "" for one that the server does not have.
     pub method: &'static str,
     /// How it ended.
     pub code: Code,
-    /// How long it took.
+    /// How long it took, from its headers to the end of its reply.
     pub elapsed: Duration,
 }
 
@@ -33,7 +33,7 @@ pub struct Call {
 pub trait Observer: Send + Sync + 'static {
     /// A call came in.
     fn started(&self);
-    /// A call was handled. A caller that went away before is not.
+    /// A call has ended: its reply has been sent, or its caller does not wait for it any more.
     fn handled(&self, call: &Call);
 }
 
@@ -51,6 +51,20 @@ struct Share {
     started: AtomicU64,
     handled: AtomicU64,
     refused: AtomicU64,
+    cancelled: AtomicU64,
+}
+
+/// How many calls there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Came in.
+    pub started: u64,
+    /// Have ended.
+    pub handled: u64,
+    /// Of these, were refused.
+    pub refused: u64,
+    /// Of these, were given up by their callers.
+    pub cancelled: u64,
 }
 
 thread_local! {
@@ -62,18 +76,19 @@ thread_local! {
 }
 
 impl Counters {
-    /// Calls that came in, were handled, and of these refused.
+    /// All that was counted.
     #[must_use]
-    pub fn totals(&self) -> (u64, u64, u64) {
+    pub fn totals(&self) -> Totals {
         let sum = |of: fn(&Share) -> &AtomicU64| {
             let counts = self.0.iter().map(|share| of(share).load(Ordering::Relaxed));
             counts.fold(0, u64::wrapping_add)
         };
-        (
-            sum(|share| &share.started),
-            sum(|share| &share.handled),
-            sum(|share| &share.refused),
-        )
+        Totals {
+            started: sum(|share| &share.started),
+            handled: sum(|share| &share.handled),
+            refused: sum(|share| &share.refused),
+            cancelled: sum(|share| &share.cancelled),
+        }
     }
 
     fn share(&self) -> &Share {
@@ -90,9 +105,12 @@ impl Observer for Counters {
     fn handled(&self, call: &Call) {
         let share = self.share();
         share.handled.fetch_add(1, Ordering::Relaxed);
-        if call.code != Code::Ok {
-            share.refused.fetch_add(1, Ordering::Relaxed);
-        }
+        let more = match call.code {
+            Code::Ok => return,
+            Code::Cancelled => &share.cancelled,
+            _ => &share.refused,
+        };
+        more.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -143,12 +161,11 @@ impl<S: Clone> Clone for Observe<S> {
     }
 }
 
-impl<S, A, B> Service<Request<A>> for Observe<S>
+impl<S, A> Service<Request<A>> for Observe<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
-    B: Body,
+    S: Service<Request<A>, Response = Response<Held>>,
 {
-    type Response = Response<B>;
+    type Response = Response<Held>;
     type Error = S::Error;
     type Future = Observed<S::Future>;
 
@@ -158,13 +175,17 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         self.observer.started();
-        let method = method_named(request.uri().path()).unwrap_or_default();
-        Observed {
-            start: Instant::now(),
-            inner: self.inner.call(request),
+        let record = Record {
             observer: self.observer.clone(),
             log_calls: self.log_calls,
-            method,
+            start: Instant::now(),
+            method: method_named(request.uri().path()).unwrap_or_default(),
+            x_request_id: request_id::given(request.headers()).cloned(),
+            has_ended: false,
+        };
+        Observed {
+            inner: self.inner.call(request),
+            record: Some(record),
         }
     }
 }
@@ -174,85 +195,143 @@ pin_project_lite::pin_project! {
     pub struct Observed<F> {
         #[pin]
         inner: F,
-        observer: Near<dyn Observer>,
-        log_calls: bool,
-        start: Instant,
-        method: &'static str,
+        record: Option<Record>,
     }
 }
 
-impl<F, B, E> Future for Observed<F>
+impl<F, E> Future for Observed<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: Body,
+    F: Future<Output = Result<Response<Held>, E>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<Held>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.inner.poll(context));
-        if let Ok(response) = &outcome {
-            let call = Call {
-                method: this.method,
-                code: code_of(response),
-                elapsed: this.start.elapsed(),
-            };
-            this.observer.handled(&call);
-            if call.code != Code::Ok || *this.log_calls {
-                log(&call, response);
-            }
+        let record = this.record.take();
+        Poll::Ready(outcome.map(|response| match record {
+            Some(record) => record.of(response),
+            None => response,
+        }))
+    }
+}
+
+/// What is known of a call until it ends. It ends when the last piece of its reply has been
+/// taken to be sent, trailers and all, and where its caller went away before, when it is
+/// dropped: then it is cancelled.
+pub(super) struct Record {
+    observer: Near<dyn Observer>,
+    log_calls: bool,
+    start: Instant,
+    method: &'static str,
+    /// The caller's, until the reply has one.
+    x_request_id: Option<HeaderValue>,
+    has_ended: bool,
+}
+
+impl Record {
+    /// A reply that has the call recorded at its end.
+    fn of(mut self, response: Response<Held>) -> Response<Held> {
+        let id = response.headers().get(&request_id::HEADER);
+        self.x_request_id = id.cloned();
+        if !response.body().is_end_stream() {
+            return response.map(|body| body.recorded(self));
         }
-        Poll::Ready(outcome)
+        // A refusal: the headers are all that there is of it.
+        match response.status().is_success() {
+            true => Self::end(&mut Some(self), Ok(response.headers())),
+            false => self.was_not_grpc(response.status()),
+        }
+        response
     }
-}
 
-/// A refusal stands in the headers of a reply without a message; a reply without status
-/// there is one that succeeded.
-fn code_of<B: Body>(response: &Response<B>) -> Code {
-    if !response.body().is_end_stream() {
-        return Code::Ok;
-    }
-    match response.headers().get(&GRPC_STATUS) {
-        Some(status) => Code::from_bytes(status.as_bytes()),
-        None if response.status().is_success() => Code::Ok,
-        None => Code::Unknown,
-    }
-}
-
-fn log<B>(call: &Call, response: &Response<B>) {
-    let request_id = response.headers().get(&request_id::HEADER);
-    let request_id = request_id
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default();
-    let method = call.method;
-    let elapsed_us = u64::try_from(call.elapsed.as_micros()).unwrap_or(u64::MAX);
-    if call.code == Code::Ok {
-        tracing::info!(request_id, method, elapsed_us, "call");
-        return;
-    }
-    if !response.status().is_success() {
-        // Whoever does not even speak gRPC is no event of this service.
-        tracing::debug!(
-            request_id,
-            status = response.status().as_u16(),
-            elapsed_us,
-            "not gRPC"
+    /// The call has ended by these trailers, or with this code.
+    pub(super) fn end(record: &mut Option<Self>, how: Result<&HeaderMap, Code>) {
+        let Some(mut record) = record.take() else {
+            return;
+        };
+        let code = how.map_or_else(
+            |code| code,
+            |trailers| match trailers.get(&GRPC_STATUS) {
+                Some(status) => Code::from_bytes(status.as_bytes()),
+                None => Code::Ok,
+            },
         );
+        record.note(code, |call, log_calls, x_request_id| {
+            if code != Code::Ok || log_calls {
+                log(call, x_request_id, how.ok());
+            }
+        });
+    }
+
+    /// Whoever does not even speak gRPC is no event of this service.
+    fn was_not_grpc(mut self, status: StatusCode) {
+        self.note(Code::Unknown, |call, _, x_request_id| {
+            let elapsed_us = micros(call.elapsed);
+            let status = status.as_u16();
+            tracing::debug!(x_request_id, status, elapsed_us, "not gRPC");
+        });
+    }
+
+    fn note(&mut self, code: Code, log: impl FnOnce(&Call, bool, &str)) {
+        self.has_ended = true;
+        let call = Call {
+            method: self.method,
+            code,
+            elapsed: self.start.elapsed(),
+        };
+        self.observer.handled(&call);
+        let x_request_id = self.x_request_id.as_ref();
+        let x_request_id = x_request_id.and_then(|id| id.to_str().ok());
+        log(&call, self.log_calls, x_request_id.unwrap_or_default());
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        self.note(Code::Cancelled, |call, log_calls, x_request_id| {
+            // It is how a stream without an end usually ends.
+            if log_calls || !is_endless(call.method) {
+                log(call, x_request_id, None);
+            }
+        });
+    }
+}
+
+fn micros(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Writes a call into the log; the trailers say why it was refused.
+fn log(call: &Call, x_request_id: &str, trailers: Option<&HeaderMap>) {
+    let method = call.method;
+    let elapsed_us = micros(call.elapsed);
+    let code = format!("{:?}", call.code);
+    if call.code == Code::Ok {
+        tracing::info!(x_request_id, method, elapsed_us, "call");
         return;
     }
-    let info = Status::from_header_map(response.headers())
+    if call.code == Code::Cancelled {
+        // Its caller does not wait for it any more, so it has no reason.
+        tracing::info!(x_request_id, method, code, elapsed_us, "cancelled");
+        return;
+    }
+    let info = trailers
+        .and_then(Status::from_header_map)
         .and_then(|status| error_info(status.details()))
         .unwrap_or_default();
-    let code = format!("{:?}", call.code);
     let reason = info.reason.as_str();
     // The server's own fault is an error; the caller's is news.
     match call.code {
         Code::Internal | Code::Unknown | Code::DataLoss => {
-            tracing::error!(request_id, method, code, reason, elapsed_us, "refused");
+            tracing::error!(x_request_id, method, code, reason, elapsed_us, "refused");
         }
         Code::Unavailable | Code::DeadlineExceeded => {
-            tracing::warn!(request_id, method, code, reason, elapsed_us, "refused");
+            tracing::warn!(x_request_id, method, code, reason, elapsed_us, "refused");
         }
-        _ => tracing::info!(request_id, method, code, reason, elapsed_us, "refused"),
+        _ => tracing::info!(x_request_id, method, code, reason, elapsed_us, "refused"),
     }
 }

@@ -1,5 +1,6 @@
-//! Request id: a valid `x-request-id` is kept, otherwise one is made. The caller finds
-//! it in the reply's headers, and whoever looks after a defect in the log.
+//! Id of the call: a valid `x-request-id` is kept, otherwise one is made. The caller finds
+//! it in the reply's headers, and whoever looks after a defect in the log. It has nothing to
+//! do with the `request_id` of a write, by which a caller can repeat it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::Held;
@@ -118,6 +119,13 @@ fn write_id(process: u64, count: u64, buffer: &mut [u8; 33]) -> &[u8] {
     buffer.get(..end).unwrap_or_default()
 }
 
+/// The caller's own id, if it is valid.
+pub(super) fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let id = headers.get(&HEADER);
+    let is_valid = |text: &str| is_printable(text, ID_BYTES_MAX);
+    id.filter(|id| id.to_str().is_ok_and(is_valid))
+}
+
 impl<S> Layer<S> for RequestIdLayer {
     type Service = RequestId<S>;
 
@@ -159,16 +167,9 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let given = request.headers().get(&HEADER);
-        let id = match given {
-            Some(id)
-                if id
-                    .to_str()
-                    .is_ok_and(|text| is_printable(text, ID_BYTES_MAX)) =>
-            {
-                id.clone()
-            }
-            _ => self.ids.make(),
+        let id = match given(request.headers()) {
+            Some(id) => id.clone(),
+            None => self.ids.make(),
         };
         Reply {
             inner: self.inner.call(request),
@@ -211,12 +212,12 @@ where
 }
 
 /// Answers a call that a defect ended.
-fn refuse(request_id: Option<&HeaderValue>, Panicked(what): &Panicked) -> Response<Held> {
-    let request_id = request_id.and_then(|id| id.to_str().ok());
-    let request_id = request_id.unwrap_or_default();
-    tracing::error!(request_id, panic = what, "a defect stopped a call");
+fn refuse(x_request_id: Option<&HeaderValue>, Panicked(what): &Panicked) -> Response<Held> {
+    let x_request_id = x_request_id.and_then(|id| id.to_str().ok());
+    let x_request_id = x_request_id.unwrap_or_default();
+    tracing::error!(x_request_id, panic = what, "a defect stopped a call");
     let fault = WireFault::Internal {
-        request_id: request_id.to_owned(),
+        x_request_id: x_request_id.to_owned(),
     };
     Held::free(Refused::from(fault).into_status().into_http())
 }

@@ -195,7 +195,12 @@ impl Journal {
         let Some(at) = base.entry else {
             return Ok(Account::new(name));
         };
-        let wrong = || BadRow(format!("what is kept of account {name} cannot be read"));
+        let wrong = || {
+            BadRow(format!(
+                "what is kept of an account at entry {} cannot be read",
+                at.0
+            ))
+        };
         let text: StateText = serde_json::from_str(&base.state).map_err(|_| wrong())?;
         let mut grants = Vec::with_capacity(text.grants.len());
         for grant in &text.grants {

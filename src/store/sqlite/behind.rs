@@ -187,7 +187,11 @@ impl Books {
             Err(cause) if self.journal.connection.is_autocommit() => return Err(cause),
             Err(cause) => {
                 // Its trouble is nobody else's.
-                tracing::error!(account = %head.name, cause = cause.0, "an account cannot be read");
+                tracing::error!(
+                    account_id = account,
+                    cause = cause.0,
+                    "an account cannot be read"
+                );
                 self.behind.give_up(head.since, account);
                 return Ok(false);
             }
@@ -209,7 +213,7 @@ impl Books {
         let slot = self.bring(name)?;
         match slot.and_then(|slot| self.cache.at(slot)) {
             Some(loaded) => self.journal.save(loaded),
-            None => Err(BadRow(format!("account {name} is not there"))),
+            None => Err(BadRow("an account is not there".to_owned())),
         }
     }
 }

@@ -173,12 +173,7 @@ impl Books {
     /// says of it counts.
     fn defect(&mut self, name: Option<&AccountName>, at: Inconsistent) -> StoreRefusal {
         let cause = does_not_follow(at);
-        let account = name.map(AccountName::as_str).unwrap_or_default();
-        tracing::error!(
-            account,
-            cause = cause.0,
-            "a defect: nothing of it was written"
-        );
+        tracing::error!(cause = cause.0, "a defect: nothing of it was written");
         if let Some(name) = name {
             self.cache.forget(name);
         }

@@ -29,12 +29,12 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Vec<ServedCard>>
         .collect()
 }
 
+/// Keeps those that are served from now on, in a transaction of its own.
 pub(super) fn serve(
-    connection: &Mutex<Connection>,
+    connection: &mut Connection,
     cards: &[ServedCard],
     now: Timestamp,
 ) -> Result<(), Unavailable> {
-    let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
     let now = now.unix_nanos().unwrap_or(i64::MAX);
     let mut write = || -> rusqlite::Result<Option<String>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

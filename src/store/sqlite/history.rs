@@ -14,7 +14,7 @@ use super::journal::{BadRow, Journal};
 use crate::domain::ledger::{Entry, EntryId, EntryKind, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
 use crate::store::{
-    Answer, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
+    Answer, EntryPage, EntryQuery, Look, Promise, Queued, Reading, StoreRefusal, Unavailable,
 };
 
 /// How many questions may wait.
@@ -86,6 +86,7 @@ impl History {
             Err(TrySendError::Disconnected((_, question))) => question.refuse(gone()),
             Err(TrySendError::Full((_, question))) => question.refuse(StoreRefusal::Busy {
                 limit: QUEUE_LENGTH_MAX,
+                queued: Queued::Past,
             }),
         }
     }
@@ -115,7 +116,11 @@ fn run(journal: &Journal, queue: &Receiver<(Whose, Question)>, closing: &AtomicB
 }
 
 fn unread(whose: &Whose, cause: &BadRow) -> StoreRefusal {
-    tracing::error!(account = %whose.name, cause = cause.0, "the past of an account cannot be read");
+    tracing::error!(
+        account_id = whose.id,
+        cause = cause.0,
+        "the past of an account cannot be read"
+    );
     unavailable("read", cause)
 }
 

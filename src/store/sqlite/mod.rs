@@ -40,8 +40,8 @@ use tokio::sync::watch;
 use self::read::{Read, What};
 use self::replies::Caller;
 use super::{
-    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, ServedCard, Store,
-    StoreRefusal, Unavailable, Written,
+    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, Queued,
+    ServedCard, Store, StoreRefusal, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
@@ -85,13 +85,15 @@ enum Job {
     Write(Command, Caller),
     Batch(Vec<Command>, Fits, Promise<Vec<Answer<Written>>>),
     Read(Read),
+    /// The rate cards that are served from now on.
+    Cards(Vec<ServedCard>, SyncSender<Result<(), Unavailable>>),
 }
 
 impl Job {
     /// As how much it counts in a group.
     fn length(&self) -> usize {
         match self {
-            Self::Write(..) | Self::Read(_) => 1,
+            Self::Write(..) | Self::Read(_) | Self::Cards(..) => 1,
             Self::Batch(commands, ..) => commands.len(),
         }
     }
@@ -101,6 +103,8 @@ impl Job {
             Self::Write(_, caller) => caller.answer(Err(refusal)),
             Self::Batch(_, _, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
+            // Whoever waits for it sees that it is gone.
+            Self::Cards(..) => {}
         }
     }
 }
@@ -114,7 +118,6 @@ pub struct SqliteStore {
     writer: Option<JoinHandle<()>>,
     /// None once the store is closing.
     cards: Option<Mutex<Connection>>,
-    clock: Arc<dyn Clock>,
     closing: Arc<AtomicBool>,
     writable: watch::Receiver<bool>,
     /// Held for as long as the store lives, so that no second server opens the
@@ -147,7 +150,7 @@ impl SqliteStore {
             opened.connection,
             (history, wal),
             writer::Surroundings {
-                clock: Arc::clone(&clock),
+                clock,
                 closing: Arc::clone(&closing),
                 writable: writable.clone(),
             },
@@ -165,7 +168,6 @@ impl SqliteStore {
             waiting,
             writer: Some(handle),
             cards: Some(Mutex::new(cards)),
-            clock,
             closing,
             writable: writable.subscribe(),
             _lock: opened.lock,
@@ -181,7 +183,7 @@ impl SqliteStore {
         let Some(jobs) = &self.jobs else {
             return job.refuse(stopped);
         };
-        let busy = |limit| StoreRefusal::Busy { limit };
+        let busy = |limit, queued| StoreRefusal::Busy { limit, queued };
         let length = job.length();
         let before = self.waiting.fetch_add(length, Ordering::Relaxed);
         let full = before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX;
@@ -189,21 +191,21 @@ impl SqliteStore {
             // Nobody takes what waits any more.
             (job, stopped)
         } else if full {
-            (job, busy(QUEUE_COMMANDS_MAX))
+            (job, busy(QUEUE_COMMANDS_MAX, Queued::Commands))
         } else {
             match jobs.try_send(job) {
                 Ok(()) => return,
                 Err(TrySendError::Disconnected(job)) => (job, stopped),
-                Err(TrySendError::Full(job)) => (job, busy(QUEUE_LENGTH_MAX)),
+                Err(TrySendError::Full(job)) => (job, busy(QUEUE_LENGTH_MAX, Queued::Jobs)),
             }
         };
         self.waiting.fetch_sub(length, Ordering::Relaxed);
         job.refuse(refusal);
     }
 
-    fn cards(&self, operation: &'static str) -> Result<&Mutex<Connection>, Unavailable> {
+    fn cards(&self) -> Result<&Mutex<Connection>, Unavailable> {
         self.cards.as_ref().ok_or_else(|| Unavailable {
-            operation,
+            operation: "read",
             cause: "the store is closing".to_owned(),
         })
     }
@@ -247,12 +249,25 @@ impl Store for SqliteStore {
     }
 
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        self.cards("read").and_then(cards::served)
+        self.cards().and_then(cards::served)
     }
 
     fn serve_cards(&self, served: &[ServedCard]) -> Result<(), Unavailable> {
-        let cards = self.cards("write")?;
-        cards::serve(cards, served, self.clock.now())
+        // By the writer, between two groups: another connection would have to wait for a
+        // moment without any, and the writer for it.
+        let stopped = || Unavailable {
+            operation: "write",
+            cause: "the writer has stopped".to_owned(),
+        };
+        let (done, answer) = sync_channel(1);
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // However much waits: these are few, and nobody else may change prices meanwhile.
+        if jobs.send(Job::Cards(served.to_vec(), done)).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(stopped());
+        }
+        answer.recv().map_err(|_| stopped())?
     }
 
     fn writable(&self) -> watch::Receiver<bool> {

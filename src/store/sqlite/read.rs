@@ -115,7 +115,7 @@ impl Writer {
         let view = match view {
             Ok(view) => view,
             Err(cause) => {
-                tracing::error!(account = %read.name, cause = cause.0, "an account cannot be read");
+                tracing::error!(cause = cause.0, "an account cannot be read");
                 return read.refuse(unavailable("read", &cause));
             }
         };

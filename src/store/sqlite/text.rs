@@ -1,6 +1,6 @@
 //! JSON texts that rows hold: labels, usages, shares, and accounts.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub(super) fn labels_from_json(text: Option<&str>) -> Option<Labels> {
     let Some(text) = text else {
         return Some(Labels::default());
     };
-    let map: HashMap<String, String> = serde_json::from_str(text).ok()?;
+    let map: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
     Labels::new(map.iter()).ok()
 }
 
@@ -35,10 +35,10 @@ struct UsageText {
     duration_nanos: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<i64>,
-    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
-    attributes: HashMap<String, String>,
-    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
-    meters: HashMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    meters: BTreeMap<String, String>,
 }
 
 pub(super) fn usage_to_json(usage: &UsageRecord) -> String {

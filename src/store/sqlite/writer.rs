@@ -146,6 +146,7 @@ impl Writer {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
+        let mut cards = Vec::new();
         let mut broken = due.iter().find_map(|name| self.touch(name, now).err());
         let mut length = 0_usize;
         let mut next = first;
@@ -166,6 +167,7 @@ impl Writer {
                     }
                     reads.push(read);
                 }
+                Job::Cards(served, done) => cards.push((served, done)),
             }
             next = match length < GROUP_LENGTH_MAX {
                 true => queue.try_recv().ok(),
@@ -174,6 +176,11 @@ impl Writer {
         }
         self.waiting.fetch_sub(length, Ordering::Relaxed);
         let changed = self.finish(broken, replies, now);
+        for (served, done) in cards {
+            let kept = super::cards::serve(&mut self.books.journal.connection, &served, now);
+            // Whoever asked waits for it.
+            let _ = done.send(kept);
+        }
         for read in reads {
             self.read(read, now);
         }

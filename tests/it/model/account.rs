@@ -1,7 +1,7 @@
 //! An account as the model keeps it: grants, holds and entries, all of them, in the
 //! order in which they came.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
@@ -49,7 +49,7 @@ pub struct Hold {
     pub revision: String,
     pub usage: Option<pb::Usage>,
     pub request_id: String,
-    pub labels: HashMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Hold {

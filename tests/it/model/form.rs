@@ -1,7 +1,7 @@
 //! The form of requests: what is wrong with their fields whatever the time, the
 //! prices and the account are, and what their bodies mean.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use creditd::domain::Credits;
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -162,7 +162,7 @@ pub fn what_body(body: &mut Body, what: Option<&What>, prices: &pb::PriceSelecto
 }
 
 /// Pairs in the order of their keys.
-pub fn pairs_text(pairs: &HashMap<String, String>) -> String {
+pub fn pairs_text(pairs: &BTreeMap<String, String>) -> String {
     format!("{:?}", pairs.iter().collect::<BTreeMap<_, _>>())
 }
 

@@ -1,6 +1,6 @@
 //! What the model refuses, and with what.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tonic::Code;
 
@@ -29,7 +29,7 @@ impl Faults {
     }
 
     /// Adds what is wrong with labels, attributes or meters.
-    pub fn pairs(&mut self, path: &str, pairs: &HashMap<String, String>) {
+    pub fn pairs(&mut self, path: &str, pairs: &BTreeMap<String, String>) {
         if pairs.len() > 16 {
             self.add(path, "TOO_MANY_ITEMS");
         } else if pairs

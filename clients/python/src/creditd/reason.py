@@ -184,8 +184,8 @@ class Reason:
     #: Metadata: limit_bytes
     MESSAGE_TOO_LARGE: Final = "MESSAGE_TOO_LARGE"
 
-    #: The request is compressed in a way that the server does not read, or not as
-    #: its headers say.
+    #: The request is compressed in a way that the server does not read, or marked as
+    #: compressed without a grpc-encoding that says how.
     #: Code: UNIMPLEMENTED
     #: Metadata: problem
     UNSUPPORTED_ENCODING: Final = "UNSUPPORTED_ENCODING"
@@ -202,20 +202,24 @@ class Reason:
     #: Metadata: deadline_ms
     DEADLINE_EXCEEDED: Final = "DEADLINE_EXCEEDED"
 
-    #: The server has as many calls in flight as it takes. Try again later.
+    #: The server has taken on as much as it does: calls in flight, calls or writes
+    #: and reads waiting for the ledger, or streams of health or reflection, as
+    #: resource says. Nothing moved. Try again when RetryInfo says.
     #: Code: UNAVAILABLE
-    #: Metadata: limit
+    #: Metadata: limit, resource
     SERVER_OVERLOADED: Final = "SERVER_OVERLOADED"
 
     #: The data file cannot be read or written now. A call that moves credits may
-    #: have moved them: send it again with the same request_id.
+    #: have moved them: send it again with the same request_id, when RetryInfo says.
+    #: operation is "read" or "write".
     #: Code: UNAVAILABLE
     #: Metadata: operation
     STORE_UNAVAILABLE: Final = "STORE_UNAVAILABLE"
 
-    #: A defect in the server. The log has more under the x-request-id of the reply.
+    #: A defect in the server. The log has more under x_request_id, the id of the
+    #: call, which the reply carries as x-request-id.
     #: Code: INTERNAL
-    #: Metadata: request_id
+    #: Metadata: x_request_id
     INTERNAL: Final = "INTERNAL"
 
     #: Other prices took the place of these longer ago than the server's
@@ -249,14 +253,21 @@ class Reason:
     #: Metadata: account, limit
     TOO_MANY_HOLDS: Final = "TOO_MANY_HOLDS"
 
-    #: As many balances are being watched as the server allows.
+    #: As many balances are being watched as the server allows. Try again when
+    #: RetryInfo says.
     #: Code: UNAVAILABLE
     #: Metadata: limit
     TOO_MANY_WATCHERS: Final = "TOO_MANY_WATCHERS"
 
     #: The server's clock disagrees with the time that has passed since it was last
     #: believed, so nothing is dated by it: nothing moved. The server recovers by
-    #: itself once its clock is right again.
+    #: itself once its clock is right again: try again when RetryInfo says.
     #: Code: UNAVAILABLE
     #: Metadata: clock_time, believed_time
     CLOCK_NOT_BELIEVED: Final = "CLOCK_NOT_BELIEVED"
+
+    #: The call's metadata is larger than the server reads: the sum of its names and
+    #: values, and 32 bytes for each pair. gRPC's own pairs count.
+    #: Code: RESOURCE_EXHAUSTED
+    #: Metadata: limit_bytes
+    METADATA_TOO_LARGE: Final = "METADATA_TOO_LARGE"

@@ -139,7 +139,7 @@ fn more(credits: &str) -> String {
     text((amount(credits).unwrap() + 1).min(MAX))
 }
 
-fn other_labels(labels: &mut std::collections::HashMap<String, String>) {
+fn other_labels(labels: &mut std::collections::BTreeMap<String, String>) {
     labels.entry("job".to_owned()).or_default().push('x');
 }
 

@@ -1,6 +1,6 @@
 //! Calls made bad, in one field or in several.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
@@ -231,21 +231,21 @@ fn spoil_account(rng: &mut Rng, account: &mut String) {
 }
 
 /// Pairs that are too many or too long.
-fn bad_pairs(rng: &mut Rng) -> HashMap<String, String> {
+fn bad_pairs(rng: &mut Rng) -> BTreeMap<String, String> {
     match rng.below(4) {
         0 => (0..17).map(|n| (n.to_string(), String::new())).collect(),
-        1 => HashMap::from([(String::new(), "v".to_owned())]),
-        2 => HashMap::from([("k".repeat(65), "v".to_owned())]),
-        _ => HashMap::from([("k".to_owned(), "v".repeat(257))]),
+        1 => BTreeMap::from([(String::new(), "v".to_owned())]),
+        2 => BTreeMap::from([("k".repeat(65), "v".to_owned())]),
+        _ => BTreeMap::from([("k".to_owned(), "v".repeat(257))]),
     }
 }
 
 /// The same, or pairs that no price knows.
-fn odd_pairs(rng: &mut Rng) -> HashMap<String, String> {
+fn odd_pairs(rng: &mut Rng) -> BTreeMap<String, String> {
     if rng.chance(500) {
         return bad_pairs(rng);
     }
-    HashMap::from([("size".to_owned(), "1".to_owned())])
+    BTreeMap::from([("size".to_owned(), "1".to_owned())])
 }
 
 /// Out of range.

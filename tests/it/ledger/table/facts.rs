@@ -1,6 +1,6 @@
 //! What a reply says, as facts that the end of a line can name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
@@ -263,7 +263,7 @@ fn or_none(text: &str) -> String {
 }
 
 /// "job=7 team=x", in order.
-fn labels(labels: &HashMap<String, String>) -> String {
+fn labels(labels: &BTreeMap<String, String>) -> String {
     let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
     let mut pairs: Vec<String> = pairs.collect();
     pairs.sort();

@@ -91,8 +91,8 @@ impl Generator<'_> {
         format!("r{}", self.number)
     }
 
-    fn labels(&mut self) -> std::collections::HashMap<String, String> {
-        let mut labels = std::collections::HashMap::new();
+    fn labels(&mut self) -> std::collections::BTreeMap<String, String> {
+        let mut labels = std::collections::BTreeMap::new();
         while self.rng.chance(200) {
             let key = (*self.rng.pick(&["job", "team", "k"])).to_owned();
             labels.insert(key, self.rng.below(3).to_string());
