@@ -1,6 +1,8 @@
 package creditd
 
 import (
+	"fmt"
+
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"google.golang.org/grpc"
 )
@@ -10,13 +12,17 @@ import (
 // of a single connection is its limit.
 type Client struct {
 	conn    *grpc.ClientConn
+	live    *liveness
 	pricing creditdv1.PricingServiceClient
 	ledger  creditdv1.LedgerServiceClient
 }
 
 // New makes a client of the server at target, a gRPC target such as
-// "127.0.0.1:50051" or "dns:///credits.example.com:443". It does not connect:
-// the first call does, so a server that is away shows in the calls, not here.
+// "127.0.0.1:50051", "unix:/run/creditd.sock" or
+// "dns:///credits.example.com:443". It is no URL: one that begins with http:// or
+// https:// is refused, as is all else that could never lead to a server. New does
+// not connect: the first call does, so a server that is away shows in the calls,
+// not here.
 //
 // A loopback or Unix socket target is spoken to in plaintext. Any other gets TLS
 // with the system's root certificates unless [WithInsecure] or
@@ -26,16 +32,19 @@ func New(target string, opts ...Option) (*Client, error) {
 	for _, opt := range opts {
 		opt(&config)
 	}
-	dialOptions, err := config.dialOptions(target)
+	live := newLiveness(config.liveness)
+	dialOptions, err := config.dialOptions(target, live)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := grpc.NewClient(target, dialOptions...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("creditd: target %q: %w", target, err)
 	}
+	live.useConn(conn)
 	return &Client{
 		conn:    conn,
+		live:    live,
 		pricing: creditdv1.NewPricingServiceClient(conn),
 		ledger:  creditdv1.NewLedgerServiceClient(conn),
 	}, nil
@@ -43,7 +52,9 @@ func New(target string, opts ...Option) (*Client, error) {
 
 // Close ends the connection. Calls in flight fail with code CANCELED.
 func (c *Client) Close() error {
-	return c.conn.Close()
+	err := c.conn.Close()
+	c.live.close()
+	return err
 }
 
 // Conn returns the connection, for generated clients of other services that the

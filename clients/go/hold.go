@@ -20,9 +20,9 @@ type Hold struct {
 	Held decimal.Decimal
 	// Settled is what its settlements cost.
 	Settled    decimal.Decimal
-	CreateTime time.Time
+	CreateTime time.Time `json:",omitzero"`
 	// ExpireTime is when an open hold is released by itself.
-	ExpireTime time.Time
+	ExpireTime time.Time `json:",omitzero"`
 }
 
 // HoldStatus is where a [Hold] stands. A later server may have more.
@@ -92,7 +92,7 @@ func (c *Client) Hold(ctx context.Context, account string, cost Cost, opts ...Ho
 		opt.applyToHold(req)
 	}
 	if err := setHoldCost(req, cost); err != nil {
-		return nil, err
+		return nil, notSent(err, req.RequestId)
 	}
 	reply, err := c.ledger.Hold(ctx, req)
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *Client) SettleHold(ctx context.Context, account, holdID string, cost Co
 		opt.applyToSettleHold(req)
 	}
 	if err := setSettleHoldCost(req, cost); err != nil {
-		return nil, err
+		return nil, notSent(err, req.RequestId)
 	}
 	reply, err := c.ledger.SettleHold(ctx, req)
 	if err != nil {
