@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -27,7 +27,7 @@ use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
 use crate::domain::ledger::Command;
 use crate::domain::{AccountName, Timestamp};
-use crate::store::{Answer, Clock, Fits, StoreRefusal, Unavailable, Written};
+use crate::store::{Answer, Clock, Fits, ServedCard, StoreRefusal, Unavailable, Written};
 
 /// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 1_024;
@@ -104,7 +104,14 @@ impl Writer {
             if !*self.writable.borrow() && self.probed.elapsed() >= PROBE_INTERVAL {
                 self.probe();
             }
-            self.group(first, queue);
+            match first {
+                // It is no part of the ledger, whose time it does not move.
+                Some(Job::Cards(served, done)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.keep_cards(&served, &done);
+                }
+                first => self.group(first, queue),
+            }
             self.wal.tend(&self.books.journal.connection);
         }
         let now = self.now();
@@ -177,9 +184,7 @@ impl Writer {
         self.waiting.fetch_sub(length, Ordering::Relaxed);
         let changed = self.finish(broken, replies, now);
         for (served, done) in cards {
-            let kept = super::cards::serve(&mut self.books.journal.connection, &served, now);
-            // Whoever asked waits for it.
-            let _ = done.send(kept);
+            self.keep_cards(&served, &done);
         }
         for read in reads {
             self.read(read, now);
@@ -220,6 +225,14 @@ impl Writer {
                 Vec::new()
             }
         }
+    }
+
+    /// Keeps the rate cards that are served from now on, between two groups.
+    fn keep_cards(&mut self, served: &[ServedCard], done: &SyncSender<Result<(), Unavailable>>) {
+        let now = self.last_time.max(self.clock.now());
+        let kept = super::cards::serve(&mut self.books.journal.connection, served, now);
+        // Whoever asked waits for it.
+        let _ = done.send(kept);
     }
 
     /// A batch, whose answers must fit before any of them counts.
