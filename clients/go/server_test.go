@@ -42,7 +42,9 @@ func startServer(dir, listen string) (*server, error) {
 		return nil, err
 	}
 	defer func() { _ = stderr.Close() }()
-	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"))
+	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"),
+		"--rate-card", filepath.Join("..", "..", "rate-cards", "jogg-api-v2.toml"),
+		"--rate-card", filepath.Join("..", "..", "tests", "data", "cards", "models.toml"))
 	command.Env = environmentWithoutOptions()
 	command.Stderr = stderr
 	stdout, err := command.StdoutPipe()
