@@ -52,6 +52,9 @@ func (r *reader) hold(pb *creditdv1.HoldState) Hold {
 		Settled:    r.decimal("hold.settled", pb.GetSettled()),
 		CreateTime: timeFromPB(pb.GetCreateTime()),
 		ExpireTime: timeFromPB(pb.GetExpireTime()),
+		RequestID:  pb.GetRequestId(),
+		Labels:     pb.GetLabels(),
+		Usage:      r.usage(pb.GetUsage()),
 	}
 }
 

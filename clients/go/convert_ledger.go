@@ -79,6 +79,9 @@ func (r *reader) entry(pb *creditdv1.Entry) Entry {
 		RefundedEntryID: pb.GetRefundedEntryId(),
 		Version:         pb.GetVersion(),
 		Source:          pb.GetSource(),
+		ExpireTime:      timeFromPB(pb.GetExpireTime()),
+		Priority:        pb.GetPriority(),
+		Services:        pb.GetServices(),
 	}
 	for _, share := range pb.GetGrants() {
 		entry.Grants = append(entry.Grants, GrantShare{

@@ -38,7 +38,13 @@ type Entry struct {
 	Version int64
 	// Grants are those from which credits were taken, or to which they returned.
 	Grants []GrantShare
+	// Source and what follows are what was granted, in entries of kind [EntryGrant].
 	Source string
+	// ExpireTime is zero where the grant never expires.
+	ExpireTime time.Time `json:",omitzero"`
+	Priority   int32
+	// Services are those that the credits may pay for, in ascending order; none: all.
+	Services []string
 }
 
 // EntryKind is what an [Entry] did. A later server may have more kinds.

@@ -23,6 +23,12 @@ type Hold struct {
 	CreateTime time.Time `json:",omitzero"`
 	// ExpireTime is when an open hold is released by itself.
 	ExpireTime time.Time `json:",omitzero"`
+	// RequestID is that of the call that made the hold, and Labels are those that it
+	// was made with.
+	RequestID string
+	Labels    map[string]string
+	// Usage is what was priced; nil for a hold by amount.
+	Usage *Usage `json:",omitzero"`
 }
 
 // HoldStatus is where a [Hold] stands. A later server may have more.

@@ -52,7 +52,7 @@ func (o RequestIDOption) applyToReleaseHold(req *creditdv1.ReleaseHoldRequest) {
 	req.RequestId = string(o)
 }
 
-// RequestID names the call, 1 to 64 printable ASCII characters, unique within the
+// RequestID names the call, 1 to 256 printable ASCII characters, unique within the
 // account. Choose it from what is paid for, such as "order-17", and the call can
 // be repeated at any later time, by any process: the first answer comes back.
 // Without this option the client makes one up, which only covers its own retries;

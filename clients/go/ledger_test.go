@@ -114,6 +114,32 @@ func TestOpenHoldsAreFound(t *testing.T) {
 		}
 		made = append(made, held.Hold.HoldID)
 	}
+	own := map[string]string{"worker": "w1"}
+	clip := creditd.Duration("lip_sync_video", 31*time.Second)
+	mine, err := client.Hold(ctx, account, clip, creditd.RequestID("video-4"), creditd.Labels(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, filter := range map[string]creditd.HoldsOption{
+		"its labels": creditd.OfLabels(own),
+		"its call":   creditd.OfRequestID("video-4"),
+		"its time":   creditd.Since(mine.Hold.CreateTime),
+	} {
+		var found []creditd.Hold
+		for hold, err := range client.ListHolds(ctx, account, filter, creditd.PageSize(1)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, hold)
+		}
+		if len(found) != 1 || found[0].HoldID != mine.Hold.HoldID || found[0].RequestID != "video-4" ||
+			found[0].Labels["worker"] != "w1" || found[0].Usage == nil || found[0].Usage.Service != clip.Service {
+			t.Errorf("by %s %+v was found", name, found)
+		}
+	}
+	if _, err := client.ReleaseHold(ctx, account, mine.Hold.HoldID); err != nil {
+		t.Fatal(err)
+	}
 	released, err := client.ReleaseHold(ctx, account, made[2])
 	if err != nil {
 		t.Fatal(err)

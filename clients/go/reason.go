@@ -197,8 +197,8 @@ const (
 	//	Example: prices.price_time cannot go together with prices.revision
 	ReasonConflictingFields Reason = "CONFLICTING_FIELDS"
 
-	// ReasonInvalidAccount: The text is not a name of an account: 1 to 128 printable ASCII characters but
-	// space, " and \
+	// ReasonInvalidAccount: The text is not a name of an account, which has 1 to 128 printable ASCII
+	// characters. A space, a " and a \ are none of them.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, value

@@ -135,6 +135,9 @@ func holdToJSON(hold creditd.Hold) map[string]any {
 		"account":     hold.Account,
 		"create_time": timeToJSON(hold.CreateTime),
 		"service":     hold.Service,
+		"labels":      pairsToJSON(hold.Labels),
+		"request_id":  hold.RequestID,
+		"usage":       usageToJSON(hold.Usage),
 	}
 }
 
@@ -168,5 +171,8 @@ func entryToJSON(entry creditd.Entry) map[string]any {
 		"version":           numberToJSON(entry.Version),
 		"grants":            grants,
 		"source":            entry.Source,
+		"expire_time":       timeToJSON(entry.ExpireTime),
+		"priority":          numberToJSON(int64(entry.Priority)),
+		"services":          textsToJSON(entry.Services),
 	}
 }

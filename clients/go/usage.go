@@ -33,7 +33,8 @@ func Count(service string, count int64) Usage {
 }
 
 // Once is usage without a quantity: one call, image or motion. The server refuses
-// it for a service that is priced by time.
+// it for a service that is priced by time, and where the rate card says that a
+// quantity is required.
 func Once(service string) Usage {
 	return Usage{Service: service}
 }
@@ -63,7 +64,8 @@ func with(pairs map[string]string, key, value string) map[string]string {
 
 // Quantity is a time, a number of pieces, or nothing at all, which is its zero
 // value. Nothing at all is not the same as zero pieces: the server counts the
-// first as one piece and refuses the second.
+// first as one piece, unless the rate card requires a quantity, and refuses the
+// second.
 type Quantity struct {
 	kind     quantityKind
 	duration time.Duration

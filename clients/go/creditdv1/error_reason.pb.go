@@ -174,8 +174,8 @@ const (
 	// Metadata: field, other_field
 	// Example: prices.price_time cannot go together with prices.revision
 	ErrorReason_ERROR_REASON_CONFLICTING_FIELDS ErrorReason = 27
-	// The text is not a name of an account: 1 to 128 printable ASCII characters but
-	// space, " and \
+	// The text is not a name of an account, which has 1 to 128 printable ASCII
+	// characters. A space, a " and a \ are none of them.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, value
 	// Example: account "team a" is no account name; use 1 to 128 printable ASCII characters but space, " and \

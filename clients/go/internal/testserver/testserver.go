@@ -45,7 +45,9 @@ func Start(dir, listen string) (*Server, error) {
 		return nil, err
 	}
 	defer func() { _ = stderr.Close() }()
-	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"))
+	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"),
+		"--rate-card", filepath.Join(top(), "rate-cards", "jogg-api-v2.toml"),
+		"--rate-card", filepath.Join(top(), "tests", "data", "cards", "models.toml"))
 	command.Env = environmentWithoutOptions()
 	command.Stderr = stderr
 	stdout, err := command.StdoutPipe()
@@ -72,10 +74,15 @@ func Start(dir, listen string) (*Server, error) {
 	}
 }
 
+// top is the top of the repository.
+func top() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "..", "..", "..", "..")
+}
+
 // findServer never skips: without a server these tests would prove nothing.
 func findServer() (string, error) {
-	_, here, _, _ := runtime.Caller(0)
-	target := filepath.Join(filepath.Dir(here), "..", "..", "..", "..", "target")
+	target := filepath.Join(top(), "target")
 	candidates := []string{
 		filepath.Join(target, "debug", "creditd"),
 		filepath.Join(target, "release", "creditd"),

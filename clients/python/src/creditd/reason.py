@@ -148,8 +148,8 @@ class Reason:
     #: Metadata: field, other_field
     CONFLICTING_FIELDS: Final = "CONFLICTING_FIELDS"
 
-    #: The text is not a name of an account: 1 to 128 printable ASCII characters but
-    #: space, " and \
+    #: The text is not a name of an account, which has 1 to 128 printable ASCII
+    #: characters. A space, a " and a \ are none of them.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, value
     INVALID_ACCOUNT: Final = "INVALID_ACCOUNT"

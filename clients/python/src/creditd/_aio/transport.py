@@ -13,6 +13,7 @@ from grpc import aio
 
 from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
 from creditd._channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, CallOptions
+from creditd._idempotency import idempotency_key
 from creditd._status import error_from_rpc
 from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
 from creditd.v1.pricing_pb2_grpc import PricingServiceStub
@@ -95,7 +96,7 @@ class Transport:
             try:
                 reply = await rpc(request, timeout=left_s, metadata=options.wire_metadata())
             except grpc.RpcError as failure:
-                error = error_from_rpc(failure, getattr(request, "request_id", ""))
+                error = error_from_rpc(failure, idempotency_key(request))
                 if attempts is None:
                     attempts = Attempts(self._retry, begun_s + limit_s, made=1)
                 wait_s = attempts.wait_s(error, time.monotonic(), random.random())  # noqa: S311
