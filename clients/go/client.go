@@ -1,6 +1,8 @@
 package creditd
 
 import (
+	"fmt"
+
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"google.golang.org/grpc"
 )
@@ -15,8 +17,11 @@ type Client struct {
 }
 
 // New makes a client of the server at target, a gRPC target such as
-// "127.0.0.1:50051" or "dns:///credits.example.com:443". It does not connect:
-// the first call does, so a server that is away shows in the calls, not here.
+// "127.0.0.1:50051", "unix:/run/creditd.sock" or
+// "dns:///credits.example.com:443". It is no URL: one that begins with http:// or
+// https:// is refused, as is all else that could never lead to a server. New does
+// not connect: the first call does, so a server that is away shows in the calls,
+// not here.
 //
 // A loopback or Unix socket target is spoken to in plaintext. Any other gets TLS
 // with the system's root certificates unless [WithInsecure] or
@@ -32,7 +37,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	}
 	conn, err := grpc.NewClient(target, dialOptions...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("creditd: target %q: %w", target, err)
 	}
 	return &Client{
 		conn:    conn,

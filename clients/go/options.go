@@ -85,6 +85,9 @@ func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
 	if c.keepalive < keepaliveMin {
 		return nil, fmt.Errorf("creditd: a keepalive of %v; it must be at least %v", c.keepalive, keepaliveMin)
 	}
+	if err := checkTarget(target, len(c.extra) > 0); err != nil {
+		return nil, err
+	}
 	if err := c.retry.check(); err != nil {
 		return nil, err
 	}
