@@ -3,6 +3,7 @@ package creditd
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -45,7 +46,8 @@ func callInterceptor(timeout time.Duration, policy RetryPolicy) grpc.UnaryClient
 // attemptCall turns every error of an attempt into an *Error.
 func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) error {
 	var answer struct{ header, trailer metadata.MD }
-	opts = append(opts, grpc.Header(&answer.header), grpc.Trailer(&answer.trailer))
+	// A new slice: there may be room behind the caller's, and it is the caller's.
+	opts = slices.Concat(opts, []grpc.CallOption{grpc.Header(&answer.header), grpc.Trailer(&answer.trailer)})
 	err := invoke(ctx, method, req, reply, conn, opts...)
 	if err == nil {
 		return nil

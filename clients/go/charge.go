@@ -2,6 +2,7 @@ package creditd
 
 import (
 	"context"
+	"maps"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"github.com/shopspring/decimal"
@@ -39,11 +40,24 @@ type Charge struct {
 // request id from here on: a batch that is sent again with the same charges, such
 // as after a failure, charges nothing twice.
 func NewCharge(account string, cost Cost, opts ...ChargeOption) Charge {
-	charge := Charge{account: account, cost: cost, config: chargeConfig{requestID: NewRequestID()}}
+	charge := Charge{account: account, cost: copyCost(cost), config: chargeConfig{requestID: NewRequestID()}}
 	for _, opt := range opts {
 		opt.applyToCharge(&charge.config)
 	}
 	return charge
+}
+
+// copyCost copies what a caller could change later.
+func copyCost(cost Cost) Cost {
+	if pointed, is := cost.(*Usage); is && pointed != nil {
+		cost = *pointed
+	}
+	if usage, is := cost.(Usage); is {
+		usage.Attributes = maps.Clone(usage.Attributes)
+		usage.Meters = maps.Clone(usage.Meters)
+		cost = usage
+	}
+	return cost
 }
 
 // RequestID is the one of the option, or the one that was made up.
@@ -71,8 +85,8 @@ type BatchCharge struct {
 
 // BatchChargeResult has either a Charge or an Err; the other is nil.
 type BatchChargeResult struct {
-	Charge *ChargeResult
-	Err    *Error
+	Charge *ChargeResult `json:",omitzero"`
+	Err    *Error        `json:",omitzero"`
 }
 
 // RefundResult is the answer to a refund.
@@ -89,7 +103,8 @@ type RefundResult struct {
 // account cannot pay, nothing; [AsInsufficientCredits] has the figures of that
 // refusal.
 func (c *Client) Charge(ctx context.Context, account string, cost Cost, opts ...ChargeOption) (*ChargeResult, error) {
-	req, err := chargeToPB(NewCharge(account, cost, opts...), "")
+	charge := NewCharge(account, cost, opts...)
+	req, err := chargeToPB(charge, "")
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ type Entry struct {
 	Credits decimal.Decimal
 	// Available is what was available after it.
 	Available  decimal.Decimal
-	CreateTime time.Time
+	CreateTime time.Time `json:",omitzero"`
 	// RequestID is empty where no call made the entry, such as for an expiry.
 	RequestID string
 	Service   string
@@ -28,7 +28,7 @@ type Entry struct {
 	// Held is the change of what is held.
 	Held decimal.Decimal
 	// Usage is what was priced; nil where nothing was.
-	Usage *Usage
+	Usage *Usage `json:",omitzero"`
 	// GrantID is the grant that a grant, expiry or revocation is about.
 	GrantID string
 	HoldID  string

@@ -20,9 +20,9 @@ type Hold struct {
 	Held decimal.Decimal
 	// Settled is what its settlements cost.
 	Settled    decimal.Decimal
-	CreateTime time.Time
+	CreateTime time.Time `json:",omitzero"`
 	// ExpireTime is when an open hold is released by itself.
-	ExpireTime time.Time
+	ExpireTime time.Time `json:",omitzero"`
 }
 
 // HoldStatus is where a [Hold] stands. A later server may have more.

@@ -19,7 +19,7 @@ type Balance struct {
 	// they burn, at most 1,000.
 	Grants []GrantBalance
 	// ReadTime is the moment.
-	ReadTime time.Time
+	ReadTime time.Time `json:",omitzero"`
 	// Version rises with every entry of the account.
 	Version int64
 }
@@ -33,11 +33,11 @@ type GrantBalance struct {
 	Held      decimal.Decimal
 	Priority  int32
 	// ExpireTime is zero where the grant never expires.
-	ExpireTime time.Time
+	ExpireTime time.Time `json:",omitzero"`
 	Source     string
 	// Services are what the credits may pay for; empty means all.
 	Services   []string
-	CreateTime time.Time
+	CreateTime time.Time `json:",omitzero"`
 }
 
 // Granted is the answer to a grant.

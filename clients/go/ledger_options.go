@@ -2,6 +2,7 @@ package creditd
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
@@ -96,5 +97,6 @@ func Source(source string) GrantOption {
 // ForServices lets the credits pay for these services only. Without it they pay
 // for all.
 func ForServices(services ...string) GrantOption {
+	services = slices.Clone(services)
 	return grantOptionFunc(func(req *creditdv1.GrantRequest) { req.Services = services })
 }

@@ -3,6 +3,7 @@ package creditd
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
 )
@@ -33,6 +34,8 @@ type HoldPage struct {
 //		…
 //	}
 func (c *Client) ListEntries(ctx context.Context, account string, opts ...EntriesOption) iter.Seq2[Entry, error] {
+	// It is read later, when the caller may use its slice for something else.
+	opts = slices.Clone(opts)
 	return overPages(func(token string) ([]Entry, string, error) {
 		page, err := c.ListEntriesPage(ctx, account, token, opts...)
 		if err != nil {
@@ -64,6 +67,7 @@ func (c *Client) ListEntriesPage(ctx context.Context, account, token string, opt
 // ListHolds goes over the open holds of an account, oldest first, and fetches
 // pages as [Client.ListEntries] does.
 func (c *Client) ListHolds(ctx context.Context, account string, opts ...HoldsOption) iter.Seq2[Hold, error] {
+	opts = slices.Clone(opts)
 	return overPages(func(token string) ([]Hold, string, error) {
 		page, err := c.ListHoldsPage(ctx, account, token, opts...)
 		if err != nil {
@@ -74,7 +78,8 @@ func (c *Client) ListHolds(ctx context.Context, account string, opts ...HoldsOpt
 }
 
 // ListHoldsPage reads one page of [Client.ListHolds]. The token is empty for the
-// first, and else the [HoldPage.NextPageToken] of the page before.
+// first, and else the [HoldPage.NextPageToken] of the page before, which is good for
+// the same account and options.
 func (c *Client) ListHoldsPage(ctx context.Context, account, token string, opts ...HoldsOption) (*HoldPage, error) {
 	req := &creditdv1.ListHoldsRequest{Account: account, PageToken: token}
 	for _, opt := range opts {

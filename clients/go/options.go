@@ -3,6 +3,7 @@ package creditd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -72,7 +73,7 @@ func WithKeepalive(interval time.Duration) Option {
 // WithDialOptions adds options of grpc itself. They come last, so they win;
 // interceptors added with grpc.WithChainUnaryInterceptor see each attempt.
 func WithDialOptions(opts ...grpc.DialOption) Option {
-	return func(c *config) { c.extra = append(c.extra, opts...) }
+	return func(c *config) { c.extra = slices.Concat(c.extra, opts) }
 }
 
 func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
@@ -121,5 +122,5 @@ func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
 			Timeout: keepaliveTimeout,
 		}),
 	}
-	return append(options, c.extra...), nil
+	return slices.Concat(options, c.extra), nil
 }

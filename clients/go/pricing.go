@@ -23,7 +23,7 @@ type Estimate struct {
 	Lines []EstimateLine
 	// Affordability is nil unless [WithBalanceCheck] asked for it. In a batch it
 	// is about the whole batch and stands there.
-	Affordability *Affordability
+	Affordability *Affordability `json:",omitzero"`
 }
 
 // EstimateLine is one line of an explained estimate.
@@ -58,13 +58,13 @@ type BatchEstimate struct {
 	// FailedCount is the number of Results that have an Err.
 	FailedCount int
 	// Affordability is nil unless [WithBalanceCheck] asked for it.
-	Affordability *Affordability
+	Affordability *Affordability `json:",omitzero"`
 }
 
 // BatchEstimateResult has either an Estimate or an Err; the other is nil.
 type BatchEstimateResult struct {
-	Estimate *Estimate
-	Err      *Error
+	Estimate *Estimate `json:",omitzero"`
+	Err      *Error    `json:",omitzero"`
 }
 
 // RateCard lists what a rate card prices.

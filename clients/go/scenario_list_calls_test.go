@@ -55,14 +55,29 @@ func callListEntries(ctx context.Context, client *creditd.Client, request []byte
 
 func callListHolds(ctx context.Context, client *creditd.Client, request []byte) (map[string]any, error) {
 	var req struct {
-		Account   string `json:"account"`
-		PageSize  int32  `json:"page_size"`
-		PageToken string `json:"page_token"`
+		Account   string            `json:"account"`
+		PageSize  int32             `json:"page_size"`
+		PageToken string            `json:"page_token"`
+		RequestID string            `json:"request_id"`
+		Labels    map[string]string `json:"labels"`
+		StartTime *time.Time        `json:"start_time"`
+		EndTime   *time.Time        `json:"end_time"`
 	}
 	if err := decodeStrictly(request, &req); err != nil {
 		return nil, err
 	}
-	page, err := client.ListHoldsPage(ctx, req.Account, req.PageToken, creditd.PageSize(req.PageSize))
+	options := []creditd.HoldsOption{
+		creditd.PageSize(req.PageSize),
+		creditd.OfRequestID(req.RequestID),
+		creditd.OfLabels(req.Labels),
+	}
+	if req.StartTime != nil {
+		options = append(options, creditd.Since(*req.StartTime))
+	}
+	if req.EndTime != nil {
+		options = append(options, creditd.Before(*req.EndTime))
+	}
+	page, err := client.ListHoldsPage(ctx, req.Account, req.PageToken, options...)
 	if err != nil {
 		return nil, err
 	}

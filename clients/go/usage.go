@@ -1,6 +1,8 @@
 package creditd
 
 import (
+	"encoding/json"
+	"errors"
 	"maps"
 	"time"
 )
@@ -11,7 +13,7 @@ type Usage struct {
 	// Service is the key of a row of the rate card, such as "lip_sync_video".
 	Service string
 	// Quantity is how much was used, where the service has one meter.
-	Quantity Quantity
+	Quantity Quantity `json:",omitzero"`
 	// Attributes are facts that the price may depend on, such as
 	// {"resolution": "1080p"}.
 	Attributes map[string]string
@@ -94,4 +96,47 @@ func (q Quantity) Duration() (time.Duration, bool) {
 // Count returns the number of pieces, where the quantity is one.
 func (q Quantity) Count() (int64, bool) {
 	return q.count, q.kind == quantityOfPieces
+}
+
+// quantityJSON has one of both, or neither.
+type quantityJSON struct {
+	// Duration is as time.Duration writes it, "1m31.5s".
+	Duration *string `json:",omitempty"`
+	Count    *int64  `json:",omitempty"`
+}
+
+// MarshalJSON writes a time as {"Duration":"1m31.5s"} and pieces as {"Count":3}.
+func (q Quantity) MarshalJSON() ([]byte, error) {
+	var form quantityJSON
+	if duration, is := q.Duration(); is {
+		text := duration.String()
+		form.Duration = &text
+	}
+	if count, is := q.Count(); is {
+		form.Count = &count
+	}
+	return json.Marshal(form)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (q *Quantity) UnmarshalJSON(text []byte) error {
+	var form quantityJSON
+	if err := json.Unmarshal(text, &form); err != nil {
+		return err
+	}
+	switch {
+	case form.Duration != nil && form.Count != nil:
+		return errors.New("creditd: a quantity is a time or a number of pieces, not both")
+	case form.Duration != nil:
+		duration, err := time.ParseDuration(*form.Duration)
+		if err != nil {
+			return err
+		}
+		*q = QuantityOfTime(duration)
+	case form.Count != nil:
+		*q = QuantityOfPieces(*form.Count)
+	default:
+		*q = Quantity{}
+	}
+	return nil
 }
