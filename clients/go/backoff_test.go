@@ -1,29 +1,47 @@
 package creditd
 
 import (
+	"math"
 	"testing"
 	"time"
 )
 
 func TestWaits(t *testing.T) {
-	policy := RetryPolicy{MaxAttempts: 9, BaseDelay: 100 * time.Millisecond, MaxDelay: time.Second}
+	policy := RetryPolicy{BaseDelay: 100 * time.Millisecond, MaxDelay: time.Second}
+	const noEnd = math.MaxInt64
 	for _, test := range []struct {
 		failed int
 		random float64
 		asked  time.Duration
+		left   time.Duration
 		want   time.Duration
+		not    bool
 	}{
-		{failed: 1, want: 100 * time.Millisecond},
-		{failed: 2, want: 200 * time.Millisecond},
-		{failed: 3, want: 400 * time.Millisecond},
-		{failed: 5, want: time.Second},
-		{failed: 1 << 40, want: time.Second},
-		{failed: 2, random: 0.5, want: 150 * time.Millisecond},
-		{failed: 2, random: 0.5, asked: time.Minute, want: time.Minute},
-		{failed: 2, asked: time.Millisecond, want: 200 * time.Millisecond},
+		// 1.0 is never drawn; it shows the longest.
+		{failed: 1, random: 1, left: noEnd, want: 100 * time.Millisecond},
+		{failed: 2, random: 1, left: noEnd, want: 200 * time.Millisecond},
+		{failed: 3, random: 1, left: noEnd, want: 400 * time.Millisecond},
+		{failed: 5, random: 1, left: noEnd, want: time.Second},
+		{failed: 1 << 40, random: 1, left: noEnd, want: time.Second},
+		// Anything below it can be.
+		{failed: 2, random: 0, left: noEnd, want: 0},
+		{failed: 2, random: 0.5, left: noEnd, want: 100 * time.Millisecond},
+		// The server's wait is the least, and those who were asked alike come apart.
+		{failed: 2, random: 0, asked: time.Minute, left: noEnd, want: time.Minute},
+		{failed: 2, random: 0.5, asked: time.Minute, left: noEnd, want: time.Minute + 100*time.Millisecond},
+		{failed: 2, random: 0.5, asked: -time.Minute, left: noEnd, want: 100 * time.Millisecond},
+		// Before a deadline there is an attempt, as long as one fits.
+		{failed: 9, random: 1, left: 510 * time.Millisecond, want: 500 * time.Millisecond},
+		{failed: 9, random: 1, asked: 400 * time.Millisecond, left: 510 * time.Millisecond, want: 500 * time.Millisecond},
+		{failed: 1, random: 0, left: 10 * time.Millisecond, not: true},
+		{failed: 1, random: 0, left: -time.Second, not: true},
+		{failed: 1, random: 0, asked: time.Second, left: time.Second, not: true},
+		{failed: 1, random: 0, asked: math.MaxInt64, left: time.Second, not: true},
+		{failed: 1, random: 0, asked: math.MaxInt64, left: noEnd, not: true},
 	} {
-		if got := policy.wait(test.failed, test.random, test.asked); got != test.want {
-			t.Errorf("%+v: got %v", test, got)
+		got, fits := policy.wait(test.failed, test.random, test.asked, test.left)
+		if got != test.want || fits == test.not {
+			t.Errorf("%+v: got %v, %v", test, got, fits)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package creditd
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -14,8 +15,7 @@ import (
 
 // callInterceptor is all that the client adds to a call. From the outside in: one
 // deadline spans all attempts, for calls whose context has none, and the retry
-// decides on each attempt's error. It is one interceptor and not three because
-// grpc chains them anew for each call.
+// decides on each attempt's error. It is one interceptor and not three because grpc chains them anew for each call.
 //
 // An attempt repeats the same message, and with it the same request_id.
 func callInterceptor(timeout time.Duration, policy RetryPolicy) grpc.UnaryClientInterceptor {
@@ -25,35 +25,70 @@ func callInterceptor(timeout time.Duration, policy RetryPolicy) grpc.UnaryClient
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 			defer cancel()
 		}
-		for attempt := 1; ; attempt++ {
-			err := attemptCall(ctx, method, req, reply, conn, invoke, opts)
-			if status.Code(err) != codes.Unavailable || attempt >= policy.MaxAttempts {
-				return err
+		var last *Error
+		for attempts := 1; ; attempts++ {
+			failure := attemptCall(ctx, method, req, reply, conn, invoke, opts)
+			if failure == nil {
+				return nil
 			}
-			wait := policy.wait(attempt, rand.Float64(), retryDelay(err))
-			if deadline, has := ctx.Deadline(); has && time.Until(deadline) <= wait {
-				return err
+			failure.Attempts = attempts
+			if failure.Code != codes.Unavailable {
+				if failure.Code == codes.DeadlineExceeded || failure.Code == codes.Canceled {
+					failure.Cause = last
+				}
+				return failure
 			}
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return newError(status.FromContextError(ctx.Err()), requestID(req), "")
+			if attempts == policy.MaxAttempts {
+				return failure
+			}
+			last = failure
+			wait, fits := policy.wait(attempts, rand.Float64(), retryDelay(failure), timeLeft(ctx.Deadline()))
+			if !fits {
+				return endedError(context.DeadlineExceeded, last)
+			}
+			if err := sleep(ctx, wait); err != nil {
+				return endedError(err, last)
 			}
 		}
 	}
 }
 
 // attemptCall turns every error of an attempt into an *Error.
-func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) error {
+func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) *Error {
 	var answer struct{ header, trailer metadata.MD }
 	// A new slice: there may be room behind the caller's, and it is the caller's.
 	opts = slices.Concat(opts, []grpc.CallOption{grpc.Header(&answer.header), grpc.Trailer(&answer.trailer)})
 	err := invoke(ctx, method, req, reply, conn, opts...)
-	if err == nil {
-		return nil
-	}
 	// An error without a status, of an interceptor that a caller added, counts as
 	// code UNKNOWN.
 	failed, _ := status.FromError(err)
-	return newError(failed, requestID(req), xRequestID(answer.header, answer.trailer))
+	if err == nil {
+		return nil
+	}
+	return newError(failed, requestID(req, reply), xRequestID(answer.header, answer.trailer))
+}
+
+// sleep returns an error as soon as the context has ended.
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// endedError is what a call fails with that ended between two attempts.
+func endedError(err error, last *Error) *Error {
+	code := status.FromContextError(err).Code()
+	said := "the deadline leaves no time for another attempt"
+	if code == codes.Canceled {
+		said = "the call was cancelled"
+	}
+	message := fmt.Sprintf("%s after %d; the last was answered: %s", said, last.Attempts, last.Message)
+	ended := newError(status.New(code, message), last.RequestID, last.XRequestID)
+	ended.Attempts = last.Attempts
+	ended.Cause = last
+	return ended
 }

@@ -106,7 +106,7 @@ func (c *Client) Charge(ctx context.Context, account string, cost Cost, opts ...
 	charge := NewCharge(account, cost, opts...)
 	req, err := chargeToPB(charge, "")
 	if err != nil {
-		return nil, err
+		return nil, notSent(err, charge.RequestID())
 	}
 	reply, err := c.ledger.Charge(ctx, req)
 	if err != nil {
@@ -153,7 +153,7 @@ func (c *Client) Refund(ctx context.Context, account, entryID string, opts ...Re
 	if config.credits != nil {
 		credits, err := creditsToPB("credits", *config.credits)
 		if err != nil {
-			return nil, err
+			return nil, notSent(err, req.RequestId)
 		}
 		req.Credits = &credits
 	}

@@ -38,7 +38,7 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 		"two credentials": {creditd.WithInsecure(), creditd.WithTransportCredentials(insecure.NewCredentials())},
 		"timeout":         {creditd.WithTimeout(-time.Second)},
 		"keepalive":       {creditd.WithKeepalive(59 * time.Second)},
-		"no attempts":     {creditd.WithRetry(creditd.RetryPolicy{BaseDelay: 1, MaxDelay: 1})},
+		"attempts":        {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: -1, BaseDelay: 1, MaxDelay: 1})},
 		"no waits":        {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: 1})},
 		"waits that fall": {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: 1, BaseDelay: 2, MaxDelay: 1})},
 	} {

@@ -3,11 +3,9 @@ package creditd
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -32,13 +30,22 @@ type Error struct {
 	Message string
 	// Fields are all the fields of the request that are wrong.
 	Fields []FieldViolation
-	// RequestID is the request_id of a call that moves credits, also one that the
-	// client made up: repeated with it, the call is carried out at most once. Empty
-	// for a batch as a whole, whose charges have their own.
+	// RequestID is the request_id of a call that moves credits, its idempotency key,
+	// also one that the client made up: repeated with it, the call is carried out at
+	// most once. Empty for a call that moves none, and for a batch as a whole, whose
+	// charges have their own.
 	RequestID string
-	// XRequestID finds the call in the server's log. Empty where the call did not
-	// reach the server.
+	// XRequestID is the x-request-id of the call, which finds it in the server's log
+	// and is good for nothing else. Empty where the call did not reach the server, or
+	// its answer could not be read.
 	XRequestID string
+	// Attempts is how often the call was sent: more than once where answers of
+	// UNAVAILABLE were retried. 0 for a call that cannot be sent, and for an item of a
+	// batch.
+	Attempts int
+	// Cause is the last answer to a call that was retried until its context ended;
+	// this error then has the code DEADLINE_EXCEEDED or CANCELED. Else nil.
+	Cause *Error `json:",omitzero"`
 
 	status *status.Status
 }
@@ -60,8 +67,11 @@ func (e *Error) Error() string {
 	return "creditd: " + string(e.Reason) + ": " + e.Message
 }
 
-// Unwrap returns the gRPC status as an error.
+// Unwrap returns the Cause, or else the gRPC status as an error.
 func (e *Error) Unwrap() error {
+	if e.Cause != nil {
+		return e.Cause
+	}
 	return e.status.Err()
 }
 
@@ -82,10 +92,20 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// IsReason tells whether err is, or wraps, an [*Error] with that reason.
+// IsReason tells whether err is, or wraps, an [*Error] with that reason. It may
+// also be the [Error.Cause].
 func IsReason(err error, reason Reason) bool {
+	_, is := withReason(err, reason)
+	return is
+}
+
+// withReason finds the error that has the reason.
+func withReason(err error, reason Reason) (*Error, bool) {
 	failure, is := asError(err)
-	return is && failure.Reason == reason
+	if is && failure.Reason != reason && failure.Cause != nil {
+		return withReason(failure.Cause, reason)
+	}
+	return failure, is && failure.Reason == reason
 }
 
 // asError also takes the nil *Error of a batch item that did not fail.
@@ -107,6 +127,9 @@ func newError(failed *status.Status, requestID, xRequestID string) *Error {
 	if info, has := detail[*errdetails.ErrorInfo](failed); has {
 		failure.Reason = Reason(info.GetReason())
 		failure.Metadata = maps.Clone(info.GetMetadata())
+		if failure.XRequestID == "" {
+			failure.XRequestID = failure.Metadata["x_request_id"]
+		}
 	}
 	if bad, has := detail[*errdetails.BadRequest](failed); has {
 		for _, violation := range bad.GetFieldViolations() {
@@ -129,32 +152,6 @@ func detail[T any](failed *status.Status) (T, bool) {
 	}
 	var none T
 	return none, false
-}
-
-// streamErrorInterceptor turns every error of a stream into an *Error.
-func streamErrorInterceptor(ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	stream, err := open(ctx, description, conn, method, opts...)
-	if err != nil {
-		failed, _ := status.FromError(err)
-		return nil, newError(failed, "", "")
-	}
-	return errorStream{stream}, nil
-}
-
-type errorStream struct {
-	grpc.ClientStream
-}
-
-// RecvMsg leaves io.EOF as it is: it is the good end of a stream.
-func (s errorStream) RecvMsg(message any) error {
-	err := s.ClientStream.RecvMsg(message)
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	failed, _ := status.FromError(err)
-	// A stream that failed before its header came has none.
-	header, _ := s.Header()
-	return newError(failed, "", xRequestID(header, s.Trailer()))
 }
 
 // xRequestID looks in both: a refusal without a body has only a trailer.

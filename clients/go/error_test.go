@@ -121,6 +121,60 @@ func TestGeneratedClientsHaveTheSameErrors(t *testing.T) {
 	}
 }
 
+func TestTheTwoIdsAreKeptApart(t *testing.T) {
+	internal, err := status.New(codes.Internal, "a fault").WithDetails(&errdetails.ErrorInfo{
+		Reason: "INTERNAL", Domain: "creditd", Metadata: map[string]string{"x_request_id": "call-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An answer without headers, as of a proxy that does not pass them on.
+	client := newClient(t, creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(
+		func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
+			return internal.Err()
+		})))
+	_, err = client.Grant(testContext(t), "team-a", one, creditd.RequestID("order-17"))
+	if failure := asError(t, err); failure.RequestID != "order-17" || failure.XRequestID != "call-1" || failure.Attempts != 1 {
+		t.Errorf("got %+v", failure)
+	}
+
+	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "call-2")
+	real, account := newClient(t), newAccount()
+	_, err = real.Charge(ctx, account, creditd.Credits(one), creditd.RequestID("order-18"))
+	if failure := asError(t, err); failure.RequestID != "order-18" || failure.XRequestID != "call-2" {
+		t.Errorf("got %+v", failure)
+	}
+	// There it is a filter, with which nothing can be repeated.
+	_, err = real.ListHoldsPage(ctx, account, "", creditd.OfRequestID("order-18"))
+	if failure := asError(t, err); failure.RequestID != "" || failure.XRequestID != "call-2" {
+		t.Errorf("got %+v", failure)
+	}
+	// What cannot be sent has the key too.
+	far := decimal.New(1, 1000)
+	for name, refused := range map[string]func() error{
+		"grant": func() error { _, err := real.Grant(ctx, account, far, creditd.RequestID("order-19")); return err },
+		"charge": func() error {
+			_, err := real.Charge(ctx, account, creditd.Credits(far), creditd.RequestID("order-19"))
+			return err
+		},
+		"refund": func() error {
+			_, err := real.Refund(ctx, account, "e1", creditd.RefundOnly(far), creditd.RequestID("order-19"))
+			return err
+		},
+		"hold": func() error {
+			_, err := real.Hold(ctx, account, creditd.Credits(far), creditd.RequestID("order-19"))
+			return err
+		},
+		"settle": func() error {
+			_, err := real.SettleHold(ctx, account, "h1", creditd.Credits(far), creditd.RequestID("order-19"))
+			return err
+		},
+	} {
+		if failure := asError(t, refused()); failure.Code != codes.InvalidArgument || failure.RequestID != "order-19" || failure.Attempts != 0 {
+			t.Errorf("%s: got %+v", name, failure)
+		}
+	}
+}
+
 func TestInsufficientCredits(t *testing.T) {
 	err := refusedFor(t, "INSUFFICIENT_CREDITS", map[string]string{
 		"account": "team-a", "required": "3", "available": "1.5", "shortfall": "1.5",

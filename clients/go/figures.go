@@ -66,8 +66,8 @@ func AsRefundExceedsCharge(err error) (RefundExceedsCharge, bool) {
 // figures reads the metadata of a refusal with that reason.
 func figures[T any](err error, reason Reason, read func(map[string]string) (T, error)) (T, bool) {
 	var none T
-	refusal, is := asError(err)
-	if !is || refusal.Reason != reason {
+	refusal, is := withReason(err, reason)
+	if !is {
 		return none, false
 	}
 	found, err := read(refusal.Metadata)

@@ -92,7 +92,7 @@ func (c *Client) Hold(ctx context.Context, account string, cost Cost, opts ...Ho
 		opt.applyToHold(req)
 	}
 	if err := setHoldCost(req, cost); err != nil {
-		return nil, err
+		return nil, notSent(err, req.RequestId)
 	}
 	reply, err := c.ledger.Hold(ctx, req)
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *Client) SettleHold(ctx context.Context, account, holdID string, cost Co
 		opt.applyToSettleHold(req)
 	}
 	if err := setSettleHoldCost(req, cost); err != nil {
-		return nil, err
+		return nil, notSent(err, req.RequestId)
 	}
 	reply, err := c.ledger.SettleHold(ctx, req)
 	if err != nil {

@@ -84,7 +84,7 @@ func (c *Client) Grant(ctx context.Context, account string, credits decimal.Deci
 	}
 	var err error
 	if req.Credits, err = creditsToPB("credits", credits); err != nil {
-		return nil, err
+		return nil, notSent(err, req.RequestId)
 	}
 	reply, err := c.ledger.Grant(ctx, req)
 	if err != nil {

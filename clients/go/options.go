@@ -101,9 +101,7 @@ func (c *config) dialOptions(target string) ([]grpc.DialOption, error) {
 		grpc.WithUserAgent("creditd-go"),
 		// What the caller adds comes after it and sees each attempt.
 		grpc.WithChainUnaryInterceptor(callInterceptor(c.timeout, c.retry)),
-		// A stream has no deadline but its context's, and is not retried: only the
-		// caller knows what it may have missed.
-		grpc.WithChainStreamInterceptor(streamErrorInterceptor),
+		grpc.WithChainStreamInterceptor(streamInterceptor()),
 		// The retries above are the only ones.
 		grpc.WithDisableRetry(),
 		// A lost connection is made again as eagerly as calls are: with grpc's own

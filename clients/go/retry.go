@@ -2,34 +2,42 @@ package creditd
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
-// backoffFactor is how much longer each wait is than the one before.
-const backoffFactor = 2
+const (
+	// backoffFactor is how much longer each wait may be than the one before.
+	backoffFactor = 2
+	// attemptTimeMin is how much time has to be left for one more attempt.
+	attemptTimeMin = 10 * time.Millisecond
+)
 
-// RetryPolicy says how often and how soon a call that was answered UNAVAILABLE
-// is sent again. No other code is retried, and a watch never is.
+// RetryPolicy says how soon a call that was answered UNAVAILABLE is sent again,
+// and how often. No other code is retried, and a watch never is.
 //
-// The waits are BaseDelay, twice that, and so on up to MaxDelay, each shortened
-// by up to half at random. Where the server says how long to wait
-// (google.rpc.RetryInfo), the wait is at least that. A wait that would pass the
-// deadline of the call is not begun: the call fails at once with the last answer.
+// Calls are sent again for as long as their deadline allows. Each wait is chosen
+// at random from 0 up to BaseDelay, then up to twice that, and so on up to
+// MaxDelay (full jitter). Where the server says how long to wait
+// (google.rpc.RetryInfo), the wait is at least that. Where the deadline is too
+// near for another attempt, the call fails at once with DEADLINE_EXCEEDED, and
+// [Error.Cause] has the last answer.
 type RetryPolicy struct {
-	// MaxAttempts counts the first one too; 1 means never to retry.
+	// MaxAttempts counts the first one too; 1 means never to retry. 0: as many as
+	// fit before the deadline.
 	MaxAttempts int
-	// BaseDelay is the wait before the second attempt.
+	// BaseDelay is the longest wait before the second attempt.
 	BaseDelay time.Duration
-	// MaxDelay is the longest wait, but for one that the server asks for.
+	// MaxDelay is the longest wait of all, but for one that the server asks for.
 	MaxDelay time.Duration
 }
 
-// DefaultRetryPolicy makes at most 4 attempts, with waits of up to 100, 200 and
-// 400 ms between them.
+// DefaultRetryPolicy makes as many attempts as fit before the deadline, with
+// waits of up to 50 ms, 100 ms, 200 ms and so on, and never more than 2 s.
 func DefaultRetryPolicy() RetryPolicy {
-	return RetryPolicy{MaxAttempts: 4, BaseDelay: 100 * time.Millisecond, MaxDelay: 2 * time.Second}
+	return RetryPolicy{BaseDelay: 50 * time.Millisecond, MaxDelay: 2 * time.Second}
 }
 
 // NoRetry sends every call once.
@@ -41,17 +49,23 @@ func NoRetry() RetryPolicy {
 
 func (p RetryPolicy) check() error {
 	switch {
-	case p.MaxAttempts < 1:
-		return fmt.Errorf("creditd: %d attempts; MaxAttempts must be 1 or more", p.MaxAttempts)
+	case p.MaxAttempts < 0:
+		return fmt.Errorf("creditd: %d attempts; MaxAttempts must be 0 (no limit but the deadline) or more", p.MaxAttempts)
 	case p.BaseDelay <= 0 || p.MaxDelay < p.BaseDelay:
 		return fmt.Errorf("creditd: waits of %v to %v; BaseDelay must be more than 0, and MaxDelay no less than it", p.BaseDelay, p.MaxDelay)
 	}
 	return nil
 }
 
-// wait is how long to wait after the given number of failed attempts; random is
-// from [0, 1).
-func (p RetryPolicy) wait(failed int, random float64, asked time.Duration) time.Duration {
+// wait is how long to wait after the given number of failed attempts, where the
+// server asked for some of it and so much time is left; random is from [0, 1).
+// It is shorter than the time that is left, so that there is an attempt at the
+// end of it; false where that cannot be.
+func (p RetryPolicy) wait(failed int, random float64, asked, left time.Duration) (time.Duration, bool) {
+	asked = max(asked, 0)
+	if left-asked <= attemptTimeMin {
+		return 0, false
+	}
 	delay := p.BaseDelay
 	for range failed - 1 {
 		if delay >= p.MaxDelay {
@@ -59,17 +73,22 @@ func (p RetryPolicy) wait(failed int, random float64, asked time.Duration) time.
 		}
 		delay *= backoffFactor
 	}
-	delay = min(delay, p.MaxDelay)
-	delay -= time.Duration(random * float64(delay) / 2)
-	return max(delay, asked)
+	delay = min(delay, p.MaxDelay, left-asked-attemptTimeMin)
+	return asked + time.Duration(random*float64(delay)), true
 }
 
 // retryDelay is how long the server asks to wait; 0 where it does not say.
-func retryDelay(err error) time.Duration {
-	if failure, is := asError(err); is {
-		if info, has := detail[*errdetails.RetryInfo](failure.status); has {
-			return info.GetRetryDelay().AsDuration()
-		}
+func retryDelay(failure *Error) time.Duration {
+	if info, has := detail[*errdetails.RetryInfo](failure.status); has {
+		return info.GetRetryDelay().AsDuration()
 	}
 	return 0
+}
+
+// timeLeft is longer than any wait where there is no deadline.
+func timeLeft(deadline time.Time, has bool) time.Duration {
+	if !has {
+		return math.MaxInt64
+	}
+	return time.Until(deadline)
 }

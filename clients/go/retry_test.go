@@ -2,7 +2,10 @@ package creditd_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -159,7 +163,8 @@ func TestAttemptsAreBounded(t *testing.T) {
 	client := newClientOf(t, freeAddress(t), quickRetry(3), seen.watch(nil))
 	_, err := client.Grant(testContext(t), "team-a", one, creditd.RequestID("order-17"))
 	failure := asError(t, err)
-	if failure.Code != codes.Unavailable || failure.Reason != "" || failure.RequestID != "order-17" || failure.XRequestID != "" {
+	if failure.Code != codes.Unavailable || failure.Reason != "" || failure.RequestID != "order-17" || failure.XRequestID != "" ||
+		failure.Attempts != 3 || failure.Cause != nil {
 		t.Errorf("got %+v", failure)
 	}
 	if seen.count() != 3 {
@@ -212,16 +217,79 @@ func TestTheServerSaysHowLongToWait(t *testing.T) {
 
 func TestAWaitThatPassesTheDeadlineIsNotBegun(t *testing.T) {
 	seen := newAttempts()
-	client := newClient(t, quickRetry(2), seen.watch(func(int, error) error {
+	client := newClient(t, seen.watch(func(int, error) error {
 		return unavailableFor(t, time.Hour)
 	}))
 	began := time.Now()
 	_, err := client.GetRateCard(testContext(t))
-	if failure := asError(t, err); failure.Code != codes.Unavailable || seen.count() != 1 {
-		t.Errorf("%d attempts, then %v", seen.count(), failure)
+	failure := asError(t, err)
+	if failure.Code != codes.DeadlineExceeded || seen.count() != 1 || failure.Attempts != 1 {
+		t.Errorf("%d attempts, then %+v", seen.count(), failure)
+	}
+	if failure.Cause == nil || failure.Cause.Code != codes.Unavailable || failure.Cause.Message != "try later" {
+		t.Errorf("the cause is %+v", failure.Cause)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// away answers as a server that cannot serve for now.
+func away(t *testing.T) error {
+	answer, err := status.New(codes.Unavailable, "no disk").WithDetails(
+		&errdetails.ErrorInfo{Reason: "STORE_UNAVAILABLE", Domain: "creditd", Metadata: map[string]string{"a": "b"}})
+	if err != nil {
+		t.Error(err)
+	}
+	return answer.Err()
+}
+
+func TestTheLastRefusalIsTheCause(t *testing.T) {
+	const limit = 500 * time.Millisecond
+	seen := newAttempts()
+	client := newClient(t, seen.watch(func(int, error) error { return away(t) }))
+	ctx, cancel := context.WithTimeout(testContext(t), limit)
+	defer cancel()
+	began := time.Now()
+	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-21"))
+	if took := time.Since(began); took > 10*limit {
+		t.Errorf("it took %v", took)
+	}
+	failure := asError(t, fmt.Errorf("wrapped: %w", err))
+	// By waits of up to 50, 100, 200 and 400 ms.
+	if failure.Code != codes.DeadlineExceeded || failure.Attempts < 3 || failure.Attempts != seen.count() || failure.RequestID != "order-21" || failure.Reason != "" {
+		t.Errorf("%d attempts, then %+v", seen.count(), failure)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("the deadline does not show in %v", err)
+	}
+	var last *creditd.Error
+	if !errors.As(errors.Unwrap(err), &last) || last != failure.Cause || last.Reason != creditd.ReasonStoreUnavailable ||
+		last.Attempts != failure.Attempts || last.RequestID != "order-21" {
+		t.Errorf("the cause is %+v", last)
+	}
+	if !creditd.IsReason(err, creditd.ReasonStoreUnavailable) || creditd.IsReason(err, creditd.ReasonInternal) {
+		t.Errorf("the cause's reason does not show in %v", err)
+	}
+	if text := err.Error(); !strings.Contains(text, "no disk") {
+		t.Errorf("the text is %q", text)
+	}
+}
+
+func TestADeadlineWithinAnAttemptHasTheCauseToo(t *testing.T) {
+	fake := (&fakeServer{}).start(t)
+	fake.answer = func(string, proto.Message) (proto.Message, error) {
+		if len(fake.asked()) == 1 {
+			return nil, away(t)
+		}
+		<-testContext(t).Done()
+		return nil, unavailable()
+	}
+	client := fake.newClient(t, quickRetry(0), creditd.WithTimeout(300*time.Millisecond))
+	_, err := client.GetRateCard(context.Background())
+	failure := asError(t, err)
+	if failure.Code != codes.DeadlineExceeded || failure.Attempts != 2 || !creditd.IsReason(err, creditd.ReasonStoreUnavailable) {
+		t.Errorf("got %+v", failure)
 	}
 }
 
@@ -232,8 +300,76 @@ func TestACancelledWaitEnds(t *testing.T) {
 		return unavailableFor(t, 20*time.Second)
 	}))
 	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-18"))
-	if failure := asError(t, err); failure.Code != codes.Canceled || failure.RequestID != "order-18" {
+	failure := asError(t, err)
+	if failure.Code != codes.Canceled || failure.RequestID != "order-18" || failure.Attempts != 1 || failure.Cause == nil {
 		t.Errorf("got %+v", failure)
+	}
+	if !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestACancelledCallIsNotSentAgain(t *testing.T) {
+	ctx, cancel := context.WithCancel(testContext(t))
+	seen := newAttempts()
+	client := newClient(t, seen.watch(func(int, error) error {
+		cancel()
+		return unavailable()
+	}))
+	_, err := client.GetRateCard(ctx)
+	if failure := asError(t, err); failure.Code != codes.Canceled || seen.count() != 1 {
+		t.Errorf("%d attempts, then %+v", seen.count(), failure)
+	}
+}
+
+// A server that is away for some seconds, with the usual options: calls outlive it.
+func TestCallsOutliveARestart(t *testing.T) {
+	dir := t.TempDir()
+	first, err := startServer(dir, freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := newAttempts()
+	client := newClientOf(t, first.address, seen.watch(nil))
+	ctx := testContext(t)
+	if _, err := client.Grant(ctx, "team-a", one); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	before := seen.count()
+	failures := make(chan error, 2)
+	go func() {
+		// The client's own deadline, 10 s.
+		_, err := client.GetBalance(context.Background(), "team-a")
+		failures <- err
+	}()
+	go func() {
+		_, err := client.Charge(context.Background(), "team-a", creditd.Credits(one))
+		failures <- err
+	}()
+	// Long enough away that attempts of former policies would have ended.
+	for seen.count() < before+12 {
+		select {
+		case err := <-failures:
+			t.Fatalf("a call ended after %d attempts: %v", seen.count()-before, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	second, err := startServer(dir, first.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := second.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 2 {
+		if err := <-failures; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
