@@ -14,12 +14,16 @@ import (
 )
 
 // callInterceptor is all that the client adds to a call. From the outside in: one
-// deadline spans all attempts, for calls whose context has none, and the retry
-// decides on each attempt's error. It is one interceptor and not three because grpc chains them anew for each call.
+// deadline spans all attempts, for calls whose context has none; the retry decides
+// on each attempt's error; and an attempt that waits has the connection checked.
+// It is one interceptor and not three because grpc chains them anew for each call.
 //
 // An attempt repeats the same message, and with it the same request_id.
-func callInterceptor(timeout time.Duration, policy RetryPolicy) grpc.UnaryClientInterceptor {
+func callInterceptor(timeout time.Duration, policy RetryPolicy, live *liveness) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if isCheck(ctx) {
+			return invoke(ctx, method, req, reply, conn, opts...)
+		}
 		if _, has := ctx.Deadline(); !has && timeout > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -27,7 +31,7 @@ func callInterceptor(timeout time.Duration, policy RetryPolicy) grpc.UnaryClient
 		}
 		var last *Error
 		for attempts := 1; ; attempts++ {
-			failure := attemptCall(ctx, method, req, reply, conn, invoke, opts)
+			failure := attemptCall(ctx, method, req, reply, conn, invoke, opts, live)
 			if failure == nil {
 				return nil
 			}
@@ -54,14 +58,16 @@ func callInterceptor(timeout time.Duration, policy RetryPolicy) grpc.UnaryClient
 }
 
 // attemptCall turns every error of an attempt into an *Error.
-func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) *Error {
+func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption, live *liveness) *Error {
 	var answer struct{ header, trailer metadata.MD }
 	// A new slice: there may be room behind the caller's, and it is the caller's.
 	opts = slices.Concat(opts, []grpc.CallOption{grpc.Header(&answer.header), grpc.Trailer(&answer.trailer)})
+	waiting := live.beginCall()
 	err := invoke(ctx, method, req, reply, conn, opts...)
 	// An error without a status, of an interceptor that a caller added, counts as
 	// code UNKNOWN.
 	failed, _ := status.FromError(err)
+	waiting.end(failed.Code() == codes.DeadlineExceeded)
 	if err == nil {
 		return nil
 	}

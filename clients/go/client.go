@@ -12,6 +12,7 @@ import (
 // of a single connection is its limit.
 type Client struct {
 	conn    *grpc.ClientConn
+	live    *liveness
 	pricing creditdv1.PricingServiceClient
 	ledger  creditdv1.LedgerServiceClient
 }
@@ -31,7 +32,8 @@ func New(target string, opts ...Option) (*Client, error) {
 	for _, opt := range opts {
 		opt(&config)
 	}
-	dialOptions, err := config.dialOptions(target)
+	live := newLiveness(config.liveness)
+	dialOptions, err := config.dialOptions(target, live)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +41,10 @@ func New(target string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creditd: target %q: %w", target, err)
 	}
+	live.useConn(conn)
 	return &Client{
 		conn:    conn,
+		live:    live,
 		pricing: creditdv1.NewPricingServiceClient(conn),
 		ledger:  creditdv1.NewLedgerServiceClient(conn),
 	}, nil
@@ -48,7 +52,9 @@ func New(target string, opts ...Option) (*Client, error) {
 
 // Close ends the connection. Calls in flight fail with code CANCELED.
 func (c *Client) Close() error {
-	return c.conn.Close()
+	err := c.conn.Close()
+	c.live.close()
+	return err
 }
 
 // Conn returns the connection, for generated clients of other services that the

@@ -37,7 +37,7 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 	for name, opts := range map[string][]creditd.Option{
 		"two credentials": {creditd.WithInsecure(), creditd.WithTransportCredentials(insecure.NewCredentials())},
 		"timeout":         {creditd.WithTimeout(-time.Second)},
-		"keepalive":       {creditd.WithKeepalive(59 * time.Second)},
+		"keepalive":       {creditd.WithKeepalive(9 * time.Second)},
 		"attempts":        {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: -1, BaseDelay: 1, MaxDelay: 1})},
 		"no waits":        {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: 1})},
 		"waits that fall": {creditd.WithRetry(creditd.RetryPolicy{MaxAttempts: 1, BaseDelay: 2, MaxDelay: 1})},

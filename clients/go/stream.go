@@ -9,21 +9,25 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// streamInterceptor turns every error of a stream into an *Error. A stream has no deadline but its
+// streamInterceptor turns every error of a stream into an *Error, and has the
+// connection checked while nothing comes. A stream has no deadline but its
 // context's, and is not retried: only the caller knows what it may have missed.
-func streamInterceptor() grpc.StreamClientInterceptor {
+func streamInterceptor(live *liveness) grpc.StreamClientInterceptor {
 	return func(ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		stream, err := open(ctx, description, conn, method, opts...)
 		if err != nil {
 			failed, _ := status.FromError(err)
 			return nil, attemptedOnce(newError(failed, "", ""))
 		}
-		return &checkedStream{ClientStream: stream}, nil
+		// Not the stream's context: asking for it would keep grpc from sending anew
+		// what a server that stops did not begin.
+		return &checkedStream{ClientStream: stream, waiting: live.beginStream(ctx)}, nil
 	}
 }
 
 type checkedStream struct {
 	grpc.ClientStream
+	waiting *waiting
 }
 
 // RecvMsg leaves io.EOF as it is: it is the good end of a stream.
@@ -32,6 +36,7 @@ func (s *checkedStream) RecvMsg(message any) error {
 	if err == nil {
 		return nil
 	}
+	s.waiting.end(false)
 	if errors.Is(err, io.EOF) {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
+	"google.golang.org/grpc"
 )
 
 // WatchBalance goes over the balances of an account: as it is now, and after each
@@ -44,12 +45,25 @@ func (c *Client) WatchBalance(ctx context.Context, account string) iter.Seq2[*Ba
 			}
 			balance, err := balanceFromPB(reply.GetBalance())
 			if err != nil {
+				leave(cancel, stream)
 				yield(nil, malformed("WatchBalance", "", err))
 				return
 			}
 			if !yield(balance, nil) {
+				leave(cancel, stream)
 				return
 			}
+		}
+	}
+}
+
+// leave ends a stream that has not ended, and reads its end: interceptors, such as
+// those that count or log, see it there.
+func leave(cancel context.CancelFunc, stream grpc.ServerStreamingClient[creditdv1.WatchBalanceResponse]) {
+	cancel()
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return
 		}
 	}
 }
