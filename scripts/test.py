@@ -47,6 +47,15 @@ class Step:
 
 RUST_COUNTS = {"passed": r"^test result: .*? (\d+) passed", "failed": r"^test result: .*? (\d+) failed"}
 
+# Tests and subtests are counted; only what failed is shown whole.
+GO_TEST = (
+    'log=$(mktemp); go test -count=1 -v ./... >"$log" 2>&1; status=$?; '
+    "grep -v -e '^=== ' -e '^ *--- PASS' -e '^{' \"$log\"; "
+    'echo "$(grep -c -e "--- PASS" "$log") passed, $(grep -c -e "--- FAIL" "$log") failed"; '
+    'rm "$log"; exit $status'
+)
+GO_COUNTS = {"passed": r"^(\d+) passed", "failed": r"passed, (\d+) failed"}
+
 STEPS = [
     Step("setup", "install what the tests need", "scripts/setup.sh"),
     Step("check", "Rust is formatted", "cargo fmt --check"),
@@ -67,19 +76,15 @@ STEPS = [
         failed=r"(\d+) (?:failed|error)",
     ),
     Step("go", "gofmt", 'test -z "$(gofmt -l . | tee /dev/stderr)"', "clients/go"),
-    Step("go", "go vet", "go vet ./...", "clients/go"),
+    Step("go", "go vet", "go vet ./... && go vet -tags long ./...", "clients/go"),
     Step("go", "staticcheck", "staticcheck ./...", "clients/go"),
+    Step("go", "Go client", GO_TEST, "clients/go", **GO_COUNTS),
     Step(
         "go",
-        "Go client",
-        # Tests and subtests are counted; only what failed is shown whole.
-        'log=$(mktemp); go test -count=1 -v ./... >"$log" 2>&1; status=$?; '
-        "grep -v -e '^=== ' -e '^ *--- PASS' -e '^{' \"$log\"; "
-        'echo "$(grep -c -e "--- PASS" "$log") passed, $(grep -c -e "--- FAIL" "$log") failed"; '
-        'rm "$log"; exit $status',
-        "clients/go",
-        passed=r"^(\d+) passed",
-        failed=r"passed, (\d+) failed",
+        "Go client under interceptors and OpenTelemetry",
+        f"go vet ./... && staticcheck ./... && {{ {GO_TEST}; }}",
+        "clients/go/instrumented",
+        **GO_COUNTS,
     ),
     Step("release", "a release build", "cargo build --quiet --release"),
     Step(

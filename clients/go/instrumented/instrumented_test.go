@@ -1,0 +1,296 @@
+// Package instrumented tests the client with the interceptors and the
+// instrumentation that programs usually have.
+package instrumented
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	creditd "github.com/creditd/creditd/clients/go"
+	"github.com/creditd/creditd/clients/go/creditdv1"
+	"github.com/creditd/creditd/clients/go/internal/testserver"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/timeout"
+	"github.com/shopspring/decimal"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+)
+
+var one = decimal.NewFromInt(1)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func startServer(t *testing.T) *testserver.Server {
+	t.Helper()
+	server, err := testserver.Start(t.TempDir(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// A test may have stopped it.
+		_ = server.Stop()
+	})
+	return server
+}
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// witness keeps what the instrumentation has seen.
+type witness struct {
+	spans   *tracetest.SpanRecorder
+	metrics *metric.ManualReader
+
+	mutex sync.Mutex
+	// logged are the methods whose end was logged.
+	logged []string
+}
+
+// options has them all on at once.
+func (w *witness) options(t *testing.T) creditd.Option {
+	w.spans, w.metrics = tracetest.NewSpanRecorder(), metric.NewManualReader()
+	tracing := trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
+	metering := metric.NewMeterProvider(metric.WithReader(w.metrics))
+	t.Cleanup(func() {
+		if err := errors.Join(tracing.Shutdown(context.Background()), metering.Shutdown(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	logger := logging.LoggerFunc(func(_ context.Context, _ logging.Level, message string, fields ...any) {
+		if message != "finished call" {
+			return
+		}
+		i := slices.Index(fields, any("grpc.method"))
+		w.mutex.Lock()
+		defer w.mutex.Unlock()
+		w.logged = append(w.logged, fields[i+1].(string))
+	})
+	log := logging.WithLogOnEvents(logging.StartCall, logging.FinishCall)
+	return creditd.WithDialOptions(
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler(otelgrpc.WithTracerProvider(tracing), otelgrpc.WithMeterProvider(metering))),
+		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(ctx, method, req, reply, conn, opts...)
+		}),
+		grpc.WithChainUnaryInterceptor(
+			logging.UnaryClientInterceptor(logger, log),
+			timeout.UnaryClientInterceptor(5*time.Second),
+			retry.UnaryClientInterceptor(),
+		),
+		grpc.WithChainStreamInterceptor(logging.StreamClientInterceptor(logger, log), retry.StreamClientInterceptor()),
+	)
+}
+
+// ended waits until each call that began has ended, for spans and for the log, and
+// returns how many there were of each method.
+func (w *witness) ended(t *testing.T) map[string]int {
+	t.Helper()
+	// grpc tells a stats handler of a stream's end from a goroutine of its own.
+	for end := time.Now().Add(10 * time.Second); len(w.spans.Ended()) < len(w.spans.Started()); {
+		if time.Now().After(end) {
+			t.Fatalf("%d spans began and %d ended", len(w.spans.Started()), len(w.spans.Ended()))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	count := map[string]int{}
+	for _, span := range w.spans.Ended() {
+		count[path.Base(span.Name())]++
+	}
+	logged := map[string]int{}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	for _, method := range w.logged {
+		logged[method]++
+	}
+	for method, spans := range count {
+		if logged[method] != spans {
+			t.Errorf("%s has %d spans and %d lines in the log", method, spans, logged[method])
+		}
+	}
+	var measured metricdata.ResourceMetrics
+	if err := w.metrics.Collect(context.Background(), &measured); err != nil {
+		t.Fatal(err)
+	}
+	if len(measured.ScopeMetrics) == 0 {
+		t.Error("nothing was measured")
+	}
+	return count
+}
+
+func newClient(t *testing.T, address string, opts ...creditd.Option) (*creditd.Client, *witness) {
+	t.Helper()
+	var seen witness
+	client, err := creditd.New(address, append(opts, seen.options(t))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client, &seen
+}
+
+func TestEveryMethod(t *testing.T) {
+	client, seen := newClient(t, startServer(t).Address)
+	ctx := testContext(t)
+	account := "team-a"
+	granted := must(client.Grant(ctx, account, decimal.NewFromInt(10)))(t)
+	must(client.GetBalance(ctx, account))(t)
+	must(client.Estimate(ctx, creditd.Once("ai_scripts")))(t)
+	must(client.BatchEstimate(ctx, []creditd.Usage{creditd.Once("ai_scripts")}))(t)
+	must(client.GetRateCard(ctx))(t)
+	charged := must(client.Charge(ctx, account, creditd.Credits(one)))(t)
+	must(client.BatchCharge(ctx, []creditd.Charge{creditd.NewCharge(account, creditd.Credits(one))}))(t)
+	must(client.Refund(ctx, account, charged.Entry.EntryID))(t)
+	held := must(client.Hold(ctx, account, creditd.Credits(one)))(t)
+	must(client.ExtendHold(ctx, account, held.Hold.HoldID, time.Hour))(t)
+	must(client.GetHold(ctx, account, held.Hold.HoldID))(t)
+	must(client.ListHoldsPage(ctx, account, ""))(t)
+	must(client.SettleHold(ctx, account, held.Hold.HoldID, creditd.Credits(one)))(t)
+	must(client.ReleaseHold(ctx, account, must(client.Hold(ctx, account, creditd.Credits(one)))(t).Hold.HoldID))(t)
+	must(client.ListEntriesPage(ctx, account, ""))(t)
+	must(client.RevokeGrant(ctx, account, granted.Entry.GrantID))(t)
+	for _, err := range client.WatchBalance(ctx, account) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	count := seen.ended(t)
+	for _, service := range []string{"PricingService", "LedgerService"} {
+		for _, file := range []grpc.ServiceDesc{creditdv1.PricingService_ServiceDesc, creditdv1.LedgerService_ServiceDesc} {
+			if path.Ext(file.ServiceName) != "."+service {
+				continue
+			}
+			for _, method := range file.Methods {
+				if count[method.MethodName] == 0 {
+					t.Errorf("%s was not seen", method.MethodName)
+				}
+			}
+			for _, stream := range file.Streams {
+				if count[stream.StreamName] == 0 {
+					t.Errorf("%s was not seen", stream.StreamName)
+				}
+			}
+		}
+	}
+}
+
+// must takes both results of a call and returns the first.
+func must[T any](result T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+}
+
+func TestRefusalsAreAsWithout(t *testing.T) {
+	client, seen := newClient(t, startServer(t).Address)
+	_, err := client.Charge(testContext(t), "nobody", creditd.Credits(one), creditd.RequestID("order-17"))
+	var failure *creditd.Error
+	if !errors.As(err, &failure) || failure.Reason != creditd.ReasonAccountNotFound || failure.RequestID != "order-17" || failure.XRequestID == "" {
+		t.Errorf("got %+v", failure)
+	}
+	for _, err := range client.WatchBalance(testContext(t), "nobody") {
+		if !creditd.IsReason(err, creditd.ReasonAccountNotFound) {
+			t.Errorf("got %v", err)
+		}
+	}
+	seen.ended(t)
+	for _, span := range seen.spans.Ended() {
+		if span.Status().Code != codes.Error {
+			t.Errorf("%s has the status %v", span.Name(), span.Status())
+		}
+	}
+}
+
+// Each way in which a watch ends.
+func TestAWatchEnds(t *testing.T) {
+	for name, end := range map[string]func(*testserver.Server, *creditd.Client, context.CancelFunc) error{
+		"by its context":  func(_ *testserver.Server, _ *creditd.Client, cancel context.CancelFunc) error { cancel(); return nil },
+		"with the client": func(_ *testserver.Server, client *creditd.Client, _ context.CancelFunc) error { return client.Close() },
+		"with the server": func(server *testserver.Server, _ *creditd.Client, _ context.CancelFunc) error { return server.Stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := startServer(t)
+			var seen witness
+			client, err := creditd.New(server.Address, seen.options(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(testContext(t))
+			defer cancel()
+			must(client.Grant(ctx, "team-a", one))(t)
+			balances := 0
+			for _, err := range client.WatchBalance(ctx, "team-a") {
+				if err != nil {
+					if name == "with the server" {
+						t.Error(err)
+					}
+					break
+				}
+				balances++
+				if err := end(server, client, cancel); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if balances != 1 {
+				t.Errorf("there were %d balances", balances)
+			}
+			if count := seen.ended(t); count["WatchBalance"] != 1 {
+				t.Errorf("it has seen %v", count)
+			}
+			_ = client.Close()
+		})
+	}
+}
+
+// Interceptors see each attempt.
+func TestEachAttemptIsSeen(t *testing.T) {
+	server := startServer(t)
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	policy := creditd.DefaultRetryPolicy()
+	policy.MaxAttempts = 3
+	client, seen := newClient(t, server.Address, creditd.WithRetry(policy))
+	_, err := client.GetRateCard(testContext(t))
+	var failure *creditd.Error
+	if !errors.As(err, &failure) || failure.Attempts != 3 {
+		t.Errorf("got %+v", failure)
+	}
+	if count := seen.ended(t); count["GetRateCard"] != 3 {
+		t.Errorf("it has seen %v", count)
+	}
+}

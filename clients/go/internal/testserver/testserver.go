@@ -1,0 +1,143 @@
+// Package testserver starts a creditd for the tests.
+package testserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	serverStartTimeout = 20 * time.Second
+	serverStopTimeout  = 20 * time.Second
+)
+
+var listensOn = regexp.MustCompile(`listens on (\S+)`)
+
+// Server is a creditd process.
+type Server struct {
+	// Address is where it listens.
+	Address string
+	process *os.Process
+	// exited gets the end of the process, once.
+	exited chan error
+	stderr string
+}
+
+// Start returns once the server accepts connections. Its data file and its
+// log are in dir.
+func Start(dir, listen string) (*Server, error) {
+	binary, err := findServer()
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := os.Create(filepath.Join(dir, "stderr.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = stderr.Close() }()
+	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"))
+	command.Env = environmentWithoutOptions()
+	command.Stderr = stderr
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	s := &Server{process: command.Process, exited: make(chan error, 1), stderr: stderr.Name()}
+	address := make(chan string, 1)
+	go func() {
+		readAddress(stdout, address)
+		s.exited <- command.Wait()
+	}()
+	select {
+	case s.Address = <-address:
+		return s, nil
+	case err := <-s.exited:
+		return nil, fmt.Errorf("%s ended before it listened: %v\n%s", binary, err, s.log())
+	case <-time.After(serverStartTimeout):
+		err := fmt.Errorf("%s did not say within %v where it listens\n%s", binary, serverStartTimeout, s.log())
+		return nil, errors.Join(err, s.Stop())
+	}
+}
+
+// findServer never skips: without a server these tests would prove nothing.
+func findServer() (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	target := filepath.Join(filepath.Dir(here), "..", "..", "..", "..", "target")
+	candidates := []string{
+		filepath.Join(target, "debug", "creditd"),
+		filepath.Join(target, "release", "creditd"),
+	}
+	if named := os.Getenv("CREDITD_BIN"); named != "" {
+		candidates = []string{named}
+	}
+	for _, candidate := range candidates {
+		if _, err := os.Stat(candidate); err == nil {
+			return filepath.Abs(candidate)
+		}
+	}
+	return "", fmt.Errorf("there is no server at %s: run `cargo build` at the top of the repository, or set CREDITD_BIN",
+		strings.Join(candidates, " or "))
+}
+
+// environmentWithoutOptions keeps the options of whoever runs the tests from the
+// server under test.
+func environmentWithoutOptions() []string {
+	var kept []string
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "CREDITD_") {
+			kept = append(kept, variable)
+		}
+	}
+	return kept
+}
+
+// readAddress reads to the end, so that the server never waits for its output to
+// be read.
+func readAddress(stdout io.Reader, address chan<- string) {
+	lines := bufio.NewScanner(stdout)
+	found := false
+	for lines.Scan() {
+		if match := listensOn.FindStringSubmatch(lines.Text()); match != nil && !found {
+			found = true
+			address <- match[1]
+		}
+	}
+}
+
+// Stop ends the server as an operator would.
+func (s *Server) Stop() error {
+	if err := s.process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.exited:
+		if err != nil {
+			return fmt.Errorf("the server ended badly: %v\n%s", err, s.log())
+		}
+		return nil
+	case <-time.After(serverStopTimeout):
+		_ = s.process.Kill()
+		return fmt.Errorf("the server did not end within %v of SIGTERM\n%s", serverStopTimeout, s.log())
+	}
+}
+
+func (s *Server) log() string {
+	text, err := os.ReadFile(s.stderr)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
