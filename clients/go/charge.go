@@ -101,7 +101,8 @@ type RefundResult struct {
 
 // Charge prices and deducts at once. It deducts the whole cost or, where the
 // account cannot pay, nothing; [AsInsufficientCredits] has the figures of that
-// refusal.
+// refusal. A refusal does not use up the request_id: sent again after a top-up, the
+// charge is carried out.
 func (c *Client) Charge(ctx context.Context, account string, cost Cost, opts ...ChargeOption) (*ChargeResult, error) {
 	charge := NewCharge(account, cost, opts...)
 	req, err := chargeToPB(charge, "")

@@ -32,9 +32,12 @@
 // # Deadlines and retries
 //
 // A call whose context has no deadline gets one ([WithTimeout]). It spans all
-// attempts of the call. A call that was answered UNAVAILABLE is sent again, a
-// bounded number of times ([WithRetry]). That is safe for calls that move credits
-// too: they carry a request_id, which stays the same over the attempts, and the
-// server carries out a request_id once. Neither is for [Client.WatchBalance]: it
+// attempts of the call. A call that was answered UNAVAILABLE is sent again for as
+// long as its deadline allows ([WithRetry]). That is safe for calls that move
+// credits too: they carry a request_id, which stays the same over the attempts, and
+// the server carries out a request_id once. Neither is for [Client.WatchBalance]: it
 // lasts as long as its context lets it, and its end is the caller's to see.
+//
+// A refusal does not use up its request_id: a charge that was refused, and is sent
+// again after the account was topped up, is carried out.
 package creditd

@@ -15,7 +15,7 @@ import (
 // the newest and leaves out those between.
 //
 // It ends without an error when the server stops: watch again. An error ends it
-// too; nothing is retried. To end it, leave the loop or end the context, whose
+// too, such as UNAVAILABLE where the connection is lost; nothing is retried. To end it, leave the loop or end the context, whose
 // deadline is the only one that it has.
 //
 //	for balance, err := range client.WatchBalance(ctx, "team-a") {
