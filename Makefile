@@ -3,6 +3,7 @@
 # make check   formatter, clippy, schema
 # make rust    Rust tests
 # make clients Python and Go clients against the real server
+# make languages  what docs/other-languages.md shows, against the real server
 # make readme  README.md's snippets
 # make instructions  what a call takes of the processor, beside what it took before
 # make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
@@ -10,7 +11,7 @@
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need
 
-.PHONY: test test-long check rust clients readme instructions bench generate setup
+.PHONY: test test-long check rust clients languages readme instructions bench generate setup
 
 test:
 	@python3 scripts/test.py
@@ -26,6 +27,9 @@ rust:
 
 clients:
 	@python3 scripts/test.py setup rust clients python go
+
+languages:
+	@python3 scripts/test.py setup rust languages
 
 readme:
 	@python3 scripts/test.py setup release readme

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, Go and Python themselves: a virtual
 # environment for the Python client, buf and the schema's generators in .tools/venv,
-# grpcurl and staticcheck in .tools/bin; and valgrind, where Debian's packages can be
+# grpcurl and staticcheck in .tools/bin, what docs/other-languages.md runs with in
+# .tools/node; and valgrind, where Debian's packages can be
 # installed. All versions but that are pinned; what is there
 # already is left alone.
 set -euo pipefail
@@ -22,6 +23,7 @@ fail() {
 command -v cargo >/dev/null || fail "cargo is missing: install Rust by rustup"
 command -v go >/dev/null || fail "go is missing: install Go 1.26 or later"
 command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or later"
+command -v npm >/dev/null || fail "npm is missing: install Node.js 20 or later"
 command -v cc >/dev/null || fail "a C compiler is missing: install gcc or clang (for SQLite)"
 
 # Counts instructions. It is in every distribution and needs nothing but itself.
@@ -59,3 +61,14 @@ go_program() { # name package version
 mkdir -p "$tools/bin"
 go_program grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$grpcurl_version"
 go_program staticcheck honnef.co/go/tools/cmd/staticcheck "$staticcheck_version"
+
+# Made anew when what is wanted, or the Node that it is for, has changed.
+wanted=$({ cat "$repo"/tests/languages/package*.json; node --version; } | sha256sum)
+if [ "$(cat "$tools/node/.wanted" 2>/dev/null)" != "$wanted" ]; then
+  echo "setup: Node packages into .tools/node"
+  rm -rf "$tools/node"
+  mkdir -p "$tools/node"
+  cp "$repo"/tests/languages/package*.json "$tools/node/"
+  (cd "$tools/node" && npm ci --ignore-scripts --no-audit --no-fund --silent) || fail "npm cannot install its packages"
+  echo "$wanted" >"$tools/node/.wanted"
+fi

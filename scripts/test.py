@@ -89,6 +89,13 @@ STEPS = [
         "clients/go/instrumented",
         **GO_COUNTS,
     ),
+    Step(
+        "languages",
+        "docs/other-languages.md shows what really happens",
+        "python scripts/languages.py",
+        passed=r"^(\d+) programs passed",
+        failed=r"programs passed, (\d+) failed",
+    ),
     Step("release", "a release build", "cargo build --quiet --release"),
     Step(
         "instructions",

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // blackHole is a proxy whose connections can be made to move no byte any more,
@@ -13,6 +14,9 @@ import (
 type blackHole struct {
 	address string
 	target  string
+
+	// slow makes each 16 KB on the way to the server take that long.
+	slow time.Duration
 
 	mutex sync.Mutex
 	conns []*swallowed
@@ -27,11 +31,16 @@ type swallowed struct {
 
 func startBlackHole(t *testing.T, target string) *blackHole {
 	t.Helper()
+	return startProxy(t, &blackHole{target: target})
+}
+
+func startProxy(t *testing.T, proxy *blackHole) *blackHole {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &blackHole{address: listener.Addr().String(), target: target}
+	proxy.address = listener.Addr().String()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -66,16 +75,19 @@ func (b *blackHole) serve(outside net.Conn) {
 	b.conns = append(b.conns, conn)
 	b.mutex.Unlock()
 	conn.finished.Add(2)
-	go conn.move(outside, inside)
-	go conn.move(inside, outside)
+	go conn.move(outside, inside, b.slow)
+	go conn.move(inside, outside, 0)
 }
 
 // move reads on where it swallows, as a network does that acknowledges and loses.
-func (s *swallowed) move(from, to net.Conn) {
+func (s *swallowed) move(from, to net.Conn, slow time.Duration) {
 	defer s.finished.Done()
-	buffer := make([]byte, 32*1024)
+	buffer := make([]byte, 16*1024)
 	for {
 		n, err := from.Read(buffer)
+		if n == len(buffer) {
+			time.Sleep(slow)
+		}
 		if !s.swallow.Load() {
 			if _, failed := to.Write(buffer[:n]); failed != nil {
 				err = failed

@@ -40,7 +40,8 @@ func (f *fakeServer) start(t *testing.T) *fakeServer {
 		t.Fatal(err)
 	}
 	f.address = listener.Addr().String()
-	serving := grpc.NewServer(grpc.UnaryInterceptor(f.intercept))
+	// With room for the largest message, of whose arrival it then says nothing.
+	serving := grpc.NewServer(grpc.UnaryInterceptor(f.intercept), grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(4<<20))
 	creditdv1.RegisterPricingServiceServer(serving, f)
 	creditdv1.RegisterLedgerServiceServer(serving, f)
 	ended := make(chan error, 1)

@@ -2,16 +2,14 @@ package creditd
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -25,9 +23,17 @@ type livenessLimits struct {
 	call time.Duration
 	// stream is the same while no call waits, and a stream is open.
 	stream time.Duration
-	// answer is for how long nothing may come after that.
+	// answer is for how long nothing may come after that, beside the time that what
+	// was sent before may take.
 	answer time.Duration
 }
+
+// What was sent before a check is ahead of it on the way, and a large batch takes
+// its time on a slow one.
+const (
+	sendRatePerSecond = 64 * 1024
+	sendTimeMax       = 20 * time.Second
+)
 
 func defaultLivenessLimits() livenessLimits {
 	return livenessLimits{call: 3 * time.Second, stream: keepaliveDefault, answer: 5 * time.Second}
@@ -51,6 +57,8 @@ type liveness struct {
 	start  time.Time
 	// heard is when something last came, counted from start.
 	heard atomic.Int64
+	// sent is how many bytes were sent since then.
+	sent atomic.Int64
 	// call is the call to the server's health service.
 	call func(context.Context) error
 
@@ -99,8 +107,9 @@ func (l *liveness) begin(limit time.Duration, stream context.Context) *waiting {
 
 // look has the connection checked where nothing came for too long.
 func (w *waiting) look() {
-	// Who leaves a stream ends its context and need not read it to its end.
-	if w.ended.Load() || (w.stream != nil && w.stream.Err() != nil) {
+	// Who leaves a stream ends its context, or closes the client, and need not read it
+	// to its end.
+	if w.ended.Load() || (w.stream != nil && w.stream.Err() != nil) || w.live.isClosed() {
 		return
 	}
 	quiet := time.Duration(w.live.now() - max(w.began, w.live.heard.Load()))
@@ -121,6 +130,8 @@ func (w *waiting) end(byDeadline bool) {
 		w.live.check()
 	}
 }
+
+var errSilent = errors.New("creditd: nothing came over the connection, also after the server was asked whether it is there")
 
 type checkKey struct{}
 
@@ -156,14 +167,17 @@ func (l *liveness) check() {
 	}()
 }
 
-// ask closes the connections where it is not answered, and nothing else came. A
-// check that ended otherwise, such as in an interceptor of the caller's, says
+// ask closes the connections where it is not answered in time, and nothing else
+// came. A check that ended sooner, such as in an interceptor of the caller's, says
 // nothing.
 func (l *liveness) ask() {
 	began := l.now()
-	ctx, cancel := context.WithTimeout(context.Background(), l.limits.answer)
+	sending := min(time.Duration(l.sent.Load())*(time.Second/sendRatePerSecond), sendTimeMax)
+	ctx, cancel := context.WithTimeout(context.Background(), l.limits.answer+sending)
 	defer cancel()
-	if status.Code(l.call(ctx)) != codes.DeadlineExceeded || l.heard.Load() > began {
+	// Which answer comes does not matter.
+	_ = l.call(ctx)
+	if ctx.Err() == nil || l.heard.Load() > began {
 		return
 	}
 	l.mutex.Lock()
@@ -175,6 +189,12 @@ func (l *liveness) ask() {
 	for _, conn := range silent {
 		conn.giveUp()
 	}
+}
+
+func (l *liveness) isClosed() bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.closed
 }
 
 // close waits until nothing is asked any more, which is soon: the connection is
@@ -226,6 +246,7 @@ func (c *heardConn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
 	if n > 0 {
 		c.live.heard.Store(c.live.now())
+		c.live.sent.Store(0)
 		if !c.known {
 			// Before that it is still being made, which has a limit of its own.
 			c.known = true
@@ -237,9 +258,14 @@ func (c *heardConn) Read(into []byte) (int, error) {
 		}
 	}
 	if err != nil && c.givenUp.Load() {
-		err = fmt.Errorf("creditd: the connection was silent for %v after the server was asked whether it is there", c.live.limits.answer)
+		err = errSilent
 	}
 	return n, err
+}
+
+func (c *heardConn) Write(from []byte) (int, error) {
+	c.live.sent.Add(int64(len(from)))
+	return c.Conn.Write(from)
 }
 
 func (c *heardConn) Close() error {

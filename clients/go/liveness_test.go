@@ -3,6 +3,8 @@ package creditd_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -186,6 +188,27 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
+	}
+	if got := proxy.count(); got != 1 {
+		t.Errorf("there were %d connections", got)
+	}
+}
+
+// A batch that is long on its way is no silence either.
+func TestASlowWayIsNoSilentConnection(t *testing.T) {
+	fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) {
+		return &creditdv1.BatchEstimateResponse{TotalCredits: "0"}, nil
+	}}).start(t)
+	proxy := startProxy(t, &blackHole{target: fake.address, slow: 20 * time.Millisecond})
+	client := newClientOf(t, proxy.address, shortLiveness())
+	// 1.6 MB or so take 2 s.
+	usage := creditd.Once("ai_scripts").WithAttribute("text", strings.Repeat("x", 140))
+	began := time.Now()
+	if _, err := client.BatchEstimate(testContext(t), slices.Repeat([]creditd.Usage{usage}, 10_000)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("it took no more than %v", took)
 	}
 	if got := proxy.count(); got != 1 {
 		t.Errorf("there were %d connections", got)

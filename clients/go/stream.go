@@ -19,7 +19,9 @@ func streamInterceptor(live *liveness) grpc.StreamClientInterceptor {
 			failed, _ := status.FromError(err)
 			return nil, attemptedOnce(newError(failed, "", ""))
 		}
-		return &checkedStream{ClientStream: stream, waiting: live.beginStream(stream.Context())}, nil
+		// Not the stream's context: asking for it would keep grpc from sending anew
+		// what a server that stops did not begin.
+		return &checkedStream{ClientStream: stream, waiting: live.beginStream(ctx)}, nil
 	}
 }
 

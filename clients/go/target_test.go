@@ -52,7 +52,7 @@ func TestWhatTargetsAreTaken(t *testing.T) {
 		"localhost:50051":               "",
 		":50051":                        "",
 		"[::1]:50051":                   "",
-		"[fe80::1%eth0]:50051":          "",
+		"[fe80::1%25eth0]:50051":        "",
 		"credits.example.com":           "",
 		"credits.example.com:443":       "",
 		"credits.example.com:https":     "",
@@ -92,6 +92,7 @@ func TestWhatTargetsAreTaken(t *testing.T) {
 		"localhost:70000":               "has port 70000",
 		"ipv4:127.0.0.1:1,10.0.0.1:1":   "is not HOST:PORT",
 		"dns:///localhost":              "has no port",
+		"[fe80::1%eth0]:50051":          "invalid URL escape",
 	} {
 		client, err := New(target)
 		if err == nil {
