@@ -139,8 +139,7 @@ impl Writer {
     pub(super) fn look_at_file(&mut self) {
         if self.file.is_due() {
             let before = self.file.lost();
-            let moving = self.wal.is_moving();
-            self.file.look(&self.books.journal.connection, moving);
+            (self.file).look(&self.books.journal.connection, &self.wal);
             self.lost_since(before);
         }
     }
@@ -148,8 +147,7 @@ impl Writer {
     /// Whether the file still has its path, after a commit and before its answers.
     pub(super) fn at_its_place(&mut self) -> Result<(), BadRow> {
         let before = self.file.lost();
-        let moving = self.wal.is_moving();
-        let loss = (self.file).at_its_place(&self.books.journal.connection, moving);
+        let loss = (self.file).at_its_place(&self.books.journal.connection, &self.wal);
         self.lost_since(before);
         match loss {
             None => Ok(()),

@@ -61,7 +61,7 @@ impl Books {
     pub(super) fn write_moved(&self) -> Result<(), BadRow> {
         if let Some(moved) = self.moved {
             (self.journal.connection)
-                .prepare_cached("UPDATE file SET moved = ?1")?
+                .prepare_cached("UPDATE file SET moved = ?1, probes = probes + 1")?
                 .execute([moved.0])?;
         }
         Ok(())
@@ -83,8 +83,8 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Decides. A panic there is a defect that is told of one account: what was decided was
-/// not written, and what is in memory of that account is forgotten.
+/// Decides. A panic there is a defect as any other: that command is refused, and what is in
+/// memory of its account is forgotten. Nothing of it was written.
 pub(super) fn decide(
     account: &mut Account,
     command: Command,

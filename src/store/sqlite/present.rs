@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::wal::Wal;
 use super::whole::{beside, standing};
 
 /// How often everything is looked at.
@@ -161,23 +162,23 @@ impl Present {
 
     /// Whether the file still has its path, right after a commit. It costs one call of the
     /// system where all is well.
-    pub(super) fn at_its_place(&mut self, connection: &Connection, moving: bool) -> Option<Loss> {
+    pub(super) fn at_its_place(&mut self, connection: &Connection, wal: &Wal) -> Option<Loss> {
         let well = |found: &Metadata| id(found) == self.id && found.len() >= self.contents.bytes;
         match std::fs::metadata(&self.path) {
             Ok(found) if self.lost.is_none() && well(&found) => None,
-            Ok(_) | Err(_) => self.look(connection, moving),
+            Ok(_) | Err(_) => self.look(connection, wal),
         }
     }
 
     /// Looks at everything; nothing may be in a transaction. While something is being moved
     /// into the file, its contents change.
-    pub(super) fn look(&mut self, connection: &Connection, moving: bool) -> Option<Loss> {
+    pub(super) fn look(&mut self, connection: &Connection, wal: &Wal) -> Option<Loss> {
         self.looked = Instant::now();
         let loss = match std::fs::metadata(&self.path) {
             Err(error) => self.missing(&error),
             Ok(found) if id(&found) != self.id => Some(Loss::Replaced),
             Ok(found) => self
-                .changed(&found, connection, moving)
+                .changed(&found, connection, wal)
                 .or_else(|| self.beside(connection)),
         };
         self.keep(loss)
@@ -197,21 +198,24 @@ impl Present {
         self.lost
     }
 
-    fn changed(&mut self, found: &Metadata, connection: &Connection, moving: bool) -> Option<Loss> {
+    fn changed(&mut self, found: &Metadata, connection: &Connection, wal: &Wal) -> Option<Loss> {
         let noted = self.contents;
         let same = found.len() == noted.bytes && time(found) == noted.time;
-        if same || (moving && found.len() >= noted.bytes) {
+        if same || (wal.is_moving() && found.len() >= noted.bytes) {
             return None;
         }
         let Ok(now) = contents(&self.file, found, connection) else {
             return Some(Loss::Changed);
         };
         // Times can be changed alone. And another program can have moved something: then
-        // SQLite counts other pages as moved than those that this server did.
+        // SQLite counts other pages as moved than those that this server did, or the -wal is
+        // shorter than this server left it.
         let touched = (now.bytes, now.sample) == (noted.bytes, noted.sample);
-        let begun_anew = noted.standing.0 == noted.standing.1 && now.standing.1 == 0;
-        let moved = now.standing.1 != noted.standing.1 && !begun_anew;
-        if touched || (moved && self.has_all_pages(&now, connection)) {
+        let (pages, moved) = now.standing;
+        let begun_anew = noted.standing.0 == noted.standing.1 && moved == 0;
+        let by_others = moved != noted.standing.1 && !begun_anew || wal.was_emptied(pages);
+        if touched || (by_others && self.has_all_pages(&now, connection)) {
+            wal.holds(pages);
             self.contents = now;
             return None;
         }

@@ -39,6 +39,8 @@ thread_local! {
     /// Pages in the `-wal` after the newest commit of this thread. SQLite tells it to a
     /// function that knows nothing else.
     static PAGES: Cell<i32> = const { Cell::new(0) };
+    /// Whether a commit of this thread has found it begun anew, and not by this server.
+    static EMPTIED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What came of moving.
@@ -94,7 +96,9 @@ impl Wal {
         leave_wal(&connection, false).map_err(std::io::Error::other)?;
         // In place of SQLite's own.
         writer.wal_hook(Some(|_, pages| {
-            PAGES.set(pages);
+            if pages <= PAGES.replace(pages) {
+                EMPTIED.set(true);
+            }
             Ok(())
         }));
         let (asks, asked) = sync_channel::<Ask>(2);
@@ -115,6 +119,18 @@ impl Wal {
     /// Whether the thread is moving something.
     pub(super) fn is_moving(&self) -> bool {
         matches!(self.state, State::Moving(_))
+    }
+
+    /// Whether another program has moved all that the `-wal` held, of which so many pages are
+    /// left.
+    pub(super) fn was_emptied(&self, pages: i64) -> bool {
+        EMPTIED.get() || pages < i64::from(PAGES.get())
+    }
+
+    /// From now on it holds so many pages, of which this server knows.
+    pub(super) fn holds(&self, pages: i64) {
+        EMPTIED.set(false);
+        PAGES.set(i32::try_from(pages).unwrap_or(i32::MAX));
     }
 
     /// Between two groups: does what is due. What came of it, where something was moved.
@@ -179,6 +195,7 @@ impl Wal {
             // SQLite begins the -wal anew.
             Moved::All => {
                 PAGES.set(0);
+                EMPTIED.set(false);
                 (self.begun_at, self.told_at) = (PAGES_BEGUN, PAGES_TOLD);
             }
             // It is tried again after as much more.

@@ -201,14 +201,16 @@ pub(super) fn begin_use(connection: &Connection) -> rusqlite::Result<()> {
             }
         }
     };
-    match move_all() {
-        true => connection.execute(
-            "UPDATE file SET in_use = 1, moved = (SELECT coalesce(max(entry_id), 0) FROM entries)",
+    let all = move_all();
+    connection.execute("UPDATE file SET in_use = 1", [])?;
+    if all && move_all() {
+        // The first page of the -wal that is begun now says whose it is and from where it goes
+        // on. A row that stays the same would not be written.
+        connection.execute(
+            "UPDATE file SET probes = probes + 1,
+                    moved = (SELECT coalesce(max(entry_id), 0) FROM entries)",
             [],
-        )?,
-        // Somebody reads what is in it.
-        false => connection.execute("UPDATE file SET in_use = 1", [])?,
-    };
-    move_all();
+        )?;
+    }
     Ok(())
 }

@@ -7,7 +7,12 @@
 //!
 //! Where a commit fails, nobody in its group is told that anything moved, everything
 //! is put back, and the server says that it cannot write. Reads go on. It tries again
-//! with each write, and by itself every now and then, until the fault has ended.
+//! with each write, and by itself every now and then, until the fault has ended. Where it
+//! may not write now, nothing is tried: `gate.rs` says when.
+//!
+//! A panic over one account's rules or over one read is that call's; any other ends this
+//! thread, and with it the server: what is in memory cannot be trusted any more, and the
+//! next start reads what is on disk.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -132,7 +137,9 @@ impl Writer {
     /// Leaves the file as whole as it can be.
     fn close(mut self) {
         self.look_at_file();
-        if self.file.lost().is_some_and(|loss| !loss.has_file()) {
+        if let Some(loss) = self.file.lost().filter(|loss| !loss.has_file()) {
+            let what = loss.what();
+            tracing::error!("{what}, and is still so: what was open is closed as it is");
             return self.wal.leave(&self.books.journal.connection);
         }
         let now = self.now();
