@@ -11,11 +11,14 @@
 //! - [`store`] keeps accounts and served rate cards.
 //! - [`domain`] holds the rules, pure.
 //!
+//! Beside them stand [`rfc3339`], times as text, and the failpoints of debug builds.
+//!
 //! ARCHITECTURE.md tells the same story with a picture and the reasons.
 
 pub mod app;
 pub mod cli;
 pub mod domain;
+mod failpoint;
 pub mod rfc3339;
 pub mod rpc;
 pub mod server;

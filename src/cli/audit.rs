@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::output::{Format, print};
+use super::output::{self, Format, print};
 use super::progress::Progress;
 use crate::server::files::{self, AuditReport};
 
@@ -45,6 +45,8 @@ struct Printed<'a> {
     priced_again: u64,
     damage: u64,
     findings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
 }
 
 /// Audits; fails where the file is not sound.
@@ -59,7 +61,12 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         priced_again: report.priced,
         damage: report.damage,
         findings: &report.findings,
+        warning: report.warning.as_deref(),
     };
+    if let Some(warning) = &report.warning {
+        let data = args.data.display();
+        output::complain(&format!("warning: data file {data}: {warning}"));
+    }
     print(args.format, &printed, || text(args, &report))?;
     match report.is_sound() {
         true => Ok(()),

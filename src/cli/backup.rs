@@ -36,10 +36,14 @@ pub(super) struct Args {
 /// Makes the copy.
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let mut progress = Progress::new("pages");
-    files::backup(&args.data, &args.copy, &mut |done, total| {
+    let warning = files::backup(&args.data, &args.copy, &mut |done, total| {
         progress.tell(done, total);
     })?;
     progress.end();
+    if let Some(warning) = warning {
+        let data = args.data.display();
+        output::complain(&format!("warning: data file {data}: {warning}"));
+    }
     let size = std::fs::metadata(&args.copy).map_or(0, |found| found.len());
     let copy = args.copy.display();
     output::say(&format!(

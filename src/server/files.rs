@@ -36,10 +36,15 @@ pub fn audit(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditRep
     sqlite::audit(data, &mut Cards::default(), progress)
 }
 
-/// Copies a data file, also while a server writes to it.
+/// Copies a data file, also while a server writes to it. A sentence to warn with, where what
+/// was written last may be missing.
 ///
 /// # Errors
 /// What is wrong and what to do.
-pub fn backup(data: &Path, copy: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), String> {
+pub fn backup(
+    data: &Path,
+    copy: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<String>, String> {
     sqlite::backup(data, copy, progress)
 }

@@ -23,6 +23,7 @@ mod unix;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -38,7 +39,10 @@ pub use config::{Config, ConfigError, FileConfig, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 
-/// Why a server did not start, and what to do about it.
+/// How long calls in flight may go on where a thread is gone that they need.
+const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
+
+/// Why a server did not start, or did not go on, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A rate card is wrong.
@@ -66,12 +70,17 @@ pub enum StartError {
         /// Why.
         error: String,
     },
+    /// A thread ended that every call needs.
+    #[error(
+        "a defect ended {0}: start the server again; what was answered is on disk; please report what the log says above"
+    )]
+    Defect(&'static str),
 }
 
 /// Runs a server until it is told to stop.
 ///
 /// # Errors
-/// Why it did not start.
+/// Why it did not start, or why it ended by itself.
 pub fn run(config: &Config) -> Result<(), StartError> {
     let system = |what| {
         move |error: &dyn std::fmt::Display| StartError::System {
@@ -139,13 +148,20 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
         let serve = listener::serve((listener, unix), &workers, config, signals, &state);
-        // Health says what the ledger says about its disk, and prices follow their files.
-        tokio::select! {
-            () = serve => {}
-            () = follow(writable, &state) => {}
-            () = reload.at_each(hangup) => {}
-        }
-        Ok(())
+        // Health says what the ledger says about its disk. Where a thread is gone that every
+        // call needs, only a new start helps: whoever supervises the server sees it end.
+        let gone = tokio::select! {
+            () = serve => return Ok(()),
+            () = follow(writable, &state) => "the thread that writes the data file",
+            () = reload.at_each(hangup) => return Ok(()),
+            () = workers.one_gone() => "a thread that serves",
+        };
+        state.send_modify(|state| state.serving = Serving::No);
+        // Whoever waits for an answer hears that there is none.
+        workers.drain();
+        state.send_modify(|state| state.serving = Serving::Gone);
+        let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
+        Err(StartError::Defect(gone))
     });
     workers.join();
     // Rate cards that are being read are finished with: nobody else has the store then.
@@ -165,7 +181,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     outcome
 }
 
-/// Tells health whether the ledger can write, for ever.
+/// Tells health whether the ledger can write, for as long as it has a writer.
 async fn follow(mut writable: watch::Receiver<bool>, state: &watch::Sender<State>) {
     loop {
         let can_write = *writable.borrow_and_update();
@@ -173,10 +189,7 @@ async fn follow(mut writable: watch::Receiver<bool>, state: &watch::Sender<State
             std::mem::replace(&mut state.writable, can_write) != can_write
         });
         if writable.changed().await.is_err() {
-            // Its writer has ended: only a new start brings it back.
-            tracing::error!("the ledger has stopped writing; restart the server");
-            state.send_modify(|state| state.writable = false);
-            std::future::pending::<()>().await;
+            return;
         }
     }
 }

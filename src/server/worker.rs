@@ -2,6 +2,7 @@
 //! with its thread, and a new one goes to the thread that has the fewest.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -17,6 +18,7 @@ use super::call::RequestBody;
 use super::config::Config;
 use super::connection;
 use super::stream::StdStream;
+use crate::failpoint;
 use crate::rpc::layer::Held;
 
 /// Connections that may wait for their thread.
@@ -44,6 +46,8 @@ pub(super) enum Phase {
 /// All threads.
 pub(super) struct Workers {
     phase: watch::Sender<Phase>,
+    /// Whether one of them has ended by a panic.
+    one_gone: watch::Receiver<bool>,
     workers: Vec<Worker>,
 }
 
@@ -79,12 +83,13 @@ where
     S::Future: Send + 'static,
 {
     let phase = watch::Sender::new(Phase::Serving);
+    let (gone, one_gone) = watch::channel(false);
     let workers = (0..config.threads)
         .map(|number| {
             start_one(
                 number,
                 service.clone(),
-                phase.subscribe(),
+                (phase.subscribe(), gone.clone()),
                 config.deadline_max,
             )
         })
@@ -93,13 +98,17 @@ where
             what: "no thread to serve with",
             error: error.to_string(),
         })?;
-    Ok(Workers { phase, workers })
+    Ok(Workers {
+        phase,
+        one_gone,
+        workers,
+    })
 }
 
 fn start_one<S>(
     number: usize,
     service: S,
-    phase: watch::Receiver<Phase>,
+    (phase, gone): (watch::Receiver<Phase>, watch::Sender<bool>),
     deadline_max: Duration,
 ) -> std::io::Result<Worker>
 where
@@ -119,7 +128,10 @@ where
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
         .spawn(move || {
-            runtime.block_on(run(queue, service, phase, deadline_max));
+            let serve = || runtime.block_on(run(queue, service, phase, deadline_max));
+            if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                gone.send_replace(true);
+            }
             // What still runs is cut when the runtime goes.
         })?;
     Ok(Worker {
@@ -150,6 +162,7 @@ async fn run<S>(
             Some(_) = tasks.join_next() => {}
             stream = queue.recv() => {
                 let Some((stream, counted)) = stream else { return };
+                failpoint::pass("serve");
                 let (service, phase) = (service.clone(), each.clone());
                 tasks.spawn(async move {
                     match stream.into_stream() {
@@ -178,6 +191,15 @@ impl Workers {
                 .is_err()
         {
             tracing::warn!("a connection was refused: its thread has too many to take up");
+        }
+    }
+
+    /// Waits until one of the threads has ended by a panic.
+    pub(super) async fn one_gone(&self) {
+        let mut gone = self.one_gone.clone();
+        if gone.wait_for(|gone| *gone).await.is_err() {
+            // All threads have ended in order.
+            std::future::pending::<()>().await;
         }
     }
 

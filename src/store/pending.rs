@@ -10,7 +10,10 @@ use super::{Reading, StoreRefusal, Unavailable};
 
 /// An answer that is on its way. To drop it changes nothing about the work.
 #[derive(Debug)]
-pub struct Pending<T>(oneshot::Receiver<Answer<T>>);
+pub struct Pending<T> {
+    receiver: oneshot::Receiver<Answer<T>>,
+    operation: &'static str,
+}
 
 /// What a store answers.
 pub type Answer<T> = Result<T, StoreRefusal>;
@@ -22,8 +25,22 @@ impl<T> Pending<T> {
     /// An answer to come and the end by which to give it.
     #[must_use]
     pub fn new() -> (Promise<T>, Self) {
+        Self::of("write")
+    }
+
+    /// The same for what is read.
+    #[must_use]
+    pub fn to_read() -> (Promise<T>, Self) {
+        Self::of("read")
+    }
+
+    fn of(operation: &'static str) -> (Promise<T>, Self) {
         let (promise, receiver) = oneshot::channel();
-        (promise, Self(receiver))
+        let pending = Self {
+            receiver,
+            operation,
+        };
+        (promise, pending)
     }
 
     /// An answer that is there already.
@@ -40,11 +57,12 @@ impl<T> Future for Pending<T> {
     type Output = Answer<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|received| {
+        let operation = self.operation;
+        Pin::new(&mut self.receiver).poll(context).map(|received| {
             received.unwrap_or_else(|_| {
                 Err(StoreRefusal::Unavailable(Unavailable {
-                    operation: "write",
-                    cause: "the store has stopped".to_owned(),
+                    operation,
+                    cause: "the store has stopped, or a defect ended this call".to_owned(),
                 }))
             })
         })
@@ -72,7 +90,7 @@ where
     F: FnOnce(Reading<'_>) -> T + Send,
     T: Send,
 {
-    let (promise, pending) = Pending::new();
+    let (promise, pending) = Pending::to_read();
     (Box::new(Seen { take, promise }), pending)
 }
 

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use creditd::domain::Timestamp;
 use creditd::rpc::convert::timestamp_to_pb;
 use creditd::rpc::pb::creditd::v1 as pb;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::books::{Ledger, audit, entries, read};
 use crate::support::calls::{Answer, Call, Outcome};
 use crate::support::disk::Disk;
+use crate::support::health::Health;
 use crate::support::load::Journal;
 use crate::support::random::Random;
 use crate::support::requests::{
@@ -25,42 +24,6 @@ const BROKEN: &str = "write EIO creditd.db\nwrite EIO creditd.db-wal";
 const FORGETFUL: &str = "sync EIO creditd.db\nsync EIO creditd.db-wal";
 /// Only the file itself, to which the log is brought over from time to time.
 const HALF_FULL: &str = "write ENOSPC creditd.db";
-
-/// How long it may take to notice that the disk works again.
-const RECOVERY: Duration = Duration::from_secs(10);
-
-struct Health(HealthClient<tonic::transport::Channel>);
-
-impl Health {
-    async fn of(server: &Server) -> Self {
-        Self(HealthClient::new(server.channel().await))
-    }
-
-    async fn status(&mut self, service: &str) -> ServingStatus {
-        let service = service.to_owned();
-        let request = HealthCheckRequest { service };
-        self.0.check(request).await.unwrap().into_inner().status()
-    }
-
-    /// The ledger's state, which is the server's; prices go on whatever it is.
-    async fn ledger(&mut self) -> ServingStatus {
-        let prices = self.status("creditd.v1.PricingService").await;
-        assert_eq!(prices, ServingStatus::Serving);
-        self.status("creditd.v1.LedgerService").await
-    }
-
-    /// Asks for nothing but the health until it is so.
-    async fn wait(&mut self, status: ServingStatus) {
-        for service in ["creditd.v1.LedgerService", ""] {
-            let start = Instant::now();
-            while self.status(service).await != status {
-                assert!(start.elapsed() < RECOVERY, "{service:?} is not {status:?}");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-        assert_eq!(self.ledger().await, status);
-    }
-}
 
 async fn one(ledger: &mut Ledger, call: Call) -> Answer {
     call.send(ledger).await.remove(0).done()
@@ -345,6 +308,7 @@ async fn what_was_not_synced_into_the_file_stays_in_the_wal() {
         spent += 400;
         spent
     };
+    let synced = std::fs::read(server.data()).unwrap();
     disk.fail("sync EIO creditd.db");
     let start = Instant::now();
     while !server.log().contains("stays in its -wal") {
@@ -365,12 +329,7 @@ async fn what_was_not_synced_into_the_file_stays_in_the_wal() {
     let kept = wal(directory.path());
     assert!(kept > before + (20 << 20), "{before}, {kept}");
     // As if none of what was moved had reached the disk.
-    std::fs::File::options()
-        .write(true)
-        .open(directory.path().join("creditd.db"))
-        .unwrap()
-        .set_len(8_192)
-        .unwrap();
+    std::fs::write(directory.path().join("creditd.db"), synced).unwrap();
     let server = disk.server(Some(directory));
     let balance = read(&mut server.ledger().await, "team-a").await;
     assert_eq!(balance.available, (100_000 - spent).to_string());

@@ -19,10 +19,15 @@ mod audit;
 mod cli;
 /// The verbs of the ledger as a person types them.
 mod cli_ledger;
+/// Panics on the server's own threads: told to those who wait, and either over or the end.
+#[cfg(debug_assertions)]
+mod defects;
 /// Requests read in place and replies written directly: as the generated code has them.
 mod direct;
 /// Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.
 mod disk;
+/// Data files that are locked, taken away, replaced or cut while a server uses them.
+mod file;
 /// Grants and balances over the wire: durable, replayed, expiring at their instant.
 mod grants;
 /// Health by its protocol, and reflection as grpcurl reads it.

@@ -15,11 +15,16 @@ use super::audit::open_to_read;
 /// Pages that are copied before progress is told.
 const STEP_PAGES: i32 = 1_024;
 
-/// Copies the data file. `progress` hears of pages copied and of how many there are.
+/// Copies the data file. `progress` hears of pages copied and of how many there are. A
+/// sentence to warn with, where what was written last may be missing.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what to do.
-pub fn backup(data: &Path, copy: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), String> {
+pub fn backup(
+    data: &Path,
+    copy: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<String>, String> {
     let name = copy.display();
     if copy.exists() {
         return Err(format!(
@@ -27,14 +32,14 @@ pub fn backup(data: &Path, copy: &Path, progress: &mut dyn FnMut(u64, u64)) -> R
         ));
     }
     // One read transaction for all of it: what a server writes meanwhile is not in it.
-    let source = open_to_read(data)?;
+    let (source, warning) = open_to_read(data)?;
     let partial = partial_path(copy);
     let made = copy_pages(&source, &partial, progress).and_then(|()| settle(&partial, copy));
     if made.is_err() {
         // What is left of it is no backup.
         let _ = std::fs::remove_file(&partial);
     }
-    made.map_err(|problem| {
+    made.map(|()| warning).map_err(|problem| {
         format!("backup {name}: {problem}; see that the directory exists, that this user may write there and that the disk has room")
     })
 }
@@ -71,6 +76,10 @@ fn copy_pages(
             }
         }
     }
+    // Nobody uses the copy, and nothing of it is in a -wal.
+    target
+        .execute("UPDATE file SET in_use = 0", [])
+        .map_err(failed)?;
     let verdict: String = target
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(failed)?;

@@ -8,10 +8,11 @@
 use super::accounts::Loaded;
 use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
 use super::cache::{Cache, Slot};
+use super::group::decide;
 use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests};
 use crate::domain::ledger::{
-    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome, execute,
+    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome,
 };
 use crate::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use crate::store::{Answer, StoreRefusal, Unavailable, Written};
@@ -24,16 +25,19 @@ pub(super) struct Books {
     pub(super) cache: Cache,
     /// Where accounts stand whose rows are behind.
     pub(super) behind: Behind,
-    requests: Requests,
+    pub(super) requests: Requests,
     pub(super) next_entry: EntryId,
     next_account: i64,
     pub(super) group: Group,
+    /// The entry up to which the file itself has the journal, where its `-wal` does not say so
+    /// yet.
+    pub(super) moved: Option<EntryId>,
 }
 
 /// What a group did so far, so that it can be taken back.
 #[derive(Default)]
 pub(super) struct Group {
-    is_open: bool,
+    pub(super) is_open: bool,
     pub(super) undo: Vec<Undo>,
     progress: Progress,
 }
@@ -95,6 +99,7 @@ impl Books {
             next_entry,
             next_account,
             group: Group::default(),
+            moved: None,
         }
     }
 
@@ -110,15 +115,6 @@ impl Books {
         self.requests.insert(key, entry, time);
     }
 
-    /// Begins the transaction of a group, where it has not begun.
-    fn begin(&mut self) -> Result<(), BadRow> {
-        if !self.group.is_open {
-            self.journal.connection.execute_batch("BEGIN IMMEDIATE")?;
-            self.group.is_open = true;
-        }
-        Ok(())
-    }
-
     /// The account, as it stands. None: there is none.
     pub(super) fn account(&mut self, name: &AccountName) -> Result<Option<&Loaded>, BadRow> {
         let slot = self.bring(name)?;
@@ -126,13 +122,26 @@ impl Books {
     }
 
     /// Lets what has ended by now leave the account, with the group. An account that
-    /// cannot be read is left as it is: whoever asks for it will hear of that.
-    pub(super) fn settle(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
-        match self.bring(name) {
-            Ok(None) => Ok(()),
-            Ok(Some(slot)) => self.lapse(slot, now).map(|_| ()),
-            Err(cause) => self.unreadable::<()>(&cause).map(|_| ()),
+    /// cannot be read is left as it is: whoever asks for it will hear of that. False: another
+    /// program is writing to the file.
+    pub(super) fn settle(&mut self, name: &AccountName, now: Timestamp) -> Result<bool, BadRow> {
+        let slot = match self.bring(name) {
+            Ok(None) => return Ok(true),
+            Ok(Some(slot)) => slot,
+            Err(cause) => return self.unreadable::<()>(&cause).map(|_| true),
+        };
+        if !self.has_lapsed(slot, now) {
+            return Ok(true);
         }
+        if !self.try_begin()? {
+            return Ok(false);
+        }
+        self.lapse(slot, now).map(|_| true)
+    }
+
+    fn has_lapsed(&mut self, slot: Slot, now: Timestamp) -> bool {
+        let loaded = self.cache.at(slot);
+        loaded.is_some_and(|loaded| loaded.account.has_lapsed(now))
     }
 
     /// Has the account in memory. None: there is none.
@@ -149,8 +158,7 @@ impl Books {
     }
 
     fn lapse(&mut self, slot: Slot, now: Timestamp) -> Result<Answer<()>, BadRow> {
-        let has_lapsed = |loaded: &&mut Loaded| loaded.account.has_lapsed(now);
-        if self.cache.at(slot).filter(has_lapsed).is_none() {
+        if !self.has_lapsed(slot, now) {
             return Ok(Ok(()));
         }
         self.begin()?;
@@ -220,7 +228,7 @@ impl Books {
         let (outcome, available, slot) = match slot.and_then(|slot| self.cache.at(slot)) {
             Some(loaded) => {
                 let account = &mut loaded.account;
-                let outcome = execute(account, command, &found, now, self.next_entry);
+                let outcome = decide(account, command, &found, now, self.next_entry);
                 (outcome, account.available(), slot)
             }
             None => self.open(id, command, &found, now)?,
@@ -267,7 +275,7 @@ impl Books {
         now: Timestamp,
     ) -> Result<Decided, BadRow> {
         let mut account = Account::new(command.account.clone());
-        let outcome = execute(&mut account, command, found, now, self.next_entry);
+        let outcome = decide(&mut account, command, found, now, self.next_entry);
         let available = account.available();
         if outcome.is_err() {
             return Ok((outcome, available, None));
@@ -300,7 +308,7 @@ impl Books {
     }
 
     /// The first answer to a request_id that is known, also from this group.
-    fn answered_before(
+    pub(super) fn answered_before(
         &self,
         id: i64,
         key: Key,
@@ -417,7 +425,13 @@ impl Books {
                 self.group.progress = progress?;
             }
             self.journal.whole()?;
+            if !self.group.undo.is_empty() {
+                self.write_moved()?;
+            }
             self.journal.connection.execute_batch("COMMIT")?;
+            if !self.group.undo.is_empty() {
+                self.moved = None;
+            }
         }
         let group = std::mem::take(&mut self.group);
         let last_entry = EntryId(self.next_entry.0.saturating_sub(1));
@@ -438,22 +452,6 @@ impl Books {
         self.journal.forget_group();
         self.undo(0);
         self.group = Group::default();
-    }
-
-    /// At the end: brings all rows of accounts up, so that the next start has nothing to
-    /// catch up with.
-    pub(super) fn close(&mut self, now: Timestamp) -> Result<(), BadRow> {
-        self.begin()?;
-        self.save_some(usize::MAX, 0)?;
-        self.commit(now).map(|_| ())
-    }
-
-    /// Tries whether the file can be written.
-    pub(super) fn probe(&mut self) -> Result<(), BadRow> {
-        Ok(self
-            .journal
-            .connection
-            .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1; COMMIT")?)
     }
 
     /// The number of the entry that is written next.

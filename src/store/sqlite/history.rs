@@ -1,6 +1,7 @@
 //! Questions about the past, answered by a thread of their own so that a long
 //! history does not keep the writer from writing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -13,6 +14,7 @@ use super::books::unavailable;
 use super::journal::{BadRow, Journal};
 use crate::domain::ledger::{Entry, EntryId, EntryKind, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
+use crate::failpoint;
 use crate::store::{
     Answer, EntryPage, EntryQuery, Look, Promise, Queued, Reading, StoreRefusal, Unavailable,
 };
@@ -105,13 +107,26 @@ fn run(journal: &Journal, queue: &Receiver<(Whose, Question)>, closing: &AtomicB
         if !question.wanted() || closing.load(Ordering::Relaxed) {
             continue;
         }
+        answer(journal, &whose, question);
+    }
+}
+
+/// Answers one question. A panic is the end of that question and of no other: whoever waits
+/// for it hears that there is no answer, and the connection, which is between two calls of
+/// SQLite, goes on.
+fn answer(journal: &Journal, whose: &Whose, question: Question) {
+    let answered = catch_unwind(AssertUnwindSafe(|| {
+        failpoint::pass("ledger-history");
         match question {
-            Question::AsOf(as_of, look) => as_of_then(journal, &whose, as_of, look),
+            Question::AsOf(as_of, look) => as_of_then(journal, whose, as_of, look),
             Question::Entries(query, promise) => {
-                let page = entries(journal, &whose, &query);
-                let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(&whose, &cause))));
+                let page = entries(journal, whose, &query);
+                let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(whose, &cause))));
             }
         }
+    }));
+    if answered.is_err() {
+        tracing::error!("a defect ended a question about the past; the panic is logged beside it");
     }
 }
 

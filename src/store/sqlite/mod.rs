@@ -15,9 +15,12 @@ mod cache;
 mod cards;
 mod charges;
 mod filter;
+mod gate;
+mod group;
 mod history;
 mod journal;
 mod open;
+mod present;
 mod read;
 mod replies;
 mod requests;
@@ -26,6 +29,7 @@ mod start;
 mod text;
 mod wal;
 mod watchers;
+mod whole;
 mod writer;
 
 use std::path::Path;
@@ -98,6 +102,10 @@ impl Job {
         }
     }
 
+    const fn writes(&self) -> bool {
+        matches!(self, Self::Write(..) | Self::Batch(..))
+    }
+
     fn refuse(self, refusal: StoreRefusal) {
         match self {
             Self::Write(_, caller) => caller.answer(Err(refusal)),
@@ -146,9 +154,12 @@ impl SqliteStore {
         let mover = opened.another_connection()?;
         let wal = wal::Wal::start(&opened.connection, mover, Arc::clone(&closing))
             .map_err(|error| OpenError::other(path, &error))?;
+        let file = Arc::clone(&opened.lock.0);
+        let file = present::Present::new(path, file, &opened.connection)
+            .map_err(|error| OpenError::other(path, &error))?;
         let started = writer::Writer::open(
             opened.connection,
-            (history, wal),
+            (history, wal, file),
             writer::Surroundings {
                 clock,
                 closing: Arc::clone(&closing),
@@ -211,7 +222,7 @@ impl SqliteStore {
     }
 
     fn read<T>(&self, name: AccountName, what: impl FnOnce(Promise<T>) -> What) -> Pending<T> {
-        let (promise, pending) = Pending::new();
+        let (promise, pending) = Pending::to_read();
         let what = what(promise);
         self.submit(Job::Read(Read { name, what }));
         pending

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+
+use super::whole::{self, Alone};
 
 /// Marks a SQLite file as creditd's: "cred".
 const APPLICATION_ID: i32 = 0x6372_6564;
@@ -91,7 +95,8 @@ impl OpenError {
 }
 
 /// Says to other servers that the file is in use.
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+#[derive(Clone)]
+pub(super) struct Lock(pub(super) Arc<File>);
 
 /// An open data file.
 pub(super) struct Opened {
@@ -101,11 +106,13 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// One more connection to the same file. It leaves what the `-wal` holds where it is.
+    /// One more connection to the same file. It leaves what the `-wal` holds where it is,
+    /// also where it is closed last.
     pub(super) fn another_connection(&self) -> Result<Connection, OpenError> {
         let connect = || {
             let connection = connect(&self.path)?;
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            leave_wal(&connection, true)?;
             Ok(connection)
         };
         connect().map_err(|error| OpenError::from_sqlite(&self.path, &error))
@@ -116,13 +123,26 @@ impl Opened {
 pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     let is_new = check_path(path)?;
     let lock = lock(path)?;
-    let mut connection = connect(path).map_err(|error| OpenError::from_sqlite(path, &error))?;
-    prepare(path, &mut connection, is_new)?;
+    let (alone, wal_bytes) = (whole::alone(path), whole::wal_bytes(path));
+    let connect = || {
+        let connection = connect(path)?;
+        // Until it is known that it belongs to the file.
+        leave_wal(&connection, true)?;
+        Ok(connection)
+    };
+    let mut connection = connect().map_err(|error| OpenError::from_sqlite(path, &error))?;
+    prepare(path, &mut connection, (is_new, &alone, wal_bytes))?;
     Ok(Opened {
         connection,
         lock,
         path: path.to_owned(),
     })
+}
+
+/// Whether a connection that is closed last leaves what the `-wal` holds where it is.
+pub(super) fn leave_wal(connection: &Connection, leave: bool) -> rusqlite::Result<()> {
+    let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(option, leave).map(|_| ())
 }
 
 /// Refuses what cannot be a data file. Returns whether there is none yet.
@@ -135,8 +155,12 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
             "make the directory first, or give --data another path",
         ));
     }
+    let none = || match whole::check_missing(path) {
+        Ok(()) => Ok(true),
+        Err((problem, remedy)) => Err(OpenError::new(path, problem, remedy)),
+    };
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => none(),
         Err(error) => Err(OpenError::other(path, &error)),
         Ok(found) if found.is_dir() => Err(OpenError::new(
             path,
@@ -153,7 +177,8 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
         )),
         // The permissions count even for a user whom the system lets past them.
         Ok(found) if found.permissions().readonly() => Err(OpenError::read_only(path)),
-        Ok(found) => Ok(found.len() == 0),
+        Ok(found) if found.len() == 0 => none(),
+        Ok(_) => Ok(false),
     }
 }
 
@@ -181,7 +206,7 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
             _ => OpenError::other(path, &error),
         })?;
     match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
+        Ok(()) => Ok(Lock(Arc::new(file))),
         Err(TryLockError::WouldBlock) => Err(OpenError::new(
             path,
             "another creditd is using it",
@@ -205,14 +230,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// What a SQLite file says that it is.
-struct Identity {
+pub(super) struct Identity {
     application: i64,
     version: i64,
     /// Whether there is nothing in it.
-    empty: bool,
+    pub(super) empty: bool,
 }
 
-fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
     let number =
         |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let tables: i64 =
@@ -226,9 +251,13 @@ fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
 }
 
 impl Identity {
+    pub(super) fn is_ours(&self) -> bool {
+        self.application == i64::from(APPLICATION_ID)
+    }
+
     /// Why it is no file of this creditd, and what to do about it.
     fn fault(&self) -> Option<(String, &'static str)> {
-        if !self.empty && self.application != i64::from(APPLICATION_ID) {
+        if !self.empty && !self.is_ours() {
             return Some((
                 "it is a SQLite file of another program".to_owned(),
                 "give --data another path; creditd makes the file where there is none",
@@ -263,8 +292,12 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
     }
 }
 
-/// Checks that the file is ours and sound, and migrates it.
-fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(), OpenError> {
+/// Checks that the file is ours, whole and sound, and migrates it.
+fn prepare(
+    path: &Path,
+    connection: &mut Connection,
+    (is_new, alone, wal_bytes): (bool, &Alone, u64),
+) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     if connection.is_readonly("main").map_err(failed)? {
         return Err(OpenError::read_only(path));
@@ -272,6 +305,11 @@ fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(),
     let identity = identify(connection).map_err(failed)?;
     if let Some((problem, remedy)) = identity.fault() {
         return Err(OpenError::new(path, problem, remedy));
+    }
+    match whole::check(connection, alone, wal_bytes) {
+        Ok(None) => {}
+        Ok(Some(warning)) => tracing::warn!("data file {}: {warning}", path.display()),
+        Err((problem, remedy)) => return Err(OpenError::new(path, problem, remedy)),
     }
     let (version, empty) = (identity.version, identity.empty);
     let size = std::fs::metadata(path).map_or(0, |found| found.len());
@@ -289,8 +327,9 @@ fn prepare(path: &Path, connection: &mut Connection, is_new: bool) -> Result<(),
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
     connection
-        .execute("INSERT OR IGNORE INTO file VALUES (1, 0, 0, ?1, 0)", [key])
+        .execute("INSERT OR IGNORE INTO file (file_id, folded, covered, key, probes) VALUES (1, 0, 0, ?1, 0)", [key])
         .map_err(failed)?;
+    whole::begin_use(connection).map_err(failed)?;
     // A file that a crash could unmake is not durable: its directory is synced.
     if is_new {
         File::open(directory_of(path))

@@ -13,6 +13,7 @@ use super::writer::Writer;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Account, Entry, EntryId, Hold, HoldId, Named};
 use crate::domain::{AccountName, Refusal, Timestamp};
+use crate::failpoint;
 use crate::store::{
     Answer, Changes, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
 };
@@ -96,6 +97,13 @@ impl Writer {
                 cause: "the store is closing".to_owned(),
             }));
         }
+        if !self.can_read() && !self.is_in_memory(&read) {
+            return read.refuse(StoreRefusal::Unavailable(Unavailable {
+                operation: "read",
+                cause: "the data file was overwritten or cut".to_owned(),
+            }));
+        }
+        failpoint::pass("read");
         if let What::Look(Some(as_of), _) = read.what
             && TimeRule::NotFuture.fault(as_of, now).is_some()
             // The group may have begun before the question was asked.
@@ -155,6 +163,12 @@ impl Writer {
                 drop(promise.send(hold));
             }
         }
+    }
+
+    /// Whether it needs nothing of the file.
+    fn is_in_memory(&mut self, read: &Read) -> bool {
+        let now = matches!(read.what, What::Look(None, _) | What::Watch(_));
+        now && self.books.cache.find(&read.name).is_some()
     }
 
     fn closed_hold(&self, account: i64, named: &Named<HoldId>) -> Answer<Arc<Hold>> {

@@ -114,7 +114,9 @@ CREATE TABLE file (
   folded       INTEGER NOT NULL,     -- the rows of accounts hold all entries up to this one
   covered      INTEGER NOT NULL,     -- request_ids up to this entry are in runs, or were
   key          BLOB NOT NULL,        -- 16 random bytes by which request_ids are hashed
-  probes       INTEGER NOT NULL      -- rises when the server tries whether it can write again
+  probes       INTEGER NOT NULL,     -- rises when the server tries whether it can write, and begins the -wal
+  in_use       INTEGER NOT NULL DEFAULT 0,  -- 1 while a server uses the file
+  moved        INTEGER NOT NULL DEFAULT 0   -- the file itself held all entries up to this one when its -wal was begun
 ) STRICT;
 
 -- For people: SELECT * FROM ledger WHERE account = 'team-a';

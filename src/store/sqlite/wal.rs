@@ -18,8 +18,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
+
+use super::open::leave_wal;
+use crate::failpoint;
 
 /// Pages with which it is begun.
 const PAGES_BEGUN: i32 = 1_000;
@@ -29,16 +31,21 @@ const PAGES_MEANWHILE_MAX: i32 = 16_000;
 const WAIT: Duration = Duration::from_millis(100);
 /// How often the thread goes over it: the second time finds what came in the first.
 const PASSES: usize = 2;
+/// A `-wal` of so many pages, and again of twice as many, is told of: somebody keeps it
+/// from being emptied.
+const PAGES_TOLD: i32 = 32_768;
 
 thread_local! {
     /// Pages in the `-wal` after the newest commit of this thread. SQLite tells it to a
     /// function that knows nothing else.
     static PAGES: Cell<i32> = const { Cell::new(0) };
+    /// Whether a commit of this thread has found it begun anew, and not by this server.
+    static EMPTIED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What came of moving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moved {
+pub(super) enum Moved {
     /// All of it.
     All,
     /// What could be moved: somebody reads the rest, or writes more.
@@ -65,6 +72,8 @@ pub(super) struct Wal {
     state: State,
     /// Pages with which it is begun next.
     begun_at: i32,
+    /// With how many pages it is told of next.
+    told_at: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +92,13 @@ impl Wal {
         connection: Connection,
         closing: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
+        // Its connection is the last one to be closed, and moves the rest.
+        leave_wal(&connection, false).map_err(std::io::Error::other)?;
         // In place of SQLite's own.
         writer.wal_hook(Some(|_, pages| {
-            PAGES.set(pages);
+            if pages <= PAGES.replace(pages) {
+                EMPTIED.set(true);
+            }
             Ok(())
         }));
         let (asks, asked) = sync_channel::<Ask>(2);
@@ -99,27 +112,55 @@ impl Wal {
             thread: Some(thread),
             state: State::Idle,
             begun_at: PAGES_BEGUN,
+            told_at: PAGES_TOLD,
         })
     }
 
-    /// Between two groups: does what is due.
-    pub(super) fn tend(&mut self, writer: &Connection) {
+    /// Whether the thread is moving something.
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.state, State::Moving(_))
+    }
+
+    /// Whether another program has moved all that the `-wal` held, of which so many pages are
+    /// left.
+    pub(super) fn was_emptied(&self, pages: i64) -> bool {
+        EMPTIED.get() || pages < i64::from(PAGES.get())
+    }
+
+    /// From now on it holds so many pages, of which this server knows.
+    pub(super) fn holds(&self, pages: i64) {
+        EMPTIED.set(false);
+        PAGES.set(i32::try_from(pages).unwrap_or(i32::MAX));
+    }
+
+    /// Between two groups: does what is due. What came of it, where something was moved.
+    pub(super) fn tend(&mut self, writer: &Connection) -> Option<Moved> {
         let pages = PAGES.get();
         match self.state {
-            State::Kept => {}
+            State::Kept => None,
             State::Moving(since) => {
                 let late = pages.saturating_sub(since) > PAGES_MEANWHILE_MAX;
-                if let Some(moved) = self.answer(late) {
-                    self.state = State::Idle;
-                    self.finish(moved, writer, pages);
-                }
+                let moved = self.answer(late)?;
+                self.state = State::Idle;
+                Some(self.finish(moved, writer, pages))
             }
-            State::Idle if pages < self.begun_at => {}
+            State::Idle if pages < self.begun_at => None,
             State::Idle => match self.asks.as_ref().map(|asks| asks.try_send(Ask::Move)) {
-                Some(Ok(())) => self.state = State::Moving(pages),
-                Some(Err(_)) | None => self.finish(Moved::Some, writer, pages),
+                Some(Ok(())) => {
+                    self.state = State::Moving(pages);
+                    None
+                }
+                Some(Err(_)) | None => Some(self.finish(Moved::Some, writer, pages)),
             },
         }
+    }
+
+    /// Moves all there is, however few pages there are. Whether it did.
+    pub(super) fn move_all(&mut self, writer: &Connection) -> bool {
+        if self.is_moving() && self.answer(true).is_some() {
+            self.state = State::Idle;
+        }
+        self.state == State::Idle && self.finish(Moved::Some, writer, PAGES.get()) == Moved::All
     }
 
     /// What came of the thread's part, if it is done. Without a thread nothing came of it.
@@ -145,21 +186,32 @@ impl Wal {
     }
 
     /// The writer's part.
-    fn finish(&mut self, moved: Moved, writer: &Connection, pages: i32) {
+    fn finish(&mut self, moved: Moved, writer: &Connection, pages: i32) -> Moved {
         let moved = match moved {
             Moved::Unsynced => moved,
             Moved::All | Moved::Some => move_pages(writer),
         };
-        self.begun_at = match moved {
+        match moved {
             // SQLite begins the -wal anew.
             Moved::All => {
                 PAGES.set(0);
-                PAGES_BEGUN
+                EMPTIED.set(false);
+                (self.begun_at, self.told_at) = (PAGES_BEGUN, PAGES_TOLD);
             }
             // It is tried again after as much more.
-            Moved::Some => pages.saturating_add(PAGES_BEGUN),
-            Moved::Unsynced => return self.keep(writer),
-        };
+            Moved::Some => {
+                self.begun_at = pages.saturating_add(PAGES_BEGUN);
+                if pages >= self.told_at {
+                    self.told_at = pages.saturating_mul(2);
+                    tracing::warn!(
+                        pages,
+                        "the -wal cannot be emptied and grows: another program reads the data file all the time; end it"
+                    );
+                }
+            }
+            Moved::Unsynced => self.keep(writer),
+        }
+        moved
     }
 
     /// Sees to it that all that is in the `-wal` is moved by the next start.
@@ -168,6 +220,11 @@ impl Wal {
             "the data file could not be synced: all since then stays in its -wal, which grows; \
              see to the disk and restart the server, while no other program has the file open"
         );
+        self.leave(writer);
+    }
+
+    /// Leaves what is in the `-wal` where it is, also when all is closed.
+    pub(super) fn leave(&mut self, writer: &Connection) {
         self.state = State::Kept;
         keep_at_close(writer);
         if let Some(asks) = &self.asks {
@@ -178,7 +235,12 @@ impl Wal {
 
 impl Drop for Wal {
     fn drop(&mut self) {
-        self.asks = None;
+        if let Some(asks) = self.asks.take()
+            && std::thread::panicking()
+        {
+            // As a kill leaves it: the next start takes up from there.
+            let _ = asks.send(Ask::Keep);
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -194,6 +256,7 @@ fn run(
     closing: &AtomicBool,
 ) {
     while let Ok(ask) = asked.recv() {
+        failpoint::pass("ledger-wal");
         let mut moved = Moved::Some;
         for _ in 0..PASSES {
             let goes_on = ask == Ask::Move && moved != Moved::Unsynced;
@@ -225,8 +288,7 @@ fn keep_by_reading(connection: &Connection) {
 
 /// A connection that is closed last moves the rest, but for this.
 fn keep_at_close(connection: &Connection) {
-    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    if let Err(error) = kept {
+    if let Err(error) = leave_wal(connection, true) {
         tracing::error!(%error, "the -wal cannot be kept");
     }
 }

@@ -7,9 +7,15 @@
 //!
 //! Where a commit fails, nobody in its group is told that anything moved, everything
 //! is put back, and the server says that it cannot write. Reads go on. It tries again
-//! with each write, and by itself every now and then, until the fault has ended.
+//! with each write, and by itself every now and then, until the fault has ended. Where it
+//! may not write now, nothing is tried: `gate.rs` says when.
+//!
+//! A panic over one account's rules or over one read is that call's; any other ends this
+//! thread, and with it the server: what is in memory cannot be trusted any more, and the
+//! next start reads what is on disk.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -19,29 +25,36 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::books::Books;
+use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
 use super::history::History;
 use super::journal::BadRow;
+use super::present::Present;
 use super::replies::Replies;
 use super::wal::Wal;
 use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
 use crate::domain::ledger::Command;
 use crate::domain::{AccountName, Timestamp};
+use crate::failpoint;
 use crate::store::{Answer, Clock, Fits, ServedCard, StoreRefusal, Unavailable, Written};
 
 /// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 1_024;
-/// How often a store that cannot write tries whether it can again.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-/// The longest sleep: the system's clock can be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// The longest sleep: the system's clock can be set meanwhile, and the file taken away.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// How long a writer that ends waits for another program that is writing.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
 pub(super) struct Writer {
     pub(super) books: Books,
     pub(super) history: History,
     // After the others: its connection is to be closed last.
-    wal: Wal,
+    pub(super) wal: Wal,
+    /// Whether what is open is still what has the path.
+    pub(super) file: Present,
+    /// Writes that wait for another program.
+    pub(super) aside: Aside,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,
     /// How many commands and reads wait.
@@ -52,7 +65,7 @@ pub(super) struct Writer {
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
     /// When it last tried whether it can write again.
-    probed: Instant,
+    pub(super) probed: Instant,
 }
 
 /// What the writer is given by those who start it.
@@ -66,11 +79,13 @@ impl Writer {
     /// A writer over an open file.
     pub(super) fn open(
         connection: Connection,
-        (history, wal): (History, Wal),
+        (history, wal, file): (History, Wal, Present),
         surroundings: Surroundings,
         settings: SqliteSettings,
     ) -> Result<Self, BadRow> {
         let (books, last_time) = start::books(connection, settings)?;
+        // Reads would wait too.
+        books.journal.connection.busy_timeout(Duration::ZERO)?;
         let Surroundings {
             clock,
             closing,
@@ -80,6 +95,8 @@ impl Writer {
             books,
             history,
             wal,
+            file,
+            aside: Aside::default(),
             watchers: Watchers::default(),
             clock,
             waiting: Arc::default(),
@@ -98,10 +115,17 @@ impl Writer {
                 Err(_) => match queue.recv_timeout(self.sleep()) {
                     Ok(job) => Some(job),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Disconnected) if self.aside.jobs.is_empty() => break,
+                    Err(RecvTimeoutError::Disconnected) => {
+                        std::thread::sleep(RETRY_INTERVAL);
+                        None
+                    }
                 },
             };
+            failpoint::pass("ledger-writer");
+            self.look_at_file();
             if !*self.writable.borrow() && self.probed.elapsed() >= PROBE_INTERVAL {
+                self.probed = Instant::now();
                 self.probe();
             }
             match first {
@@ -112,18 +136,37 @@ impl Writer {
                 }
                 first => self.group(first, queue),
             }
-            self.wal.tend(&self.books.journal.connection);
+            self.tend_wal();
+        }
+        self.close();
+    }
+
+    /// Leaves the file as whole as it can be.
+    fn close(mut self) {
+        self.look_at_file();
+        if let Some(loss) = self.file.lost().filter(|loss| !loss.has_file()) {
+            let what = loss.what();
+            tracing::error!("{what}, and is still so: what was open is closed as it is");
+            return self.wal.leave(&self.books.journal.connection);
         }
         let now = self.now();
-        if let Err(BadRow(cause)) = self.books.close(now) {
+        let connection = &self.books.journal.connection;
+        let closed = (connection.busy_timeout(CLOSE_WAIT_MAX))
+            .map_err(BadRow::from)
+            .and_then(|()| self.books.close(now));
+        if let Err(BadRow(cause)) = closed {
             // The next start reads the rest of the journal instead.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
             self.books.roll_back();
+            self.wal.leave(&self.books.journal.connection);
         }
     }
 
     /// How long there is nothing to do unless somebody asks.
     fn sleep(&self) -> Duration {
+        if let Some(wait) = self.aside.wait() {
+            return wait;
+        }
         if !*self.writable.borrow() {
             return PROBE_INTERVAL;
         }
@@ -155,39 +198,64 @@ impl Writer {
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
         let mut cards = Vec::new();
         let mut broken = due.iter().find_map(|name| self.touch(name, now).err());
-        let mut length = 0_usize;
-        let mut next = first;
-        while let Some(job) = next {
-            length = length.saturating_add(job.length());
-            match job {
-                Job::Write(command, caller) => {
-                    let answer = or_broken(&mut broken, || self.books.write(command, now));
-                    replies.one(caller, answer.map(Box::new));
-                }
-                Job::Batch(commands, fits, promise) => {
-                    let answers = or_broken(&mut broken, || self.batch(commands, fits, now));
-                    replies.batch(promise, answers);
-                }
-                Job::Read(read) => {
+        // Whether it can be written is asked for the first write, and for those put aside.
+        let mut gate = None;
+        if broken.is_none() && self.aside.wait().is_some() {
+            gate = self.gate_or(&mut broken);
+        }
+        let (mut length, mut done) = (0_usize, 0_usize);
+        let mut first = first;
+        while length < GROUP_LENGTH_MAX {
+            // Those that wait already come first, once they can be written or refused.
+            let next = match gate {
+                Some(Gate::Open | Gate::Closed(_)) => self.aside.jobs.pop_front(),
+                Some(Gate::Wait) | None => None,
+            };
+            let next = next.or_else(|| first.take());
+            let Some(job) = next.or_else(|| queue.try_recv().ok()) else {
+                break;
+            };
+            let job_length = job.length();
+            length = length.saturating_add(job_length);
+            done = done.saturating_add(job_length);
+            if job.writes() && gate.is_none() && broken.is_none() {
+                gate = self.gate_or(&mut broken);
+            }
+            match (job, &gate) {
+                (Job::Read(read), _) => {
                     if broken.is_none() && read.wanted() {
                         broken = self.touch(read.name(), now).err();
                     }
                     reads.push(read);
                 }
-                Job::Cards(served, done) => cards.push((served, done)),
+                (Job::Cards(served, done), _) => cards.push((served, done)),
+                (job, Some(gate @ (Gate::Wait | Gate::Closed(_)))) => {
+                    if !self.turn_away(job, gate, &mut replies) {
+                        done = done.saturating_sub(job_length);
+                    }
+                }
+                (Job::Write(command, caller), _) => {
+                    let answer = or_broken(&mut broken, || self.books.write(command, now));
+                    replies.one(caller, answer.map(Box::new));
+                }
+                (Job::Batch(commands, fits, promise), _) => {
+                    let answers = or_broken(&mut broken, || self.batch(commands, fits, now));
+                    replies.batch(promise, answers);
+                }
             }
-            next = match length < GROUP_LENGTH_MAX {
-                true => queue.try_recv().ok(),
-                false => None,
-            };
         }
-        self.waiting.fetch_sub(length, Ordering::Relaxed);
+        // What was not taken yet comes first next time.
+        self.aside.jobs.extend(first);
+        self.waiting.fetch_sub(done, Ordering::Relaxed);
         let changed = self.finish(broken, replies, now);
         for (served, done) in cards {
             self.keep_cards(&served, &done);
         }
         for read in reads {
-            self.read(read, now);
+            // What a reader's function does to itself is nobody else's affair.
+            if catch_unwind(AssertUnwindSafe(|| self.read(read, now))).is_err() {
+                tracing::error!("a defect ended a read; the panic is logged beside it");
+            }
         }
         self.tell(changed.into_iter().chain(due), now);
     }
@@ -204,12 +272,20 @@ impl Writer {
             Some(cause) => Err(cause),
             None => self.books.commit(now),
         };
+        failpoint::pass("ledger-writer-committed");
         match committed {
             Ok(committed) => {
-                replies.send();
                 if committed.wrote {
-                    self.set_writable(true);
+                    match self.at_its_place() {
+                        Ok(()) => self.go_on_writing(),
+                        // It is in a file that nobody may find again.
+                        Err(cause) => {
+                            replies.fail(&cause);
+                            return committed.changed().collect();
+                        }
+                    }
                 }
+                replies.send();
                 match self.watchers.is_empty() {
                     true => Vec::new(),
                     false => committed.changed().collect(),
@@ -220,7 +296,7 @@ impl Writer {
                 tracing::error!(cause_text, "a group of writes could not be made durable");
                 self.books.roll_back();
                 // Whoever is told that it failed and asks for health hears the same.
-                self.set_writable(false);
+                self.stop_writing(cause_text);
                 replies.fail(&cause);
                 Vec::new()
             }
@@ -230,7 +306,13 @@ impl Writer {
     /// Keeps the rate cards that are served from now on, between two groups.
     fn keep_cards(&mut self, served: &[ServedCard], done: &SyncSender<Result<(), Unavailable>>) {
         let now = self.last_time.max(self.clock.now());
-        let kept = super::cards::serve(&mut self.books.journal.connection, served, now);
+        let kept = match self.file.lost() {
+            None => super::cards::serve(&mut self.books.journal.connection, served, now),
+            Some(loss) => Err(Unavailable {
+                operation: "write",
+                cause: loss.what().to_owned(),
+            }),
+        };
         // Whoever asked waits for it.
         let _ = done.send(kept);
     }
@@ -253,36 +335,13 @@ impl Writer {
         }
     }
 
-    /// What has ended leaves once, with the group, and not anew at each read.
-    fn touch(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
-        if !*self.writable.borrow() {
-            return Ok(());
-        }
-        self.books.settle(name, now)
-    }
-
-    fn set_writable(&mut self, writable: bool) {
-        if *self.writable.borrow() == writable {
-            return;
-        }
-        if writable {
-            tracing::info!("the data file can be written again");
-            // Nothing was told of what ended meanwhile.
-            self.watchers.look_again();
-        } else {
-            tracing::error!("the data file cannot be written; reads go on, writes are tried again");
-        }
-        self.writable.send_replace(writable);
-    }
-
-    /// Tries whether the file can be written again.
-    fn probe(&mut self) {
-        self.probed = Instant::now();
-        match self.books.probe() {
-            Ok(()) => self.set_writable(true),
-            Err(BadRow(cause)) => {
-                tracing::debug!(cause, "the data file still cannot be written");
-                self.books.roll_back();
+    /// [`Self::gate`]; what fails breaks the group.
+    fn gate_or(&mut self, broken: &mut Option<BadRow>) -> Option<Gate> {
+        match self.gate() {
+            Ok(gate) => Some(gate),
+            Err(cause) => {
+                *broken = Some(cause);
+                None
             }
         }
     }

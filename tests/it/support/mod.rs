@@ -3,6 +3,7 @@
 pub mod books;
 pub mod calls;
 pub mod disk;
+pub mod health;
 pub mod implied;
 pub mod load;
 pub mod random;

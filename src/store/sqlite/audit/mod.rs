@@ -14,6 +14,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::journal::{BadRow, Journal};
+use super::open::leave_wal;
+use super::whole::{self, Alone};
 use crate::domain::Credits;
 use crate::domain::ledger::{Account, EntryId};
 use crate::domain::pricing::Usage;
@@ -35,6 +37,8 @@ pub struct AuditReport {
     pub findings: Vec<String>,
     /// How many things are wrong.
     pub damage: u64,
+    /// What may be missing, where that can be known.
+    pub warning: Option<String>,
 }
 
 impl AuditReport {
@@ -93,12 +97,15 @@ pub fn audit(
     reprice: &mut dyn Reprice,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
-    let connection = open_to_read(path)?;
+    let (connection, warning) = open_to_read(path)?;
     let mut audit = Audit {
         journal: Journal::new(connection),
         reprice,
         progress,
-        report: AuditReport::default(),
+        report: AuditReport {
+            warning,
+            ..AuditReport::default()
+        },
         folds: HashMap::new(),
     };
     match audit.run() {
@@ -112,8 +119,9 @@ pub fn audit(
     }
 }
 
-/// Opens a file only to read it, in one moment of its life.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, String> {
+/// Opens a file only to read it, in one moment of its life; with a sentence to warn with,
+/// where what was written last may be missing.
+pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), String> {
     let name = path.display();
     if !path.is_file() {
         return Err(format!(
@@ -121,6 +129,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, String> {
         ));
     }
     let failed = |error: rusqlite::Error| format!("data file {name}: {error}");
+    let refused = |(problem, remedy)| format!("data file {name}: {problem}; {remedy}");
+    let (alone, wal_bytes) = (whole::alone(path), whole::wal_bytes(path));
+    if matches!(alone, Alone::Empty) {
+        whole::check_missing(path).map_err(refused)?;
+    }
     let connect =
         |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let begin = |connection: &Connection| {
@@ -138,13 +151,15 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, String> {
         Ok(_) => read_only,
         Err(_) => {
             let connection = connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+            // Nothing is changed, not at the end either.
+            leave_wal(&connection, true).map_err(failed)?;
             begin(&connection).map_err(failed)?;
             connection
         }
     };
-    super::open::check_identity(&connection)
-        .map_err(|(problem, remedy)| format!("data file {name}: {problem}; {remedy}"))?;
-    Ok(connection)
+    super::open::check_identity(&connection).map_err(refused)?;
+    let warning = whole::check(&connection, &alone, wal_bytes).map_err(refused)?;
+    Ok((connection, warning))
 }
 
 impl Audit<'_> {

@@ -1,0 +1,26 @@
+//! Failpoints: a test has a debug build panic at a named place. A release build has none.
+//!
+//! `CREDITD_FAILPOINT` names a file. Whoever passes the place whose name the file holds
+//! removes the file and panics.
+
+/// Passes a place; in a release build there is nothing to pass.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub(crate) const fn pass(_place: &str) {}
+
+/// Passes a place, or panics there.
+#[cfg(debug_assertions)]
+pub(crate) fn pass(place: &str) {
+    use std::path::PathBuf;
+    use std::sync::LazyLock;
+
+    static FILE: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("CREDITD_FAILPOINT").map(PathBuf::from));
+    let Some(file) = &*FILE else { return };
+    let named = std::fs::read_to_string(file).is_ok_and(|named| named.trim() == place);
+    // Only one of those who pass at the same time removes it.
+    if named && std::fs::remove_file(file).is_ok() {
+        #[expect(clippy::panic, reason = "that is what it is for")]
+        std::panic::panic_any(format!("failpoint {place}"));
+    }
+}

@@ -1,0 +1,100 @@
+//! A group as the file sees it: its transaction, and what the row about the file says of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::ErrorCode;
+
+use super::books::Books;
+use super::journal::BadRow;
+use crate::domain::Timestamp;
+use crate::domain::ledger::{
+    Account, Command, Denied, EntryId, Found, Inconsistent, Outcome, execute,
+};
+use crate::failpoint;
+use crate::store::{Answer, Written};
+
+impl Books {
+    /// Begins the transaction of a group, where it has not begun. False: another program is
+    /// writing to the file.
+    pub(super) fn try_begin(&mut self) -> Result<bool, BadRow> {
+        if !self.group.is_open {
+            match self.journal.connection.execute_batch("BEGIN IMMEDIATE") {
+                Ok(()) => self.group.is_open = true,
+                Err(error) if is_busy(&error) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), BadRow> {
+        match self.try_begin()? {
+            true => Ok(()),
+            false => Err(BadRow("another program is writing to it".to_owned())),
+        }
+    }
+
+    /// The first answer to a command whose request_id is known: it needs no writing. None
+    /// also where it cannot be read.
+    pub(super) fn known(&mut self, command: &Command) -> Option<Answer<Written>> {
+        let slot = self.bring(&command.account).ok()??;
+        let id = self.cache.at(slot)?.id;
+        let key = self.requests.key(id, &command.request.id);
+        self.answered_before(id, key, command).ok()?
+    }
+
+    /// At the end: brings all rows of accounts up, so that the next start has nothing to
+    /// catch up with.
+    pub(super) fn close(&mut self, now: Timestamp) -> Result<(), BadRow> {
+        self.begin()?;
+        self.save_some(usize::MAX, 0)?;
+        (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;
+        self.commit(now).map(|_| ())
+    }
+
+    /// All that was committed is in the file itself now.
+    pub(super) fn all_moved(&mut self) {
+        self.moved = Some(EntryId(self.next_entry.0.saturating_sub(1)));
+    }
+
+    /// Says in the `-wal`, which is begun anew, from where it goes on.
+    pub(super) fn write_moved(&self) -> Result<(), BadRow> {
+        if let Some(moved) = self.moved {
+            (self.journal.connection)
+                .prepare_cached("UPDATE file SET moved = ?1, probes = probes + 1")?
+                .execute([moved.0])?;
+        }
+        Ok(())
+    }
+
+    /// Tries whether the file can be written.
+    pub(super) fn probe(&mut self) -> Result<(), BadRow> {
+        Ok(self
+            .journal
+            .connection
+            .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1; COMMIT")?)
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Decides. A panic there is a defect as any other: that command is refused, and what is in
+/// memory of its account is forgotten. Nothing of it was written.
+pub(super) fn decide(
+    account: &mut Account,
+    command: Command,
+    found: &Found,
+    now: Timestamp,
+    next: EntryId,
+) -> Result<Outcome, Denied> {
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        failpoint::pass("decide");
+        execute(account, command, found, now, next)
+    }));
+    decided.unwrap_or(Err(Denied::Defect(Inconsistent(next))))
+}
