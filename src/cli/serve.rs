@@ -48,9 +48,13 @@ pub(super) struct Args {
     /// TOML file with these options as keys, _ for -
     #[arg(long, env = "CREDITD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Know a request_id for at least so many hours, 24 to 8760 [default: 24]
+    /// Know a request_id for at least so many hours, 72 to 8760 [default: 72]
     #[arg(long, env = "CREDITD_REQUEST_ID_HOURS", value_name = "HOURS")]
     request_id_hours: Option<u32>,
+    /// Know the request_id of a Grant, Refund or RevokeGrant for at least so many days,
+    /// 90 to 3650 [default: 90]
+    #[arg(long, env = "CREDITD_REQUEST_ID_DAYS_CREDITS", value_name = "DAYS")]
+    request_id_days_credits: Option<u32>,
     /// Memory for finding request_ids, 2 bytes each; beyond it the oldest ones are looked up
     /// in the file, which is slower [default: 256]
     #[arg(long, env = "CREDITD_REQUEST_ID_MEMORY_MIB_MAX", value_name = "MIB")]
@@ -101,6 +105,7 @@ pub(super) fn run(args: Args) -> Result<(), String> {
         rate_cards: args.rate_cards,
         revision_age_days_max: args.revision_age_days_max,
         request_id_hours: args.request_id_hours,
+        request_id_days_credits: args.request_id_days_credits,
         request_id_memory_mib_max: args.request_id_memory_mib_max,
         accounts_in_memory_max: args.accounts_in_memory_max,
         watchers_max: args.watchers_max,

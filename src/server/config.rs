@@ -25,8 +25,10 @@ pub const DEADLINE_MS_MAX_DEFAULT: u64 = 30_000;
 pub const WATCHERS_MAX_DEFAULT: usize = 1_024;
 /// Longest drain by default.
 pub const DRAIN_MS_MAX_DEFAULT: u64 = 10_000;
-/// A day, which the API promises, to a year.
-const REQUEST_ID_HOURS: std::ops::RangeInclusive<u32> = 24..=8_760;
+/// Three days, which the API promises, to a year.
+const REQUEST_ID_HOURS: std::ops::RangeInclusive<u32> = 72..=8_760;
+/// What the API promises, to ten years.
+const REQUEST_ID_DAYS_CREDITS: std::ops::RangeInclusive<u32> = 90..=3_650;
 /// More threads than this help nobody.
 const THREADS_MAX: usize = 256;
 
@@ -82,6 +84,8 @@ pub struct Options {
     pub revision_age_days_max: Option<u32>,
     /// For how many hours a request_id is known at least.
     pub request_id_hours: Option<u32>,
+    /// For how many days one of a call that brings credits in or back is known at least.
+    pub request_id_days_credits: Option<u32>,
     /// Most memory for filters of request_ids.
     pub request_id_memory_mib_max: Option<usize>,
     /// Most accounts in memory.
@@ -165,6 +169,10 @@ impl Options {
                     .request_id_hours
                     .or(file.request_id_hours)
                     .unwrap_or(store.request_hours),
+                request_days_credits: self
+                    .request_id_days_credits
+                    .or(file.request_id_days_credits)
+                    .unwrap_or(store.request_days_credits),
                 request_filter_bytes_max: self
                     .request_id_memory_mib_max
                     .or(file.request_id_memory_mib_max)
@@ -227,7 +235,10 @@ impl Config {
             return wrong("--threads must be 1 to 256");
         }
         if !REQUEST_ID_HOURS.contains(&self.store.request_hours) {
-            return wrong("--request-id-hours must be 24 to 8760");
+            return wrong("--request-id-hours must be 72 to 8760");
+        }
+        if !REQUEST_ID_DAYS_CREDITS.contains(&self.store.request_days_credits) {
+            return wrong("--request-id-days-credits must be 90 to 3650");
         }
         for (name, value) in [
             ("--accounts-in-memory-max", self.store.accounts_max),
@@ -287,7 +298,11 @@ mod tests {
                 ..Options::default()
             },
             Options {
-                request_id_hours: Some(23),
+                request_id_hours: Some(71),
+                ..Options::default()
+            },
+            Options {
+                request_id_days_credits: Some(89),
                 ..Options::default()
             },
             Options {

@@ -36,6 +36,8 @@ mod health;
 mod input;
 /// Servers killed under load, over and over: nothing answered is lost, nothing moves twice.
 mod kills;
+/// Calls that are sent again days later are answered again, as long as they are known.
+mod late;
 /// The layers around every call.
 mod layers;
 /// Every verb of the ledger: tables in text, and random operations beside a model.
@@ -60,7 +62,7 @@ mod reload;
 mod start;
 /// Servers that stop: drained, within a bound.
 mod stop;
-/// The embedded store by itself: groups that fail, request_ids that are a day old.
+/// The embedded store by itself: groups that fail, request_ids that are days old.
 mod store;
 /// Rules about the code itself.
 mod tidy;

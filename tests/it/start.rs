@@ -171,7 +171,7 @@ async fn a_file_from_a_newer_version_is_refused() {
     drop(file);
     assert_eq!(
         complaint(directory.path(), &[]),
-        "creditd: data file creditd.db: it has version 99, and this creditd knows versions up to 1; use the newer creditd that wrote it"
+        "creditd: data file creditd.db: it has version 99, and this creditd knows versions up to 2; use the newer creditd that wrote it"
     );
 }
 

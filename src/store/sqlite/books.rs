@@ -10,7 +10,7 @@ use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
 use super::cache::{Cache, Slot};
 use super::group::decide;
 use super::journal::{BadRow, Journal};
-use super::requests::{Key, Progress, Requests};
+use super::requests::{Key, Progress, Requests, Scope};
 use crate::domain::ledger::{
     Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome,
 };
@@ -110,9 +110,10 @@ impl Books {
         id: &RequestId,
         entry: EntryId,
         time: Timestamp,
+        scope: Scope,
     ) {
         let key = self.requests.key(account, id);
-        self.requests.insert(key, entry, time);
+        self.requests.insert(key, entry, time, scope);
     }
 
     /// The account, as it stands. None: there is none.
@@ -244,7 +245,8 @@ impl Books {
         };
         let (entry, lapsed) = (outcome.entry, outcome.lapsed);
         self.note_head(id, &entry.account, lapsed.last().or(Some(&entry)));
-        self.requests.insert(key, entry.id, now);
+        let scope = Scope::of(entry.kind.name());
+        self.requests.insert(key, entry.id, now, scope);
         self.group.undo.push(Undo::Request {
             key,
             entry: entry.id,
@@ -421,7 +423,8 @@ impl Books {
         if self.group.is_open {
             if !self.group.undo.is_empty() {
                 self.save_some(SAVED_PER_GROUP, BEHIND_MAX)?;
-                let progress = self.requests.advance(&self.journal.connection, now);
+                let added = self.group.undo.len();
+                let progress = (self.requests).advance(&self.journal.connection, now, added);
                 self.group.progress = progress?;
             }
             self.journal.whole()?;

@@ -13,20 +13,34 @@ pub(super) struct Filter(Box<[u8]>);
 
 impl Filter {
     pub(super) fn of(keys: impl ExactSizeIterator<Item = u64>) -> Self {
-        let bits = keys.len().saturating_mul(KEY_BITS);
+        let mut filter = Self::with_room_for(keys.len());
+        keys.for_each(|key| filter.add(key));
+        filter
+    }
+
+    /// A filter of nothing, with room for so many keys.
+    pub(super) fn with_room_for(keys: usize) -> Self {
+        Self(vec![0; Self::bytes_for(keys)].into())
+    }
+
+    /// How much memory a filter of so many keys takes.
+    pub(super) fn bytes_for(keys: usize) -> usize {
+        let bits = keys.saturating_mul(KEY_BITS);
         let blocks = bits.div_ceil(BLOCK_BYTES.saturating_mul(8)).max(1);
-        let mut filter = Self(vec![0; blocks.saturating_mul(BLOCK_BYTES)].into());
-        for key in keys {
-            let block = filter.block(key);
-            if let Some(block) = filter.0.get_mut(block) {
-                for (byte, mask) in places(key) {
-                    if let Some(byte) = block.get_mut(byte) {
-                        *byte |= mask;
-                    }
-                }
+        blocks.saturating_mul(BLOCK_BYTES)
+    }
+
+    /// Puts a key in. Once more changes nothing.
+    pub(super) fn add(&mut self, key: u64) {
+        let block = self.block(key);
+        let Some(block) = self.0.get_mut(block) else {
+            return;
+        };
+        for (byte, mask) in places(key) {
+            if let Some(byte) = block.get_mut(byte) {
+                *byte |= mask;
             }
         }
-        filter
     }
 
     pub(super) fn may_have(&self, key: u64) -> bool {

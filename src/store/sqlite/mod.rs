@@ -66,6 +66,8 @@ pub struct SqliteSettings {
     pub accounts_max: usize,
     /// For how many hours a request_id is known at least.
     pub request_hours: u32,
+    /// For how many days one of a call that brings credits in or back is known at least.
+    pub request_days_credits: u32,
     /// Most memory for filters of request_ids, two bytes each; beyond it the oldest
     /// ones are looked up in the file.
     pub request_filter_bytes_max: usize,
@@ -77,7 +79,8 @@ impl Default for SqliteSettings {
     fn default() -> Self {
         Self {
             accounts_max: 200_000,
-            request_hours: 24,
+            request_hours: 72,
+            request_days_credits: 90,
             request_filter_bytes_max: 256 << 20,
             request_run_length: 1 << 20,
         }

@@ -14,7 +14,7 @@ use super::whole::{self, Alone};
 /// Marks a SQLite file as creditd's: "cred".
 const APPLICATION_ID: i32 = 0x6372_6564;
 /// Each makes the next version of the schema out of the one before it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 /// Files up to this size are checked whole at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,28 +6,39 @@
 //! which says of nearly every new one that the run does not have it. A run whose
 //! newest request_id is older than they are kept for is dropped whole.
 //!
+//! Those of calls that bring credits in or back are kept for longer. With each run they
+//! become a run of their own, a small one mostly, and those are merged: see [`merge`].
+//!
 //! All of it can be read off the journal: at start the filters are read, and the
 //! entries after the newest run.
 
+mod merge;
+mod runs;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use siphasher::sip::SipHasher13;
 
+use self::merge::{Merge, Step};
+use self::runs::{Runs, delete_keys, delete_run, write_row};
 use super::filter::Filter;
 use super::journal::BadRow;
 use crate::domain::ledger::EntryId;
 use crate::domain::{RequestId, Timestamp};
+
+pub(super) use self::runs::{PAIR_BYTES, Run, Scope};
 
 /// Pairs in one row of `request_keys`: a page of the file.
 const ROW_KEYS: usize = 480;
 /// Rows that one group writes at most, and at least where there is something to
 /// write: more than a group adds.
 const GROUP_ROWS: usize = 32;
-pub(super) const PAIR_BYTES: usize = 16;
+/// How many request_ids are merged at least for each that a group adds: more often than
+/// that none is written.
+const MERGED_PER_NEW: usize = 16;
 
 /// Stands for a request_id of an account.
 pub(super) type Key = u64;
@@ -83,10 +94,16 @@ pub(super) struct Requests {
     newest: Newest,
     /// Different request_ids of one key: there are hardly ever any.
     twins: Vec<Pair>,
+    /// Those among them that bring credits in or back, in order of writing.
+    credits: Vec<Pair>,
     newest_time: Timestamp,
     freezing: Option<Freezing>,
-    runs: Vec<Run>,
-    next_run: i64,
+    runs: Runs,
+    merging: Option<Merge>,
+    /// Whether runs came or went since a merge was looked for.
+    runs_changed: bool,
+    /// Runs were found to be damaged, and are left as they are.
+    damaged: bool,
 }
 
 /// How much is kept.
@@ -96,115 +113,65 @@ pub(super) struct Limits {
     pub(super) run_length: usize,
     /// For how long one is kept at least, in nanoseconds.
     pub(super) kept_nanos: i64,
+    /// The same for those that bring credits in or back.
+    pub(super) credits_kept_nanos: i64,
     /// How much memory the filters may take.
     pub(super) filter_bytes_max: usize,
 }
 
-/// A run in the file.
-pub(super) struct Run {
-    id: i64,
-    newest_time: Timestamp,
-    /// None where memory has no room for it: then every question goes to the file.
-    filter: Option<Filter>,
-}
-
-impl Run {
-    /// All runs of a file, oldest first, with their number and where they end; the
-    /// filters of the newest ones, as far as memory has room for them.
-    pub(super) fn read_all(
-        connection: &Connection,
-        filter_bytes_max: usize,
-    ) -> Result<Vec<(i64, i64, Self)>, BadRow> {
-        let mut statement = connection.prepare(
-            "SELECT run_id, last_entry, newest_time, filter FROM request_runs ORDER BY run_id DESC",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut runs = Vec::new();
-        let mut bytes = 0_usize;
-        while let Some(row) = rows.next()? {
-            let id = row.get(0)?;
-            let filter = row.get_ref(3)?.as_blob().unwrap_or_default();
-            bytes = bytes.saturating_add(filter.len());
-            let filter = match bytes <= filter_bytes_max {
-                true => Some(
-                    Filter::from_bytes(filter)
-                        .ok_or_else(|| BadRow(format!("the filter of run {id} cannot be read")))?,
-                ),
-                false => None,
-            };
-            let run = Self {
-                id,
-                newest_time: Timestamp::from_unix_nanos(row.get(2)?),
-                filter,
-            };
-            runs.push((id, row.get(1)?, run));
+impl Limits {
+    /// For how long the request_ids of a run are kept at least, in nanoseconds.
+    pub(super) const fn kept_nanos(&self, scope: Scope) -> i64 {
+        match scope {
+            Scope::All => self.kept_nanos,
+            Scope::Credits => self.credits_kept_nanos,
         }
-        runs.reverse();
-        Ok(runs)
-    }
-
-    pub(super) fn may_have(&self, key: Key) -> bool {
-        self.filter
-            .as_ref()
-            .is_none_or(|filter| filter.may_have(key))
     }
 }
 
-/// A run on its way into the file.
+/// Runs on their way into the file: one of all, and one of those that bring credits in
+/// or back, where there are any.
 struct Freezing {
     newest: Newest,
     twins: Vec<Pair>,
+    credits: Vec<Pair>,
     newest_time: Timestamp,
     last_entry: EntryId,
-    sorting: Option<Receiver<Sorted>>,
-    sorted: Option<Sorted>,
+    /// The numbers of the runs are this one and the next.
+    first_id: i64,
+    sorting: Option<Receiver<[Sorted; 2]>>,
+    /// As [`Scope::BOTH`] has them.
+    sorted: Option<[Sorted; 2]>,
     written: usize,
 }
 
 /// What the sorting thread makes of a run.
 struct Sorted {
-    pairs: Arc<Vec<Pair>>,
+    pairs: Vec<Pair>,
     filter: Filter,
 }
 
 impl Requests {
-    /// Reads what the file says, but for the entries after its newest run.
+    /// Reads what the file says, but for the entries after its newest run. What was being
+    /// written when the server ended is begun anew.
     pub(super) fn load(
         connection: &Connection,
         key: [u8; 16],
         limits: Limits,
     ) -> Result<Self, BadRow> {
-        // What was being written when the server ended is begun anew.
-        connection.execute(
-            "DELETE FROM request_keys
-              WHERE run_id > (SELECT coalesce(max(run_id), 0) FROM request_runs)",
-            [],
-        )?;
-        let runs = Run::read_all(connection, limits.filter_bytes_max)?;
-        let runs: Vec<_> = runs.into_iter().map(|(_, _, run)| run).collect();
-        let next_run = runs.last().map_or(1, |run| run.id.saturating_add(1));
         Ok(Self {
             keys: Keys::new(key),
             newest: Newest::default(),
             twins: Vec::new(),
+            credits: Vec::new(),
             newest_time: Timestamp::MIN,
             freezing: None,
-            next_run,
-            runs,
+            runs: Runs::load(connection, limits.filter_bytes_max)?,
+            merging: None,
+            runs_changed: true,
+            damaged: false,
             limits,
         })
-    }
-
-    /// Lets go of the oldest filters where they are more than memory has room for.
-    fn keep_to_memory(&mut self) {
-        let mut bytes = 0_usize;
-        for run in self.runs.iter_mut().rev() {
-            let size = run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
-            bytes = bytes.saturating_add(size);
-            if bytes > self.limits.filter_bytes_max {
-                run.filter = None;
-            }
-        }
     }
 
     /// What stands for a request_id of an account.
@@ -225,22 +192,29 @@ impl Requests {
                 found.push(*id);
             }
         }
-        for run in self.runs.iter().filter(|run| run.may_have(key)) {
-            find_in_run(connection, run.id, key, &mut found)?;
-        }
+        self.runs.find(connection, key, &mut found)?;
+        // One that counted as new once it was old has two entries: the newer one counts.
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
         Ok(found)
     }
 
-    /// Notes that an entry answers it.
-    pub(super) fn insert(&mut self, key: Key, entry: EntryId, time: Timestamp) {
+    /// Notes that an entry answers it; `scope` says for how long.
+    pub(super) fn insert(&mut self, key: Key, entry: EntryId, time: Timestamp, scope: Scope) {
         self.newest_time = self.newest_time.max(time);
         if let Some(other) = self.newest.insert(key, entry) {
             self.twins.push((key, other));
         }
+        if scope == Scope::Credits {
+            self.credits.push((key, entry));
+        }
     }
 
-    /// Takes a note back.
+    /// Takes a note back, the newest one first.
     pub(super) fn remove(&mut self, key: Key, entry: EntryId) {
+        if self.credits.last() == Some(&(key, entry)) {
+            self.credits.pop();
+        }
         let twin = self.twins.iter().position(|(twin, _)| *twin == key);
         if self.newest.get(&key) == Some(&entry) {
             match twin {
@@ -257,47 +231,35 @@ impl Requests {
         }
     }
 
-    /// Does what is due along with a group: writes a piece of the run that is being
-    /// made, drops one that is old. It counts once [`Self::committed`] says so.
+    /// Does what is due along with a group that added so many: drops a run that is old,
+    /// writes a piece of the runs that are being made, or merges a piece, and deletes a
+    /// piece of what is not needed any more. It counts once [`Self::committed`] says so.
     pub(super) fn advance(
         &mut self,
         connection: &Connection,
         now: Timestamp,
+        added: usize,
     ) -> Result<Progress, BadRow> {
         let mut progress = Progress::default();
-        if let Some(run) = self.runs.first()
-            && run.newest_time.plus_nanos(self.limits.kept_nanos) < now
+        let used = self.merging.as_ref().map_or(&[][..], Merge::sources);
+        if let Some(run) = self.runs.too_old(now, &self.limits, used) {
+            delete_run(connection, run)?;
+            progress.dropped = Some(run);
+        }
+        let merged = added.saturating_mul(MERGED_PER_NEW);
+        let rows = merged.div_ceil(ROW_KEYS).max(GROUP_ROWS);
+        if let Some(freezing) = &mut self.freezing {
+            freezing.take_sorted();
+            progress.frozen = freezing.write_some(connection)?;
+        }
+        if progress.frozen.is_none()
+            && let Some(merging) = &mut self.merging
         {
-            connection.execute("DELETE FROM request_runs WHERE run_id = ?1", [run.id])?;
-            connection.execute("DELETE FROM request_keys WHERE run_id = ?1", [run.id])?;
-            progress.dropped = true;
+            progress.merged = Some(merging.step(connection, rows)?);
         }
-        let run_id = self.next_run;
-        let Some(freezing) = &mut self.freezing else {
-            return Ok(progress);
-        };
-        freezing.take_sorted();
-        let Some(sorted) = &freezing.sorted else {
-            return Ok(progress);
-        };
-        let rest = sorted.pairs.get(freezing.written..).unwrap_or_default();
-        for pairs in rest.chunks(ROW_KEYS).take(GROUP_ROWS) {
-            write_pairs(connection, run_id, pairs)?;
-            progress.written = progress.written.saturating_add(pairs.len());
-        }
-        if progress.written == rest.len() {
-            connection
-                .prepare_cached("INSERT INTO request_runs VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![
-                    run_id,
-                    freezing.last_entry.0,
-                    freezing.newest_time.unix_nanos().unwrap_or_default(),
-                    sorted.filter.to_bytes(),
-                ])?;
-            connection
-                .prepare_cached("UPDATE file SET covered = ?1")?
-                .execute([freezing.last_entry.0])?;
-            progress.finished = true;
+        if let Some(run) = self.runs.garbage() {
+            let more = delete_keys(connection, run, rows.saturating_mul(2))?;
+            progress.cleaned = (!more).then_some(run);
         }
         Ok(progress)
     }
@@ -306,39 +268,72 @@ impl Requests {
     /// journal's newest. What is full becomes a run now, when nothing of it can be
     /// taken back any more.
     pub(super) fn committed(&mut self, progress: Progress, last_entry: EntryId) {
-        if progress.dropped && !self.runs.is_empty() {
-            self.runs.remove(0);
+        if let Some(run) = progress.cleaned {
+            self.runs.cleaned(run);
         }
-        if let Some(freezing) = &mut self.freezing {
-            freezing.written = freezing.written.saturating_add(progress.written);
+        if let Some(run) = progress.dropped {
+            self.runs.forget(run);
+            self.runs_changed = true;
         }
-        if progress.finished
-            && let Some(freezing) = self.freezing.take()
-            && let Some(sorted) = freezing.sorted
+        if let Some(step) = progress.merged
+            && let Some(merging) = self.merging.take()
         {
-            self.runs.push(Run {
-                id: self.next_run,
-                newest_time: freezing.newest_time,
-                filter: Some(sorted.filter),
-            });
-            self.keep_to_memory();
-            self.next_run = self.next_run.saturating_add(1);
-            // A large map is not given back in one of the writer's groups.
-            let gone = (freezing.newest, sorted.pairs);
-            let _ = std::thread::Builder::new().spawn(move || drop(gone));
+            self.merging = merging.committed(step, &mut self.runs);
+            self.runs_changed |= self.merging.is_none();
+            if step.found_damage() {
+                self.damaged = true;
+                tracing::error!(
+                    "runs of request_ids are damaged and are not merged; run \"creditd audit\""
+                );
+            }
+        }
+        if let Some(frozen) = progress.frozen {
+            self.frozen(frozen);
+        }
+        if self.runs_changed && self.merging.is_none() && !self.damaged {
+            self.merging = Merge::due(&mut self.runs, &self.limits);
+            self.runs_changed = false;
         }
         if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
             self.freeze(last_entry);
         }
     }
 
+    /// A piece of the runs that are being made is in the file.
+    fn frozen(&mut self, frozen: Frozen) {
+        let Some(freezing) = &mut self.freezing else {
+            return;
+        };
+        freezing.written = freezing.written.saturating_add(frozen.pairs);
+        if !frozen.finished {
+            return;
+        }
+        let made = freezing.runs();
+        let Some(freezing) = self.freezing.take() else {
+            return;
+        };
+        let mut gone = Vec::new();
+        for (mut run, sorted) in made.into_iter().zip(freezing.sorted.into_iter().flatten()) {
+            if run.length > 0 {
+                run.filter = Some(sorted.filter);
+                self.runs.add(run);
+            }
+            gone.push(sorted.pairs);
+        }
+        self.runs_changed = true;
+        // A large map is not given back in one of the writer's groups.
+        let gone = (freezing.newest, gone);
+        let _ = std::thread::Builder::new().spawn(move || drop(gone));
+    }
+
     fn freeze(&mut self, last_entry: EntryId) {
         let newest = std::mem::take(&mut self.newest);
         let twins = std::mem::take(&mut self.twins);
-        let pairs = pairs_of(&newest, &twins);
+        let credits = std::mem::take(&mut self.credits);
+        let unsorted = [pairs_of(&newest, &twins), credits.clone()];
         let (sender, sorting) = sync_channel(1);
         let sort = move || {
-            let _ = sender.send(Sorted::of(pairs));
+            let _ = sender.send(unsorted.map(Sorted::of));
         };
         let spawned = std::thread::Builder::new()
             .name("request-run".to_owned())
@@ -349,8 +344,10 @@ impl Requests {
         self.freezing = Some(Freezing {
             newest,
             twins,
+            credits,
             newest_time: self.newest_time,
             last_entry,
+            first_id: self.runs.take_ids(2),
             sorting: Some(sorting),
             sorted: None,
             written: 0,
@@ -361,9 +358,17 @@ impl Requests {
 /// What was done along with one group.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    written: usize,
+    dropped: Option<i64>,
+    frozen: Option<Frozen>,
+    merged: Option<Step>,
+    cleaned: Option<i64>,
+}
+
+/// A piece of the runs that are being made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frozen {
+    pairs: usize,
     finished: bool,
-    dropped: bool,
 }
 
 impl Sorted {
@@ -371,10 +376,7 @@ impl Sorted {
         // By the keys as the file orders them.
         pairs.sort_unstable_by_key(|(key, id)| (key.cast_signed(), *id));
         let filter = Filter::of(pairs.iter().map(|(key, _)| *key));
-        Self {
-            pairs: Arc::new(pairs),
-            filter,
-        }
+        Self { pairs, filter }
     }
 }
 
@@ -395,49 +397,57 @@ impl Freezing {
             Err(TryRecvError::Empty) => {}
             // There is no such thread: better late than never.
             Err(TryRecvError::Disconnected) => {
-                self.sorted = Some(Sorted::of(pairs_of(&self.newest, &self.twins)));
+                let unsorted = [pairs_of(&self.newest, &self.twins), self.credits.clone()];
+                self.sorted = Some(unsorted.map(Sorted::of));
                 self.sorting = None;
             }
         }
     }
-}
 
-fn write_pairs(connection: &Connection, run: i64, pairs: &[Pair]) -> Result<(), BadRow> {
-    let Some((first, _)) = pairs.first() else {
-        return Ok(());
-    };
-    let mut bytes = Vec::with_capacity(pairs.len().saturating_mul(PAIR_BYTES));
-    for (key, id) in pairs {
-        bytes.extend(key.to_be_bytes());
-        bytes.extend(id.0.to_be_bytes());
+    /// The runs that are being made, as far as they are sorted, without their filters.
+    fn runs(&self) -> Vec<Run> {
+        let sorted = self.sorted.iter().flatten();
+        let numbered = Scope::BOTH.into_iter().zip(self.first_id..).zip(sorted);
+        let run = |((scope, id), sorted): ((Scope, i64), &Sorted)| Run {
+            id,
+            scope,
+            last_entry: self.last_entry.0,
+            newest_time: self.newest_time,
+            length: sorted.pairs.len(),
+            filter: None,
+        };
+        numbered.map(run).collect()
     }
-    connection
-        .prepare_cached("INSERT INTO request_keys VALUES (?1, ?2, ?3)")?
-        .execute(params![run, first.cast_signed(), bytes])?;
-    Ok(())
-}
 
-fn find_in_run(
-    connection: &Connection,
-    run: i64,
-    key: Key,
-    found: &mut Vec<EntryId>,
-) -> Result<(), BadRow> {
-    let mut statement = connection.prepare_cached(
-        // Twins may stand on both sides of the seam between two rows.
-        "SELECT keys FROM request_keys WHERE run_id = ?1 AND first_key <= ?2
-             ORDER BY first_key DESC LIMIT 2",
-    )?;
-    let mut rows = statement.query([run, key.cast_signed()])?;
-    while let Some(row) = rows.next()? {
-        let pairs = row.get_ref(0)?.as_blob().unwrap_or_default();
-        for pair in pairs.chunks_exact(PAIR_BYTES) {
-            let (bytes, id) = pair.split_at(8);
-            if bytes == key.to_be_bytes() {
-                let id = id.try_into().map_or(0, i64::from_be_bytes);
-                found.push(EntryId(id));
+    /// Writes a piece, and the runs themselves with the last one. None where they are
+    /// still being sorted.
+    fn write_some(&self, connection: &Connection) -> Result<Option<Frozen>, BadRow> {
+        let Some(sorted) = &self.sorted else {
+            return Ok(None);
+        };
+        let runs = self.runs();
+        let mut frozen = Frozen::default();
+        let (mut before, mut rows, mut rest) = (self.written, GROUP_ROWS, 0_usize);
+        for (run, sorted) in runs.iter().zip(sorted) {
+            let begin = before.min(sorted.pairs.len());
+            before = before.saturating_sub(begin);
+            let pairs = sorted.pairs.get(begin..).unwrap_or_default();
+            rest = rest.saturating_add(pairs.len());
+            for pairs in pairs.chunks(ROW_KEYS).take(rows) {
+                write_row(connection, run.id, pairs)?;
+                frozen.pairs = frozen.pairs.saturating_add(pairs.len());
+                rows = rows.saturating_sub(1);
             }
         }
+        frozen.finished = frozen.pairs == rest;
+        if frozen.finished {
+            for (run, sorted) in runs.iter().zip(sorted).filter(|(run, _)| run.length > 0) {
+                run.write(connection, Some(&sorted.filter))?;
+            }
+            connection
+                .prepare_cached("UPDATE file SET covered = ?1")?
+                .execute([self.last_entry.0])?;
+        }
+        Ok(Some(frozen))
     }
-    Ok(())
 }

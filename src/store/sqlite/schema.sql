@@ -93,7 +93,7 @@ CREATE TABLE checkpoints (
   PRIMARY KEY (account_id, entry_id)
 ) STRICT, WITHOUT ROWID;
 
--- Where request_ids of the last day stand in the journal: sorted runs, oldest first.
+-- Where request_ids of the last days stand in the journal: sorted runs, oldest first.
 CREATE TABLE request_runs (
   run_id       INTEGER PRIMARY KEY,
   last_entry   INTEGER NOT NULL,     -- it covers the journal up to here

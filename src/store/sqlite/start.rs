@@ -7,11 +7,12 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::SqliteSettings;
 use super::books::Books;
 use super::journal::{BadRow, Journal};
-use super::requests::{Limits, Requests};
+use super::requests::{Limits, Requests, Scope};
 use crate::domain::ledger::EntryId;
 use crate::domain::{AccountName, RequestId, Timestamp};
 
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
+const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// The books of a file, and the time of its newest entry.
 pub(super) fn books(
@@ -22,6 +23,7 @@ pub(super) fn books(
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
         kept_nanos: i64::from(settings.request_hours).saturating_mul(NANOS_PER_HOUR),
+        credits_kept_nanos: i64::from(settings.request_days_credits).saturating_mul(NANOS_PER_DAY),
         filter_bytes_max: settings.request_filter_bytes_max,
     };
     let requests = Requests::load(&connection, key, limits)?;
@@ -84,7 +86,7 @@ fn read_requests(books: &mut Books, covered: EntryId) -> Result<(), BadRow> {
     let mut found = Vec::new();
     {
         let mut statement = books.journal.connection.prepare(
-            "SELECT entry_id, account_id, create_time, request_id FROM entries
+            "SELECT entry_id, account_id, create_time, request_id, kind FROM entries
              WHERE entry_id > ?1 AND request_id IS NOT NULL ORDER BY entry_id",
         )?;
         let mut rows = statement.query([covered.0])?;
@@ -95,11 +97,12 @@ fn read_requests(books: &mut Books, covered: EntryId) -> Result<(), BadRow> {
                 return Err(BadRow(format!("entry {entry} has no proper request_id")));
             };
             let time = Timestamp::from_unix_nanos(row.get(2)?);
-            found.push((EntryId(entry), row.get::<_, i64>(1)?, time, id));
+            let scope = Scope::of(row.get_ref(4)?.as_str().unwrap_or_default());
+            found.push((EntryId(entry), row.get::<_, i64>(1)?, time, id, scope));
         }
     }
-    for (entry, account, time, id) in found {
-        books.note_request(account, &id, entry, time);
+    for (entry, account, time, id, scope) in found {
+        books.note_request(account, &id, entry, time, scope);
     }
     Ok(())
 }

@@ -54,7 +54,8 @@ impl Store {
 /// file what it forgot.
 const CROWDED: SqliteSettings = SqliteSettings {
     accounts_max: 1,
-    request_hours: 24,
+    request_hours: 72,
+    request_days_credits: 90,
     request_filter_bytes_max: 64,
     request_run_length: 16,
 };

@@ -3,9 +3,13 @@
 use super::Audit;
 use crate::domain::RequestId;
 use crate::store::sqlite::journal::BadRow;
-use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Run};
+use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Run, Scope};
 
-const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
+/// For how long a request_id is known at least, whatever the server's settings were, and
+/// one of a call that brought credits in or back.
+const HOURS_KNOWN: i64 = 72;
+const HOURS_KNOWN_CREDITS: i64 = 90 * 24;
 
 impl Audit<'_> {
     pub(super) fn check_requests(&mut self) -> Result<(), BadRow> {
@@ -13,17 +17,19 @@ impl Audit<'_> {
         self.check_runs()
     }
 
-    /// No request_id moved twice within the day for which it is known at least.
+    /// No request_id moved twice within the time for which it is known at least.
     fn check_once(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
             "SELECT account_id, request_id, entry_id, before FROM (
-               SELECT account_id, request_id, entry_id, create_time,
-                      lag(entry_id) OVER w AS before, lag(create_time) OVER w AS earlier
+               SELECT account_id, request_id, entry_id, create_time, lag(entry_id) OVER w AS before,
+                      lag(create_time) OVER w AS earlier, lag(kind) OVER w AS kind
                  FROM entries WHERE request_id IS NOT NULL
                WINDOW w AS (PARTITION BY account_id, request_id ORDER BY entry_id))
-              WHERE create_time - earlier < ?1",
+              WHERE create_time - earlier < iif(kind IN ('grant', 'refund', 'revoke'), ?2, ?1)",
         )?;
-        let mut rows = statement.query([NANOS_PER_DAY])?;
+        let known = [HOURS_KNOWN, HOURS_KNOWN_CREDITS];
+        let known = known.map(|hours| hours.saturating_mul(NANOS_PER_HOUR));
+        let mut rows = statement.query(known)?;
         while let Some(row) = rows.next()? {
             let (account, request): (i64, String) = (row.get(0)?, row.get(1)?);
             let (entry, before): (i64, i64) = (row.get(2)?, row.get(3)?);
@@ -45,62 +51,88 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Each run has exactly the request_ids of its part of the journal.
+    /// Each run has exactly the request_ids of its part of the journal that it should have.
     fn check_runs(&mut self) -> Result<(), BadRow> {
-        let key: [u8; 16] =
-            self.journal
-                .connection
-                .query_row("SELECT key FROM file", [], |row| row.get(0))?;
+        let connection = &self.journal.connection;
+        let key = connection.query_row("SELECT key FROM file", [], |row| row.get(0))?;
         let keys = Keys::new(key);
-        // The part before the oldest run that is kept belongs to runs that are dropped.
-        let mut covered = None;
-        for (id, last_entry, run) in Run::read_all(&self.journal.connection, usize::MAX)? {
-            let mut statement = self.journal.connection.prepare_cached(
-                "SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key",
-            )?;
-            let mut rows = statement.query([id])?;
-            let (mut found, mut wrong, mut previous) = (0_i64, 0_u64, i64::MIN);
-            while let Some(row) = rows.next()? {
-                let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
-                for pair in bytes.chunks_exact(PAIR_BYTES) {
-                    let (key, entry) = pair.split_at(8);
-                    let key = key.try_into().map_or(0, u64::from_be_bytes);
-                    let entry = entry.try_into().map_or(0, i64::from_be_bytes);
-                    let said = self
-                        .journal
-                        .connection
-                        .prepare_cached(
-                            "SELECT account_id, request_id FROM entries WHERE entry_id = ?1",
-                        )?
-                        .query_row([entry], |row| {
-                            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
-                        });
-                    let said = said.ok().and_then(|(account, id)| {
-                        RequestId::new(&id?).ok().map(|id| keys.of(account, &id))
-                    });
-                    let in_part = entry <= last_entry && covered.is_none_or(|c| entry > c);
-                    let in_order = key.cast_signed() >= previous;
-                    if said != Some(key) || !in_part || !in_order || !run.may_have(key) {
-                        wrong = wrong.saturating_add(1);
-                    }
-                    previous = key.cast_signed();
-                    found = found.saturating_add(1);
+        let runs = Run::read_all(connection, usize::MAX)?;
+        for scope in Scope::BOTH {
+            // The part before the oldest run that is kept belongs to runs that are dropped.
+            let mut covered = None;
+            for run in runs.iter().filter(|run| run.scope == scope) {
+                let (found, wrong) = self.wrong_keys(keys, run, covered)?;
+                let missing = match covered {
+                    Some(covered) => self.requests_of_part(run, covered)? != found,
+                    None => false,
+                };
+                let length = u64::try_from(run.length).unwrap_or_default();
+                if wrong != 0 || missing || length != found {
+                    let id = run.id;
+                    self.report.add(format!(
+                        "run {id} of request_ids is not what the journal says: {wrong} of {found} are wrong"
+                    ));
                 }
+                covered = Some(run.last_entry);
             }
-            let part: i64 = self.journal.connection.query_row(
-                "SELECT count(*) FROM entries
-                  WHERE request_id IS NOT NULL AND entry_id <= ?1 AND entry_id > ?2",
-                [last_entry, covered.unwrap_or(last_entry)],
-                |row| row.get(0),
-            )?;
-            let missing = covered.is_some() && part != found;
-            if wrong != 0 || missing {
-                self.report.add(format!(
-                    "run {id} of request_ids is not what the journal says: {wrong} of {found} are wrong"
-                ));
-            }
-            covered = Some(last_entry);
         }
         Ok(())
+    }
+
+    /// How many keys a run has, and how many of them should not be there, or not where
+    /// they stand.
+    fn wrong_keys(
+        &self,
+        keys: Keys,
+        run: &Run,
+        covered: Option<i64>,
+    ) -> Result<(u64, u64), BadRow> {
+        let connection = &self.journal.connection;
+        let mut statement = connection
+            .prepare_cached("SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key")?;
+        let mut rows = statement.query([run.id])?;
+        let (mut found, mut wrong, mut previous) = (0_u64, 0_u64, i64::MIN);
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
+            for pair in bytes.chunks_exact(PAIR_BYTES) {
+                let (key, entry) = pair.split_at(8);
+                let key = key.try_into().map_or(0, u64::from_be_bytes);
+                let entry = entry.try_into().map_or(0, i64::from_be_bytes);
+                let said = connection
+                    .prepare_cached(
+                        "SELECT account_id, request_id, kind FROM entries WHERE entry_id = ?1",
+                    )?
+                    .query_row([entry], |row| {
+                        let id = row.get::<_, Option<String>>(1)?;
+                        Ok((row.get::<_, i64>(0)?, id, row.get::<_, String>(2)?))
+                    });
+                let said = said.ok().and_then(|(account, id, kind)| {
+                    let key = keys.of(account, &RequestId::new(&id?).ok()?);
+                    let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
+                    belongs.then_some(key)
+                });
+                let in_part = entry <= run.last_entry && covered.is_none_or(|c| entry > c);
+                let in_order = key.cast_signed() >= previous;
+                if said != Some(key) || !in_part || !in_order || !run.may_have(key) {
+                    wrong = wrong.saturating_add(1);
+                }
+                previous = key.cast_signed();
+                found = found.saturating_add(1);
+            }
+        }
+        Ok((found, wrong))
+    }
+
+    /// How many request_ids the journal has in the part of a run.
+    fn requests_of_part(&self, run: &Run, covered: i64) -> Result<u64, BadRow> {
+        let all = run.scope == Scope::All;
+        let count: i64 = self.journal.connection.query_row(
+            "SELECT count(*) FROM entries
+              WHERE request_id IS NOT NULL AND entry_id <= ?1 AND entry_id > ?2
+                AND (?3 OR kind IN ('grant', 'refund', 'revoke'))",
+            (run.last_entry, covered, all),
+            |row| row.get(0),
+        )?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 }

@@ -22,8 +22,10 @@ use crate::model::Model;
 const SHOWN: usize = 30;
 /// How often all accounts are looked at, and not only those that were touched.
 const ALL_BALANCES_EVERY: u64 = 25;
-/// A request_id is known for a day; what is older may count as new.
-const KNOWN_FOR: Nanos = 23 * HOUR;
+/// For how long a request_id is known; what is older may count as new. What brings
+/// credits in or back is known for longer.
+const KNOWN_FOR: Nanos = 71 * HOUR;
+const CREDITS_KNOWN_FOR: Nanos = 89 * 24 * HOUR;
 /// How much later than predicted a ledger may say that it did something.
 const LATE_MAX: Nanos = 5 * MICROSECOND;
 /// When other prices come into force: the clock does not go back over it.
@@ -154,7 +156,7 @@ impl Run {
 
     fn next_call(&mut self) -> Call {
         let now = self.clock.max(self.last);
-        let known = |past: &&(Call, Nanos)| past.1 > now - KNOWN_FOR;
+        let known = |past: &&(Call, Nanos)| past.1 > now - known_for(&past.0);
         if self.rng.chance(75) {
             let past = self.past.iter().filter(known).collect();
             if let Some((call, _)) = self.rng.pick_any(past) {
@@ -212,7 +214,9 @@ impl Run {
             0..350 => return,
             350..860 => self.clock + step(&mut self.rng, MILLISECOND, 20),
             860..950 => self.clock + step(&mut self.rng, SECOND, 20),
-            950..958 => self.clock + step(&mut self.rng, 60 * SECOND, 30),
+            // All that ends has ended, and every plain request_id may be forgotten.
+            950 => self.clock + step(&mut self.rng, 24 * HOUR, 40),
+            951..958 => self.clock + step(&mut self.rng, 60 * SECOND, 30),
             958..960 => self.clock + step(&mut self.rng, HOUR, 8),
             960..994 => {
                 let accounts = self.model.accounts.values();
@@ -362,6 +366,14 @@ impl Shown {
                 format!("{call:?}\n    at {}: {outcome}", shown_time(*time))
             }
         }
+    }
+}
+
+/// For how long the request_id of a call is known at least.
+const fn known_for(call: &Call) -> Nanos {
+    match call {
+        Call::Grant(_) | Call::Refund(_) | Call::RevokeGrant(_) => CREDITS_KNOWN_FOR,
+        _ => KNOWN_FOR,
     }
 }
 

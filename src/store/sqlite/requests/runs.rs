@@ -1,0 +1,328 @@
+//! Runs of request_ids in the file: which there are, what of them is in memory, and
+//! how a request_id is found in them.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use rusqlite::{Connection, params};
+
+use super::{Key, Limits, Pair, ROW_KEYS};
+use crate::domain::Timestamp;
+use crate::domain::ledger::EntryId;
+use crate::store::sqlite::filter::Filter;
+use crate::store::sqlite::journal::BadRow;
+
+/// Bytes of a pair in a row of `request_keys`.
+pub(in crate::store::sqlite) const PAIR_BYTES: usize = 16;
+
+/// Which request_ids a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::sqlite) enum Scope {
+    /// All of its part of the journal.
+    All,
+    /// Those of calls that bring credits in or back. They are kept for longer, and so
+    /// stand in runs of their own too.
+    Credits,
+}
+
+impl Scope {
+    pub(in crate::store::sqlite) const BOTH: [Self; 2] = [Self::All, Self::Credits];
+
+    /// The one by which a call is known the longest, by the word for its entry's kind.
+    pub(in crate::store::sqlite) fn of(kind: &str) -> Self {
+        match kind {
+            "grant" | "refund" | "revoke" => Self::Credits,
+            _ => Self::All,
+        }
+    }
+
+    const fn column(self) -> i64 {
+        match self {
+            Self::All => 0,
+            Self::Credits => 1,
+        }
+    }
+}
+
+/// A run in the file.
+pub(in crate::store::sqlite) struct Run {
+    pub(in crate::store::sqlite) id: i64,
+    pub(in crate::store::sqlite) scope: Scope,
+    /// It covers the journal up to here, from where the run of its scope before it ends.
+    pub(in crate::store::sqlite) last_entry: i64,
+    pub(in crate::store::sqlite) newest_time: Timestamp,
+    /// How many request_ids it has.
+    pub(in crate::store::sqlite) length: usize,
+    /// None where memory has no room for it: then every question goes to the file.
+    pub(super) filter: Option<Filter>,
+}
+
+impl Run {
+    /// All runs of a file, oldest first; filters as far as memory has room for them.
+    pub(in crate::store::sqlite) fn read_all(
+        connection: &Connection,
+        filter_bytes_max: usize,
+    ) -> Result<Vec<Self>, BadRow> {
+        let mut statement = connection.prepare(
+            "SELECT run_id, credits, last_entry, newest_time, pairs, length(filter)
+               FROM request_runs ORDER BY last_entry, credits",
+        )?;
+        let mut rows = statement.query([])?;
+        let (mut runs, mut sizes) = (Vec::new(), Vec::new());
+        while let Some(row) = rows.next()? {
+            let credits: i64 = row.get(1)?;
+            let length: i64 = row.get(4)?;
+            let bytes: i64 = row.get(5)?;
+            sizes.push(usize::try_from(bytes).unwrap_or_default());
+            runs.push(Self {
+                id: row.get(0)?,
+                scope: match credits == Scope::Credits.column() {
+                    true => Scope::Credits,
+                    false => Scope::All,
+                },
+                last_entry: row.get(2)?,
+                newest_time: Timestamp::from_unix_nanos(row.get(3)?),
+                length: usize::try_from(length).unwrap_or_default(),
+                filter: None,
+            });
+        }
+        for at in fitting(&sizes, filter_bytes_max) {
+            let Some(run) = runs.get_mut(at) else {
+                continue;
+            };
+            let bytes: Vec<u8> = connection.query_row(
+                "SELECT filter FROM request_runs WHERE run_id = ?1",
+                [run.id],
+                |row| row.get(0),
+            )?;
+            let wrong = || BadRow(format!("the filter of run {} cannot be read", run.id));
+            run.filter = Some(Filter::from_bytes(&bytes).ok_or_else(wrong)?);
+        }
+        Ok(runs)
+    }
+
+    /// Whether its filter is in memory.
+    pub(in crate::store::sqlite) const fn has_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    pub(in crate::store::sqlite) fn may_have(&self, key: Key) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.may_have(key))
+    }
+
+    /// Says in the file that its rows of keys are whole. It has the given filter there.
+    pub(super) fn write(
+        &self,
+        connection: &Connection,
+        filter: Option<&Filter>,
+    ) -> Result<(), BadRow> {
+        connection
+            .prepare_cached(
+                "INSERT INTO request_runs (run_id, credits, last_entry, newest_time, pairs, filter)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                self.id,
+                self.scope.column(),
+                self.last_entry,
+                self.newest_time.unix_nanos().unwrap_or_default(),
+                i64::try_from(self.length).unwrap_or(i64::MAX),
+                filter.map(Filter::to_bytes).unwrap_or_default(),
+            ])?;
+        Ok(())
+    }
+}
+
+/// Which filters memory has room for: those of the smallest runs, since each of them
+/// saves a look into the file, whatever its size; of equal ones the newest. `sizes` are
+/// oldest first, 0 where there is no filter.
+fn fitting(sizes: &[usize], bytes_max: usize) -> impl Iterator<Item = usize> {
+    let mut order: Vec<_> = (sizes.iter().copied().enumerate())
+        .filter(|(_, size)| *size > 0)
+        .map(|(at, size)| (size, Reverse(at)))
+        .collect();
+    order.sort_unstable();
+    let mut bytes = 0_usize;
+    order.into_iter().map_while(move |(size, Reverse(at))| {
+        bytes = bytes.saturating_add(size);
+        (bytes <= bytes_max).then_some(at)
+    })
+}
+
+/// The runs of a file.
+pub(super) struct Runs {
+    /// Oldest first.
+    list: Vec<Run>,
+    /// Those that are gone, or were never finished, and still have rows of keys.
+    garbage: Vec<i64>,
+    next_id: i64,
+    filter_bytes_max: usize,
+}
+
+impl Runs {
+    pub(super) fn load(connection: &Connection, filter_bytes_max: usize) -> Result<Self, BadRow> {
+        let list = Run::read_all(connection, filter_bytes_max)?;
+        let known: HashSet<i64> = list.iter().map(|run| run.id).collect();
+        let mut newest = known.iter().copied().max().unwrap_or_default();
+        let mut garbage = Vec::new();
+        let mut statement =
+            connection.prepare("SELECT min(run_id) FROM request_keys WHERE run_id > ?1")?;
+        let mut after = i64::MIN;
+        while let Some(id) = statement.query_row([after], |row| row.get::<_, Option<i64>>(0))? {
+            if !known.contains(&id) {
+                garbage.push(id);
+            }
+            newest = newest.max(id);
+            after = id;
+        }
+        Ok(Self {
+            list,
+            garbage,
+            next_id: newest.saturating_add(1),
+            filter_bytes_max,
+        })
+    }
+
+    /// Numbers that no run has, so many from the one that is returned.
+    pub(super) fn take_ids(&mut self, count: i64) -> i64 {
+        let first = self.next_id;
+        self.next_id = first.saturating_add(count);
+        first
+    }
+
+    /// The runs of a scope, oldest first.
+    pub(super) fn of(&self, scope: Scope) -> impl Iterator<Item = &Run> {
+        self.list.iter().filter(move |run| run.scope == scope)
+    }
+
+    /// Adds a run, which is in the file.
+    pub(super) fn add(&mut self, run: Run) {
+        let at = (self.list).partition_point(|other| other.last_entry <= run.last_entry);
+        self.list.insert(at, run);
+        let size = |run: &Run| run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
+        let sizes: Vec<_> = self.list.iter().map(size).collect();
+        let kept: HashSet<_> = fitting(&sizes, self.filter_bytes_max).collect();
+        for (at, run) in self.list.iter_mut().enumerate() {
+            if !kept.contains(&at) {
+                run.filter = None;
+            }
+        }
+    }
+
+    /// A run is gone; its rows of keys go by and by.
+    pub(super) fn forget(&mut self, id: i64) {
+        self.list.retain(|run| run.id != id);
+        self.garbage.push(id);
+    }
+
+    /// A run that is older than its request_ids are kept for, but for those in use.
+    pub(super) fn too_old(&self, now: Timestamp, limits: &Limits, used: &[i64]) -> Option<i64> {
+        let is_old = |run: &&Run| run.newest_time.plus_nanos(limits.kept_nanos(run.scope)) < now;
+        let mut old = self.list.iter().filter(is_old);
+        old.find(|run| !used.contains(&run.id)).map(|run| run.id)
+    }
+
+    /// A run that is gone and still has rows.
+    pub(super) fn garbage(&self) -> Option<i64> {
+        self.garbage.last().copied()
+    }
+
+    /// It has no rows any more.
+    pub(super) fn cleaned(&mut self, id: i64) {
+        self.garbage.retain(|other| *other != id);
+    }
+
+    /// Adds the entries that have that key.
+    pub(super) fn find(
+        &self,
+        connection: &Connection,
+        key: Key,
+        found: &mut Vec<EntryId>,
+    ) -> Result<(), BadRow> {
+        for run in self.list.iter().filter(|run| run.may_have(key)) {
+            find_in_run(connection, run.id, key, found)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a run out of the file; its rows of keys stay for [`delete_keys`].
+pub(super) fn delete_run(connection: &Connection, id: i64) -> Result<(), BadRow> {
+    connection
+        .prepare_cached("DELETE FROM request_runs WHERE run_id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Deletes rows of keys of a run that is gone, at most so many. Whether there may be more.
+pub(super) fn delete_keys(connection: &Connection, id: i64, rows: usize) -> Result<bool, BadRow> {
+    let deleted = connection
+        .prepare_cached(
+            "DELETE FROM request_keys WHERE run_id = ?1 AND first_key IN
+               (SELECT first_key FROM request_keys WHERE run_id = ?1 ORDER BY first_key LIMIT ?2)",
+        )?
+        .execute([id, i64::try_from(rows).unwrap_or(i64::MAX)])?;
+    Ok(deleted >= rows)
+}
+
+/// Writes one row of a run.
+pub(super) fn write_row(connection: &Connection, run: i64, pairs: &[Pair]) -> Result<(), BadRow> {
+    let Some((first, _)) = pairs.first() else {
+        return Ok(());
+    };
+    let mut bytes = Vec::with_capacity(ROW_KEYS.saturating_mul(PAIR_BYTES));
+    for (key, id) in pairs {
+        bytes.extend(key.to_be_bytes());
+        bytes.extend(id.0.to_be_bytes());
+    }
+    connection
+        .prepare_cached("INSERT INTO request_keys VALUES (?1, ?2, ?3)")?
+        .execute(params![run, first.cast_signed(), bytes])?;
+    Ok(())
+}
+
+/// The pairs of a row.
+pub(super) fn pairs_of_row(bytes: &[u8]) -> impl Iterator<Item = Pair> {
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, i64::from_be_bytes);
+    bytes.chunks_exact(PAIR_BYTES).map(move |pair| {
+        let (key, id) = pair.split_at(8);
+        (number(key).cast_unsigned(), EntryId(number(id)))
+    })
+}
+
+fn find_in_run(
+    connection: &Connection,
+    run: i64,
+    key: Key,
+    found: &mut Vec<EntryId>,
+) -> Result<(), BadRow> {
+    let mut statement = connection.prepare_cached(
+        "SELECT first_key, keys FROM request_keys WHERE run_id = ?1 AND first_key <= ?2
+             ORDER BY first_key DESC LIMIT 2",
+    )?;
+    let mut rows = statement.query([run, key.cast_signed()])?;
+    while let Some(row) = rows.next()? {
+        let first: i64 = row.get(0)?;
+        let pairs = row.get_ref(1)?.as_blob().unwrap_or_default();
+        let (pairs, _) = pairs.as_chunks::<PAIR_BYTES>();
+        let key_of = |pair: &[u8; PAIR_BYTES]| {
+            let (key, _) = pair.split_at(8);
+            key.try_into().map_or(0, i64::from_be_bytes)
+        };
+        let begin = pairs.partition_point(|pair| key_of(pair) < key.cast_signed());
+        let same = pairs.get(begin..).unwrap_or_default();
+        let same = same
+            .iter()
+            .take_while(|pair| key_of(pair) == key.cast_signed());
+        for pair in same {
+            found.extend(pairs_of_row(pair).map(|(_, id)| id));
+        }
+        // Twins may stand on both sides of the seam between two rows.
+        if first != key.cast_signed() {
+            break;
+        }
+    }
+    Ok(())
+}
