@@ -173,6 +173,9 @@ def test_every_field_of_an_entry_comes_back() -> None:
         version=9,
         grants=[ledger_pb2.GrantShare(grant_id="g1", credits="2", held="-5")],
         source="purchase",
+        expire_time=Timestamp(seconds=3),
+        priority=-3,
+        services=["ai_scripts", "lip_sync_video"],
     )
     assert {field.name for field, _ in message.ListFields()} == set(
         ledger_pb2.Entry.DESCRIPTOR.fields_by_name
@@ -204,6 +207,9 @@ def test_every_field_of_an_entry_comes_back() -> None:
         version=9,
         grants=(GrantShare("g1", Decimal(2), Decimal(-5)),),
         source="purchase",
+        expire_time=datetime(1970, 1, 1, 0, 0, 3, tzinfo=timezone.utc),
+        priority=-3,
+        services=("ai_scripts", "lip_sync_video"),
     )
 
 

@@ -77,6 +77,9 @@ AN_ENTRY = Entry(
     version=0,
     grants=(),
     source="",
+    expire_time=None,
+    priority=0,
+    services=(),
 )
 A_HOLD = Hold(
     hold_id="h1",
@@ -87,6 +90,9 @@ A_HOLD = Hold(
     account="",
     create_time=at(1),
     service="",
+    labels={},
+    request_id="",
+    usage=None,
 )
 
 
@@ -229,8 +235,24 @@ VERBS = [
     ),
     Verb(
         "list_holds_page",
-        {"account": "team-a", "page_size": 2, "page_token": "t1"},
-        ledger_pb2.ListHoldsRequest(account="team-a", page_size=2, page_token="t1"),  # noqa: S106
+        {
+            "account": "team-a",
+            "page_size": 2,
+            "page_token": "t1",
+            "request_id": "r1",
+            "labels": LABELS,
+            "start_time": at(1),
+            "end_time": at(2),
+        },
+        ledger_pb2.ListHoldsRequest(
+            account="team-a",
+            page_size=2,
+            page_token="t1",  # noqa: S106
+            request_id="r1",
+            labels=LABELS,
+            start_time=Timestamp(seconds=1),
+            end_time=Timestamp(seconds=2),
+        ),
         ledger_pb2.ListHoldsResponse(holds=[HOLD], next_page_token="t2"),  # noqa: S106
         HoldPage((A_HOLD,), "t2"),
     ),
@@ -333,6 +355,9 @@ def test_every_field_of_a_hold_comes_back() -> None:
         account="team-a",
         create_time=Timestamp(seconds=1, nanos=1000),
         service="lip_sync_video",
+        labels=LABELS,
+        request_id="r1",
+        usage=USAGE_PB,
     )
     assert _unset(message) == set()
     assert get_hold_from_pb(ledger_pb2.GetHoldResponse(hold=message)) == Hold(
@@ -344,6 +369,9 @@ def test_every_field_of_a_hold_comes_back() -> None:
         account="team-a",
         create_time=at(1) + timedelta(microseconds=1),
         service="lip_sync_video",
+        labels=LABELS,
+        request_id="r1",
+        usage=USAGE,
     )
 
 

@@ -169,6 +169,9 @@ class Entry:
     version: int
     grants: tuple[GrantShare, ...]
     source: str
+    expire_time: datetime | None
+    priority: int
+    services: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,8 @@ class RefundResult:
 class Hold:
     """Credits set aside: what is still `held`, and what its settlements cost, `settled`.
 
-    `service` is empty for a hold by amount.
+    `service` is empty for a hold by amount, and `usage` is None. `request_id` is that of the call
+    that made it, and `labels` and `usage` are those that it was made with.
     """
 
     hold_id: str
@@ -264,6 +268,9 @@ class Hold:
     account: str
     create_time: datetime
     service: str
+    labels: Mapping[str, str]
+    request_id: str
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,10 @@ class HoldCalls(Transport):
         self,
         account: str,
         *,
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
         page_size: int = 0,
         timeout: Timeout | None = None,
         metadata: Metadata = (),
@@ -171,7 +175,14 @@ class HoldCalls(Transport):
         """See `Client.list_holds`."""
         pages = self._pages(
             self._ledger.ListHolds,
-            convert.holds_to_pb(account, page_size=page_size),
+            convert.holds_to_pb(
+                account,
+                request_id=request_id,
+                labels=labels,
+                start_time=start_time,
+                end_time=end_time,
+                page_size=page_size,
+            ),
             convert.hold_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )
@@ -182,6 +193,10 @@ class HoldCalls(Transport):
         account: str,
         *,
         page_token: str = "",
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
         page_size: int = 0,
         timeout: Timeout | None = None,
         metadata: Metadata = (),
@@ -190,7 +205,15 @@ class HoldCalls(Transport):
         """See `Client.list_holds_page`."""
         return await self._call(
             self._ledger.ListHolds,
-            convert.holds_to_pb(account, page_size=page_size, page_token=page_token),
+            convert.holds_to_pb(
+                account,
+                request_id=request_id,
+                labels=labels,
+                start_time=start_time,
+                end_time=end_time,
+                page_size=page_size,
+                page_token=page_token,
+            ),
             convert.hold_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )

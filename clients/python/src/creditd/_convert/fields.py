@@ -41,3 +41,8 @@ def time_from_field(message: Message, field: str) -> datetime:
     if not message.HasField(field):
         raise ValueError(f"the server left {field} out of {message.DESCRIPTOR.name}")
     return time_from_pb(getattr(message, field))
+
+
+def optional_time_from_field(message: Message, field: str) -> datetime | None:
+    """The time in a field that may be left out."""
+    return time_from_pb(getattr(message, field)) if message.HasField(field) else None

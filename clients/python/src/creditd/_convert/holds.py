@@ -9,9 +9,15 @@ from creditd._convert.fields import (
     what_to_pb,
 )
 from creditd._convert.ledger import entry_from_pb
-from creditd._convert.pricing import prices_to_pb
+from creditd._convert.pricing import prices_to_pb, usage_from_pb
 from creditd._request_id import new_request_id
-from creditd._values import Amount, Duration, amount_from_text, optional_duration_to_pb
+from creditd._values import (
+    Amount,
+    Duration,
+    amount_from_text,
+    optional_duration_to_pb,
+    optional_time_to_pb,
+)
 from creditd.enums import HoldStatus, Overage
 from creditd.model import (
     ExtendHoldResult,
@@ -113,10 +119,25 @@ def get_hold_to_pb(account: str, hold_id: str) -> ledger_pb2.GetHoldRequest:
 
 
 def holds_to_pb(
-    account: str, *, page_size: int, page_token: str = ""
+    account: str,
+    *,
+    request_id: str | None,
+    labels: Mapping[str, str] | None,
+    start_time: datetime | None,
+    end_time: datetime | None,
+    page_size: int,
+    page_token: str = "",
 ) -> ledger_pb2.ListHoldsRequest:
     """The request of ListHolds."""
-    return ledger_pb2.ListHoldsRequest(account=account, page_size=page_size, page_token=page_token)
+    return ledger_pb2.ListHoldsRequest(
+        account=account,
+        page_size=page_size,
+        page_token=page_token,
+        request_id=request_id,
+        labels=labels,
+        start_time=optional_time_to_pb(start_time, "start_time"),
+        end_time=optional_time_to_pb(end_time, "end_time"),
+    )
 
 
 def hold_result_from_pb(reply: ledger_pb2.HoldResponse) -> HoldResult:
@@ -174,4 +195,7 @@ def _hold(message: ledger_pb2.HoldState) -> Hold:
         account=message.account,
         create_time=time_from_field(message, "create_time"),
         service=message.service,
+        labels=dict(message.labels),
+        request_id=message.request_id,
+        usage=usage_from_pb(message.usage) if message.HasField("usage") else None,
     )

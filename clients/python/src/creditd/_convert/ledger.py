@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from creditd._convert.fields import enum_from_number, time_from_field
+from creditd._convert.fields import (
+    enum_from_number,
+    optional_time_from_field,
+    time_from_field,
+)
 from creditd._convert.pricing import usage_from_pb
 from creditd._request_id import new_request_id
 from creditd._values import Amount, amount_from_text, amount_to_text, optional_time_to_pb
@@ -141,9 +145,7 @@ def _grant_balance(message: ledger_pb2.GrantBalance) -> GrantBalance:
         granted=amount_from_text(message.granted),
         remaining=amount_from_text(message.remaining),
         priority=message.priority,
-        expire_time=time_from_field(message, "expire_time")
-        if message.HasField("expire_time")
-        else None,
+        expire_time=optional_time_from_field(message, "expire_time"),
         source=message.source,
         held=amount_from_text(message.held),
         services=tuple(message.services),
@@ -179,4 +181,7 @@ def entry_from_pb(message: ledger_pb2.Entry) -> Entry:
             for share in message.grants
         ),
         source=message.source,
+        expire_time=optional_time_from_field(message, "expire_time"),
+        priority=message.priority,
+        services=tuple(message.services),
     )

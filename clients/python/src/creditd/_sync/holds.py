@@ -186,6 +186,10 @@ class HoldCalls(Transport):
         self,
         account: str,
         *,
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
         page_size: int = 0,
         timeout: Timeout | None = None,
         metadata: Metadata = (),
@@ -193,11 +197,21 @@ class HoldCalls(Transport):
     ) -> Iterator[Hold]:
         """The open holds of an account, oldest first, fetched page by page as they are read.
 
-        `timeout` is for each page. `page_size` is how many to fetch at a time; 0 means 50.
+        Filters, all of which must hold: `request_id` is that of the call that made the hold,
+        `labels` must all be among the hold's, with these values, and the hold was made at
+        `start_time` or later and before `end_time`. `timeout` is for each page. `page_size` is how
+        many to fetch at a time; 0 means 50.
         """
         pages = self._pages(
             self._ledger.ListHolds,
-            convert.holds_to_pb(account, page_size=page_size),
+            convert.holds_to_pb(
+                account,
+                request_id=request_id,
+                labels=labels,
+                start_time=start_time,
+                end_time=end_time,
+                page_size=page_size,
+            ),
             convert.hold_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )
@@ -208,6 +222,10 @@ class HoldCalls(Transport):
         account: str,
         *,
         page_token: str = "",
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
         page_size: int = 0,
         timeout: Timeout | None = None,
         metadata: Metadata = (),
@@ -216,7 +234,15 @@ class HoldCalls(Transport):
         """One page of `list_holds`; `page_token` is the `next_page_token` of the page before."""
         return self._call(
             self._ledger.ListHolds,
-            convert.holds_to_pb(account, page_size=page_size, page_token=page_token),
+            convert.holds_to_pb(
+                account,
+                request_id=request_id,
+                labels=labels,
+                start_time=start_time,
+                end_time=end_time,
+                page_size=page_size,
+                page_token=page_token,
+            ),
             convert.hold_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )
