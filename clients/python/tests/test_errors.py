@@ -82,8 +82,8 @@ def test_all_details(connect: Connect) -> None:
     )
     assert error.fields == [creditd.FieldViolation("credits", "INVALID_AMOUNT", "no amount")]
     assert error.retry_after == timedelta(seconds=2)
-    assert error.request_id == "log-1"
-    assert error.sent_request_id == "order-17"
+    assert error.x_request_id == "log-1"
+    assert error.request_id == "order-17"
 
 
 def test_insufficient_credits_are_decimals(connect: Connect) -> None:
@@ -148,7 +148,7 @@ def test_the_made_request_id_of_a_failed_write_is_known(connect: Connect) -> Non
         driver = connect(server.address)
         with pytest.raises(creditd.CreditdError) as caught:
             driver.call("grant", "team-a", 5)
-        driver.call("grant", "team-a", 5, request_id=caught.value.sent_request_id)
+        driver.call("grant", "team-a", 5, request_id=caught.value.request_id)
     first, second = server.requests
     assert first == second
     assert first.request_id
@@ -203,7 +203,7 @@ def test_charges_of_a_batch_that_fail_are_returned_and_know_their_request_id(
     assert charged.available == Decimal(5)
     assert type(error) is creditd.InsufficientCreditsError
     assert error.shortfall == Decimal("1.5")
-    assert error.sent_request_id == charges[1].request_id != charges[0].request_id
+    assert error.request_id == charges[1].request_id != charges[0].request_id
     assert error.__cause__ is None
     assert batch.failed_count == 1
 
@@ -227,15 +227,15 @@ def test_the_real_server_says_it_in_full(connect: Connect, server: str) -> None:
     assert [(one.field, one.reason) for one in error.fields] == [
         ("usage.service", creditd.Reason.UNKNOWN_SERVICE)
     ]
-    assert error.request_id == "from-the-test-1"
-    assert error.sent_request_id == ""
+    assert error.x_request_id == "from-the-test-1"
+    assert error.request_id == ""
 
 
 def test_the_real_server_names_a_call_that_has_no_name(connect: Connect, server: str) -> None:
     with pytest.raises(creditd.NotFoundError) as caught:
         connect(server).call("get_balance", "nobody-ever-granted-this-anything")
     assert caught.value.reason == creditd.Reason.ACCOUNT_NOT_FOUND
-    assert caught.value.request_id
+    assert caught.value.x_request_id
 
 
 def test_a_reused_request_id(connect: Connect, server: str) -> None:

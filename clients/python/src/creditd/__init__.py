@@ -6,7 +6,8 @@ out is exact: Decimal, never float. What is refused is raised as a CreditdError.
 
 from creditd._aio import AsyncBalanceWatch, AsyncClient
 from creditd._attempts import RetryPolicy, Timeout
-from creditd._channel import Metadata
+from creditd._channel import VERSION, Metadata
+from creditd._request_id import new_request_id, request_id_of
 from creditd._sync import BalanceWatch, Client
 from creditd._values import Amount, Duration
 from creditd.enums import EntryKind, HoldStatus, Overage
@@ -51,6 +52,8 @@ from creditd.model import (
     Usage,
 )
 from creditd.reason import Reason
+
+__version__ = VERSION
 
 __all__ = [
     "Affordability",
@@ -102,4 +105,7 @@ __all__ = [
     "Timeout",
     "UnavailableError",
     "Usage",
+    "__version__",
+    "new_request_id",
+    "request_id_of",
 ]

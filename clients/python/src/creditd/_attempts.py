@@ -5,32 +5,48 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
-from creditd.errors import CreditdError
+import grpc
+
+from creditd.errors import CreditdError, DeadlineExceededError
 
 Timeout: TypeAlias = float | timedelta
 """Seconds as a number, or a timedelta."""
 
-_ATTEMPTS_MAX = 100
+_FACTOR = 2
+# 2 to this power is past every backoff, and no overflow.
+_DOUBLINGS_MAX = 64
+# How much time has to be left for one more attempt.
+_ATTEMPT_S_MIN = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a call that finds the server UNAVAILABLE is sent, and how long it waits between.
+    """How a call is sent again that found the server UNAVAILABLE.
 
-    Before attempt n + 1 the wait is initial_backoff_s * 2^(n-1), at most max_backoff_s, of which
-    a random half to whole is taken. What the server asks for in RetryInfo is waited on top. No
-    wait goes past the timeout of the call: where it would, the error is raised at once.
+    It is, for as long as the timeout of the call allows. The pause after attempt n is random,
+    from 0 to initial_backoff_s * 2^(n-1), or to max_backoff_s where that is less. Where the server
+    says how long to wait (RetryInfo), the pause begins after that. Where the time that is left is
+    too short for another attempt, the call ends at once by DeadlineExceededError, whose cause is
+    the last refusal.
 
-    `max_attempts` counts the first; RetryPolicy(max_attempts=1) never retries.
+    Attributes:
+        max_attempts: How often a call is sent at most, the first time included; 1 never sends
+            again. None, the default, leaves it to the timeout.
+        initial_backoff_s: The longest pause after the first attempt.
+        max_backoff_s: The longest pause.
     """
 
-    max_attempts: int = 5
-    initial_backoff_s: float = 0.1
+    max_attempts: int | None = None
+    initial_backoff_s: float = 0.05
     max_backoff_s: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_attempts <= _ATTEMPTS_MAX:
-            raise ValueError(f"max_attempts must be 1 to {_ATTEMPTS_MAX}, not {self.max_attempts}")
+        if self.max_attempts is not None:
+            if not isinstance(self.max_attempts, int) or isinstance(self.max_attempts, bool):
+                kind = type(self.max_attempts).__name__
+                raise TypeError(f"max_attempts must be an int or None, not {kind}")
+            if self.max_attempts < 1:
+                raise ValueError(f"max_attempts must be 1 or more, not {self.max_attempts}")
         if not 0 < self.initial_backoff_s <= self.max_backoff_s < math.inf:
             raise ValueError(
                 "backoffs must be finite, more than 0, and the initial one not over the maximum"
@@ -42,29 +58,59 @@ DEFAULT_RETRY = RetryPolicy()
 
 @dataclass(slots=True)
 class Attempts:
-    """One call: it ends at `deadline_s`, on whatever clock the readings given here are from."""
+    """One call that failed at least once. It ends at `deadline_s`, on the clock of the readings."""
 
     policy: RetryPolicy
     deadline_s: float
-    made: int = 0
+    made: int = 1
+    refusal: CreditdError | None = None
 
     def start(self, now_s: float) -> float:
-        """Counts an attempt; returns the seconds that it has."""
-        self.made += 1
-        return max(self.deadline_s - now_s, 0)
+        """Counts another attempt; returns the seconds that it has, or raises where there are none.
 
-    def wait_s(self, error: CreditdError, now_s: float, chance: float) -> float | None:
-        """The seconds until the next attempt, or None where `error` is final.
+        The time passes without a pause where a connection was replaced under the call.
+        """
+        left_s = self.deadline_s - now_s
+        if left_s <= 0:
+            raise self.out_of_time()
+        self.made += 1
+        return left_s
+
+    def pause_s(self, error: CreditdError, now_s: float, chance: float) -> float:
+        """The seconds until the next attempt; where there is none, raises what the call ends by.
 
         `chance` is a random number from 0 to 1.
         """
-        if not error.retryable or self.made >= self.policy.max_attempts:
-            return None
-        backoff_s = self.policy.initial_backoff_s * 2 ** (self.made - 1)
-        wait_s = min(backoff_s, self.policy.max_backoff_s) * (1 + chance) / 2
-        if error.retry_after is not None:
-            wait_s += error.retry_after.total_seconds()
-        return wait_s if now_s + wait_s < self.deadline_s else None
+        error.attempts = self.made
+        if not error.retryable:
+            if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and self.refusal is not None:
+                error.__cause__ = self.refusal
+            raise error
+        if self.policy.max_attempts is not None and self.made >= self.policy.max_attempts:
+            raise error
+        self.refusal = error
+        asked_s = 0.0 if error.retry_after is None else max(error.retry_after.total_seconds(), 0)
+        spare_s = self.deadline_s - now_s - asked_s - _ATTEMPT_S_MIN
+        if spare_s <= 0:
+            raise self.out_of_time()
+        backoff_s: float = self.policy.initial_backoff_s * _FACTOR ** min(
+            self.made - 1, _DOUBLINGS_MAX
+        )
+        return asked_s + min(backoff_s, self.policy.max_backoff_s, spare_s) * chance
+
+    def out_of_time(self) -> CreditdError:
+        """What a call ends by that was refused until its deadline, or whose connection was cut."""
+        said = "" if self.refusal is None else f"; the last one was refused: {self.refusal.message}"
+        times = "attempt" if self.made == 1 else "attempts"
+        error = DeadlineExceededError(
+            f"no answer before the deadline, in {self.made} {times}{said}",
+            code=grpc.StatusCode.DEADLINE_EXCEEDED,
+            request_id="" if self.refusal is None else self.refusal.request_id,
+            x_request_id="" if self.refusal is None else self.refusal.x_request_id,
+            attempts=self.made,
+        )
+        error.__cause__ = self.refusal
+        return error
 
 
 def timeout_s(value: Timeout) -> float:

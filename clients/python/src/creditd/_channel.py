@@ -1,28 +1,84 @@
 """How both clients connect, and what they send along with a call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+
+import grpc
 
 from creditd._attempts import Timeout
+from creditd._target import authority, is_local
+from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
+from creditd.v1.pricing_pb2_grpc import PricingServiceStub
 
+VERSION = version("creditd")
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S = 10.0
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 """Pairs as grpc takes them: keys in lower case, bytes only under keys that end in -bin."""
 
-CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
-    ("grpc.primary_user_agent", f"creditd-python/{version('creditd')}"),
-    # Servers end connections that ping more often than they allow.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+_OPTIONS: list[tuple[str, str | int]] = [
+    ("grpc.primary_user_agent", f"creditd-python/{VERSION}"),
     # A server that is back is found within the time of a few retries, not after two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # A connection per client: where one is the limit, several clients are more.
     ("grpc.use_local_subchannel_pool", 1),
+    # No pings of HTTP/2 (grpc.keepalive_time_ms): servers with gRPC's own policy end connections
+    # that ping more often than every 5 minutes, and a dead connection has to be known long before.
+    # Connections are asked by a call instead; see Silence.
 ]
+
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+
+
+class Silence(NamedTuple):
+    """When a connection counts as dead, although nobody has closed it.
+
+    A call that ended by its deadline without a word from the server, or nothing heard for
+    `quiet_s` while a call or a watch waits: then the server is asked for its health on the same
+    connection. Any answer will do, also that it knows no such question. Where none comes within
+    `answer_s`, and nothing else is heard either, the connection is replaced.
+    """
+
+    quiet_s: float = 15.0
+    answer_s: float = 10.0
+
+
+def channel_options(target: str) -> list[tuple[str, str | int]]:
+    """The options of a channel to `target`."""
+    options = list(_OPTIONS)
+    name = authority(target)
+    if name is not None:
+        options.append(("grpc.default_authority", name))
+    if is_local(target):
+        # A proxy would be another machine, or at least another's loopback.
+        options.append(("grpc.enable_http_proxy", 0))
+    return options
+
+
+def channel_credentials(
+    target: str, credentials: grpc.ChannelCredentials | None, insecure: bool
+) -> grpc.ChannelCredentials | None:
+    """What to connect with; None is plaintext, which stays on this machine unless asked for."""
+    if insecure and credentials is not None:
+        raise ValueError("insecure and credentials exclude each other; give one")
+    if credentials is not None:
+        return credentials
+    if insecure or is_local(target):
+        return None
+    return grpc.ssl_channel_credentials()
+
+
+def rpcs_of(channel: Any) -> dict[str, Callable[..., Any]]:
+    """The methods of the API over a channel, by name; no two services share one."""
+    return vars(PricingServiceStub(channel)) | vars(LedgerServiceStub(channel))
+
+
+def health_check_of(channel: Any) -> Any:
+    """The method that asks a server for its health; what it says is left unread."""
+    return channel.unary_unary(_HEALTH_CHECK, request_serializer=bytes, response_deserializer=bytes)
 
 
 class CallOptions(NamedTuple):
@@ -35,6 +91,28 @@ class CallOptions(NamedTuple):
     def wire_metadata(self) -> list[tuple[str, str | bytes]]:
         """The metadata to send."""
         pairs = list(self.metadata)
+        for pair in pairs:
+            _check_pair(pair)
         if self.x_request_id is not None:
+            if not isinstance(self.x_request_id, str):
+                raise TypeError(f"x_request_id must be a str, not {_kind(self.x_request_id)}")
             pairs.append(("x-request-id", self.x_request_id))
         return pairs
+
+
+def _check_pair(pair: object) -> None:
+    if not (isinstance(pair, tuple) and len(pair) == 2):  # noqa: PLR2004 - a pair
+        raise TypeError(f"metadata must be pairs of a key and a value, not {_kind(pair)}")
+    key, value = pair
+    if not isinstance(key, str):
+        raise TypeError(f"a key of metadata must be a str, not {_kind(key)}")
+    if key != key.lower():
+        raise ValueError(f"the key {key!r} of metadata must be in lower case")
+    # The value is not shown: it may be a secret.
+    wanted = bytes if key.endswith("-bin") else str
+    if not isinstance(value, wanted):
+        raise TypeError(f"metadata {key!r} must be {wanted.__name__}, not {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__

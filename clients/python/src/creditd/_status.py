@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import cast
+from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyPb
@@ -30,7 +30,7 @@ from creditd.reason import Reason
 
 _DOMAIN = "creditd"
 _STATUS_KEY = "grpc-status-details-bin"
-_REQUEST_ID_KEY = "x-request-id"
+_X_REQUEST_ID_KEY = "x-request-id"
 
 _CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -60,26 +60,42 @@ class _Details:
     retry_after: timedelta | None = None
 
 
-def error_from_rpc(failure: grpc.RpcError, sent_request_id: str) -> CreditdError:
-    """The exception for a call that failed. Details that cannot be read count as absent."""
-    # What grpc raises from a call is the call itself, in both of its APIs.
-    call = cast("grpc.Call", failure)
-    trailing = _metadata_dict(call.trailing_metadata())
-    initial = _metadata_dict(call.initial_metadata())
-    request_id = initial.get(_REQUEST_ID_KEY) or trailing.get(_REQUEST_ID_KEY) or ""
-    return _error(
-        call.code(),
-        call.details() or "",
+def error_from_rpc(failure: grpc.RpcError, request_id: str) -> CreditdError:
+    """The exception for a call that failed. Details that cannot be read count as absent.
+
+    `request_id` is what the call carried.
+    """
+    # What grpc raises from a call is the call itself, in both of its APIs. An interceptor may raise
+    # an RpcError of its own that is none.
+    trailing = _metadata_dict(_ask(failure, "trailing_metadata"))
+    initial = _metadata_dict(_ask(failure, "initial_metadata"))
+    x_request_id = initial.get(_X_REQUEST_ID_KEY) or trailing.get(_X_REQUEST_ID_KEY) or ""
+    code = _ask(failure, "code")
+    error = _error(
+        code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN,
+        _ask(failure, "details") or "",
         _details_from_trailer(trailing.get(_STATUS_KEY)),
-        request_id=request_id if isinstance(request_id, str) else "",
-        sent_request_id=sent_request_id,
+        request_id=request_id,
+        x_request_id=x_request_id if isinstance(x_request_id, str) else "",
     )
+    error.__cause__ = failure
+    return error
 
 
-def error_from_status(status: Status, sent_request_id: str = "") -> CreditdError:
+def is_from_server(error: CreditdError) -> bool:
+    """Whether the failure was said by a server, and not found out by grpc here."""
+    return bool(error.reason or error.x_request_id)
+
+
+def error_from_status(status: Status, request_id: str = "") -> CreditdError:
     """The exception for an item of a batch that failed alone."""
     code = _CODE_BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
-    return _error(code, status.message, _details(status.details), sent_request_id=sent_request_id)
+    return _error(code, status.message, _details(status.details), request_id=request_id)
+
+
+def _ask(failure: grpc.RpcError, what: str) -> Any:
+    method = getattr(failure, what, None)
+    return method() if callable(method) else None
 
 
 def _error(
@@ -88,7 +104,7 @@ def _error(
     details: _Details,
     *,
     request_id: str = "",
-    sent_request_id: str = "",
+    x_request_id: str = "",
 ) -> CreditdError:
     kind = _CLASS_BY_REASON.get(details.reason) or _CLASS_BY_CODE.get(code, CreditdError)
     return kind(
@@ -98,7 +114,7 @@ def _error(
         metadata=details.metadata,
         fields=details.fields,
         request_id=request_id,
-        sent_request_id=sent_request_id,
+        x_request_id=x_request_id,
         retry_after=details.retry_after,
     )
 

@@ -2,8 +2,22 @@
 
 from enum import IntEnum
 
+_NUMBER_FORMATS = frozenset("bcdoxXneEfFgG%")
 
-class EntryKind(IntEnum):
+
+class _Named(IntEnum):
+    """A number that is printed by its name."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        if spec[-1:] in _NUMBER_FORMATS:
+            return int.__format__(self, spec)
+        return format(self.name, spec)
+
+
+class EntryKind(_Named):
     """What moved credits."""
 
     UNSPECIFIED = 0
@@ -17,7 +31,7 @@ class EntryKind(IntEnum):
     REVOKE = 8
 
 
-class HoldStatus(IntEnum):
+class HoldStatus(_Named):
     """Where a hold stands. Only an OPEN one can change."""
 
     UNSPECIFIED = 0
@@ -27,7 +41,7 @@ class HoldStatus(IntEnum):
     EXPIRED = 4
 
 
-class Overage(IntEnum):
+class Overage(_Named):
     """What a settlement does where the cost is more than what is held.
 
     REJECT, which UNSPECIFIED means too, refuses it. FROM_AVAILABLE takes the rest from what is

@@ -21,8 +21,9 @@ class FieldViolation:
 class CreditdError(Exception):
     """A call that was refused or failed; `str()` is the message.
 
-    Raised, its `__cause__` is the grpc.RpcError. An item of a batch that failed alone is returned
-    as one of these instead; such an item has no cause and an empty `request_id`.
+    Raised, its `__cause__` is the grpc.RpcError; that of a DeadlineExceededError which ended the
+    retries is the last refusal, a CreditdError too. An item of a batch that failed alone is
+    returned as one of these instead; it has no cause, an empty `x_request_id` and no `attempts`.
 
     Attributes:
         message: What happened, for people.
@@ -31,11 +32,13 @@ class CreditdError(Exception):
             that passed here).
         metadata: Every variable of the message, under the keys that `Reason` lists.
         fields: All fields that were refused.
-        request_id: The x-request-id of the reply; the server's log has more under it.
-        sent_request_id: The request_id that a write was sent with, "" for a read and for a batch,
-            whose items have their own. Where it is not known whether the write took effect, send
-            the same call again with this id.
+        request_id: The idempotency key that the write carried, given or made by the client; ""
+            for a read, and for a batch, whose items have their own. Where it is not known whether
+            the write took effect, send the same call again with this request_id: nothing is done
+            twice.
+        x_request_id: The name of the call in the server's log, which has more under it.
         retry_after: How long the server asks to wait, where it does.
+        attempts: How often the call was sent.
     """
 
     def __init__(
@@ -47,8 +50,9 @@ class CreditdError(Exception):
         metadata: dict[str, str] | None = None,
         fields: list[FieldViolation] | None = None,
         request_id: str = "",
-        sent_request_id: str = "",
+        x_request_id: str = "",
         retry_after: timedelta | None = None,
+        attempts: int = 0,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -57,8 +61,9 @@ class CreditdError(Exception):
         self.metadata = metadata or {}
         self.fields = fields or []
         self.request_id = request_id
-        self.sent_request_id = sent_request_id
+        self.x_request_id = x_request_id
         self.retry_after = retry_after
+        self.attempts = attempts
 
     @property
     def retryable(self) -> bool:
@@ -140,8 +145,13 @@ class RequestIdReusedError(CreditdError):
 
 
 class DeadlineExceededError(CreditdError):
-    """No answer in time. A write may have taken effect: repeat it with `sent_request_id`."""
+    """No answer in time. A write may have taken effect: repeat it with its `request_id`."""
 
 
 class UnavailableError(CreditdError):
-    """No server answered, also after the retries. What holds for DeadlineExceededError holds."""
+    """The server could not be reached or would not work now, and the call was not sent again.
+
+    It is raised where a RetryPolicy limits the attempts, and by a watch, which is never retried.
+    Elsewhere it is the `__cause__` of a DeadlineExceededError. A write may have taken effect:
+    repeat it with its `request_id`.
+    """

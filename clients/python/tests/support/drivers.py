@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from creditd import AsyncClient, Client
@@ -19,6 +20,8 @@ class Driver(Protocol):
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
 
     def iterate(self, method: str, *args: Any, **kwargs: Any) -> Iterating: ...
+
+    def idle(self, seconds: float) -> None: ...
 
     def __enter__(self) -> Self: ...
 
@@ -53,6 +56,9 @@ class SyncDriver:
         found: Iterating = getattr(self._client, method)(*args, **kwargs)
         return found
 
+    def idle(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def __enter__(self) -> Self:
         self._client.__enter__()
         return self
@@ -85,6 +91,9 @@ class AsyncDriver:
             return getattr(self._client, method)(*args, **kwargs)
 
         return _AsyncIterating(self._loop, self._loop.run_until_complete(start()))
+
+    def idle(self, seconds: float) -> None:
+        self._loop.run_until_complete(asyncio.sleep(seconds))
 
     def __enter__(self) -> Self:
         self._loop.run_until_complete(self._client.__aenter__())

@@ -40,7 +40,7 @@ class ChargeCalls(Transport):
     ) -> ChargeResult:
         """See `Client.charge`."""
         return await self._call(
-            self._ledger.Charge,
+            "Charge",
             convert.charge_to_pb(
                 Charge(
                     account,
@@ -69,7 +69,7 @@ class ChargeCalls(Transport):
         """See `Client.batch_charge`."""
         request = convert.batch_charge_to_pb(charges)
         return await self._call(
-            self._ledger.BatchCharge,
+            "BatchCharge",
             request,
             partial(convert.batch_charge_from_pb, request),
             CallOptions(timeout, metadata, x_request_id),
@@ -89,7 +89,7 @@ class ChargeCalls(Transport):
     ) -> RefundResult:
         """See `Client.refund`."""
         return await self._call(
-            self._ledger.Refund,
+            "Refund",
             convert.refund_to_pb(account, entry_id, credits, request_id=request_id, labels=labels),
             convert.refund_from_pb,
             CallOptions(timeout, metadata, x_request_id),

@@ -48,7 +48,7 @@ class HoldCalls(Transport):
     ) -> HoldResult:
         """See `Client.hold`."""
         return await self._call(
-            self._ledger.Hold,
+            "Hold",
             convert.hold_to_pb(
                 account,
                 usage,
@@ -78,7 +78,7 @@ class HoldCalls(Transport):
     ) -> ExtendHoldResult:
         """See `Client.extend_hold`."""
         return await self._call(
-            self._ledger.ExtendHold,
+            "ExtendHold",
             convert.extend_hold_to_pb(account, hold_id, ttl, request_id=request_id),
             convert.extend_hold_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -105,7 +105,7 @@ class HoldCalls(Transport):
     ) -> SettleHoldResult:
         """See `Client.settle_hold`."""
         return await self._call(
-            self._ledger.SettleHold,
+            "SettleHold",
             convert.settle_hold_to_pb(
                 account,
                 hold_id,
@@ -136,7 +136,7 @@ class HoldCalls(Transport):
     ) -> ReleaseHoldResult:
         """See `Client.release_hold`."""
         return await self._call(
-            self._ledger.ReleaseHold,
+            "ReleaseHold",
             convert.release_hold_to_pb(account, hold_id, request_id=request_id),
             convert.release_hold_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -153,7 +153,7 @@ class HoldCalls(Transport):
     ) -> Hold:
         """See `Client.get_hold`."""
         return await self._call(
-            self._ledger.GetHold,
+            "GetHold",
             convert.get_hold_to_pb(account, hold_id),
             convert.get_hold_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -174,7 +174,7 @@ class HoldCalls(Transport):
     ) -> AsyncIterator[Hold]:
         """See `Client.list_holds`."""
         pages = self._pages(
-            self._ledger.ListHolds,
+            "ListHolds",
             convert.holds_to_pb(
                 account,
                 request_id=request_id,
@@ -204,7 +204,7 @@ class HoldCalls(Transport):
     ) -> HoldPage:
         """See `Client.list_holds_page`."""
         return await self._call(
-            self._ledger.ListHolds,
+            "ListHolds",
             convert.holds_to_pb(
                 account,
                 request_id=request_id,

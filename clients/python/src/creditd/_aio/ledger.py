@@ -33,7 +33,7 @@ class LedgerCalls(Transport):
     ) -> Balance:
         """See `Client.get_balance`."""
         return await self._call(
-            self._ledger.GetBalance,
+            "GetBalance",
             convert.balance_to_pb(account, as_of),
             convert.balance_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -50,11 +50,9 @@ class LedgerCalls(Transport):
         """See `Client.watch_balance`."""
         return AsyncBalanceWatch(
             self,
-            self._stream(
-                self._ledger.WatchBalance,
-                convert.watch_to_pb(account),
-                CallOptions(timeout, metadata, x_request_id),
-            ),
+            self._connections,
+            convert.watch_to_pb(account),
+            CallOptions(timeout, metadata, x_request_id),
         )
 
     def list_entries(
@@ -73,7 +71,7 @@ class LedgerCalls(Transport):
     ) -> AsyncIterator[Entry]:
         """See `Client.list_entries`."""
         pages = self._pages(
-            self._ledger.ListEntries,
+            "ListEntries",
             convert.entries_to_pb(
                 account,
                 start_time=start_time,
@@ -105,7 +103,7 @@ class LedgerCalls(Transport):
     ) -> EntryPage:
         """See `Client.list_entries_page`."""
         return await self._call(
-            self._ledger.ListEntries,
+            "ListEntries",
             convert.entries_to_pb(
                 account,
                 start_time=start_time,
@@ -137,7 +135,7 @@ class LedgerCalls(Transport):
     ) -> GrantResult:
         """See `Client.grant`."""
         return await self._call(
-            self._ledger.Grant,
+            "Grant",
             convert.grant_to_pb(
                 account,
                 credits,
@@ -165,7 +163,7 @@ class LedgerCalls(Transport):
     ) -> RevokeGrantResult:
         """See `Client.revoke_grant`."""
         return await self._call(
-            self._ledger.RevokeGrant,
+            "RevokeGrant",
             convert.revoke_grant_to_pb(account, grant_id, request_id=request_id, labels=labels),
             convert.revoke_grant_from_pb,
             CallOptions(timeout, metadata, x_request_id),

@@ -40,7 +40,7 @@ class PricingCalls(Transport):
     ) -> Estimate:
         """See `Client.estimate`."""
         return await self._call(
-            self._pricing.Estimate,
+            "Estimate",
             convert.estimate_to_pb(
                 service,
                 duration,
@@ -71,7 +71,7 @@ class PricingCalls(Transport):
     ) -> BatchEstimate:
         """See `Client.batch_estimate`."""
         return await self._call(
-            self._pricing.BatchEstimate,
+            "BatchEstimate",
             convert.batch_estimate_to_pb(
                 usages,
                 prices=convert.prices_to_pb(account, rate_card, revision, price_time),
@@ -95,7 +95,7 @@ class PricingCalls(Transport):
     ) -> RateCard:
         """See `Client.get_rate_card`."""
         return await self._call(
-            self._pricing.GetRateCard,
+            "GetRateCard",
             convert.rate_card_to_pb(convert.prices_to_pb(account, rate_card, revision, price_time)),
             convert.rate_card_from_pb,
             CallOptions(timeout, metadata, x_request_id),

@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import grpc
 from grpc import aio
 
+from creditd._aio.connection import Connection, Connections
 from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
-from creditd._channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, CallOptions
+from creditd._channel import (
+    DEFAULT_TARGET,
+    DEFAULT_TIMEOUT_S,
+    CallOptions,
+    Silence,
+    channel_credentials,
+    channel_options,
+)
 from creditd._idempotency import idempotency_key
-from creditd._status import error_from_rpc
-from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
-from creditd.v1.pricing_pb2_grpc import PricingServiceStub
+from creditd._log import logger
+from creditd._request_id import note_request_id
+from creditd._status import error_from_rpc, is_from_server
+from creditd._target import check_target
+from creditd._tls import explain_handshake
+from creditd.errors import CreditdError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,6 +44,8 @@ AnyPage = TypeVar("AnyPage", bound="EntryPage | HoldPage")
 class Transport:
     """The connection, timeout and retries of an AsyncClient."""
 
+    _silence: ClassVar[Silence] = Silence()
+
     def __init__(
         self,
         target: str = DEFAULT_TARGET,
@@ -41,33 +53,32 @@ class Transport:
         timeout: Timeout = DEFAULT_TIMEOUT_S,
         retry: RetryPolicy = DEFAULT_RETRY,
         credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
         channel: aio.Channel | None = None,
     ) -> None:
-        if channel is not None and credentials is not None:
+        if channel is not None and (credentials is not None or insecure):
             raise ValueError("a channel has its own credentials; give one of the two")
         self._timeout_s = timeout_s(timeout)
         self._retry = retry
-        self._owned: aio.Channel | None = None
+        self._target = target
+        self._tls_unasked = False
         if channel is None:
-            # grpc binds a channel to a loop here; without a running one it takes another.
-            asyncio.get_running_loop()
-            channel = self._owned = (
-                aio.insecure_channel(target, CHANNEL_OPTIONS)
-                if credentials is None
-                else aio.secure_channel(target, credentials, CHANNEL_OPTIONS)
-            )
-        self._streams: WeakSet[Any] = WeakSet()
-        self._pricing: Any = PricingServiceStub(channel)
-        self._ledger: Any = LedgerServiceStub(channel)
+            check_target(target)
+            with_ = channel_credentials(target, credentials, insecure)
+            self._tls_unasked = credentials is None and with_ is not None
+        self._connections = Connections(
+            (lambda: channel) if channel is not None else (lambda: _channel(target, with_)),
+            target,
+            self._silence,
+            given=channel is not None,
+        )
 
     async def close(self) -> None:
-        """Ends the connection and the calls that are under way. A given `channel` stays open."""
-        if self._owned is None:
-            return
-        # grpc finds the calls that a task of its own works for; a stream has none between replies.
-        for stream in list(self._streams):
-            stream.cancel()
-        await self._owned.close()
+        """Ends the connection and the calls that are under way. A given `channel` stays open.
+
+        Any further call raises ValueError.
+        """
+        await self._connections.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,52 +93,128 @@ class Transport:
 
     async def _call(
         self,
-        rpc: Any,
+        method: str,
         request: Message,
         result_from_pb: Callable[[Any], Result],
         options: CallOptions,
     ) -> Result:
-        """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
+        """Calls the method of the API until it answers or fails for good."""
+        try:
+            return result_from_pb(await self._reply(method, request, options))
+        except BaseException as error:
+            note_request_id(error, idempotency_key(request))
+            raise
+
+    async def _reply(self, method: str, request: Message, options: CallOptions) -> Any:
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
         left_s, begun_s = limit_s, time.monotonic()
+        metadata = options.wire_metadata()
         # Nearly every call is answered at once and needs no more of this.
         attempts = None
         while True:
+            connection = self._connection(request, attempts)
+            call = connection.rpcs[method](request, timeout=left_s, metadata=metadata)
             try:
-                reply = await rpc(request, timeout=left_s, metadata=options.wire_metadata())
+                if left_s < self._silence.quiet_s:
+                    reply = await call
+                else:
+                    reply = await _long_reply(connection, call)
             except grpc.RpcError as failure:
-                error = error_from_rpc(failure, idempotency_key(request))
                 if attempts is None:
-                    attempts = Attempts(self._retry, begun_s + limit_s, made=1)
-                wait_s = attempts.wait_s(error, time.monotonic(), random.random())  # noqa: S311
-                if wait_s is None:
-                    raise error from failure
+                    attempts = Attempts(self._retry, begun_s + limit_s)
+                error = error_from_rpc(failure, idempotency_key(request))
+                await self._pause(method, connection, error, attempts)
             else:
-                return result_from_pb(reply)
-            await asyncio.sleep(wait_s)
+                if reply is not None:
+                    connection.heard_s = time.monotonic()
+                    if attempts is not None:
+                        logger.info("%s was answered at attempt %d", method, attempts.made)
+                    return reply
+                if attempts is None:
+                    attempts = Attempts(self._retry, begun_s + limit_s)
+                logger.info("%s is sent again: its connection was replaced", method)
             left_s = attempts.start(time.monotonic())
+
+    def _connection(self, request: Message, attempts: Attempts | None) -> Connection:
+        try:
+            return self._connections.get()
+        except ValueError:
+            if attempts is None:
+                raise
+        raise CreditdError(
+            "the client was closed",
+            code=grpc.StatusCode.CANCELLED,
+            request_id=idempotency_key(request),
+            # The one that was begun is not sent.
+            attempts=attempts.made - 1,
+        )
+
+    async def _pause(
+        self, method: str, connection: Connection, error: CreditdError, attempts: Attempts
+    ) -> None:
+        """Waits until the call is to be sent again, or raises what it ends by."""
+        unheard = not is_from_server(error)
+        if not unheard:
+            connection.heard_s = time.monotonic()
+        elif error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            connection.suspect()
+        if unheard and self._tls_unasked and explain_handshake(error, self._target):
+            error.attempts = attempts.made
+            raise error
+        pause_s = attempts.pause_s(error, time.monotonic(), random.random())  # noqa: S311
+        logger.info(
+            "%s was refused as %s and is sent again in %.3f s, after attempt %d",
+            method,
+            error.reason or error.code.name,
+            pause_s,
+            attempts.made,
+        )
+        await asyncio.sleep(pause_s)
 
     async def _pages(
         self,
-        rpc: Any,
+        method: str,
         request: Any,
         page_from_pb: Callable[[Any], AnyPage],
         options: CallOptions,
     ) -> AsyncIterator[AnyPage]:
         """The page that `request` asks for and those that follow, each by a call of its own."""
         while True:
-            page = await self._call(rpc, request, page_from_pb, options)
+            page = await self._call(method, request, page_from_pb, options)
             yield page
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
-    def _stream(self, rpc: Any, request: Message, options: CallOptions) -> Any:
-        """Starts `rpc`, which answers by a stream. It ends in time only where a timeout is given.
 
-        It is not sent again: who reads it has to know that something may have been missed.
-        """
-        limit_s = None if options.timeout is None else timeout_s(options.timeout)
-        stream = rpc(request, timeout=limit_s, metadata=options.wire_metadata())
-        self._streams.add(stream)
-        return stream
+def _channel(target: str, credentials: grpc.ChannelCredentials | None) -> aio.Channel:
+    options = channel_options(target)
+    if credentials is None:
+        return aio.insecure_channel(target, options)
+    return aio.secure_channel(target, credentials, options)
+
+
+async def _long_reply(connection: Connection, call: Any) -> Any:
+    """The reply of a call that may take so long that its connection is looked after meanwhile.
+
+    None where the connection was replaced.
+    """
+
+    async def reply() -> Any:
+        return await call
+
+    # A task of its own: grpc raises CancelledError where the call was cancelled, and here that must
+    # mean nothing but that the caller was.
+    waiting = asyncio.ensure_future(reply())
+    try:
+        while not waiting.done() and not connection.cut.done():
+            await asyncio.wait(
+                [waiting, connection.cut],
+                timeout=connection.quiet_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            connection.look()
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+    return waiting.result() if waiting.done() else None

@@ -54,7 +54,7 @@ class ChargeCalls(Transport):
             labels: Kept with the entry.
         """
         return self._call(
-            self._ledger.Charge,
+            "Charge",
             convert.charge_to_pb(
                 Charge(
                     account,
@@ -88,7 +88,7 @@ class ChargeCalls(Transport):
         """
         request = convert.batch_charge_to_pb(charges)
         return self._call(
-            self._ledger.BatchCharge,
+            "BatchCharge",
             request,
             partial(convert.batch_charge_from_pb, request),
             CallOptions(timeout, metadata, x_request_id),
@@ -116,7 +116,7 @@ class ChargeCalls(Transport):
             labels: Kept with the entry.
         """
         return self._call(
-            self._ledger.Refund,
+            "Refund",
             convert.refund_to_pb(account, entry_id, credits, request_id=request_id, labels=labels),
             convert.refund_from_pb,
             CallOptions(timeout, metadata, x_request_id),

@@ -58,7 +58,7 @@ class HoldCalls(Transport):
             ttl: A timedelta, or seconds as a Decimal. Left out it is an hour; at most a day.
         """
         return self._call(
-            self._ledger.Hold,
+            "Hold",
             convert.hold_to_pb(
                 account,
                 usage,
@@ -88,7 +88,7 @@ class HoldCalls(Transport):
     ) -> ExtendHoldResult:
         """Sets the end of an open hold anew: `ttl` from now, which may also be sooner."""
         return self._call(
-            self._ledger.ExtendHold,
+            "ExtendHold",
             convert.extend_hold_to_pb(account, hold_id, ttl, request_id=request_id),
             convert.extend_hold_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -128,7 +128,7 @@ class HoldCalls(Transport):
                 HoldExceededError, as left out, or take the rest from what is available.
         """
         return self._call(
-            self._ledger.SettleHold,
+            "SettleHold",
             convert.settle_hold_to_pb(
                 account,
                 hold_id,
@@ -159,7 +159,7 @@ class HoldCalls(Transport):
     ) -> ReleaseHoldResult:
         """Gives back all that an open hold has."""
         return self._call(
-            self._ledger.ReleaseHold,
+            "ReleaseHold",
             convert.release_hold_to_pb(account, hold_id, request_id=request_id),
             convert.release_hold_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -176,7 +176,7 @@ class HoldCalls(Transport):
     ) -> Hold:
         """One hold, open or not."""
         return self._call(
-            self._ledger.GetHold,
+            "GetHold",
             convert.get_hold_to_pb(account, hold_id),
             convert.get_hold_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -203,7 +203,7 @@ class HoldCalls(Transport):
         many to fetch at a time; 0 means 50.
         """
         pages = self._pages(
-            self._ledger.ListHolds,
+            "ListHolds",
             convert.holds_to_pb(
                 account,
                 request_id=request_id,
@@ -233,7 +233,7 @@ class HoldCalls(Transport):
     ) -> HoldPage:
         """One page of `list_holds`; `page_token` is the `next_page_token` of the page before."""
         return self._call(
-            self._ledger.ListHolds,
+            "ListHolds",
             convert.holds_to_pb(
                 account,
                 request_id=request_id,

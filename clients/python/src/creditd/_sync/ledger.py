@@ -33,7 +33,7 @@ class LedgerCalls(Transport):
     ) -> Balance:
         """All figures of an account at one moment: now, or as they were at `as_of`."""
         return self._call(
-            self._ledger.GetBalance,
+            "GetBalance",
             convert.balance_to_pb(account, as_of),
             convert.balance_from_pb,
             CallOptions(timeout, metadata, x_request_id),
@@ -59,11 +59,9 @@ class LedgerCalls(Transport):
         """
         return BalanceWatch(
             self,
-            self._stream(
-                self._ledger.WatchBalance,
-                convert.watch_to_pb(account),
-                CallOptions(timeout, metadata, x_request_id),
-            ),
+            self._connections,
+            convert.watch_to_pb(account),
+            CallOptions(timeout, metadata, x_request_id),
         )
 
     def list_entries(
@@ -94,7 +92,7 @@ class LedgerCalls(Transport):
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
         """
         pages = self._pages(
-            self._ledger.ListEntries,
+            "ListEntries",
             convert.entries_to_pb(
                 account,
                 start_time=start_time,
@@ -130,7 +128,7 @@ class LedgerCalls(Transport):
         page may have fewer entries than asked for, or none: only an empty token is the end.
         """
         return self._call(
-            self._ledger.ListEntries,
+            "ListEntries",
             convert.entries_to_pb(
                 account,
                 start_time=start_time,
@@ -173,7 +171,7 @@ class LedgerCalls(Transport):
             labels: Kept with the entry.
         """
         return self._call(
-            self._ledger.Grant,
+            "Grant",
             convert.grant_to_pb(
                 account,
                 credits,
@@ -204,7 +202,7 @@ class LedgerCalls(Transport):
         What is held stays with its holds; what comes back to the grant later leaves at once.
         """
         return self._call(
-            self._ledger.RevokeGrant,
+            "RevokeGrant",
             convert.revoke_grant_to_pb(account, grant_id, request_id=request_id, labels=labels),
             convert.revoke_grant_from_pb,
             CallOptions(timeout, metadata, x_request_id),

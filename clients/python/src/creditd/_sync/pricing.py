@@ -55,7 +55,7 @@ class PricingCalls(Transport):
             check_balance: Also return `affordability`. Needs an `account` that exists.
         """
         return self._call(
-            self._pricing.Estimate,
+            "Estimate",
             convert.estimate_to_pb(
                 service,
                 duration,
@@ -91,7 +91,7 @@ class PricingCalls(Transport):
         together.
         """
         return self._call(
-            self._pricing.BatchEstimate,
+            "BatchEstimate",
             convert.batch_estimate_to_pb(
                 usages,
                 prices=convert.prices_to_pb(account, rate_card, revision, price_time),
@@ -115,7 +115,7 @@ class PricingCalls(Transport):
     ) -> RateCard:
         """Lists what a rate card prices. The arguments are those of `estimate`."""
         return self._call(
-            self._pricing.GetRateCard,
+            "GetRateCard",
             convert.rate_card_to_pb(convert.prices_to_pb(account, rate_card, revision, price_time)),
             convert.rate_card_from_pb,
             CallOptions(timeout, metadata, x_request_id),

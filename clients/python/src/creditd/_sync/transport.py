@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import grpc
 
 from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
-from creditd._channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, CallOptions
+from creditd._channel import (
+    DEFAULT_TARGET,
+    DEFAULT_TIMEOUT_S,
+    CallOptions,
+    Silence,
+    channel_credentials,
+    channel_options,
+)
 from creditd._idempotency import idempotency_key
-from creditd._status import error_from_rpc
-from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
-from creditd.v1.pricing_pb2_grpc import PricingServiceStub
+from creditd._log import logger
+from creditd._request_id import note_request_id
+from creditd._status import error_from_rpc, is_from_server
+from creditd._sync.connection import Connection, Connections
+from creditd._target import check_target
+from creditd._tls import explain_handshake
+from creditd.errors import CreditdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,25 +40,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 AnyPage = TypeVar("AnyPage", bound="EntryPage | HoldPage")
 
-# grpc's thread that watches a channel looks up every 0.2 s whether it is still wanted. Closing the
-# channel under it would make it print a stray traceback.
-_WATCHER_ENDS_S = 0.5
-
-
-class _Watch:
-    """Until when the channel's state was watched."""
-
-    def __init__(self) -> None:
-        self.until_s = time.monotonic() - _WATCHER_ENDS_S
-
-
-def _close(channel: grpc.Channel, watch: _Watch) -> None:
-    time.sleep(max(0.0, watch.until_s + _WATCHER_ENDS_S - time.monotonic()))
-    channel.close()
-
 
 class Transport:
     """The connection, timeout and retries of a Client."""
+
+    _silence: ClassVar[Silence] = Silence()
 
     def __init__(
         self,
@@ -55,34 +53,34 @@ class Transport:
         timeout: Timeout = DEFAULT_TIMEOUT_S,
         retry: RetryPolicy = DEFAULT_RETRY,
         credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
         channel: grpc.Channel | None = None,
     ) -> None:
-        if channel is not None and credentials is not None:
+        if channel is not None and (credentials is not None or insecure):
             raise ValueError("a channel has its own credentials; give one of the two")
         self._timeout_s = timeout_s(timeout)
         self._retry = retry
-        self._owned: grpc.Channel | None = None
+        self._target = target
+        self._tls_unasked = False
         if channel is None:
-            channel = self._owned = (
-                grpc.insecure_channel(target, CHANNEL_OPTIONS)
-                if credentials is None
-                else grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
-            )
-        self._channel = channel
-        self._pricing: Any = PricingServiceStub(channel)
-        self._ledger: Any = LedgerServiceStub(channel)
-        self._watch = _Watch()
-        # Also where nobody closes the client: grpc's threads would keep a process from ending.
-        self._close = (
-            None
-            if self._owned is None
-            else weakref.finalize(self, _close, self._owned, self._watch)
+            check_target(target)
+            with_ = channel_credentials(target, credentials, insecure)
+            self._tls_unasked = credentials is None and with_ is not None
+        self._connections = Connections(
+            (lambda: channel) if channel is not None else (lambda: _channel(target, with_)),
+            target,
+            self._silence,
+            given=channel is not None,
         )
+        # Also where nobody closes the client: grpc's threads would keep a process from ending.
+        weakref.finalize(self, _close_dropped, self._connections)
 
     def close(self) -> None:
-        """Ends the connection and the calls that are under way. A given `channel` stays open."""
-        if self._close is not None:
-            self._close()
+        """Ends the connection and the calls that are under way. A given `channel` stays open.
+
+        Any further call raises ValueError.
+        """
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -97,67 +95,143 @@ class Transport:
 
     def _call(
         self,
-        rpc: Any,
+        method: str,
         request: Message,
         result_from_pb: Callable[[Any], Result],
         options: CallOptions,
     ) -> Result:
-        """Calls `rpc`, a method of a generated stub, until it answers or fails for good."""
+        """Calls the method of the API until it answers or fails for good."""
+        try:
+            return result_from_pb(self._reply(method, request, options))
+        except BaseException as error:
+            note_request_id(error, idempotency_key(request))
+            raise
+
+    def _reply(self, method: str, request: Message, options: CallOptions) -> Any:
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
         left_s, begun_s = limit_s, time.monotonic()
+        metadata = options.wire_metadata()
         # Nearly every call is answered at once and needs no more of this.
         attempts = None
         while True:
+            connection = self._connection(request, attempts)
             try:
-                reply = rpc(request, timeout=left_s, metadata=options.wire_metadata())
+                reply = self._send(connection, method, request, left_s, metadata)
             except grpc.RpcError as failure:
-                error = error_from_rpc(failure, idempotency_key(request))
                 if attempts is None:
-                    attempts = Attempts(self._retry, begun_s + limit_s, made=1)
-                wait_s = attempts.wait_s(error, time.monotonic(), random.random())  # noqa: S311
-                if wait_s is None:
-                    raise error from failure
+                    attempts = Attempts(self._retry, begun_s + limit_s)
+                error = error_from_rpc(failure, idempotency_key(request))
+                self._pause(method, connection, error, attempts)
             else:
-                return result_from_pb(reply)
-            self._wait(wait_s)
+                if reply is not None:
+                    connection.heard_s = time.monotonic()
+                    if attempts is not None:
+                        logger.info("%s was answered at attempt %d", method, attempts.made)
+                    return reply
+                if attempts is None:
+                    attempts = Attempts(self._retry, begun_s + limit_s)
             left_s = attempts.start(time.monotonic())
+
+    def _send(
+        self, connection: Connection, method: str, request: Message, left_s: float, metadata: Any
+    ) -> Any:
+        """One attempt: the reply, or None where the channel was closed between here and there."""
+        rpc = connection.rpcs[method]
+        try:
+            if left_s < self._silence.quiet_s:
+                return rpc(request, timeout=left_s, metadata=metadata)
+            return _call_long(connection, rpc, request, left_s, metadata)
+        except ValueError:
+            if not connection.cut:
+                raise
+            return None
+
+    def _connection(self, request: Message, attempts: Attempts | None) -> Connection:
+        try:
+            return self._connections.get()
+        except ValueError:
+            if attempts is None:
+                raise
+        raise CreditdError(
+            "the client was closed",
+            code=grpc.StatusCode.CANCELLED,
+            request_id=idempotency_key(request),
+            # The one that was begun is not sent.
+            attempts=attempts.made - 1,
+        )
+
+    def _pause(
+        self, method: str, connection: Connection, error: CreditdError, attempts: Attempts
+    ) -> None:
+        """Waits until the call is to be sent again, or raises what it ends by."""
+        if connection.cut and not error.reason and not self._connections.closed:
+            logger.info("%s is sent again: its connection was replaced", method)
+            return
+        unheard = not is_from_server(error)
+        if not unheard:
+            connection.heard_s = time.monotonic()
+        elif error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            connection.suspect()
+        if unheard and self._tls_unasked and explain_handshake(error, self._target):
+            error.attempts = attempts.made
+            raise error
+        pause_s = attempts.pause_s(error, time.monotonic(), random.random())  # noqa: S311
+        logger.info(
+            "%s was refused as %s and is sent again in %.3f s, after attempt %d",
+            method,
+            error.reason or error.code.name,
+            pause_s,
+            attempts.made,
+        )
+        if unheard:
+            connection.seek()
+        time.sleep(pause_s)
 
     def _pages(
         self,
-        rpc: Any,
+        method: str,
         request: Any,
         page_from_pb: Callable[[Any], AnyPage],
         options: CallOptions,
     ) -> Iterator[AnyPage]:
         """The page that `request` asks for and those that follow, each by a call of its own."""
         while True:
-            page = self._call(rpc, request, page_from_pb, options)
+            page = self._call(method, request, page_from_pb, options)
             yield page
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
-    def _stream(self, rpc: Any, request: Message, options: CallOptions) -> Any:
-        """Starts `rpc`, which answers by a stream. It ends in time only where a timeout is given.
 
-        It is not sent again: who reads it has to know that something may have been missed.
-        """
-        limit_s = None if options.timeout is None else timeout_s(options.timeout)
-        return rpc(request, timeout=limit_s, metadata=options.wire_metadata())
-
-    def _wait(self, wait_s: float) -> None:
-        """Sleeps, and lets grpc see meanwhile whether a connection came about.
-
-        Without a call under way nobody looks but every 5 s, so that a server that is back would
-        not be found in the time that retries take.
-        """
-        self._channel.subscribe(_ignore_state, try_to_connect=True)
-        try:
-            time.sleep(wait_s)
-        finally:
-            self._channel.unsubscribe(_ignore_state)
-            self._watch.until_s = time.monotonic()
+def _channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    options = channel_options(target)
+    if credentials is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials, options)
 
 
-def _ignore_state(_: grpc.ChannelConnectivity) -> None:
-    pass
+def _call_long(
+    connection: Connection, rpc: Any, request: Message, left_s: float, metadata: Any
+) -> Any:
+    """A call that may take so long that its connection is looked after meanwhile."""
+    waiting = _Waiting()
+    connection.wait_begins(waiting)
+    try:
+        return rpc(request, timeout=left_s, metadata=metadata)
+    finally:
+        connection.wait_ends(waiting)
+
+
+class _Waiting:
+    """Stands for a call that is waited for."""
+
+
+def _close_dropped(connections: Connections) -> None:
+    """Closes what nobody holds any more.
+
+    The garbage collector may have found that in a thread of grpc, for which a close would wait.
+    """
+    if threading.current_thread() is threading.main_thread():
+        connections.close()
+    else:
+        threading.Thread(target=connections.close, daemon=True).start()

@@ -1,0 +1,214 @@
+"""A connection over which nothing comes any more is replaced, whoever waits over it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from creditd import AsyncClient, Client, CreditdError, DeadlineExceededError
+from creditd._aio.transport import Transport as AioTransport
+from creditd._channel import Silence, channel_options
+from creditd._sync.transport import Transport
+from tests.conftest import Connect
+from tests.support.drivers import Driver
+from tests.support.proxy import Proxy, running_proxy
+from tests.support.scripted import ESTIMATE, SILENCE, Scripted, scripted_server
+
+# The client's own limits, made smaller by one factor.
+FACTOR = 30
+QUICK = Silence(*(limit_s / FACTOR for limit_s in Silence()))
+BACK_S_MAX = 60 / FACTOR
+
+
+@pytest.fixture
+def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy before the real server, and clients that are as much quicker as its test is."""
+    monkeypatch.setattr(Transport, "_silence", QUICK)
+    monkeypatch.setattr(AioTransport, "_silence", QUICK)
+    with running_proxy(server) as one:
+        yield one
+
+
+def check_back(
+    driver: Driver, account: str, pace_s: float, deadline_s: float, lost_s: float
+) -> None:
+    """Calls at that pace until one is answered, which must be within the time."""
+    for number in range(1000):
+        driver.idle(max(lost_s + number * pace_s - time.monotonic(), 0))
+        try:
+            driver.call("get_balance", account, timeout=deadline_s)
+        except DeadlineExceededError:
+            assert time.monotonic() - lost_s < BACK_S_MAX
+        else:
+            break
+    assert time.monotonic() - lost_s < BACK_S_MAX
+
+
+@pytest.mark.parametrize(
+    ("pace_s", "deadline_s"), [(5, 10), (1, 2), (20, 4), (20, 10), (50, 4), (5, 60)]
+)
+def test_a_lost_connection_is_replaced_within_a_minute(
+    pace_s: float, deadline_s: float, connect: Connect, proxy: Proxy
+) -> None:
+    driver = connect(proxy.address)
+    account = f"lost-{uuid4()}"
+    driver.call("grant", account, 5)
+    proxy.lose()
+    check_back(driver, account, pace_s / FACTOR, deadline_s / FACTOR, time.monotonic())
+    assert proxy.accepted == 2
+
+
+def test_many_threads_are_back_within_a_minute(proxy: Proxy) -> None:
+    with Client(proxy.address, timeout=10 / FACTOR) as client:
+        account = f"lost-{uuid4()}"
+        client.grant(account, 5)
+        proxy.lose()
+        lost_s = time.monotonic()
+        back_s: list[float] = []
+
+        def call() -> None:
+            while time.monotonic() - lost_s < BACK_S_MAX:
+                with suppress(DeadlineExceededError):
+                    client.get_balance(account)
+                    break
+            back_s.append(time.monotonic() - lost_s)
+
+        threads = [threading.Thread(target=call) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(back_s) == len(threads)
+    assert max(back_s) < BACK_S_MAX
+    assert proxy.accepted == 2
+
+
+def test_many_tasks_are_back_within_a_minute(proxy: Proxy) -> None:
+    async def main() -> list[float]:
+        async with AsyncClient(proxy.address, timeout=10 / FACTOR) as client:
+            account = f"lost-{uuid4()}"
+            await client.grant(account, 5)
+            proxy.lose()
+            lost_s = time.monotonic()
+
+            async def call() -> float:
+                while time.monotonic() - lost_s < BACK_S_MAX:
+                    with suppress(DeadlineExceededError):
+                        await client.get_balance(account)
+                        break
+                return time.monotonic() - lost_s
+
+            return await asyncio.gather(*(call() for _ in range(16)))
+
+    assert max(asyncio.run(main())) < BACK_S_MAX
+    assert proxy.accepted == 2
+
+
+def test_a_call_with_a_long_deadline_is_sent_again(connect: Connect, proxy: Proxy) -> None:
+    driver = connect(proxy.address)
+    account = f"lost-{uuid4()}"
+    driver.call("grant", account, 5)
+    proxy.lose()
+    start_s = time.monotonic()
+    charged = driver.call("charge", account, credits=1, timeout=100)
+    assert time.monotonic() - start_s < BACK_S_MAX
+    assert charged.available == Decimal(4)
+
+
+def test_a_watch_goes_on_although_nobody_calls(connect: Connect, proxy: Proxy, server: str) -> None:
+    driver = connect(proxy.address)
+    account = f"lost-{uuid4()}"
+    driver.call("grant", account, 5)
+    watch = driver.iterate("watch_balance", account)
+    assert next(watch).available == Decimal(5)
+    proxy.lose()
+    with Client(server) as other:
+        changing = threading.Timer(0.1, other.charge, [account], {"credits": 1})
+        changing.start()
+        start_s = time.monotonic()
+        assert next(watch).available == Decimal(4)
+        assert time.monotonic() - start_s < BACK_S_MAX
+        changing.join()
+        # What was yielded is not yielded again.
+        other.charge(account, credits=1)
+        assert next(watch).available == Decimal(3)
+    assert proxy.accepted == 2
+
+
+def test_a_watch_that_is_quiet_keeps_its_connection(connect: Connect, proxy: Proxy) -> None:
+    driver = connect(proxy.address)
+    account = f"quiet-{uuid4()}"
+    driver.call("grant", account, 5)
+    watch = driver.iterate("watch_balance", account, timeout=5 * QUICK.quiet_s)
+    next(watch)
+    with pytest.raises(DeadlineExceededError):
+        next(watch)
+    assert proxy.accepted == 1
+
+
+def test_a_slow_server_is_not_a_lost_one(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transport, "_silence", QUICK)
+    monkeypatch.setattr(AioTransport, "_silence", QUICK)
+    with (
+        scripted_server(SILENCE, SILENCE, ESTIMATE) as server,
+        running_proxy(server.address) as proxy,
+    ):
+        driver = connect(proxy.address)
+        for _ in range(2):
+            with pytest.raises(DeadlineExceededError):
+                driver.call("estimate", "ai_scripts", timeout=2 * QUICK.answer_s)
+        driver.call("estimate", "ai_scripts")
+        assert proxy.accepted == 1
+
+
+def test_a_given_channel_is_never_replaced(proxy: Proxy) -> None:
+    with grpc.insecure_channel(proxy.address) as channel, Client(channel=channel) as client:
+        client.grant("team-a", 5)
+        proxy.lose()
+        for _ in range(3):
+            with pytest.raises(DeadlineExceededError):
+                client.get_balance("team-a", timeout=QUICK.quiet_s)
+    assert proxy.accepted == 1
+
+
+def test_it_is_logged(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "creditd")
+    with Client(proxy.address) as client:
+        client.grant("team-a", 5)
+        proxy.lose()
+        client.get_balance("team-a", timeout=100, metadata=[("token", "hush")])
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        f"nothing comes over the connection to {proxy.address} any more; another takes its place",
+        "GetBalance is sent again: its connection was replaced",
+        "GetBalance was answered at attempt 2",
+    ]
+
+
+def test_clients_send_no_pings() -> None:
+    assert not [name for name, _ in channel_options("127.0.0.1:1") if "keepalive" in name]
+
+
+@pytest.mark.parametrize("method", ["close", "get_balance"])
+def test_a_client_that_ends_meanwhile(method: str, proxy: Proxy) -> None:
+    client = Client(proxy.address)
+    client.grant("team-a", 5)
+    proxy.lose()
+    closing = threading.Timer(QUICK.quiet_s, client.close)
+    closing.start()
+    with pytest.raises(CreditdError) as caught:
+        client.get_balance("team-a", timeout=1.5 * QUICK.quiet_s if method == "close" else 0.1)
+    closing.join()
+    assert caught.value.code in {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def test_scripted_servers_know_no_health() -> None:
+    # So that above an answer that there is no such method is one, too.
+    assert not hasattr(Scripted, "Check")
