@@ -100,7 +100,8 @@ mod tests {
         let mut faults = Faults::new();
         for field in ["request_id", "account", "usage.service", "labels"] {
             let value: Box<str> = "v".repeat(64).into();
-            faults.add(field, Fault::InvalidAccount { value });
+            let length = usize::MAX;
+            faults.add(field, Fault::InvalidAccount { value, length });
         }
         let mut refusals = vec![
             Refusal::Invalid(faults),
