@@ -17,8 +17,14 @@ mod support;
 mod audit;
 /// What the command line prints and refuses.
 mod cli;
+/// What the command line says where something fails, to people and to programs.
+mod cli_failures;
 /// The verbs of the ledger as a person types them.
 mod cli_ledger;
+/// Lists and watches of the command line.
+mod cli_lists;
+/// Commands that ask a server for prices and health, and what they are told by.
+mod cli_remote;
 /// Requests read in place and replies written directly: as the generated code has them.
 mod direct;
 /// Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.

@@ -36,6 +36,8 @@ pub struct Server {
 #[derive(Default)]
 pub struct Settings {
     pub args: Vec<String>,
+    /// Where it listens; None: on a free port of this machine.
+    pub listen: Option<&'static str>,
     pub directory: Option<TempDir>,
     /// Set in its environment.
     pub variables: Vec<(&'static str, OsString)>,
@@ -68,7 +70,12 @@ impl Server {
         // What a server before this one wrote.
         let old = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let mut child = program()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args([
+                "serve",
+                "--listen",
+                settings.listen.unwrap_or("127.0.0.1:0"),
+            ])
+            .arg("--data")
             .arg(directory.path().join("creditd.db"))
             .args(&settings.args)
             .envs(settings.variables)
