@@ -5,11 +5,12 @@
 # make clients Python and Go clients against the real server
 # make languages  what docs/other-languages.md shows, against the real server
 # make readme  README.md's snippets
-# make instructions  what a call takes of the processor, beside what it took before
+# make instructions  what a call takes of the processor, beside what it took before; needs
+#              valgrind, which it installs where Debian's packages can be
 # make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
 #              can be chosen
 # make generate  the clients' generated code, docs/errors.md
-# make setup   only install what the tests need
+# make setup   only install what the tests need, grpcurl too
 
 .PHONY: test test-long check rust clients languages readme instructions bench generate setup
 

@@ -21,11 +21,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     // What reflection shows.
     std::fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
+    // Each message knows its name, by which its descriptor is found.
+    let mut config = prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         // What is answered has one order: the same reply is the same bytes.
         .btree_map(".")
         .codec_path("crate::rpc::codec::Codec")
         .include_file("pb.rs")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

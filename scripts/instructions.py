@@ -111,14 +111,14 @@ def count(case: Case) -> int:
             + [str(SERVER), "serve", "--threads", "1", "--listen", "127.0.0.1:0", "--data", "creditd.db"],
             cwd=folder,
             env={k: v for k, v in os.environ.items() if not k.startswith("CREDITD_")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
         try:
-            assert server.stdout is not None
-            line = server.stdout.readline()
-            found = re.search(r"listens on (\S+)", line)
+            assert server.stderr is not None
+            lines = (re.search(r"listens on (\S+)", line) for line in server.stderr)
+            found = next(filter(None, lines), None)
             if not found:
                 raise SystemExit(f"the server did not start under valgrind: {log.read_text()}")
             # Probes of the bandwidth come when they like, and cost. Replies are not to be

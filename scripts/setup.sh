@@ -2,9 +2,7 @@
 # Installs what the tests need beside Rust, Go and Python themselves: a virtual
 # environment for the Python client, buf and the schema's generators in .tools/venv,
 # grpcurl and staticcheck in .tools/bin, what docs/other-languages.md runs with in
-# .tools/node; and valgrind, where Debian's packages can be
-# installed. All versions but that are pinned; what is there
-# already is left alone.
+# .tools/node. All versions are pinned; what is there already is left alone.
 set -euo pipefail
 
 grpcurl_version=v1.9.4
@@ -25,18 +23,6 @@ command -v go >/dev/null || fail "go is missing: install Go 1.26 or later"
 command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or later"
 command -v npm >/dev/null || fail "npm is missing: install Node.js 20 or later"
 command -v cc >/dev/null || fail "a C compiler is missing: install gcc or clang (for SQLite)"
-
-# Counts instructions. It is in every distribution and needs nothing but itself.
-if ! command -v valgrind >/dev/null; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "setup: valgrind"
-    export DEBIAN_FRONTEND=noninteractive
-    { apt-get -qq update && apt-get -qq install -y --no-install-recommends valgrind; } >/dev/null ||
-      fail "valgrind cannot be installed: install it by hand"
-  else
-    fail "valgrind is missing: install it (Debian: valgrind)"
-  fi
-fi
 
 # The environment is made anew when what belongs into it has changed.
 wanted=$({ cat "$repo/clients/python/requirements-dev.txt"; echo "buf-bin==$buf_version"; python3 --version; } | sha256sum)

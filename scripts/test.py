@@ -97,6 +97,7 @@ STEPS = [
         failed=r"programs passed, (\d+) failed",
     ),
     Step("release", "a release build", "cargo build --quiet --release"),
+    Step("instructions", "valgrind, which counts them", "scripts/valgrind.sh"),
     Step(
         "instructions",
         "no call takes more instructions than it did",

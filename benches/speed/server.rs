@@ -1,6 +1,6 @@
 //! The real program and the yardstick, as a user runs them.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -51,30 +51,37 @@ impl Server {
         let program = command.get_program().to_string_lossy().into_owned();
         let name = Path::new(&program).file_name().unwrap_or_default();
         let log = directory.join(format!("{}.log", name.display()));
-        let stderr = std::fs::File::create(&log).expect("the log can be made");
+        let mut file = std::fs::File::create(&log).expect("the log can be made");
+        // One pipe for all that it prints: which of it stands on standard error is its own choice.
+        let (said_so_far, printed) = std::io::pipe().expect("a pipe can be made");
         let start = Instant::now();
         let mut child = command
             .current_dir(directory)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
+            .stdout(printed.try_clone().expect("a pipe has two ends"))
+            .stderr(printed)
             .spawn()
             .map_err(|error| format!("{program} does not start: {error}"))?;
-        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        // Its own end of the pipe would keep it open.
+        drop(command);
+        let mut out = BufReader::new(said_so_far);
         let mut banner = String::new();
         while !banner.contains(said) {
             if out.read_line(&mut banner).unwrap_or_default() == 0 {
                 let _ = child.wait();
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                return Err(format!("the server did not start: {log}"));
+                return Err(format!("the server did not start: {banner}"));
             }
         }
         let started_in = start.elapsed();
+        let before = banner.clone();
         std::thread::spawn(move || {
-            let _ = out.read_to_end(&mut Vec::new());
+            let _ = file.write_all(before.as_bytes());
+            let _ = std::io::copy(&mut out, &mut file);
         });
-        let first = banner.lines().next().unwrap_or_default();
-        let address = first.split_once("listens on ").map(|(_, rest)| rest);
+        let address = banner
+            .lines()
+            .find_map(|line| line.split_once("listens on "))
+            .map(|(_, rest)| rest);
         Ok(Self {
             address: address.expect("the banner has an address").to_owned(),
             child,

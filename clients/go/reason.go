@@ -5,7 +5,7 @@ package creditd
 // The reasons that a refusal can give. A later server may have more.
 const (
 	// ReasonUnknownService: The service is not on the rate card. nearest_service is the key that is
-	// spelled most like it.
+	// spelled most like it; the message names it only where it may have been meant.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, service, rate_card, nearest_service
@@ -201,22 +201,23 @@ const (
 	// characters. A space, a " and a \ are none of them.
 	//
 	//	Code: INVALID_ARGUMENT
-	//	Metadata: field, value
-	//	Example: account "team a" is no account name; use 1 to 128 printable ASCII characters but space, " and \
+	//	Metadata: field, value, length_bytes
+	//	Example: account "team a" of 6 bytes is no account name; use 1 to 128 printable ASCII characters but space, " and \
 	ReasonInvalidAccount Reason = "INVALID_ACCOUNT"
 
 	// ReasonInvalidRequestID: The text is not a request_id: 1 to 256 printable ASCII characters.
 	//
 	//	Code: INVALID_ARGUMENT
-	//	Metadata: field, value
-	//	Example: request_id "über" is no request_id; use 1 to 256 printable ASCII characters
+	//	Metadata: field, value, length_bytes
+	//	Example: request_id "über" of 5 bytes is no request_id; use 1 to 256 printable ASCII characters
 	ReasonInvalidRequestID Reason = "INVALID_REQUEST_ID"
 
-	// ReasonInvalidLength: A text or key is shorter or longer than allowed.
+	// ReasonInvalidLength: A text is shorter or longer than allowed, or the key or value of a label,
+	// attribute or meter, where key says of which.
 	//
 	//	Code: INVALID_ARGUMENT
-	//	Metadata: field, length_bytes, length_bytes_min, length_bytes_max
-	//	Example: source is 300 bytes long; it must have 0 to 256
+	//	Metadata: field, key, length_bytes, length_bytes_min, length_bytes_max
+	//	Example: labels has a value of 300 bytes under "job"; it must have 0 to 256
 	ReasonInvalidLength Reason = "INVALID_LENGTH"
 
 	// ReasonInvalidPageSize: The page size is negative.

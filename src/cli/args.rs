@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use clap::ArgGroup;
 
-use super::time_option;
+use super::failure::Failure;
+use super::times::{self, Moment};
 use crate::app::card_file::parse_nanos;
 use crate::domain::pricing::Given;
+use crate::rfc3339;
 use crate::rpc::convert::timestamp_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
-
-const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 // A flattened struct's documentation would replace that of the subcommand, so
 // these have comments.
@@ -28,9 +28,10 @@ pub(super) struct Quantity {
         value_name = "DURATION",
         requires = "service",
         conflicts_with = "count",
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = quantity
     )]
-    duration: Option<String>,
+    duration: Option<i128>,
     /// Quantity of a service that is priced by the piece
     #[arg(
         long,
@@ -41,25 +42,31 @@ pub(super) struct Quantity {
     count: Option<i64>,
 }
 
+/// A duration that is priced, in nanoseconds.
+fn quantity(text: &str) -> Result<i128, String> {
+    let nanos = parse_nanos(text)?;
+    times::to_pb(nanos)
+        .map(|_| nanos)
+        .ok_or_else(|| format!("\"{text}\" is longer than can be sent"))
+}
+
 impl Quantity {
     /// As prices take it.
-    pub(super) fn given(&self) -> Result<Given, String> {
-        Ok(match (&self.duration, self.count) {
-            (Some(text), _) => {
-                Given::Duration(parse_nanos(text).map_err(|e| format!("--duration: {e}"))?)
-            }
+    pub(super) const fn given(&self) -> Given {
+        match (self.duration, self.count) {
+            (Some(nanos), _) => Given::Duration(nanos),
             (None, Some(count)) => Given::Count(count),
             (None, None) => Given::Nothing,
-        })
+        }
     }
 
-    fn to_pb(&self) -> Result<Option<pb::usage::Quantity>, String> {
+    pub(super) fn to_pb(&self) -> Option<pb::usage::Quantity> {
         use pb::usage::Quantity as Wire;
-        Ok(match (&self.duration, self.count) {
-            (Some(text), _) => Some(Wire::Duration(duration_to_pb("--duration", text)?)),
+        match (self.duration, self.count) {
+            (Some(nanos), _) => times::to_pb(nanos).map(Wire::Duration),
             (None, Some(count)) => Some(Wire::Count(count)),
             (None, None) => None,
-        })
+        }
     }
 }
 
@@ -88,15 +95,15 @@ impl What {
         &self,
         usage: impl FnOnce(pb::Usage) -> T,
         credits: impl FnOnce(String) -> T,
-    ) -> Result<T, String> {
+    ) -> T {
         if let Some(amount) = &self.credits {
-            return Ok(credits(amount.clone()));
+            return credits(amount.clone());
         }
-        Ok(usage(pb::Usage {
+        usage(pb::Usage {
             service: self.service.clone().unwrap_or_default(),
-            quantity: self.quantity.to_pb()?,
+            quantity: self.quantity.to_pb(),
             ..pb::Usage::default()
-        }))
+        })
     }
 }
 
@@ -110,26 +117,35 @@ pub(super) struct Prices {
     #[arg(long, value_name = "NAME", conflicts_with = "credits")]
     rate_card: Option<String>,
     /// Price by what was or will be in force then
-    #[arg(long, value_name = "TIME", conflicts_with = "credits")]
-    price_time: Option<String>,
+    #[arg(long, value_name = "TIME", conflicts_with = "credits", value_parser = times::either)]
+    price_time: Option<Moment>,
 }
 
 impl Prices {
     /// None where nothing was named: the server then decides.
-    pub(super) fn to_pb(&self) -> Result<Option<pb::PriceSelector>, String> {
-        let price_time = time_option(
-            "--price-time",
-            self.price_time.as_deref(),
-            "2027-01-01T00:00:00Z",
-        )?;
+    pub(super) fn to_pb(&self) -> Option<pb::PriceSelector> {
         let selector = pb::PriceSelector {
             account: String::new(),
             rate_card: self.rate_card.clone().unwrap_or_default(),
             revision: self.revision.clone().unwrap_or_default(),
-            price_time: price_time.map(timestamp_to_pb),
+            price_time: self.price_time.map(|moment| timestamp_to_pb(moment.time)),
         };
-        Ok((selector != pb::PriceSelector::default()).then_some(selector))
+        (selector != pb::PriceSelector::default()).then_some(selector)
     }
+
+    /// What to add to send the same again.
+    pub(super) fn again(&self) -> String {
+        again("--price-time", self.price_time)
+    }
+}
+
+/// An option whose text means another time later, as it means the same time.
+pub(super) fn again(option: &str, moment: Option<Moment>) -> String {
+    moment
+        .filter(|moment| moment.relative)
+        .map_or_else(String::new, |moment| {
+            format!(" {option} {}", rfc3339::format(moment.time))
+        })
 }
 
 // What is kept with the entry.
@@ -140,24 +156,32 @@ pub(super) struct Labels {
     labels: Vec<(String, String)>,
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
+/// A label as it is typed.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .ok_or_else(|| "write it like campaign=autumn".to_owned())
 }
 
+/// Labels as the wire has them.
+pub(super) fn labels_to_pb<M: FromIterator<(String, String)>>(
+    labels: &[(String, String)],
+) -> Result<M, Failure> {
+    let mut wire = BTreeMap::new();
+    for (key, value) in labels {
+        if wire.insert(key.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(format!(
+                "--label {key} is given twice; there is one value for a key"
+            )));
+        }
+    }
+    Ok(wire.into_iter().collect())
+}
+
 impl Labels {
     /// As the wire has them.
-    pub(super) fn to_pb(&self) -> Result<BTreeMap<String, String>, String> {
-        let mut labels = BTreeMap::new();
-        for (key, value) in &self.labels {
-            if labels.insert(key.clone(), value.clone()).is_some() {
-                return Err(format!(
-                    "--label {key} is given twice; an entry keeps one value for a key"
-                ));
-            }
-        }
-        Ok(labels)
+    pub(super) fn to_pb<M: FromIterator<(String, String)>>(&self) -> Result<M, Failure> {
+        labels_to_pb(&self.labels)
     }
 }
 
@@ -179,40 +203,5 @@ impl RequestId {
         let high = getrandom::u64().map_err(|error| error.to_string())?;
         let low = getrandom::u64().map_err(|error| error.to_string())?;
         Ok(format!("cli-{high:016x}{low:016x}"))
-    }
-}
-
-/// The duration that an option gives, or what is wrong with its text.
-pub(super) fn duration_to_pb(option: &str, text: &str) -> Result<prost_types::Duration, String> {
-    let nanos = parse_nanos(text).map_err(|error| format!("{option}: {error}"))?;
-    let seconds = nanos.checked_div(NANOS_PER_SECOND).unwrap_or_default();
-    let rest = nanos.checked_rem(NANOS_PER_SECOND).unwrap_or_default();
-    Ok(prost_types::Duration {
-        seconds: i64::try_from(seconds)
-            .map_err(|_| format!("{option}: \"{text}\" is longer than can be sent"))?,
-        nanos: i32::try_from(rest).unwrap_or_default(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_reach_the_wire_exactly() {
-        for (text, seconds, nanos) in [
-            ("90s", 90, 0),
-            ("1.5s", 1, 500_000_000),
-            ("-1.5s", -1, -500_000_000),
-            ("1ns", 0, 1),
-            ("9223372036854775807s", i64::MAX, 0),
-        ] {
-            let duration = prost_types::Duration { seconds, nanos };
-            assert_eq!(duration_to_pb("--ttl", text), Ok(duration), "{text}");
-        }
-        assert_eq!(
-            duration_to_pb("--ttl", "9223372036854775808s"),
-            Err("--ttl: \"9223372036854775808s\" is longer than can be sent".to_owned())
-        );
     }
 }

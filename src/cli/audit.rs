@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::output::{self, Format, print};
+use super::failure::Failure;
+use super::output::{self, Format, print_own};
 use super::progress::Progress;
 use crate::server::files::{self, AuditReport};
 
@@ -37,7 +38,6 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Printed<'a> {
     sound: bool,
     accounts: u64,
@@ -50,7 +50,7 @@ struct Printed<'a> {
 }
 
 /// Audits; fails where the file is not sound.
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut progress = Progress::new("entries");
     let report = files::audit(&args.data, &mut |done, total| progress.tell(done, total))?;
     progress.end();
@@ -67,13 +67,14 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         let data = args.data.display();
         output::complain(&format!("warning: data file {data}: {warning}"));
     }
-    print(args.format, &printed, || text(args, &report))?;
+    print_own(args.format, &printed, || text(args, &report))?;
     match report.is_sound() {
         true => Ok(()),
         false => Err(format!(
             "data file {}: it is damaged; restore it from a backup, and keep this file to find out why",
             args.data.display()
-        )),
+        )
+        .into()),
     }
 }
 

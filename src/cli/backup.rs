@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::output;
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::output::{self, Format, print_own};
 use super::progress::Progress;
 use crate::server::files;
 
@@ -31,10 +34,19 @@ pub(super) struct Args {
         default_value = "creditd.db"
     )]
     data: PathBuf,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Printed {
+    copy: String,
+    data: String,
+    size_bytes: u64,
 }
 
 /// Makes the copy.
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut progress = Progress::new("pages");
     let warning = files::backup(&args.data, &args.copy, &mut |done, total| {
         progress.tell(done, total);
@@ -44,10 +56,17 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         let data = args.data.display();
         output::complain(&format!("warning: data file {data}: {warning}"));
     }
-    let size = std::fs::metadata(&args.copy).map_or(0, |found| found.len());
-    let copy = args.copy.display();
-    output::say(&format!(
-        "{copy} is a copy of {}, {size} bytes",
-        args.data.display()
-    ))
+    let printed = Printed {
+        copy: args.copy.display().to_string(),
+        data: args.data.display().to_string(),
+        size_bytes: std::fs::metadata(&args.copy).map_or(0, |found| found.len()),
+    };
+    print_own(args.format, &printed, || {
+        let Printed {
+            copy,
+            data,
+            size_bytes,
+        } = &printed;
+        format!("{copy} is a copy of {data}, {size_bytes} bytes")
+    })
 }

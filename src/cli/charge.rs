@@ -1,9 +1,11 @@
 //! `creditd charge`.
 
 use super::args::{Labels, Prices, RequestId, What};
+use super::failure::Failure;
 use super::moved::{EntryAnswer, print_entry};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 use crate::rpc::pb::creditd::v1::charge_request::What as Wire;
 
@@ -38,25 +40,35 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let request_id = args.request_id.or_new()?;
     let request = pb::ChargeRequest {
         request_id: request_id.clone(),
         account: args.account.clone(),
-        prices: args.prices.to_pb()?,
+        prices: args.prices.to_pb(),
         labels: args.labels.to_pb()?,
-        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)?),
+        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)),
+    };
+    let again = args.prices.again();
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: &again,
     };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.charge(request).await
-        })?;
+        .write(call, async |ledger| ledger.charge(request).await)?;
     let answer = EntryAnswer {
-        entry: reply.entry,
+        entry: reply.entry.as_ref(),
         hold: None,
-        available: reply.available,
+        available: &reply.available,
         replayed: reply.replayed,
     };
-    print_entry(args.format, "charged", |entry| &entry.spent, answer)
+    print_entry(
+        args.format,
+        call,
+        ("charged", |entry| &entry.spent),
+        &reply,
+        &answer,
+    )
 }

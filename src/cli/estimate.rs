@@ -1,28 +1,35 @@
-//! `creditd estimate`: prices offline.
+//! `creditd estimate`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use serde::Serialize;
+use clap::ArgMatches;
 
 use super::args::Quantity;
+use super::failure::Failure;
 use super::output::{Format, facts, print};
-use super::time_option;
-use crate::domain::pricing::{Card, Quote, Selector, Usage};
-use crate::rpc::refused::{Refused, reason_name};
-use crate::server::{SystemClock, offline_prices};
+use super::prices::{Asked, Source};
+use super::refusal::{self, Words};
+use crate::domain::Refusal;
+use crate::domain::pricing::{Catalog, Usage};
+use crate::rpc::client;
+use crate::rpc::convert::pricing::estimate_to_pb;
+use crate::rpc::pb::creditd::v1 as pb;
+use crate::rpc::refused::Refused;
+use crate::server::SystemClock;
 use crate::store::Clock as _;
 
 const EXAMPLES: &str = "Examples:
   creditd estimate lip_sync_video --duration 31s
   creditd estimate video_generation --duration 2m30s --explain
   creditd estimate photo_avatar_generation --count 10 --json
-  creditd estimate render --duration 1h --rate-card prices.toml --price-time 2027-01-01T00:00:00Z";
+  creditd estimate ai_scripts --addr 127.0.0.1:50051 --account team-a
+  creditd estimate render --duration 1h --rate-card-file prices.toml --price-time 2027-01-01";
 
-/// Price a usage, without any server
+/// Price a usage, by a server or without any
 ///
-/// A duration is written like 90s, 2m, 1h30m or 1.5s, exact to the nanosecond. What is
-/// priced by the piece counts 1 where no --count is given.
+/// Without --addr and CREDITD_ADDR the built-in rate card counts, or --rate-card-file. A
+/// duration is written like 90s, 2m, 1h30m or 1.5s, exact to the nanosecond. What is priced by
+/// the piece counts 1 where no --count is given.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -33,117 +40,94 @@ pub(super) struct Args {
     /// Also show how the cost adds up
     #[arg(long)]
     explain: bool,
-    /// Rate card instead of the built-in one; may be repeated
-    #[arg(
-        long = "rate-card",
-        env = "CREDITD_RATE_CARD",
-        value_name = "FILE",
-        value_delimiter = ','
-    )]
-    rate_cards: Vec<PathBuf>,
-    /// Name of the card, where several are given [default: the first one's]
-    #[arg(long, value_name = "NAME", default_value = "")]
-    card: String,
-    /// Prices in force then [default: now]
-    #[arg(long, value_name = "TIME")]
-    price_time: Option<String>,
+    #[command(flatten)]
+    source: Source,
     #[command(flatten)]
     format: Format,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EstimateJson {
-    service: String,
-    credits: String,
-    display_credits: String,
-    rate_card: String,
-    revision: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    lines: Vec<LineJson>,
+pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
+    let (reply, told) = match args.source.asked(matches)? {
+        Asked::Here(catalog, told) => (here(args, &catalog)?, told),
+        Asked::Server(remote) => {
+            let account = args.source.account.clone();
+            let request = pb::EstimateRequest {
+                usage: Some(pb::Usage {
+                    service: args.service.clone(),
+                    quantity: args.quantity.to_pb(),
+                    ..pb::Usage::default()
+                }),
+                prices: Some(args.source.to_pb()),
+                explain: args.explain,
+                check_balance: !account.is_empty(),
+            };
+            let reply = remote.read(Words::of(&account), async |connection| {
+                client::pricing(connection).estimate(request).await
+            })?;
+            (reply, format!("server {}", remote.addr))
+        }
+    };
+    let estimate = reply
+        .estimate
+        .as_ref()
+        .ok_or("the server sent no estimate")?;
+    print(args.format, &reply, || {
+        to_text(estimate, reply.affordability.as_ref(), &told)
+    })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LineJson {
-    description: String,
-    quantity: String,
-    unit: String,
-    unit_credits: String,
-    credits: String,
-}
-
-pub(super) fn run(args: &Args) -> Result<(), String> {
-    let catalog = offline_prices(&args.rate_cards).map_err(|error| error.to_string())?;
+/// The answer that a server with these cards would give.
+fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure> {
     let none = BTreeMap::new();
     let usage = Usage {
         service: &args.service,
-        quantity: args.quantity.given()?,
+        quantity: args.quantity.given(),
         attributes: &none,
         meters: &none,
     };
-    let selector = Selector {
-        rate_card: &args.card,
-        revision: "",
-        price_time: time_option(
-            "--price-time",
-            args.price_time.as_deref(),
-            "2027-01-01T00:00:00Z",
-        )?,
+    let refused = |refusal: Refusal| {
+        let status = Refused::from(refusal).into_status();
+        let mut failure = refusal::failure(Words::of(""), "", &status);
+        failure.add(args.source.hint());
+        failure
     };
     let card = catalog
-        .select(&selector, SystemClock.now())
-        .map_err(|refusal| in_words(&Refused::from(refusal)))?;
-    let quote = card.price(&usage).map_err(|faults| {
-        let refusal = crate::domain::Refusal::Invalid(faults);
-        in_words(&Refused::from(refusal))
-    })?;
-    let value = to_json(card, &quote, args.explain);
-    print(args.format, &value, || to_text(&value))
+        .select(&args.source.selector(), SystemClock.now())
+        .map_err(refused)?;
+    let quote = card
+        .price(&usage)
+        .map_err(|faults| refused(Refusal::Invalid(faults.under("usage."))))?;
+    Ok(pb::EstimateResponse {
+        estimate: Some(estimate_to_pb(card, &quote, args.explain)),
+        affordability: None,
+    })
 }
 
-/// A refusal on one line, with its reason.
-fn in_words(refused: &Refused) -> String {
-    let told = refused.told();
-    format!("{} ({})", told.message, reason_name(told.reason))
-}
-
-fn to_json(card: &Card, quote: &Quote<'_>, explain: bool) -> EstimateJson {
-    let lines = if explain { quote.lines() } else { Vec::new() };
-    EstimateJson {
-        service: quote.service().key.to_string(),
-        credits: quote.credits().to_string(),
-        display_credits: quote.shown().to_string(),
-        rate_card: card.name().to_owned(),
-        revision: card.revision().to_string(),
-        lines: lines
-            .into_iter()
-            .map(|line| LineJson {
-                description: line.description,
-                quantity: line.quantity,
-                unit: line.unit,
-                unit_credits: line.unit_credits.to_string(),
-                credits: line.credits.to_string(),
-            })
-            .collect(),
+fn to_text(
+    estimate: &pb::Estimate,
+    affordability: Option<&pb::Affordability>,
+    told: &str,
+) -> String {
+    let mut credits = estimate.credits.clone();
+    if estimate.display_credits != estimate.credits {
+        credits.push_str(&format!(" (shown as {})", estimate.display_credits));
     }
-}
-
-fn to_text(value: &EstimateJson) -> String {
-    let mut credits = value.credits.clone();
-    if value.display_credits != value.credits {
-        credits.push_str(&format!(" (shown as {})", value.display_credits));
-    }
-    let lines: Vec<String> = value
+    let lines: Vec<String> = estimate
         .lines
         .iter()
         .map(|line| format!("{}: {}", line.description, line.credits))
         .collect();
+    let available = affordability.map_or_else(String::new, |found| match found.sufficient {
+        true => format!("{}, enough", found.available),
+        false => format!("{}, {} short", found.available, found.shortfall),
+    });
     let mut rows = vec![
-        ("service", value.service.as_str()),
+        ("service", estimate.service.as_str()),
         ("credits", &credits),
-        ("rate card", &value.rate_card),
-        ("revision", &value.revision),
+        ("available", &available),
+        ("rate card", &estimate.rate_card),
+        ("revision", &estimate.revision),
+        ("prices", told),
     ];
     rows.extend(lines.iter().map(|line| ("line", line.as_str())));
     facts(&rows)

@@ -1,9 +1,12 @@
 //! `creditd extend`.
 
-use super::args::{RequestId, duration_to_pb};
+use super::args::RequestId;
+use super::failure::Failure;
 use super::moved::{HoldAnswer, print_hold};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
+use super::times;
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
@@ -21,8 +24,8 @@ pub(super) struct Args {
     /// The hold, as "creditd hold" printed it; "creditd holds" lists those that are open
     hold: String,
     /// When the hold ends by itself, counted from now; at most 24h
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    ttl: String,
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = times::duration)]
+    ttl: prost_types::Duration,
     #[command(flatten)]
     request_id: RequestId,
     #[command(flatten)]
@@ -31,24 +34,26 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let request_id = args.request_id.or_new()?;
     let request = pb::ExtendHoldRequest {
         request_id: request_id.clone(),
         account: args.account.clone(),
         hold_id: args.hold.clone(),
-        ttl: Some(duration_to_pb("--ttl", &args.ttl)?),
+        ttl: Some(args.ttl),
+    };
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: "",
     };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.extend_hold(request).await
-        })?;
+        .write(call, async |ledger| ledger.extend_hold(request).await)?;
     let answer = HoldAnswer {
-        hold: reply.hold,
-        available: None,
-        request_id,
+        hold: reply.hold.as_ref(),
+        available: "",
         replayed: reply.replayed,
     };
-    print_hold(args.format, answer)
+    print_hold(args.format, call, "extended", &reply, &answer)
 }

@@ -1,9 +1,12 @@
 //! `creditd hold`.
 
-use super::args::{Labels, Prices, RequestId, What, duration_to_pb};
+use super::args::{Labels, Prices, RequestId, What};
+use super::failure::Failure;
 use super::moved::{HoldAnswer, print_hold};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
+use super::times;
 use crate::rpc::pb::creditd::v1 as pb;
 use crate::rpc::pb::creditd::v1::hold_request::What as Wire;
 
@@ -27,8 +30,8 @@ pub(super) struct Args {
     #[command(flatten)]
     what: What,
     /// When the hold ends by itself, counted from now; at most 24h [default: 1h]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    ttl: Option<String>,
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = times::duration)]
+    ttl: Option<prost_types::Duration>,
     #[command(flatten)]
     prices: Prices,
     #[command(flatten)]
@@ -41,27 +44,29 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
-    let ttl = args.ttl.as_deref();
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let request_id = args.request_id.or_new()?;
     let request = pb::HoldRequest {
         request_id: request_id.clone(),
         account: args.account.clone(),
-        prices: args.prices.to_pb()?,
-        ttl: ttl.map(|ttl| duration_to_pb("--ttl", ttl)).transpose()?,
+        prices: args.prices.to_pb(),
+        ttl: args.ttl,
         labels: args.labels.to_pb()?,
-        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)?),
+        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)),
+    };
+    let again = args.prices.again();
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: &again,
     };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.hold(request).await
-        })?;
+        .write(call, async |ledger| ledger.hold(request).await)?;
     let answer = HoldAnswer {
-        hold: reply.hold,
-        available: Some(reply.available),
-        request_id,
+        hold: reply.hold.as_ref(),
+        available: &reply.available,
         replayed: reply.replayed,
     };
-    print_hold(args.format, answer)
+    print_hold(args.format, call, "set aside", &reply, &answer)
 }

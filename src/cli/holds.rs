@@ -1,18 +1,22 @@
 //! `creditd holds`.
 
-use serde::Serialize;
-
-use super::output::{Format, Listing, facts, print};
+use super::args;
+use super::failure::Failure;
+use super::list::{Listing, Size};
+use super::output::{Format, facts, print};
+use super::refusal::Words;
 use super::remote::{Ledger, Remote, short, time_text};
+use super::times::{self, Moment};
+use crate::rpc::client;
+use crate::rpc::convert::timestamp_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
   creditd holds team-a
-  creditd holds team-a --json     (an object a line)
+  creditd holds team-a --label worker=7 --since 1h
+  creditd holds team-a --json     (all of them, an object a line)
   creditd holds team-a h7         (also one that is settled, released or expired)";
 
-/// Holds that are asked for at a time: the most that a page has.
-const PAGE_SIZE: i32 = 1_000;
 /// What begins the name of each status in the API.
 const STATUS_PREFIX: &str = "HOLD_STATUS_";
 
@@ -26,102 +30,129 @@ pub(super) struct Args {
     /// Name of the account
     account: String,
     /// Show this one alone, whatever its status is
+    #[arg(conflicts_with_all = ["limit", "all", "request_id", "labels", "since", "until"])]
     hold: Option<String>,
+    #[command(flatten)]
+    size: Size,
+    /// The one that was made with that request_id
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    request_id: String,
+    /// Those that were made with that label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = args::label)]
+    labels: Vec<(String, String)>,
+    /// Those that were made at that time or later
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    since: Option<Moment>,
+    /// Those that were made before that time
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    until: Option<Moment>,
     #[command(flatten)]
     remote: Remote,
     #[command(flatten)]
     format: Format,
 }
 
-/// A hold as it is printed.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct HoldJson {
-    pub(super) hold_id: String,
-    account: String,
-    /// As the API names it, without the prefix that all have: "OPEN".
-    pub(super) status: String,
-    pub(super) held: String,
-    settled: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    service: String,
-    create_time: String,
-    expire_time: String,
-}
-
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.hold {
         Some(hold_id) => show(args, hold_id),
         None => list(args),
     }
 }
 
-fn show(args: &Args, hold_id: &str) -> Result<(), String> {
+fn show(args: &Args, hold_id: &str) -> Result<(), Failure> {
     let request = pb::GetHoldRequest {
         account: args.account.clone(),
         hold_id: hold_id.to_owned(),
     };
     let reply = args
         .remote
-        .read(&args.account, async |ledger| ledger.get_hold(request).await)?;
-    let value = to_json(reply.hold.ok_or("the server sent no hold")?);
-    print(args.format, &value, || facts(&facts_of(&value)))
+        .read(Words::of(&args.account), async |connection| {
+            client::ledger(connection).get_hold(request).await
+        })?;
+    let hold = reply.hold.as_ref().ok_or("the server sent no hold")?;
+    print(args.format, &reply, || facts(&Told::of(hold).facts()))
 }
 
-fn list(args: &Args) -> Result<(), String> {
-    let titles = ["HOLD", "HELD", "SETTLED", "SERVICE", "CREATED", "EXPIRES"];
-    let mut listing = Listing::new(args.format, &titles, &[1, 2]);
+fn list(args: &Args) -> Result<(), Failure> {
+    let titles = [
+        "HOLD",
+        "HELD",
+        "SETTLED",
+        "SERVICE",
+        "CREATED",
+        "EXPIRES",
+        "REQUEST_ID",
+    ];
+    let mut listing = Listing::new(args.format, args.size, &titles, &[1, 2]);
+    let request = pb::ListHoldsRequest {
+        account: args.account.clone(),
+        page_size: args.size.page_size(args.format),
+        page_token: String::new(),
+        request_id: args.request_id.clone(),
+        labels: args::labels_to_pb(&args.labels)?,
+        start_time: args.since.map(|moment| timestamp_to_pb(moment.time)),
+        end_time: args.until.map(|moment| timestamp_to_pb(moment.time)),
+    };
     let fetch = async |ledger: &mut Ledger, page_token| {
         let request = pb::ListHoldsRequest {
-            account: args.account.clone(),
-            page_size: PAGE_SIZE,
             page_token,
-            ..pb::ListHoldsRequest::default()
+            ..request.clone()
         };
         let page = ledger.list_holds(request).await?.into_inner();
         Ok((page.holds, page.next_page_token))
     };
-    args.remote.pages(&args.account, fetch, |hold| {
-        let hold = to_json(hold);
-        listing.add(&hold, || {
-            vec![
-                hold.hold_id.clone(),
-                hold.held.clone(),
-                hold.settled.clone(),
-                hold.service.clone(),
-                hold.create_time.clone(),
-                hold.expire_time.clone(),
-            ]
-        })
-    })?;
+    args.remote
+        .pages(Words::of(&args.account), fetch, |hold: pb::HoldState| {
+            listing.add(&hold, || {
+                let told = Told::of(&hold);
+                vec![
+                    hold.hold_id.clone(),
+                    hold.held.clone(),
+                    hold.settled.clone(),
+                    hold.service.clone(),
+                    told.created,
+                    told.expires,
+                    hold.request_id.clone(),
+                ]
+            })
+        })?;
     listing.end("no open holds")
 }
 
-/// A hold, ready to print.
-pub(super) fn to_json(hold: pb::HoldState) -> HoldJson {
-    let status = pb::HoldStatus::try_from(hold.status).map_or("", |s| s.as_str_name());
-    HoldJson {
-        status: short(status, STATUS_PREFIX, hold.status),
-        create_time: time_text(hold.create_time.as_ref()),
-        expire_time: time_text(hold.expire_time.as_ref()),
-        hold_id: hold.hold_id,
-        account: hold.account,
-        held: hold.held,
-        settled: hold.settled,
-        service: hold.service,
+/// A hold as people read it.
+pub(super) struct Told<'a> {
+    hold: &'a pb::HoldState,
+    status: String,
+    created: String,
+    expires: String,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn of(hold: &'a pb::HoldState) -> Self {
+        Self {
+            hold,
+            status: status(hold),
+            created: time_text(hold.create_time.as_ref()),
+            expires: time_text(hold.expire_time.as_ref()),
+        }
+    }
+
+    pub(super) fn facts(&self) -> Vec<(&str, &str)> {
+        vec![
+            ("hold", &self.hold.hold_id),
+            ("status", &self.status),
+            ("held", &self.hold.held),
+            ("settled", &self.hold.settled),
+            ("account", &self.hold.account),
+            ("service", &self.hold.service),
+            ("created", &self.created),
+            ("expires", &self.expires),
+        ]
     }
 }
 
-/// What people read of a hold.
-pub(super) fn facts_of(hold: &HoldJson) -> Vec<(&str, &str)> {
-    vec![
-        ("hold", &hold.hold_id),
-        ("status", &hold.status),
-        ("held", &hold.held),
-        ("settled", &hold.settled),
-        ("account", &hold.account),
-        ("service", &hold.service),
-        ("created", &hold.create_time),
-        ("expires", &hold.expire_time),
-    ]
+/// The status of a hold as people read it: "OPEN".
+pub(super) fn status(hold: &pb::HoldState) -> String {
+    let name = pb::HoldStatus::try_from(hold.status).map_or("", |status| status.as_str_name());
+    short(name, STATUS_PREFIX, hold.status)
 }

@@ -1,5 +1,10 @@
-//! The command line: one file a subcommand.
+//! The command line: one file a subcommand, and what they share.
+//!
+//! `main` parses, runs, and turns a [`failure::Failure`] into a sentence or an object on
+//! standard error, and an exit status.
 
+mod about;
+mod addr;
 mod args;
 mod audit;
 mod backup;
@@ -8,43 +13,48 @@ mod charge;
 mod entries;
 mod estimate;
 mod extend;
+mod failure;
 mod grant;
+mod health;
 mod hold;
 mod holds;
+mod list;
 mod moved;
 mod output;
+mod prices;
 mod progress;
 mod rates;
 mod refund;
+mod refusal;
 mod release;
 mod remote;
 mod revoke;
 mod serve;
 mod settle;
+mod times;
 mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{BoolishValueParser, TypedValueParser as _};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::domain::Timestamp;
-use crate::rfc3339;
-
-/// Everything went as asked.
-const DONE: u8 = 0;
-/// It did not; standard error says why. (A wrong command line ends with 2.)
-const FAILED: u8 = 1;
+use failure::{Failure, Kind};
 
 const EXAMPLES: &str = "Examples:
-  creditd serve                                       serve the built-in JoggAI card on loopback
   creditd estimate lip_sync_video --duration 31s      what would it cost?
+  creditd serve                                       serve the built-in JoggAI card on loopback
   creditd rates                                       the rate card as a table
   creditd grant team-a 100 --source purchase          give an account credits
   creditd charge team-a ai_scripts                    take what that costs
   creditd balance team-a                              what does it have left?
   creditd entries team-a                              where did it go?
   creditd backup copy.db                              copy the data file while the server runs
-  creditd audit                                       prove that it adds up";
+  creditd audit                                       prove that it adds up
+
+The exit status is 0 where all went as asked, 2 where the command line is wrong, 3 where a rule
+refused it, 4 where what it names does not exist, 5 where no server answers or it cannot now,
+and 1 for everything else.";
 
 /// Prices usage in credits and keeps prepaid balances, over gRPC.
 #[derive(Parser)]
@@ -74,27 +84,39 @@ enum Command {
     Revoke(revoke::Args),
     Backup(backup::Args),
     Audit(audit::Args),
-}
-
-/// The time that an option gives, or what is wrong with its text.
-fn time_option(
-    option: &str,
-    text: Option<&str>,
-    example: &str,
-) -> Result<Option<Timestamp>, String> {
-    let Some(text) = text else { return Ok(None) };
-    rfc3339::parse(text)
-        .map(Some)
-        .ok_or_else(|| format!("{option} {text} is no time; write it like {example}"))
+    Health(health::Args),
+    Version(about::Version),
+    Completion(about::Completion),
+    Man(about::Man),
 }
 
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Line::parse().command {
+    let parsed = Line::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Line::from_arg_matches(&matches)?, matches)));
+    let (line, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return not_understood(&error),
+    };
+    // Of the subcommand.
+    let matches = matches.subcommand().map_or(&matches, |(_, of_it)| of_it);
+    let Err(failure) = run(line.command, matches) else {
+        return ExitCode::SUCCESS;
+    };
+    let json = matches.try_get_one::<bool>("json").ok().flatten();
+    match json {
+        Some(true) => output::complain_in_json(&failure.to_json()),
+        _ => output::complain(failure.message()),
+    }
+    ExitCode::from(failure.exit_status())
+}
+
+fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
+    match command {
         Command::Serve(args) => serve::run(args),
-        Command::Estimate(args) => estimate::run(&args),
-        Command::Rates(args) => rates::run(&args),
+        Command::Estimate(args) => estimate::run(&args, matches),
+        Command::Rates(args) => rates::run(&args, matches),
         Command::Backup(args) => backup::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Grant(args) => grant::run(&args),
@@ -109,12 +131,32 @@ pub fn main() -> ExitCode {
         Command::Release(args) => release::run(&args),
         Command::Holds(args) => holds::run(&args),
         Command::Revoke(args) => revoke::run(&args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::from(DONE),
-        Err(problem) => {
-            output::complain(&problem);
-            ExitCode::from(FAILED)
-        }
+        Command::Health(args) => health::run(&args),
+        Command::Version(args) => about::version(&args),
+        Command::Completion(args) => about::completion(&args, Line::command()),
+        Command::Man(args) => about::man(&args, Line::command()),
+    }
+}
+
+/// Help and version that were asked for, or what is wrong with the command line.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // What it asks for is not known, but that it is a program that asks.
+    let by_variable = std::env::var("CREDITD_JSON").is_ok_and(|value| {
+        BoolishValueParser::new()
+            .parse_ref(&Line::command(), None, value.as_ref())
+            .unwrap_or_default()
+    });
+    let json = by_variable || std::env::args_os().any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let message = error.render().to_string();
+        let message = message.trim().trim_start_matches("error: ");
+        output::complain_in_json(&Failure::usage(message).to_json());
+    } else {
+        // Where nobody can be told, there is nobody to tell.
+        let _ = error.print();
+    }
+    match error.use_stderr() {
+        true => ExitCode::from(Kind::Usage.exit_status()),
+        false => ExitCode::SUCCESS,
     }
 }

@@ -1,114 +1,125 @@
 //! What a subcommand that writes prints of its answer.
 //!
-//! As JSON it is the entry, or the hold where there is no entry, with the fields of
-//! the answer among its own: `available` is what is left after all of it, and
-//! `requestId` is there to be used again.
+//! It is on disk by then. Where it cannot be printed, standard error says that it is done,
+//! what it made, and how to read the answer again.
 
-use serde::Serialize;
+use prost::{Message, Name};
 
-use super::entries::{self, EntryJson};
-use super::holds::{self, HoldJson};
-use super::output::{Format, facts, print};
+use super::failure::{Failure, Outcome};
+use super::holds;
+use super::output::{Format, facts, printed, write};
+use super::remote::Write;
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// An answer that an entry was written for.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EntryMoved {
-    #[serde(flatten)]
-    entry: EntryJson,
+/// What people read of an answer that has an entry.
+pub(super) struct EntryAnswer<'a> {
+    pub(super) entry: Option<&'a pb::Entry>,
     /// The hold that was settled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hold: Option<HoldJson>,
-    replayed: bool,
-}
-
-/// An answer about a hold.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HoldMoved {
-    #[serde(flatten)]
-    hold: HoldJson,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    available: Option<String>,
-    request_id: String,
-    replayed: bool,
-}
-
-/// An answer that has an entry.
-pub(super) struct EntryAnswer {
-    pub(super) entry: Option<pb::Entry>,
-    pub(super) hold: Option<pb::HoldState>,
-    pub(super) available: String,
+    pub(super) hold: Option<&'a pb::HoldState>,
+    pub(super) available: &'a str,
     pub(super) replayed: bool,
 }
 
-/// An answer that has a hold and no entry.
-pub(super) struct HoldAnswer {
-    pub(super) hold: Option<pb::HoldState>,
-    /// None where the call moves no credits.
-    pub(super) available: Option<String>,
-    pub(super) request_id: String,
+/// What people read of an answer that has a hold and no entry.
+pub(super) struct HoldAnswer<'a> {
+    pub(super) hold: Option<&'a pb::HoldState>,
+    /// Empty where the call moves no credits.
+    pub(super) available: &'a str,
     pub(super) replayed: bool,
 }
 
 /// Prints an answer with an entry. People read first what was `done` to how many
 /// credits.
-pub(super) fn print_entry(
+pub(super) fn print_entry<M: Message + Name>(
     format: Format,
-    done: &str,
-    credits: impl Fn(&EntryJson) -> &str,
-    answer: EntryAnswer,
-) -> Result<(), String> {
-    let entry = answer.entry.ok_or("the server sent no entry")?;
-    let mut entry = entries::to_json(entry);
-    // Grants whose time is over may have taken back what returned to them.
-    entry.available = answer.available;
-    let value = EntryMoved {
-        entry,
-        hold: answer.hold.map(holds::to_json),
-        replayed: answer.replayed,
-    };
-    print(format, &value, || {
-        let entry = &value.entry;
-        let hold = value.hold.as_ref();
+    call: Write<'_>,
+    (done, credits): (&str, fn(&pb::Entry) -> &str),
+    reply: &M,
+    answer: &EntryAnswer<'_>,
+) -> Result<(), Failure> {
+    let nothing = pb::Entry::default();
+    let entry = answer.entry.unwrap_or(&nothing);
+    let made = ("entry", entry.entry_id.as_str());
+    let text = || {
+        let status = answer.hold.map(holds::status).unwrap_or_default();
         facts(&[
             (done, credits(entry)),
-            ("available", &entry.available),
+            // Grants whose time is over may have taken back what returned to them.
+            ("available", answer.available),
             ("account", &entry.account),
             ("service", &entry.service),
             ("rate card", &entry.rate_card),
             ("revision", &entry.revision),
             ("grant", &entry.grant_id),
             ("hold", &entry.hold_id),
-            ("status", hold.map_or("", |hold| &hold.status)),
-            ("still held", hold.map_or("", |hold| &hold.held)),
+            ("status", &status),
+            ("still held", answer.hold.map_or("", |hold| &hold.held)),
             ("refund of", &entry.refunded_entry_id),
             ("entry", &entry.entry_id),
             ("request_id", &entry.request_id),
-            ("replayed", replayed(value.replayed)),
+            ("replayed", replayed(answer.replayed)),
         ])
-    })
+    };
+    let missing = answer.entry.is_none().then_some("the server sent no entry");
+    finish(call, (done, made), missing, printed(format, reply, text))
 }
 
-/// Prints an answer with a hold and no entry.
-pub(super) fn print_hold(format: Format, answer: HoldAnswer) -> Result<(), String> {
-    let hold = answer.hold.ok_or("the server sent no hold")?;
-    let value = HoldMoved {
-        hold: holds::to_json(hold),
-        available: answer.available,
-        request_id: answer.request_id,
-        replayed: answer.replayed,
-    };
-    print(format, &value, || {
-        let mut text = holds::facts_of(&value.hold);
+/// Prints an answer with a hold and no entry; `done` is what was done to it.
+pub(super) fn print_hold<M: Message + Name>(
+    format: Format,
+    call: Write<'_>,
+    done: &str,
+    reply: &M,
+    answer: &HoldAnswer<'_>,
+) -> Result<(), Failure> {
+    let nothing = pb::HoldState::default();
+    let hold = answer.hold.unwrap_or(&nothing);
+    let text = || {
+        let told = holds::Told::of(hold);
+        let mut text = told.facts();
         text.extend([
-            ("available", value.available.as_deref().unwrap_or_default()),
-            ("request_id", &value.request_id),
-            ("replayed", replayed(value.replayed)),
+            ("available", answer.available),
+            ("request_id", call.request_id),
+            ("replayed", replayed(answer.replayed)),
         ]);
         facts(&text)
-    })
+    };
+    let missing = answer.hold.is_none().then_some("the server sent no hold");
+    let made = ("hold", hold.hold_id.as_str());
+    finish(call, (done, made), missing, printed(format, reply, text))
+}
+
+/// Writes the answer, or says that it is done all the same.
+fn finish(
+    call: Write<'_>,
+    (done, (kind, id)): (&str, (&str, &str)),
+    missing: Option<&str>,
+    text: Result<String, String>,
+) -> Result<(), Failure> {
+    let problem = match (missing, text) {
+        (Some(missing), _) => missing.to_owned(),
+        (None, Err(problem)) => problem,
+        // A reader that has gone is no excuse here: nobody was told what moved.
+        (None, Ok(text)) => match write(&text) {
+            Ok(()) => return Ok(()),
+            Err(error) => format!("standard output: {error}"),
+        },
+    };
+    let Write {
+        request_id, again, ..
+    } = call;
+    let what = match id {
+        "" => String::new(),
+        id => format!(", {kind} {id}"),
+    };
+    let mut failure = Failure::from(format!(
+        "{problem}; but it is done ({done}{what}): run it again with --request-id {request_id}{again} to read the answer, and nothing moves twice"
+    ));
+    match kind {
+        "entry" => failure.details.entry_id = id.to_owned(),
+        _ => failure.details.hold_id = id.to_owned(),
+    }
+    Err(call.mark(failure, Outcome::Done))
 }
 
 const fn replayed(replayed: bool) -> &'static str {

@@ -1,30 +1,55 @@
 //! What subcommands print: aligned for people, JSON for programs.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use clap::builder::BoolishValueParser;
+use prost::{Message, Name};
 use serde::Serialize;
+
+use super::failure::Failure;
+use crate::rpc::json;
 
 /// What is printed by a subcommand that can also print JSON.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct Format {
-    /// Print JSON, with the field names of the API
+    /// Print JSON: the API's own; what goes wrong is an object on standard error
     #[arg(long, env = "CREDITD_JSON", value_parser = BoolishValueParser::new())]
     pub(super) json: bool,
 }
 
-/// Prints a value as JSON, or as text.
-pub(super) fn print<T: Serialize>(
+/// Prints a message of the API as its JSON, or as text.
+pub(super) fn print<M: Message + Name>(
+    format: Format,
+    message: &M,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    say(&printed(format, message, text)?)
+}
+
+/// A message of the API as its JSON, or as text.
+pub(super) fn printed<M: Message + Name>(
+    format: Format,
+    message: &M,
+    text: impl FnOnce() -> String,
+) -> Result<String, String> {
+    let printed = match format.json {
+        true => format!("{:#}", json::to_value(message)?),
+        false => text(),
+    };
+    Ok(printed.trim_end().to_owned())
+}
+
+/// Prints what is no message of the API.
+pub(super) fn print_own<T: Serialize>(
     format: Format,
     value: &T,
     text: impl FnOnce() -> String,
-) -> Result<(), String> {
-    let printed = if format.json {
-        serde_json::to_string_pretty(value).map_err(|error| error.to_string())?
-    } else {
-        text()
+) -> Result<(), Failure> {
+    let printed = match format.json {
+        true => serde_json::to_string_pretty(value).map_err(|error| error.to_string())?,
+        false => text(),
     };
-    put(printed.trim_end()).map(|_| ())
+    say(printed.trim_end())
 }
 
 /// Whether more of a list or stream is wanted.
@@ -37,71 +62,34 @@ pub(super) enum More {
 }
 
 /// Prints a line of a stream: there JSON is one object a line.
-pub(super) fn print_line<T: Serialize>(
+pub(super) fn print_line<M: Message + Name>(
     format: Format,
-    value: &T,
+    message: &M,
     text: impl FnOnce() -> String,
-) -> Result<More, String> {
-    if format.json {
-        put(&serde_json::to_string(value).map_err(|error| error.to_string())?)
-    } else {
-        put(&text())
+) -> Result<More, Failure> {
+    match format.json {
+        true => put(&json::to_value(message)?.to_string()),
+        false => put(&text()),
     }
 }
 
-/// Prints a text.
-pub(super) fn say(text: &str) -> Result<(), String> {
+/// Prints a text. A reader that has gone wants no more of it.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
     put(text).map(|_| ())
 }
 
-fn put(text: &str) -> Result<More, String> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(More::Enough),
-        Err(error) => Err(error.to_string()),
+pub(super) fn put(text: &str) -> Result<More, Failure> {
+    match write(text) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(More::Enough),
+        Err(error) => Err(format!("standard output: {error}").into()),
         Ok(()) => Ok(More::Wanted),
     }
 }
 
-/// A list on its way out: as JSON one object a line, each as soon as it is there; for
-/// people a table, whose columns are known at its end.
-pub(super) struct Listing {
-    format: Format,
-    rows: Vec<Vec<String>>,
-    right: &'static [usize],
-}
-
-impl Listing {
-    /// A list whose table has these titles; columns in `right` lean to the right.
-    pub(super) fn new(format: Format, titles: &[&str], right: &'static [usize]) -> Self {
-        Self {
-            format,
-            rows: vec![titles.iter().map(|title| (*title).to_owned()).collect()],
-            right,
-        }
-    }
-
-    /// Adds an item.
-    pub(super) fn add<T: Serialize>(
-        &mut self,
-        item: &T,
-        row: impl FnOnce() -> Vec<String>,
-    ) -> Result<More, String> {
-        if self.format.json {
-            return print_line(self.format, item, String::new);
-        }
-        self.rows.push(row());
-        Ok(More::Wanted)
-    }
-
-    /// Prints the table, or the words for a list without items.
-    pub(super) fn end(self, none: &str) -> Result<(), String> {
-        match self.rows.as_slice() {
-            _ if self.format.json => Ok(()),
-            [] | [_] => put(none).map(|_| ()),
-            rows => put(table(rows, self.right).trim_end()).map(|_| ()),
-        }
-    }
+/// Writes a line to standard output, whatever stands in its way.
+pub(super) fn write(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 /// Says what went wrong.
@@ -111,55 +99,80 @@ pub(super) fn complain(problem: &str) {
     let _ = writeln!(err, "creditd: {problem}");
 }
 
+/// Says what went wrong, for programs.
+pub(super) fn complain_in_json(object: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{object}");
+}
+
 /// Names and what they stand for, below each other; what is empty is left out.
 pub(super) fn facts(facts: &[(&str, &str)]) -> String {
     let told = facts.iter().filter(|(_, text)| !text.is_empty());
     let rows: Vec<Vec<String>> = told
         .map(|(name, text)| vec![(*name).to_owned(), (*text).to_owned()])
         .collect();
-    table(&rows, &[])
+    Table::new(&[]).rows(&rows)
 }
 
 /// Rows in aligned columns; those in `right` lean to the right.
-pub(super) fn table(rows: &[Vec<String>], right: &[usize]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, width))| {
-                if right.contains(&column) {
+pub(super) fn table(rows: &[Vec<String>], right: &'static [usize]) -> String {
+    Table::new(right).rows(rows)
+}
+
+/// A table that is printed piece by piece: a column is as wide as its widest cell so far.
+pub(super) struct Table {
+    right: &'static [usize],
+    widths: Vec<usize>,
+}
+
+impl Table {
+    pub(super) const fn new(right: &'static [usize]) -> Self {
+        Self {
+            right,
+            widths: Vec::new(),
+        }
+    }
+
+    /// Further rows.
+    pub(super) fn rows(&mut self, rows: &[Vec<String>]) -> String {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+        self.widths.resize(columns.max(self.widths.len()), 0);
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let mut text = String::new();
+        for row in rows {
+            let cells = row.iter().zip(&self.widths).enumerate();
+            let cells = cells.map(|(column, (cell, width))| {
+                if self.right.contains(&column) {
                     format!("{cell:>width$}")
                 } else {
                     format!("{cell:<width$}")
                 }
             });
-        let line = cells.collect::<Vec<_>>().join("  ");
-        text.push_str(line.trim_end());
-        text.push('\n');
+            let line = cells.collect::<Vec<_>>().join("  ");
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
     }
-    text
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{Table, table};
+
     #[test]
     fn columns_are_aligned() {
-        let rows = [
-            vec!["a".to_owned(), "1".to_owned()],
-            vec!["bb".to_owned(), "10".to_owned()],
-        ];
-        assert_eq!(super::table(&rows, &[1]), "a    1\nbb  10\n");
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a", "1"]), row(["bb", "10"])];
+        assert_eq!(table(&rows, &[1]), "a    1\nbb  10\n");
+        // What comes later is never narrower.
+        let mut pieces = Table::new(&[1]);
+        assert_eq!(pieces.rows(&rows), "a    1\nbb  10\n");
+        assert_eq!(pieces.rows(&[row(["c", "7"])]), "c    7\n");
+        assert_eq!(pieces.rows(&[row(["ddd", "100"])]), "ddd  100\n");
     }
 }

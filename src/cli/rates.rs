@@ -1,101 +1,101 @@
-//! `creditd rates`: the rate card as a table.
+//! `creditd rates`: rate cards as tables.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde::Serialize;
+use clap::ArgMatches;
 
-use super::output::{Format, print, table};
+use super::failure::Failure;
+use super::output::{Format, More, print_line, say, table};
+use super::prices::{Asked, Source};
+use super::refusal::{self, Words};
 use crate::domain::pricing::Card;
 use crate::rfc3339;
-use crate::server::offline_prices;
+use crate::rpc::client;
+use crate::rpc::convert::pricing::rate_card_to_pb;
+use crate::rpc::pb::creditd::v1 as pb;
+use crate::rpc::refused::Refused;
+use crate::server::SystemClock;
+use crate::store::Clock as _;
 
 const EXAMPLES: &str = "Examples:
   creditd rates
-  creditd rates --rate-card prices.toml --json";
+  creditd rates --addr 127.0.0.1:50051 --json
+  creditd rates --rate-card-file prices.toml";
 
-/// Show rate cards as tables, without any server
+/// Show rate cards as tables, of a server or without any
 ///
-/// It reads the files as "creditd serve" would, so it also checks them.
+/// Without --addr and CREDITD_ADDR the built-in rate card is shown, or --rate-card-file, which
+/// is read as "creditd serve" would, so this also checks files. With --json each card is an
+/// object on a line of its own.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Rate card instead of the built-in one; may be repeated
-    #[arg(
-        long = "rate-card",
-        env = "CREDITD_RATE_CARD",
-        value_name = "FILE",
-        value_delimiter = ','
-    )]
-    rate_cards: Vec<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     #[command(flatten)]
     format: Format,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CardJson {
-    rate_card: String,
-    title: String,
-    revision: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effective_time: Option<String>,
-    services: Vec<ServiceJson>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ServiceJson {
-    service: String,
-    title: String,
-    rule: String,
-    meters: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quantity_max: Option<String>,
-}
-
-pub(super) fn run(args: &Args) -> Result<(), String> {
-    let catalog = offline_prices(&args.rate_cards).map_err(|error| error.to_string())?;
-    let cards: Vec<CardJson> = catalog
-        .cards()
-        .into_iter()
-        .map(|card| to_json(card))
-        .collect();
-    print(args.format, &cards, || {
-        cards.iter().map(to_text).collect::<Vec<_>>().join("\n")
-    })
-}
-
-fn to_json(card: &Card) -> CardJson {
-    CardJson {
-        rate_card: card.name().to_owned(),
-        title: card.title().to_owned(),
-        revision: card.revision().to_string(),
-        effective_time: card.effective_time().map(rfc3339::format),
-        services: card
-            .services()
-            .iter()
-            .map(|service| ServiceJson {
-                service: service.key.to_string(),
-                title: service.title.to_string(),
-                rule: service.rule_in_words().into_owned(),
-                meters: vec![service.meter.name().to_owned()],
-                quantity_max: service
-                    .quantity_max
-                    .map(|atoms| service.meter.quantity_text(atoms)),
-            })
-            .collect(),
+pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
+    let cards = match args.source.asked(matches)? {
+        Asked::Here(catalog, told) => {
+            let cards: Vec<&Arc<Card>> = match args.source.selects() {
+                false => catalog.cards(),
+                true => {
+                    let found = catalog.select(&args.source.selector(), SystemClock.now());
+                    vec![found.map_err(|refusal| {
+                        let status = Refused::from(refusal).into_status();
+                        let mut failure = refusal::failure(Words::of(""), "", &status);
+                        failure.add(args.source.hint());
+                        failure
+                    })?]
+                }
+            };
+            let shown = cards
+                .into_iter()
+                .map(|card| (rate_card_to_pb(card), head(card, &told)));
+            shown.collect::<Vec<_>>()
+        }
+        Asked::Server(remote) => {
+            let request = pb::GetRateCardRequest {
+                prices: Some(args.source.to_pb()),
+            };
+            let card = remote.read(Words::of(&args.source.account), async |connection| {
+                client::pricing(connection).get_rate_card(request).await
+            })?;
+            let head = format!(
+                "{}, revision {}, of the server at {}",
+                card.rate_card, card.revision, remote.addr
+            );
+            vec![(card, head)]
+        }
+    };
+    if args.format.json {
+        for (card, _) in &cards {
+            if print_line(args.format, card, String::new)? == More::Enough {
+                break;
+            }
+        }
+        return Ok(());
     }
+    let tables = cards.iter().map(|(card, head)| to_text(card, head));
+    say(tables.collect::<Vec<_>>().join("\n").trim_end())
 }
 
-fn to_text(card: &CardJson) -> String {
-    let since = card
-        .effective_time
-        .as_ref()
-        .map_or_else(String::new, |time| format!(", from {time}"));
-    let head = format!(
-        "{} ({}), revision {}{since}\n\n",
-        card.rate_card, card.title, card.revision
-    );
+/// What stands above the table of a card that is here.
+fn head(card: &Card, told: &str) -> String {
+    let since = card.effective_time().map_or_else(String::new, |time| {
+        format!(", from {}", rfc3339::format(time))
+    });
+    format!(
+        "{} ({}), revision {}{since} ({told})",
+        card.name(),
+        card.title(),
+        card.revision()
+    )
+}
+
+fn to_text(card: &pb::GetRateCardResponse, head: &str) -> String {
     let titles = ["SERVICE", "TITLE", "METER", "RULE"]
         .map(str::to_owned)
         .to_vec();
@@ -108,5 +108,5 @@ fn to_text(card: &CardJson) -> String {
         ]
     });
     let rows: Vec<_> = std::iter::once(titles).chain(rows).collect();
-    head + &table(&rows, &[])
+    format!("{head}\n\n{}", table(&rows, &[]))
 }

@@ -1,9 +1,11 @@
 //! `creditd refund`.
 
 use super::args::{Labels, RequestId};
+use super::failure::Failure;
 use super::moved::{EntryAnswer, print_entry};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
@@ -34,7 +36,7 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let request_id = args.request_id.or_new()?;
     let request = pb::RefundRequest {
         request_id: request_id.clone(),
@@ -43,16 +45,25 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         credits: args.credits.clone(),
         labels: args.labels.to_pb()?,
     };
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: "",
+    };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.refund(request).await
-        })?;
+        .write(call, async |ledger| ledger.refund(request).await)?;
     let answer = EntryAnswer {
-        entry: reply.entry,
+        entry: reply.entry.as_ref(),
         hold: None,
-        available: reply.available,
+        available: &reply.available,
         replayed: reply.replayed,
     };
-    print_entry(args.format, "refunded", |entry| &entry.credits, answer)
+    print_entry(
+        args.format,
+        call,
+        ("refunded", |entry| &entry.credits),
+        &reply,
+        &answer,
+    )
 }

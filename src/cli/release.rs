@@ -1,9 +1,11 @@
 //! `creditd release`.
 
 use super::args::RequestId;
+use super::failure::Failure;
 use super::moved::{HoldAnswer, print_hold};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
@@ -28,23 +30,25 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let request_id = args.request_id.or_new()?;
     let request = pb::ReleaseHoldRequest {
         request_id: request_id.clone(),
         account: args.account.clone(),
         hold_id: args.hold.clone(),
     };
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: "",
+    };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.release_hold(request).await
-        })?;
+        .write(call, async |ledger| ledger.release_hold(request).await)?;
     let answer = HoldAnswer {
-        hold: reply.hold,
-        available: Some(reply.available),
-        request_id,
+        hold: reply.hold.as_ref(),
+        available: &reply.available,
         replayed: reply.replayed,
     };
-    print_hold(args.format, answer)
+    print_hold(args.format, call, "released", &reply, &answer)
 }

@@ -1,16 +1,25 @@
 //! What the subcommands that call a running server share.
 
-use tonic::transport::Channel;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::{Response, Status};
 
+use super::addr::{self, Address};
+use super::failure::{Failure, Kind, Outcome};
 use super::output::More;
-use crate::rpc::client::{self, root_cause};
+use super::refusal::{self, Words, may_have_moved};
+use super::times;
+pub(super) use crate::rpc::client::Ledger;
+use crate::rpc::client::{self, Connection, Deadline, root_cause};
 use crate::rpc::pb::creditd::v1::ErrorReason;
-use crate::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
-use crate::rpc::refused::{error_info, reason_name};
+use crate::rpc::refused::reason_name;
 
-/// A client of the ledger.
-pub(super) type Ledger = LedgerServiceClient<Channel>;
+/// How long it may take to find out what else answers at an address.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How a connection by HTTP/2 begins, with settings that say nothing.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
 /// Which server to call.
 #[derive(clap::Args, Clone, Debug)]
@@ -20,24 +29,103 @@ pub(super) struct Remote {
         long,
         env = "CREDITD_ADDR",
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:50051"
+        default_value = "127.0.0.1:50051",
+        value_parser = addr::parse
     )]
-    pub(super) addr: String,
+    pub(super) addr: Address,
+    /// How long to wait for an answer
+    #[arg(
+        long,
+        env = "CREDITD_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = times::timeout
+    )]
+    pub(super) timeout: Duration,
+}
+
+/// A write, as it is told where it fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write<'a> {
+    pub(super) words: Words<'a>,
+    pub(super) request_id: &'a str,
+    /// What else has to be given to send the same again, where the same command line would
+    /// mean something else: " --expire-time 2027-01-01T00:00:00Z".
+    pub(super) again: &'a str,
+}
+
+impl Write<'_> {
+    /// What to do where it failed.
+    fn failed(&self, mut failure: Failure, outcome: Outcome) -> Failure {
+        let Self {
+            request_id, again, ..
+        } = self;
+        match outcome {
+            Outcome::Unknown => failure.add(&format!(
+                "; it may have been done: run it again with --request-id {request_id}{again}, and it is done once"
+            )),
+            Outcome::NotDone => {
+                if failure.details.reason == reason_name(ErrorReason::RequestIdReused) && !again.is_empty() {
+                    failure.add("; a time that counts from now differs from call to call: give the one that was sent first");
+                }
+                failure.add(&format!("; the request_id was {request_id}"));
+            }
+            Outcome::Done => {}
+        }
+        self.mark(failure, outcome)
+    }
+
+    /// The same, without further words.
+    pub(super) fn mark(&self, mut failure: Failure, outcome: Outcome) -> Failure {
+        failure.details.outcome = Some(outcome);
+        failure.details.request_id = self.request_id.to_owned();
+        failure
+    }
 }
 
 impl Remote {
-    /// One call that reads; the account is for the words of a refusal.
+    /// A connection for calls with a deadline, or for one that has none.
+    pub(super) async fn connect(&self, deadline: Option<Duration>) -> Result<Connection, Failure> {
+        let here = &self.addr;
+        let unreachable = |message| Failure::new(Kind::Unavailable, message);
+        // By hand, since a name that nobody has is told by other words.
+        if let Address::Tcp { host, port } = here {
+            let found = tokio::net::lookup_host((host.as_str(), *port));
+            let found = tokio::time::timeout(self.timeout, found).await;
+            if !matches!(found, Ok(Ok(_))) {
+                return Err(unreachable(format!(
+                    "no machine is known by the name of {host}; name one by --addr"
+                )));
+            }
+        }
+        let uri = here.uri();
+        let connecting = client::connect(&uri, self.timeout, Deadline(deadline));
+        match tokio::time::timeout(self.timeout, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => {
+                let cause = root_cause(&error);
+                Err(unreachable(format!(
+                    "no creditd answers at {here} ({cause}); start one with \"creditd serve\", or name another by --addr"
+                )))
+            }
+            Err(_) => Err(unreachable(format!(
+                "no creditd answers at {here} within --timeout; name another by --addr"
+            ))),
+        }
+    }
+
+    /// One call that reads.
     pub(super) fn read<R>(
         &self,
-        account: &str,
-        call: impl AsyncFnOnce(&mut Ledger) -> Result<Response<R>, Status>,
-    ) -> Result<R, String> {
+        words: Words<'_>,
+        call: impl AsyncFnOnce(Connection) -> Result<Response<R>, Status>,
+    ) -> Result<R, Failure> {
         block_on(async {
-            let mut ledger = client::ledger(&self.addr).await?;
-            let reply = call(&mut ledger).await;
-            reply
-                .map(Response::into_inner)
-                .map_err(|status| in_words(account, &status))
+            let connection = self.connect(Some(self.timeout)).await?;
+            match call(connection).await {
+                Ok(reply) => Ok(reply.into_inner()),
+                Err(status) => Err(self.refused(words, &status).await),
+            }
         })
     }
 
@@ -45,21 +133,35 @@ impl Remote {
     /// be sent again.
     pub(super) fn write<R>(
         &self,
-        account: &str,
-        request_id: &str,
+        write: Write<'_>,
         call: impl AsyncFnOnce(&mut Ledger) -> Result<Response<R>, Status>,
-    ) -> Result<R, String> {
+    ) -> Result<R, Failure> {
         block_on(async {
-            let mut ledger = client::ledger(&self.addr).await?;
-            let reply = call(&mut ledger).await;
-            reply.map(Response::into_inner).map_err(|status| {
-                let words = in_words(account, &status);
-                if may_have_moved(&status) {
-                    format!("{words}; it may have been done: run it again with --request-id {request_id}, and it is done once")
-                } else {
-                    format!("{words}; the request_id was {request_id}")
-                }
-            })
+            let connecting = self.connect(Some(self.timeout)).await;
+            let connection = connecting.map_err(|failure| write.mark(failure, Outcome::NotDone))?;
+            let mut ledger = client::ledger(connection);
+            let told = |error: std::io::Error| Failure::from(error.to_string());
+            let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
+            let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
+            let outcome = tokio::select! {
+                outcome = call(&mut ledger) => outcome,
+                _ = interrupt.recv() => Err(Status::cancelled("interrupted")),
+                _ = terminate.recv() => Err(Status::cancelled("terminated")),
+            };
+            match outcome {
+                Ok(reply) => Ok(reply.into_inner()),
+                Err(status) => Err(match self.who_else(&status).await {
+                    Some(other) => write.mark(other, Outcome::NotDone),
+                    None => {
+                        let failure = self.told(write.words, &status);
+                        let outcome = match may_have_moved(&status) {
+                            true => Outcome::Unknown,
+                            false => Outcome::NotDone,
+                        };
+                        write.failed(failure, outcome)
+                    }
+                }),
+            }
         })
     }
 
@@ -67,16 +169,18 @@ impl Remote {
     /// a page's token and answers its items and the token of the next.
     pub(super) fn pages<T>(
         &self,
-        account: &str,
+        words: Words<'_>,
         mut fetch: impl AsyncFnMut(&mut Ledger, String) -> Result<(Vec<T>, String), Status>,
-        mut each: impl FnMut(T) -> Result<More, String>,
-    ) -> Result<(), String> {
+        mut each: impl FnMut(T) -> Result<More, Failure>,
+    ) -> Result<(), Failure> {
         block_on(async {
-            let mut ledger = client::ledger(&self.addr).await?;
+            let mut ledger = client::ledger(self.connect(Some(self.timeout)).await?);
             let mut token = String::new();
             loop {
-                let page = fetch(&mut ledger, token).await;
-                let (items, next) = page.map_err(|status| in_words(account, &status))?;
+                let (items, next) = match fetch(&mut ledger, token).await {
+                    Ok(page) => page,
+                    Err(status) => return Err(self.refused(words, &status).await),
+                };
                 for item in items {
                     if each(item)? == More::Enough {
                         return Ok(());
@@ -89,63 +193,56 @@ impl Remote {
             }
         })
     }
+
+    /// A call that was refused, or broke off because something else answers there.
+    pub(super) async fn refused(&self, words: Words<'_>, status: &Status) -> Failure {
+        match self.who_else(status).await {
+            Some(other) => other,
+            None => self.told(words, status),
+        }
+    }
+
+    fn told(&self, words: Words<'_>, status: &Status) -> Failure {
+        refusal::failure(words, &self.addr.to_string(), status)
+    }
+
+    /// What answers at the address, where a call broke off because it speaks something else.
+    async fn who_else(&self, status: &Status) -> Option<Failure> {
+        std::error::Error::source(status)?;
+        let Address::Tcp { host, port } = &self.addr else {
+            return None;
+        };
+        let ask = async {
+            let mut stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
+            stream.write_all(PREFACE).await?;
+            let mut first = [0; 5];
+            stream.read_exact(&mut first).await?;
+            Ok::<_, std::io::Error>(first)
+        };
+        let first = tokio::time::timeout(PROBE_TIMEOUT, ask).await.ok()?.ok()?;
+        let other = match first {
+            first if first.starts_with(b"HTTP/") => "an HTTP/1 server, and creditd speaks gRPC",
+            // An alert, and the version of the protocol.
+            [0x15, 0x03, ..] => "a server that wants TLS, which creditd does not speak yet",
+            _ => return None,
+        };
+        Some(Failure::new(
+            Kind::Unavailable,
+            format!(
+                "at {} answers {other}; name the address that \"creditd serve\" printed by --addr",
+                self.addr
+            ),
+        ))
+    }
 }
 
 /// Runs calls to a server to their end.
-pub(super) fn block_on<T>(calls: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+pub(super) fn block_on<T>(calls: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?
         .block_on(calls)
-}
-
-/// What a server refused, on one line: its words, the reason, and what to type next
-/// where the API's words do not say it.
-pub(super) fn in_words(account: &str, status: &Status) -> String {
-    let Some(info) = error_info(status.details()) else {
-        // No server of ours said this: the connection or what stands between did.
-        let cause = match std::error::Error::source(status) {
-            Some(_) => root_cause(status),
-            None => status.message().to_owned(),
-        };
-        return format!("the call broke off: {cause} ({:?})", status.code());
-    };
-    let hint = hint(&info.reason, account).map_or_else(String::new, |hint| format!("; {hint}"));
-    format!("{} ({}){hint}", status.message(), info.reason)
-}
-
-fn hint(reason: &str, account: &str) -> Option<String> {
-    let is = |known: ErrorReason| reason == reason_name(known);
-    if is(ErrorReason::HoldNotFound) {
-        Some(format!(
-            "\"creditd holds {account}\" lists those that are open"
-        ))
-    } else if is(ErrorReason::EntryNotFound) {
-        Some(format!("\"creditd entries {account}\" lists them"))
-    } else if is(ErrorReason::GrantNotFound) {
-        Some(format!(
-            "\"creditd balance {account}\" lists those that are live"
-        ))
-    } else if is(ErrorReason::HoldExceeded) {
-        Some("here that is --overage from-available".to_owned())
-    } else {
-        None
-    }
-}
-
-/// Whether a write that failed so may have moved credits all the same.
-fn may_have_moved(status: &Status) -> bool {
-    let unknown = [
-        ErrorReason::DeadlineExceeded,
-        ErrorReason::StoreUnavailable,
-        ErrorReason::Internal,
-    ];
-    error_info(status.details()).is_none_or(|info| {
-        unknown
-            .iter()
-            .any(|reason| info.reason == reason_name(*reason))
-    })
 }
 
 /// A time of a reply, as people read it; "never" where there is none.

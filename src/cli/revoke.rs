@@ -1,10 +1,11 @@
 //! `creditd revoke`.
 
 use super::args::{Labels, RequestId};
-use super::entries::EntryJson;
+use super::failure::Failure;
 use super::moved::{EntryAnswer, print_entry};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
@@ -32,7 +33,7 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let request_id = args.request_id.or_new()?;
     let request = pb::RevokeGrantRequest {
         request_id: request_id.clone(),
@@ -40,21 +41,24 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         grant_id: args.grant.clone(),
         labels: args.labels.to_pb()?,
     };
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: "",
+    };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.revoke_grant(request).await
-        })?;
+        .write(call, async |ledger| ledger.revoke_grant(request).await)?;
     let answer = EntryAnswer {
-        entry: reply.entry,
+        entry: reply.entry.as_ref(),
         hold: None,
-        available: reply.available,
+        available: &reply.available,
         replayed: reply.replayed,
     };
-    print_entry(args.format, "revoked", taken, answer)
+    print_entry(args.format, call, ("revoked", taken), &reply, &answer)
 }
 
 /// How much was taken back: the entry says what left the account, so with a minus.
-fn taken(entry: &EntryJson) -> &str {
+fn taken(entry: &pb::Entry) -> &str {
     entry.credits.trim_start_matches('-')
 }

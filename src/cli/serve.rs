@@ -1,14 +1,15 @@
 //! `creditd serve`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use super::failure::Failure;
 
 use crate::server::{self, LogFormat, Options, telemetry};
 
 const EXAMPLES: &str = "Examples:
   creditd serve
   creditd serve --listen 127.0.0.1:6000 --data /var/lib/creditd/creditd.db
-  creditd serve --rate-card prices-2026.toml --rate-card prices-2027.toml
+  creditd serve --rate-card-file prices-2026.toml --rate-card-file prices-2027.toml
   CREDITD_LOG_FORMAT=json creditd serve --config /etc/creditd.toml
 
 What is given on the command line or in the environment wins over --config, which wins
@@ -24,24 +25,26 @@ cards again.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
+    /// Address or name to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<String>,
     /// Unix socket to listen on too; made for this user alone, and removed at the end
     #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
     listen_unix: Option<PathBuf>,
     /// File in which credits are kept; made where there is none [default: creditd.db]
     #[arg(long, env = "CREDITD_DATA", value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Rate card to serve instead of the built-in one; may be repeated, and the first one's
-    /// name is the default (in the environment: separated by commas)
+    /// File with a rate card to serve instead of the built-in one; may be repeated, and the
+    /// first one's name is the default (in the environment: separated by commas, and as
+    /// CREDITD_RATE_CARD too)
     #[arg(
-        long = "rate-card",
-        env = "CREDITD_RATE_CARD",
+        long = "rate-card-file",
+        visible_alias = "rate-card",
+        env = "CREDITD_RATE_CARD_FILE",
         value_name = "FILE",
         value_delimiter = ','
     )]
-    rate_cards: Vec<PathBuf>,
+    rate_card_files: Vec<PathBuf>,
     /// Honour a revision for so many days after other prices took its place [default: for ever]
     #[arg(long, env = "CREDITD_REVISION_AGE_DAYS_MAX", value_name = "DAYS")]
     revision_age_days_max: Option<u32>,
@@ -93,16 +96,18 @@ pub(super) struct Args {
 }
 
 /// Serves until told to stop.
-pub(super) fn run(args: Args) -> Result<(), String> {
+pub(super) fn run(args: Args) -> Result<(), Failure> {
     let file = match &args.config {
-        Some(path) => Options::from_file(path).map_err(|error| error.to_string())?,
+        Some(path) => {
+            Options::from_file(path).map_err(|error| Failure::usage(error.to_string()))?
+        }
         None => Options::default(),
     };
     let options = Options {
         listen: args.listen,
         listen_unix: args.listen_unix,
         data: args.data,
-        rate_cards: args.rate_cards,
+        rate_cards: rate_card_files(args.rate_card_files),
         revision_age_days_max: args.revision_age_days_max,
         request_id_hours: args.request_id_hours,
         request_id_days_credits: args.request_id_days_credits,
@@ -118,7 +123,19 @@ pub(super) fn run(args: Args) -> Result<(), String> {
         log_format: args.log_format,
         log_level: args.log_level,
     };
-    let config = options.over(file).map_err(|error| error.to_string())?;
-    let _log = telemetry::start(config.log_format, &config.log_level)?;
-    server::run(&config).map_err(|error| error.to_string())
+    let config = options
+        .over(file)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let _log = telemetry::start(config.log_format, &config.log_level).map_err(Failure::usage)?;
+    server::run(&config).map_err(|error| error.to_string().into())
+}
+
+/// Files of rate cards: those that are named, or those of the variable's older name.
+fn rate_card_files(named: Vec<PathBuf>) -> Vec<PathBuf> {
+    if !named.is_empty() {
+        return named;
+    }
+    let text = std::env::var("CREDITD_RATE_CARD").unwrap_or_default();
+    let files = text.split(',').filter(|file| !file.is_empty());
+    files.map(PathBuf::from).collect()
 }

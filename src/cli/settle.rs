@@ -1,9 +1,11 @@
 //! `creditd settle`.
 
 use super::args::{Labels, Prices, RequestId, What};
+use super::failure::Failure;
 use super::moved::{EntryAnswer, print_entry};
 use super::output::Format;
-use super::remote::Remote;
+use super::refusal::Words;
+use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 use crate::rpc::pb::creditd::v1::settle_hold_request::What as Wire;
 
@@ -52,7 +54,7 @@ enum Overage {
     FromAvailable,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let overage = match args.overage {
         Overage::Reject => pb::Overage::Reject,
         Overage::FromAvailable => pb::Overage::FromAvailable,
@@ -64,20 +66,30 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         hold_id: args.hold.clone(),
         keep_open: args.keep_open,
         overage: overage.into(),
-        prices: args.prices.to_pb()?,
+        prices: args.prices.to_pb(),
         labels: args.labels.to_pb()?,
-        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)?),
+        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)),
+    };
+    let again = args.prices.again();
+    let call = Write {
+        words: Words::of(&args.account),
+        request_id: &request_id,
+        again: &again,
     };
     let reply = args
         .remote
-        .write(&args.account, &request_id, async |ledger| {
-            ledger.settle_hold(request).await
-        })?;
+        .write(call, async |ledger| ledger.settle_hold(request).await)?;
     let answer = EntryAnswer {
-        entry: reply.entry,
-        hold: reply.hold,
-        available: reply.available,
+        entry: reply.entry.as_ref(),
+        hold: reply.hold.as_ref(),
+        available: &reply.available,
         replayed: reply.replayed,
     };
-    print_entry(args.format, "paid", |entry| &entry.spent, answer)
+    print_entry(
+        args.format,
+        call,
+        ("paid", |entry| &entry.spent),
+        &reply,
+        &answer,
+    )
 }

@@ -4,9 +4,10 @@ use std::pin::pin;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::balance::{self, BalanceJson};
+use super::failure::{Failure, Kind};
 use super::output::{Format, More, print_line};
-use super::remote::{Remote, block_on, in_words};
+use super::refusal::Words;
+use super::remote::{Remote, block_on, time_text};
 use crate::rpc::client;
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -17,8 +18,8 @@ const EXAMPLES: &str = "Examples:
 /// Print an account's balance now and at each change
 ///
 /// It goes on until it is interrupted (Ctrl-C) or the server stops, and then ends with status 0;
-/// where the connection breaks, it ends with status 1. A reader that is slow gets the newest
-/// balance and misses those between.
+/// where the connection breaks, it ends with status 5. A reader that is slow gets the newest
+/// balance and misses those between. --timeout holds for the first one.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -30,9 +31,9 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), String> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     block_on(async {
-        let told = |error: std::io::Error| error.to_string();
+        let told = |error: std::io::Error| Failure::from(error.to_string());
         let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
         tokio::select! {
@@ -44,29 +45,53 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
 }
 
 /// Watches until the server ends the stream.
-async fn watch(args: &Args) -> Result<(), String> {
-    let broken = |status| format!("{}; watch again", in_words(&args.account, &status));
-    let mut ledger = client::ledger(&args.remote.addr).await?;
+async fn watch(args: &Args) -> Result<(), Failure> {
+    let words = Words::of(&args.account);
+    let remote = &args.remote;
+    // A deadline would end the watch.
+    let mut ledger = client::ledger(remote.connect(None).await?);
     let request = pb::WatchBalanceRequest {
         account: args.account.clone(),
     };
-    let reply = ledger.watch_balance(request).await;
-    let reply = reply.map_err(|status| in_words(&args.account, &status))?;
-    let mut balances = reply.into_inner();
-    while let Some(message) = balances.message().await.map_err(broken)? {
-        let balance = message.balance.ok_or("the server sent no balance")?;
-        let balance = balance::to_json(balance);
-        if print_line(args.format, &balance, || to_text(&balance))? == More::Enough {
+    let answered = tokio::time::timeout(remote.timeout, ledger.watch_balance(request)).await;
+    let reply = answered.map_err(|_| {
+        let here = &remote.addr;
+        Failure::new(
+            Kind::Unavailable,
+            format!("{here} did not answer within --timeout"),
+        )
+    })?;
+    let mut balances = match reply {
+        Ok(reply) => reply.into_inner(),
+        Err(status) => return Err(remote.refused(words, &status).await),
+    };
+    loop {
+        let message = match balances.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ok(()),
+            Err(status) => {
+                let mut failure = remote.refused(words, &status).await;
+                failure.add("; watch again");
+                return Err(failure);
+            }
+        };
+        let balance = message
+            .balance
+            .as_ref()
+            .ok_or("the server sent no balance")?;
+        if print_line(args.format, &message, || to_text(balance))? == More::Enough {
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// A line; the widths are those that most balances need, since the next is not known.
-fn to_text(balance: &BalanceJson) -> String {
+fn to_text(balance: &pb::Balance) -> String {
     format!(
         "{:<27}  available {:<12}  held {:<12}  version {}",
-        balance.read_time, balance.available, balance.held, balance.version
+        time_text(balance.read_time.as_ref()),
+        balance.available,
+        balance.held,
+        balance.version
     )
 }

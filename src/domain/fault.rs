@@ -108,11 +108,15 @@ pub enum Fault {
     InvalidAccount {
         /// The text, cut.
         value: Box<str>,
+        /// Its whole length in bytes.
+        length: usize,
     },
     /// No request_id.
     InvalidRequestId {
         /// The text, cut.
         value: Box<str>,
+        /// Its whole length in bytes.
+        length: usize,
     },
     /// A number that is no value of its enum.
     UnknownValue {
@@ -133,6 +137,19 @@ pub enum Fault {
     },
     /// A page token that was not given for this list.
     InvalidPageToken,
+    /// A label, attribute or meter whose key or value is too short or too long.
+    InvalidPair {
+        /// The key, cut.
+        key: Box<str>,
+        /// Which of the two it is.
+        part: PairPart,
+        /// Its length in bytes.
+        length: usize,
+        /// The smallest length.
+        min: usize,
+        /// The largest length.
+        max: usize,
+    },
     /// A text that is too short or too long.
     InvalidLength {
         /// Its length in bytes.
@@ -142,6 +159,15 @@ pub enum Fault {
         /// The largest length.
         max: usize,
     },
+}
+
+/// A part of a label, attribute or meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairPart {
+    /// Its key.
+    Key,
+    /// Its value.
+    Value,
 }
 
 /// What a time has to be.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::fault::Fault;
+use super::fault::{Fault, PairPart};
 
 /// Largest length of an account's name.
 pub const ACCOUNT_BYTES_MAX: usize = 128;
@@ -43,6 +43,7 @@ impl AccountName {
             }
             _ => Err(Fault::InvalidAccount {
                 value: repeated(text),
+                length: text.len(),
             }),
         }
     }
@@ -75,6 +76,7 @@ impl RequestId {
             _ if is_printable(text, REQUEST_ID_BYTES_MAX) => Ok(Self(text.into())),
             _ => Err(Fault::InvalidRequestId {
                 value: repeated(text),
+                length: text.len(),
             }),
         }
     }
@@ -149,8 +151,20 @@ pub fn check_pairs<'a>(
         });
     }
     for (key, value) in pairs {
-        check_length(key, 1, KEY_BYTES_MAX)?;
-        check_length(value, 0, VALUE_BYTES_MAX)?;
+        for (part, text, min, max) in [
+            (PairPart::Key, key, 1, KEY_BYTES_MAX),
+            (PairPart::Value, value, 0, VALUE_BYTES_MAX),
+        ] {
+            if !(min..=max).contains(&text.len()) {
+                return Err(Fault::InvalidPair {
+                    key: repeated(key),
+                    part,
+                    length: text.len(),
+                    min,
+                    max,
+                });
+            }
+        }
     }
     Ok(())
 }

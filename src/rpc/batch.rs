@@ -153,7 +153,8 @@ mod tests {
         let mut faults = Faults::new();
         for field in ["request_id", "account", "usage.service", "labels"] {
             let value: Box<str> = "v".repeat(64).into();
-            faults.add(field, Fault::InvalidAccount { value });
+            let length = usize::MAX;
+            faults.add(field, Fault::InvalidAccount { value, length });
         }
         let request_id = RequestId::new(&"r".repeat(256)).unwrap();
         let mut refusals = vec![

@@ -2,44 +2,77 @@
 
 use std::time::Duration;
 
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use tonic_health::pb::health_client::HealthClient;
 
 use super::MESSAGE_BYTES_MAX;
 use super::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
+use super::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take to be answered; what a watch sends after that may take
-/// any time.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a connection that has a call on it is asked whether it still stands, and
 /// how long an answer may take: a watch would otherwise not notice that it broke.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of the ledger at `HOST:PORT` or `unix:PATH`.
+/// A connection whose calls have a deadline.
+pub type Connection = InterceptedService<Channel, Deadline>;
+/// A client of the ledger.
+pub type Ledger = LedgerServiceClient<Connection>;
+/// A client of the prices.
+pub type Pricing = PricingServiceClient<Connection>;
+/// A client of health.
+pub type Health = HealthClient<Connection>;
+
+/// Gives each call a deadline; None for a watch, which goes on for as long as it likes.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Option<Duration>);
+
+impl Interceptor for Deadline {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(timeout) = self.0 {
+            request.set_timeout(timeout);
+        }
+        Ok(request)
+    }
+}
+
+/// Connects to `http://HOST:PORT` or `unix:PATH`.
 ///
 /// # Errors
-/// A sentence that says why the server cannot be reached.
-pub async fn ledger(address: &str) -> Result<LedgerServiceClient<Channel>, String> {
-    let uri = match address.starts_with("unix:") {
-        true => address.to_owned(),
-        false => format!("http://{address}"),
-    };
-    let endpoint = Endpoint::from_shared(uri)
-        .map_err(|_| format!("--addr {address} is no address; write it like 127.0.0.1:50051"))?;
-    let channel = endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(CALL_TIMEOUT)
+/// Why the connection did not come about.
+pub async fn connect(
+    uri: &str,
+    timeout: Duration,
+    deadline: Deadline,
+) -> Result<Connection, tonic::transport::Error> {
+    let channel = Endpoint::from_shared(uri.to_owned())?
+        .connect_timeout(timeout)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .connect()
-        .await
-        .map_err(|error| {
-            let cause = root_cause(&error);
-            format!("no creditd answers at {address} ({cause}); start one with \"creditd serve\", or name another by --addr")
-        })?;
-    Ok(LedgerServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .await?;
+    Ok(InterceptedService::new(channel, deadline))
+}
+
+/// A client of the ledger.
+#[must_use]
+pub fn ledger(connection: Connection) -> Ledger {
+    LedgerServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// A client of the prices.
+#[must_use]
+pub fn pricing(connection: Connection) -> Pricing {
+    PricingServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// A client of health.
+#[must_use]
+pub fn health(connection: Connection) -> Health {
+    HealthClient::new(connection)
 }
 
 /// What lies at the bottom of an error, in words.

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod convert;
 pub mod direct;
 pub mod health;
+pub mod json;
 pub mod layer;
 mod ledger_service;
 mod near;

@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::pb::creditd::v1::ErrorReason;
 use crate::domain::amount::{AmountFault, Credits};
-use crate::domain::fault::TimeRule;
+use crate::domain::fault::{PairPart, TimeRule};
 use crate::domain::{Fault, Refusal};
 use crate::rfc3339;
 
@@ -28,7 +28,8 @@ pub struct Prose {
 }
 
 impl Prose {
-    /// A sentence whose `{name}`s are filled by the variables.
+    /// A sentence whose `{name}`s are filled by the variables. In `{name:one|more}` the first
+    /// word is taken where the variable is "1", and the second otherwise.
     #[must_use]
     pub fn new(reason: ErrorReason, template: &str, variables: Variables) -> Self {
         let mut message = String::with_capacity(template.len().saturating_mul(2));
@@ -36,8 +37,16 @@ impl Prose {
         while let Some((before, after)) = rest.split_once('{') {
             message.push_str(before);
             let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            let (name, words) = name
+                .split_once(':')
+                .map_or((name, None), |(name, words)| (name, words.split_once('|')));
             let value = variables.iter().find(|(key, _)| *key == name);
-            message.push_str(value.map_or("", |(_, value)| value));
+            let value = value.map_or("", |(_, value)| value);
+            message.push_str(match words {
+                None => value,
+                Some((one, _)) if value == "1" => one,
+                Some((_, more)) => more,
+            });
             rest = after;
         }
         message.push_str(rest);
@@ -109,15 +118,14 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
             with("service", service);
             with("rate_card", rate_card);
             let (nearest, close) = nearest.clone().unwrap_or_default();
+            // The metadata has it in any case; people are not sent after what is not alike.
             if !nearest.is_empty() {
                 with("nearest_service", &nearest);
             }
-            let template = if nearest.is_empty() {
-                "{field} \"{service}\" is not on rate card \"{rate_card}\"; GetRateCard lists all services"
-            } else if close {
+            let template = if close {
                 "{field} \"{service}\" is not on rate card \"{rate_card}\"; did you mean \"{nearest_service}\"? GetRateCard lists all services"
             } else {
-                "{field} \"{service}\" is not on rate card \"{rate_card}\", where the nearest is \"{nearest_service}\"; GetRateCard lists all services"
+                "{field} \"{service}\" is not on rate card \"{rate_card}\"; GetRateCard lists all services"
             };
             (Reason::UnknownService, template)
         }
@@ -167,7 +175,7 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
             with("items_that_fit", items_that_fit);
             (
                 Reason::ReplyTooLarge,
-                "the reply to {field} would pass the {limit_bytes} bytes that clients take by default; send at most {items_that_fit} such items a call",
+                "the reply to {field} would pass the {limit_bytes} bytes that clients take by default; send at most {items_that_fit} such {items_that_fit:item|items} a call",
             )
         }
         Fault::InvalidTime { value, rule } => {
@@ -183,18 +191,20 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
                 "{field} cannot go together with {other_field}",
             )
         }
-        Fault::InvalidAccount { value } => {
+        Fault::InvalidAccount { value, length } => {
             with("value", value);
+            with("length_bytes", length);
             (
                 Reason::InvalidAccount,
-                "{field} \"{value}\" is no account name; use 1 to 128 printable ASCII characters but space, \" and \\",
+                "{field} \"{value}\" of {length_bytes} {length_bytes:byte|bytes} is no account name; use 1 to 128 printable ASCII characters but space, \" and \\",
             )
         }
-        Fault::InvalidRequestId { value } => {
+        Fault::InvalidRequestId { value, length } => {
             with("value", value);
+            with("length_bytes", length);
             (
                 Reason::InvalidRequestId,
-                "{field} \"{value}\" is no request_id; use 1 to 256 printable ASCII characters",
+                "{field} \"{value}\" of {length_bytes} {length_bytes:byte|bytes} is no request_id; use 1 to 256 printable ASCII characters",
             )
         }
         Fault::UnknownValue { value } => {
@@ -226,13 +236,34 @@ pub fn of_fault(field: &str, fault: &Fault) -> Prose {
             Reason::InvalidPageToken,
             "{field} is not from this list; take next_page_token as it came, with the same filters",
         ),
+        Fault::InvalidPair {
+            key,
+            part,
+            length,
+            min,
+            max,
+        } => {
+            with("key", key);
+            with("length_bytes", length);
+            with("length_bytes_min", min);
+            with("length_bytes_max", max);
+            let template = match part {
+                PairPart::Key => {
+                    "{field} has a key of {length_bytes} bytes, \"{key}\"; it must have {length_bytes_min} to {length_bytes_max}"
+                }
+                PairPart::Value => {
+                    "{field} has a value of {length_bytes} bytes under \"{key}\"; it must have {length_bytes_min} to {length_bytes_max}"
+                }
+            };
+            (Reason::InvalidLength, template)
+        }
         Fault::InvalidLength { length, min, max } => {
             with("length_bytes", length);
             with("length_bytes_min", min);
             with("length_bytes_max", max);
             (
                 Reason::InvalidLength,
-                "{field} is {length_bytes} bytes long; it must have {length_bytes_min} to {length_bytes_max}",
+                "{field} is {length_bytes} {length_bytes:byte|bytes} long; it must have {length_bytes_min} to {length_bytes_max}",
             )
         }
     };
@@ -294,7 +325,7 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
             Code::FailedPrecondition,
             Prose::new(
                 Reason::RevisionTooOld,
-                "the prices of revision \"{revision}\" were replaced at {replaced_time}, and this server honours them for {age_days_max} days; estimate again",
+                "the prices of revision \"{revision}\" were replaced at {replaced_time}, and this server honours them for {age_days_max} {age_days_max:day|days}; estimate again",
                 vec![
                     ("revision", revision.to_string()),
                     ("replaced_time", rfc3339::format(*replaced)),
@@ -355,7 +386,7 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
             Code::FailedPrecondition,
             Prose::new(
                 Reason::InsufficientCredits,
-                "account \"{account}\" needs {required} credits and has {available} available for this; {shortfall} short",
+                "account \"{account}\" needs {required} {required:credit|credits} and has {available} available for this; {shortfall} short",
                 vec![
                     ("account", account.to_string()),
                     ("required", required.to_string()),
@@ -442,7 +473,7 @@ pub fn of_refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
             Code::FailedPrecondition,
             Prose::new(
                 Reason::RefundExceedsCharge,
-                "{requested} credits are more than the {refundable} that can still be refunded of entry \"{entry_id}\"",
+                "{requested} {requested:credit is|credits are} more than the {refundable} that can still be refunded of entry \"{entry_id}\"",
                 vec![
                     ("entry_id", entry.to_string()),
                     ("requested", requested.to_string()),

@@ -198,7 +198,7 @@ impl WireFault {
             ),
             Self::TooManyWatchers { limit } => Prose::new(
                 Reason::TooManyWatchers,
-                "{limit} balances are being watched, this server's limit; try again later",
+                "{limit} {limit:balance is|balances are} being watched, this server's limit; try again later",
                 vec![("limit", limit.to_string())],
             ),
             Self::StoreUnavailable { operation } => Prose::new(
@@ -416,10 +416,28 @@ fn packed(name: &str, message: &impl prost::Message) -> prost_types::Any {
 /// The ErrorInfo of a status's details, where it has one.
 #[must_use]
 pub fn error_info(details: &[u8]) -> Option<rpc::ErrorInfo> {
+    unpacked(details, "google.rpc.ErrorInfo")
+}
+
+/// All bad fields that a status's details name.
+#[must_use]
+pub fn field_violations(details: &[u8]) -> Vec<rpc::bad_request::FieldViolation> {
+    unpacked::<rpc::BadRequest>(details, "google.rpc.BadRequest")
+        .map_or_else(Vec::new, |bad_request| bad_request.field_violations)
+}
+
+/// When it is worth trying again, where a status's details say so.
+#[must_use]
+pub fn retry_delay(details: &[u8]) -> Option<prost_types::Duration> {
+    unpacked::<rpc::RetryInfo>(details, "google.rpc.RetryInfo")?.retry_delay
+}
+
+/// The detail of that type.
+fn unpacked<M: prost::Message + Default>(details: &[u8], name: &str) -> Option<M> {
     let status = rpc::Status::decode(details).ok()?;
-    let info = status
+    let found = status
         .details
         .iter()
-        .find(|any| any.type_url.strip_prefix(TYPE_PREFIX) == Some("google.rpc.ErrorInfo"))?;
-    rpc::ErrorInfo::decode(info.value.as_slice()).ok()
+        .find(|any| any.type_url.strip_prefix(TYPE_PREFIX) == Some(name))?;
+    M::decode(found.value.as_slice()).ok()
 }

@@ -1,24 +1,77 @@
 //! The first lines of a server: where it listens, what it serves, what to try.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::config::Config;
+use super::system_clock::SystemClock;
+use super::telemetry::LogFormat;
 use crate::app::App;
 use crate::domain::pricing::{Card, Selector};
+use crate::rfc3339;
+use crate::store::Clock as _;
 
-/// Prints them. A closed standard output is no reason not to serve.
+/// Prints them: on standard output where that is a terminal, and on standard error where a
+/// program reads along, so that a pipe from standard output never fills up. Beside a log in
+/// JSON they are a line of it. Where nobody can read them, that is no reason not to serve.
 pub(super) fn print(listener: &TcpListener, config: &Config, app: &App) {
     let address = listener.local_addr().unwrap_or(config.listen);
-    let text = text(&address.to_string(), config, app);
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = match config.log_format {
+        LogFormat::Human => {
+            let text = text(&address.to_string(), config, app);
+            match std::io::stdout().is_terminal() {
+                true => put(&mut std::io::stdout().lock(), &text),
+                false => put(&mut std::io::stderr().lock(), &text),
+            }
+        }
+        LogFormat::Json => {
+            let line = log_line(address.to_string(), config, app);
+            put(&mut std::io::stderr().lock(), &line)
+        }
+    };
     tracing::info!(%address, data = %config.data.display(), threads = config.threads, "serving");
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "other machines can reach this server; it does not ask who calls");
     }
+}
+
+fn put(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// The same facts as a line of the log.
+#[derive(Serialize)]
+struct LogLine {
+    timestamp: String,
+    level: &'static str,
+    message: String,
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unix: Option<PathBuf>,
+    rate_card: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    data: PathBuf,
+}
+
+fn log_line(address: String, config: &Config, app: &App) -> String {
+    let card = app.rate_card(&Selector::default()).ok();
+    let line = LogLine {
+        timestamp: rfc3339::format(SystemClock.now()),
+        level: "INFO",
+        message: format!("creditd {} listens on {address}", env!("CARGO_PKG_VERSION")),
+        address,
+        unix: config.listen_unix.as_deref().map(absolute),
+        rate_card: app.prices().default_name().to_owned(),
+        revision: card.map(|card| card.revision().to_string()),
+        data: absolute(&config.data),
+    };
+    // A path that is no text has no form; the rest then stands in the log as ever.
+    serde_json::to_string(&line).map_or_else(|_| String::new(), |line| format!("{line}\n"))
 }
 
 fn text(address: &str, config: &Config, app: &App) -> String {

@@ -1,18 +1,16 @@
 //! Settings of a server: from the command line or the environment, then from a
 //! file, then the defaults.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::address::{self, LISTEN_DEFAULT};
 use super::telemetry::LogFormat;
 use crate::store::sqlite::SqliteSettings;
 
-/// Where a server listens by default: this machine only.
-pub const LISTEN_DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 50_051);
 /// Where credits are kept by default.
 pub const DATA_DEFAULT: &str = "creditd.db";
 /// Most calls in flight by default.
@@ -71,14 +69,14 @@ pub struct Config {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Where to listen.
-    pub listen: Option<SocketAddr>,
+    /// Where to listen: host and port, either of which may be left out.
+    pub listen: Option<String>,
     /// A socket in the file system to listen on too.
     pub listen_unix: Option<PathBuf>,
     /// The data file.
     pub data: Option<PathBuf>,
     /// Rate cards.
-    #[serde(default, rename = "rate_card")]
+    #[serde(default, rename = "rate_card_file", alias = "rate_card")]
     pub rate_cards: Vec<PathBuf>,
     /// For how many days replaced prices are honoured.
     pub revision_age_days_max: Option<u32>,
@@ -151,8 +149,12 @@ impl Options {
             true => file.rate_cards,
             false => self.rate_cards,
         };
+        let listen = match self.listen.or(file.listen) {
+            Some(text) => address::resolve(&text).map_err(ConfigError)?,
+            None => LISTEN_DEFAULT,
+        };
         let config = Config {
-            listen: self.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
+            listen,
             listen_unix: self.listen_unix.or(file.listen_unix),
             data: self
                 .data

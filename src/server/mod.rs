@@ -2,6 +2,7 @@
 //! and signals. The order in which a server starts and stops is written in
 //! [`run`], a reason a line.
 
+mod address;
 mod banner;
 mod call;
 mod config;
@@ -35,6 +36,7 @@ use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
+pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use config::{Config, ConfigError, FileConfig, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;

@@ -283,6 +283,12 @@ async fn a_backup_of_a_running_server_is_sound_and_serves() {
         let (status, out, err) = audit(&directory, copy);
         assert_eq!(status, Some(0), "{out}{err}");
     }
+    let (status, out, _) = run(&directory, &["backup", "told.db", "--json"]);
+    assert_eq!(status, Some(0));
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let size = std::fs::metadata(directory.join("told.db")).unwrap().len();
+    let expected = serde_json::json!({"copy": "told.db", "data": "creditd.db", "size_bytes": size});
+    assert_eq!(told, expected);
     // The file itself, too, while it is being written.
     let (status, out, err) = audit(&directory, "creditd.db");
     assert_eq!(status, Some(0), "{out}{err}");

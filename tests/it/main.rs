@@ -17,8 +17,14 @@ mod support;
 mod audit;
 /// What the command line prints and refuses.
 mod cli;
+/// What the command line says where something fails, to people and to programs.
+mod cli_failures;
 /// The verbs of the ledger as a person types them.
 mod cli_ledger;
+/// Lists and watches of the command line.
+mod cli_lists;
+/// Commands that ask a server for prices and health, and what they are told by.
+mod cli_remote;
 /// Panics on the server's own threads: told to those who wait, and either over or the end.
 #[cfg(debug_assertions)]
 mod defects;

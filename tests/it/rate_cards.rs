@@ -51,7 +51,7 @@ fn a_server_refuses_a_wrong_card_at_start() {
             "serve",
             "--listen",
             "127.0.0.1:0",
-            "--rate-card",
+            "--rate-card-file",
             card.to_str().unwrap(),
         ],
     );
@@ -184,7 +184,7 @@ async fn the_card_tells_its_limits() {
     let pieces = root("tests/data/cards/blocks-of-pieces.toml");
     let models = root("tests/data/cards/models.toml");
     let args = [&rounding, &pieces, &models].map(|path| path.to_str().unwrap());
-    let args = args.map(|path| ["--rate-card", path]).concat();
+    let args = args.map(|path| ["--rate-card-file", path]).concat();
     let server = Server::start_with(&args);
     let mut client = server.pricing().await;
     let claude = "bedrock/us.anthropic.claude-3-5-sonnet-20241022-v2:0";
@@ -232,7 +232,7 @@ async fn an_option_limits_the_age_of_revisions() {
     let paths = ["old.toml", "new.toml", "next.toml"].map(|name| file(name).display().to_string());
     let all = paths
         .iter()
-        .flat_map(|path| ["--rate-card", path])
+        .flat_map(|path| ["--rate-card-file", path])
         .collect::<Vec<_>>();
     let server = Server::start_with(&all);
     let mut revisions = Vec::new();
@@ -272,7 +272,11 @@ async fn an_option_limits_the_age_of_revisions() {
         client.estimate(by_revision(revision)).await.unwrap();
     }
     // Taken out of the files just now: within 30 days, and not within 0.
-    let others = ["--rate-card", paths[2].as_str(), "--revision-age-days-max"];
+    let others = [
+        "--rate-card-file",
+        paths[2].as_str(),
+        "--revision-age-days-max",
+    ];
     let server = server.restart(&[others.as_slice(), &["30"]].concat());
     server
         .pricing()
@@ -297,7 +301,7 @@ async fn an_option_limits_the_age_of_revisions() {
         .estimate(by_revision(&revisions[1]))
         .await
         .unwrap();
-    let server = server.restart(&["--rate-card", paths[2].as_str()]);
+    let server = server.restart(&["--rate-card-file", paths[2].as_str()]);
     for revision in &revisions {
         server
             .pricing()
@@ -344,7 +348,7 @@ async fn price_time_chooses_among_cards_of_one_name() {
     .to_vec();
     let args: Vec<&str> = files
         .iter()
-        .flat_map(|file| ["--rate-card", file])
+        .flat_map(|file| ["--rate-card-file", file])
         .collect();
     let server = Server::start_with(&args);
     let mut client = server.pricing().await;
@@ -395,7 +399,13 @@ fn two_cards_of_one_name_and_time_are_refused() {
     }
     let (code, _, err) = run(
         directory.path(),
-        &["rates", "--rate-card", "a.toml", "--rate-card", "b.toml"],
+        &[
+            "rates",
+            "--rate-card-file",
+            "a.toml",
+            "--rate-card-file",
+            "b.toml",
+        ],
     );
     assert_eq!(code, Some(1));
     assert_eq!(
@@ -411,7 +421,7 @@ async fn a_revision_that_was_served_prices_again() {
     let cards = tempfile::tempdir().unwrap();
     let file = cards.path().join("plan.toml");
     write_card(&file, "plan", "1", None);
-    let args = ["--rate-card", file.to_str().unwrap()];
+    let args = ["--rate-card-file", file.to_str().unwrap()];
     let mut server = Server::start_with(&args);
     let first = server
         .pricing()

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use creditd::app::Queued;
 use creditd::domain::amount::AmountFault;
-use creditd::domain::fault::TimeRule;
+use creditd::domain::fault::{PairPart, TimeRule};
 use creditd::domain::ledger::{EntryId, HoldId, HoldStatus};
 use creditd::domain::{AccountName, Credits, Fault, Faults, Refusal as Refused, RequestId};
 use creditd::rfc3339;
@@ -161,12 +161,14 @@ fn samples() -> Vec<OnTheWire> {
             "account",
             Fault::InvalidAccount {
                 value: text("team a"),
+                length: 6,
             },
         ),
         (
             "request_id",
             Fault::InvalidRequestId {
                 value: text("über"),
+                length: 5,
             },
         ),
         ("overage", Fault::UnknownValue { value: 7 }),
@@ -180,8 +182,10 @@ fn samples() -> Vec<OnTheWire> {
         ("page_size", Fault::InvalidPageSize { value: -1 }),
         ("page_token", Fault::InvalidPageToken),
         (
-            "source",
-            Fault::InvalidLength {
+            "labels",
+            Fault::InvalidPair {
+                key: text("job"),
+                part: PairPart::Value,
                 length: 300,
                 min: 0,
                 max: 256,

@@ -56,7 +56,7 @@ pub fn services(options: &Options, setup: &Setup) -> Result<Vec<Series>, String>
         let file = directory.path().join("card.toml");
         std::fs::write(&file, card(services)).map_err(|error| at(&file, error))?;
         let file = file.to_string_lossy();
-        let more = ["--rate-card", &*file];
+        let more = ["--rate-card-file", &*file];
         let server = match Server::start_with(&setup.program, directory.path(), &more) {
             Ok(server) => server,
             Err(error) if points.is_empty() => return Err(error),

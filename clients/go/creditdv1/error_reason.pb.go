@@ -36,7 +36,7 @@ type ErrorReason int32
 const (
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// The service is not on the rate card. nearest_service is the key that is
-	// spelled most like it.
+	// spelled most like it; the message names it only where it may have been meant.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, service, rate_card, nearest_service
 	// Example: usage.service "lip_sink_video" is not on rate card "jogg-api-v2"; did you mean "lip_sync_video"? GetRateCard lists all services
@@ -177,18 +177,19 @@ const (
 	// The text is not a name of an account, which has 1 to 128 printable ASCII
 	// characters. A space, a " and a \ are none of them.
 	// Code: INVALID_ARGUMENT
-	// Metadata: field, value
-	// Example: account "team a" is no account name; use 1 to 128 printable ASCII characters but space, " and \
+	// Metadata: field, value, length_bytes
+	// Example: account "team a" of 6 bytes is no account name; use 1 to 128 printable ASCII characters but space, " and \
 	ErrorReason_ERROR_REASON_INVALID_ACCOUNT ErrorReason = 28
 	// The text is not a request_id: 1 to 256 printable ASCII characters.
 	// Code: INVALID_ARGUMENT
-	// Metadata: field, value
-	// Example: request_id "über" is no request_id; use 1 to 256 printable ASCII characters
+	// Metadata: field, value, length_bytes
+	// Example: request_id "über" of 5 bytes is no request_id; use 1 to 256 printable ASCII characters
 	ErrorReason_ERROR_REASON_INVALID_REQUEST_ID ErrorReason = 29
-	// A text or key is shorter or longer than allowed.
+	// A text is shorter or longer than allowed, or the key or value of a label,
+	// attribute or meter, where key says of which.
 	// Code: INVALID_ARGUMENT
-	// Metadata: field, length_bytes, length_bytes_min, length_bytes_max
-	// Example: source is 300 bytes long; it must have 0 to 256
+	// Metadata: field, key, length_bytes, length_bytes_min, length_bytes_max
+	// Example: labels has a value of 300 bytes under "job"; it must have 0 to 256
 	ErrorReason_ERROR_REASON_INVALID_LENGTH ErrorReason = 30
 	// The page size is negative.
 	// Code: INVALID_ARGUMENT

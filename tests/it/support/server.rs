@@ -1,7 +1,7 @@
 //! The real program, run as a user runs it.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub struct Server {
 #[derive(Default)]
 pub struct Settings {
     pub args: Vec<String>,
+    /// Where it listens; None: on a free port of this machine.
+    pub listen: Option<&'static str>,
     pub directory: Option<TempDir>,
     /// Set in its environment.
     pub variables: Vec<(&'static str, OsString)>,
@@ -59,39 +61,42 @@ impl Server {
         let directory = settings
             .directory
             .unwrap_or_else(|| tempfile::tempdir().unwrap());
+        let path = directory.path().join("log");
         let log = std::fs::File::options()
             .create(true)
             .append(true)
-            .open(directory.path().join("log"))
+            .open(&path)
             .unwrap();
+        // What a server before this one wrote.
+        let old = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let mut child = program()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args([
+                "serve",
+                "--listen",
+                settings.listen.unwrap_or("127.0.0.1:0"),
+            ])
+            .arg("--data")
             .arg(directory.path().join("creditd.db"))
             .args(&settings.args)
             .envs(settings.variables)
             .current_dir(directory.path())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
-        while !banner.contains("stops it") {
-            let read = out.read_line(&mut banner).unwrap();
-            if read == 0 {
-                let _ = child.wait();
-                let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
-                panic!("the server did not start: {log}");
-            }
-        }
-        std::thread::spawn(move || {
-            let _ = out.read_to_end(&mut Vec::new());
+        wait_until("the server has started", || {
+            let ended = child.try_wait().unwrap();
+            let log = std::fs::read_to_string(&path).unwrap();
+            banner = said(&log[old..]);
+            assert!(ended.is_none(), "the server did not start: {log}");
+            !banner.is_empty()
         });
         let address = banner
             .lines()
             .next()
             .and_then(|line| line.split_once("listens on "))
-            .map(|(_, address)| address.to_owned())
+            .map(|(_, address)| address.split('"').next().unwrap().to_owned())
             .unwrap();
         Self {
             child,
@@ -105,9 +110,10 @@ impl Server {
         self.directory.path().join("creditd.db")
     }
 
-    /// What it has logged so far.
+    /// What it has logged so far, without its banner.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap();
+        log.replace(&self.banner, "")
     }
 
     /// Waits until the log holds a text.
@@ -177,6 +183,20 @@ impl Server {
             ..Settings::default()
         })
     }
+}
+
+/// The banner in a log, once it is there whole: some lines, or one of JSON.
+fn said(log: &str) -> String {
+    let from = |start: &str, end: &str| {
+        let start = log.find(start)?;
+        let line = log[..start].rfind('\n').map_or(0, |at| at + 1);
+        let end = start + log[start..].find(end)? + end.len();
+        Some(log[line..end].to_owned())
+    };
+    let begin = format!("creditd {} listens on ", env!("CARGO_PKG_VERSION"));
+    let json = from(&format!("\"message\":\"{begin}"), "\n");
+    json.or_else(|| from(&begin, "stops it.\n"))
+        .unwrap_or_default()
 }
 
 impl Drop for Server {

@@ -40,27 +40,26 @@ func Start(dir, listen string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	stderr, err := os.Create(filepath.Join(dir, "stderr.log"))
+	log, err := os.Create(filepath.Join(dir, "stderr.log"))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = stderr.Close() }()
 	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"),
-		"--rate-card", filepath.Join(top(), "rate-cards", "jogg-api-v2.toml"),
-		"--rate-card", filepath.Join(top(), "tests", "data", "cards", "models.toml"))
+		"--rate-card-file", filepath.Join(top(), "rate-cards", "jogg-api-v2.toml"),
+		"--rate-card-file", filepath.Join(top(), "tests", "data", "cards", "models.toml"))
 	command.Env = environmentWithoutOptions()
-	command.Stderr = stderr
-	stdout, err := command.StdoutPipe()
+	stderr, err := command.StderrPipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, log.Close())
 	}
 	if err := command.Start(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, log.Close())
 	}
-	s := &Server{process: command.Process, exited: make(chan error, 1), stderr: stderr.Name()}
+	s := &Server{process: command.Process, exited: make(chan error, 1), stderr: log.Name()}
 	address := make(chan string, 1)
 	go func() {
-		readAddress(stdout, address)
+		readAddress(io.TeeReader(stderr, log), address)
+		_ = log.Close()
 		s.exited <- command.Wait()
 	}()
 	select {
@@ -113,8 +112,8 @@ func environmentWithoutOptions() []string {
 
 // readAddress reads to the end, so that the server never waits for its output to
 // be read.
-func readAddress(stdout io.Reader, address chan<- string) {
-	lines := bufio.NewScanner(stdout)
+func readAddress(printed io.Reader, address chan<- string) {
+	lines := bufio.NewScanner(printed)
 	found := false
 	for lines.Scan() {
 		if match := listensOn.FindStringSubmatch(lines.Text()); match != nil && !found {

@@ -10,7 +10,7 @@ class Reason:
     """
 
     #: The service is not on the rate card. nearest_service is the key that is
-    #: spelled most like it.
+    #: spelled most like it; the message names it only where it may have been meant.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, service, rate_card, nearest_service
     UNKNOWN_SERVICE: Final = "UNKNOWN_SERVICE"
@@ -151,17 +151,18 @@ class Reason:
     #: The text is not a name of an account, which has 1 to 128 printable ASCII
     #: characters. A space, a " and a \ are none of them.
     #: Code: INVALID_ARGUMENT
-    #: Metadata: field, value
+    #: Metadata: field, value, length_bytes
     INVALID_ACCOUNT: Final = "INVALID_ACCOUNT"
 
     #: The text is not a request_id: 1 to 256 printable ASCII characters.
     #: Code: INVALID_ARGUMENT
-    #: Metadata: field, value
+    #: Metadata: field, value, length_bytes
     INVALID_REQUEST_ID: Final = "INVALID_REQUEST_ID"
 
-    #: A text or key is shorter or longer than allowed.
+    #: A text is shorter or longer than allowed, or the key or value of a label,
+    #: attribute or meter, where key says of which.
     #: Code: INVALID_ARGUMENT
-    #: Metadata: field, length_bytes, length_bytes_min, length_bytes_max
+    #: Metadata: field, key, length_bytes, length_bytes_min, length_bytes_max
     INVALID_LENGTH: Final = "INVALID_LENGTH"
 
     #: The page size is negative.

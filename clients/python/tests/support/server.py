@@ -47,14 +47,14 @@ def running_server(directory: Path, listen: str = "127.0.0.1:0") -> Iterator[str
     }
     stderr_path = directory / "stderr.txt"
     with (
-        stderr_path.open("wb") as stderr,
+        stderr_path.open("w") as stderr,
         subprocess.Popen(  # noqa: S603 - our own binary
-            command, stdout=subprocess.PIPE, stderr=stderr, env=environment, text=True
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True
         ) as process,
     ):
-        assert process.stdout is not None
+        assert process.stderr is not None
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        drain = threading.Thread(target=_drain, args=(process.stdout, lines), daemon=True)
+        drain = threading.Thread(target=_drain, args=(process.stderr, stderr, lines), daemon=True)
         drain.start()
         try:
             yield _address(lines, stderr_path)
@@ -68,21 +68,25 @@ def running_server(directory: Path, listen: str = "127.0.0.1:0") -> Iterator[str
             drain.join(_STOP_S_MAX)
 
 
-def _drain(stdout: IO[str], lines: "queue.SimpleQueue[str]") -> None:
-    for line in stdout:
+def _drain(printed: IO[str], kept: IO[str], lines: "queue.SimpleQueue[str]") -> None:
+    for line in printed:
+        kept.write(line)
+        kept.flush()
         lines.put(line)
     lines.put("")
 
 
 def _address(lines: "queue.SimpleQueue[str]", stderr_path: Path) -> str:
-    try:
-        first = lines.get(timeout=_START_S_MAX)
-    except queue.Empty:
-        first = ""
-    found = _ADDRESS.search(first)
-    if found is None:
-        raise RuntimeError(
-            f"the server's first line {first!r} does not say where it listens; "
-            f"its stderr: {stderr_path.read_text()}"
-        )
-    return found[1]
+    # Lines of its log may come before.
+    while True:
+        try:
+            line = lines.get(timeout=_START_S_MAX)
+        except queue.Empty:
+            line = ""
+        found = _ADDRESS.search(line)
+        if found is not None:
+            return found[1]
+        if not line:
+            raise RuntimeError(
+                f"the server does not say where it listens; its stderr: {stderr_path.read_text()}"
+            )
