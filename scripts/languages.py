@@ -170,13 +170,13 @@ class Server:
         self.process = subprocess.Popen(
             [binary, "serve", *options],
             env={name: value for name, value in os.environ.items() if not name.startswith("CREDITD_")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self.address = ""
-        for line in self.process.stdout:
+        for line in self.process.stderr:
             if found := re.search(r"listens on (\d\S+)", line):
                 self.address = found[1]
                 break
