@@ -24,6 +24,7 @@ mod requests;
 mod rows;
 mod start;
 mod text;
+mod times;
 mod wal;
 mod watchers;
 mod writer;

@@ -19,6 +19,7 @@ use siphasher::sip::SipHasher13;
 
 use super::filter::Filter;
 use super::journal::BadRow;
+use super::times::At;
 use crate::domain::ledger::EntryId;
 use crate::domain::{RequestId, Timestamp};
 
@@ -134,7 +135,7 @@ impl Run {
             };
             let run = Self {
                 id,
-                newest_time: Timestamp::from_unix_nanos(row.get(2)?),
+                newest_time: row.get::<_, At>(2)?.0,
                 filter,
             };
             runs.push((id, row.get(1)?, run));
@@ -291,7 +292,7 @@ impl Requests {
                 .execute(params![
                     run_id,
                     freezing.last_entry.0,
-                    freezing.newest_time.unix_nanos().unwrap_or_default(),
+                    At(freezing.newest_time),
                     sorted.filter.to_bytes(),
                 ])?;
             connection

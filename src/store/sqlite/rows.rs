@@ -10,6 +10,7 @@ use super::text::{
     labels_from_json, labels_to_json, shares_from_json, shares_to_json, usage_from_json,
     usage_to_json,
 };
+use super::times::At;
 use crate::domain::ledger::{
     Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
     HoldStatus,
@@ -54,7 +55,7 @@ impl Journal {
             Credits::from_nanos(row.get(column)?).map_err(|_| bad(id))
         };
         let text = |column: usize| row.get::<_, Option<String>>(column);
-        let create_time = Timestamp::from_unix_nanos(row.get(10)?);
+        let At(create_time) = row.get(10)?;
         let request_id = text(11)?
             .map(|text| RequestId::new(&text).map_err(|_| bad(id)))
             .transpose()?;
@@ -143,7 +144,7 @@ impl Journal {
                     "SELECT create_time, service, card_id FROM entries WHERE entry_id = ?1",
                 )?
                 .query_row([id], |row| {
-                    let time = Timestamp::from_unix_nanos(row.get(0)?);
+                    let At(time) = row.get(0)?;
                     Ok((time, row.get::<_, Option<String>>(1)?, row.get(2)?))
                 })?
         };
@@ -155,7 +156,7 @@ impl Journal {
             held: Credits::from_nanos(row.get(18)?).map_err(|_| bad(entry))?,
             settled: Credits::from_nanos(row.get(19)?).map_err(|_| bad(entry))?,
             create_time,
-            expire_time: Timestamp::from_unix_nanos(row.get(20)?),
+            expire_time: row.get::<_, At>(20)?.0,
             status: HoldStatus::named(&status).ok_or_else(|| bad(entry))?,
         })))
     }
@@ -196,7 +197,7 @@ impl Journal {
             services: services
                 .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
                 .map_err(|_| wrong())?,
-            create_time: Timestamp::from_unix_nanos(row.get(5)?),
+            create_time: row.get::<_, At>(5)?.0,
         };
         Ok(Some(GrantFacts {
             id,
@@ -248,7 +249,6 @@ impl Journal {
                 .prepare_cached("INSERT INTO closed_holds VALUES (?1, ?2)")?
                 .execute([hold.id.0.0, entry.id.0])?;
         }
-        let nanos = |time: Timestamp| time.unix_nanos().unwrap_or(i64::MAX);
         self.connection
             .prepare_cached(
                 "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
@@ -265,7 +265,7 @@ impl Journal {
                 entry.spent.nanos(),
                 entry.available.nanos(),
                 answered.map(Credits::nanos),
-                nanos(entry.create_time),
+                At(entry.create_time),
                 entry.request_id.as_ref().map(RequestId::as_str),
                 fingerprint.map(|f| f.as_slice()),
                 entry.service.as_deref(),
@@ -275,7 +275,7 @@ impl Journal {
                 hold.map(|hold| hold.id.0.0),
                 hold.map(|hold| hold.held.nanos()),
                 hold.map(|hold| hold.settled.nanos()),
-                hold.map(|hold| nanos(hold.expire_time)),
+                hold.map(|hold| At(hold.expire_time)),
                 hold.map(|hold| hold.status.name()),
                 refunded_id,
                 labels_to_json(&entry.labels),

@@ -1,6 +1,7 @@
 -- Version 1 of creditd's data file. docs/data-file.md explains it to people.
--- Amounts are whole billionths of a credit, times nanoseconds since 1970 (UTC);
--- the views at the end show both as people write them.
+-- Amounts are whole billionths of a credit, times nanoseconds since 1970 (UTC), and those
+-- after April 2262, which 64 bits do not reach, RFC 3339 texts of one width: they sort after
+-- all numbers. The views at the end show both as people write them.
 
 -- Every rate card that was ever served, so that its revision prices again.
 CREATE TABLE rate_cards (
@@ -8,8 +9,8 @@ CREATE TABLE rate_cards (
   revision      TEXT NOT NULL UNIQUE,
   name          TEXT NOT NULL,
   content       TEXT NOT NULL,     -- JSON; the revision is derived from it
-  first_served  INTEGER NOT NULL,
-  replaced      INTEGER            -- when a server began to serve others; null while it is served
+  first_served  ANY NOT NULL,
+  replaced      ANY                -- when a server began to serve others; null while it is served
 ) STRICT;
 
 -- The journal: rows are only ever added, in the order of entry_id.
@@ -24,7 +25,7 @@ CREATE TABLE entries (
   spent             INTEGER NOT NULL,     -- paid for work
   available         INTEGER NOT NULL,     -- after it
   answered          INTEGER,              -- available as the caller was told it, where more entries followed from this one
-  create_time       INTEGER NOT NULL,
+  create_time       ANY NOT NULL,
   request_id        TEXT,                 -- null where the server made the entry
   fingerprint       BLOB,                 -- of the request's meaning
   service           TEXT,                 -- the work that was paid for
@@ -34,7 +35,7 @@ CREATE TABLE entries (
   hold_id           INTEGER,              -- the hold that it is about, and what that is after it:
   hold_held         INTEGER,
   hold_settled      INTEGER,
-  hold_expire_time  INTEGER,
+  hold_expire_time  ANY,
   hold_status       TEXT,                 -- 'open', 'settled', 'released', 'expired'
   refunded_id       INTEGER,              -- the charge or settlement that a refund gives back
   labels            TEXT,                 -- JSON object, null for none
@@ -78,7 +79,7 @@ CREATE TABLE accounts (
   name         TEXT NOT NULL UNIQUE,
   head         INTEGER,              -- null before the first time
   version      INTEGER NOT NULL,
-  last_time    INTEGER NOT NULL,
+  last_time    ANY NOT NULL,
   steps        INTEGER NOT NULL,     -- entries since its newest checkpoint
   state        TEXT NOT NULL         -- JSON: its live grants and open holds
 ) STRICT;
@@ -87,7 +88,7 @@ CREATE TABLE accounts (
 CREATE TABLE checkpoints (
   account_id   INTEGER NOT NULL,
   entry_id     INTEGER NOT NULL,     -- after this one
-  create_time  INTEGER NOT NULL,     -- of that one
+  create_time  ANY NOT NULL,         -- of that one
   version      INTEGER NOT NULL,
   state        TEXT NOT NULL,
   PRIMARY KEY (account_id, entry_id)
@@ -97,7 +98,7 @@ CREATE TABLE checkpoints (
 CREATE TABLE request_runs (
   run_id       INTEGER PRIMARY KEY,
   last_entry   INTEGER NOT NULL,     -- it covers the journal up to here
-  newest_time  INTEGER NOT NULL,
+  newest_time  ANY NOT NULL,
   filter       BLOB NOT NULL         -- says of most request_ids that they are not in it
 ) STRICT;
 
@@ -126,8 +127,9 @@ SELECT e.entry_id,
        printf('%s%d.%09d', iif(e.held < 0, '-', ''), abs(e.held) / 1000000000, abs(e.held) % 1000000000) AS held,
        printf('%s%d.%09d', iif(e.spent < 0, '-', ''), abs(e.spent) / 1000000000, abs(e.spent) % 1000000000) AS spent,
        printf('%d.%09d', e.available / 1000000000, e.available % 1000000000) AS available,
-       strftime('%Y-%m-%dT%H:%M:%S', e.create_time / 1000000000, 'unixepoch')
-         || printf('.%09dZ', e.create_time % 1000000000) AS create_time,
+       iif(typeof(e.create_time) = 'text', e.create_time,
+           strftime('%Y-%m-%dT%H:%M:%S', e.create_time / 1000000000, 'unixepoch')
+             || printf('.%09dZ', e.create_time % 1000000000)) AS create_time,
        e.request_id,
        e.service,
        c.revision,

@@ -70,7 +70,7 @@ impl Writer {
         surroundings: Surroundings,
         settings: SqliteSettings,
     ) -> Result<Self, BadRow> {
-        let (books, last_time) = start::books(connection, settings)?;
+        let (books, last_write) = start::books(connection, settings)?;
         let Surroundings {
             clock,
             closing,
@@ -83,7 +83,7 @@ impl Writer {
             watchers: Watchers::default(),
             clock,
             waiting: Arc::default(),
-            last_time,
+            last_time: last_write.unwrap_or(Timestamp::from_unix_nanos(0)),
             closing,
             writable,
             probed: Instant::now(),
@@ -120,14 +120,9 @@ impl Writer {
         if !*self.writable.borrow() {
             return PROBE_INTERVAL;
         }
-        let Some(due) = self.watchers.next_due() else {
-            return SLEEP_MAX;
-        };
-        // What is due since ever is due now.
-        let due = due.unix_nanos().unwrap_or_default();
-        let now = self.clock.now().unix_nanos().unwrap_or(due);
-        let nanos = u64::try_from(due.saturating_sub(now)).unwrap_or_default();
-        Duration::from_nanos(nanos).clamp(SLEEP_MIN, SLEEP_MAX)
+        let due = self.watchers.next_due();
+        let due = due.map_or(SLEEP_MAX, |due| due.since(self.clock.now()));
+        due.clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
     /// What time it is since the group began. All that is written from now on is later.

@@ -1,11 +1,14 @@
 //! Request_ids: each was used once, and is found.
 
+use std::time::Duration;
+
 use super::Audit;
 use crate::domain::RequestId;
 use crate::store::sqlite::journal::BadRow;
 use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Run};
+use crate::store::sqlite::times::At;
 
-const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+const KNOWN_FOR: Duration = Duration::from_secs(86_400);
 
 impl Audit<'_> {
     pub(super) fn check_requests(&mut self) -> Result<(), BadRow> {
@@ -16,15 +19,19 @@ impl Audit<'_> {
     /// No request_id moved twice within the day for which it is known at least.
     fn check_once(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
-            "SELECT account_id, request_id, entry_id, before FROM (
+            "SELECT account_id, request_id, entry_id, before, create_time, earlier FROM (
                SELECT account_id, request_id, entry_id, create_time,
                       lag(entry_id) OVER w AS before, lag(create_time) OVER w AS earlier
                  FROM entries WHERE request_id IS NOT NULL
                WINDOW w AS (PARTITION BY account_id, request_id ORDER BY entry_id))
-              WHERE create_time - earlier < ?1",
+              WHERE before IS NOT NULL",
         )?;
-        let mut rows = statement.query([NANOS_PER_DAY])?;
+        let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
+            let (At(time), At(earlier)) = (row.get(4)?, row.get(5)?);
+            if time.since(earlier) >= KNOWN_FOR {
+                continue;
+            }
             let (account, request): (i64, String) = (row.get(0)?, row.get(1)?);
             let (entry, before): (i64, i64) = (row.get(2)?, row.get(3)?);
             self.report.add(format!(
