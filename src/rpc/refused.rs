@@ -217,6 +217,11 @@ impl From<&AppError> for Refused {
                 operation: unavailable.operation,
             }
             .into(),
+            AppError::ClockNotBelieved(not) => WireFault::ClockNotBelieved {
+                clock_time: not.clock_time,
+                believed_time: not.believed_time,
+            }
+            .into(),
         }
     }
 }

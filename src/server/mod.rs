@@ -4,6 +4,7 @@
 
 mod banner;
 mod call;
+mod checked_clock;
 mod config;
 mod connection;
 pub mod files;
@@ -22,6 +23,7 @@ mod unix;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -33,9 +35,13 @@ use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
+pub use checked_clock::CheckedClock;
 pub use config::{Config, ConfigError, FileConfig, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
+
+/// How often the clock is looked at where nobody asks for the time.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a server did not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +78,9 @@ pub enum StartError {
 /// # Errors
 /// Why it did not start.
 pub fn run(config: &Config) -> Result<(), StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Believed until the data file says what it knows about time.
+    let checked = Arc::new(CheckedClock::new(config.accept_clock));
+    let clock: Arc<dyn Clock> = checked.clone();
     // A bad price is found before any file is touched.
     let cards = prices::load(&config.rate_cards)?;
     // So is a port in use. Nobody can connect yet.
@@ -87,7 +95,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     // Health says NOT_SERVING until everything below stands.
     let (state, health) = watch::channel(State {
         serving: Serving::No,
-        writable: true,
+        writable: *checked.watch().borrow(),
     });
     let system = |what| {
         move |error: &dyn std::fmt::Display| StartError::System {
@@ -128,10 +136,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
         let serve = listener::serve((listener, unix), &workers, config, signals, &state);
-        // Health says what the ledger says about its disk.
+        // Health says what the ledger says about its disk, and whether the clock is believed.
         tokio::select! {
             () = serve => {}
-            () = follow(writable, &state) => {}
+            () = follow(writable, &checked, &state) => {}
         }
         Ok(())
     });
@@ -146,14 +154,29 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     outcome
 }
 
-/// Tells health whether the ledger can write, for ever.
-async fn follow(mut writable: watch::Receiver<bool>, state: &watch::Sender<State>) {
+/// Tells health whether the ledger can write, for ever. A ledger whose clock is not
+/// believed cannot.
+async fn follow(
+    mut writable: watch::Receiver<bool>,
+    clock: &CheckedClock,
+    state: &watch::Sender<State>,
+) {
+    let mut believed = clock.watch();
     loop {
-        let can_write = *writable.borrow_and_update();
+        let can_write = *writable.borrow_and_update() && *believed.borrow_and_update();
         state.send_if_modified(|state| {
             std::mem::replace(&mut state.writable, can_write) != can_write
         });
-        if writable.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = writable.changed() => changed,
+            changed = believed.changed() => changed,
+            () = tokio::time::sleep(CLOCK_CHECK_INTERVAL) => {
+                // Also where nobody asks for the time a jump is noticed.
+                clock.now();
+                Ok(())
+            }
+        };
+        if changed.is_err() {
             // Its writer has ended: only a new start brings it back.
             tracing::error!("the ledger has stopped writing; restart the server");
             state.send_modify(|state| state.writable = false);

@@ -19,6 +19,8 @@ mod audit;
 mod cli;
 /// The verbs of the ledger as a person types them.
 mod cli_ledger;
+/// Clocks that jump: nothing is dated by them, and it mends by itself. Times of any year.
+mod clock;
 /// Requests read in place and replies written directly: as the generated code has them.
 mod direct;
 /// Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.

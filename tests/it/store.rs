@@ -43,11 +43,11 @@ fn open(file: &Path, clock: &Arc<Hand>, run_length: usize) -> SqliteStore {
     SqliteStore::open(file, clock, settings).unwrap()
 }
 
-fn name(account: &str) -> AccountName {
+pub fn name(account: &str) -> AccountName {
     AccountName::new(account).unwrap()
 }
 
-fn command(account: &str, id: &str, action: Action) -> Command {
+pub fn command(account: &str, id: &str, action: Action) -> Command {
     Command {
         account: name(account),
         request: RequestKey {
@@ -76,7 +76,7 @@ async fn grant(
     store.write(command(account, id, action)).await
 }
 
-fn one_credit() -> Action {
+pub fn one_credit() -> Action {
     Action::Charge(Ok(Box::new(Cost {
         credits: Credits::ONE,
         service: None,

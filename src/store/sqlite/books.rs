@@ -10,6 +10,7 @@ use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
 use super::cache::{Cache, Slot};
 use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests};
+use crate::domain::clock::{ClockMark, Disbelief};
 use crate::domain::ledger::{
     Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome, execute,
 };
@@ -28,6 +29,8 @@ pub(super) struct Books {
     pub(super) next_entry: EntryId,
     next_account: i64,
     pub(super) group: Group,
+    /// Why nothing is dated now.
+    pub(super) disbelief: Option<Disbelief>,
 }
 
 /// What a group did so far, so that it can be taken back.
@@ -95,6 +98,7 @@ impl Books {
             next_entry,
             next_account,
             group: Group::default(),
+            disbelief: None,
         }
     }
 
@@ -206,6 +210,9 @@ impl Books {
                 Ok(Some(answer)) => return Ok(answer),
                 Err(cause) => return self.unreadable(&cause),
             }
+        }
+        if let Some(disbelief) = self.disbelief {
+            return Ok(Err(disbelief.into()));
         }
         self.begin()?;
         if let Some((slot, _)) = known
@@ -413,6 +420,11 @@ impl Books {
         }
     }
 
+    /// Whether the group has something to write.
+    pub(super) fn writes(&self) -> bool {
+        !self.group.undo.is_empty()
+    }
+
     /// Makes the group durable.
     pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, BadRow> {
         if self.group.is_open {
@@ -447,8 +459,11 @@ impl Books {
 
     /// At the end: brings all rows of accounts up, so that the next start has nothing to
     /// catch up with.
-    pub(super) fn close(&mut self, now: Timestamp) -> Result<(), BadRow> {
+    pub(super) fn close(&mut self, now: Timestamp, mark: Option<&ClockMark>) -> Result<(), BadRow> {
         self.begin()?;
+        if let Some(mark) = mark {
+            super::clock::keep(&self.journal.connection, mark)?;
+        }
         self.save_some(usize::MAX, 0)?;
         self.commit(now).map(|_| ())
     }

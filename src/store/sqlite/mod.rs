@@ -14,6 +14,7 @@ mod books;
 mod cache;
 mod cards;
 mod charges;
+mod clock;
 mod filter;
 mod history;
 mod journal;

@@ -118,6 +118,15 @@ CREATE TABLE file (
   probes       INTEGER NOT NULL      -- rises when the server tries whether it can write again
 ) STRICT;
 
+-- What the clock said last: by this the next start tells a clock that was set from time
+-- that has passed. No row before the first server.
+CREATE TABLE clock (
+  clock_id     INTEGER PRIMARY KEY CHECK (clock_id = 1),
+  boot_id      TEXT NOT NULL,        -- of the machine; empty where it is not known
+  boot_time    INTEGER NOT NULL,     -- microseconds since that boot
+  wall_time    ANY NOT NULL          -- the time then
+) STRICT;
+
 -- For people: SELECT * FROM ledger WHERE account = 'team-a';
 CREATE VIEW ledger AS
 SELECT e.entry_id,

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::books::Books;
+use super::clock::{self, Marks};
 use super::history::History;
 use super::journal::BadRow;
 use super::replies::Replies;
@@ -53,6 +54,7 @@ pub(super) struct Writer {
     pub(super) writable: watch::Sender<bool>,
     /// When it last tried whether it can write again.
     probed: Instant,
+    marks: Marks,
 }
 
 /// What the writer is given by those who start it.
@@ -76,6 +78,7 @@ impl Writer {
             closing,
             writable,
         } = surroundings;
+        clock.start(&clock::known(&books.journal.connection, last_write)?);
         Ok(Self {
             books,
             history,
@@ -87,6 +90,7 @@ impl Writer {
             closing,
             writable,
             probed: Instant::now(),
+            marks: Marks::default(),
         })
     }
 
@@ -105,10 +109,12 @@ impl Writer {
                 self.probe();
             }
             self.group(first, queue);
+            self.keep_mark_alone();
             self.wal.tend(&self.books.journal.connection);
         }
         let now = self.now();
-        if let Err(BadRow(cause)) = self.books.close(now) {
+        let mark = self.clock.mark();
+        if let Err(BadRow(cause)) = self.books.close(now, mark.as_ref()) {
             // The next start reads the rest of the journal instead.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
             self.books.roll_back();
@@ -117,12 +123,12 @@ impl Writer {
 
     /// How long there is nothing to do unless somebody asks.
     fn sleep(&self) -> Duration {
-        if !*self.writable.borrow() {
+        if !*self.writable.borrow() || self.books.disbelief.is_some() {
             return PROBE_INTERVAL;
         }
         let due = self.watchers.next_due();
         let due = due.map_or(SLEEP_MAX, |due| due.since(self.clock.now()));
-        due.clamp(SLEEP_MIN, SLEEP_MAX)
+        due.min(self.marks.alone_in()).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
     /// What time it is since the group began. All that is written from now on is later.
@@ -132,8 +138,47 @@ impl Writer {
     }
 
     fn now(&mut self) -> Timestamp {
-        self.last_time = self.last_time.next_micro(self.clock.now());
+        let believed = self.clock.believed();
+        if believed.is_ok() && self.books.disbelief.is_some() {
+            // Nothing was told of what ended meanwhile.
+            self.watchers.look_again();
+        }
+        self.books.disbelief = believed.err();
+        let now = believed.unwrap_or_else(|not| not.believed_time);
+        self.last_time = self.last_time.next_micro(now);
         self.last_time
+    }
+
+    /// Keeps what the clock says along with a group that writes.
+    fn keep_mark(&mut self) -> Result<(), BadRow> {
+        if self.books.writes()
+            && self.marks.with_group()
+            && let Some(mark) = self.clock.mark()
+        {
+            clock::keep(&self.books.journal.connection, &mark)?;
+            self.marks.done();
+        }
+        Ok(())
+    }
+
+    /// Keeps what the clock says where nothing else was written for a while.
+    fn keep_mark_alone(&mut self) {
+        let may_write = *self.writable.borrow() && self.books.disbelief.is_none();
+        if !may_write || !self.marks.alone_in().is_zero() {
+            return;
+        }
+        let connection = &self.books.journal.connection;
+        let kept = self
+            .clock
+            .mark()
+            .map(|mark| clock::keep_alone(connection, &mark));
+        match kept {
+            None | Some(Ok(())) => self.marks.done(),
+            Some(Err(BadRow(cause))) => {
+                tracing::debug!(cause, "what the clock says was not kept");
+                self.marks.failed();
+            }
+        }
     }
 
     /// Takes what waits as one group, makes it durable, answers everybody in it.
@@ -168,6 +213,7 @@ impl Writer {
             };
         }
         self.waiting.fetch_sub(length, Ordering::Relaxed);
+        let broken = broken.or_else(|| self.keep_mark().err());
         let changed = self.finish(broken, replies, now);
         for read in reads {
             self.read(read, now);
@@ -230,7 +276,7 @@ impl Writer {
 
     /// What has ended leaves once, with the group, and not anew at each read.
     fn touch(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
-        if !*self.writable.borrow() {
+        if !*self.writable.borrow() || self.books.disbelief.is_some() {
             return Ok(());
         }
         self.books.settle(name, now)
