@@ -21,6 +21,15 @@ pub fn format(time: Timestamp) -> String {
         .unwrap_or_default()
 }
 
+/// The same with nine decimals: texts of one width, in order of time.
+#[must_use]
+pub fn format_nanos(time: Timestamp) -> String {
+    let second = Timestamp::new(time.seconds(), 0).unwrap_or(time);
+    let mut text = format(second);
+    text.truncate(text.len().saturating_sub(1));
+    format!("{text}.{:09}Z", time.nanos())
+}
+
 /// Reads a time with its offset; None for any other text, and for more decimals
 /// than nanoseconds have.
 #[must_use]
@@ -55,6 +64,18 @@ mod tests {
         }
         for time in [Timestamp::MIN, Timestamp::MAX] {
             assert_eq!(parse(&format(time)), Some(time));
+        }
+    }
+
+    #[test]
+    fn texts_of_one_width_are_in_order_of_time() {
+        for (text, wide) in [
+            ("2026-11-22T12:00:00Z", "2026-11-22T12:00:00.000000000Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000000Z"),
+            ("9999-12-31T23:59:59.5Z", "9999-12-31T23:59:59.500000000Z"),
+        ] {
+            assert_eq!(format_nanos(parse(text).unwrap()), wide);
+            assert_eq!(parse(wide), parse(text));
         }
     }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::failure::Failure;
-
+use crate::domain::Timestamp;
+use crate::rfc3339;
 use crate::server::{self, LogFormat, Options, telemetry};
 
 const EXAMPLES: &str = "Examples:
@@ -66,6 +67,10 @@ pub(super) struct Args {
     /// the file when they are needed [default: 200000]
     #[arg(long, env = "CREDITD_ACCOUNTS_IN_MEMORY_MAX", value_name = "N")]
     accounts_in_memory_max: Option<usize>,
+    /// Believe a clock that jumped, where it is within a day of TIME, such as
+    /// 2027-01-31T12:00:00Z; for one start, see docs/clock.md
+    #[arg(long, env = "CREDITD_ACCEPT_CLOCK", value_name = "TIME", value_parser = accept_clock)]
+    accept_clock: Option<Timestamp>,
     /// Most balances that are watched; more are refused with UNAVAILABLE [default: 1024]
     #[arg(long, env = "CREDITD_WATCHERS_MAX", value_name = "N")]
     watchers_max: Option<usize>,
@@ -95,6 +100,10 @@ pub(super) struct Args {
     log_level: Option<String>,
 }
 
+fn accept_clock(text: &str) -> Result<Timestamp, String> {
+    rfc3339::parse(text).ok_or_else(|| "write it like 2027-01-31T12:00:00Z".to_owned())
+}
+
 /// Serves until told to stop.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let file = match &args.config {
@@ -109,6 +118,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         data: args.data,
         rate_cards: rate_card_files(args.rate_card_files),
         revision_age_days_max: args.revision_age_days_max,
+        accept_clock: args.accept_clock,
         request_id_hours: args.request_id_hours,
         request_id_days_credits: args.request_id_days_credits,
         request_id_memory_mib_max: args.request_id_memory_mib_max,

@@ -5,6 +5,7 @@
 //! enum that says what was wrong without saying it in prose.
 
 pub mod amount;
+pub mod clock;
 pub mod fault;
 pub mod ledger;
 pub mod names;

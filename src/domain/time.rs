@@ -1,5 +1,7 @@
 //! Moments, exact to the nanosecond. Nobody here asks what time it is.
 
+use std::time::Duration;
+
 /// A moment: seconds since 1970-01-01T00:00:00Z and nanoseconds after them.
 ///
 /// The range is that of protobuf's Timestamp, the years 1 to 9999.
@@ -10,6 +12,7 @@ pub struct Timestamp {
 }
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_IN_SECOND: u32 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 impl Timestamp {
@@ -71,6 +74,52 @@ impl Timestamp {
             .unwrap_or(Self::MAX)
     }
 
+    /// The moment so much later; the last moment where that lies beyond it.
+    #[must_use]
+    pub fn plus(self, time: Duration) -> Self {
+        let nanos = self.nanos.saturating_add(time.subsec_nanos());
+        let (carry, nanos) = match nanos.checked_sub(NANOS_IN_SECOND) {
+            Some(rest) => (1, rest),
+            None => (0, nanos),
+        };
+        let seconds = self.seconds.saturating_add_unsigned(time.as_secs());
+        Self::new(seconds.saturating_add(carry), nanos).unwrap_or(Self::MAX)
+    }
+
+    /// The moment so much earlier; the first moment where that lies before it.
+    #[must_use]
+    pub fn minus(self, time: Duration) -> Self {
+        let (borrow, nanos) = self.nanos_less(time.subsec_nanos());
+        let seconds = self.seconds.saturating_sub_unsigned(time.as_secs());
+        Self::new(seconds.saturating_sub(borrow), nanos).unwrap_or(Self::MIN)
+    }
+
+    /// How long it is since an earlier moment; nothing since a later one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let (borrow, nanos) = self.nanos_less(earlier.nanos);
+        let seconds = self.seconds.saturating_sub(earlier.seconds);
+        u64::try_from(seconds.saturating_sub(borrow))
+            .map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanos))
+    }
+
+    /// How far two moments lie apart.
+    #[must_use]
+    pub fn apart(self, other: Self) -> Duration {
+        self.since(other).max(other.since(self))
+    }
+
+    /// So many nanoseconds less, and the second to borrow for it.
+    fn nanos_less(self, nanos: u32) -> (i64, u32) {
+        match self.nanos.checked_sub(nanos) {
+            Some(rest) => (0, rest),
+            None => {
+                let more = self.nanos.saturating_add(NANOS_IN_SECOND);
+                (1, more.saturating_sub(nanos))
+            }
+        }
+    }
+
     /// The moment, or the last whole microsecond before it.
     #[must_use]
     pub fn whole_micros(self) -> Self {
@@ -85,10 +134,8 @@ impl Timestamp {
     /// also where the clock went back.
     #[must_use]
     pub fn next_micro(self, clock: Self) -> Self {
-        let micros = |time: Self| time.unix_nanos().map(|n| n.div_euclid(1_000));
-        let clock = micros(clock).unwrap_or_default();
-        let last = micros(self).map_or(i64::MIN, |last| last.saturating_add(1));
-        Self::from_unix_nanos(clock.max(last).saturating_mul(1_000))
+        let next = self.plus_nanos(1_000).whole_micros();
+        clock.whole_micros().max(next)
     }
 
     /// Whole days since an earlier moment; negative since a later one.
@@ -125,6 +172,40 @@ mod tests {
         }
         assert_eq!(Timestamp::MAX.unix_nanos(), None);
         assert_eq!(Timestamp::MIN.unix_nanos(), None);
+    }
+
+    #[test]
+    fn times_are_added_and_compared_over_the_whole_range() {
+        let second = Duration::from_secs(1);
+        let late = Timestamp::MAX.minus(second);
+        assert_eq!(late.plus(second), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.plus(second), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.minus(second), Timestamp::MIN);
+        assert_eq!(Timestamp::MAX.since(late), second);
+        assert_eq!(late.since(Timestamp::MAX), Duration::ZERO);
+        let all = Timestamp::MAX.since(Timestamp::MIN);
+        assert_eq!(Timestamp::MIN.plus(all), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.minus(all), Timestamp::MIN);
+        let half = Duration::from_millis(500);
+        let time = Timestamp::new(-1, 700_000_000).unwrap();
+        assert_eq!(time.plus(half), Timestamp::new(0, 200_000_000).unwrap());
+        assert_eq!(time.plus(half).minus(half), time);
+        assert_eq!(time.plus(half).since(time), half);
+        assert_eq!(time.apart(time.plus(half)), half);
+        assert_eq!(time.plus(half).apart(time), half);
+    }
+
+    #[test]
+    fn what_follows_is_later_by_a_microsecond_in_any_century() {
+        for second in [-1, 0, 1, 9_223_372_036, 9_223_372_037, 253_402_300_798] {
+            let last = Timestamp::new(second, 999_999_123).unwrap();
+            for clock in [Timestamp::MIN, last] {
+                let next = last.next_micro(clock);
+                assert_eq!(next, last.plus(Duration::from_nanos(877)));
+            }
+            let clock = last.plus(Duration::from_millis(5));
+            assert_eq!(last.next_micro(clock), clock.whole_micros());
+        }
     }
 
     #[test]

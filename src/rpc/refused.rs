@@ -284,6 +284,11 @@ impl From<&AppError> for Refused {
                 operation: unavailable.operation,
             }
             .into(),
+            AppError::ClockNotBelieved(not) => WireFault::ClockNotBelieved {
+                clock_time: not.clock_time,
+                believed_time: not.believed_time,
+            }
+            .into(),
         }
     }
 }

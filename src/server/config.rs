@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::address::{self, LISTEN_DEFAULT};
 use super::telemetry::LogFormat;
+use crate::domain::Timestamp;
 use crate::store::sqlite::SqliteSettings;
 
 /// Where credits are kept by default.
@@ -43,6 +44,8 @@ pub struct Config {
     pub rate_cards: Vec<PathBuf>,
     /// For how many days replaced prices are honoured; None: for ever.
     pub revision_age_days_max: Option<u32>,
+    /// A time near which the clock is believed at the start.
+    pub accept_clock: Option<Timestamp>,
     /// What the data file's store keeps.
     pub store: SqliteSettings,
     /// Most balances that are watched.
@@ -80,6 +83,10 @@ pub struct Options {
     pub rate_cards: Vec<PathBuf>,
     /// For how many days replaced prices are honoured.
     pub revision_age_days_max: Option<u32>,
+    /// A time near which the clock is believed at the start. It is for one start, so it
+    /// has no place in a file.
+    #[serde(skip)]
+    pub accept_clock: Option<Timestamp>,
     /// For how many hours a request_id is known at least.
     pub request_id_hours: Option<u32>,
     /// For how many days one of a call that brings credits in or back is known at least.
@@ -162,6 +169,7 @@ impl Options {
                 .unwrap_or_else(|| DATA_DEFAULT.into()),
             rate_cards,
             revision_age_days_max: self.revision_age_days_max.or(file.revision_age_days_max),
+            accept_clock: self.accept_clock,
             store: SqliteSettings {
                 accounts_max: self
                     .accounts_in_memory_max

@@ -5,6 +5,7 @@
 mod address;
 mod banner;
 mod call;
+mod checked_clock;
 mod config;
 mod connection;
 pub mod files;
@@ -37,12 +38,16 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
 pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
+pub use checked_clock::CheckedClock;
 pub use config::{Config, ConfigError, FileConfig, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 
 /// How long calls in flight may go on where a thread is gone that they need.
 const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
+
+/// How often the clock is looked at where nobody asks for the time.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a server did not start, or did not go on, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +104,9 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     // while the server starts are read again as soon as it runs.
     let hangup = reload::catch(runtime.handle())
         .map_err(|error| system("signals cannot be caught")(&error))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Believed until the data file says what it knows about time.
+    let checked = Arc::new(CheckedClock::new(config.accept_clock));
+    let clock: Arc<dyn Clock> = checked.clone();
     // A bad price is found before any file is touched.
     let cards = prices::load(&config.rate_cards)?;
     // So is a port in use. Nobody can connect yet.
@@ -119,7 +126,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     // Health says NOT_SERVING until everything below stands.
     let (state, health) = watch::channel(State {
         serving: Serving::No,
-        writable: true,
+        writable: *checked.watch().borrow(),
     });
     let router = Router::new(&app, health, config.watchers_max)
         .map_err(|error| system("reflection cannot be built")(&error))?;
@@ -150,11 +157,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         banner::print(&listener, config, &app);
         // Serves until a signal, then drains; returns when all is done.
         let serve = listener::serve((listener, unix), &workers, config, signals, &state);
-        // Health says what the ledger says about its disk. Where a thread is gone that every
+        // Health says what the ledger says about its disk, and whether the clock is believed. Where a thread is gone that every
         // call needs, only a new start helps: whoever supervises the server sees it end.
         let gone = tokio::select! {
             () = serve => return Ok(()),
-            () = follow(writable, &state) => "the thread that writes the data file",
+            () = follow(writable, &checked, &state) => "the thread that writes the data file",
             () = reload.at_each(hangup) => return Ok(()),
             () = workers.one_gone() => "a thread that serves",
         };
@@ -183,14 +190,29 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     outcome
 }
 
-/// Tells health whether the ledger can write, for as long as it has a writer.
-async fn follow(mut writable: watch::Receiver<bool>, state: &watch::Sender<State>) {
+/// Tells health whether the ledger can write, for as long as it has a writer. A ledger whose
+/// clock is not believed cannot.
+async fn follow(
+    mut writable: watch::Receiver<bool>,
+    clock: &CheckedClock,
+    state: &watch::Sender<State>,
+) {
+    let mut believed = clock.watch();
     loop {
-        let can_write = *writable.borrow_and_update();
+        let can_write = *writable.borrow_and_update() && *believed.borrow_and_update();
         state.send_if_modified(|state| {
             std::mem::replace(&mut state.writable, can_write) != can_write
         });
-        if writable.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = writable.changed() => changed,
+            changed = believed.changed() => changed,
+            () = tokio::time::sleep(CLOCK_CHECK_INTERVAL) => {
+                // Also where nobody asks for the time a jump is noticed.
+                clock.now();
+                Ok(())
+            }
+        };
+        if changed.is_err() {
             return;
         }
     }

@@ -11,6 +11,7 @@ use super::{
     Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Reading, ServedCard, Store,
     StoreRefusal, Unavailable, Written,
 };
+use crate::domain::clock::Disbelief;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{
     Account, Command, Denied, Entry, EntryId, EntryKind, Fingerprint, Found, GrantFacts, GrantId,
@@ -31,6 +32,8 @@ struct Books {
     accounts: HashMap<AccountName, Book>,
     next: EntryId,
     last_time: Timestamp,
+    /// Why nothing is written now.
+    disbelief: Option<Disbelief>,
     cards: Vec<ServedCard>,
     watched: HashMap<AccountName, watch::Sender<()>>,
 }
@@ -52,6 +55,7 @@ impl MemoryStore {
                 accounts: HashMap::new(),
                 next: EntryId(1),
                 last_time: Timestamp::MIN,
+                disbelief: None,
                 cards: Vec::new(),
                 watched: HashMap::new(),
             }),
@@ -67,7 +71,10 @@ impl MemoryStore {
     /// The books, and a time later than all before it, in whole microseconds.
     fn open(&self) -> (MutexGuard<'_, Books>, Timestamp) {
         let mut books = self.books();
-        let now = books.last_time.next_micro(self.clock.now());
+        let believed = self.clock.believed();
+        books.disbelief = believed.err();
+        let now = believed.unwrap_or_else(|not| not.believed_time);
+        let now = books.last_time.next_micro(now);
         books.last_time = now;
         (books, now)
     }
@@ -111,6 +118,9 @@ impl Books {
                 replayed: true,
                 ..written.clone()
             });
+        }
+        if let Some(disbelief) = self.disbelief {
+            return Err(disbelief.into());
         }
         let mut book = match self.book(name, now) {
             Ok(book) => book.clone(),

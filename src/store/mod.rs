@@ -12,6 +12,8 @@
 //!   (`replayed`); with another one it is refused. Nothing else is looked at first.
 //! - A refusal changes nothing and does not use the request_id up.
 //! - Time never goes back: entries of one account are in order of time.
+//! - While the clock is not believed nothing is written: a new command is refused, and
+//!   reads are answered as of the time last believed.
 //! - What ends by itself has ended, for every read and every decision.
 //! - A read sees all that was answered before it, and nothing that is not durable.
 //!
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::domain::clock::{ClockKnown, ClockMark, Disbelief};
 use crate::domain::ledger::{Account, Command, Entry, EntryId, Hold, HoldId, Named};
 use crate::domain::{AccountName, Credits, Refusal, Timestamp};
 
@@ -34,8 +37,24 @@ pub use pending::{Answer, Look, Pending, Promise, Seen, look};
 
 /// Where time comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// What time it is.
+    /// What time it is: where the clock is not believed, the time last believed.
     fn now(&self) -> Timestamp;
+
+    /// What time it is, for those who would write it down.
+    ///
+    /// # Errors
+    /// That the clock is not believed. Nothing is written by it then.
+    fn believed(&self) -> Result<Timestamp, Disbelief> {
+        Ok(self.now())
+    }
+
+    /// Hears what a store knows about time, before the store asks what time it is.
+    fn start(&self, _known: &ClockKnown) {}
+
+    /// What a store is to keep for the next start; None where there is nothing to keep.
+    fn mark(&self) -> Option<ClockMark> {
+        None
+    }
 }
 
 /// Keeps accounts and served rate cards.
@@ -179,6 +198,8 @@ pub enum StoreRefusal {
     },
     /// It cannot be done now.
     Unavailable(Unavailable),
+    /// The clock is not believed, so nothing is dated by it.
+    ClockNotBelieved(Disbelief),
 }
 
 /// What waits in a store's queue.
@@ -212,6 +233,12 @@ impl std::error::Error for Unavailable {}
 impl From<Refusal> for StoreRefusal {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<Disbelief> for StoreRefusal {
+    fn from(disbelief: Disbelief) -> Self {
+        Self::ClockNotBelieved(disbelief)
     }
 }
 

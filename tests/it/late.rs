@@ -260,33 +260,6 @@ async fn a_kill_while_runs_are_made_and_merged_loses_nothing() {
     assert!(merges_cut > 0, "nothing was ever half done");
 }
 
-/// A file of version 1, which had no runs of what brings credits in, goes on.
-#[tokio::test]
-async fn a_file_of_version_1_is_brought_up() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("creditd.db");
-    let mut busy = Busy::new(&file, settings(1 << 20)).await;
-    busy.day().await;
-    busy.day().await;
-    busy.store = None;
-    rusqlite::Connection::open(&file)
-        .unwrap()
-        .execute_batch(
-            "DELETE FROM request_keys
-               WHERE run_id NOT IN (SELECT run_id FROM request_runs WHERE NOT credits);
-             DELETE FROM request_runs WHERE credits;
-             ALTER TABLE request_runs DROP COLUMN credits;
-             ALTER TABLE request_runs DROP COLUMN pairs;
-             PRAGMA user_version = 1",
-        )
-        .unwrap();
-    busy.restart();
-    busy.repeat_since(0).await;
-    busy.day().await;
-    busy.repeat_since(0).await;
-    busy.audit();
-}
-
 /// Whether there are keys of runs that are not whole, or not gone whole.
 fn half_done(file: &Path) -> bool {
     let file = rusqlite::Connection::open(file).unwrap();

@@ -25,6 +25,8 @@ mod cli_ledger;
 mod cli_lists;
 /// Commands that ask a server for prices and health, and what they are told by.
 mod cli_remote;
+/// Clocks that jump: nothing is dated by them, and it mends by itself. Times of any year.
+mod clock;
 /// Panics on the server's own threads: told to those who wait, and either over or the end.
 #[cfg(debug_assertions)]
 mod defects;

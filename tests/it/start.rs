@@ -165,15 +165,26 @@ async fn an_account_that_was_tampered_with_is_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_file_from_a_newer_version_is_refused() {
+async fn a_file_of_another_version_is_refused() {
     let directory = used_file().await;
-    let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
-    file.pragma_update(None, "user_version", 99).unwrap();
-    drop(file);
-    assert_eq!(
-        complaint(directory.path(), &[]),
-        "creditd: data file creditd.db: it has version 99, and this creditd knows versions up to 2; use the newer creditd that wrote it"
-    );
+    for (version, complains) in [
+        (
+            99,
+            "it has version 99, and this creditd knows versions up to 2; use the newer creditd that wrote it",
+        ),
+        (
+            1,
+            "it has version 1, which no released creditd wrote; start with another file by --data",
+        ),
+    ] {
+        let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
+        file.pragma_update(None, "user_version", version).unwrap();
+        drop(file);
+        assert_eq!(
+            complaint(directory.path(), &[]),
+            format!("creditd: data file creditd.db: {complains}")
+        );
+    }
 }
 
 #[test]

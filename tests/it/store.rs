@@ -80,7 +80,7 @@ pub async fn grant(
     store.write(command(account, id, action)).await
 }
 
-fn one_credit() -> Action {
+pub fn one_credit() -> Action {
     Action::Charge(Ok(Box::new(Cost {
         credits: Credits::ONE,
         service: None,

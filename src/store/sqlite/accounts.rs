@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, ToSql, params};
 
 use super::journal::{BadRow, Journal};
 use super::text::{GrantText, HoldText, StateText};
+use super::times::At;
 use crate::domain::ledger::{
     Account, AccountParts, Entry, EntryId, GrantId, GrantState, Hold, HoldId, OpenHold,
 };
@@ -108,7 +109,7 @@ impl Journal {
             .query_row([id], |row| {
                 Ok(Base {
                     entry: row.get::<_, Option<i64>>(0)?.map(EntryId),
-                    time: Timestamp::from_unix_nanos(row.get(1)?),
+                    time: row.get::<_, At>(1)?.0,
                     version: row.get(2)?,
                     state: row.get(3)?,
                     steps: row.get::<_, u32>(4)?.try_into().unwrap_or_default(),
@@ -126,14 +127,14 @@ impl Journal {
         )
     }
 
-    fn checkpoint(&self, sql: &str, id: i64, value: i64) -> Result<Option<Base>, BadRow> {
+    fn checkpoint(&self, sql: &str, id: i64, value: impl ToSql) -> Result<Option<Base>, BadRow> {
         Ok(self
             .connection
             .prepare_cached(sql)?
-            .query_row([id, value], |row| {
+            .query_row(params![id, value], |row| {
                 Ok(Base {
                     entry: Some(EntryId(row.get(0)?)),
-                    time: Timestamp::from_unix_nanos(row.get(1)?),
+                    time: row.get::<_, At>(1)?.0,
                     version: row.get(2)?,
                     state: row.get(3)?,
                     steps: 0,
@@ -151,17 +152,11 @@ impl Journal {
         head: Option<EntryId>,
         as_of: Timestamp,
     ) -> Result<Account, BadRow> {
-        let nanos = as_of
-            .unix_nanos()
-            .unwrap_or(match as_of < Timestamp::from_unix_nanos(0) {
-                true => i64::MIN,
-                false => i64::MAX,
-            });
         let before = self.checkpoint(
             "SELECT entry_id, create_time, version, state FROM checkpoints
              WHERE account_id = ?1 AND create_time <= ?2 ORDER BY entry_id DESC LIMIT 1",
             id,
-            nanos,
+            At(as_of),
         )?;
         let before = before.filter(|base| base.entry <= head);
         let from = before.as_ref().and_then(|base| base.entry);
@@ -171,7 +166,7 @@ impl Journal {
                 "SELECT entry_id FROM checkpoints
                  WHERE account_id = ?1 AND create_time > ?2 ORDER BY entry_id LIMIT 1",
             )?
-            .query_row([id, nanos], |row| row.get(0))
+            .query_row(params![id, At(as_of)], |row| row.get(0))
             .optional()?;
         // The journal may have grown since the question was asked.
         let until = after
@@ -252,7 +247,7 @@ impl Journal {
                 id: HoldId(EntryId(text.id)),
                 held,
                 settled: Credits::from_nanos(text.settled).map_err(|_| wrong())?,
-                expire_time: Timestamp::from_unix_nanos(text.expire_time),
+                expire_time: text.expire_time.0,
                 ..Hold::clone(&made)
             }),
             shares,
@@ -271,7 +266,7 @@ impl Journal {
                 loaded.id,
                 account.last_entry().map(|id| id.0),
                 account.version(),
-                account.last_time().unix_nanos().unwrap_or_default(),
+                At(account.last_time()),
                 u32::try_from(loaded.steps).unwrap_or(u32::MAX),
                 state_text(account),
             ])?;
@@ -286,7 +281,7 @@ impl Journal {
             .execute(params![
                 loaded.id,
                 account.last_entry().map(|id| id.0),
-                account.last_time().unix_nanos().unwrap_or_default(),
+                At(account.last_time()),
                 account.version(),
                 state_text(account),
             ])?;
@@ -312,7 +307,7 @@ pub(super) fn state_text(account: &Account) -> String {
             .map(|open| HoldText {
                 id: open.hold.id.0.0,
                 settled: open.hold.settled.nanos(),
-                expire_time: open.hold.expire_time.unix_nanos().unwrap_or(i64::MAX),
+                expire_time: At(open.hold.expire_time),
                 shares: open
                     .shares
                     .iter()

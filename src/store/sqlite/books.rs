@@ -11,6 +11,7 @@ use super::cache::{Cache, Slot};
 use super::group::decide;
 use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests, Scope};
+use crate::domain::clock::Disbelief;
 use crate::domain::ledger::{
     Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome,
 };
@@ -32,6 +33,8 @@ pub(super) struct Books {
     /// The entry up to which the file itself has the journal, where its `-wal` does not say so
     /// yet.
     pub(super) moved: Option<EntryId>,
+    /// Why nothing is dated now.
+    pub(super) disbelief: Option<Disbelief>,
 }
 
 /// What a group did so far, so that it can be taken back.
@@ -100,6 +103,7 @@ impl Books {
             next_account,
             group: Group::default(),
             moved: None,
+            disbelief: None,
         }
     }
 
@@ -210,6 +214,9 @@ impl Books {
                 Ok(Some(answer)) => return Ok(answer),
                 Err(cause) => return self.unreadable(&cause),
             }
+        }
+        if let Some(disbelief) = self.disbelief {
+            return Ok(Err(disbelief.into()));
         }
         self.begin()?;
         if let Some((slot, _)) = known
@@ -416,6 +423,11 @@ impl Books {
                 }
             }
         }
+    }
+
+    /// Whether the group has something to write.
+    pub(super) fn writes(&self) -> bool {
+        !self.group.undo.is_empty()
     }
 
     /// Makes the group durable.

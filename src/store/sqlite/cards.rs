@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::times::At;
 use crate::domain::Timestamp;
 use crate::store::{ServedCard, Unavailable};
 
@@ -21,9 +22,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Vec<ServedCard>>
                 revision: row.get(0)?,
                 name: row.get(1)?,
                 content: row.get(2)?,
-                replaced: row
-                    .get::<_, Option<i64>>(3)?
-                    .map(Timestamp::from_unix_nanos),
+                replaced: row.get::<_, Option<At>>(3)?.map(|At(time)| time),
             })
         })?
         .collect()
@@ -35,7 +34,7 @@ pub(super) fn serve(
     cards: &[ServedCard],
     now: Timestamp,
 ) -> Result<(), Unavailable> {
-    let now = now.unix_nanos().unwrap_or(i64::MAX);
+    let now = At(now);
     let mut write = || -> rusqlite::Result<Option<String>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute(

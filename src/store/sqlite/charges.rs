@@ -14,6 +14,7 @@ use rusqlite::Statement;
 
 use super::journal::{BadRow, Journal};
 use super::text::{labels_to_json, write_shares, write_usage};
+use super::times::At;
 use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
 
@@ -84,7 +85,7 @@ struct Row {
     spent: i64,
     available: i64,
     answered: Option<i64>,
-    create_time: i64,
+    create_time: At,
     request_id: Option<Range<usize>>,
     fingerprint: Option<Fingerprint>,
     service: Option<Range<usize>>,
@@ -124,7 +125,7 @@ impl Journal {
             spent: entry.spent.nanos(),
             available: entry.available.nanos(),
             answered: answered.map(Credits::nanos),
-            create_time: entry.create_time.unix_nanos().unwrap_or(i64::MAX),
+            create_time: At(entry.create_time),
             request_id: (entry.request_id.as_ref())
                 .map(|id| rows.text(|text| text.push_str(id.as_str()))),
             fingerprint: fingerprint.copied(),

@@ -111,7 +111,8 @@ impl Writer {
     /// What has ended leaves once, with the group, and not anew at each read; while it cannot
     /// be written, reads answer as if it were.
     pub(super) fn touch(&mut self, name: &AccountName, now: Timestamp) -> Result<(), BadRow> {
-        if !*self.writable.borrow() || self.aside.since.is_some() {
+        let believed = self.books.disbelief.is_none();
+        if !*self.writable.borrow() || self.aside.since.is_some() || !believed {
             return Ok(());
         }
         if !self.books.settle(name, now)? {

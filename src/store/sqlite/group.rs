@@ -5,8 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::ErrorCode;
 
 use super::books::Books;
+use super::clock;
 use super::journal::BadRow;
 use crate::domain::Timestamp;
+use crate::domain::clock::ClockMark;
 use crate::domain::ledger::{
     Account, Command, Denied, EntryId, Found, Inconsistent, Outcome, execute,
 };
@@ -45,8 +47,11 @@ impl Books {
 
     /// At the end: brings all rows of accounts up, so that the next start has nothing to
     /// catch up with.
-    pub(super) fn close(&mut self, now: Timestamp) -> Result<(), BadRow> {
+    pub(super) fn close(&mut self, now: Timestamp, mark: Option<&ClockMark>) -> Result<(), BadRow> {
         self.begin()?;
+        if let Some(mark) = mark {
+            clock::keep(&self.journal.connection, mark)?;
+        }
         self.save_some(usize::MAX, 0)?;
         (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;
         self.commit(now).map(|_| ())

@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::books::unavailable;
 use super::journal::{BadRow, Journal};
+use super::times::At;
 use crate::domain::ledger::{Entry, EntryId, EntryKind, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
 use crate::failpoint;
@@ -241,7 +242,7 @@ fn begin(
             None if unwritten => {}
             None => return Ok(Err(Refusal::invalid("page_token", Fault::InvalidPageToken))),
         }
-    } else if let Some(end) = query.end_time.and_then(Timestamp::unix_nanos) {
+    } else if let Some(end) = query.end_time {
         // A checkpoint that is not before the end saves the walk down to it.
         let checkpoint: Option<i64> = journal
             .connection
@@ -249,7 +250,7 @@ fn begin(
                 "SELECT entry_id FROM checkpoints
                  WHERE account_id = ?1 AND create_time >= ?2 ORDER BY entry_id LIMIT 1",
             )?
-            .query_row([whose.id, end], |row| row.get(0))
+            .query_row(params![whose.id, At(end)], |row| row.get(0))
             .optional()?;
         if let Some(checkpoint) = checkpoint.map(EntryId)
             && Some(checkpoint) < newest

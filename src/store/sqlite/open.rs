@@ -14,7 +14,9 @@ use super::whole::{self, Alone};
 /// Marks a SQLite file as creditd's: "cred".
 const APPLICATION_ID: i32 = 0x6372_6564;
 /// Each makes the next version of the schema out of the one before it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+/// What the first of them makes. Files of version 1 were never released.
+const VERSION_FIRST: i64 = 2;
 /// Files up to this size are checked whole at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -263,12 +265,18 @@ impl Identity {
                 "give --data another path; creditd makes the file where there is none",
             ));
         }
-        let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        (self.version > newest).then(|| {
-            let version = self.version;
-            (
+        let version = self.version;
+        let newest = version_after(MIGRATIONS.len());
+        if version > newest {
+            return Some((
                 format!("it has version {version}, and this creditd knows versions up to {newest}"),
                 "use the newer creditd that wrote it",
+            ));
+        }
+        (!self.empty && version < VERSION_FIRST).then(|| {
+            (
+                format!("it has version {version}, which no released creditd wrote"),
+                "start with another file by --data",
             )
         })
     }
@@ -327,7 +335,10 @@ fn prepare(
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
     connection
-        .execute("INSERT OR IGNORE INTO file (file_id, folded, covered, key, probes) VALUES (1, 0, 0, ?1, 0)", [key])
+        .execute(
+            "INSERT OR IGNORE INTO file VALUES (1, 0, 0, ?1, 0, 0, 0)",
+            [key],
+        )
         .map_err(failed)?;
     whole::begin_use(connection).map_err(failed)?;
     // A file that a crash could unmake is not durable: its directory is synced.
@@ -339,16 +350,21 @@ fn prepare(
     Ok(())
 }
 
+/// The version of a file after so many migrations.
+fn version_after(migrations: usize) -> i64 {
+    let migrations = i64::try_from(migrations).unwrap_or(i64::MAX);
+    VERSION_FIRST.saturating_sub(1).saturating_add(migrations)
+}
+
 fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    let done = usize::try_from(version).unwrap_or_default();
+    let done = version.saturating_sub(version_after(0));
+    let done = usize::try_from(done).unwrap_or_default();
     for (position, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;
-        let version = i64::try_from(position)
-            .unwrap_or(i64::MAX)
-            .saturating_add(1);
+        let version = version_after(position.saturating_add(1));
         transaction.pragma_update(None, "user_version", version)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.commit()?;

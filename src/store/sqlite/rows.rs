@@ -10,11 +10,12 @@ use super::text::{
     labels_from_json, labels_to_json, shares_from_json, shares_to_json, usage_from_json,
     usage_to_json,
 };
+use super::times::At;
 use crate::domain::ledger::{
     Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
     HoldStatus, HoldTerms,
 };
-use crate::domain::{AccountName, Credits, RequestId, Timestamp};
+use crate::domain::{AccountName, Credits, RequestId};
 use crate::rfc3339;
 
 /// A row, and what it says about the request that it answers.
@@ -54,7 +55,7 @@ impl Journal {
             Credits::from_nanos(row.get(column)?).map_err(|_| bad(id))
         };
         let text = |column: usize| row.get::<_, Option<String>>(column);
-        let create_time = Timestamp::from_unix_nanos(row.get(10)?);
+        let At(create_time) = row.get(10)?;
         let request_id = text(11)?
             .map(|text| RequestId::new(&text).map_err(|_| bad(id)))
             .transpose()?;
@@ -142,7 +143,7 @@ impl Journal {
             terms: Arc::new(terms),
             held: Credits::from_nanos(row.get(18)?).map_err(|_| wrong())?,
             settled: Credits::from_nanos(row.get(19)?).map_err(|_| wrong())?,
-            expire_time: Timestamp::from_unix_nanos(row.get(20)?),
+            expire_time: row.get::<_, At>(20)?.0,
             status: HoldStatus::named(&status).ok_or_else(wrong)?,
         })))
     }
@@ -163,7 +164,7 @@ impl Journal {
             service: text(2)?.map(Arc::from),
             pricing: self.pricing(row.get(3)?)?,
             usage: usage.transpose()?,
-            create_time: Timestamp::from_unix_nanos(row.get(0)?),
+            create_time: row.get::<_, At>(0)?.0,
             request_id: RequestId::new(&text(1)?.unwrap_or_default()).map_err(|_| bad(id))?,
             labels: labels_from_json(text(5)?.as_deref()).ok_or_else(|| bad(id))?,
         }))
@@ -205,7 +206,7 @@ impl Journal {
             services: services
                 .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
                 .map_err(|_| wrong())?,
-            create_time: Timestamp::from_unix_nanos(row.get(5)?),
+            create_time: row.get::<_, At>(5)?.0,
         };
         Ok(Some(GrantFacts {
             id,
@@ -257,7 +258,6 @@ impl Journal {
                 .prepare_cached("INSERT INTO closed_holds VALUES (?1, ?2)")?
                 .execute([hold.id.0.0, entry.id.0])?;
         }
-        let nanos = |time: Timestamp| time.unix_nanos().unwrap_or(i64::MAX);
         self.connection
             .prepare_cached(
                 "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
@@ -274,7 +274,7 @@ impl Journal {
                 entry.spent.nanos(),
                 entry.available.nanos(),
                 answered.map(Credits::nanos),
-                nanos(entry.create_time),
+                At(entry.create_time),
                 entry.request_id.as_ref().map(RequestId::as_str),
                 fingerprint.map(|f| f.as_slice()),
                 entry.service.as_deref(),
@@ -284,7 +284,7 @@ impl Journal {
                 hold.map(|hold| hold.id.0.0),
                 hold.map(|hold| hold.held.nanos()),
                 hold.map(|hold| hold.settled.nanos()),
-                hold.map(|hold| nanos(hold.expire_time)),
+                hold.map(|hold| At(hold.expire_time)),
                 hold.map(|hold| hold.status.name()),
                 refunded_id,
                 labels_to_json(&entry.labels),

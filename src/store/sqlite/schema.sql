@@ -1,6 +1,7 @@
--- Version 1 of creditd's data file. docs/data-file.md explains it to people.
--- Amounts are whole billionths of a credit, times nanoseconds since 1970 (UTC);
--- the views at the end show both as people write them.
+-- Version 2 of creditd's data file; version 1 was never released. docs/data-file.md explains it to people.
+-- Amounts are whole billionths of a credit, times nanoseconds since 1970 (UTC), and those
+-- after April 2262, which 64 bits do not reach, RFC 3339 texts of one width: they sort after
+-- all numbers. The views at the end show both as people write them.
 
 -- Every rate card that was ever served, so that its revision prices again.
 CREATE TABLE rate_cards (
@@ -8,8 +9,8 @@ CREATE TABLE rate_cards (
   revision      TEXT NOT NULL UNIQUE,
   name          TEXT NOT NULL,
   content       TEXT NOT NULL,     -- JSON; the revision is derived from it
-  first_served  INTEGER NOT NULL,
-  replaced      INTEGER            -- when a server began to serve others; null while it is served
+  first_served  ANY NOT NULL,
+  replaced      ANY                -- when a server began to serve others; null while it is served
 ) STRICT;
 
 -- The journal: rows are only ever added, in the order of entry_id.
@@ -24,7 +25,7 @@ CREATE TABLE entries (
   spent             INTEGER NOT NULL,     -- paid for work
   available         INTEGER NOT NULL,     -- after it
   answered          INTEGER,              -- available as the caller was told it, where more entries followed from this one
-  create_time       INTEGER NOT NULL,
+  create_time       ANY NOT NULL,
   request_id        TEXT,                 -- null where the server made the entry
   fingerprint       BLOB,                 -- of the request's meaning
   service           TEXT,                 -- the work that was paid for
@@ -34,7 +35,7 @@ CREATE TABLE entries (
   hold_id           INTEGER,              -- the hold that it is about, and what that is after it:
   hold_held         INTEGER,
   hold_settled      INTEGER,
-  hold_expire_time  INTEGER,
+  hold_expire_time  ANY,
   hold_status       TEXT,                 -- 'open', 'settled', 'released', 'expired'
   refunded_id       INTEGER,              -- the charge or settlement that a refund gives back
   labels            TEXT,                 -- JSON object, null for none
@@ -78,7 +79,7 @@ CREATE TABLE accounts (
   name         TEXT NOT NULL UNIQUE,
   head         INTEGER,              -- null before the first time
   version      INTEGER NOT NULL,
-  last_time    INTEGER NOT NULL,
+  last_time    ANY NOT NULL,
   steps        INTEGER NOT NULL,     -- entries since its newest checkpoint
   state        TEXT NOT NULL         -- JSON: its live grants and open holds
 ) STRICT;
@@ -87,7 +88,7 @@ CREATE TABLE accounts (
 CREATE TABLE checkpoints (
   account_id   INTEGER NOT NULL,
   entry_id     INTEGER NOT NULL,     -- after this one
-  create_time  INTEGER NOT NULL,     -- of that one
+  create_time  ANY NOT NULL,         -- of that one
   version      INTEGER NOT NULL,
   state        TEXT NOT NULL,
   PRIMARY KEY (account_id, entry_id)
@@ -97,8 +98,10 @@ CREATE TABLE checkpoints (
 CREATE TABLE request_runs (
   run_id       INTEGER PRIMARY KEY,
   last_entry   INTEGER NOT NULL,     -- it covers the journal up to here
-  newest_time  INTEGER NOT NULL,
-  filter       BLOB NOT NULL         -- says of most request_ids that they are not in it
+  newest_time  ANY NOT NULL,
+  filter       BLOB NOT NULL,        -- says of most request_ids that they are not in it; empty where it would be too large for memory
+  credits      INTEGER NOT NULL,     -- 1: those of grants, refunds and revocations alone, which are kept for longer; 0: all
+  pairs        INTEGER NOT NULL      -- how many request_ids it has
 ) STRICT;
 
 CREATE TABLE request_keys (
@@ -115,8 +118,17 @@ CREATE TABLE file (
   covered      INTEGER NOT NULL,     -- request_ids up to this entry are in runs, or were
   key          BLOB NOT NULL,        -- 16 random bytes by which request_ids are hashed
   probes       INTEGER NOT NULL,     -- rises when the server tries whether it can write, and begins the -wal
-  in_use       INTEGER NOT NULL DEFAULT 0,  -- 1 while a server uses the file
-  moved        INTEGER NOT NULL DEFAULT 0   -- the file itself held all entries up to this one when its -wal was begun
+  in_use       INTEGER NOT NULL,     -- 1 while a server uses the file
+  moved        INTEGER NOT NULL      -- the file itself held all entries up to this one when its -wal was begun
+) STRICT;
+
+-- What the clock said last: by this the next start tells a clock that was set from time
+-- that has passed. No row before the first server.
+CREATE TABLE clock (
+  clock_id     INTEGER PRIMARY KEY CHECK (clock_id = 1),
+  boot_id      TEXT NOT NULL,        -- of the machine; empty where it is not known
+  boot_time    INTEGER NOT NULL,     -- microseconds since that boot
+  wall_time    ANY NOT NULL          -- the time then
 ) STRICT;
 
 -- For people: SELECT * FROM ledger WHERE account = 'team-a';
@@ -128,8 +140,9 @@ SELECT e.entry_id,
        printf('%s%d.%09d', iif(e.held < 0, '-', ''), abs(e.held) / 1000000000, abs(e.held) % 1000000000) AS held,
        printf('%s%d.%09d', iif(e.spent < 0, '-', ''), abs(e.spent) / 1000000000, abs(e.spent) % 1000000000) AS spent,
        printf('%d.%09d', e.available / 1000000000, e.available % 1000000000) AS available,
-       strftime('%Y-%m-%dT%H:%M:%S', e.create_time / 1000000000, 'unixepoch')
-         || printf('.%09dZ', e.create_time % 1000000000) AS create_time,
+       iif(typeof(e.create_time) = 'text', e.create_time,
+           strftime('%Y-%m-%dT%H:%M:%S', e.create_time / 1000000000, 'unixepoch')
+             || printf('.%09dZ', e.create_time % 1000000000)) AS create_time,
        e.request_id,
        e.service,
        c.revision,

@@ -8,17 +8,18 @@ use super::SqliteSettings;
 use super::books::Books;
 use super::journal::{BadRow, Journal};
 use super::requests::{Limits, Requests, Scope};
+use super::times::At;
 use crate::domain::ledger::EntryId;
 use crate::domain::{AccountName, RequestId, Timestamp};
 
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
-/// The books of a file, and the time of its newest entry.
+/// The books of a file, and the time of its newest entry, where there is one.
 pub(super) fn books(
     connection: Connection,
     settings: SqliteSettings,
-) -> Result<(Books, Timestamp), BadRow> {
+) -> Result<(Books, Option<Timestamp>), BadRow> {
     let (folded, covered, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
@@ -27,14 +28,15 @@ pub(super) fn books(
         filter_bytes_max: settings.request_filter_bytes_max,
     };
     let requests = Requests::load(&connection, key, limits)?;
-    let newest: Option<(i64, i64)> = connection
+    let newest: Option<(i64, At)> = connection
         .query_row(
             "SELECT entry_id, create_time FROM entries ORDER BY entry_id DESC LIMIT 1",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    let (last_entry, last_time) = newest.unwrap_or_default();
+    let last_entry = newest.map_or(0, |(entry, _)| entry);
+    let last_write = newest.map(|(_, At(time))| time);
     let last_account: i64 = connection.query_row(
         "SELECT coalesce(max(account_id), 0) FROM accounts",
         [],
@@ -53,7 +55,7 @@ pub(super) fn books(
         books.note_behind(account, &name, entry);
     }
     read_requests(&mut books, covered)?;
-    Ok((books, Timestamp::from_unix_nanos(last_time)))
+    Ok((books, last_write))
 }
 
 /// The row about the file.
@@ -96,7 +98,7 @@ fn read_requests(books: &mut Books, covered: EntryId) -> Result<(), BadRow> {
             let Some(Ok(id)) = id else {
                 return Err(BadRow(format!("entry {entry} has no proper request_id")));
             };
-            let time = Timestamp::from_unix_nanos(row.get(2)?);
+            let At(time) = row.get(2)?;
             let scope = Scope::of(row.get_ref(4)?.as_str().unwrap_or_default());
             found.push((EntryId(entry), row.get::<_, i64>(1)?, time, id, scope));
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::times::At;
 use crate::domain::ledger::{EntryId, GrantId, GrantShare};
 use crate::domain::pricing::{Given, UsageRecord};
 use crate::domain::{Credits, Labels};
@@ -154,7 +155,7 @@ pub(super) struct GrantText {
 pub(super) struct HoldText {
     pub(super) id: i64,
     pub(super) settled: i64,
-    pub(super) expire_time: i64,
+    pub(super) expire_time: At,
     /// Pairs of grant and what is kept of it.
     pub(super) shares: Vec<(i64, i64)>,
 }

@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::books::Books;
+use super::clock::{self, Marks};
 use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
 use super::history::History;
 use super::journal::BadRow;
@@ -66,6 +67,7 @@ pub(super) struct Writer {
     pub(super) writable: watch::Sender<bool>,
     /// When it last tried whether it can write again.
     pub(super) probed: Instant,
+    marks: Marks,
 }
 
 /// What the writer is given by those who start it.
@@ -83,7 +85,7 @@ impl Writer {
         surroundings: Surroundings,
         settings: SqliteSettings,
     ) -> Result<Self, BadRow> {
-        let (books, last_time) = start::books(connection, settings)?;
+        let (books, last_write) = start::books(connection, settings)?;
         // Reads would wait too.
         books.journal.connection.busy_timeout(Duration::ZERO)?;
         let Surroundings {
@@ -91,6 +93,7 @@ impl Writer {
             closing,
             writable,
         } = surroundings;
+        clock.start(&clock::known(&books.journal.connection, last_write)?);
         Ok(Self {
             books,
             history,
@@ -100,10 +103,11 @@ impl Writer {
             watchers: Watchers::default(),
             clock,
             waiting: Arc::default(),
-            last_time,
+            last_time: last_write.unwrap_or(Timestamp::from_unix_nanos(0)),
             closing,
             writable,
             probed: Instant::now(),
+            marks: Marks::default(),
         })
     }
 
@@ -136,6 +140,7 @@ impl Writer {
                 }
                 first => self.group(first, queue),
             }
+            self.keep_mark_alone();
             self.tend_wal();
         }
         self.close();
@@ -150,10 +155,11 @@ impl Writer {
             return self.wal.leave(&self.books.journal.connection);
         }
         let now = self.now();
+        let mark = self.clock.mark();
         let connection = &self.books.journal.connection;
         let closed = (connection.busy_timeout(CLOSE_WAIT_MAX))
             .map_err(BadRow::from)
-            .and_then(|()| self.books.close(now));
+            .and_then(|()| self.books.close(now, mark.as_ref()));
         if let Err(BadRow(cause)) = closed {
             // The next start reads the rest of the journal instead.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
@@ -167,17 +173,12 @@ impl Writer {
         if let Some(wait) = self.aside.wait() {
             return wait;
         }
-        if !*self.writable.borrow() {
+        if !*self.writable.borrow() || self.books.disbelief.is_some() {
             return PROBE_INTERVAL;
         }
-        let Some(due) = self.watchers.next_due() else {
-            return SLEEP_MAX;
-        };
-        // What is due since ever is due now.
-        let due = due.unix_nanos().unwrap_or_default();
-        let now = self.clock.now().unix_nanos().unwrap_or(due);
-        let nanos = u64::try_from(due.saturating_sub(now)).unwrap_or_default();
-        Duration::from_nanos(nanos).clamp(SLEEP_MIN, SLEEP_MAX)
+        let due = self.watchers.next_due();
+        let due = due.map_or(SLEEP_MAX, |due| due.since(self.clock.now()));
+        due.min(self.marks.alone_in()).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
     /// What time it is since the group began. All that is written from now on is later.
@@ -187,8 +188,44 @@ impl Writer {
     }
 
     fn now(&mut self) -> Timestamp {
-        self.last_time = self.last_time.next_micro(self.clock.now());
+        let believed = self.clock.believed();
+        if believed.is_ok() && self.books.disbelief.is_some() {
+            // Nothing was told of what ended meanwhile.
+            self.watchers.look_again();
+        }
+        self.books.disbelief = believed.err();
+        let now = believed.unwrap_or_else(|not| not.believed_time);
+        self.last_time = self.last_time.next_micro(now);
         self.last_time
+    }
+
+    /// Keeps what the clock says along with a group that writes.
+    fn keep_mark(&mut self) -> Result<(), BadRow> {
+        if self.books.writes()
+            && self.marks.with_group()
+            && let Some(mark) = self.clock.mark()
+        {
+            clock::keep(&self.books.journal.connection, &mark)?;
+            self.marks.done();
+        }
+        Ok(())
+    }
+
+    /// Keeps what the clock says where nothing else was written for a while.
+    fn keep_mark_alone(&mut self) {
+        let may_write = *self.writable.borrow() && self.books.disbelief.is_none();
+        if !may_write || !self.marks.alone_in().is_zero() {
+            return;
+        }
+        let connection = &self.books.journal.connection;
+        let kept = self.clock.mark().map(|mark| clock::keep(connection, &mark));
+        match kept {
+            None | Some(Ok(())) => self.marks.done(),
+            Some(Err(BadRow(cause))) => {
+                tracing::debug!(cause, "what the clock says was not kept");
+                self.marks.failed();
+            }
+        }
     }
 
     /// Takes what waits as one group, makes it durable, answers everybody in it.
@@ -247,6 +284,7 @@ impl Writer {
         // What was not taken yet comes first next time.
         self.aside.jobs.extend(first);
         self.waiting.fetch_sub(done, Ordering::Relaxed);
+        let broken = broken.or_else(|| self.keep_mark().err());
         let changed = self.finish(broken, replies, now);
         for (served, done) in cards {
             self.keep_cards(&served, &done);

@@ -2,11 +2,9 @@
 //! the server before libc.
 
 use std::ffi::OsString;
-use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::root;
 use super::server::{Server, Settings};
 
 pub struct Disk {
@@ -17,14 +15,7 @@ impl Disk {
     /// One that works.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let output = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(directory.path().join("failing_disk.so"))
-            .arg(root("tests/shim/failing_disk.c"))
-            .output()
-            .expect("a C compiler, cc");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
+        super::shim::compile("failing_disk", directory.path());
         let disk = Self { directory };
         disk.mend();
         disk

@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod calls;
+pub mod clocks;
 pub mod disk;
 pub mod health;
 pub mod implied;
@@ -11,6 +12,7 @@ pub mod raw;
 pub mod refusal;
 pub mod requests;
 pub mod server;
+pub mod shim;
 pub mod table;
 
 use std::path::PathBuf;

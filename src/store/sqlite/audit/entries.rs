@@ -7,6 +7,7 @@ use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantId, HoldStatus};
 use crate::store::sqlite::accounts::state_text;
 use crate::store::sqlite::journal::{BadRow, Journal};
+use crate::store::sqlite::times::At;
 
 /// How often progress is told, in entries.
 const PROGRESS_ENTRIES: u64 = 10_000;
@@ -214,11 +215,11 @@ impl Audit<'_> {
                 Ok((
                     row.get::<_, String>(0)?,
                     row.get::<_, i64>(1)?,
-                    row.get::<_, i64>(2)?,
+                    row.get::<_, At>(2)?,
                 ))
             },
         );
-        let time = entry.create_time.unix_nanos().unwrap_or_default();
+        let time = At(entry.create_time);
         let expected = (state_text(account), account.version(), time);
         if kept.ok() != Some(expected) {
             self.report.add(format!(
@@ -238,11 +239,11 @@ impl Audit<'_> {
                 Ok((
                     row.get::<_, String>(0)?,
                     row.get::<_, i64>(1)?,
-                    row.get::<_, i64>(2)?,
+                    row.get::<_, At>(2)?,
                 ))
             },
         );
-        let time = account.last_time().unix_nanos().unwrap_or_default();
+        let time = At(account.last_time());
         let expected = (state_text(account), account.version(), time);
         if kept.ok() != Some(expected) {
             self.report.add(format!(

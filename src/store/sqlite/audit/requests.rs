@@ -1,15 +1,18 @@
 //! Request_ids: each was used once, and is found.
 
+use std::time::Duration;
+
 use super::Audit;
 use crate::domain::RequestId;
 use crate::store::sqlite::journal::BadRow;
 use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Run, Scope};
+use crate::store::sqlite::times::At;
 
-const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
+const SECONDS_PER_HOUR: u64 = 3_600;
 /// For how long a request_id is known at least, whatever the server's settings were, and
 /// one of a call that brought credits in or back.
-const HOURS_KNOWN: i64 = 72;
-const HOURS_KNOWN_CREDITS: i64 = 90 * 24;
+const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
+const KNOWN_FOR_CREDITS: Duration = Duration::from_secs(90 * 24 * SECONDS_PER_HOUR);
 
 impl Audit<'_> {
     pub(super) fn check_requests(&mut self) -> Result<(), BadRow> {
@@ -20,17 +23,24 @@ impl Audit<'_> {
     /// No request_id moved twice within the time for which it is known at least.
     fn check_once(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
-            "SELECT account_id, request_id, entry_id, before FROM (
-               SELECT account_id, request_id, entry_id, create_time, lag(entry_id) OVER w AS before,
-                      lag(create_time) OVER w AS earlier, lag(kind) OVER w AS kind
+            "SELECT account_id, request_id, entry_id, before, create_time, earlier, kind FROM (
+               SELECT account_id, request_id, entry_id, create_time,
+                      lag(entry_id) OVER w AS before, lag(create_time) OVER w AS earlier,
+                      lag(kind) OVER w AS kind
                  FROM entries WHERE request_id IS NOT NULL
                WINDOW w AS (PARTITION BY account_id, request_id ORDER BY entry_id))
-              WHERE create_time - earlier < iif(kind IN ('grant', 'refund', 'revoke'), ?2, ?1)",
+              WHERE before IS NOT NULL",
         )?;
-        let known = [HOURS_KNOWN, HOURS_KNOWN_CREDITS];
-        let known = known.map(|hours| hours.saturating_mul(NANOS_PER_HOUR));
-        let mut rows = statement.query(known)?;
+        let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
+            let (At(time), At(earlier)) = (row.get(4)?, row.get(5)?);
+            let known_for = match Scope::of(row.get_ref(6)?.as_str().unwrap_or_default()) {
+                Scope::All => KNOWN_FOR,
+                Scope::Credits => KNOWN_FOR_CREDITS,
+            };
+            if time.since(earlier) >= known_for {
+                continue;
+            }
             let (account, request): (i64, String) = (row.get(0)?, row.get(1)?);
             let (entry, before): (i64, i64) = (row.get(2)?, row.get(3)?);
             self.report.add(format!(

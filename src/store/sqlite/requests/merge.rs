@@ -71,7 +71,7 @@ impl Merge {
                 .iter()
                 .map(|run| Candidate {
                     length: run.length,
-                    part: (run.newest_time.unix_nanos().unwrap_or_default()).div_euclid(part),
+                    part: (run.newest_time.unix_nanos().unwrap_or(i64::MAX)).div_euclid(part),
                     free: scope == Scope::Credits || !run.has_filter(),
                 })
                 .collect();

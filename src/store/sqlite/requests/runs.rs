@@ -11,6 +11,7 @@ use crate::domain::Timestamp;
 use crate::domain::ledger::EntryId;
 use crate::store::sqlite::filter::Filter;
 use crate::store::sqlite::journal::BadRow;
+use crate::store::sqlite::times::At;
 
 /// Bytes of a pair in a row of `request_keys`.
 pub(in crate::store::sqlite) const PAIR_BYTES: usize = 16;
@@ -81,7 +82,7 @@ impl Run {
                     false => Scope::All,
                 },
                 last_entry: row.get(2)?,
-                newest_time: Timestamp::from_unix_nanos(row.get(3)?),
+                newest_time: row.get::<_, At>(3)?.0,
                 length: usize::try_from(length).unwrap_or_default(),
                 filter: None,
             });
@@ -127,7 +128,7 @@ impl Run {
                 self.id,
                 self.scope.column(),
                 self.last_entry,
-                self.newest_time.unix_nanos().unwrap_or_default(),
+                At(self.newest_time),
                 i64::try_from(self.length).unwrap_or(i64::MAX),
                 filter.map(Filter::to_bytes).unwrap_or_default(),
             ])?;

@@ -1,0 +1,175 @@
+//! The server's clock: the system's, for as long as it can be believed.
+//!
+//! Each time that is asked for is judged by `domain::clock`, so nothing is ever dated by
+//! a clock that has jumped. Where belief is lost or comes back the log has a line and
+//! whoever watches hears of it; a server asks every now and then for that alone.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
+
+use super::system_clock::SystemClock;
+use crate::domain::clock::{
+    APART_MAX, Belief, ClockKnown, ClockMark, ClockReading, ClockStart, Disbelief,
+};
+use crate::domain::{Timestamp, clock};
+use crate::rfc3339;
+use crate::store::Clock;
+
+/// Changes with each boot of the machine. Where it cannot be read, each start counts as
+/// one after another boot.
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+/// How often the clocks are read before they are said to disagree: the machine may have
+/// been suspended between the two.
+const READINGS_MAX: usize = 3;
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// The clock of a server.
+pub struct CheckedClock {
+    boot_id: Box<str>,
+    /// A time that the operator accepts at the start.
+    accepted: Option<Timestamp>,
+    judge: Mutex<Judge>,
+    believed: watch::Sender<bool>,
+}
+
+/// What is believed, and whether it was compared with what the data file knows.
+#[derive(Default)]
+struct Judge {
+    belief: Belief,
+    started: bool,
+}
+
+impl CheckedClock {
+    /// A clock that is believed whatever it says, until a store says what it knows. A
+    /// jump that ends within a day of `accepted` is then believed too.
+    #[must_use]
+    pub fn new(accepted: Option<Timestamp>) -> Self {
+        let boot_id = std::fs::read_to_string(BOOT_ID_FILE).unwrap_or_default();
+        Self {
+            boot_id: boot_id.trim().into(),
+            accepted,
+            judge: Mutex::default(),
+            believed: watch::Sender::new(true),
+        }
+    }
+
+    /// Whether it is believed, now and from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.believed.subscribe()
+    }
+
+    fn judge(&self) -> MutexGuard<'_, Judge> {
+        self.judge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn observe(&self, belief: &mut Belief) -> Result<Timestamp, Disbelief> {
+        let before = belief.is_believed();
+        let mut reading = read();
+        if before {
+            for _ in 1..READINGS_MAX {
+                if belief.agrees(reading) {
+                    break;
+                }
+                reading = read();
+            }
+        }
+        let now = belief.observe(reading);
+        if before != now.is_ok() {
+            tell(now);
+            self.believed.send_replace(now.is_ok());
+        }
+        now
+    }
+}
+
+impl Clock for CheckedClock {
+    fn now(&self) -> Timestamp {
+        self.believed().unwrap_or_else(|not| not.believed_time)
+    }
+
+    fn believed(&self) -> Result<Timestamp, Disbelief> {
+        self.observe(&mut self.judge().belief)
+    }
+
+    fn start(&self, known: &ClockKnown) {
+        let mut judge = self.judge();
+        // What was believed since then counts for more than what is in a file.
+        if std::mem::replace(&mut judge.started, true) {
+            return;
+        }
+        let reading = read();
+        let (belief, start) = Belief::at_start(known, &self.boot_id, reading, self.accepted);
+        tell_start(start, reading.wall);
+        judge.belief = belief;
+        let _ = self.observe(&mut judge.belief);
+    }
+
+    fn mark(&self) -> Option<ClockMark> {
+        self.judge().belief.mark(&self.boot_id, boot_time())
+    }
+}
+
+fn read() -> ClockReading {
+    ClockReading {
+        boot: boot_time(),
+        wall: SystemClock.now(),
+    }
+}
+
+/// The time since the machine booted, with the time for which it was suspended.
+fn boot_time() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+fn tell(now: Result<Timestamp, Disbelief>) {
+    match now {
+        Ok(now) => tracing::info!(
+            clock_time = rfc3339::format(now),
+            "the clock is believed again; writes go on"
+        ),
+        Err(not) => {
+            let clock_time = rfc3339::format(not.clock_time);
+            tracing::error!(
+                clock_time,
+                believed_time = rfc3339::format(not.believed_time),
+                apart_s_max = APART_MAX.as_secs(),
+                "the clock is not believed: it does not agree with the time that has passed since it was; \
+                 writes are refused and reads are answered as of the time last believed until it does. \
+                 Set the clock right, or if it is right, restart with --accept-clock {clock_time}"
+            );
+        }
+    }
+}
+
+fn tell_start(start: ClockStart, clock: Timestamp) {
+    let clock_time = rfc3339::format(clock);
+    match start {
+        ClockStart::Usual => {}
+        ClockStart::Ahead(ahead) => {
+            let days = ahead.as_secs().checked_div(SECONDS_PER_DAY);
+            tracing::warn!(
+                clock_time,
+                days,
+                "the clock is more than a day ahead of what the data file knows; see that it is right: \
+                 what is over by it is over for good"
+            );
+        }
+        ClockStart::Accepted => tracing::warn!(
+            clock_time,
+            "the clock is believed because --accept-clock says so; take the option out again"
+        ),
+        ClockStart::OtherAccepted(time) => tracing::warn!(
+            clock_time,
+            accept_clock = rfc3339::format(time),
+            "--accept-clock does nothing: the clock is more than {} h away from it; take the option out, \
+             or give the clock's time",
+            clock::ACCEPTED_WITHIN.as_secs().div_euclid(3_600)
+        ),
+    }
+}
