@@ -44,7 +44,7 @@ const STREAMS_MAX: u32 = 1_024;
 /// Most calls that are taken up in one turn.
 const TURN_CALLS_MAX: usize = 256;
 /// Largest header block of a call.
-const HEADER_BYTES_MAX: u32 = 16 * 1_024;
+pub const HEADER_BYTES_MAX: u32 = 16 * 1_024;
 /// How much of one message may be under way before it is read.
 const STREAM_WINDOW_BYTES: u32 = 1_024 * 1_024;
 /// The same for all of a connection's messages.

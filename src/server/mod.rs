@@ -34,6 +34,7 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
 pub use config::{Config, ConfigError, FileConfig, Options};
+pub use connection::HEADER_BYTES_MAX;
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 

@@ -14,11 +14,8 @@ use tower::{Layer, Service};
 
 use super::Held;
 use super::panic::Panicked;
-use crate::domain::names::is_printable;
+use crate::domain::names::{X_REQUEST_ID_BYTES_MAX, is_printable};
 use crate::rpc::refused::{Refused, WireFault};
-
-/// Longer ids are replaced: each stands in the log's lines and in the reply.
-const ID_BYTES_MAX: usize = 64;
 
 /// The header.
 pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -160,14 +157,9 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let given = request.headers().get(&HEADER);
+        let is_valid = |text| is_printable(text, X_REQUEST_ID_BYTES_MAX);
         let id = match given {
-            Some(id)
-                if id
-                    .to_str()
-                    .is_ok_and(|text| is_printable(text, ID_BYTES_MAX)) =>
-            {
-                id.clone()
-            }
+            Some(id) if id.to_str().is_ok_and(is_valid) => id.clone(),
             _ => self.ids.make(),
         };
         Reply {
