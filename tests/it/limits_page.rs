@@ -95,7 +95,7 @@ fn limits() -> BTreeMap<String, String> {
             format!("1 to {X_REQUEST_ID_BYTES_MAX} printable ASCII characters"),
         ),
         (
-            "a text of the caller that an error repeats",
+            "a text that is refused, where an error repeats it",
             format!("its first {REPEATED_BYTES_MAX}"),
         ),
         ("an amount, a cost, the total of a batch", amount.clone()),
