@@ -18,6 +18,8 @@ pub const PAIRS_MAX: usize = 16;
 pub const KEY_BYTES_MAX: usize = 64;
 /// Largest length of the value of a label, attribute or meter, or of a source.
 pub const VALUE_BYTES_MAX: usize = 256;
+/// Largest length of an `x-request-id`, which stands in lines of the log.
+pub const X_REQUEST_ID_BYTES_MAX: usize = 64;
 /// How much of a caller's text an error repeats.
 pub const REPEATED_BYTES_MAX: usize = 64;
 

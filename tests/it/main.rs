@@ -52,6 +52,8 @@ mod layers;
 mod ledger;
 /// Limits of time, number and size, on the running server.
 mod limits;
+/// docs/limits.md, beside the limits that the code has.
+mod limits_page;
 /// The ledger told again in the plainest way, to compare the real one with.
 mod model;
 /// What usage costs, as a table that a product manager could read.

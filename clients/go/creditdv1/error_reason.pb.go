@@ -28,7 +28,7 @@ const (
 // its metadata holds every variable of the message under the keys that are
 // listed here. Where several fields of a request are bad, google.rpc.BadRequest
 // names all of them, each with its own reason, and ErrorInfo speaks of the
-// first. Texts of the caller are repeated up to 64 bytes.
+// first. Of a text that is refused at most 64 bytes are repeated.
 //
 // Write code against the reason and the metadata; messages may improve.
 type ErrorReason int32

@@ -392,8 +392,9 @@ type Balance struct {
 	Available string `protobuf:"bytes,2,opt,name=available,proto3" json:"available,omitempty"`
 	// Set aside by open holds.
 	Held string `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
-	// Live grants with something left or held, in the order in which they burn, at
-	// most 1,000. Their remaining sums to available, their held to held.
+	// Live grants with something left or held, in the order in which they burn: all,
+	// or the first 1,000, or as many of those as fit into a reply. Where these are
+	// all, their remaining sums to available and their held to held.
 	Grants   []*GrantBalance        `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
 	// Rises with every entry of the account.
@@ -1886,9 +1887,11 @@ func (x *ListHoldsRequest) GetEndTime() *timestamppb.Timestamp {
 }
 
 type ListHoldsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Holds         []*HoldState           `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Oldest first. There may be fewer than page_size although more follow.
+	Holds []*HoldState `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
+	// Empty where no more follow. Good for the same account and filters.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2398,6 +2401,7 @@ type ListEntriesRequest struct {
 	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Filters; all that are set must hold.
+	// By create_time: from start_time on, and before end_time.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	EndTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// Empty: all.
@@ -2497,9 +2501,10 @@ func (x *ListEntriesRequest) GetHoldId() string {
 
 type ListEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first.
-	Entries       []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	NextPageToken string   `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Newest first. There may be fewer than page_size, or none, although more follow.
+	Entries []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty where no more follow. Good for the same account and filters.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -17,14 +17,14 @@ use crate::domain::pricing::Card;
 use crate::store::ServedCard;
 
 pub use duration::parse_nanos;
-pub use parse::CardFileError;
+pub use parse::{CardFileError, SERVICES_MAX};
 
 /// The card that is served where no other is given, as a file.
 const BUILT_IN: &str = include_str!("../../../rate-cards/jogg-api-v2.toml");
 /// What errors call it.
 const BUILT_IN_NAME: &str = "rate-cards/jogg-api-v2.toml (built in)";
 /// Largest rate card file.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A card and the text that a store keeps of it.
 #[derive(Clone, Debug)]

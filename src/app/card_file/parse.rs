@@ -19,7 +19,7 @@ use crate::rfc3339;
 /// The version of the format that this program reads.
 const FORMAT: u32 = 1;
 /// Most services of one card: GetRateCard answers with all of them.
-const SERVICES_MAX: usize = 4_096;
+pub const SERVICES_MAX: usize = 4_096;
 
 /// What is wrong with a rate card file, where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
 }
 
 /// Seconds that protobuf's Duration may have, on either side of 0.
-const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
+pub const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 /// A duration in nanoseconds; None where it is none: out of protobuf's range, or with

@@ -19,7 +19,7 @@ pub const PAGE_SIZE_DEFAULT: usize = 50;
 /// Largest length of a page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
 /// Kinds that a filter may list; there are fewer.
-const KINDS_MAX: usize = 64;
+pub const KINDS_MAX: usize = 64;
 
 /// Identifies a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

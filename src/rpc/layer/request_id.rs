@@ -15,11 +15,8 @@ use tower::{Layer, Service};
 
 use super::Held;
 use super::panic::Panicked;
-use crate::domain::names::is_printable;
+use crate::domain::names::{X_REQUEST_ID_BYTES_MAX, is_printable};
 use crate::rpc::refused::{Refused, WireFault};
-
-/// Longer ids are replaced: each stands in the log's lines and in the reply.
-const ID_BYTES_MAX: usize = 64;
 
 /// The header.
 pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -122,7 +119,7 @@ fn write_id(process: u64, count: u64, buffer: &mut [u8; 33]) -> &[u8] {
 /// The caller's own id, if it is valid.
 pub(super) fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
     let id = headers.get(&HEADER);
-    let is_valid = |text: &str| is_printable(text, ID_BYTES_MAX);
+    let is_valid = |text: &str| is_printable(text, X_REQUEST_ID_BYTES_MAX);
     id.filter(|id| id.to_str().is_ok_and(is_valid))
 }
 

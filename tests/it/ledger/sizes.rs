@@ -242,3 +242,76 @@ fn replies_stay_below_what_clients_take() {
         assert_eq!(versions, all, "{store:?}");
     }
 }
+
+/// The longest names make the largest replies: what is done fits, to the last item.
+#[test]
+fn long_names_are_counted_in_the_reply_to_a_batch() {
+    let account = "a".repeat(128);
+    let mut ledger = Ledger::open(Store::Sqlite);
+    ledger.ask(Call::Grant(grant("g", &account, "10000")));
+    let mut charges: Vec<_> = (0..10_000)
+        .map(|number| charge(&format!("{number:0>256}"), &account, "1"))
+        .collect();
+    let refusal = ledger.refused(Call::BatchCharge(batch(charges.clone())));
+    assert_eq!(refusal.reason, "REPLY_TOO_LARGE");
+    let fits: usize = refusal.metadata["items_that_fit"].parse().unwrap();
+    assert!((5_000..10_000).contains(&fits), "{fits}");
+    charges.truncate(fits + 1);
+    let refusal = ledger.refused(Call::BatchCharge(batch(charges.clone())));
+    assert_eq!(refusal.metadata["items_that_fit"], fits.to_string());
+    charges.pop();
+    let Reply::BatchCharge(results) = ledger.ask(Call::BatchCharge(batch(charges))) else {
+        panic!("no batch");
+    };
+    let bytes = results.iter().map(|result| {
+        // Around each result stand its own head, its kind's and the charge's.
+        result.as_ref().unwrap().encoded_len() + 10
+    });
+    let bytes: usize = bytes.sum();
+    assert!(bytes.abs_diff(MESSAGE_BYTES_MAX) < 64 * 1_024, "{bytes}");
+}
+
+/// Holds keep what they were made with, so that a page of them can be too large as well.
+#[test]
+fn pages_of_holds_stay_below_what_clients_take() {
+    for store in [Store::Sqlite, Store::Crowded] {
+        let mut ledger = Ledger::open(store);
+        ledger.ask(Call::Grant(grant("g", ACCOUNT, "10000")));
+        let labels = large_charge(0).labels;
+        let mut made = Vec::new();
+        for number in 0..900 {
+            let reply = ledger.ask(Call::Hold(pb::HoldRequest {
+                labels: labels.clone(),
+                ..hold(&format!("h{number}"), ACCOUNT, "1")
+            }));
+            match reply {
+                Reply::Hold(reply) => made.push(reply.hold.unwrap().hold_id),
+                other => panic!("{other:?}"),
+            }
+        }
+        for filter in [std::collections::BTreeMap::new(), labels] {
+            let mut request = pb::ListHoldsRequest {
+                account: ACCOUNT.to_owned(),
+                page_size: 1_000,
+                labels: filter,
+                ..pb::ListHoldsRequest::default()
+            };
+            let (mut found, mut pages) = (Vec::new(), 0);
+            loop {
+                let page = match ledger.ask(Call::ListHolds(request.clone())) {
+                    Reply::ListHolds(page) => page,
+                    other => panic!("{other:?}"),
+                };
+                assert!(page.encoded_len() <= MESSAGE_BYTES_MAX, "{store:?}");
+                assert!(!page.holds.is_empty(), "{store:?}");
+                found.extend(page.holds.into_iter().map(|hold| hold.hold_id));
+                pages += 1;
+                request.page_token = page.next_page_token;
+                if request.page_token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!((pages, &found), (2, &made), "{store:?}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! docs/limits.md, beside the limits that the code has: every row of its tables says
+//! what a constant says, and every limit has a row.
+
+use std::collections::BTreeMap;
+
+use creditd::app::card_file::{FILE_BYTES_MAX, SERVICES_MAX};
+use creditd::app::{
+    BALANCE_GRANTS_MAX, BATCH_LENGTH_MAX, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX,
+};
+use creditd::domain::Credits;
+use creditd::domain::amount::DECIMALS_MAX;
+use creditd::domain::ledger::{LIVE_GRANTS_MAX, OPEN_HOLDS_MAX};
+use creditd::domain::names::{
+    ACCOUNT_BYTES_MAX, KEY_BYTES_MAX, PAIRS_MAX, REPEATED_BYTES_MAX, REQUEST_ID_BYTES_MAX,
+    SERVICE_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, X_REQUEST_ID_BYTES_MAX,
+};
+use creditd::domain::pricing::PER_MAX_UNITS;
+use creditd::rpc::MESSAGE_BYTES_MAX;
+use creditd::rpc::METADATA_BYTES_MAX;
+use creditd::rpc::convert::DURATION_SECONDS_MAX;
+use creditd::rpc::convert::page::{KINDS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use creditd::rpc::convert::write::GRANT_SERVICES_MAX;
+use creditd::rpc::pb::creditd::v1::ErrorReason;
+use creditd::server::Options;
+use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX};
+
+use crate::support::root;
+
+/// "9,000,000,000".
+fn number(value: impl ToString) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// "4 MiB" or "16 KiB".
+fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes.is_multiple_of(1 << 20) {
+        true => (1 << 20, "MiB"),
+        false => (1 << 10, "KiB"),
+    };
+    assert!(bytes.is_multiple_of(unit), "{bytes}");
+    format!("{} {name}", bytes / unit)
+}
+
+/// What the code says, by what the page calls it.
+fn limits() -> BTreeMap<String, String> {
+    let grammar = SERVICE_GRAMMAR.split_once(" of ").unwrap().1;
+    let amount = format!("{} credits", number(Credits::MAX));
+    let message = size(MESSAGE_BYTES_MAX.try_into().unwrap());
+    let config = Options::default().over(Options::default()).unwrap();
+    let ms = |time: std::time::Duration| format!("{} ms", number(time.as_millis()));
+    let age = config.revision_age_days_max;
+    let rows = [
+        (
+            "account",
+            format!("1 to {ACCOUNT_BYTES_MAX} printable ASCII characters but space, `\"` and `\\`"),
+        ),
+        (
+            "request_id",
+            format!("1 to {REQUEST_ID_BYTES_MAX} printable ASCII characters"),
+        ),
+        (
+            "service: the key of a row of a rate card, in usages, grants and filters",
+            format!("1 to {SERVICE_BYTES_MAX} of `{grammar}`"),
+        ),
+        (
+            "name of a rate card",
+            format!("1 to {KEY_BYTES_MAX} of `a-z A-Z 0-9 _ . -`"),
+        ),
+        (
+            "title, rule and piece in a rate card",
+            format!("1 to {VALUE_BYTES_MAX}, on one line"),
+        ),
+        (
+            "labels, attributes or meters of one thing",
+            number(PAIRS_MAX),
+        ),
+        (
+            "key of a label, attribute or meter",
+            format!("1 to {KEY_BYTES_MAX}"),
+        ),
+        (
+            "value of a label, attribute or meter",
+            format!("0 to {VALUE_BYTES_MAX}"),
+        ),
+        ("source of a grant", format!("0 to {VALUE_BYTES_MAX}")),
+        (
+            "`x-request-id`, the name of a call in the log",
+            format!("1 to {X_REQUEST_ID_BYTES_MAX} printable ASCII characters"),
+        ),
+        (
+            "a text that is refused, where an error repeats it",
+            format!("its first {REPEATED_BYTES_MAX}"),
+        ),
+        ("an amount, a cost, the total of a batch", amount.clone()),
+        (
+            "available and held credits of an account together",
+            amount.clone(),
+        ),
+        ("decimals of an amount", number(DECIMALS_MAX)),
+        (
+            "duration of a usage",
+            format!("more than 0, at most {} s", number(DURATION_SECONDS_MAX)),
+        ),
+        ("count of a usage", format!("1 to {}", number(i64::MAX))),
+        (
+            "`per` of a price",
+            format!("{} seconds or pieces", number(PER_MAX_UNITS)),
+        ),
+        ("a time", "the years 1 to 9999".to_owned()),
+        (
+            "how long a hold can be made or extended for",
+            format!("more than 0, at most {} s", number(HOLD_TTL_SECONDS_MAX)),
+        ),
+        (
+            "how long a hold is where nothing is said",
+            format!("{} s", number(HOLD_TTL_SECONDS_DEFAULT)),
+        ),
+        (
+            "items of a batch",
+            format!("1 to {}", number(BATCH_LENGTH_MAX)),
+        ),
+        (
+            "services that a grant is for",
+            format!("{}, and none for all", number(GRANT_SERVICES_MAX)),
+        ),
+        ("live grants of an account", number(LIVE_GRANTS_MAX)),
+        ("open holds of an account", number(OPEN_HOLDS_MAX)),
+        ("grants that a balance lists", number(BALANCE_GRANTS_MAX)),
+        ("length of a page", number(PAGE_SIZE_MAX)),
+        (
+            "length of a page where nothing is said",
+            number(PAGE_SIZE_DEFAULT),
+        ),
+        ("kinds that a filter names", number(KINDS_MAX)),
+        (
+            "services of a rate card",
+            format!("1 to {}", number(SERVICES_MAX)),
+        ),
+        ("a request", message.clone()),
+        ("the reply to a batch", message.clone()),
+        ("the reply to a list", message.clone()),
+        ("metadata of a call", size(METADATA_BYTES_MAX.try_into().unwrap())),
+        ("a rate card file", size(FILE_BYTES_MAX)),
+        ("`--calls-max`, calls in flight", number(config.calls_max)),
+        ("`--connections-max`", number(config.connections_max)),
+        (
+            "`--watchers-max`, balances that are watched",
+            number(config.watchers_max),
+        ),
+        (
+            "`--deadline-ms-max`, the longest call",
+            ms(config.deadline_max),
+        ),
+        (
+            "`--drain-ms-max`, how long calls in flight may go on at a stop",
+            ms(config.drain_max),
+        ),
+        (
+            "`--request-id-hours`, how long a request_id is known at least",
+            format!("{} h", config.store.request_hours),
+        ),
+        (
+            "`--request-id-days-credits`, the same for what brings credits in or back",
+            format!("{} days", config.store.request_days_credits),
+        ),
+        (
+            "`--request-id-memory-mib-max`, memory for finding request_ids",
+            size(config.store.request_filter_bytes_max.try_into().unwrap()),
+        ),
+        (
+            "`--accounts-in-memory-max`",
+            number(config.store.accounts_max),
+        ),
+        (
+            "`--revision-age-days-max`, how long replaced prices are honoured",
+            age.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days")),
+        ),
+    ];
+    rows.into_iter()
+        .map(|(what, limit)| (what.to_owned(), limit))
+        .collect()
+}
+
+fn page() -> String {
+    std::fs::read_to_string(root("docs/limits.md")).unwrap()
+}
+
+/// The cells of each row of the page's tables, heads left out.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let rows = page.lines().filter_map(|line| {
+        let cells = line.strip_prefix("| ")?.strip_suffix('|')?.trim();
+        let cells: Vec<String> = cells.split(" | ").map(|c| c.trim().to_owned()).collect();
+        Some(cells)
+    });
+    rows.filter(|cells| cells[0] != "what" && cells[0] != "option")
+        .collect()
+}
+
+#[test]
+fn the_page_of_limits_says_what_the_code_says() {
+    let (page, mut limits) = (page(), limits());
+    let mut wrong = Vec::new();
+    for cells in rows(&page) {
+        match limits.remove(&cells[0]) {
+            Some(limit) if limit == cells[1] => {}
+            Some(limit) => wrong.push(format!("{}: {}, and not {}", cells[0], limit, cells[1])),
+            None => wrong.push(format!("{}: it is not known here", cells[0])),
+        }
+    }
+    wrong.extend(limits.keys().map(|what| format!("{what}: it has no row")));
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    let waiting = format!(
+        "{} charges and reads in {} calls",
+        number(QUEUE_COMMANDS_MAX),
+        number(QUEUE_LENGTH_MAX)
+    );
+    assert!(page.contains(&waiting), "{waiting}");
+}
+
+#[test]
+fn the_page_of_limits_names_reasons_that_there_are() {
+    let mut named = 0;
+    for word in page().split('`').skip(1).step_by(2) {
+        let reason =
+            word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        if reason {
+            let name = format!("ERROR_REASON_{word}");
+            assert!(ErrorReason::from_str_name(&name).is_some(), "{word}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
+}
+
+/// Names that everybody sends stand in the comments of the API too.
+#[test]
+fn the_api_says_what_names_may_be() {
+    let proto = std::fs::read_to_string(root("proto/creditd/v1/ledger.proto")).unwrap();
+    let limits = limits();
+    let service = "service: the key of a row of a rate card, in usages, grants and filters";
+    for what in ["account", "request_id", service] {
+        let limit = limits[what].replace('`', "");
+        assert!(proto.contains(&limit), "{what}: {limit}");
+    }
+}
