@@ -263,6 +263,13 @@ impl Store for SqliteStore {
 
     fn serve_cards(&self, served: &[ServedCard]) -> Result<(), Unavailable> {
         let cards = self.cards("write")?;
+        if !*self.writable.borrow() {
+            // It would wait in vain.
+            return Err(Unavailable {
+                operation: "write",
+                cause: "the data file cannot be written now".to_owned(),
+            });
+        }
         cards::serve(cards, served, self.clock.now())
     }
 
