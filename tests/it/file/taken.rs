@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use creditd::rpc::pb::creditd::v1 as pb;
 use tonic_health::pb::health_check_response::ServingStatus;
