@@ -147,7 +147,10 @@ fn limits() -> BTreeMap<String, String> {
         ("a request", message.clone()),
         ("the reply to a batch", message.clone()),
         ("the reply to a list", message.clone()),
-        ("metadata of a call", size(METADATA_BYTES_MAX.try_into().unwrap())),
+        (
+            "metadata of a call",
+            size(METADATA_BYTES_MAX.try_into().unwrap()),
+        ),
         ("a rate card file", size(FILE_BYTES_MAX)),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
         ("`--connections-max`", number(config.connections_max)),

@@ -138,11 +138,9 @@ impl Writer {
 
     /// Looks whether all that is open is where it was.
     pub(super) fn look_at_file(&mut self) {
-        if self.file.is_due() {
-            let before = self.file.lost();
-            (self.file).look(&self.books.journal.connection, &self.wal);
-            self.lost_since(before);
-        }
+        let before = self.file.lost();
+        (self.file).look(&self.books.journal.connection, &self.wal);
+        self.lost_since(before);
     }
 
     /// Whether the file still has its path, after a commit and before its answers.
@@ -211,6 +209,7 @@ impl Writer {
 
     pub(super) fn stop_writing(&mut self, cause: &str) {
         if self.writable.send_replace(false) {
+            self.probed = Instant::now();
             tracing::error!(
                 cause,
                 "the data file cannot be written; reads go on, writes are tried again"

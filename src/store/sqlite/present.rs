@@ -99,6 +99,8 @@ pub(super) struct Present {
     id: Id,
     wal: (PathBuf, Id),
     shm: (PathBuf, Id),
+    /// To be closed no sooner than SQLite's connections, as the file.
+    index: File,
     page_bytes: u64,
     contents: Contents,
     looked: Instant,
@@ -122,11 +124,13 @@ impl Present {
             .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
             .map_err(std::io::Error::other)?;
         let found = file.metadata()?;
+        let shm = beside("-shm")?;
         Ok(Self {
             path: path.to_owned(),
             id: id(&found),
             wal: beside("-wal")?,
-            shm: beside("-shm")?,
+            index: File::open(&shm.0)?,
+            shm,
             page_bytes: u64::try_from(page_bytes).unwrap_or_default(),
             contents: contents(&file, &found, connection)?,
             file,
@@ -185,7 +189,7 @@ impl Present {
     }
 
     fn missing(&self, error: &std::io::Error) -> Option<Loss> {
-        if error.kind() != ErrorKind::NotFound {
+        if error.kind() != ErrorKind::NotFound && self.lost.is_none() {
             tracing::warn!(%error, "the data file cannot be found by its path");
         }
         Some(Loss::Missing)
@@ -201,11 +205,16 @@ impl Present {
     fn changed(&mut self, found: &Metadata, connection: &Connection, wal: &Wal) -> Option<Loss> {
         let noted = self.contents;
         let same = found.len() == noted.bytes && time(found) == noted.time;
-        if same || (wal.is_moving() && found.len() >= noted.bytes) {
+        let moving = wal.is_moving() || self.others_move();
+        if same || (moving && found.len() >= noted.bytes) {
             return None;
         }
-        let Ok(now) = contents(&self.file, found, connection) else {
-            return Some(Loss::Changed);
+        let now = match contents(&self.file, found, connection) {
+            Ok(now) => now,
+            // It becomes shorter right now.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Some(Loss::Changed),
+            // Nothing is known: the next look tells.
+            Err(_) => return None,
         };
         // Times can be changed alone. And another program can have moved something: then
         // SQLite counts other pages as moved than those that this server did, or the -wal is
@@ -240,17 +249,34 @@ impl Present {
             let found = std::fs::metadata(path).ok();
             found.filter(|found| id(found) == *id_then)
         };
-        let Some(wal) = at(&self.wal) else {
-            return Some(Loss::WalMissing);
-        };
         if at(&self.shm).is_none() {
             return Some(Loss::ShmMissing);
         }
-        let (pages, _) = standing(connection).ok()?;
-        match self.holds(&wal, u64::try_from(pages).unwrap_or_default()) {
-            Ok(true) => None,
-            Ok(false) | Err(_) => Some(Loss::WalChanged),
+        let holds = || {
+            let pages = standing(connection).ok().map(|(pages, _)| pages);
+            let wal = at(&self.wal)?;
+            let pages = u64::try_from(pages?).unwrap_or_default();
+            Some(self.holds(&wal, pages).unwrap_or(false))
+        };
+        // Twice: another program may have emptied it between the two looks.
+        match holds().filter(|holds| *holds).or_else(holds) {
+            _ if at(&self.wal).is_none() => Some(Loss::WalMissing),
+            Some(false) => Some(Loss::WalChanged),
+            Some(true) | None => None,
         }
+    }
+
+    /// Whether another program is moving something into the file, or began to: SQLite notes
+    /// in the `-shm` up to where before it begins, and when it has ended.
+    fn others_move(&self) -> bool {
+        // By SQLite's description of the file.
+        let number = |offset| {
+            let mut bytes = [0_u8; 4];
+            let read = self.index.read_exact_at(&mut bytes, offset);
+            read.map(|()| u32::from_ne_bytes(bytes)).ok()
+        };
+        let (moved, attempted) = (number(96), number(128));
+        attempted > moved
     }
 
     /// Whether the `-wal` has so many pages: the last of them is marked as its header says.

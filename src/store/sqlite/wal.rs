@@ -187,6 +187,8 @@ impl Wal {
 
     /// The writer's part.
     fn finish(&mut self, moved: Moved, writer: &Connection, pages: i32) -> Moved {
+        // Where it was begun anew meanwhile, that was by this server.
+        EMPTIED.set(false);
         let moved = match moved {
             Moved::Unsynced => moved,
             Moved::All | Moved::Some => move_pages(writer),
@@ -195,7 +197,6 @@ impl Wal {
             // SQLite begins the -wal anew.
             Moved::All => {
                 PAGES.set(0);
-                EMPTIED.set(false);
                 (self.begun_at, self.told_at) = (PAGES_BEGUN, PAGES_TOLD);
             }
             // It is tried again after as much more.

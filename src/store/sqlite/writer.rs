@@ -127,7 +127,9 @@ impl Writer {
                 },
             };
             failpoint::pass("ledger-writer");
-            self.look_at_file();
+            if self.file.is_due() {
+                self.look_at_file();
+            }
             if !*self.writable.borrow() && self.probed.elapsed() >= PROBE_INTERVAL {
                 self.probed = Instant::now();
                 self.probe();
