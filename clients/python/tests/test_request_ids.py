@@ -26,6 +26,15 @@ def test_made_ids_differ() -> None:
     assert len({new_request_id() for _ in range(1000)}) == 1000
 
 
+async def _limited(write: Any, limit_s: float) -> str | None:
+    """The id of a write that was not answered in time; None where it was."""
+    try:
+        await asyncio.wait_for(write, limit_s)
+    except asyncio.TimeoutError as error:
+        return request_id_of(error)
+    return None
+
+
 async def _cancelled(write: Any) -> BaseException:
     """What `asyncio.wait_for` raises of a write that takes too long."""
     try:
@@ -77,16 +86,10 @@ def test_nothing_is_paid_twice_that_is_repeated_so(server: str) -> None:
         async with AsyncClient(server) as client:
             await client.grant(account, 100)
             for number in range(20):
-                try:
-                    # Some of them are done, and others are not.
-                    await asyncio.wait_for(client.charge(account, credits=1), number / 10_000)
-                except asyncio.TimeoutError as error:
-                    found = request_id_of(error)
-                    if found:
-                        await client.charge(account, credits=1, request_id=found)
-                    else:
-                        # It was cancelled before it began.
-                        await client.charge(account, credits=1)
+                # Some of them are done, and others are not, or were cancelled before they began.
+                found = await _limited(client.charge(account, credits=1), number / 10_000)
+                if found is not None:
+                    await client.charge(account, credits=1, request_id=found or None)
             assert (await client.get_balance(account)).available == 80
 
     asyncio.run(main())
