@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, Go and Python themselves: a virtual
-# environment for the Python client, buf and the schema's generators in .tools/venv,
-# grpcurl and staticcheck in .tools/bin, what docs/other-languages.md runs with in
-# .tools/node. All versions are pinned; what is there already is left alone.
+# environment for the Python client, buf and the schema's generators in .tools/venv, one
+# with the newest grpcio in .tools/venv-newest, grpcurl and staticcheck in .tools/bin, what
+# docs/other-languages.md runs with in .tools/node. All versions are pinned; what is there
+# already is left alone.
 set -euo pipefail
 
 grpcurl_version=v1.9.4
@@ -33,6 +34,18 @@ if [ "$(cat "$venv/.wanted" 2>/dev/null)" != "$wanted" ]; then
   "$venv/bin/pip" install --quiet -r "$repo/clients/python/requirements-dev.txt" "buf-bin==$buf_version"
   "$venv/bin/pip" install --quiet --no-deps --no-build-isolation -e "$repo/clients/python"
   echo "$wanted" >"$venv/.wanted"
+fi
+
+# The same tests run once more with the newest of what users may have beside the client.
+newest=$tools/venv-newest
+wanted=$({ cat "$repo/clients/python/requirements-newest.txt"; python3 --version; } | sha256sum)
+if [ "$(cat "$newest/.wanted" 2>/dev/null)" != "$wanted" ]; then
+  echo "setup: Python packages into .tools/venv-newest"
+  rm -rf "$newest"
+  python3 -m venv "$newest"
+  "$newest/bin/pip" install --quiet -r "$repo/clients/python/requirements-newest.txt"
+  "$newest/bin/pip" install --quiet --no-deps --no-build-isolation -e "$repo/clients/python"
+  echo "$wanted" >"$newest/.wanted"
 fi
 
 # Installs a Go program unless this version is there.

@@ -78,6 +78,15 @@ STEPS = [
         passed=r"(\d+) passed",
         failed=r"(\d+) (?:failed|error)",
     ),
+    Step(
+        "python",
+        "Python client with the newest grpcio",
+        # The scenarios are about the server, and passed above.
+        "../../.tools/venv-newest/bin/pytest -q --ignore tests/test_scenarios.py --ignore tests/test_scenario_format.py",
+        "clients/python",
+        passed=r"(\d+) passed",
+        failed=r"(\d+) (?:failed|error)",
+    ),
     Step("go", "gofmt", 'test -z "$(gofmt -l . | tee /dev/stderr)"', "clients/go"),
     Step("go", "go vet", "go vet ./... && go vet -tags long ./...", "clients/go"),
     Step("go", "staticcheck", "staticcheck ./...", "clients/go"),

@@ -1,6 +1,8 @@
 """Calls are sent again only where that helps, as often as the policy says, as the same call."""
 
 import asyncio
+import logging
+import re
 import socket
 import threading
 import time
@@ -182,10 +184,10 @@ def test_retries_end_with_the_deadline_and_say_why(connect: Connect) -> None:
     with scripted_server(DOWN) as server:
         start_s = time.monotonic()
         with pytest.raises(DeadlineExceededError) as caught:
-            connect(server.address).call("grant", "team-a", 5, timeout=1, request_id="order-18")
+            connect(server.address).call("grant", "team-a", 5, timeout=2, request_id="order-18")
         took_s = time.monotonic() - start_s
     error = caught.value
-    assert 0.5 < took_s < 3
+    assert 1 < took_s < 5
     assert error.attempts == len(server.requests) > 2
     assert error.request_id == "order-18"
     assert isinstance(error.__cause__, UnavailableError)
@@ -276,7 +278,7 @@ def test_a_server_that_comes_late_is_found(connect: Connect, tmp_path: Path) -> 
     late.start()
     try:
         with pytest.raises(DeadlineExceededError) as caught:
-            driver.call("grant", "team-a", 5, request_id="order-17", timeout=0.2)
+            driver.call("grant", "team-a", 5, request_id="order-17", timeout=2)
         assert caught.value.request_id == "order-17"
         assert caught.value.attempts > 1
         assert isinstance(caught.value.__cause__, UnavailableError)
@@ -298,3 +300,23 @@ def test_a_server_that_comes_late_is_found(connect: Connect, tmp_path: Path) -> 
 def _free_address() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_retries_are_logged_without_what_was_sent(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "creditd")
+    with scripted_server(DOWN, GRANT) as server:
+        driver = connect(server.address, retry=FAST)
+        driver.call("grant", "team-secret", 5, metadata=[("token", "hush")], request_id="order-18")
+    refused, answered = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(
+        r"Grant was refused as UNAVAILABLE and is sent again in 0\.\d+ s, after attempt 1", refused
+    )
+    assert answered == "Grant was answered at attempt 2"
+
+
+def test_the_log_is_silent_until_it_is_set_up() -> None:
+    assert any(
+        isinstance(one, logging.NullHandler) for one in logging.getLogger("creditd").handlers
+    )

@@ -43,7 +43,7 @@ class Silence(NamedTuple):
     """
 
     quiet_s: float = 15.0
-    answer_s: float = 10.0
+    answer_s: float = 5.0
 
 
 def channel_options(target: str) -> list[tuple[str, str | int]]:

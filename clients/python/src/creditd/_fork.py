@@ -93,8 +93,17 @@ def discard_asyncio(connection: object) -> None:
 def _anchor() -> None:
     # grpc shuts itself down when the last channel is gone, by a thread of its own, and a fork
     # meanwhile can crash the process. This channel never connects, and never goes.
-    if _state.anchor is None:
+    with _state.making:
+        if _state.anchor is not None:
+            return
         _state.anchor = grpc.insecure_channel("127.0.0.1:1")
+        # Now that grpc has registered what it does itself at a fork: of what is to run before one,
+        # the last that was registered is the first. grpc stops its threads, and a close would wait
+        # for them.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+            )
 
 
 def _clients() -> Iterator[Forkable]:
@@ -139,9 +148,3 @@ def _after_in_child() -> None:
     for client in _clients():
         client.forget()
     _state.asyncio_lost = _state.asyncio_lost or bool(_state.asyncio_open)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
-    )

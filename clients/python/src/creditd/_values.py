@@ -6,10 +6,11 @@ sent, with TypeError for the wrong kind and ValueError for a value that has no f
 Limits are the server's business: what has a form is sent, so that its answer is the one answer.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration as DurationPb
 from google.protobuf.timestamp_pb2 import Timestamp as TimestampPb
@@ -26,8 +27,64 @@ _SECONDS_PER_DAY = 86_400
 _NANOS = 1_000_000_000
 _NANOS_PER_MICROSECOND = 1_000
 
+INT32 = range(-(2**31), 2**31)
+INT64 = range(-(2**63), 2**63)
+
 # Far past every limit of the API; keeps Decimal("1E+999999") from becoming a megabyte of zeros.
 _DECIMAL_EXPONENT_MAX = 64
+
+
+def text(value: str, field: str) -> str:
+    """A text, unchanged."""
+    if not isinstance(value, str):
+        raise TypeError(f"{field} must be a str, not {type(value).__name__}")
+    return value
+
+
+def optional_text(value: str | None, field: str) -> str | None:
+    """The same, and None stays None: the field is left out."""
+    return None if value is None else text(value, field)
+
+
+def texts(values: Iterable[str], field: str) -> list[str]:
+    """Several texts."""
+    return [text(one, f"{field}[{index}]") for index, one in enumerate(several(values, field))]
+
+
+def several(values: Iterable[Any], field: str) -> Iterable[Any]:
+    """What can be gone through, and is no text of which each letter would be one."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{field} must be several, not one {type(values).__name__}")
+    return values
+
+
+def text_map(values: Mapping[str, str] | None, field: str) -> dict[str, str] | None:
+    """Texts by names; None stays None."""
+    if values is None:
+        return None
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{field} must be a mapping, not {type(values).__name__}")
+    for name, value in values.items():
+        text(name, f"a key of {field}")
+        text(value, f"{field}[{name!r}]")
+    return dict(values)
+
+
+def whole(value: int, field: str, numbers: range) -> int:
+    """A whole number of those that the field can hold."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{field} must be an int, not {type(value).__name__}")
+    # A range looks for a value of a subclass, such as an enum's, one number after the other.
+    if not numbers.start <= value < numbers.stop:
+        raise ValueError(f"{field} must be {numbers.start} to {numbers.stop - 1}, not {value}")
+    return value
+
+
+def flag(value: bool, field: str) -> bool:
+    """True or False, and nothing that only counts as one."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{field} must be a bool, not {type(value).__name__}")
+    return value
 
 
 def amount_to_text(value: Amount, field: str) -> str:

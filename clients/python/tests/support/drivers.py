@@ -81,7 +81,11 @@ class AsyncDriver:
         async def make() -> AsyncClient:
             return AsyncClient(target, **options)
 
-        self._client = self._loop.run_until_complete(make())
+        try:
+            self._client = self._loop.run_until_complete(make())
+        except BaseException:
+            self._loop.close()
+            raise
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return self._loop.run_until_complete(getattr(self._client, method)(*args, **kwargs))

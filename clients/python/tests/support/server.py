@@ -36,12 +36,12 @@ def server_binary() -> Path:
 
 
 @contextmanager
-def running_server(directory: Path, listen: str = "127.0.0.1:0") -> Iterator[str]:
+def running_server(directory: Path, listen: str = "127.0.0.1:0", *options: str) -> Iterator[str]:
     """A server with an empty ledger in `directory`; gives its address, ends it afterwards."""
     command = [str(server_binary()), "serve", "--listen", listen]
-    command += ["--data", str(directory / "creditd.db")]
+    command += ["--data", str(directory / "creditd.db"), *options]
     for card in ("rate-cards/jogg-api-v2.toml", "tests/data/cards/models.toml"):
-        command += ["--rate-card", str(REPOSITORY / card)]
+        command += ["--rate-card-file", str(REPOSITORY / card)]
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("CREDITD_")
     }

@@ -13,7 +13,8 @@ class AsyncClient(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
         async with AsyncClient("127.0.0.1:50051") as client:
             print((await client.estimate("ai_scripts", count=3)).credits)
 
-    Make it inside of the event loop that uses it; elsewhere the constructor raises RuntimeError.
+    Make it inside of the event loop that uses it; elsewhere the constructor raises RuntimeError,
+    and so does a call from another loop.
     `channel` is one of grpc.aio. The other arguments, and those of the methods, are those of
     Client.
     """

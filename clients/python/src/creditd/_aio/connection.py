@@ -75,6 +75,8 @@ class Connection:
             if silent and not call.initial_metadata() and self.heard_s < asked_s:
                 on_dead(self)
                 return
+        except Exception:  # noqa: BLE001 - whatever an interceptor raises says nothing of the server
+            return
         finally:
             self._asking = None
         self.heard_s = time.monotonic()

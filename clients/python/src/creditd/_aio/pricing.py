@@ -22,7 +22,7 @@ class PricingCalls(Transport):
 
     async def estimate(
         self,
-        service: str,
+        service: str | Usage,
         *,
         duration: Duration | None = None,
         count: int | None = None,
@@ -47,7 +47,9 @@ class PricingCalls(Transport):
                 count,
                 attributes,
                 meters,
-                prices=convert.prices_to_pb(account, rate_card, revision, price_time),
+                prices=convert.prices_to_pb(
+                    account, rate_card, revision, price_time, account_name="account"
+                ),
                 explain=explain,
                 check_balance=check_balance,
             ),
@@ -74,7 +76,9 @@ class PricingCalls(Transport):
             "BatchEstimate",
             convert.batch_estimate_to_pb(
                 usages,
-                prices=convert.prices_to_pb(account, rate_card, revision, price_time),
+                prices=convert.prices_to_pb(
+                    account, rate_card, revision, price_time, account_name="account"
+                ),
                 explain=explain,
                 check_balance=check_balance,
             ),
@@ -96,7 +100,11 @@ class PricingCalls(Transport):
         """See `Client.get_rate_card`."""
         return await self._call(
             "GetRateCard",
-            convert.rate_card_to_pb(convert.prices_to_pb(account, rate_card, revision, price_time)),
+            convert.rate_card_to_pb(
+                convert.prices_to_pb(
+                    account, rate_card, revision, price_time, account_name="account"
+                )
+            ),
             convert.rate_card_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )

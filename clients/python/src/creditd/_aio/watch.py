@@ -47,6 +47,7 @@ class AsyncBalanceWatch:
             None if options.timeout is None else time.monotonic() + timeout_s(options.timeout)
         )
         self._closed = False
+        self._failure: CreditdError | None = None
         self._version: int | None = None
         self._connection: Connection
         self._call: Any
@@ -73,13 +74,16 @@ class AsyncBalanceWatch:
         """
         seen, moved = self._version, False
         while not self._closed:
+            if self._failure is not None:
+                raise self._failure
             try:
                 reply = await self._next_reply()
             except (grpc.RpcError, _CancelledError) as failure:
                 if self._closed:
                     break
                 if not self._connection.cut.done() or self._connections.closed:
-                    raise _error(failure) from failure
+                    self._failure = _error(failure)
+                    raise self._failure from failure
                 logger.info("a watch goes on over another connection")
                 self._start()
                 moved = True

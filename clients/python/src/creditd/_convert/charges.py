@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from creditd._convert.fields import what_to_pb
+from creditd._convert.fields import own_request_id, what_to_pb
 from creditd._convert.ledger import entry_from_pb
 from creditd._convert.pricing import prices_to_pb
-from creditd._request_id import new_request_id
 from creditd._status import error_from_status
-from creditd._values import Amount, amount_from_text, amount_to_text
+from creditd._values import Amount, amount_from_text, amount_to_text, several, text, text_map
 from creditd.errors import CreditdError
 from creditd.model import BatchCharge, Charge, ChargeResult, RefundResult
 from creditd.v1 import ledger_pb2
@@ -17,21 +16,21 @@ def charge_to_pb(charge: Charge, where: str = "") -> ledger_pb2.ChargeRequest:
     """The request of Charge, or an item of a batch; `where` it stands, for messages."""
     usage, credits = what_to_pb(charge.usage, charge.credits, where)  # noqa: A001
     return ledger_pb2.ChargeRequest(
-        request_id=charge.request_id,
-        account=charge.account,
+        request_id=text(charge.request_id, f"{where}request_id"),
+        account=text(charge.account, f"{where}account"),
         usage=usage,
         credits=credits,
         prices=prices_to_pb(
             charge.prices_account, charge.rate_card, charge.revision, charge.price_time, where
         ),
-        labels=charge.labels,
+        labels=text_map(charge.labels, f"{where}labels"),
     )
 
 
 def batch_charge_to_pb(charges: Iterable[Charge]) -> ledger_pb2.BatchChargeRequest:
     """The request of BatchCharge, items in the order of `charges`."""
     request = ledger_pb2.BatchChargeRequest()
-    for index, charge in enumerate(charges):
+    for index, charge in enumerate(several(charges, "charges")):
         if not isinstance(charge, Charge):
             raise TypeError(f"charges[{index}] must be a Charge, not {type(charge).__name__}")
         request.charges.append(charge_to_pb(charge, f"charges[{index}]."))
@@ -48,11 +47,11 @@ def refund_to_pb(
 ) -> ledger_pb2.RefundRequest:
     """The request of Refund, with a request_id of its own where none is given."""
     return ledger_pb2.RefundRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
-        entry_id=entry_id,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
+        entry_id=text(entry_id, "entry_id"),
         credits=None if credits is None else amount_to_text(credits, "credits"),
-        labels=labels,
+        labels=text_map(labels, "labels"),
     )
 
 

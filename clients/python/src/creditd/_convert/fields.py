@@ -7,7 +7,8 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from creditd._convert.pricing import usage_to_pb
-from creditd._values import Amount, amount_to_text, time_from_pb
+from creditd._request_id import new_request_id
+from creditd._values import INT32, Amount, amount_to_text, text, time_from_pb, whole
 from creditd.model import Usage
 from creditd.v1 import pricing_pb2
 
@@ -26,6 +27,19 @@ def what_to_pb(
         None if usage is None else usage_to_pb(usage, f"{where}usage"),
         None if credits is None else amount_to_text(credits, f"{where}credits"),
     )
+
+
+def own_request_id(request_id: str | None) -> str:
+    """What the caller gave, or one that no other call has."""
+    return new_request_id() if request_id is None else text(request_id, "request_id")
+
+
+def enum_to_number(value: int, kind: type[IntEnum], field: str) -> int:
+    """The number of a value of an enum, also of one that is not known here."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        known = ", ".join(f"{kind.__name__}.{one.name}" for one in kind if one)
+        raise TypeError(f"{field} must be one of {known}, not {type(value).__name__}")
+    return whole(value, field, INT32)
 
 
 def enum_from_number(kind: type[Kind], number: int) -> Kind:

@@ -5,18 +5,25 @@ from datetime import datetime
 
 from creditd._convert.fields import (
     enum_from_number,
+    enum_to_number,
+    own_request_id,
     time_from_field,
     what_to_pb,
 )
 from creditd._convert.ledger import entry_from_pb
 from creditd._convert.pricing import prices_to_pb, usage_from_pb
-from creditd._request_id import new_request_id
 from creditd._values import (
+    INT32,
     Amount,
     Duration,
     amount_from_text,
+    flag,
     optional_duration_to_pb,
+    optional_text,
     optional_time_to_pb,
+    text,
+    text_map,
+    whole,
 )
 from creditd.enums import HoldStatus, Overage
 from creditd.model import (
@@ -47,13 +54,13 @@ def hold_to_pb(
     """The request of Hold, with a request_id of its own where none is given."""
     usage_pb, credits_text = what_to_pb(usage, credits)
     return ledger_pb2.HoldRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
         usage=usage_pb,
         credits=credits_text,
         prices=prices_to_pb(prices_account, rate_card, revision, price_time),
         ttl=optional_duration_to_pb(ttl, "ttl"),
-        labels=labels,
+        labels=text_map(labels, "labels"),
     )
 
 
@@ -65,9 +72,9 @@ def extend_hold_to_pb(
     A ttl of None is left out, and refused by the server.
     """
     return ledger_pb2.ExtendHoldRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
-        hold_id=hold_id,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
+        hold_id=text(hold_id, "hold_id"),
         ttl=optional_duration_to_pb(ttl, "ttl"),
     )
 
@@ -90,15 +97,15 @@ def settle_hold_to_pb(
     """The request of SettleHold, with a request_id of its own where none is given."""
     usage_pb, credits_text = what_to_pb(usage, credits)
     return ledger_pb2.SettleHoldRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
-        hold_id=hold_id,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
+        hold_id=text(hold_id, "hold_id"),
         usage=usage_pb,
         credits=credits_text,
-        keep_open=keep_open,
-        overage=overage,  # type: ignore[arg-type]  # an enum is its number
+        keep_open=flag(keep_open, "keep_open"),
+        overage=enum_to_number(overage, Overage, "overage"),  # type: ignore[arg-type]
         prices=prices_to_pb(prices_account, rate_card, revision, price_time),
-        labels=labels,
+        labels=text_map(labels, "labels"),
     )
 
 
@@ -107,15 +114,17 @@ def release_hold_to_pb(
 ) -> ledger_pb2.ReleaseHoldRequest:
     """The request of ReleaseHold, with a request_id of its own where none is given."""
     return ledger_pb2.ReleaseHoldRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
-        hold_id=hold_id,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
+        hold_id=text(hold_id, "hold_id"),
     )
 
 
 def get_hold_to_pb(account: str, hold_id: str) -> ledger_pb2.GetHoldRequest:
     """The request of GetHold."""
-    return ledger_pb2.GetHoldRequest(account=account, hold_id=hold_id)
+    return ledger_pb2.GetHoldRequest(
+        account=text(account, "account"), hold_id=text(hold_id, "hold_id")
+    )
 
 
 def holds_to_pb(
@@ -130,11 +139,11 @@ def holds_to_pb(
 ) -> ledger_pb2.ListHoldsRequest:
     """The request of ListHolds."""
     return ledger_pb2.ListHoldsRequest(
-        account=account,
-        page_size=page_size,
-        page_token=page_token,
-        request_id=request_id,
-        labels=labels,
+        account=text(account, "account"),
+        page_size=whole(page_size, "page_size", INT32),
+        page_token=text(page_token, "page_token"),
+        request_id=optional_text(request_id, "request_id"),
+        labels=text_map(labels, "labels"),
         start_time=optional_time_to_pb(start_time, "start_time"),
         end_time=optional_time_to_pb(end_time, "end_time"),
     )

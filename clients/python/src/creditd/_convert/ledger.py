@@ -5,12 +5,25 @@ from datetime import datetime
 
 from creditd._convert.fields import (
     enum_from_number,
+    enum_to_number,
     optional_time_from_field,
+    own_request_id,
     time_from_field,
 )
 from creditd._convert.pricing import usage_from_pb
-from creditd._request_id import new_request_id
-from creditd._values import Amount, amount_from_text, amount_to_text, optional_time_to_pb
+from creditd._values import (
+    INT32,
+    Amount,
+    amount_from_text,
+    amount_to_text,
+    optional_text,
+    optional_time_to_pb,
+    several,
+    text,
+    text_map,
+    texts,
+    whole,
+)
 from creditd.enums import EntryKind
 from creditd.model import (
     Balance,
@@ -26,7 +39,9 @@ from creditd.v1 import ledger_pb2
 
 def balance_to_pb(account: str, as_of: datetime | None) -> ledger_pb2.GetBalanceRequest:
     """The request of GetBalance."""
-    return ledger_pb2.GetBalanceRequest(account=account, as_of=optional_time_to_pb(as_of, "as_of"))
+    return ledger_pb2.GetBalanceRequest(
+        account=text(account, "account"), as_of=optional_time_to_pb(as_of, "as_of")
+    )
 
 
 def grant_to_pb(
@@ -41,17 +56,15 @@ def grant_to_pb(
     labels: Mapping[str, str] | None,
 ) -> ledger_pb2.GrantRequest:
     """The request of Grant, with a request_id of its own where none is given."""
-    if isinstance(services, str):
-        raise TypeError("services must be several names, not one str")
     return ledger_pb2.GrantRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
         credits=amount_to_text(credits, "credits"),
         expire_time=optional_time_to_pb(expire_time, "expire_time"),
-        priority=priority,
-        source=source,
-        services=services,
-        labels=labels,
+        priority=whole(priority, "priority", INT32),
+        source=text(source, "source"),
+        services=texts(services, "services"),
+        labels=text_map(labels, "labels"),
     )
 
 
@@ -60,10 +73,10 @@ def revoke_grant_to_pb(
 ) -> ledger_pb2.RevokeGrantRequest:
     """The request of RevokeGrant, with a request_id of its own where none is given."""
     return ledger_pb2.RevokeGrantRequest(
-        request_id=new_request_id() if request_id is None else request_id,
-        account=account,
-        grant_id=grant_id,
-        labels=labels,
+        request_id=own_request_id(request_id),
+        account=text(account, "account"),
+        grant_id=text(grant_id, "grant_id"),
+        labels=text_map(labels, "labels"),
     )
 
 
@@ -79,23 +92,24 @@ def entries_to_pb(
     page_token: str = "",
 ) -> ledger_pb2.ListEntriesRequest:
     """The request of ListEntries."""
-    if isinstance(kinds, (str, int)):
-        raise TypeError(f"kinds must be several, not one {type(kinds).__name__}")
     return ledger_pb2.ListEntriesRequest(
-        account=account,
-        page_size=page_size,
-        page_token=page_token,
+        account=text(account, "account"),
+        page_size=whole(page_size, "page_size", INT32),
+        page_token=text(page_token, "page_token"),
         start_time=optional_time_to_pb(start_time, "start_time"),
         end_time=optional_time_to_pb(end_time, "end_time"),
-        kinds=list(kinds),  # type: ignore[arg-type]  # an enum is its number
-        service=service,
-        hold_id=hold_id,
+        kinds=[
+            enum_to_number(kind, EntryKind, f"kinds[{index}]")  # type: ignore[misc]
+            for index, kind in enumerate(several(kinds, "kinds"))
+        ],
+        service=optional_text(service, "service"),
+        hold_id=optional_text(hold_id, "hold_id"),
     )
 
 
 def watch_to_pb(account: str) -> ledger_pb2.WatchBalanceRequest:
     """The request of WatchBalance."""
-    return ledger_pb2.WatchBalanceRequest(account=account)
+    return ledger_pb2.WatchBalanceRequest(account=text(account, "account"))
 
 
 def balance_from_pb(

@@ -5,13 +5,20 @@ from datetime import datetime
 
 from creditd._status import error_from_status
 from creditd._values import (
+    INT64,
     Amount,
     Duration,
     amount_from_text,
     amount_to_text,
     duration_from_pb,
+    flag,
+    optional_text,
     optional_time_to_pb,
     put_duration,
+    several,
+    text,
+    text_map,
+    whole,
 )
 from creditd.errors import CreditdError
 from creditd.model import (
@@ -39,20 +46,22 @@ def prices_to_pb(
     revision: str | None,
     price_time: datetime | None,
     where: str = "",
+    *,
+    account_name: str = "prices_account",
 ) -> pricing_pb2.PriceSelector | None:
     """What is None is left to the server. `where` stands before names of fields in messages."""
     if account is None and rate_card is None and revision is None and price_time is None:
         return None
     return pricing_pb2.PriceSelector(
-        account=account,
-        rate_card=rate_card,
-        revision=revision,
+        account=optional_text(account, f"{where}{account_name}"),
+        rate_card=optional_text(rate_card, f"{where}rate_card"),
+        revision=optional_text(revision, f"{where}revision"),
         price_time=optional_time_to_pb(price_time, f"{where}price_time"),
     )
 
 
 def estimate_to_pb(
-    service: str,
+    service: str | Usage,
     duration: Duration | None,
     count: int | None,
     attributes: Mapping[str, str] | None,
@@ -64,12 +73,19 @@ def estimate_to_pb(
 ) -> pricing_pb2.EstimateRequest:
     """The request of Estimate."""
     request = pricing_pb2.EstimateRequest()
-    _put_fields(request.usage, service, duration, count, attributes, meters, "usage")
+    if isinstance(service, Usage):
+        beside = {"duration": duration, "count": count, "attributes": attributes, "meters": meters}
+        given = [name for name, value in beside.items() if value is not None]
+        if given:
+            raise ValueError(f"{given[0]} stands in the Usage already; give one of the two")
+        _put_usage(request.usage, service, "usage")
+    else:
+        _put_fields(request.usage, service, duration, count, attributes, meters, "usage")
     if prices is not None:
         request.prices.CopyFrom(prices)
-    if explain:
+    if flag(explain, "explain"):
         request.explain = explain
-    if check_balance:
+    if flag(check_balance, "check_balance"):
         request.check_balance = check_balance
     return request
 
@@ -83,9 +99,11 @@ def batch_estimate_to_pb(
 ) -> pricing_pb2.BatchEstimateRequest:
     """The request of BatchEstimate, items in the order of `usages`."""
     request = pricing_pb2.BatchEstimateRequest(
-        prices=prices, explain=explain, check_balance=check_balance
+        prices=prices,
+        explain=flag(explain, "explain"),
+        check_balance=flag(check_balance, "check_balance"),
     )
-    for index, usage in enumerate(usages):
+    for index, usage in enumerate(several(usages, "usages")):
         _put_usage(request.usages.add(), usage, f"usages[{index}]")
     return request
 
@@ -138,7 +156,10 @@ def usage_from_pb(message: pricing_pb2.Usage) -> Usage:
 
 def _put_usage(message: pricing_pb2.Usage, usage: Usage, field: str) -> None:
     if not isinstance(usage, Usage):
-        raise TypeError(f"{field} must be a Usage, not {type(usage).__name__}")
+        raise TypeError(
+            f"{field} must be a Usage, not {type(usage).__name__}; "
+            'write it like Usage("lip_sync_video", duration=timedelta(seconds=31))'
+        )
     _put_fields(
         message,
         usage.service,
@@ -162,19 +183,21 @@ def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
     """Fills an empty message where it stands; a request would copy one that is given to it."""
     if duration is not None and count is not None:
         raise ValueError(f"{field} has both a duration and a count; a service is priced by one")
-    message.service = service
+    message.service = text(service, f"{field}.service")
     if duration is not None:
         put_duration(message.duration, duration, f"{field}.duration")
     if count is not None:
-        if isinstance(count, bool):
-            raise TypeError(f"{field}.count must be an int, not bool")
-        message.count = count
+        message.count = whole(count, f"{field}.count", INT64)
     # Maps are most often empty, and slow to reach.
     if attributes:
-        message.attributes.update(attributes)
+        message.attributes.update(text_map(attributes, f"{field}.attributes") or {})
     if meters:
+        if not isinstance(meters, Mapping):
+            raise TypeError(f"{field}.meters must be a mapping, not {type(meters).__name__}")
         for name, value in meters.items():
-            message.meters[name] = amount_to_text(value, f"{field}.meters[{name!r}]")
+            message.meters[text(name, f"a key of {field}.meters")] = amount_to_text(
+                value, f"{field}.meters[{name!r}]"
+            )
 
 
 def _estimate(message: pricing_pb2.Estimate, affordability: Affordability | None) -> Estimate:

@@ -38,20 +38,41 @@ class ChargeCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> ChargeResult:
-        """Prices and deducts at once, or raises InsufficientCreditsError and moves nothing.
+        """Prices usage and takes what it costs, whole or not at all.
 
-        It takes a `usage` to be priced, or `credits`, an amount that the caller decided.
+        It takes a `usage`, which the server prices, or `credits`, an amount that the caller
+        decided. The same request_id with the same arguments returns the first answer and takes
+        nothing.
 
         Args:
-            account: Who pays.
-            usage: What is charged for.
-            credits: What is charged. A str is sent as it stands.
-            rate_card: For a usage. Left out, the server's default card.
-            revision: For a usage: the price of the estimate that named this revision.
-            price_time: For a usage: prices in force then. Not together with `revision`.
-            prices_account: Whose prices apply: the account that pays, also where left out.
-            request_id: Left out, the client makes one. See Client.
-            labels: Kept with the entry.
+            account: Whose account.
+            usage: What is paid for, to be priced by the server.
+            credits: An amount of your own in place of `usage`. A str is sent as it stands.
+            rate_card: The card that prices it. Left out, the server's default card.
+            revision: Prices exactly as in the estimate that named this revision.
+            price_time: Prices that were in force then. Not together with `revision`.
+            prices_account: The account whose prices apply. Left out, the one that pays.
+            request_id: The idempotency key, unique within the account. Left out, the client makes
+                one, which errors have too.
+            labels: Texts by names, kept with the entry.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The entry that the charge made, and what is left.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account, rate card or revision.
+            InsufficientCreditsError: The account cannot pay; nothing moved, and the request_id is
+                free.
+            RequestIdReusedError: The request_id belongs to another call.
+            DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
+                error's `request_id`.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "Charge",
@@ -84,7 +105,23 @@ class ChargeCalls(Transport):
 
         A charge that is refused does not fail the others: its error is returned in its place, not
         raised. Where the call as a whole fails and it is not known what was charged, call it again
-        with the same charges: each keeps its `request_id`.
+        with the same charges: each keeps its `request_id`, and nothing is charged twice.
+
+        Args:
+            charges: What to charge.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The results in the order of the charges.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            DeadlineExceededError: No answer in time. Send the same charges again.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         request = convert.batch_charge_to_pb(charges)
         return self._call(
@@ -112,8 +149,26 @@ class ChargeCalls(Transport):
             account: Who paid.
             entry_id: The entry of the charge or settlement.
             credits: How many. Left out, all that is not refunded yet.
-            request_id: Left out, the client makes one. See Client.
-            labels: Kept with the entry.
+            request_id: The idempotency key, unique within the account. Left out, the client makes
+                one, which errors have too.
+            labels: Texts by names, kept with the entry.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The entry that gave credits back, and what is available then.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account or entry.
+            RefundExceedsChargeError: It is more than what is left of the charge; nothing moved.
+            RequestIdReusedError: The request_id belongs to another call.
+            DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
+                error's `request_id`.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "Refund",

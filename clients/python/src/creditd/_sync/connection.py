@@ -106,8 +106,8 @@ class Connection:
             answer = self._health_check.future(
                 b"", timeout=self._silence.answer_s, wait_for_ready=True
             )
-        except ValueError:
-            # It was closed meanwhile.
+        except Exception:  # noqa: BLE001 - whatever an interceptor raises, the caller's call has its own
+            # Most often it was closed meanwhile.
             self._asked_s = None
             return
         answer.add_done_callback(self._answered)

@@ -31,7 +31,26 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> Balance:
-        """All figures of an account at one moment: now, or as they were at `as_of`."""
+        """Gives all figures of an account at one moment.
+
+        Args:
+            account: Whose account.
+            as_of: The moment. Left out, now.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The balance.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
+        """
         return self._call(
             "GetBalance",
             convert.balance_to_pb(account, as_of),
@@ -53,9 +72,23 @@ class LedgerCalls(Transport):
                 for balance in watch:
                     print(balance.available)
 
-        Who reads slowly gets the newest balance and misses those between. Nothing is sent again:
-        where the watch fails it raises, and where the server stops it ends; watch anew then. With
-        a `timeout` it ends by DeadlineExceededError, without one it has no deadline.
+        Who reads slowly gets the newest balance and misses those between. Where the watch fails it
+        raises, and where the server stops it ends; watch anew then. Only where the client replaces
+        its connection does it go on by itself.
+
+        Args:
+            account: Whose account.
+            timeout: Seconds or a timedelta, after which the watch ends by DeadlineExceededError.
+                Left out, it has no deadline.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The watch: an iterator that can be closed.
+
+        Raises:
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
+            CreditdError: As it is read: there is no such account, or the watch failed.
         """
         return BalanceWatch(
             self,
@@ -78,9 +111,9 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> Iterator[Entry]:
-        """The entries of an account, newest first, fetched page by page as they are read.
+        """Yields the entries of an account, newest first, fetched page by page as they are read.
 
-        `timeout` is for each page. All filters that are given must hold.
+        All filters that are given must hold.
 
         Args:
             account: Whose entries.
@@ -90,6 +123,19 @@ class LedgerCalls(Transport):
             service: Entries for this service.
             hold_id: Entries of this hold.
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
+            timeout: Seconds or a timedelta for each page. Left out, the client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            An iterator; what it raises, it raises as it is read.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         pages = self._pages(
             "ListEntries",
@@ -122,10 +168,34 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> EntryPage:
-        """One page of `list_entries`, for who shows pages or goes on another time.
+        """Gives one page of `list_entries`, for who shows pages or goes on another time.
 
-        `page_token` is the `next_page_token` of the page before, which had the same filters. A
-        page may have fewer entries than asked for, or none: only an empty token is the end.
+        A page may have fewer entries than asked for, or none: only an empty `next_page_token` is
+        the end.
+
+        Args:
+            account: Whose entries.
+            page_token: The `next_page_token` of the page before, which had the same filters.
+            start_time: Entries at this time or later.
+            end_time: Entries before this time.
+            kinds: Entries of these kinds. Empty: all.
+            service: Entries for this service.
+            hold_id: Entries of this hold.
+            page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The entries, and the token of the page that follows.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "ListEntries",
@@ -163,12 +233,28 @@ class LedgerCalls(Transport):
         Args:
             account: Who gets the credits.
             credits: How many. A str is sent as it stands.
-            request_id: Left out, the client makes one. See Client.
+            request_id: The idempotency key, unique within the account. Left out, the client makes
+                one, which errors have too.
             expire_time: Left out, the credits never expire.
             priority: Lower burns first.
             source: Where the credits come from, such as "purchase".
             services: What the credits may pay for. Empty: everything.
-            labels: Kept with the entry.
+            labels: Texts by names, kept with the entry.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The entry that the grant made, and what is available.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            RequestIdReusedError: The request_id belongs to another call.
+            DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
+                error's `request_id`.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "Grant",
@@ -200,6 +286,29 @@ class LedgerCalls(Transport):
         """Takes back what is neither spent nor held of a grant, such as one made by mistake.
 
         What is held stays with its holds; what comes back to the grant later leaves at once.
+
+        Args:
+            account: Whose account.
+            grant_id: The grant.
+            request_id: The idempotency key, unique within the account. Left out, the client makes
+                one, which errors have too.
+            labels: Texts by names, kept with the entry.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The entry that took credits back, and what is available.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account or grant.
+            RequestIdReusedError: The request_id belongs to another call.
+            DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
+                error's `request_id`.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "RevokeGrant",

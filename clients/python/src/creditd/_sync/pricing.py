@@ -22,7 +22,7 @@ class PricingCalls(Transport):
 
     def estimate(
         self,
-        service: str,
+        service: str | Usage,
         *,
         duration: Duration | None = None,
         count: int | None = None,
@@ -41,18 +41,33 @@ class PricingCalls(Transport):
         """Prices one usage.
 
         Args:
-            service: Key of a row of the rate card, such as "lip_sync_video".
-            duration: For services priced by time. A timedelta, or seconds as a Decimal with up to
-                9 decimals.
-            count: For services priced by the piece. Left out, it is 1.
+            service: A Usage; or the key of a row of the rate card, such as "lip_sync_video", with
+                its quantity in the arguments that follow.
+            duration: For services priced by time. A timedelta, or seconds as a Decimal with up to 9
+                decimals.
+            count: For services priced by the piece. Left out, it is 1, unless the card requires it.
             attributes: Facts that the price may depend on.
             meters: Further quantities.
             account: Whose prices apply.
             rate_card: Left out, the server's default card.
-            revision: Price exactly as in the estimate that named this revision.
-            price_time: Prices in force then. Not together with `revision`.
+            revision: Prices exactly as in the estimate that named this revision.
+            price_time: Prices that were in force then. Not together with `revision`.
             explain: Also return `lines`.
             check_balance: Also return `affordability`. Needs an `account` that exists.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            What it costs, exactly and as the price list shows it.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account, rate card or revision.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "Estimate",
@@ -62,7 +77,9 @@ class PricingCalls(Transport):
                 count,
                 attributes,
                 meters,
-                prices=convert.prices_to_pb(account, rate_card, revision, price_time),
+                prices=convert.prices_to_pb(
+                    account, rate_card, revision, price_time, account_name="account"
+                ),
                 explain=explain,
                 check_balance=check_balance,
             ),
@@ -87,14 +104,39 @@ class PricingCalls(Transport):
         """Prices up to 10,000 usages.
 
         An item that is refused does not fail the others: its error is returned in its place, not
-        raised. The other arguments are those of `estimate`; `check_balance` asks about all items
-        together.
+        raised.
+
+        Args:
+            usages: What to price.
+            account: Whose prices apply.
+            rate_card: Left out, the server's default card.
+            revision: Prices exactly as in the estimate that named this revision.
+            price_time: Prices that were in force then. Not together with `revision`.
+            explain: Also return `lines` with each estimate.
+            check_balance: Also return `affordability`, of all items together. Needs an `account`
+                that exists.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The estimates in the order of the usages, and their sum.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such account, rate card or revision.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
         return self._call(
             "BatchEstimate",
             convert.batch_estimate_to_pb(
                 usages,
-                prices=convert.prices_to_pb(account, rate_card, revision, price_time),
+                prices=convert.prices_to_pb(
+                    account, rate_card, revision, price_time, account_name="account"
+                ),
                 explain=explain,
                 check_balance=check_balance,
             ),
@@ -113,10 +155,35 @@ class PricingCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> RateCard:
-        """Lists what a rate card prices. The arguments are those of `estimate`."""
+        """Lists what a rate card prices.
+
+        Args:
+            account: Whose prices.
+            rate_card: Left out, the server's default card.
+            revision: The card exactly as it was at this revision.
+            price_time: The card that was in force then. Not together with `revision`.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Pairs to send along.
+            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The card with a line for each service.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such rate card or revision.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
+        """
         return self._call(
             "GetRateCard",
-            convert.rate_card_to_pb(convert.prices_to_pb(account, rate_card, revision, price_time)),
+            convert.rate_card_to_pb(
+                convert.prices_to_pb(
+                    account, rate_card, revision, price_time, account_name="account"
+                )
+            ),
             convert.rate_card_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )
