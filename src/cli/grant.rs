@@ -29,7 +29,7 @@ const FLAGS: &[(&str, &str)] = &[("credits", "credits")];
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Name of the account: 1 to 128 of A-Z a-z 0-9 . _ : @ / -
+    /// Name of the account: 1 to 128 printable ASCII characters but space, " and \
     account: String,
     /// How many, such as 100 or 0.25
     #[arg(allow_hyphen_values = true)]
