@@ -74,4 +74,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         } = &printed;
         format!("{copy} is a copy of {data}, {size_bytes} bytes")
     })
+    .map_err(|mut failure| {
+        failure.add(&format!("; but {} is made, and whole", printed.copy));
+        failure
+    })
 }
