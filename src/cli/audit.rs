@@ -63,7 +63,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         findings: &report.findings,
         warning: report.warning.as_deref(),
     };
-    if let Some(warning) = &report.warning {
+    // Programs find it among the rest.
+    if let (Some(warning), false) = (&report.warning, args.format.json) {
         let data = args.data.display();
         output::complain(&format!("warning: data file {data}: {warning}"));
     }

@@ -43,6 +43,8 @@ struct Printed {
     copy: String,
     data: String,
     size_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 /// Makes the copy.
@@ -52,7 +54,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         progress.tell(done, total);
     })?;
     progress.end();
-    if let Some(warning) = warning {
+    // Programs find it among the rest.
+    if let (Some(warning), false) = (&warning, args.format.json) {
         let data = args.data.display();
         output::complain(&format!("warning: data file {data}: {warning}"));
     }
@@ -60,13 +63,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         copy: args.copy.display().to_string(),
         data: args.data.display().to_string(),
         size_bytes: std::fs::metadata(&args.copy).map_or(0, |found| found.len()),
+        warning,
     };
     print_own(args.format, &printed, || {
         let Printed {
             copy,
             data,
             size_bytes,
+            ..
         } = &printed;
         format!("{copy} is a copy of {data}, {size_bytes} bytes")
+    })
+    .map_err(|mut failure| {
+        failure.add(&format!("; but {} is made, and whole", printed.copy));
+        failure
     })
 }

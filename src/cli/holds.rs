@@ -70,7 +70,15 @@ fn show(args: &Args, hold_id: &str) -> Result<(), Failure> {
             client::ledger(connection).get_hold(request).await
         })?;
     let hold = reply.hold.as_ref().ok_or("the server sent no hold")?;
-    print(args.format, &reply, || facts(&Told::of(hold).facts()))
+    print(args.format, &reply, || {
+        let told = Told::of(hold);
+        let mut text = told.facts();
+        text.extend([
+            ("request_id", hold.request_id.as_str()),
+            ("labels", &told.labels),
+        ]);
+        facts(&text)
+    })
 }
 
 fn list(args: &Args) -> Result<(), Failure> {
@@ -82,6 +90,7 @@ fn list(args: &Args) -> Result<(), Failure> {
         "CREATED",
         "EXPIRES",
         "REQUEST_ID",
+        "LABELS",
     ];
     let mut listing = Listing::new(args.format, args.size, &titles, &[1, 2]);
     let request = pb::ListHoldsRequest {
@@ -113,6 +122,7 @@ fn list(args: &Args) -> Result<(), Failure> {
                     told.created,
                     told.expires,
                     hold.request_id.clone(),
+                    told.labels,
                 ]
             })
         })?;
@@ -125,15 +135,20 @@ pub(super) struct Told<'a> {
     status: String,
     created: String,
     expires: String,
+    /// "job=4711, worker=7"
+    labels: String,
 }
 
 impl<'a> Told<'a> {
     pub(super) fn of(hold: &'a pb::HoldState) -> Self {
+        let labels = hold.labels.iter();
+        let labels = labels.map(|(key, value)| format!("{key}={value}"));
         Self {
             hold,
             status: status(hold),
             created: time_text(hold.create_time.as_ref()),
             expires: time_text(hold.expire_time.as_ref()),
+            labels: labels.collect::<Vec<_>>().join(", "),
         }
     }
 

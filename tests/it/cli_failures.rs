@@ -184,6 +184,27 @@ fn a_read_that_cannot_be_told_fails() {
     }
 }
 
+/// A copy is there whatever becomes of the words about it.
+#[test]
+fn a_backup_that_cannot_be_told_is_made() {
+    let server = Server::start();
+    let copy = server.directory.path().join("copy.db");
+    let output = program()
+        .args(["backup", copy.to_str().unwrap(), "--data"])
+        .arg(server.data())
+        .stdout(File::options().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.ends_with("copy.db is made, and whole\n"), "{err}");
+    let (status, _, err) = run(
+        server.directory.path(),
+        &["audit", "--data", copy.to_str().unwrap()],
+    );
+    assert_eq!(status, Some(0), "{err}");
+}
+
 /// Status, code and reason of what fails, and for programs all that is known.
 #[test]
 fn failures_have_a_status_and_an_object() {
