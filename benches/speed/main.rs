@@ -21,6 +21,7 @@ mod ledger;
 mod load;
 mod machine;
 mod options;
+mod overload;
 mod pairs;
 mod server;
 mod setup;
@@ -45,6 +46,7 @@ struct Report {
     /// Parts that were left out are null.
     goals: Option<Vec<goals::Row>>,
     ledger: Option<ledger::Ledger>,
+    overload: Option<Vec<overload::Row>>,
     growth: Option<Vec<growth::Plot>>,
 }
 
@@ -67,6 +69,7 @@ fn run(options: &Options) -> Result<(), String> {
         warm_up_seconds: options.warm_up_seconds,
         goals: None,
         ledger: None,
+        overload: None,
         growth: None,
     };
     // What is known is kept where a later part fails.
@@ -76,6 +79,10 @@ fn run(options: &Options) -> Result<(), String> {
     }
     if options.has(Part::Ledger) {
         report.ledger = Some(ledger::run(options, &setup)?);
+        write(&report, &setup)?;
+    }
+    if options.has(Part::Overload) {
+        report.overload = Some(overload::run(options, &setup)?);
         write(&report, &setup)?;
     }
     if options.has(Part::Growth) {

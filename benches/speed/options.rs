@@ -74,6 +74,7 @@ Examples:
   make bench ARGS=\"goals --only Estimate --pairs 9\"
   make bench ARGS=\"ledger --only 256 --program /path/to/another/creditd\"
   make bench ARGS=\"ledger --only 1,024 --rate 20000\"
+  make bench ARGS=\"overload --seconds 5 --program /path/to/another/creditd\"
   make bench ARGS=\"growth --plots /tmp/growth\"";
 
 /// A part of a run.
@@ -83,6 +84,8 @@ pub enum Part {
     Goals,
     /// Charges a second, and how long they take, for each kind of load
     Ledger,
+    /// More charges than can be done: how many are, and how long those take
+    Overload,
     /// How cost grows with accounts, grants, entries, services, batches and connections
     Growth,
 }

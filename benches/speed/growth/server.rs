@@ -138,6 +138,7 @@ pub fn connections(options: &Options, setup: &Setup) -> Result<Vec<Series>, Stri
             connections: usize::try_from(connections).unwrap_or_default(),
             hops: true,
             arrivals: None,
+            sheds: false,
         };
         points.push([
             job_point(options, &server, connections, || Job::of(&estimate), shape)?,

@@ -90,7 +90,7 @@ impl Book {
         }
         let seen = run(&self.address, &mut job)?;
         let charges = seen.made * template.items();
-        for number in 0..charges {
+        for number in (0..charges).filter(|number| !seen.refused_numbers.contains(number)) {
             self.charges[index(account(number))] += 1;
         }
         self.next_id += charges;

@@ -14,7 +14,7 @@ pub use run::{Seen, Shape, run_all, run_for};
 pub use spread::Spread;
 
 /// More callers share connections.
-const CONNECTIONS_MAX: usize = 16;
+pub const CONNECTIONS_MAX: usize = 16;
 
 /// Callers who wait for their answers, over as many connections as they usually get.
 pub fn callers(number: usize) -> Shape {

@@ -1,6 +1,6 @@
 //! Callers on one thread: each call is timed, and one that is refused ends the run.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -12,6 +12,8 @@ use super::spread::Spread;
 
 /// How long after the end of a run the last answer may come.
 const LAST_ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Calls at once on one connection; the server resets those beyond its own limit of 1,024.
+const STREAMS_MAX: usize = 1_000;
 /// The longest sleep where nothing comes.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// Where calls arrive by the clock: how late they may be noticed.
@@ -29,6 +31,9 @@ pub struct Shape {
     /// time begins when it should have been sent. None: a caller calls again when it
     /// has its answer.
     pub arrivals: Option<u64>,
+    /// More may arrive than can be done: a refusal is counted and does not end the run, and a
+    /// call that arrives while all callers are busy is not made, and counted too.
+    pub sheds: bool,
 }
 
 impl Shape {
@@ -38,18 +43,34 @@ impl Shape {
             connections: connections.min(callers),
             hops: false,
             arrivals: None,
+            sheds: false,
+        }
+    }
+
+    /// So many calls arrive in a second, which may be more than can be done.
+    pub fn open(rate: u64, connections: usize) -> Self {
+        Self {
+            callers: connections * STREAMS_MAX,
+            connections,
+            hops: true,
+            arrivals: Some(rate),
+            sheds: true,
         }
     }
 }
 
 /// What was seen.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Calls answered in the time that was measured.
+    /// Calls answered in the time that was measured; none of them was refused.
     pub answered: u64,
-    /// Calls that were ever made; all of them were answered.
+    /// Calls refused in that time, and those that were not made in it for want of a caller.
+    pub refused: u64,
+    pub missed: u64,
+    /// Calls that were ever made; all of them were answered, but for these numbers.
     pub made: u64,
-    /// Calls that began in the time that was measured.
+    pub refused_numbers: HashSet<u64>,
+    /// Calls that began in the time that was measured, and were not refused.
     pub calls: Spread,
 }
 
@@ -129,7 +150,12 @@ struct Run<'run, 'job> {
     /// The number of the next call, and the line that a hopping one takes.
     next: u64,
     next_line: usize,
+    /// How many have arrived by the clock, made or not.
+    arrived: u64,
     answered: u64,
+    refused: u64,
+    missed: u64,
+    refused_numbers: HashSet<u64>,
     nanos: Vec<u64>,
 }
 
@@ -185,7 +211,11 @@ impl<'run, 'job> Run<'run, 'job> {
             lines,
             next: 0,
             next_line: 0,
+            arrived: 0,
             answered: 0,
+            refused: 0,
+            missed: 0,
+            refused_numbers: HashSet::new(),
             nanos: Vec::new(),
         })
     }
@@ -228,7 +258,10 @@ impl<'run, 'job> Run<'run, 'job> {
         }
         Ok(Seen {
             answered: self.answered,
+            refused: self.refused,
+            missed: self.missed,
             made: self.next,
+            refused_numbers: self.refused_numbers,
             calls: Spread::of(self.nanos),
         })
     }
@@ -239,7 +272,7 @@ impl<'run, 'job> Run<'run, 'job> {
 
     /// When the next call arrives by the clock.
     fn arrival(&self, rate: u64) -> Instant {
-        let nanos = u128::from(self.next) * 1_000_000_000 / u128::from(rate);
+        let nanos = u128::from(self.arrived) * 1_000_000_000 / u128::from(rate);
         self.start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
@@ -268,11 +301,27 @@ impl<'run, 'job> Run<'run, 'job> {
         };
         let now = Instant::now();
         let mut busy = self.busy();
-        while busy < self.shape.callers && self.arrival(rate) <= now && self.more(now) {
+        while self.arrival(rate) <= now && self.more(now) {
+            let start = self.arrival(rate);
             let line = self.hop();
-            self.call(line, self.arrival(rate));
-            busy += 1;
+            let free = busy < self.shape.callers && self.lines[line].busy < STREAMS_MAX;
+            if !free && !self.shape.sheds {
+                return;
+            }
+            if free {
+                self.call(line, start);
+                busy += 1;
+            } else if self.measures(start) {
+                self.missed += 1;
+            }
+            self.arrived += 1;
         }
+    }
+
+    /// Whether this moment is in the time that is measured.
+    fn measures(&self, time: Instant) -> bool {
+        self.window
+            .is_some_and(|window| time >= window.begin && time < window.end)
     }
 
     /// Connections in turn.
@@ -311,20 +360,21 @@ impl<'run, 'job> Run<'run, 'job> {
         }
         let now = Instant::now();
         for call in done.drain(..) {
+            if !call.has_message && self.shape.sheds {
+                self.refused += u64::from(self.measures(now));
+                self.refused_numbers.insert(call.number);
+                continue;
+            }
             if !call.has_message {
                 return Err(format!("{} was refused", self.job.template.method));
             }
             if let Some(check) = &mut self.job.on_reply {
                 check(call.number, &call.reply[PREFIX_BYTES..])?;
             }
-            if let Some(window) = self.window {
-                if now >= window.begin && now < window.end {
-                    self.answered += 1;
-                }
-                if call.start >= window.begin && call.start < window.end {
-                    let took = now.duration_since(call.start).as_nanos();
-                    self.nanos.push(u64::try_from(took).unwrap_or(u64::MAX));
-                }
+            self.answered += u64::from(self.measures(now));
+            if self.measures(call.start) {
+                let took = now.duration_since(call.start).as_nanos();
+                self.nanos.push(u64::try_from(took).unwrap_or(u64::MAX));
             }
             if self.shape.arrivals.is_none() {
                 let next = if self.shape.hops { self.hop() } else { line };
