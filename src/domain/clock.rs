@@ -158,6 +158,13 @@ impl Belief {
         self.believed
     }
 
+    /// Whether it is held to the time since boot. It is not before the first reading that
+    /// is believed, where all that is known is from an earlier boot.
+    #[must_use]
+    pub const fn knows_this_boot(&self) -> bool {
+        matches!(self.rule, Rule::ThisBoot(_))
+    }
+
     /// What time it is by a reading.
     ///
     /// # Errors

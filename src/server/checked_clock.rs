@@ -11,10 +11,11 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::system_clock::SystemClock;
+use crate::domain::Timestamp;
 use crate::domain::clock::{
-    APART_MAX, Belief, ClockKnown, ClockMark, ClockReading, ClockStart, Disbelief,
+    ACCEPTED_WITHIN, AHEAD_MAX, APART_MAX, Belief, ClockKnown, ClockMark, ClockReading, ClockStart,
+    Disbelief,
 };
-use crate::domain::{Timestamp, clock};
 use crate::rfc3339;
 use crate::store::Clock;
 
@@ -79,7 +80,7 @@ impl CheckedClock {
         }
         let now = belief.observe(reading);
         if before != now.is_ok() {
-            tell(now);
+            tell(now, belief.knows_this_boot());
             self.believed.send_replace(now.is_ok());
         }
         now
@@ -127,7 +128,7 @@ fn boot_time() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn tell(now: Result<Timestamp, Disbelief>) {
+fn tell(now: Result<Timestamp, Disbelief>, knows_this_boot: bool) {
     match now {
         Ok(now) => tracing::info!(
             clock_time = rfc3339::format(now),
@@ -135,13 +136,22 @@ fn tell(now: Result<Timestamp, Disbelief>) {
         ),
         Err(not) => {
             let clock_time = rfc3339::format(not.clock_time);
+            let why = match knows_this_boot {
+                true => format!(
+                    "more than {} s away from where the time since boot puts it",
+                    APART_MAX.as_secs()
+                ),
+                false => format!(
+                    "behind what the data file knows, or {} days or more ahead of it",
+                    AHEAD_MAX.as_secs().div_euclid(SECONDS_PER_DAY)
+                ),
+            };
             tracing::error!(
                 clock_time,
                 believed_time = rfc3339::format(not.believed_time),
-                apart_s_max = APART_MAX.as_secs(),
-                "the clock is not believed: it does not agree with the time that has passed since it was; \
-                 writes are refused and reads are answered as of the time last believed until it does. \
-                 Set the clock right, or if it is right, restart with --accept-clock {clock_time}"
+                "the clock is not believed: it is {why}; writes are refused, and reads are answered \
+                 as of the time last believed. Set the clock right, which is enough, or if it is \
+                 right, restart with --accept-clock {clock_time} (docs/clock.md)"
             );
         }
     }
@@ -152,7 +162,7 @@ fn tell_start(start: ClockStart, clock: Timestamp) {
     match start {
         ClockStart::Usual => {}
         ClockStart::Ahead(ahead) => {
-            let days = ahead.as_secs().checked_div(SECONDS_PER_DAY);
+            let days = ahead.as_secs().div_euclid(SECONDS_PER_DAY);
             tracing::warn!(
                 clock_time,
                 days,
@@ -169,7 +179,7 @@ fn tell_start(start: ClockStart, clock: Timestamp) {
             accept_clock = rfc3339::format(time),
             "--accept-clock does nothing: the clock is more than {} h away from it; take the option out, \
              or give the clock's time",
-            clock::ACCEPTED_WITHIN.as_secs().div_euclid(3_600)
+            ACCEPTED_WITHIN.as_secs().div_euclid(3_600)
         ),
     }
 }

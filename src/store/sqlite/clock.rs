@@ -17,26 +17,22 @@ const ALONE: Duration = Duration::from_secs(60);
 /// Where that failed, so much later.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// When it was kept last.
+/// When it was kept last, and when it was tried to.
 #[derive(Default)]
 pub(super) struct Marks {
     kept: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 impl Marks {
     /// Whether it is to be kept along with a group.
     pub(super) fn with_group(&self) -> bool {
-        self.due_in(WITH_GROUP).is_zero()
+        wait(self.kept, WITH_GROUP).is_zero()
     }
 
     /// How long it is until it is to be kept by itself.
     pub(super) fn alone_in(&self) -> Duration {
-        self.due_in(ALONE)
-    }
-
-    fn due_in(&self, age: Duration) -> Duration {
-        let kept = self.kept.map(|kept| kept.elapsed());
-        kept.map_or(Duration::ZERO, |kept| age.saturating_sub(kept))
+        wait(self.kept, ALONE).max(wait(self.failed, AGAIN))
     }
 
     /// It was kept now, or there was nothing to keep.
@@ -44,10 +40,16 @@ impl Marks {
         self.kept = Some(Instant::now());
     }
 
-    /// It could not be kept by itself; it is tried again soon.
+    /// It could not be kept by itself.
     pub(super) fn failed(&mut self) {
-        self.kept = Instant::now().checked_sub(ALONE.saturating_sub(AGAIN));
+        self.failed = Some(Instant::now());
     }
+}
+
+/// How long it is until so much has passed since.
+fn wait(since: Option<Instant>, time: Duration) -> Duration {
+    let passed = since.map(|since| since.elapsed());
+    passed.map_or(Duration::ZERO, |passed| time.saturating_sub(passed))
 }
 
 /// What the file knows about time.

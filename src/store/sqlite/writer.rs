@@ -113,6 +113,8 @@ impl Writer {
 
     /// Works until there is nobody left who could ask.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        // From the start on the file knows this boot, and what was accepted.
+        self.keep_mark_alone();
         loop {
             let first = match queue.try_recv() {
                 Ok(job) => Some(job),

@@ -223,6 +223,7 @@ async fn a_clock_that_jumps_for_a_moment_changes_nothing() {
             let time = entry.create_time.as_ref().unwrap().seconds;
             assert!((time - from_now(0).seconds()).abs() < 20, "{entry:?}");
         }
+        server.wait_for_log(BACK);
         assert_eq!((count(&server, LOST), count(&server, BACK)), (1, 1));
         let directory = server.stop();
         let (status, out, err) = run(directory.path(), &["audit"]);
