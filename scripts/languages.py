@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ MAVEN = REPO / ".tools" / "maven"
 PYTHON = REPO / ".tools" / "venv" / "bin" / "python"
 ADDRESS = "127.0.0.1:50051"
 SOCKET = "/run/creditd/creditd.sock"
-SECONDS_MAX = 300
+SECONDS_MAX = 180
 
 GRPC_JAVA = "1.71.0"
 PROTOBUF_JAVA = "4.29.3"
@@ -36,17 +37,19 @@ PROTOBUF_JAVA = "4.29.3"
 
 def run(command: list[str | Path], folder: Path, **environment: str) -> str:
     """What a program prints; its errors too where it fails."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=SECONDS_MAX,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} did not end within {SECONDS_MAX} s\n"
     return done.stdout + (done.stderr if done.returncode else "")
 
 
@@ -73,32 +76,31 @@ def python(code: str, folder: Path) -> str:
 
 
 def subset(language: str) -> str:
-    """buf.gen.yaml with the plugins of one language; a comment begins each."""
-    head, *plugins = re.split(r"^  # ", (REPO / "buf.gen.yaml").read_text(), flags=re.MULTILINE)
+    """buf.gen.yaml with the plugins of one language; a comment that names it begins each."""
+    head, *plugins = re.split(r"^  # (?=\S+: )", (REPO / "buf.gen.yaml").read_text(), flags=re.MULTILINE)
     chosen = [plugin for plugin in plugins if plugin.startswith(f"{language}: ")]
     assert chosen, f"buf.gen.yaml has no plugin for {language}"
     return head + "".join(f"  # {plugin}" for plugin in chosen)
 
 
-def generate(language: str, folder: Path, *plugins: Path) -> None:
-    path = ":".join(str(plugin) for plugin in plugins)
+def generate(language: str, folder: Path, plugins: Path, *options: str) -> None:
     template = folder / "buf.gen.yaml"
     template.write_text(subset(language))
-    command = [PYTHON.parent / "buf", "generate", "--template", template, "-o", folder]
-    said = run(command, REPO, PATH=f"{path}:{os.environ['PATH']}")
+    command = [PYTHON.parent / "buf", "generate", *options, "--template", template, "-o", folder]
+    said = run(command, REPO, PATH=f"{plugins}:{os.environ['PATH']}")
     assert not said, said
 
 
 def typescript(code: str, folder: Path) -> str:
-    """Generates and checks; the page has no program for it."""
     binaries = NODE / "node_modules" / ".bin"
     generate("TypeScript", folder, binaries)
+    generate("TypeScript", folder, binaries, "proto", "--path", "proto/google")
     (folder / "node_modules").symlink_to(NODE / "node_modules")
     (folder / "package.json").write_text('{"type": "module"}')
-    files = sorted(folder.glob("gen/typescript/**/*.ts"))
-    assert len(files) >= 4, f"it made {files}"
-    options = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"]
-    return run([binaries / "tsc", *options, *files], folder)
+    (folder / "page.ts").write_text(code)
+    options = ["--strict", "--target", "es2022", "--module", "nodenext", "--outDir", "out"]
+    said = run([binaries / "tsc", *options, "page.ts"], folder)
+    return said or run(["node", "out/page.js"], folder)
 
 
 def java(code: str, folder: Path) -> str:
@@ -149,11 +151,10 @@ def maven(folder: Path) -> None:
     stamp.touch()
 
 
-# The heading of a program, the language of its blocks, and what runs it. An empty
-# heading: there is none, and nothing is printed.
+# The heading of a program, the language of its blocks, and what runs it.
 PROGRAMS: dict[str, tuple[str, str, Callable[[str, Path], str]]] = {
     "node": ("Node", "js", node),
-    "typescript": ("", "", typescript),
+    "typescript": ("TypeScript", "ts", typescript),
     "python": ("Bare stubs in Python", "python", python),
     "java": ("Java", "java", java),
 }
@@ -165,26 +166,25 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "creditd.sock"
+        log = folder / "log"
         binary = os.environ.get("CREDITD_BIN", str(REPO / "target" / "debug" / "creditd"))
         options = ["--listen", "127.0.0.1:0", "--listen-unix", self.socket, "--data", folder / "creditd.db"]
         self.process = subprocess.Popen(
             [binary, "serve", *options],
             env={name: value for name, value in os.environ.items() if not name.startswith("CREDITD_")},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=log.open("w"),
+            stderr=subprocess.STDOUT,
         )
-        assert self.process.stderr is not None
-        self.address = ""
-        for line in self.process.stderr:
-            if found := re.search(r"listens on (\d\S+)", line):
-                self.address = found[1]
-                break
-        assert self.address, f"{binary} did not say where it listens"
+        end = time.monotonic() + SECONDS_MAX
+        while not (found := re.search(r"listens on (\d\S+)\s", log.read_text())):
+            if self.process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"{binary} did not say where it listens:\n{log.read_text()}")
+            time.sleep(0.05)
+        self.address = found[1]
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=SECONDS_MAX)
+        self.process.wait(timeout=SECONDS_MAX)
 
 
 def main(names: list[str]) -> int:
@@ -198,7 +198,7 @@ def main(names: list[str]) -> int:
         try:
             for name in names or USUAL:
                 heading, language, runs = PROGRAMS[name]
-                code, expected = program(heading, language) if heading else ("", "")
+                code, expected = program(heading, language)
                 code = code.replace(ADDRESS, server.address).replace(SOCKET, str(server.socket))
                 own = Path(folder) / name
                 own.mkdir()

@@ -22,7 +22,6 @@ fail() {
 command -v cargo >/dev/null || fail "cargo is missing: install Rust by rustup"
 command -v go >/dev/null || fail "go is missing: install Go 1.26 or later"
 command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or later"
-command -v npm >/dev/null || fail "npm is missing: install Node.js 20 or later"
 command -v cc >/dev/null || fail "a C compiler is missing: install gcc or clang (for SQLite)"
 
 # The environment is made anew when what belongs into it has changed.
@@ -61,7 +60,9 @@ mkdir -p "$tools/bin"
 go_program grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$grpcurl_version"
 go_program staticcheck honnef.co/go/tools/cmd/staticcheck "$staticcheck_version"
 
-# Made anew when what is wanted, or the Node that it is for, has changed.
+# What docs/other-languages.md runs with, in .tools/node: made anew when that, or the
+# Node that it is for, has changed.
+command -v npm >/dev/null || fail "npm is missing: install Node.js 20 or later"
 wanted=$({ cat "$repo"/tests/languages/package*.json; node --version; } | sha256sum)
 if [ "$(cat "$tools/node/.wanted" 2>/dev/null)" != "$wanted" ]; then
   echo "setup: Node packages into .tools/node"

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // EntriesOption is an option of [Client.ListEntries] and
@@ -31,41 +30,55 @@ func PageSize(size int32) PageSizeOption {
 	return PageSizeOption(size)
 }
 
-// TimeOption is what [Since] and [Before] return.
-type TimeOption struct {
-	start, end *timestamppb.Timestamp
-}
-
-func (o TimeOption) applyToEntries(req *creditdv1.ListEntriesRequest) {
-	o.applyTo(&req.StartTime, &req.EndTime)
-}
-
-func (o TimeOption) applyToHolds(req *creditdv1.ListHoldsRequest) {
-	o.applyTo(&req.StartTime, &req.EndTime)
-}
-
-func (o TimeOption) applyTo(start, end **timestamppb.Timestamp) {
-	if o.start != nil {
-		*start = o.start
-	}
-	if o.end != nil {
-		*end = o.end
-	}
-}
-
-// Since leaves out what was made before that time.
-func Since(t time.Time) TimeOption {
-	return TimeOption{start: timeToPB(t)}
-}
-
-// Before leaves out what was made at that time or later.
-func Before(t time.Time) TimeOption {
-	return TimeOption{end: timeToPB(t)}
-}
-
 type entriesOptionFunc func(*creditdv1.ListEntriesRequest)
 
 func (o entriesOptionFunc) applyToEntries(req *creditdv1.ListEntriesRequest) { o(req) }
+
+type holdsOptionFunc func(*creditdv1.ListHoldsRequest)
+
+func (o holdsOptionFunc) applyToHolds(req *creditdv1.ListHoldsRequest) { o(req) }
+
+// SinceOption is what [Since] returns.
+type SinceOption time.Time
+
+func (o SinceOption) applyToEntries(req *creditdv1.ListEntriesRequest) {
+	req.StartTime = timeToPB(time.Time(o))
+}
+func (o SinceOption) applyToHolds(req *creditdv1.ListHoldsRequest) {
+	req.StartTime = timeToPB(time.Time(o))
+}
+
+// Since leaves out entries, or holds that were made, before that time.
+func Since(t time.Time) SinceOption {
+	return SinceOption(t)
+}
+
+// BeforeOption is what [Before] returns.
+type BeforeOption time.Time
+
+func (o BeforeOption) applyToEntries(req *creditdv1.ListEntriesRequest) {
+	req.EndTime = timeToPB(time.Time(o))
+}
+func (o BeforeOption) applyToHolds(req *creditdv1.ListHoldsRequest) {
+	req.EndTime = timeToPB(time.Time(o))
+}
+
+// Before leaves out entries, or holds that were made, at that time or later.
+func Before(t time.Time) BeforeOption {
+	return BeforeOption(t)
+}
+
+// OfRequestID leaves out holds that another call made.
+func OfRequestID(requestID string) HoldsOption {
+	return holdsOptionFunc(func(req *creditdv1.ListHoldsRequest) { req.RequestId = requestID })
+}
+
+// OfLabels leaves out holds that lack one of these labels or have another value for
+// it. They may have more. It copies them: all pages have the same filter.
+func OfLabels(labels map[string]string) HoldsOption {
+	labels = maps.Clone(labels)
+	return holdsOptionFunc(func(req *creditdv1.ListHoldsRequest) { req.Labels = labels })
+}
 
 // OfKinds leaves out entries of all other kinds.
 func OfKinds(kinds ...EntryKind) EntriesOption {
@@ -81,21 +94,4 @@ func OfService(service string) EntriesOption {
 // OfHold leaves out entries that are not about that hold.
 func OfHold(holdID string) EntriesOption {
 	return entriesOptionFunc(func(req *creditdv1.ListEntriesRequest) { req.HoldId = holdID })
-}
-
-type holdsOptionFunc func(*creditdv1.ListHoldsRequest)
-
-func (o holdsOptionFunc) applyToHolds(req *creditdv1.ListHoldsRequest) { o(req) }
-
-// OfRequestID leaves out all holds but the one that [Client.Hold] made with that
-// request_id.
-func OfRequestID(id string) HoldsOption {
-	return holdsOptionFunc(func(req *creditdv1.ListHoldsRequest) { req.RequestId = id })
-}
-
-// OfLabels leaves out holds that do not have all of these labels, with these
-// values. They may have more.
-func OfLabels(labels map[string]string) HoldsOption {
-	labels = maps.Clone(labels)
-	return holdsOptionFunc(func(req *creditdv1.ListHoldsRequest) { req.Labels = labels })
 }

@@ -30,7 +30,8 @@ type Server struct {
 	process *os.Process
 	// exited gets the end of the process, once.
 	exited chan error
-	stderr string
+	// logged is the file with all that it printed.
+	logged string
 }
 
 // Start returns once the server accepts connections. Its data file and its
@@ -40,25 +41,27 @@ func Start(dir, listen string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "stderr.log"))
+	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}
 	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"),
-		"--rate-card-file", filepath.Join(top(), "rate-cards", "jogg-api-v2.toml"),
-		"--rate-card-file", filepath.Join(top(), "tests", "data", "cards", "models.toml"))
+		"--rate-card-file", filepath.Join(repo(), "rate-cards", "jogg-api-v2.toml"),
+		"--rate-card-file", filepath.Join(repo(), "tests", "data", "cards", "models.toml"))
 	command.Env = environmentWithoutOptions()
-	stderr, err := command.StderrPipe()
+	printed, err := command.StdoutPipe()
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	// Where it says that it listens does not matter.
+	command.Stderr = command.Stdout
 	if err := command.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	s := &Server{process: command.Process, exited: make(chan error, 1), stderr: log.Name()}
+	s := &Server{process: command.Process, exited: make(chan error, 1), logged: log.Name()}
 	address := make(chan string, 1)
 	go func() {
-		readAddress(io.TeeReader(stderr, log), address)
+		readAddress(io.TeeReader(printed, log), address)
 		_ = log.Close()
 		s.exited <- command.Wait()
 	}()
@@ -73,18 +76,11 @@ func Start(dir, listen string) (*Server, error) {
 	}
 }
 
-// top is the top of the repository.
-func top() string {
-	_, here, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(here), "..", "..", "..", "..")
-}
-
 // findServer never skips: without a server these tests would prove nothing.
 func findServer() (string, error) {
-	target := filepath.Join(top(), "target")
 	candidates := []string{
-		filepath.Join(target, "debug", "creditd"),
-		filepath.Join(target, "release", "creditd"),
+		filepath.Join(repo(), "target", "debug", "creditd"),
+		filepath.Join(repo(), "target", "release", "creditd"),
 	}
 	if named := os.Getenv("CREDITD_BIN"); named != "" {
 		candidates = []string{named}
@@ -96,6 +92,12 @@ func findServer() (string, error) {
 	}
 	return "", fmt.Errorf("there is no server at %s: run `cargo build` at the top of the repository, or set CREDITD_BIN",
 		strings.Join(candidates, " or "))
+}
+
+// repo is the top of the repository, wherever the tests run.
+func repo() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "..", "..", "..", "..")
 }
 
 // environmentWithoutOptions keeps the options of whoever runs the tests from the
@@ -141,7 +143,7 @@ func (s *Server) Stop() error {
 }
 
 func (s *Server) log() string {
-	text, err := os.ReadFile(s.stderr)
+	text, err := os.ReadFile(s.logged)
 	if err != nil {
 		return err.Error()
 	}
