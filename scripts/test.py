@@ -126,6 +126,16 @@ LONG_STEPS = [
         **RUST_COUNTS,
         environment=(("CREDITD_KILLS", "1000"), ("CREDITD_MODEL_OPERATIONS", "1000000")),
     ),
+    Step("long", "the server for the clients' tests", "cargo build --quiet"),
+    Step(
+        "long",
+        "Python: silent connections in real time",
+        "pytest -q -m long",
+        "clients/python",
+        passed=r"(\d+) passed",
+        failed=r"(\d+) (?:failed|error)",
+    ),
+    Step("long", "Go: silent connections in real time", "go test -count=1 -tags long -run Silent -timeout 20m .", "clients/go"),
 ]
 
 
