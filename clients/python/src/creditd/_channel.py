@@ -22,7 +22,7 @@ _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.primary_user_agent", f"creditd-python/{VERSION}"),
     # A server that is back is found within the time of a few retries, not after two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     # A connection per client: where one is the limit, several clients are more.
     ("grpc.use_local_subchannel_pool", 1),
     # No pings of HTTP/2 (grpc.keepalive_time_ms): servers with gRPC's own policy end connections
