@@ -44,8 +44,8 @@ const STREAMS_MAX: u32 = 1_024;
 /// Most calls that are taken up in one turn.
 const TURN_CALLS_MAX: usize = 256;
 /// Largest header block that HTTP/2 takes in. It answers a larger one by itself, with HTTP's
-/// status alone; calls are refused from a quarter of it on, with a reason.
-const HEADER_BYTES_MAX: u32 = 64 * 1_024;
+/// status alone; calls are refused from an eighth of it on, with a reason.
+const HEADER_BYTES_MAX: u32 = 128 * 1_024;
 /// How much of one message may be under way before it is read.
 const STREAM_WINDOW_BYTES: u32 = 1_024 * 1_024;
 /// The same for all of a connection's messages.

@@ -1,4 +1,4 @@
-//! Prices at start: which cards are served, and which were once.
+//! Prices at start and at SIGHUP: which cards are served, and which were once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -184,7 +184,8 @@ async fn metadata_that_is_too_large() {
     for (what, pairs, length, fits) in [
         ("a large pair that fits", 1, 15_000, true),
         ("one pair that is larger", 1, 16_500, false),
-        ("four times as much, nearly", 1, 63_000, false),
+        ("four times as much", 1, 65_536, false),
+        ("six times as much", 1, 100_000, false),
         ("many small pairs", 500, 10, false),
         ("many small pairs that fit", 300, 10, true),
     ] {

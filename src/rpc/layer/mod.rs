@@ -25,7 +25,6 @@ pub use limit::{BatchPlaces, Limit, LimitLayer};
 pub use observe::{Call, Counters, Observe, ObserveLayer, Observer, Totals};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use places::Place;
-pub use request_id::{RequestId, RequestIdLayer};
 
 /// How a call ended, in the headers of a reply that has no message.
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -45,26 +44,19 @@ pub struct Settings {
 
 type Layers = Stack<
     DeadlineLayer,
-    Stack<
-        LimitLayer,
-        Stack<
-            CatchPanicLayer,
-            Stack<CompleteLayer, Stack<RequestIdLayer, Stack<ObserveLayer, Identity>>>,
-        >,
-    >,
+    Stack<LimitLayer, Stack<CatchPanicLayer, Stack<CompleteLayer, Stack<ObserveLayer, Identity>>>>,
 >;
 
 /// The layers in their order. One limit is shared by all that come from one call.
 #[must_use]
 pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
     ServiceBuilder::new()
-        // Sees every outcome, also that of the layers below.
+        // Sees every outcome, also that of the layers below: every reply, refusals too, is
+        // found by the call's id.
         .layer(ObserveLayer::new(
             Arc::clone(&settings.observer),
             settings.log_calls,
         ))
-        // Every reply, refusals too, is found by the request's id.
-        .layer(RequestIdLayer::new())
         // Gives a reason to what tonic refuses by itself.
         .layer(CompleteLayer)
         // A defect in one call is that call's INTERNAL, and nobody else's.

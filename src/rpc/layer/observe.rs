@@ -1,6 +1,8 @@
-//! Log and metrics: one event for each call that has ended. Refusals and calls that were
+//! Each call gets its id, by which its reply and its line in the log are found; one that a
+//! defect ended is answered here. Log and metrics: one event for each call that has ended. Refusals and calls that were
 //! given up are always logged, successes where it is asked for; all are counted.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,14 +10,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::{GRPC_STATUS, Held, request_id};
+use super::panic::Panicked;
+use super::request_id::{self, Block, CallId, Ids};
+use super::{GRPC_STATUS, Held};
 use crate::rpc::near::Near;
-use crate::rpc::refused::error_info;
+use crate::rpc::refused::{Refused, WireFault, error_info};
 use crate::rpc::router::{is_endless, method_named};
 
 /// A call that has ended.
@@ -119,15 +123,17 @@ impl Observer for Counters {
 pub struct ObserveLayer {
     observer: Arc<dyn Observer>,
     log_calls: bool,
+    ids: Arc<Ids>,
 }
 
 impl ObserveLayer {
     /// Tells the observer; logs successful calls too where that is asked for.
     #[must_use]
-    pub const fn new(observer: Arc<dyn Observer>, log_calls: bool) -> Self {
+    pub fn new(observer: Arc<dyn Observer>, log_calls: bool) -> Self {
         Self {
             observer,
             log_calls,
+            ids: Ids::new(),
         }
     }
 }
@@ -140,6 +146,7 @@ impl<S> Layer<S> for ObserveLayer {
             inner,
             observer: Near::new(Arc::clone(&self.observer)),
             log_calls: self.log_calls,
+            ids: Block::new(Arc::clone(&self.ids)),
         }
     }
 }
@@ -149,6 +156,7 @@ pub struct Observe<S> {
     inner: S,
     observer: Near<dyn Observer>,
     log_calls: bool,
+    ids: Block,
 }
 
 impl<S: Clone> Clone for Observe<S> {
@@ -157,20 +165,22 @@ impl<S: Clone> Clone for Observe<S> {
             inner: self.inner.clone(),
             observer: self.observer.apart(),
             log_calls: self.log_calls,
+            ids: self.ids.apart(),
         }
     }
 }
 
 impl<S, A> Service<Request<A>> for Observe<S>
 where
-    S: Service<Request<A>, Response = Response<Held>>,
+    S: Service<Request<A>, Response = Response<Held>, Error = Panicked>,
 {
     type Response = Response<Held>;
-    type Error = S::Error;
+    type Error = Infallible;
     type Future = Observed<S::Future>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A service that panics over being ready is asked, and answers by that.
+        self.inner.poll_ready(context).map(|_| Ok(()))
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
@@ -180,7 +190,7 @@ where
             log_calls: self.log_calls,
             start: Instant::now(),
             method: method_named(request.uri().path()).unwrap_or_default(),
-            x_request_id: request_id::given(request.headers()).cloned(),
+            id: self.ids.id(request.headers()),
             has_ended: false,
         };
         Observed {
@@ -199,19 +209,20 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, E> Future for Observed<F>
+impl<F> Future for Observed<F>
 where
-    F: Future<Output = Result<Response<Held>, E>>,
+    F: Future<Output = Result<Response<Held>, Panicked>>,
 {
-    type Output = Result<Response<Held>, E>;
+    type Output = Result<Response<Held>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.inner.poll(context));
-        let record = this.record.take();
-        Poll::Ready(outcome.map(|response| match record {
-            Some(record) => record.of(response),
-            None => response,
+        Poll::Ready(Ok(match (this.record.take(), outcome) {
+            (Some(record), outcome) => record.of(outcome),
+            // It is polled to its end once.
+            (None, Ok(response)) => response,
+            (None, Err(panicked)) => refuse(String::new(), &panicked),
         }))
     }
 }
@@ -224,16 +235,16 @@ pub(super) struct Record {
     log_calls: bool,
     start: Instant,
     method: &'static str,
-    /// The caller's, until the reply has one.
-    x_request_id: Option<HeaderValue>,
+    id: CallId,
     has_ended: bool,
 }
 
 impl Record {
-    /// A reply that has the call recorded at its end.
-    fn of(mut self, response: Response<Held>) -> Response<Held> {
-        let id = response.headers().get(&request_id::HEADER);
-        self.x_request_id = id.cloned();
+    /// The reply, under the call's id, which has the call recorded at its end.
+    fn of(self, outcome: Result<Response<Held>, Panicked>) -> Response<Held> {
+        let mut response = outcome.unwrap_or_else(|panicked| refuse(self.id.text(), &panicked));
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER.clone(), self.id.header());
         if !response.body().is_end_stream() {
             return response.map(|body| body.recorded(self));
         }
@@ -257,23 +268,20 @@ impl Record {
                 None => Code::Ok,
             },
         );
-        record.note(code, |call, log_calls, x_request_id| {
-            if code != Code::Ok || log_calls {
-                log(call, x_request_id, how.ok());
-            }
-        });
+        let call = record.note(code);
+        if code != Code::Ok || record.log_calls {
+            log(&call, &record.id, how.ok());
+        }
     }
 
     /// Whoever does not even speak gRPC is no event of this service.
     fn was_not_grpc(mut self, status: StatusCode) {
-        self.note(Code::Unknown, |call, _, x_request_id| {
-            let elapsed_us = micros(call.elapsed);
-            let status = status.as_u16();
-            tracing::debug!(x_request_id, status, elapsed_us, "not gRPC");
-        });
+        let elapsed_us = micros(self.note(Code::Unknown).elapsed);
+        let (x_request_id, status) = (self.id.text(), status.as_u16());
+        tracing::debug!(x_request_id, status, elapsed_us, "not gRPC");
     }
 
-    fn note(&mut self, code: Code, log: impl FnOnce(&Call, bool, &str)) {
+    fn note(&mut self, code: Code) -> Call {
         self.has_ended = true;
         let call = Call {
             method: self.method,
@@ -281,9 +289,7 @@ impl Record {
             elapsed: self.start.elapsed(),
         };
         self.observer.handled(&call);
-        let x_request_id = self.x_request_id.as_ref();
-        let x_request_id = x_request_id.and_then(|id| id.to_str().ok());
-        log(&call, self.log_calls, x_request_id.unwrap_or_default());
+        call
     }
 }
 
@@ -292,12 +298,11 @@ impl Drop for Record {
         if self.has_ended {
             return;
         }
-        self.note(Code::Cancelled, |call, log_calls, x_request_id| {
-            // It is how a stream without an end usually ends.
-            if log_calls || !is_endless(call.method) {
-                log(call, x_request_id, None);
-            }
-        });
+        let call = self.note(Code::Cancelled);
+        // It is how a stream without an end usually ends.
+        if self.log_calls || !is_endless(call.method) {
+            log(&call, &self.id, None);
+        }
     }
 }
 
@@ -305,8 +310,16 @@ fn micros(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Answers a call that a defect ended.
+fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<Held> {
+    tracing::error!(x_request_id, panic = what, "a defect stopped a call");
+    let fault = WireFault::Internal { x_request_id };
+    Held::free(Refused::from(fault).into_status().into_http())
+}
+
 /// Writes a call into the log; the trailers say why it was refused.
-fn log(call: &Call, x_request_id: &str, trailers: Option<&HeaderMap>) {
+fn log(call: &Call, id: &CallId, trailers: Option<&HeaderMap>) {
+    let x_request_id = id.text();
     let method = call.method;
     let elapsed_us = micros(call.elapsed);
     let code = format!("{:?}", call.code);

@@ -2,56 +2,32 @@
 //! it in the reply's headers, and whoever looks after a defect in the log. It has nothing to
 //! do with the `request_id` of a write, by which a caller can repeat it.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use tower::{Layer, Service};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Held;
-use super::panic::Panicked;
 use crate::domain::names::{X_REQUEST_ID_BYTES_MAX, is_printable};
-use crate::rpc::refused::{Refused, WireFault};
 
 /// The header.
 pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts [`RequestId`] around a service.
-#[derive(Clone, Debug)]
-pub struct RequestIdLayer {
-    ids: Arc<Ids>,
-}
-
 /// Makes ids that no other process makes: random bits and a count.
 #[derive(Debug)]
-struct Ids {
+pub(super) struct Ids {
     process: u64,
     next: AtomicU64,
 }
 
-impl RequestIdLayer {
-    /// A layer with its own source of ids.
-    #[must_use]
-    pub fn new() -> Self {
+impl Ids {
+    pub(super) fn new() -> Arc<Self> {
         // Without randomness ids are still unique within the process.
         let process = getrandom::u64().unwrap_or_default();
-        Self {
-            ids: Arc::new(Ids {
-                process,
-                next: AtomicU64::new(1),
-            }),
-        }
-    }
-}
-
-impl Default for RequestIdLayer {
-    fn default() -> Self {
-        Self::new()
+        Arc::new(Self {
+            process,
+            next: AtomicU64::new(1),
+        })
     }
 }
 
@@ -60,33 +36,73 @@ const BLOCK: u64 = 256;
 
 /// Ids of one copy of the service.
 #[derive(Debug)]
-struct Block {
+pub(super) struct Block {
     ids: Arc<Ids>,
     /// The ids that are left of what it took.
     left: Range<u64>,
 }
 
 impl Block {
-    const fn new(ids: Arc<Ids>) -> Self {
+    pub(super) const fn new(ids: Arc<Ids>) -> Self {
         Self { ids, left: 0..0 }
     }
 
-    fn make(&mut self) -> HeaderValue {
+    /// Those of another copy.
+    pub(super) fn apart(&self) -> Self {
+        Self::new(Arc::clone(&self.ids))
+    }
+
+    /// The id of a call with these headers.
+    pub(super) fn id(&mut self, headers: &HeaderMap) -> CallId {
+        if let Some(given) = headers.get(&HEADER)
+            && given
+                .to_str()
+                .is_ok_and(|text| is_printable(text, X_REQUEST_ID_BYTES_MAX))
+        {
+            return CallId::Given(given.clone());
+        }
         if self.left.is_empty() {
             let first = self.ids.next.fetch_add(BLOCK, Ordering::Relaxed);
             self.left = first..first.wrapping_add(BLOCK);
         }
-        self.ids.make(self.left.next().unwrap_or_default())
+        CallId::Made {
+            process: self.ids.process,
+            count: self.left.next().unwrap_or_default(),
+        }
     }
 }
 
-impl Ids {
-    fn make(&self, count: u64) -> HeaderValue {
-        let mut text = [0_u8; 33];
-        let text = write_id(self.process, count, &mut text);
-        // Hexadecimal digits and a dash are always a header's value.
-        let id = HeaderValue::from_bytes(text);
-        id.unwrap_or(HeaderValue::from_static("unknown"))
+/// The id of a call. One that was made is written where it is needed: to keep a header's
+/// value twice costs more.
+#[derive(Clone, Debug)]
+pub(super) enum CallId {
+    Given(HeaderValue),
+    Made { process: u64, count: u64 },
+}
+
+impl CallId {
+    /// As a header.
+    pub(super) fn header(&self) -> HeaderValue {
+        let mut id = match self {
+            Self::Given(id) => id.clone(),
+            Self::Made { process, count } => {
+                let mut text = [0_u8; 33];
+                let text = write_id(*process, *count, &mut text);
+                // Hexadecimal digits and a dash are always a header's value.
+                let id = HeaderValue::from_bytes(text);
+                id.unwrap_or(HeaderValue::from_static("unknown"))
+            }
+        };
+        // No two are equal: they are not worth a place in the connection's table of
+        // headers, which costs more than all else about them.
+        id.set_sensitive(true);
+        id
+    }
+
+    /// As a text.
+    pub(super) fn text(&self) -> String {
+        let header = self.header();
+        header.to_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -114,109 +130,6 @@ fn write_id(process: u64, count: u64, buffer: &mut [u8; 33]) -> &[u8] {
         .unwrap_or_default()
         .saturating_add(17);
     buffer.get(..end).unwrap_or_default()
-}
-
-/// The caller's own id, if it is valid.
-pub(super) fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let id = headers.get(&HEADER);
-    let is_valid = |text: &str| is_printable(text, X_REQUEST_ID_BYTES_MAX);
-    id.filter(|id| id.to_str().is_ok_and(is_valid))
-}
-
-impl<S> Layer<S> for RequestIdLayer {
-    type Service = RequestId<S>;
-
-    fn layer(&self, inner: S) -> RequestId<S> {
-        RequestId {
-            inner,
-            ids: Block::new(Arc::clone(&self.ids)),
-        }
-    }
-}
-
-/// See the module.
-#[derive(Debug)]
-pub struct RequestId<S> {
-    inner: S,
-    ids: Block,
-}
-
-impl<S: Clone> Clone for RequestId<S> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            ids: Block::new(Arc::clone(&self.ids.ids)),
-        }
-    }
-}
-
-impl<S, A> Service<Request<A>> for RequestId<S>
-where
-    S: Service<Request<A>, Response = Response<Held>, Error = Panicked>,
-{
-    type Response = Response<Held>;
-    type Error = Infallible;
-    type Future = Reply<S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A service that panics over being ready is asked, and answers by that.
-        self.inner.poll_ready(context).map(|_| Ok(()))
-    }
-
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let id = match given(request.headers()) {
-            Some(id) => id.clone(),
-            None => self.ids.make(),
-        };
-        Reply {
-            inner: self.inner.call(request),
-            id: Some(id),
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A reply that will carry its id.
-    pub struct Reply<F> {
-        #[pin]
-        inner: F,
-        id: Option<HeaderValue>,
-    }
-}
-
-impl<F> Future for Reply<F>
-where
-    F: Future<Output = Result<Response<Held>, Panicked>>,
-{
-    type Output = Result<Response<Held>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let outcome = ready!(this.inner.poll(context));
-        let id = this.id.take();
-        let mut response = match outcome {
-            Ok(response) => response,
-            Err(panicked) => refuse(id.as_ref(), &panicked),
-        };
-        if let Some(mut id) = id {
-            // No two are equal: they are not worth a place in the connection's table of
-            // headers, which costs more than all else about them.
-            id.set_sensitive(true);
-            response.headers_mut().insert(HEADER.clone(), id);
-        }
-        Poll::Ready(Ok(response))
-    }
-}
-
-/// Answers a call that a defect ended.
-fn refuse(x_request_id: Option<&HeaderValue>, Panicked(what): &Panicked) -> Response<Held> {
-    let x_request_id = x_request_id.and_then(|id| id.to_str().ok());
-    let x_request_id = x_request_id.unwrap_or_default();
-    tracing::error!(x_request_id, panic = what, "a defect stopped a call");
-    let fault = WireFault::Internal {
-        x_request_id: x_request_id.to_owned(),
-    };
-    Held::free(Refused::from(fault).into_status().into_http())
 }
 
 #[cfg(test)]
