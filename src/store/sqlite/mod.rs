@@ -7,6 +7,7 @@
 //! is durable; questions about the past are answered by a second thread.
 
 mod accounts;
+mod ahead;
 mod audit;
 mod backup;
 mod behind;

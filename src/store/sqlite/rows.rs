@@ -74,14 +74,15 @@ impl Journal {
             "charge" => EntryKind::Charge,
             "refund" => {
                 let of = row.get::<_, Option<i64>>(22)?.ok_or_else(|| bad(id))?;
-                let facts = |grant| {
-                    let facts = self.grant_facts_before(grant, EntryId(id))?;
-                    facts.ok_or_else(|| bad(id))
+                let made = self.made_grants(shares.iter().map(|share| share.grant.0.0))?;
+                let facts = |grant: GrantId| {
+                    let made = made.get(&grant.0.0).ok_or_else(|| bad(id))?;
+                    Ok(made.before(grant, EntryId(id)))
                 };
                 let grants = shares.iter().map(|share| facts(share.grant));
                 EntryKind::Refund {
                     of: EntryId(of),
-                    grants: grants.collect::<Result<_, _>>()?,
+                    grants: grants.collect::<Result<_, BadRow>>()?,
                 }
             }
             "hold" => EntryKind::Hold,
@@ -135,6 +136,15 @@ impl Journal {
         let Some(id) = row.get::<_, Option<i64>>(17)? else {
             return Ok(None);
         };
+        if let Some(made) = self.hold_ahead(id).filter(|_| id != entry) {
+            return Ok(Some(Arc::new(Hold {
+                held: Credits::from_nanos(row.get(18)?).map_err(|_| bad(entry))?,
+                settled: Credits::from_nanos(row.get(19)?).map_err(|_| bad(entry))?,
+                expire_time: Timestamp::from_unix_nanos(row.get(20)?),
+                status: HoldStatus::named(&row.get::<_, String>(21)?).ok_or_else(|| bad(entry))?,
+                ..Hold::clone(&made)
+            })));
+        }
         let (create_time, service, card) = if id == entry {
             (create_time, row.get(13)?, row.get(14)?)
         } else {
@@ -162,47 +172,9 @@ impl Journal {
 
     /// A grant that was ever made, as it is now.
     pub(super) fn grant_facts(&self, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
-        self.grant_facts_before(id, EntryId(i64::MAX))
-    }
-
-    /// A grant that was ever made, as it was before an entry: it may have been revoked
-    /// since.
-    fn grant_facts_before(
-        &self,
-        id: GrantId,
-        entry: EntryId,
-    ) -> Result<Option<GrantFacts>, BadRow> {
-        self.write_waiting()?;
-        let mut statement = self.connection.prepare_cached(
-            "SELECT g.granted, g.priority, g.expire_time, g.source, g.services, e.create_time,
-               EXISTS (SELECT 1 FROM revocations r
-                       WHERE r.grant_id = g.grant_id AND r.entry_id < ?2)
-             FROM grants g JOIN entries e ON e.entry_id = g.grant_id WHERE g.grant_id = ?1",
-        )?;
-        let mut rows = statement.query([id.0.0, entry.0])?;
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        let wrong = || BadRow(format!("grant {} cannot be read", id.0.0));
-        let expire_time: Option<String> = row.get(2)?;
-        let services: Option<String> = row.get(4)?;
-        let terms = GrantTerms {
-            granted: Credits::from_nanos(row.get(0)?).map_err(|_| wrong())?,
-            priority: row.get(1)?,
-            expire_time: expire_time
-                .map(|text| rfc3339::parse(&text).ok_or_else(wrong))
-                .transpose()?,
-            source: row.get::<_, String>(3)?.into(),
-            services: services
-                .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
-                .map_err(|_| wrong())?,
-            create_time: Timestamp::from_unix_nanos(row.get(5)?),
-        };
-        Ok(Some(GrantFacts {
-            id,
-            terms: Arc::new(terms),
-            revoked: row.get(6)?,
-        }))
+        let made = self.made_grants([id.0.0])?;
+        let made = made.get(&id.0.0);
+        Ok(made.map(|made| made.before(id, EntryId(i64::MAX))))
     }
 
     /// Adds an entry, and what is to be found of it without a walk.
