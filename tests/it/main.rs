@@ -25,6 +25,8 @@ mod direct;
 mod disk;
 /// Grants and balances over the wire: durable, replayed, expiring at their instant.
 mod grants;
+/// One account that asks for much does not hold up the others.
+mod greed;
 /// Health by its protocol, and reflection as grpcurl reads it.
 mod health;
 /// Bad fields, amounts, quantities and batches.
