@@ -20,7 +20,7 @@ pub struct ChargeForm<'a> {
 
 /// Says whether the answers to a batch may be given: of the items that could be
 /// decided, in order.
-pub type BatchFits = Box<dyn FnOnce(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
+pub type BatchFits = Box<dyn FnMut(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
 
 impl App {
     /// Pays for work, and answers once that is durable.
@@ -79,7 +79,7 @@ impl App {
                 }
             }
         }
-        let fits = fits(&refused);
+        let mut fits = fits(&refused);
         let answers = match commands.is_empty() {
             true => fits(&[]).map(|()| Vec::new())?,
             false => self.store.write_batch(commands, fits).await?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
-use crate::domain::ledger::{Affordability, afford};
+use crate::domain::ledger::{Affordability, Purse, afford};
 use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
 use crate::store;
@@ -119,16 +119,18 @@ impl App {
         payer: AccountName,
         costs: Vec<(Arc<str>, Credits)>,
     ) -> Result<Affordability, AppError> {
-        let (look, affordability) = store::look(move |reading: store::Reading<'_>| {
-            let costs = costs
-                .iter()
-                .map(|(service, credits)| (&**service, *credits));
-            afford(reading.account, costs)
+        let first = costs.first().map(|(service, _)| Arc::clone(service));
+        let one = first.filter(|one| costs.iter().all(|(service, _)| service == one));
+        // The account is held for as long as it takes to see what it has, and no longer.
+        let (look, purse) = store::look(move |reading: store::Reading<'_>| match one {
+            Some(service) => Purse::of_service(reading.account, &service),
+            None => Purse::of(reading.account),
         });
         self.store.look(payer, None, look);
-        affordability
-            .await?
-            .map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())
+        let purse = purse.await?;
+        let costs = costs.iter();
+        let costs = costs.map(|(service, credits)| (&**service, *credits));
+        afford(&purse, costs).map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())
     }
 }
 

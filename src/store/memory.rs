@@ -214,7 +214,7 @@ impl Store for MemoryStore {
         Pending::ready(books.write(&command, now).map(Box::new))
     }
 
-    fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>> {
+    fn write_batch(&self, commands: Vec<Command>, mut fits: Fits) -> Pending<Vec<Answer<Written>>> {
         let (mut books, now) = self.open();
         let before = books.clone();
         let answers: Vec<_> = commands

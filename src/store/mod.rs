@@ -100,8 +100,9 @@ pub trait Store: Send + Sync + 'static {
 /// Tells that an account has changed since somebody looked.
 pub type Changes = watch::Receiver<()>;
 
-/// Says whether the answers to a batch may be given.
-pub type Fits = Box<dyn FnOnce(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
+/// Says whether the answers to a batch may be given. It may be asked of the first ones
+/// before the others are there.
+pub type Fits = Box<dyn FnMut(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
 
 /// What a write wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,6 +38,8 @@ mod disk;
 mod file;
 /// Grants and balances over the wire: durable, replayed, expiring at their instant.
 mod grants;
+/// One account that asks for much does not hold up the others.
+mod greed;
 /// Health by its protocol, and reflection as grpcurl reads it.
 mod health;
 /// Bad fields, amounts, quantities and batches.

@@ -154,6 +154,19 @@ impl Account {
         self.grants.get(id)
     }
 
+    /// The grants that can pay for a service, as they burn; None: for an amount without one.
+    pub(super) fn paying<'a>(
+        &'a self,
+        service: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a GrantState> {
+        self.grants.paying(service)
+    }
+
+    /// What those have, where that is known without a walk.
+    pub(super) fn left_for(&self, service: Option<&str>) -> Option<Credits> {
+        self.grants.left_for(service)
+    }
+
     /// Open holds, oldest first.
     #[must_use]
     pub const fn holds(&self) -> &BTreeMap<HoldId, OpenHold> {
@@ -279,8 +292,9 @@ impl Account {
             return None;
         }
         let before = grant.due();
-        grant.remaining = add(grant.remaining, share.credits)?;
+        let remaining = add(grant.remaining, share.credits)?;
         grant.held = add(grant.held, share.held)?;
+        self.grants.set_remaining(position, remaining)?;
         self.note_due(position, before);
         self.grants.drop_if_used_up(position);
         Some(())

@@ -1,9 +1,12 @@
 //! Whether an account could pay. It reserves nothing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::account::Account;
+use super::entry::GrantTerms;
 use crate::domain::amount::{Credits, TooLarge};
+use crate::domain::time::Timestamp;
 
 /// Whether an account could pay for some work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,50 +25,116 @@ impl Affordability {
     }
 }
 
-/// Whether the account, from which everything that has expired has left, could
-/// pay these costs, each for its service, as if they were charged in order.
+/// What an account could pay with at one moment, taken out of it: whether that is enough
+/// for thousands of costs is reckoned without holding the account.
+#[derive(Clone, Debug)]
+pub struct Purse {
+    /// What is left of each grant that can pay, as they burn.
+    grants: Vec<(Credits, Arc<GrantTerms>)>,
+}
+
+impl Purse {
+    /// What the account, from which everything that has expired has left, could pay with.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        let left = account.grants().filter(|grant| !grant.remaining.is_zero());
+        let left = left.map(|grant| (grant.remaining, Arc::clone(&grant.terms)));
+        Self {
+            grants: left.collect(),
+        }
+    }
+
+    /// What it could pay with for one service.
+    #[must_use]
+    pub fn of_service(account: &Account, service: &str) -> Self {
+        let left = match account.left_for(Some(service)) {
+            Some(left) => vec![left],
+            None => account.paying(Some(service)).map(|g| g.remaining).collect(),
+        };
+        // Which grants these are does not matter where there is one service.
+        let terms = Arc::new(GrantTerms {
+            granted: Credits::ZERO,
+            priority: 0,
+            expire_time: None,
+            source: Box::default(),
+            services: Vec::new(),
+            create_time: Timestamp::MIN,
+        });
+        let left = left.into_iter().map(|left| (left, Arc::clone(&terms)));
+        Self {
+            grants: left.collect(),
+        }
+    }
+}
+
+/// The grants that pay for one service alone or among others, in order, and the first of
+/// them that is not used up.
+#[derive(Default)]
+struct Line {
+    grants: Vec<usize>,
+    first: usize,
+}
+
+impl Line {
+    /// The first of them that is not used up.
+    fn next(&mut self, left: &[Credits]) -> Option<usize> {
+        while let Some(grant) = self.grants.get(self.first) {
+            if left.get(*grant).is_some_and(|left| !left.is_zero()) {
+                return Some(*grant);
+            }
+            self.first = self.first.saturating_add(1);
+        }
+        None
+    }
+}
+
+/// Whether the purse could pay these costs, each for its service, as if they were
+/// charged in order.
 ///
 /// # Errors
 /// [`TooLarge`] where the costs sum to more than the largest amount.
 pub fn afford<'a>(
-    account: &Account,
-    costs: impl IntoIterator<Item = (&'a str, Credits)>,
+    purse: &Purse,
+    costs: impl Iterator<Item = (&'a str, Credits)> + Clone,
 ) -> Result<Affordability, TooLarge> {
-    let mut left: Vec<Credits> = account.grants().map(|g| g.remaining).collect();
-    let mut counted = vec![false; left.len()];
-    // For each service the grants that may pay, and the first that is not used up.
-    let mut payers: HashMap<&str, (Vec<usize>, usize)> = HashMap::new();
+    let mut left: Vec<Credits> = purse.grants.iter().map(|(left, _)| *left).collect();
     let mut available = Credits::ZERO;
     let mut shortfall = Credits::ZERO;
-
-    for (service, cost) in costs {
-        if !payers.contains_key(service) {
-            let mut grants = Vec::new();
-            for (position, grant) in account.grants().enumerate() {
-                if !grant.terms.pays_for(Some(service)) {
-                    continue;
-                }
-                grants.push(position);
-                if let Some(counted) = counted.get_mut(position)
-                    && !std::mem::replace(counted, true)
-                {
-                    available = available.checked_add(grant.remaining)?;
-                }
-            }
-            payers.insert(service, (grants, 0));
+    let mut any = Line::default();
+    let services = costs.clone().map(|(service, _)| (service, Line::default()));
+    let mut restricted: HashMap<&str, Line> = services.collect();
+    for (position, (left, terms)) in purse.grants.iter().enumerate() {
+        let mut pays = terms.services.is_empty() && !restricted.is_empty();
+        if pays {
+            any.grants.push(position);
         }
-        let Some((grants, first)) = payers.get_mut(service) else {
+        for service in &terms.services {
+            if let Some(line) = restricted.get_mut(&**service) {
+                line.grants.push(position);
+                pays = true;
+            }
+        }
+        if pays {
+            available = available.checked_add(*left)?;
+        }
+    }
+    for (service, cost) in costs {
+        let Some(line) = restricted.get_mut(service) else {
             continue;
         };
         let mut due = cost;
-        while let Some(remaining) = grants.get(*first).and_then(|g| left.get_mut(*g)) {
+        while !due.is_zero() {
+            // Whichever burns first.
+            let next = [any.next(&left), line.next(&left)];
+            let Some(next) = next.into_iter().flatten().min() else {
+                break;
+            };
+            let Some(remaining) = left.get_mut(next) else {
+                break;
+            };
             let taken = due.min(*remaining);
             *remaining = remaining.checked_sub(taken)?;
             due = due.checked_sub(taken)?;
-            if due.is_zero() {
-                break;
-            }
-            *first = first.saturating_add(1);
         }
         shortfall = shortfall.checked_add(due)?;
     }
@@ -73,4 +142,110 @@ pub fn afford<'a>(
         available,
         shortfall,
     })
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+mod tests {
+    use super::*;
+    use crate::domain::AccountName;
+    use crate::domain::ledger::id::{EntryId, GrantId};
+    use crate::domain::ledger::{AccountParts, GrantState};
+
+    const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+
+    fn credits(nanos: i64) -> Credits {
+        Credits::from_nanos(nanos).unwrap()
+    }
+
+    /// An account with grants of all kinds, always the same for a seed.
+    fn account(seed: usize, grants: usize) -> Account {
+        let grant = |number: usize| {
+            let mixed = (number + 1) * (seed + 3) * 7_919;
+            let services = match mixed % 3 {
+                0 => Vec::new(),
+                1 => vec![SERVICES[mixed / 3 % 4].into()],
+                _ => SERVICES[mixed / 3 % 3..]
+                    .iter()
+                    .map(|&s| s.into())
+                    .collect(),
+            };
+            GrantState {
+                id: GrantId(EntryId(i64::try_from(number).unwrap())),
+                terms: Arc::new(GrantTerms {
+                    granted: credits(100),
+                    priority: i32::try_from(mixed % 5).unwrap(),
+                    expire_time: None,
+                    source: "".into(),
+                    services,
+                    create_time: Timestamp::from_unix_nanos(0),
+                }),
+                remaining: credits(i64::try_from(mixed % 7).unwrap()),
+                held: Credits::ZERO,
+                revoked: false,
+            }
+        };
+        Account::from_parts(AccountParts {
+            name: AccountName::new("team-a").unwrap(),
+            version: 1,
+            last_entry: Some(EntryId(1)),
+            last_time: Timestamp::from_unix_nanos(0),
+            grants: (0..grants).map(grant).collect(),
+            holds: Vec::new(),
+        })
+        .unwrap()
+    }
+
+    /// The plain way: each cost takes from the first grants that may pay.
+    fn plainly(account: &Account, costs: &[(&str, Credits)]) -> Affordability {
+        let mut left: Vec<_> = account.grants().cloned().collect();
+        let pays = |grant: &&GrantState| {
+            costs
+                .iter()
+                .any(|(service, _)| grant.terms.pays_for(Some(service)))
+        };
+        let available: i64 = left.iter().filter(pays).map(|g| g.remaining.nanos()).sum();
+        let mut shortfall = 0;
+        for (service, cost) in costs {
+            let mut due = cost.nanos();
+            for grant in left.iter_mut().filter(|g| g.terms.pays_for(Some(service))) {
+                let taken = due.min(grant.remaining.nanos());
+                grant.remaining = credits(grant.remaining.nanos() - taken);
+                due -= taken;
+            }
+            shortfall += due;
+        }
+        Affordability {
+            available: credits(available),
+            shortfall: credits(shortfall),
+        }
+    }
+
+    #[test]
+    fn what_can_be_paid_is_what_charges_in_order_would_pay() {
+        for seed in 0..200 {
+            let account = account(seed, seed);
+            let costs: Vec<_> = (0..seed % 9)
+                .map(|n| {
+                    (
+                        SERVICES[n * (seed + 1) % 4],
+                        credits(i64::try_from(n * seed).unwrap()),
+                    )
+                })
+                .collect();
+            let expected = plainly(&account, &costs);
+            let found = afford(&Purse::of(&account), costs.iter().copied());
+            assert_eq!(found, Ok(expected), "{seed}");
+            for service in SERVICES.into_iter().chain(["none"]) {
+                let one: Vec<_> = costs.iter().map(|(_, cost)| (service, *cost)).collect();
+                let purse = Purse::of_service(&account, service);
+                let found = afford(&purse, one.iter().copied()).unwrap();
+                let expected = plainly(&account, &one);
+                assert_eq!(found.shortfall, expected.shortfall, "{seed} {service}");
+                if !one.is_empty() {
+                    assert_eq!(found.available, expected.available, "{seed} {service}");
+                }
+            }
+        }
+    }
 }

@@ -14,9 +14,10 @@ mod grants;
 mod hold;
 mod id;
 mod lapse;
+mod payers;
 
 pub use account::{Account, AccountParts, Inconsistent};
-pub use afford::{Affordability, afford};
+pub use afford::{Affordability, Purse, afford};
 pub use command::{
     Action, Command, Cost, Fingerprint, Found, GrantAction, Lookup, Overage, Priced, RequestKey,
     Spending,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, ToSql, params};
 
+use super::ahead::Link;
 use super::journal::{BadRow, Journal};
 use super::text::{GrantText, HoldText, StateText};
 use super::times::At;
@@ -63,10 +64,8 @@ impl Journal {
             }
             None => self.base_of_row(id)?,
         };
-        let from = base.entry;
         let mut steps = base.steps;
-        let mut account = self.restore(name.clone(), base)?;
-        let later = self.walk(head, from)?;
+        let (mut account, later) = self.restore_and_walk(name, Some(base), head)?;
         for entry in later.iter().rev() {
             account.apply(entry).map_err(|at| does_not_follow(at.0))?;
         }
@@ -74,30 +73,31 @@ impl Journal {
         Ok(Loaded { id, account, steps })
     }
 
-    /// The entries of an account from `head` back to the one after `until`, newest
-    /// first.
-    pub(super) fn walk(
+    /// The account as it is kept, and its entries after that, newest first; by a number of
+    /// statements that does not grow with it.
+    fn restore_and_walk(
         &self,
+        name: &AccountName,
+        base: Option<Base>,
         head: Option<EntryId>,
-        until: Option<EntryId>,
-    ) -> Result<Vec<Entry>, BadRow> {
-        let mut entries = Vec::new();
-        let mut next = head;
-        while let Some(id) = next
-            && next > until
-        {
-            let missing = || BadRow(format!("entry {} is missing", id.0));
-            let entry = self.entry(id)?.ok_or_else(missing)?.entry;
-            next = entry.previous;
-            entries.push(entry);
-        }
-        if next != until {
-            return Err(BadRow(format!(
-                "the entries before {} do not lead back to it",
-                head.map_or(0, |id| id.0)
-            )));
-        }
-        Ok(entries)
+    ) -> Result<(Account, Vec<Entry>), BadRow> {
+        let from = base.as_ref().and_then(|base| base.entry);
+        let links = self.chain(head, from)?;
+        let kept = base.filter(|base| base.entry.is_some());
+        let text = match &kept {
+            Some(base) => serde_json::from_str(&base.state).map_err(|_| unreadable(base))?,
+            None => StateText::default(),
+        };
+        let grants = text.grants.iter().map(|grant| grant.id);
+        let grants = grants.chain(links.iter().flat_map(Link::grants));
+        let holds = text.holds.iter().map(|hold| hold.id);
+        let holds = holds.chain(links.iter().filter_map(Link::earlier_hold));
+        let _ahead = self.read_ahead(grants, holds)?;
+        let account = match kept {
+            Some(base) => self.restore(name.clone(), &base, &text)?,
+            None => Account::new(name.clone()),
+        };
+        Ok((account, self.entries_of(&links)?))
     }
 
     fn base_of_row(&self, id: i64) -> Result<Base, BadRow> {
@@ -159,7 +159,6 @@ impl Journal {
             At(as_of),
         )?;
         let before = before.filter(|base| base.entry <= head);
-        let from = before.as_ref().and_then(|base| base.entry);
         let after: Option<i64> = self
             .connection
             .prepare_cached(
@@ -173,11 +172,8 @@ impl Journal {
             .map(EntryId)
             .filter(|after| Some(*after) <= head)
             .or(head);
-        let mut account = match before {
-            Some(base) => self.restore(name.clone(), base)?,
-            None => Account::new(name.clone()),
-        };
-        for entry in self.walk(until, from)?.iter().rev() {
+        let (mut account, later) = self.restore_and_walk(name, before, until)?;
+        for entry in later.iter().rev() {
             if entry.create_time <= as_of {
                 account.apply(entry).map_err(|at| does_not_follow(at.0))?;
             }
@@ -185,24 +181,16 @@ impl Journal {
         Ok(account)
     }
 
-    /// The account of a row.
-    fn restore(&self, name: AccountName, base: Base) -> Result<Account, BadRow> {
-        let Some(at) = base.entry else {
-            return Ok(Account::new(name));
-        };
-        let wrong = || {
-            BadRow(format!(
-                "what is kept of an account at entry {} cannot be read",
-                at.0
-            ))
-        };
-        let text: StateText = serde_json::from_str(&base.state).map_err(|_| wrong())?;
+    /// The account of a row. What it needs was read ahead.
+    fn restore(&self, name: AccountName, base: &Base, text: &StateText) -> Result<Account, BadRow> {
+        let wrong = || unreadable(base);
+        let made = self.made_grants(text.grants.iter().map(|grant| grant.id))?;
         let mut grants = Vec::with_capacity(text.grants.len());
         for grant in &text.grants {
-            let facts = self.grant_facts(GrantId(EntryId(grant.id)))?;
+            let made = made.get(&grant.id).ok_or_else(wrong)?;
             grants.push(GrantState {
                 id: GrantId(EntryId(grant.id)),
-                terms: facts.ok_or_else(wrong)?.terms,
+                terms: Arc::clone(made.terms()),
                 remaining: Credits::from_nanos(grant.remaining).map_err(|_| wrong())?,
                 held: Credits::from_nanos(grant.held).map_err(|_| wrong())?,
                 revoked: grant.revoked,
@@ -225,16 +213,18 @@ impl Journal {
         let (available, version): (i64, i64) = self
             .connection
             .prepare_cached("SELECT available, version FROM entries WHERE entry_id = ?1")?
-            .query_row([at.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_row([base.entry.map(|id| id.0)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         account
             .filter(|a| a.available().nanos() == available && a.version() == version)
             .ok_or_else(wrong)
     }
 
+    /// An open hold; the entry that made it was read ahead.
     fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, BadRow> {
         let wrong = || BadRow(format!("what is kept of hold {} cannot be read", text.id));
-        let made = self.entry(EntryId(text.id))?.ok_or_else(wrong)?;
-        let made = made.entry.hold.ok_or_else(wrong)?;
+        let made = self.hold_ahead(text.id).ok_or_else(wrong)?;
         let mut shares = Vec::with_capacity(text.shares.len());
         let mut held = Credits::ZERO;
         for (grant, kept) in &text.shares {
@@ -318,6 +308,13 @@ pub(super) fn state_text(account: &Account) -> String {
     };
     // Numbers and lists of numbers always make a text.
     serde_json::to_string(&text).unwrap_or_default()
+}
+
+fn unreadable(base: &Base) -> BadRow {
+    let entry = base.entry.map_or(0, |entry| entry.0);
+    BadRow(format!(
+        "what is kept of an account at entry {entry} cannot be read"
+    ))
 }
 
 fn does_not_follow(id: EntryId) -> BadRow {

@@ -1,15 +1,18 @@
-//! Questions about the past, answered by a thread of their own so that a long
-//! history does not keep the writer from writing.
+//! Questions about the past, answered by threads of their own so that a long history
+//! keeps neither the writer from writing nor others from being answered.
 
+mod queue;
+
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use self::queue::{Limits, Queue, Refused};
 use super::books::unavailable;
 use super::journal::{BadRow, Journal};
 use super::times::At;
@@ -20,11 +23,20 @@ use crate::store::{
     Answer, EntryPage, EntryQuery, Look, Promise, Queued, Reading, StoreRefusal, Unavailable,
 };
 
-/// How many questions may wait.
-const QUEUE_LENGTH_MAX: usize = 1_024;
+/// How many threads answer, each with a connection of its own.
+pub(super) const THREADS: usize = 4;
+/// How many questions may wait, and how many of one account.
+const LIMITS: Limits = Limits {
+    waiting_max: 1_024,
+    waiting_of_one_max: 256,
+    working_of_one_max: THREADS / 2,
+};
 /// How many entries one page may look at, and for how long.
 const SCANNED_MAX: usize = 10_000;
 const SCAN_TIME_MAX: Duration = Duration::from_millis(50);
+/// How many of them are read with one statement.
+const READ_AT_ONCE_MIN: usize = 16;
+const READ_AT_ONCE_MAX: usize = 256;
 
 /// Whose past it is, as it stood when the question was asked.
 pub(super) struct Whose {
@@ -59,38 +71,44 @@ impl Question {
     }
 }
 
-/// The thread, and its queue. Dropping it waits until the thread has ended and
-/// closed its connection.
+/// The threads, and their queue. Dropping it waits until they have ended and closed
+/// their connections.
 pub(super) struct History {
-    queue: Option<SyncSender<(Whose, Question)>>,
-    thread: Option<JoinHandle<()>>,
+    queue: Arc<Queue<(Whose, Question)>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl History {
-    /// Starts the thread.
-    pub(super) fn start(connection: Connection, closing: Arc<AtomicBool>) -> std::io::Result<Self> {
-        let (sender, queue) = sync_channel(QUEUE_LENGTH_MAX);
-        let thread = std::thread::Builder::new()
-            .name("ledger-history".to_owned())
-            .spawn(move || run(&Journal::new(connection), &queue, &closing))?;
-        Ok(Self {
-            queue: Some(sender),
-            thread: Some(thread),
-        })
+    /// Starts a thread for each connection.
+    pub(super) fn start(
+        connections: Vec<Connection>,
+        closing: &Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
+        let mut history = Self {
+            queue: Arc::new(Queue::new(LIMITS)),
+            threads: Vec::with_capacity(connections.len()),
+        };
+        for (number, connection) in connections.into_iter().enumerate() {
+            let (queue, closing) = (Arc::clone(&history.queue), Arc::clone(closing));
+            let thread = std::thread::Builder::new()
+                .name(format!("history-{number}"))
+                .spawn(move || run(&Journal::new(connection), &queue, &closing))?;
+            history.threads.push(thread);
+        }
+        Ok(history)
     }
 
     /// Has the question answered, or refuses it at once.
     pub(super) fn ask(&self, whose: Whose, question: Question) {
-        let Some(queue) = &self.queue else {
-            return question.refuse(gone());
-        };
-        match queue.try_send((whose, question)) {
-            Ok(()) => {}
-            Err(TrySendError::Disconnected((_, question))) => question.refuse(gone()),
-            Err(TrySendError::Full((_, question))) => question.refuse(StoreRefusal::Busy {
-                limit: QUEUE_LENGTH_MAX,
-                queued: Queued::Past,
-            }),
+        let refused = self.queue.put(whose.id, (whose, question));
+        if let Err(((_, question), refused)) = refused {
+            question.refuse(match refused {
+                Refused::Full(limit) => StoreRefusal::Busy {
+                    limit,
+                    queued: Queued::Past,
+                },
+                Refused::Closed => gone(),
+            });
         }
     }
 }
@@ -98,12 +116,15 @@ impl History {
 fn gone() -> StoreRefusal {
     StoreRefusal::Unavailable(Unavailable {
         operation: "read",
-        cause: "the thread for questions about the past has ended".to_owned(),
+        cause: "the threads for questions about the past have ended".to_owned(),
     })
 }
 
-fn run(journal: &Journal, queue: &Receiver<(Whose, Question)>, closing: &AtomicBool) {
-    while let Ok((whose, question)) = queue.recv() {
+fn run(journal: &Journal, queue: &Queue<(Whose, Question)>, closing: &AtomicBool) {
+    while let Some(mut turn) = queue.take() {
+        let Some((whose, question)) = turn.take() else {
+            continue;
+        };
         // Nobody waits for it, or nobody may.
         if !question.wanted() || closing.load(Ordering::Relaxed) {
             continue;
@@ -160,11 +181,11 @@ fn as_of_then(journal: &Journal, whose: &Whose, as_of: Timestamp, look: Box<dyn 
 
 impl Drop for History {
     fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the ledger's history thread ended by a panic");
+        self.queue.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("one of the ledger's history threads ended by a panic");
+            }
         }
     }
 }
@@ -181,6 +202,7 @@ fn entries(
     };
     let mut page = EntryPage::default();
     let mut last_scanned = None;
+    let mut read = VecDeque::new();
     let unwritten = whose.unwritten.iter().rev();
     let mut unwritten = unwritten.skip_while(|e| query.before.is_some_and(|b| e.id >= b));
     let began = Instant::now();
@@ -191,27 +213,32 @@ fn entries(
         let entry = match unwritten.next() {
             Some(entry) => entry.clone(),
             None => {
-                let Some(id) = next.filter(|id| Some(*id) >= oldest) else {
+                if read.is_empty()
+                    && let Some(id) = next
+                {
+                    let wanted = query.limit.saturating_sub(page.entries.len());
+                    let wanted = wanted.clamp(READ_AT_ONCE_MIN, READ_AT_ONCE_MAX);
+                    read = journal.entries_back(id, wanted)?.into();
+                }
+                let Some(entry) = read.pop_front() else {
                     return Ok(Ok(page));
                 };
-                let missing = || BadRow(format!("entry {} is missing", id.0));
-                let entry = journal.entry(id)?.ok_or_else(missing)?.entry;
                 next = entry.previous;
                 entry
             }
         };
-        if query.is_past(&entry) {
+        if query.is_past(&entry) || Some(entry.id) < oldest {
             return Ok(Ok(page));
         }
+        last_scanned = Some(entry.id);
         if query.matches(&entry) {
             if page.entries.len() == query.limit {
                 // There is one more: the page goes on below its last one.
                 page.next = page.entries.last().map(|entry| entry.id);
                 return Ok(Ok(page));
             }
-            page.entries.push(entry.clone());
+            page.entries.push(entry);
         }
-        last_scanned = Some(entry.id);
     }
     page.next = last_scanned.or(query.before);
     Ok(Ok(page))

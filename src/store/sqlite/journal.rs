@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::ahead::Ahead;
 use super::charges::Charges;
-
 use crate::domain::ledger::{
     EntryId, EntryKind, Found, GrantFacts, GrantId, Hold, HoldId, Lookup, Pricing, Spending,
 };
@@ -29,6 +29,8 @@ pub(super) struct Journal {
     pub(super) connection: Connection,
     /// Rows that are as good as written.
     pub(super) charges: Charges,
+    /// Rows that were read ahead for the account that is being read.
+    pub(super) ahead: Ahead,
     cards: RefCell<Cards>,
     /// The account whose entries are being read.
     reading: RefCell<Option<(i64, AccountName)>>,
@@ -47,6 +49,7 @@ impl Journal {
         Self {
             connection,
             charges: Charges::new(),
+            ahead: Ahead::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
         }
@@ -175,15 +178,18 @@ impl Journal {
             .query_row([id.0], |row| row.get(0))?;
         let wrong = || BadRow(format!("entry {} cannot be refunded", id.0));
         let refunded = Credits::from_nanos(refunded).map_err(|_| wrong())?;
-        let mut grants = HashMap::new();
-        if matches!(entry.kind, EntryKind::Charge | EntryKind::Settle) {
-            for share in &entry.shares {
-                let facts = self.grant_facts(share.grant)?.ok_or_else(wrong)?;
-                grants.insert(share.grant, facts);
-            }
+        let paid = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
+        let shares = entry.shares.iter().filter(|_| paid);
+        let grants = self.made_grants(shares.clone().map(|share| share.grant.0.0))?;
+        if shares
+            .clone()
+            .any(|share| !grants.contains_key(&share.grant.0.0))
+        {
+            return Err(wrong());
         }
-        Ok(Spending::of(&entry, refunded, |grant| {
-            grants.get(&grant).cloned()
+        Ok(Spending::of(&entry, refunded, |id| {
+            let made = grants.get(&id.0.0)?;
+            Some(made.before(id, EntryId(i64::MAX)))
         }))
     }
 }

@@ -4,9 +4,10 @@
 //! commands that wait, decides them one after another, writes what they wrote in
 //! one transaction, and answers only after the commit: one fsync for many. Reads
 //! are answered by the same thread between two groups, so they see exactly what
-//! is durable; questions about the past are answered by a second thread.
+//! is durable; questions about the past are answered by threads of their own.
 
 mod accounts;
+mod ahead;
 mod audit;
 mod backup;
 mod behind;
@@ -150,11 +151,12 @@ impl SqliteStore {
         settings: SqliteSettings,
     ) -> Result<Self, OpenError> {
         let opened = open::open(path)?;
-        let history = opened.another_connection()?;
+        let history = (0..history::THREADS).map(|_| opened.another_connection());
+        let history = history.collect::<Result<_, _>>()?;
         let cards = opened.another_connection()?;
         let closing = Arc::new(AtomicBool::new(false));
         let writable = watch::Sender::new(true);
-        let history = history::History::start(history, Arc::clone(&closing))
+        let history = history::History::start(history, &closing)
             .map_err(|error| OpenError::other(path, &error))?;
         let mover = opened.another_connection()?;
         let wal = wal::Wal::start(&opened.connection, mover, Arc::clone(&closing))

@@ -75,14 +75,15 @@ impl Journal {
             "charge" => EntryKind::Charge,
             "refund" => {
                 let of = row.get::<_, Option<i64>>(22)?.ok_or_else(|| bad(id))?;
-                let facts = |grant| {
-                    let facts = self.grant_facts_before(grant, EntryId(id))?;
-                    facts.ok_or_else(|| bad(id))
+                let made = self.made_grants(shares.iter().map(|share| share.grant.0.0))?;
+                let facts = |grant: GrantId| {
+                    let made = made.get(&grant.0.0).ok_or_else(|| bad(id))?;
+                    Ok(made.before(grant, EntryId(id)))
                 };
                 let grants = shares.iter().map(|share| facts(share.grant));
                 EntryKind::Refund {
                     of: EntryId(of),
-                    grants: grants.collect::<Result<_, _>>()?,
+                    grants: grants.collect::<Result<_, BadRow>>()?,
                 }
             }
             "hold" => EntryKind::Hold,
@@ -134,13 +135,16 @@ impl Journal {
         };
         let wrong = || bad(entry.id.0);
         let terms = match id == entry.id.0 {
-            true => HoldTerms::of(entry).ok_or_else(wrong)?,
-            false => self.hold_terms(id)?.ok_or_else(wrong)?,
+            true => Arc::new(HoldTerms::of(entry).ok_or_else(wrong)?),
+            false => match self.hold_ahead(id) {
+                Some(made) => Arc::clone(&made.terms),
+                None => Arc::new(self.hold_terms(id)?.ok_or_else(wrong)?),
+            },
         };
         let status: String = row.get(21)?;
         Ok(Some(Arc::new(Hold {
             id: HoldId(EntryId(id)),
-            terms: Arc::new(terms),
+            terms,
             held: Credits::from_nanos(row.get(18)?).map_err(|_| wrong())?,
             settled: Credits::from_nanos(row.get(19)?).map_err(|_| wrong())?,
             expire_time: row.get::<_, At>(20)?.0,
@@ -172,47 +176,9 @@ impl Journal {
 
     /// A grant that was ever made, as it is now.
     pub(super) fn grant_facts(&self, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
-        self.grant_facts_before(id, EntryId(i64::MAX))
-    }
-
-    /// A grant that was ever made, as it was before an entry: it may have been revoked
-    /// since.
-    fn grant_facts_before(
-        &self,
-        id: GrantId,
-        entry: EntryId,
-    ) -> Result<Option<GrantFacts>, BadRow> {
-        self.write_waiting()?;
-        let mut statement = self.connection.prepare_cached(
-            "SELECT g.granted, g.priority, g.expire_time, g.source, g.services, e.create_time,
-               EXISTS (SELECT 1 FROM revocations r
-                       WHERE r.grant_id = g.grant_id AND r.entry_id < ?2)
-             FROM grants g JOIN entries e ON e.entry_id = g.grant_id WHERE g.grant_id = ?1",
-        )?;
-        let mut rows = statement.query([id.0.0, entry.0])?;
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        let wrong = || BadRow(format!("grant {} cannot be read", id.0.0));
-        let expire_time: Option<String> = row.get(2)?;
-        let services: Option<String> = row.get(4)?;
-        let terms = GrantTerms {
-            granted: Credits::from_nanos(row.get(0)?).map_err(|_| wrong())?,
-            priority: row.get(1)?,
-            expire_time: expire_time
-                .map(|text| rfc3339::parse(&text).ok_or_else(wrong))
-                .transpose()?,
-            source: row.get::<_, String>(3)?.into(),
-            services: services
-                .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
-                .map_err(|_| wrong())?,
-            create_time: row.get::<_, At>(5)?.0,
-        };
-        Ok(Some(GrantFacts {
-            id,
-            terms: Arc::new(terms),
-            revoked: row.get(6)?,
-        }))
+        let made = self.made_grants([id.0.0])?;
+        let made = made.get(&id.0.0);
+        Ok(made.map(|made| made.before(id, EntryId(i64::MAX))))
     }
 
     /// Adds an entry, and what is to be found of it without a walk.

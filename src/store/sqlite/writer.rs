@@ -41,6 +41,9 @@ use crate::store::{Answer, Clock, Fits, ServedCard, StoreRefusal, Unavailable, W
 
 /// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 1_024;
+/// After so many shares in the answers to a batch, and twice as many each time, it is asked
+/// whether they still fit.
+const SHARES_UNASKED_MAX: usize = 16_384;
 /// The longest sleep: the system's clock can be set meanwhile, and the file taken away.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// How long a writer that ends waits for another program that is writing.
@@ -363,15 +366,27 @@ impl Writer {
     fn batch(
         &mut self,
         commands: Vec<Command>,
-        fits: Fits,
+        mut fits: Fits,
         now: Timestamp,
     ) -> Result<Answer<Vec<Answer<Written>>>, BadRow> {
         let mark = self.books.mark()?;
         let mut answers = Vec::with_capacity(commands.len());
+        let (mut shares, mut ask_at, mut fitting) = (0_usize, SHARES_UNASKED_MAX, Ok(()));
         for command in commands {
-            answers.push(self.books.write(command, now)?);
+            let answer = self.books.write(command, now)?;
+            let entry = answer.as_ref().ok().map(|written| &written.entry);
+            shares = shares.saturating_add(entry.map_or(0, |entry| entry.shares.len()));
+            answers.push(answer);
+            // An answer can have thousands of shares, and the first answers be too many.
+            if shares > ask_at {
+                ask_at = shares.saturating_mul(2);
+                fitting = fits(&answers);
+            }
+            if fitting.is_err() {
+                break;
+            }
         }
-        match fits(&answers) {
+        match fitting.and_then(|()| fits(&answers)) {
             Ok(()) => self.books.keep(mark).map(|()| Ok(answers)),
             Err(refusal) => self.books.take_back(mark).map(|()| Err(refusal.into())),
         }

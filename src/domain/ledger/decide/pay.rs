@@ -20,10 +20,13 @@ pub(super) fn pay(
     if due.is_zero() {
         return Ok(paid);
     }
-    for grant in account.grants() {
-        if grant.remaining.is_zero() || !grant.terms.pays_for(service) {
-            continue;
-        }
+    // Nobody looks at thousands of grants to say that they do not have enough.
+    if let Some(left) = account.left_for(service)
+        && left < cost
+    {
+        return Err(insufficient(account, cost, left));
+    }
+    for grant in account.paying(service) {
         let taken = due.min(grant.remaining);
         paid.push((grant.id, taken));
         due = due.checked_sub(taken).map_err(|_| too_large(account))?;
@@ -32,12 +35,19 @@ pub(super) fn pay(
         }
     }
     let available = cost.checked_sub(due).map_err(|_| too_large(account))?;
-    Err(Refusal::InsufficientCredits {
-        account: account.name().clone(),
-        required: cost,
-        available,
-        shortfall: due,
-    })
+    Err(insufficient(account, cost, available))
+}
+
+fn insufficient(account: &Account, required: Credits, available: Credits) -> Refusal {
+    match required.checked_sub(available) {
+        Ok(shortfall) => Refusal::InsufficientCredits {
+            account: account.name().clone(),
+            required,
+            available,
+            shortfall,
+        },
+        Err(TooLarge) => too_large(account),
+    }
 }
 
 /// What a grant paid, as a share of an entry.

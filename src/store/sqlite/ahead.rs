@@ -1,0 +1,304 @@
+//! Rows that are read ahead, many with one statement. An account of ten thousand grants
+//! would otherwise be loaded by as many questions to the file.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Row, params};
+
+use super::journal::{BadRow, Journal};
+use super::rows::StoredEntry;
+use super::times::At;
+use crate::domain::Credits;
+use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantFacts, GrantId, GrantTerms, Hold};
+use crate::rfc3339;
+
+/// How many rows one statement asks for at most.
+const ROWS_MAX: usize = 4_096;
+
+/// A grant that was ever made, and the entry that revoked it first.
+#[derive(Clone)]
+pub(super) struct MadeGrant {
+    terms: Arc<GrantTerms>,
+    revoked_by: Option<EntryId>,
+}
+
+impl MadeGrant {
+    /// As it was before an entry: it may have been revoked since.
+    pub(super) fn before(&self, id: GrantId, entry: EntryId) -> GrantFacts {
+        GrantFacts {
+            id,
+            terms: Arc::clone(&self.terms),
+            revoked: self.revoked_by.is_some_and(|by| by < entry),
+        }
+    }
+
+    pub(super) const fn terms(&self) -> &Arc<GrantTerms> {
+        &self.terms
+    }
+}
+
+/// What is known while one account is being read, by the numbers of grants and holds.
+#[derive(Default)]
+pub(super) struct Ahead {
+    grants: RefCell<HashMap<i64, MadeGrant>>,
+    holds: RefCell<HashMap<i64, Arc<Hold>>>,
+}
+
+/// What was read ahead counts until this is dropped.
+pub(super) struct ReadAhead<'a>(&'a Ahead);
+
+impl Drop for ReadAhead<'_> {
+    fn drop(&mut self) {
+        self.0.grants.borrow_mut().clear();
+        self.0.holds.borrow_mut().clear();
+    }
+}
+
+/// A link of an account's chain of entries, and what the entry will ask for.
+pub(super) struct Link {
+    id: i64,
+    previous: Option<i64>,
+    grants: Vec<i64>,
+    hold: Option<i64>,
+}
+
+impl Journal {
+    /// Reads these grants and the entries that made these holds, and keeps them for as
+    /// long as the account is being read.
+    pub(super) fn read_ahead(
+        &self,
+        grants: impl IntoIterator<Item = i64>,
+        holds: impl IntoIterator<Item = i64>,
+    ) -> Result<ReadAhead<'_>, BadRow> {
+        let guard = ReadAhead(&self.ahead);
+        let grants = self.made_grants(grants)?;
+        self.ahead.grants.borrow_mut().extend(grants);
+        let mut ids: Vec<i64> = holds.into_iter().collect();
+        sort(&mut ids);
+        let mut made = HashMap::with_capacity(ids.len());
+        self.each_entry(&ids, |stored| {
+            if let (EntryKind::Hold, Some(hold)) = (&stored.entry.kind, stored.entry.hold) {
+                made.insert(hold.id.0.0, hold);
+            }
+        })?;
+        self.ahead.holds.borrow_mut().extend(made);
+        Ok(guard)
+    }
+
+    /// The hold of that number as it was made, where it was read ahead.
+    pub(super) fn hold_ahead(&self, id: i64) -> Option<Arc<Hold>> {
+        self.ahead.holds.borrow().get(&id).cloned()
+    }
+
+    /// These grants, each that was ever made.
+    pub(super) fn made_grants(
+        &self,
+        ids: impl IntoIterator<Item = i64>,
+    ) -> Result<HashMap<i64, MadeGrant>, BadRow> {
+        let mut found = HashMap::new();
+        let mut ids: Vec<i64> = ids.into_iter().collect();
+        sort(&mut ids);
+        let known = self.ahead.grants.borrow();
+        ids.retain(|id| match known.get(id) {
+            Some(grant) => {
+                found.insert(*id, grant.clone());
+                false
+            }
+            None => true,
+        });
+        drop(known);
+        if !ids.is_empty() {
+            self.write_waiting()?;
+        }
+        for ids in ids.chunks(ROWS_MAX) {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT g.grant_id, g.granted, g.priority, g.expire_time, g.source, g.services,
+                        e.create_time, r.entry_id
+                   FROM json_each(?1) asked
+                   CROSS JOIN grants g ON g.grant_id = asked.value
+                   CROSS JOIN entries e ON e.entry_id = g.grant_id
+                   LEFT JOIN revocations r ON r.grant_id = g.grant_id",
+            )?;
+            let mut rows = statement.query([list(ids)])?;
+            while let Some(row) = rows.next()? {
+                found.insert(row.get(0)?, read_grant(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Shows these entries, which are in order; all of them must be there.
+    fn each_entry(&self, ids: &[i64], mut show: impl FnMut(StoredEntry)) -> Result<(), BadRow> {
+        if !ids.is_empty() {
+            self.write_waiting()?;
+        }
+        for ids in ids.chunks(ROWS_MAX) {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT e.* FROM json_each(?1) asked
+                   CROSS JOIN entries e ON e.entry_id = asked.value",
+            )?;
+            let mut rows = statement.query([list(ids)])?;
+            let mut wanted = ids.iter();
+            while let Some(row) = rows.next()? {
+                let stored = self.read_entry(row)?;
+                missing(wanted.next().copied(), Some(stored.entry.id.0))?;
+                show(stored);
+            }
+            missing(wanted.next().copied(), None)?;
+        }
+        Ok(())
+    }
+
+    /// The entries of these links, in their order.
+    pub(super) fn entries_of(&self, links: &[Link]) -> Result<Vec<Entry>, BadRow> {
+        let mut entries = Vec::with_capacity(links.len());
+        // They follow each other from the newest back.
+        let ids: Vec<i64> = links.iter().rev().map(|link| link.id).collect();
+        self.each_entry(&ids, |stored| entries.push(stored.entry))?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// The way from an entry of an account back to the one after `until`, newest first.
+    pub(super) fn chain(
+        &self,
+        head: Option<EntryId>,
+        until: Option<EntryId>,
+    ) -> Result<Vec<Link>, BadRow> {
+        let mut links: Vec<Link> = Vec::new();
+        let mut next = head.map(|id| id.0);
+        let until = until.map(|id| id.0);
+        while let Some(id) = next
+            && next > until
+        {
+            let more = self.links(id, until, ROWS_MAX)?;
+            next = more.last().and_then(|link| link.previous);
+            links.extend(more);
+        }
+        if next != until {
+            let head = head.map_or(0, |id| id.0);
+            return Err(BadRow(format!(
+                "the entries before {head} do not lead back to it"
+            )));
+        }
+        Ok(links)
+    }
+
+    /// An account's entries from that one back, newest first: at least one, and at most so
+    /// many.
+    pub(super) fn entries_back(&self, id: EntryId, most: usize) -> Result<Vec<Entry>, BadRow> {
+        let links = self.links(id.0, None, most)?;
+        let grants = links.iter().flat_map(Link::grants);
+        let holds = links.iter().filter_map(Link::earlier_hold);
+        let _ahead = self.read_ahead(grants, holds)?;
+        self.entries_of(&links)
+    }
+
+    /// The links from that one on, at most so many, and none up to `until`.
+    fn links(&self, id: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
+        self.write_waiting()?;
+        let mut statement = self.connection.prepare_cached(
+            "WITH RECURSIVE chain (entry_id, previous, kind, hold_id, shares, length) AS (
+               SELECT entry_id, previous, kind, hold_id, shares, 1
+                 FROM entries WHERE entry_id = ?1
+               UNION ALL
+               SELECT e.entry_id, e.previous, e.kind, e.hold_id,
+                      iif(e.kind = 'refund', e.shares, NULL), length + 1
+                 FROM chain JOIN entries e ON e.entry_id = chain.previous
+                WHERE chain.previous > ?2 AND length < ?3)
+             SELECT entry_id, previous, kind, hold_id, shares FROM chain",
+        )?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![id, until.unwrap_or(i64::MIN), most])?;
+        let mut links = Vec::new();
+        while let Some(row) = rows.next()? {
+            links.push(read_link(row)?);
+        }
+        match links.is_empty() {
+            true => Err(BadRow(format!("entry {id} is missing"))),
+            false => Ok(links),
+        }
+    }
+}
+
+impl Link {
+    /// The grants whose terms its entry needs.
+    pub(super) fn grants(&self) -> impl Iterator<Item = i64> {
+        self.grants.iter().copied()
+    }
+
+    /// The hold that its entry is about and did not make.
+    pub(super) fn earlier_hold(&self) -> Option<i64> {
+        self.hold.filter(|hold| *hold != self.id)
+    }
+}
+
+fn read_link(row: &Row<'_>) -> Result<Link, BadRow> {
+    let id: i64 = row.get(0)?;
+    let grants = match row.get_ref(2)?.as_str().unwrap_or_default() {
+        "grant" => vec![id],
+        "refund" => {
+            let shares = row.get_ref(4)?.as_str().unwrap_or_default();
+            // What cannot be read is found when the entry is.
+            let shares = super::text::shares_from_json(shares).unwrap_or_default();
+            shares.iter().map(|share| share.grant.0.0).collect()
+        }
+        _ => Vec::new(),
+    };
+    Ok(Link {
+        id,
+        previous: row.get(1)?,
+        grants,
+        hold: row.get(3)?,
+    })
+}
+
+fn read_grant(row: &Row<'_>) -> Result<MadeGrant, BadRow> {
+    let id: i64 = row.get(0)?;
+    let wrong = || BadRow(format!("grant {id} cannot be read"));
+    let expire_time: Option<String> = row.get(3)?;
+    let services: Option<String> = row.get(5)?;
+    let terms = GrantTerms {
+        granted: Credits::from_nanos(row.get(1)?).map_err(|_| wrong())?,
+        priority: row.get(2)?,
+        expire_time: expire_time
+            .map(|text| rfc3339::parse(&text).ok_or_else(wrong))
+            .transpose()?,
+        source: row.get::<_, String>(4)?.into(),
+        services: services
+            .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
+            .map_err(|_| wrong())?,
+        create_time: row.get::<_, At>(6)?.0,
+    };
+    Ok(MadeGrant {
+        terms: Arc::new(terms),
+        revoked_by: row.get::<_, Option<i64>>(7)?.map(EntryId),
+    })
+}
+
+fn missing(wanted: Option<i64>, found: Option<i64>) -> Result<(), BadRow> {
+    match wanted {
+        Some(id) if wanted != found => Err(BadRow(format!("entry {id} is missing"))),
+        _ => Ok(()),
+    }
+}
+
+/// Rows that stand together are read together.
+fn sort(ids: &mut Vec<i64>) {
+    ids.sort_unstable();
+    ids.dedup();
+}
+
+/// As SQL takes a list.
+fn list(ids: &[i64]) -> String {
+    let mut text = String::with_capacity(ids.len().saturating_mul(12));
+    let mut number = itoa::Buffer::new();
+    for (position, id) in ids.iter().enumerate() {
+        text.push(if position == 0 { '[' } else { ',' });
+        text.push_str(number.format(*id));
+    }
+    text.push(']');
+    text
+}
