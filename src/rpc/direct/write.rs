@@ -51,6 +51,7 @@ pub(super) fn put_message(number: u32, into: &mut Vec<u8>, put: impl FnOnce(&mut
 }
 
 /// Writes a text, unless it is empty.
+#[inline]
 pub(super) fn put_text(number: u32, text: &str, into: &mut Vec<u8>) {
     if !text.is_empty() {
         put_head(number, text.len(), into);

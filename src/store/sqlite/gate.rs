@@ -208,7 +208,7 @@ impl Writer {
     }
 
     pub(super) fn stop_writing(&mut self, cause: &str) {
-        if self.writable.send_replace(false) {
+        if self.change_writable(false) {
             self.probed = Instant::now();
             tracing::error!(
                 cause,
@@ -217,8 +217,17 @@ impl Writer {
         }
     }
 
+    /// Whether that is news. Nobody is woken where it is none: this is asked after each commit.
+    fn change_writable(&self, writable: bool) -> bool {
+        self.writable.send_if_modified(|before| {
+            let is_news = *before != writable;
+            *before = writable;
+            is_news
+        })
+    }
+
     pub(super) fn go_on_writing(&mut self) {
-        if !self.writable.send_replace(true) {
+        if self.change_writable(true) {
             tracing::info!("the data file can be written again");
             // Nothing was told of what ended meanwhile.
             self.watchers.look_again();
