@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::group::is_busy;
 use super::times::At;
 use crate::domain::Timestamp;
 use crate::store::{ServedCard, Unavailable};
@@ -28,12 +29,20 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Vec<ServedCard>>
         .collect()
 }
 
+/// What came of keeping the cards that are served.
+pub(super) enum CardsKept {
+    /// They are in the file, or cannot be.
+    Done(Result<(), Unavailable>),
+    /// Another program is writing to the file: it is worth another try.
+    Locked,
+}
+
 /// Keeps those that are served from now on, in a transaction of its own.
 pub(super) fn serve(
     connection: &mut Connection,
     cards: &[ServedCard],
     now: Timestamp,
-) -> Result<(), Unavailable> {
+) -> CardsKept {
     let now = At(now);
     let mut write = || -> rusqlite::Result<Option<String>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -58,14 +67,15 @@ pub(super) fn serve(
         }
         transaction.commit().map(|()| None)
     };
-    match write() {
+    CardsKept::Done(match write() {
         Ok(None) => Ok(()),
         Ok(Some(revision)) => Err(Unavailable {
             operation: "write",
             cause: format!("another rate card is kept under revision {revision}"),
         }),
+        Err(error) if is_busy(&error) => return CardsKept::Locked,
         Err(error) => Err(failed("write", &error)),
-    }
+    })
 }
 
 fn failed(operation: &'static str, error: &rusqlite::Error) -> Unavailable {

@@ -7,6 +7,7 @@
 //! every write is refused at once, until one attempt succeeds.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Job;
@@ -61,6 +62,7 @@ impl Writer {
     /// Opens the group's transaction, or says why there is none. Err: it is broken.
     pub(super) fn gate(&mut self) -> Result<Gate, BadRow> {
         if let Some(loss) = self.file.lost() {
+            self.aside.since = None;
             return Ok(Gate::Closed(BadRow(loss.what().to_owned())));
         }
         if self.books.try_begin()? {
@@ -79,16 +81,19 @@ impl Writer {
     }
 
     /// Puts a write aside, or refuses it. One that was answered before needs no writing, and
-    /// is answered again.
+    /// is answered again; but not where the file is gone: what was refused for that stands in
+    /// what is open, and an answer now would promise that it stays.
     pub(super) fn turn_away(&mut self, job: Job, gate: &Gate, replies: &mut Replies) -> bool {
         let job = match job {
-            Job::Write(command, caller) if self.can_read() => match self.books.known(&command) {
-                Some(answer) => {
-                    replies.one(caller, answer.map(Box::new));
-                    return true;
+            Job::Write(command, caller) if self.file.lost().is_none() => {
+                match self.books.known(&command) {
+                    Some(answer) => {
+                        replies.one(caller, answer.map(Box::new));
+                        return true;
+                    }
+                    None => Job::Write(command, caller),
                 }
-                None => Job::Write(command, caller),
-            },
+            }
             job => job,
         };
         match gate {
@@ -99,6 +104,23 @@ impl Writer {
             Gate::Open | Gate::Wait => {
                 self.aside.jobs.push_back(job);
                 false
+            }
+        }
+    }
+
+    /// [`Self::gate`]; what fails breaks the group, and refuses what was put aside: it would
+    /// wait for a lock that is not what is wrong.
+    pub(super) fn gate_or(&mut self, broken: &mut Option<BadRow>) -> Option<Gate> {
+        match self.gate() {
+            Ok(gate) => Some(gate),
+            Err(cause) => {
+                self.aside.since = None;
+                for job in std::mem::take(&mut self.aside.jobs) {
+                    self.waiting.fetch_sub(job.length(), Ordering::Relaxed);
+                    job.refuse(unavailable("write", &cause));
+                }
+                *broken = Some(cause);
+                None
             }
         }
     }

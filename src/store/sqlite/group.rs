@@ -72,16 +72,30 @@ impl Books {
         Ok(())
     }
 
+    /// The same, where something is written that is no group.
+    pub(super) fn note_moved(&mut self) -> Result<(), BadRow> {
+        if self.moved.is_none() {
+            return Ok(());
+        }
+        let noted = self.probe();
+        if noted.is_err() {
+            self.roll_back();
+        }
+        noted
+    }
+
     /// Tries whether the file can be written.
     pub(super) fn probe(&mut self) -> Result<(), BadRow> {
-        Ok(self
-            .journal
-            .connection
-            .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1; COMMIT")?)
+        (self.journal.connection)
+            .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1")?;
+        self.write_moved()?;
+        self.journal.connection.execute_batch("COMMIT")?;
+        self.moved = None;
+        Ok(())
     }
 }
 
-fn is_busy(error: &rusqlite::Error) -> bool {
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)

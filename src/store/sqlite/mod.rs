@@ -40,10 +40,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::cards::CardsKept;
 use self::read::{Read, What};
 use self::replies::Caller;
 use super::{
@@ -61,6 +63,9 @@ pub use open::OpenError;
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
 /// How many commands and reads may be in them; one batch alone always may.
 pub const QUEUE_COMMANDS_MAX: usize = 65_536;
+
+/// How often rate cards are tried to be kept while another program is writing to the file.
+const CARDS_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How much the store keeps in memory, and for how long request_ids are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +101,7 @@ enum Job {
     Batch(Vec<Command>, Fits, Promise<Vec<Answer<Written>>>),
     Read(Read),
     /// The rate cards that are served from now on.
-    Cards(Vec<ServedCard>, SyncSender<Result<(), Unavailable>>),
+    Cards(Vec<ServedCard>, SyncSender<CardsKept>),
 }
 
 impl Job {
@@ -277,15 +282,30 @@ impl Store for SqliteStore {
             operation: "write",
             cause: "the writer has stopped".to_owned(),
         };
-        let (done, answer) = sync_channel(1);
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        // However much waits: these are few, and nobody else may change prices meanwhile.
-        if jobs.send(Job::Cards(served.to_vec(), done)).is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(stopped());
+        let asked = Instant::now();
+        loop {
+            let (done, answer) = sync_channel(1);
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            // However much waits: these are few, and nobody else may change prices meanwhile.
+            if jobs.send(Job::Cards(served.to_vec(), done)).is_err() {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                return Err(stopped());
+            }
+            match answer.recv().map_err(|_| stopped())? {
+                CardsKept::Done(kept) => return kept,
+                // The caller waits, and not the writer, with whom everybody would.
+                CardsKept::Locked if asked.elapsed() < open::BUSY_TIMEOUT => {
+                    std::thread::sleep(CARDS_RETRY_INTERVAL);
+                }
+                CardsKept::Locked => {
+                    return Err(Unavailable {
+                        operation: "write",
+                        cause: "another program is writing to the data file".to_owned(),
+                    });
+                }
+            }
         }
-        answer.recv().map_err(|_| stopped())?
     }
 
     fn writable(&self) -> watch::Receiver<bool> {

@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::books::Books;
+use super::cards::CardsKept;
 use super::clock::{self, Marks};
 use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
 use super::history::History;
@@ -224,8 +225,10 @@ impl Writer {
         if !may_write || !self.marks.alone_in().is_zero() {
             return;
         }
-        let connection = &self.books.journal.connection;
-        let kept = self.clock.mark().map(|mark| clock::keep(connection, &mark));
+        let kept = self.clock.mark().map(|mark| {
+            self.books.note_moved()?;
+            clock::keep(&self.books.journal.connection, &mark)
+        });
         match kept {
             None | Some(Ok(())) => self.marks.done(),
             Some(Err(BadRow(cause))) => {
@@ -288,8 +291,14 @@ impl Writer {
                 }
             }
         }
-        // What was not taken yet comes first next time.
-        self.aside.jobs.extend(first);
+        // What was not taken yet comes first next time. A read waits for nobody.
+        match first {
+            Some(Job::Read(read)) => {
+                done = done.saturating_add(1);
+                reads.push(read);
+            }
+            first => self.aside.jobs.extend(first),
+        }
         self.waiting.fetch_sub(done, Ordering::Relaxed);
         let broken = broken.or_else(|| self.keep_mark().err());
         let changed = self.finish(broken, replies, now);
@@ -349,14 +358,20 @@ impl Writer {
     }
 
     /// Keeps the rate cards that are served from now on, between two groups.
-    fn keep_cards(&mut self, served: &[ServedCard], done: &SyncSender<Result<(), Unavailable>>) {
+    fn keep_cards(&mut self, served: &[ServedCard], done: &SyncSender<CardsKept>) {
         let now = self.last_time.max(self.clock.now());
-        let kept = match self.file.lost() {
-            None => super::cards::serve(&mut self.books.journal.connection, served, now),
-            Some(loss) => Err(Unavailable {
-                operation: "write",
-                cause: loss.what().to_owned(),
-            }),
+        let gone = |cause: String| {
+            let operation = "write";
+            CardsKept::Done(Err(Unavailable { operation, cause }))
+        };
+        let kept = match (self.file.lost(), self.books.note_moved()) {
+            (Some(loss), _) => gone(loss.what().to_owned()),
+            // Where that cannot be written, neither can the cards.
+            (None, _) => super::cards::serve(&mut self.books.journal.connection, served, now),
+        };
+        let kept = match (kept, self.at_its_place()) {
+            (CardsKept::Done(Ok(())), Err(BadRow(cause))) => gone(cause),
+            (kept, _) => kept,
         };
         // Whoever asked waits for it.
         let _ = done.send(kept);
@@ -389,17 +404,6 @@ impl Writer {
         match fitting.and_then(|()| fits(&answers)) {
             Ok(()) => self.books.keep(mark).map(|()| Ok(answers)),
             Err(refusal) => self.books.take_back(mark).map(|()| Err(refusal.into())),
-        }
-    }
-
-    /// [`Self::gate`]; what fails breaks the group.
-    fn gate_or(&mut self, broken: &mut Option<BadRow>) -> Option<Gate> {
-        match self.gate() {
-            Ok(gate) => Some(gate),
-            Err(cause) => {
-                *broken = Some(cause);
-                None
-            }
         }
     }
 

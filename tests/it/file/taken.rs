@@ -234,6 +234,8 @@ async fn a_file_that_comes_back_is_written_again() {
         // At once, whether or not it was noticed before.
         refused_charge(&mut ledger, &format!("d{n}")).await;
         assert_eq!(health.ledger().await, ServingStatus::NotServing);
+        // Sent again it is not answered by what stands in a file that may be gone for good.
+        refused_charge(&mut ledger, &format!("d{n}")).await;
         std::fs::rename(here.join("moved.db"), here.join("creditd.db")).unwrap();
         let start = Instant::now();
         health.wait(ServingStatus::Serving).await;

@@ -61,6 +61,13 @@ pub(super) enum End {
     Damaged,
 }
 
+/// The part of time to which a moment belongs, in parts of so many nanoseconds.
+fn part_of(time: Timestamp, part: i64) -> i64 {
+    let nanos = time.since(Timestamp::from_unix_nanos(0)).as_nanos();
+    let part = u128::from(part.unsigned_abs().max(1));
+    i64::try_from(nanos.div_euclid(part)).unwrap_or(i64::MAX)
+}
+
 impl Merge {
     /// The merge that is due.
     pub(super) fn due(runs: &mut Runs, limits: &Limits) -> Option<Self> {
@@ -71,7 +78,7 @@ impl Merge {
                 .iter()
                 .map(|run| Candidate {
                     length: run.length,
-                    part: (run.newest_time.unix_nanos().unwrap_or(i64::MAX)).div_euclid(part),
+                    part: part_of(run.newest_time, part),
                     free: scope == Scope::Credits || !run.has_filter(),
                 })
                 .collect();
