@@ -54,7 +54,8 @@ func (o RequestIDOption) applyToReleaseHold(req *creditdv1.ReleaseHoldRequest) {
 
 // RequestID names the call, 1 to 256 printable ASCII characters, unique within the
 // account. Choose it from what is paid for, such as "order-17", and the call can
-// be repeated at any later time, by any process: the first answer comes back.
+// be repeated by any process for as long as the server knows it, three days, and
+// 90 for grants, refunds and revocations: the first answer comes back.
 // Without this option the client makes one up, which only covers its own retries;
 // it stands in [Error.RequestID] and in the entry that the call makes.
 func RequestID(id string) RequestIDOption {

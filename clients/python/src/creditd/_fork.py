@@ -65,15 +65,15 @@ def register(client: Forkable) -> None:
     _state.clients.add(client)
 
 
-def check_asyncio() -> None:
-    """Refuses what would only hang.
+def check_child() -> None:
+    """Refuses what would hang, or end the parent: its event loop reads what grpc writes here.
 
     Raises:
         RuntimeError: In a child of a process that had a connection of an event loop at the fork.
     """
     if _state.asyncio_lost:
         raise RuntimeError(
-            "this process was forked while an AsyncClient was open, and grpc's asyncio cannot work "
+            "this process was forked while an AsyncClient was open, and grpc cannot work "
             "in it; close the AsyncClient before the fork, or start the process by "
             'multiprocessing.get_context("spawn")'
         )

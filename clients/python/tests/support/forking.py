@@ -195,6 +195,10 @@ def beside_asyncio(address: str, _: set[str]) -> None:
             asyncio.run(use())
         except RuntimeError as error:
             print(error, flush=True)
+        try:
+            Client(address).get_rate_card()
+        except RuntimeError as error:
+            print(error, flush=True)
         # The stack of the parent's event loop is still below.
         os._exit(0)
 

@@ -105,7 +105,7 @@ class Connections:
         self._now: Connection | None = None
         self._closing: set[asyncio.Task[None]] = set()
         if not given:
-            _fork.check_asyncio()
+            _fork.check_child()
             self._bind()
 
     def get(self) -> Connection:

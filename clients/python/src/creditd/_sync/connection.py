@@ -193,6 +193,7 @@ class Connections:
             if self.closed:
                 raise ValueError("this Client is closed; make another one")
             if self._now is None:
+                _fork.check_child()
                 on_dead = None if self._given else self._replace
                 self._now = Connection(self._make(), self._silence, on_dead)
             return self._now
