@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use clap::ArgGroup;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::failure::Failure;
 use super::times::{self, Moment};
 use crate::app::card_file::parse_nanos;
@@ -111,10 +113,20 @@ impl What {
 #[derive(clap::Args, Debug)]
 pub(super) struct Prices {
     /// Price by exactly these prices, as an estimate named them
-    #[arg(long, value_name = "REVISION", conflicts_with_all = ["credits", "price_time"])]
+    #[arg(
+        long,
+        value_name = "REVISION",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["credits", "price_time"]
+    )]
     revision: Option<String>,
     /// Price by the rate card of that name, of those that the server has
-    #[arg(long, value_name = "NAME", conflicts_with = "credits")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with = "credits"
+    )]
     rate_card: Option<String>,
     /// Price by what was or will be in force then
     #[arg(long, value_name = "TIME", conflicts_with = "credits", value_parser = times::either)]

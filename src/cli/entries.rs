@@ -1,5 +1,7 @@
 //! `creditd entries`.
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::failure::Failure;
 use super::list::{Listing, Size};
 use super::output::Format;
@@ -46,21 +48,11 @@ pub(super) struct Args {
     #[arg(long = "kind", value_name = "KIND", ignore_case = true)]
     kinds: Vec<Kind>,
     /// Those that paid for that service
-    #[arg(
-        long,
-        value_name = "KEY",
-        default_value = "",
-        hide_default_value = true
-    )]
-    service: String,
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    service: Option<String>,
     /// Those of that hold
-    #[arg(
-        long,
-        value_name = "HOLD",
-        default_value = "",
-        hide_default_value = true
-    )]
-    hold: String,
+    #[arg(long, value_name = "HOLD", value_parser = NonEmptyStringValueParser::new())]
+    hold: Option<String>,
     #[command(flatten)]
     remote: Remote,
     #[command(flatten)]
@@ -106,8 +98,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         start_time: args.since.map(|moment| timestamp_to_pb(moment.time)),
         end_time: args.until.map(|moment| timestamp_to_pb(moment.time)),
         kinds: args.kinds.iter().map(|kind| kind.to_pb().into()).collect(),
-        service: args.service.clone(),
-        hold_id: args.hold.clone(),
+        service: args.service.clone().unwrap_or_default(),
+        hold_id: args.hold.clone().unwrap_or_default(),
     };
     let fetch = async |ledger: &mut Ledger, page_token| {
         let request = pb::ListEntriesRequest {

@@ -1,5 +1,6 @@
 //! What subcommands print: aligned for people, JSON for programs.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write as _};
 
 use clap::builder::BoolishValueParser;
@@ -86,8 +87,25 @@ pub(super) fn put(text: &str) -> Result<More, Failure> {
     }
 }
 
+/// A text as a terminal may have it: texts of callers can hold what moves the cursor, or more.
+fn shown(text: &str, line_breaks: bool) -> Cow<'_, str> {
+    let is_bad = |c: char| c.is_control() && !(line_breaks && c == '\n');
+    if !text.contains(is_bad) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_bad(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown.into()
+}
+
 /// Writes a line to standard output, whatever stands in its way.
 pub(super) fn write(text: &str) -> std::io::Result<()> {
+    let text = shown(text, true);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush())
 }
@@ -96,7 +114,7 @@ pub(super) fn write(text: &str) -> std::io::Result<()> {
 pub(super) fn complain(problem: &str) {
     let mut err = std::io::stderr().lock();
     // Where nobody can be told, there is nobody to tell.
-    let _ = writeln!(err, "creditd: {problem}");
+    let _ = writeln!(err, "creditd: {}", shown(problem, true));
 }
 
 /// Says what went wrong, for programs.
@@ -135,15 +153,21 @@ impl Table {
 
     /// Further rows.
     pub(super) fn rows(&mut self, rows: &[Vec<String>]) -> String {
+        // A cell is one line.
+        let in_one_line = |cell: &String| shown(cell, false).into_owned();
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(in_one_line).collect())
+            .collect();
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
         self.widths.resize(columns.max(self.widths.len()), 0);
-        for row in rows {
+        for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = cell.chars().count().max(*width);
             }
         }
         let mut text = String::new();
-        for row in rows {
+        for row in &rows {
             let cells = row.iter().zip(&self.widths).enumerate();
             let cells = cells.map(|(column, (cell, width))| {
                 if self.right.contains(&column) {
@@ -163,6 +187,12 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::{Table, table};
+
+    #[test]
+    fn no_text_reaches_the_terminal_as_anything_else() {
+        let rows = [vec!["a\n\u{1b}[31mb".to_owned(), "c".to_owned()]];
+        assert_eq!(table(&rows, &[]), "a\\n\\u{1b}[31mb  c\n");
+    }
 
     #[test]
     fn columns_are_aligned() {

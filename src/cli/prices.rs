@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 
 use super::addr::{self, Address};
@@ -45,22 +46,16 @@ pub(super) struct Source {
     )]
     rate_card_files: Vec<PathBuf>,
     /// Prices of the rate card of that name [default: the server's, or the first file's]
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
-    rate_card: String,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    rate_card: Option<String>,
     /// Prices with exactly that revision
     #[arg(
         long,
         value_name = "REVISION",
-        default_value = "",
-        hide_default_value = true,
+        value_parser = NonEmptyStringValueParser::new(),
         conflicts_with = "price_time"
     )]
-    revision: String,
+    revision: Option<String>,
     /// Prices in force then: a time, a day, or tomorrow [default: now]
     #[arg(long, value_name = "TIME", value_parser = times::either)]
     price_time: Option<Moment>,
@@ -125,14 +120,14 @@ impl Source {
 
     /// Whether certain prices are named.
     pub(super) fn selects(&self) -> bool {
-        !self.rate_card.is_empty() || !self.revision.is_empty() || self.price_time.is_some()
+        self.rate_card.is_some() || self.revision.is_some() || self.price_time.is_some()
     }
 
     /// Which prices, of cards that are here.
     pub(super) fn selector(&self) -> Selector<'_> {
         Selector {
-            rate_card: &self.rate_card,
-            revision: &self.revision,
+            rate_card: self.rate_card.as_deref().unwrap_or_default(),
+            revision: self.revision.as_deref().unwrap_or_default(),
             price_time: self.price_time.map(|moment| moment.time),
         }
     }
@@ -141,15 +136,16 @@ impl Source {
     pub(super) fn to_pb(&self) -> pb::PriceSelector {
         pb::PriceSelector {
             account: self.account.clone(),
-            rate_card: self.rate_card.clone(),
-            revision: self.revision.clone(),
+            rate_card: self.rate_card.clone().unwrap_or_default(),
+            revision: self.revision.clone().unwrap_or_default(),
             price_time: self.price_time.map(|moment| timestamp_to_pb(moment.time)),
         }
     }
 
     /// What to say where a card that is no file's name was not found.
     pub(super) fn hint(&self) -> &'static str {
-        let like_a_file = self.rate_card.contains('/') || self.rate_card.ends_with(".toml");
+        let name = self.rate_card.as_deref().unwrap_or_default();
+        let like_a_file = name.contains('/') || name.ends_with(".toml");
         match like_a_file {
             true => "; --rate-card is a name, a file goes behind --rate-card-file",
             false => "",

@@ -154,7 +154,7 @@ fn broken(server: &str, status: &Status) -> Failure {
             format!("the call broke off: {} ({code:?})", root_cause(status)),
         ),
         (None, Code::Unimplemented) => (
-            Kind::Failed,
+            Kind::Unavailable,
             format!(
                 "what answers at {server} does not know this call ({}): it is no creditd, or an older one",
                 status.message()
@@ -214,6 +214,10 @@ pub(super) fn may_have_moved(status: &Status) -> bool {
         ErrorReason::StoreUnavailable,
         ErrorReason::Internal,
     ];
+    // Whoever does not know the call has not done it.
+    if status.code() == tonic::Code::Unimplemented {
+        return false;
+    }
     error_info(status.details()).is_none_or(|info| {
         unknown
             .iter()

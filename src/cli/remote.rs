@@ -224,6 +224,8 @@ impl Remote {
             first if first.starts_with(b"HTTP/") => "an HTTP/1 server, and creditd speaks gRPC",
             // An alert, and the version of the protocol.
             [0x15, 0x03, ..] => "a server that wants TLS, which creditd does not speak yet",
+            // HTTP/2 begins with a frame of settings.
+            [_, _, _, kind, _] if kind != 0x04 => "something that does not speak gRPC",
             _ => return None,
         };
         Some(Failure::new(

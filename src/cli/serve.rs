@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Honour a revision for so many days after other prices took its place [default: for ever]
     #[arg(long, env = "CREDITD_REVISION_AGE_DAYS_MAX", value_name = "DAYS")]
     revision_age_days_max: Option<u32>,
-    /// TOML file with these options as keys, _ for -
+    /// TOML file with these options as keys, _ for -; all but --accept-clock
     #[arg(long, env = "CREDITD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Know a request_id for at least so many hours, 72 to 8760 [default: 72]

@@ -65,11 +65,15 @@ fn moment(text: &str, now: Timestamp, direction: Direction) -> Option<Moment> {
             u32::try_from(nanos.rem_euclid(NANOS_PER_SECOND)).ok()?,
         )
     };
-    // In whole seconds: nobody means the nanosecond at which a command was run.
+    let now_exactly = i128::from(now.seconds())
+        .checked_mul(NANOS_PER_SECOND)?
+        .checked_add(i128::from(now.nanos()))?;
+    // Else in whole seconds: nobody means the nanosecond at which a command was run.
     let now = i128::from(now.seconds()).checked_mul(NANOS_PER_SECOND)?;
     let today = now.div_euclid(NANOS_PER_DAY).checked_mul(NANOS_PER_DAY)?;
     let relative = match text {
-        "now" => Some(now),
+        // What was done a moment ago has been by now.
+        "now" => Some(now_exactly),
         "today" => Some(today),
         "yesterday" => today.checked_sub(NANOS_PER_DAY),
         "tomorrow" => today.checked_add(NANOS_PER_DAY),
