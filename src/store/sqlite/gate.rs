@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use super::books::unavailable;
+use super::group::LOCKED;
 use super::journal::BadRow;
 use super::present::Loss;
 use super::replies::Replies;
@@ -25,8 +26,6 @@ const WAIT_MAX: Duration = Duration::from_millis(400);
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 /// How often a store that cannot write tries whether it can again.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-
-const LOCKED: &str = "another program is writing to the data file, or holds a transaction open";
 
 /// Writes that wait for another program.
 #[derive(Default)]

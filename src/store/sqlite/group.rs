@@ -15,6 +15,10 @@ use crate::domain::ledger::{
 use crate::failpoint;
 use crate::store::{Answer, Written};
 
+/// Why nothing can be written while somebody else has the file's write lock.
+pub(super) const LOCKED: &str =
+    "another program is writing to the data file, or holds a transaction open";
+
 impl Books {
     /// Begins the transaction of a group, where it has not begun. False: another program is
     /// writing to the file.
@@ -32,7 +36,7 @@ impl Books {
     pub(super) fn begin(&mut self) -> Result<(), BadRow> {
         match self.try_begin()? {
             true => Ok(()),
-            false => Err(BadRow("another program is writing to it".to_owned())),
+            false => Err(BadRow(LOCKED.to_owned())),
         }
     }
 

@@ -301,7 +301,7 @@ impl Store for SqliteStore {
                 CardsKept::Locked => {
                     return Err(Unavailable {
                         operation: "write",
-                        cause: "another program is writing to the data file".to_owned(),
+                        cause: group::LOCKED.to_owned(),
                     });
                 }
             }
