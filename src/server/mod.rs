@@ -162,7 +162,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         let gone = tokio::select! {
             () = serve => return Ok(()),
             () = follow(writable, &checked, &state) => "the thread that writes the data file",
-            () = reload.at_each(hangup) => return Ok(()),
+            never = reload.at_each(hangup) => match never {},
             () = workers.one_gone() => "a thread that serves",
         };
         state.send_modify(|state| state.serving = Serving::No);

@@ -4,6 +4,7 @@
 //! were served before serve on. Calls that have begun keep the prices that they began with.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -34,7 +35,7 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Reads them at each signal, for ever.
-    pub(super) async fn at_each(self, mut hangup: Signal) {
+    pub(super) async fn at_each(self, mut hangup: Signal) -> Infallible {
         while hangup.recv().await.is_some() {
             let reload = self.clone();
             // It reads files and waits for the disk: connections are accepted meanwhile.
