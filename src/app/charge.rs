@@ -1,60 +1,23 @@
-//! Paying for work at once, one by one or many together, and giving it back.
+//! Batches of charges.
 
 use super::estimate::check_batch;
-use super::fingerprint::{FingerprintWriter, Method};
-use super::form::{CostForm, WriteForm};
-use super::{App, AppError};
-use crate::domain::ledger::{Action, Command, EntryId, Named};
-use crate::domain::pricing::Catalog;
-use crate::domain::{Credits, Refusal};
-use crate::store::{Answer, Pending, Written};
-
-/// A request to pay for work.
-#[derive(Clone, Debug)]
-pub struct ChargeForm<'a> {
-    /// What every write has.
-    pub write: WriteForm,
-    /// What is to be paid for.
-    pub cost: CostForm<'a>,
-}
+use super::{App, AppError, WriteForm};
+use crate::domain::Refusal;
+use crate::store::{Answer, Written};
 
 /// Says whether the answers to a batch may be given: of the items that could be
 /// decided, in order.
 pub type BatchFits = Box<dyn FnMut(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
 
 impl App {
-    /// Pays for work, and answers once that is durable.
-    ///
-    /// # Errors
-    /// What is refused by the rules, or that the store cannot write.
-    pub fn charge(&self, form: ChargeForm<'_>) -> Pending<Box<Written>> {
-        // No part of a charge but its answer is waited for: what was sent is not kept.
-        match self.charge_command(&self.prices(), form) {
-            Ok(command) => self.store.write(command),
-            Err(refusal) => Pending::ready(Err(refusal.into())),
-        }
-    }
-
-    fn charge_command(&self, by: &Catalog, form: ChargeForm<'_>) -> Result<Command, Refusal> {
-        let CostForm { what, prices } = form.cost;
-        let (write, cost) = self.priced(form.write, what, || self.card(by, &prices))?;
-        let mut writer = FingerprintWriter::new(Method::Charge);
-        if let Some(what) = &what {
-            writer.what(3, 4, what);
-        }
-        let fingerprint = writer.prices(5, &prices).labels(6, &write.labels).finish();
-        write.command(fingerprint, Action::Charge(cost))
-    }
-
-    /// Pays for many works, each by itself, as if they were sent one after another.
-    /// `fits` is given what is refused already, and makes of it the judge of all
-    /// answers.
+    /// Decides many charges, each by itself, as if they were sent one after another. `fits` is
+    /// given the charges that are refused already, and makes the check of all answers.
     ///
     /// # Errors
     /// What is wrong with the batch as a whole, or that the store cannot write.
     pub async fn batch_charge(
         &self,
-        forms: Vec<ChargeForm<'_>>,
+        forms: Vec<WriteForm<'_>>,
         fits: impl FnOnce(&[Refusal]) -> BatchFits,
     ) -> Result<Vec<Answer<Written>>, AppError> {
         check_batch("charges", forms.len())
@@ -64,10 +27,10 @@ impl App {
         let mut commands = Vec::with_capacity(forms.len());
         let mut decided = Vec::with_capacity(forms.len());
         {
-            // All items by the same prices.
+            // One price snapshot for all items.
             let prices = self.prices();
             for form in forms {
-                match self.charge_command(&prices, form) {
+                match self.command(&prices, form, None) {
                     Ok(command) => {
                         commands.push(command);
                         decided.push(true);
@@ -94,29 +57,5 @@ impl App {
             false => refused.next().map(|refusal| Err(refusal.into())),
         }));
         Ok(merged)
-    }
-
-    /// Gives back a charge or settlement; without `credits` all that is not given
-    /// back yet.
-    ///
-    /// # Errors
-    /// As [`App::charge`].
-    pub async fn refund(
-        &self,
-        form: WriteForm,
-        entry: Option<Named<EntryId>>,
-        credits: Option<Credits>,
-    ) -> Result<Box<Written>, AppError> {
-        let Some(entry) = entry else {
-            return Err(Refusal::Invalid(form.faults).into());
-        };
-        let mut writer = FingerprintWriter::new(Method::Refund);
-        writer.text(3, &entry.text());
-        if let Some(credits) = credits {
-            writer.amount(4, credits);
-        }
-        let fingerprint = writer.labels(5, &form.labels).finish();
-        let command = form.command(fingerprint, Action::Refund { entry, credits })?;
-        self.store.write(command).await
     }
 }

@@ -1,15 +1,13 @@
-//! Results of a batch of charges, and whether the reply has room for them. That is
-//! asked before anything counts, on the ledger's own thread, so it is mostly answered
-//! by adding lengths.
+//! Results of a batch of charges, and whether the reply has room for them. The ledger's writer
+//! needs to know before it writes anything, so it is mostly a sum of lengths.
 
 use prost::Message as _;
 
 use super::MESSAGE_BYTES_MAX;
-use super::convert::ledger::charge_response_to_pb;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::batch_charge_result::Result as ItemResult;
 use super::refused::Refused;
-use super::reply::{BATCH_REST_BYTES, check_reply_size};
+use super::reply::{BATCH_REST_BYTES, BatchSize};
 use crate::app::{Answer, AppError, BatchFits, Written};
 use crate::domain::Refusal;
 
@@ -23,7 +21,7 @@ const FAULT_BYTES: usize = 2_048;
 /// An item's result.
 pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
     let result = match answer {
-        Ok(written) => ItemResult::Charge(charge_response_to_pb(written)),
+        Ok(written) => ItemResult::Charge(written.into()),
         Err(refusal) => ItemResult::Error(Refused::from(refusal).into_rpc_status()),
     };
     pb::BatchChargeResult {
@@ -45,8 +43,9 @@ pub(super) fn batch_fits(refused: &[Refusal]) -> BatchFits {
         if at_most <= MESSAGE_BYTES_MAX {
             return Ok(());
         }
-        let results: Vec<_> = all().map(result_to_pb).collect();
-        check_reply_size("charges", &results, BATCH_REST_BYTES)
+        let mut size = BatchSize::new();
+        let _ = all().all(|answer| size.add(result_to_pb(answer).encoded_len()));
+        size.check("charges")
     })
 }
 

@@ -14,8 +14,8 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::BoxFuture;
 use tonic_health::pb::health_server::HealthServer;
-use tower::Service;
 use tower::util::BoxCloneSyncService;
+use tower::{Service, service_fn};
 
 use super::health::{self, HealthApi, State};
 use super::ledger_service::LedgerApi;
@@ -23,7 +23,7 @@ use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
 use super::refused::{Refused, WireFault};
-use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, direct, reflection};
+use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, reflection, wire};
 use crate::app::App;
 use crate::domain::names::repeated;
 
@@ -43,9 +43,9 @@ type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Sends each call to its service.
 pub struct Router {
-    pricing_api: Arc<PricingApi>,
+    pricing_api: PricingApi,
     pricing: PricingServiceServer<PricingApi>,
-    ledger_api: Arc<LedgerApi>,
+    ledger_api: LedgerApi,
     ledger: LedgerServiceServer<LedgerApi>,
     health: HealthServer<HealthApi>,
     reflection: Boxed,
@@ -63,19 +63,12 @@ impl Router {
         watchers_max: usize,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
-        let pricing_api = Arc::new(PricingApi::new(Arc::clone(app)));
+        let pricing_api = PricingApi::new(Arc::clone(app));
         let ledger_api = LedgerApi::new(Arc::clone(app), state.clone(), watchers_max);
-        let ledger_api = Arc::new(ledger_api);
         Ok(Self {
-            pricing: PricingServiceServer::from_arc(Arc::clone(&pricing_api))
-                .accept_compressed(gzip)
-                .send_compressed(gzip)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            ledger: LedgerServiceServer::from_arc(Arc::clone(&ledger_api))
-                .accept_compressed(gzip)
-                .send_compressed(gzip)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            pricing: pricing_server(pricing_api.clone()),
             pricing_api,
+            ledger: ledger_server(ledger_api.clone()),
             ledger_api,
             health: HealthServer::new(HealthApi::new(state, SERVICES))
                 .accept_compressed(gzip)
@@ -91,16 +84,30 @@ impl Router {
 impl Clone for Router {
     fn clone(&self) -> Self {
         Self {
-            // Each call takes a copy: see `near`.
-            pricing_api: Arc::new(PricingApi::clone(&self.pricing_api)),
-            ledger_api: Arc::new(LedgerApi::clone(&self.ledger_api)),
-            pricing: self.pricing.clone(),
-            ledger: self.ledger.clone(),
+            // Each call counts its use of the service: see `near`.
+            pricing: pricing_server(self.pricing_api.clone()),
+            pricing_api: self.pricing_api.clone(),
+            ledger: ledger_server(self.ledger_api.clone()),
+            ledger_api: self.ledger_api.clone(),
             health: self.health.clone(),
             reflection: self.reflection.clone(),
             reflection_alpha: self.reflection_alpha.clone(),
         }
     }
+}
+
+fn pricing_server(api: PricingApi) -> PricingServiceServer<PricingApi> {
+    PricingServiceServer::new(api)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn ledger_server(api: LedgerApi) -> LedgerServiceServer<LedgerApi> {
+    LedgerServiceServer::new(api)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 impl<B> Service<Request<B>> for Router
@@ -136,13 +143,21 @@ where
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
                 self.reflection_alpha.call(request.map(Body::new))
             }
-            "/creditd.v1.PricingService/Estimate" => direct::estimate(&self.pricing_api, request),
             "/creditd.v1.PricingService/BatchEstimate" => {
-                direct::batch_estimate(&self.pricing_api, request)
+                let api = self.pricing_api.clone();
+                let method = move |request| {
+                    let api = api.clone();
+                    async move { api.encoded_batch_estimate(request).await }
+                };
+                wire::serve(request, service_fn(method))
             }
-            "/creditd.v1.LedgerService/Charge" => direct::charge(&self.ledger_api, request),
             "/creditd.v1.LedgerService/BatchCharge" => {
-                direct::batch_charge(&self.ledger_api, request)
+                let api = self.ledger_api.clone();
+                let method = move |request| {
+                    let api = api.clone();
+                    async move { api.encoded_batch_charge(request).await }
+                };
+                wire::serve(request, service_fn(method))
             }
             path if method_named(path).is_none() => unknown(path),
             path if path.starts_with("/creditd.v1.PricingService/") => self.pricing.call(request),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{duration_to_pb, timestamp_from_pb, timestamp_to_pb};
-use crate::app::{Balance, Written};
+use super::{credits_to_pb, duration_to_pb, timestamp_from_pb, timestamp_to_pb};
+use crate::app::Balance;
 use crate::domain::ledger::{Entry, EntryKind, GrantId, GrantShare, GrantState, Hold, HoldStatus};
 use crate::domain::pricing::{Given, UsageRecord};
 use crate::domain::{AccountName, Faults, Labels, Timestamp};
@@ -28,9 +28,9 @@ pub fn balance_query_from_pb(
 #[must_use]
 pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
     pb::Balance {
-        account: balance.account.to_string(),
-        available: balance.available.to_string(),
-        held: balance.held.to_string(),
+        account: balance.account.as_str().to_owned(),
+        available: credits_to_pb(balance.available),
+        held: credits_to_pb(balance.held),
         grants: that_fit(balance.grants.iter().map(grant_to_pb)),
         read_time: Some(timestamp_to_pb(balance.time)),
         version: balance.version,
@@ -53,12 +53,12 @@ fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
     let terms = &grant.terms;
     pb::GrantBalance {
         grant_id: grant.id.to_string(),
-        granted: terms.granted.to_string(),
-        remaining: grant.remaining.to_string(),
+        granted: credits_to_pb(terms.granted),
+        remaining: credits_to_pb(grant.remaining),
         priority: terms.priority,
         expire_time: terms.expire_time.map(timestamp_to_pb),
         source: terms.source.to_string(),
-        held: grant.held.to_string(),
+        held: credits_to_pb(grant.held),
         services: terms.services.iter().map(ToString::to_string).collect(),
         create_time: Some(timestamp_to_pb(terms.create_time)),
     }
@@ -69,13 +69,13 @@ fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
 pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
     let mut message = pb::Entry {
         entry_id: entry.id.to_string(),
-        account: entry.account.to_string(),
+        account: entry.account.as_str().to_owned(),
         kind: kind_to_pb(&entry.kind).into(),
-        credits: entry.credits.to_string(),
-        available: entry.available.to_string(),
+        credits: credits_to_pb(entry.credits),
+        available: credits_to_pb(entry.available),
         create_time: Some(timestamp_to_pb(entry.create_time)),
-        spent: entry.spent.to_string(),
-        held: entry.held.to_string(),
+        spent: credits_to_pb(entry.spent),
+        held: credits_to_pb(entry.held),
         version: entry.version,
         grants: entry.shares.iter().map(share_to_pb).collect(),
         ..pb::Entry::default()
@@ -136,8 +136,8 @@ const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
 fn share_to_pb(share: &GrantShare) -> pb::GrantShare {
     pb::GrantShare {
         grant_id: share.grant.to_string(),
-        credits: share.credits.to_string(),
-        held: share.held.to_string(),
+        credits: credits_to_pb(share.credits),
+        held: credits_to_pb(share.held),
     }
 }
 
@@ -174,100 +174,15 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
     let usage = terms.usage.as_deref();
     pb::HoldState {
         hold_id: hold.id.to_string(),
-        held: hold.held.to_string(),
-        settled: hold.settled.to_string(),
+        held: credits_to_pb(hold.held),
+        settled: credits_to_pb(hold.settled),
         expire_time: Some(timestamp_to_pb(hold.expire_time)),
         status: status.into(),
-        account: account.to_string(),
+        account: account.as_str().to_owned(),
         create_time: Some(timestamp_to_pb(terms.create_time)),
         service: service.to_owned(),
         labels: labels_to_pb(&terms.labels),
         request_id: terms.request_id.as_str().to_owned(),
         usage: usage.map(|usage| usage_to_pb(service, usage)),
-    }
-}
-
-fn hold_of(written: &Written) -> Option<pb::HoldState> {
-    let hold = written.entry.hold.as_deref();
-    hold.map(|hold| hold_to_pb(hold, &written.entry.account))
-}
-
-/// What a charge wrote.
-#[must_use]
-pub fn charge_response_to_pb(written: &Written) -> pb::ChargeResponse {
-    pb::ChargeResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a grant wrote.
-#[must_use]
-pub fn grant_response_to_pb(written: &Written) -> pb::GrantResponse {
-    pb::GrantResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a revocation wrote.
-#[must_use]
-pub fn revoke_response_to_pb(written: &Written) -> pb::RevokeGrantResponse {
-    pb::RevokeGrantResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a refund wrote.
-#[must_use]
-pub fn refund_response_to_pb(written: &Written) -> pb::RefundResponse {
-    pb::RefundResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a hold wrote.
-#[must_use]
-pub fn hold_response_to_pb(written: &Written) -> pb::HoldResponse {
-    pb::HoldResponse {
-        hold: hold_of(written),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What an extension wrote.
-#[must_use]
-pub fn extend_response_to_pb(written: &Written) -> pb::ExtendHoldResponse {
-    pb::ExtendHoldResponse {
-        hold: hold_of(written),
-        replayed: written.replayed,
-    }
-}
-
-/// What a settlement wrote.
-#[must_use]
-pub fn settle_response_to_pb(written: &Written) -> pb::SettleHoldResponse {
-    pb::SettleHoldResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        hold: hold_of(written),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a release wrote.
-#[must_use]
-pub fn release_response_to_pb(written: &Written) -> pb::ReleaseHoldResponse {
-    pb::ReleaseHoldResponse {
-        hold: hold_of(written),
-        available: written.available.to_string(),
-        replayed: written.replayed,
     }
 }

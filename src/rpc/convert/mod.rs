@@ -8,7 +8,12 @@ pub mod write;
 
 use crate::domain::fault::{Fault, TimeRule};
 use crate::domain::pricing::Given;
-use crate::domain::{AccountName, Timestamp};
+use crate::domain::{AccountName, Credits, Timestamp};
+
+/// An amount as text, without the cost of formatting.
+fn credits_to_pb(credits: Credits) -> String {
+    credits.write_canonical(&mut [0; 24]).to_owned()
+}
 
 /// A time, if it lies in the years 1 to 9999.
 ///
