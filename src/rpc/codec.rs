@@ -12,7 +12,7 @@ use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
 use super::pb::creditd::v1 as pb;
-use super::refused::{Refused, WireFault};
+use super::refused::{Refused, RpcRefusal};
 use crate::app::BATCH_LENGTH_MAX;
 use crate::domain::{Fault, Refusal};
 
@@ -69,7 +69,7 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
         let is_stream = TypeId::of::<U>() == TypeId::of::<pb::WatchBalanceResponse>();
         if std::mem::replace(&mut self.has_decoded, true) && !is_stream {
             let problem = "a second message in a call that takes one".to_owned();
-            return Err(Refused::from(WireFault::MalformedMessage { problem }).into_status());
+            return Err(Refused::from(RpcRefusal::MalformedMessage { problem }).into_status());
         }
         check_batch::<U>(bytes.chunk())?;
         U::decode(bytes).map(Some).map_err(malformed)
@@ -88,7 +88,7 @@ pub(super) fn decode_message<U: Message + Default + 'static>(bytes: &[u8]) -> Re
 
 fn malformed(error: prost::DecodeError) -> Status {
     let problem = error.to_string();
-    Refused::from(WireFault::MalformedMessage { problem }).into_status()
+    Refused::from(RpcRefusal::MalformedMessage { problem }).into_status()
 }
 
 /// Refuses a batch of too many items before it is decoded: two bytes on the wire become

@@ -22,7 +22,7 @@ use super::ledger_service::LedgerApi;
 use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
-use super::refused::{Refused, WireFault};
+use super::refused::{Refused, RpcRefusal};
 use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, reflection, wire};
 use crate::app::App;
 use crate::domain::names::repeated;
@@ -130,7 +130,7 @@ where
         }
         if metadata_bytes(request.headers()) > METADATA_BYTES_MAX {
             let limit_bytes = METADATA_BYTES_MAX;
-            return refuse(WireFault::MetadataTooLarge { limit_bytes });
+            return refuse(RpcRefusal::MetadataTooLarge { limit_bytes });
         }
         let path = request.uri().path();
         match path {
@@ -169,11 +169,11 @@ where
 /// There is no such method.
 fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
     let method = repeated(path).into_string();
-    refuse(WireFault::UnknownMethod { method })
+    refuse(RpcRefusal::UnknownMethod { method })
 }
 
 /// Refuses a call before a service has it.
-fn refuse(fault: WireFault) -> BoxFuture<Response<Body>, Infallible> {
+fn refuse(fault: RpcRefusal) -> BoxFuture<Response<Body>, Infallible> {
     let response = Refused::from(fault).into_status().into_http();
     Box::pin(std::future::ready(Ok(response)))
 }

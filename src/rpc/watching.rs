@@ -9,7 +9,7 @@ use tonic::Status;
 use super::convert::ledger::balance_to_pb;
 use super::health::State;
 use super::pb::creditd::v1 as pb;
-use super::refused::{Refused, WireFault};
+use super::refused::{Refused, RpcRefusal};
 use crate::app::App;
 use crate::domain::{AccountName, Faults};
 
@@ -40,7 +40,7 @@ impl Watching {
     ) -> Result<ReceiverStream<Item>, Refused> {
         let limit = self.limit;
         let permit = Arc::clone(&self.permits).try_acquire_owned();
-        let permit = permit.map_err(|_| WireFault::TooManyWatchers { limit })?;
+        let permit = permit.map_err(|_| RpcRefusal::TooManyWatchers { limit })?;
         let changes = app.watch(account.clone()).await.map_err(Refused::from)?;
         // One balance at a time: a slow reader skips those between, because the balance is read
         // only when there is room to send it.

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use super::observe::Record;
 use super::places::{Place, Places};
 use crate::rpc::near::Near;
-use crate::rpc::refused::{Refused, Resource, WireFault};
+use crate::rpc::refused::{Refused, Resource, RpcRefusal};
 
 /// What a call has of places: one, and those that a large reply takes.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl http_body::Body for Held {
         if let Some(until) = this.until
             && until.sleep.as_mut().poll(context).is_ready()
         {
-            let fault = WireFault::DeadlineExceeded {
+            let fault = RpcRefusal::DeadlineExceeded {
                 deadline_ms: until.after.as_millis(),
             };
             let mut trailers = HeaderMap::new();
@@ -239,7 +239,7 @@ where
 }
 
 /// Takes the places for so many bytes.
-fn weigh(place: &mut Place, bytes: usize) -> Result<(), WireFault> {
+fn weigh(place: &mut Place, bytes: usize) -> Result<(), RpcRefusal> {
     let limit = place.max();
     // One request fits, however small the limit is.
     let due = bytes
@@ -248,7 +248,7 @@ fn weigh(place: &mut Place, bytes: usize) -> Result<(), WireFault> {
     let more = due.saturating_sub(place.count());
     match more == 0 || place.grow(more) {
         true => Ok(()),
-        false => Err(WireFault::Overloaded {
+        false => Err(RpcRefusal::Overloaded {
             limit,
             resource: Resource::Calls,
         }),

@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use super::held::{Held, Kept, Weighed};
 use super::places::{Place, Places};
 use crate::rpc::near::Near;
-use crate::rpc::refused::{Refused, Resource, WireFault};
+use crate::rpc::refused::{Refused, Resource, RpcRefusal};
 use crate::rpc::router::WATCH_BALANCE;
 
 /// As how many calls a batch counts.
@@ -101,11 +101,11 @@ impl BatchPlaces {
     ///
     /// # Errors
     /// They are not free.
-    pub fn take(&self) -> Result<Arc<Place>, WireFault> {
+    pub fn take(&self) -> Result<Arc<Place>, RpcRefusal> {
         // One batch fits, however small the limit is.
         let count = BATCH_WEIGHT.min(self.0.max).saturating_sub(1);
         let place = Places::take(&self.0, count).map(Arc::new);
-        place.ok_or(WireFault::Overloaded {
+        place.ok_or(RpcRefusal::Overloaded {
             limit: self.0.max,
             resource: Resource::Calls,
         })
@@ -226,7 +226,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else {
-            let fault = WireFault::Overloaded {
+            let fault = RpcRefusal::Overloaded {
                 limit: *this.limit,
                 resource: this.kind.resource(),
             };

@@ -19,7 +19,7 @@ use super::panic::Panicked;
 use super::request_id::{self, Block, CallId, Ids};
 use super::{GRPC_STATUS, Held};
 use crate::rpc::near::Near;
-use crate::rpc::refused::{Refused, WireFault, error_info};
+use crate::rpc::refused::{Refused, RpcRefusal, error_info};
 use crate::rpc::router::{is_endless, method_named};
 
 /// A call that has ended.
@@ -313,7 +313,7 @@ fn micros(elapsed: Duration) -> u64 {
 /// Answers a call that a defect ended.
 fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<Held> {
     tracing::error!(x_request_id, panic = what, "a defect stopped a call");
-    let fault = WireFault::Internal { x_request_id };
+    let fault = RpcRefusal::Internal { x_request_id };
     Held::free(Refused::from(fault).into_status().into_http())
 }
 
