@@ -14,20 +14,28 @@ import (
 )
 
 // callInterceptor is all that the client adds to a call. From the outside in: one
-// deadline spans all attempts, for calls whose context has none; the retry decides
-// on each attempt's error; and an attempt that waits has the connection checked.
-// It is one interceptor and not three because grpc chains them anew for each call.
+// deadline spans all attempts; the retry decides on each attempt's error; and an
+// attempt that waits has the connection checked. It is one interceptor and not
+// three because grpc chains them anew for each call.
 //
 // An attempt repeats the same message, and with it the same request_id.
-func callInterceptor(timeout time.Duration, policy RetryPolicy, live *liveness) grpc.UnaryClientInterceptor {
+func callInterceptor(client callConfig, live *liveness) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if isCheck(ctx) {
 			return invoke(ctx, method, req, reply, conn, opts...)
 		}
-		if _, has := ctx.Deadline(); !has && timeout > 0 {
+		call := callConfigOf(opts)
+		if err := call.check(); err != nil {
+			return newError(status.New(codes.InvalidArgument, err.Error()), requestID(req, reply), "")
+		}
+		if timeout := call.timeoutOr(ctx, client); timeout > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 			defer cancel()
+		}
+		policy := client.retry
+		if call.retry != nil {
+			policy = call.retry
 		}
 		var last *Error
 		for attempts := 1; ; attempts++ {

@@ -50,7 +50,7 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 			}
 			client := newClientOf(t, proxy.address, shortLiveness(), creditd.WithRetry(test.retry))
 			account := newAccount()
-			if _, err := client.Grant(testContext(t), account, one); err != nil {
+			if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 				t.Fatal(err)
 			}
 			proxy.swallowAll()
@@ -64,7 +64,7 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 					defer pace.Stop()
 					for {
 						ctx, cancel := context.WithTimeout(context.Background(), test.deadline)
-						_, err := client.GetBalance(ctx, account)
+						_, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: account})
 						cancel()
 						took := time.Since(lost)
 						if err == nil {
@@ -91,11 +91,11 @@ func TestACallOutlivesASilentConnection(t *testing.T) {
 	proxy := startBlackHole(t, shared.address)
 	client := newClientOf(t, proxy.address, shortLiveness())
 	account := newAccount()
-	if _, err := client.Grant(testContext(t), account, one); err != nil {
+	if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	proxy.swallowAll()
-	granted, err := client.Grant(testContext(t), account, one)
+	granted, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,12 +113,12 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 			proxy := startBlackHole(t, shared.address)
 			client := newClientOf(t, proxy.address, shortLiveness())
 			account := newAccount()
-			if _, err := client.Grant(testContext(t), account, one); err != nil {
+			if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 				t.Fatal(err)
 			}
 			var lost time.Time
 			var failures []error
-			for _, err := range client.WatchBalance(testContext(t), account) {
+			for _, err := range client.WatchBalance(testContext(t), creditd.WatchBalanceParams{Account: account}) {
 				if err != nil {
 					failures = append(failures, err)
 					continue
@@ -126,7 +126,7 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 				proxy.swallowAll()
 				lost = time.Now()
 				if calls {
-					if _, err := client.Grant(testContext(t), account, one); err != nil {
+					if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -137,7 +137,7 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 			if took := time.Since(lost); took > backWithin {
 				t.Errorf("it took %v", took)
 			}
-			for balance, err := range client.WatchBalance(testContext(t), account) {
+			for balance, err := range client.WatchBalance(testContext(t), creditd.WatchBalanceParams{Account: account}) {
 				if err != nil || balance.Available.IsZero() {
 					t.Errorf("the next watch has %v, %v", balance, err)
 				}
@@ -168,23 +168,23 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 		<-stream.Context().Done()
 		return stream.Context().Err()
 	}
-	for _, err := range client.WatchBalance(ctx, "team-a") {
+	for _, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("the watch ended with %v", err)
 			}
 			break
 		}
-		if _, err := client.GetBalance(ctx, "team-a"); err != nil {
+		if _, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: "team-a"}); err != nil {
 			t.Error(err)
 		}
 		short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
-		_, err = client.GetBalance(short, "team-a")
+		_, err = client.GetBalance(short, creditd.GetBalanceParams{Account: "team-a"})
 		stop()
 		if failure := asError(t, err); failure.Code != codes.DeadlineExceeded {
 			t.Errorf("got %+v", failure)
 		}
-		if _, err := client.GetBalance(ctx, "team-a"); err != nil {
+		if _, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: "team-a"}); err != nil {
 			t.Error(err)
 		}
 		cancel()
@@ -204,7 +204,7 @@ func TestASlowWayIsNoSilentConnection(t *testing.T) {
 	// 1.6 MB or so take 2 s.
 	usage := creditd.Once("ai_scripts").WithAttribute("text", strings.Repeat("x", 140))
 	began := time.Now()
-	if _, err := client.BatchEstimate(testContext(t), slices.Repeat([]creditd.Usage{usage}, 10_000)); err != nil {
+	if _, err := client.BatchEstimate(testContext(t), creditd.BatchEstimateParams{Usages: slices.Repeat([]creditd.Usage{usage}, 10_000)}); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took < time.Second {
