@@ -7,6 +7,7 @@ import (
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"github.com/shopspring/decimal"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -108,7 +109,9 @@ func (p BatchChargeParams) toPB(w *writer) *creditdv1.BatchChargeRequest {
 	return request
 }
 
-func (p BatchChargeParams) resultFromPB(r *reader, reply *creditdv1.BatchChargeResponse) BatchCharge {
+// resultFromPB puts the request_id of the charge and the x-request-id of the call into
+// the items' errors.
+func (p BatchChargeParams) resultFromPB(r *reader, reply *creditdv1.BatchChargeResponse, xRequestID string) BatchCharge {
 	results := reply.GetResults()
 	if len(results) != len(p.Charges) {
 		r.fail("there are %d results for %d charges", len(results), len(p.Charges))
@@ -117,7 +120,7 @@ func (p BatchChargeParams) resultFromPB(r *reader, reply *creditdv1.BatchChargeR
 	batch := BatchCharge{Results: make([]BatchChargeResult, len(results)), FailedCount: int(reply.GetFailedCount())}
 	for i, result := range results {
 		if failed := result.GetError(); failed != nil {
-			batch.Results[i].Err = newError(status.FromProto(failed), p.Charges[i].RequestID, r.xRequestID)
+			batch.Results[i].Err = newError(status.FromProto(failed), p.Charges[i].RequestID, xRequestID)
 			continue
 		}
 		charge := entryResultFromPB(r, result.GetCharge())
@@ -131,7 +134,11 @@ func (p BatchChargeParams) resultFromPB(r *reader, reply *creditdv1.BatchChargeR
 // of the call as a whole, call it again with the same params: a charge that was
 // carried out is not carried out again.
 func (c *Client) BatchCharge(ctx context.Context, params BatchChargeParams, opts ...grpc.CallOption) (*BatchCharge, error) {
-	return invoke(ctx, c.ledger.BatchCharge, params.toPB, params.resultFromPB, opts)
+	var header metadata.MD
+	read := func(r *reader, reply *creditdv1.BatchChargeResponse) BatchCharge {
+		return params.resultFromPB(r, reply, xRequestID(header, nil))
+	}
+	return invoke(ctx, c.ledger.BatchCharge, params.toPB, read, withHeader(opts, &header))
 }
 
 // RefundParams says what [Client.Refund] gives back.

@@ -170,9 +170,7 @@ func (w *writer) cost(cost Cost) (usage *creditdv1.Usage, credits string) {
 
 // reader reads replies and stores the first error.
 type reader struct {
-	// xRequestID is the x-request-id of the call.
-	xRequestID string
-	err        error
+	err error
 }
 
 func (r *reader) fail(format string, args ...any) {

@@ -27,17 +27,22 @@ func invoke[Request, Reply proto.Message, Result any](
 		w.err.RequestID = requestID(request, none)
 		return nil, w.err
 	}
-	var header metadata.MD
-	reply, err := method(ctx, request, slices.Concat(opts, []grpc.CallOption{grpc.Header(&header)})...)
+	reply, err := method(ctx, request, opts...)
 	if err != nil {
 		return nil, err
 	}
-	r := reader{xRequestID: xRequestID(header, nil)}
+	var r reader
 	result := read(&r, reply)
 	if r.err != nil {
 		return nil, malformed(methodName(request), requestID(request, reply), r.err)
 	}
 	return &result, nil
+}
+
+// withHeader adds an option that stores the header of the reply. A new slice: there
+// may be room behind the caller's, and it is the caller's.
+func withHeader(opts []grpc.CallOption, header *metadata.MD) []grpc.CallOption {
+	return append(slices.Clip(opts), grpc.Header(header))
 }
 
 // methodName is "Charge" for a ChargeRequest.

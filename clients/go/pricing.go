@@ -7,6 +7,7 @@ import (
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"github.com/shopspring/decimal"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -171,7 +172,8 @@ func (p BatchEstimateParams) toPB(*writer) *creditdv1.BatchEstimateRequest {
 	}
 }
 
-func batchEstimateResultFromPB(r *reader, reply *creditdv1.BatchEstimateResponse) BatchEstimate {
+// batchEstimateResultFromPB puts the x-request-id of the call into the items' errors.
+func batchEstimateResultFromPB(r *reader, reply *creditdv1.BatchEstimateResponse, xRequestID string) BatchEstimate {
 	batch := BatchEstimate{
 		Results:       make([]BatchEstimateResult, len(reply.GetResults())),
 		TotalCredits:  r.decimal("total_credits", reply.GetTotalCredits()),
@@ -180,7 +182,7 @@ func batchEstimateResultFromPB(r *reader, reply *creditdv1.BatchEstimateResponse
 	}
 	for i, result := range reply.GetResults() {
 		if failed := result.GetError(); failed != nil {
-			batch.Results[i].Err = newError(status.FromProto(failed), "", r.xRequestID)
+			batch.Results[i].Err = newError(status.FromProto(failed), "", xRequestID)
 			continue
 		}
 		estimate := r.estimate(result.GetEstimate())
@@ -192,7 +194,11 @@ func batchEstimateResultFromPB(r *reader, reply *creditdv1.BatchEstimateResponse
 // BatchEstimate prices up to 10,000 usages, each by itself: the error of one that
 // was refused is in its result, and the call succeeds.
 func (c *Client) BatchEstimate(ctx context.Context, params BatchEstimateParams, opts ...grpc.CallOption) (*BatchEstimate, error) {
-	return invoke(ctx, c.pricing.BatchEstimate, params.toPB, batchEstimateResultFromPB, opts)
+	var header metadata.MD
+	read := func(r *reader, reply *creditdv1.BatchEstimateResponse) BatchEstimate {
+		return batchEstimateResultFromPB(r, reply, xRequestID(header, nil))
+	}
+	return invoke(ctx, c.pricing.BatchEstimate, params.toPB, read, withHeader(opts, &header))
 }
 
 // GetRateCardParams says which card [Client.GetRateCard] lists.
