@@ -22,9 +22,9 @@ func TestCallOptionsAreNotWrittenTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, behind := range options[:cap(options)][1:] {
-		if behind != nil {
-			t.Errorf("option %d is %T", i+1, behind)
+	for i, past := range options[:cap(options)][1:] {
+		if past != nil {
+			t.Errorf("option %d is %T", i+1, past)
 		}
 	}
 }
@@ -35,9 +35,9 @@ func TestDialOptionsAreNotWrittenTo(t *testing.T) {
 	opts := []creditd.Option{creditd.WithDialOptions(dials...), creditd.WithDialOptions(grpc.WithUserAgent("other"))}
 	newClient(t, opts...)
 	newClient(t, opts...)
-	for i, behind := range dials[:cap(dials)][1:] {
-		if behind != nil {
-			t.Errorf("option %d is %T", i+1, behind)
+	for i, past := range dials[:cap(dials)][1:] {
+		if past != nil {
+			t.Errorf("option %d is %T", i+1, past)
 		}
 	}
 }
@@ -61,15 +61,15 @@ func TestTheParamsOfAListAreReadAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, asked := range fake.asked() {
-		switch asked := asked.(type) {
+	for _, received := range fake.received() {
+		switch received := received.(type) {
 		case *creditdv1.ListEntriesRequest:
-			if !slices.Equal(asked.GetKinds(), []creditdv1.EntryKind{creditdv1.EntryKind_ENTRY_KIND_CHARGE}) {
-				t.Errorf("it asked for %v", asked)
+			if !slices.Equal(received.GetKinds(), []creditdv1.EntryKind{creditdv1.EntryKind_ENTRY_KIND_CHARGE}) {
+				t.Errorf("the request was %v", received)
 			}
 		case *creditdv1.ListHoldsRequest:
-			if asked.GetLabels()["job"] != "7" {
-				t.Errorf("it asked for %v", asked)
+			if received.GetLabels()["job"] != "7" {
+				t.Errorf("the request was %v", received)
 			}
 		}
 	}

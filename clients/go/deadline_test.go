@@ -110,8 +110,8 @@ func TestACallOptionThatCannotBeFailsItsCall(t *testing.T) {
 			t.Errorf("%s: got %+v", name, failure)
 		}
 	}
-	if asked := fake.asked(); len(asked) > 0 {
-		t.Errorf("it was sent: %v", asked)
+	if received := fake.received(); len(received) > 0 {
+		t.Errorf("it was sent: %v", received)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestACallHasItsOwnOptions(t *testing.T) {
 		if failure := asError(t, err); failure.Attempts != test.want {
 			t.Errorf("%+v: got %+v", test, failure)
 		}
-		if got := len(fake.asked()); got != 2*test.want {
+		if got := len(fake.received()); got != 2*test.want {
 			t.Errorf("%+v: there were %d attempts", test, got)
 		}
 	}

@@ -188,10 +188,10 @@ func TestInsufficientCredits(t *testing.T) {
 		t.Errorf("got %+v, %v", short, is)
 	}
 	if _, is := creditd.AsInsufficientCredits(errors.New("another")); is {
-		t.Error("another error has figures")
+		t.Error("another error has details")
 	}
 	if _, is := creditd.AsHoldExceeded(err); is {
-		t.Error("another refusal has figures")
+		t.Error("another refusal has details")
 	}
 }
 
@@ -219,7 +219,7 @@ func TestRefundExceedsCharge(t *testing.T) {
 	}
 }
 
-func TestARefusalWithoutItsFiguresHasNone(t *testing.T) {
+func TestARefusalWithoutItsMetadataHasNoDetails(t *testing.T) {
 	for reason, read := range map[string]func(error) bool{
 		"INSUFFICIENT_CREDITS":  func(err error) bool { _, is := creditd.AsInsufficientCredits(err); return is },
 		"HOLD_CLOSED":           func(err error) bool { _, is := creditd.AsHoldClosed(err); return is },
@@ -227,7 +227,7 @@ func TestARefusalWithoutItsFiguresHasNone(t *testing.T) {
 		"REFUND_EXCEEDS_CHARGE": func(err error) bool { _, is := creditd.AsRefundExceedsCharge(err); return is },
 	} {
 		if read(refusedFor(t, reason, nil)) {
-			t.Errorf("%s has figures out of nothing", reason)
+			t.Errorf("%s has details without metadata", reason)
 		}
 		if read(nil) {
 			t.Errorf("%s was seen in no error", reason)

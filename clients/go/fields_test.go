@@ -19,13 +19,13 @@ func TestEveryFieldGoesThroughTheTypes(t *testing.T) {
 	for _, method := range unaryMethods() {
 		for variant := range 2 {
 			t.Run(fmt.Sprintf("%s/%d", method.Name(), variant), func(t *testing.T) {
-				goThroughTheTypes(t, method, variant)
+				checkFields(t, method, variant)
 			})
 		}
 	}
 }
 
-func goThroughTheTypes(t *testing.T, method protoreflect.MethodDescriptor, variant int) {
+func checkFields(t *testing.T, method protoreflect.MethodDescriptor, variant int) {
 	filler := filler{variant: variant}
 	request, reply := filler.message(t, method.Input()), filler.message(t, method.Output())
 	fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) { return reply, nil }}).start(t)
@@ -33,8 +33,8 @@ func goThroughTheTypes(t *testing.T, method protoreflect.MethodDescriptor, varia
 	if err != nil {
 		t.Fatal(err)
 	}
-	if asked := fake.asked(); len(asked) != 1 || !proto.Equal(asked[0], request) {
-		t.Errorf("the request is\n%v\nwant\n%v", asked, request)
+	if received := fake.received(); len(received) != 1 || !proto.Equal(received[0], request) {
+		t.Errorf("the request is\n%v\nwant\n%v", received, request)
 	}
 	encoded, err := json.Marshal(got)
 	if err != nil {

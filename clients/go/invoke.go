@@ -39,9 +39,9 @@ func invoke[Request, Reply proto.Message, Result any](
 	return &result, nil
 }
 
-// withHeader adds an option that stores the header of the reply. A new slice: there
-// may be room behind the caller's, and it is the caller's.
+// withHeader adds an option that stores the header of the reply.
 func withHeader(opts []grpc.CallOption, header *metadata.MD) []grpc.CallOption {
+	// Clip: append must not write into the spare capacity of the caller's slice.
 	return append(slices.Clip(opts), grpc.Header(header))
 }
 

@@ -64,17 +64,17 @@ func TestRetriesKeepTheRequestID(t *testing.T) {
 			if given.Code != codes.AlreadyExists || given.RequestID != "order-17" {
 				t.Errorf("got %+v", given)
 			}
-			asked := fake.asked()
-			if len(asked) != 5 { // three attempts, and one each
-				t.Fatalf("there were %d attempts", len(asked))
+			received := fake.received()
+			if len(received) != 5 { // three attempts, and one each
+				t.Fatalf("there were %d attempts", len(received))
 			}
-			for _, attempt := range asked[:3] {
-				if !proto.Equal(attempt, asked[0]) || idOf(attempt) != made {
+			for _, attempt := range received[:3] {
+				if !proto.Equal(attempt, received[0]) || idOf(attempt) != made {
 					t.Errorf("an attempt was %v", attempt)
 				}
 			}
-			if idOf(asked[4]) != "order-17" {
-				t.Errorf("the last call was %v", asked[4])
+			if idOf(received[4]) != "order-17" {
+				t.Errorf("the last call was %v", received[4])
 			}
 		})
 	}
@@ -98,11 +98,11 @@ func TestABatchHasTheRequestIDsOfItsCharges(t *testing.T) {
 	if failure := asError(t, err); failure.Code != codes.Unavailable || failure.RequestID != "" {
 		t.Errorf("got %+v", failure)
 	}
-	asked := fake.asked()
-	if len(asked) != 2 {
-		t.Fatalf("there were %d attempts", len(asked))
+	received := fake.received()
+	if len(received) != 2 {
+		t.Fatalf("there were %d attempts", len(received))
 	}
-	for _, attempt := range asked {
+	for _, attempt := range received {
 		var sent []string
 		for _, charge := range attempt.(*creditdv1.BatchChargeRequest).GetCharges() {
 			sent = append(sent, charge.GetRequestId())

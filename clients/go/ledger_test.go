@@ -301,7 +301,7 @@ func TestAmountsThatCannotBeSentAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if asked := fake.asked(); len(asked) > 0 {
-		t.Errorf("it was sent: %v", asked)
+	if received := fake.received(); len(received) > 0 {
+		t.Errorf("it was sent: %v", received)
 	}
 }

@@ -98,7 +98,7 @@ func TestListsGoOverAllPages(t *testing.T) {
 			if !slices.Equal(ids, test.want) {
 				t.Errorf("the holds are %v, want %v", ids, test.want)
 			}
-			if got, want := len(fake.asked()), 3*len(test.pages); got != want {
+			if got, want := len(fake.received()), 3*len(test.pages); got != want {
 				t.Errorf("there were %d calls, want %d", got, want)
 			}
 		})
@@ -122,18 +122,18 @@ func TestEachPageIsAskedForWithTheSameFilters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	asked := fake.asked()
-	if len(asked) != 3 {
-		t.Fatalf("there were %d calls", len(asked))
+	received := fake.received()
+	if len(received) != 3 {
+		t.Fatalf("there were %d calls", len(received))
 	}
 	for i, token := range []string{"", "1", "2"} {
-		page, is := asked[i].(*creditdv1.ListEntriesRequest)
+		page, is := received[i].(*creditdv1.ListEntriesRequest)
 		if !is || page.GetPageToken() != token {
-			t.Errorf("call %d was %v, want token %q", i, asked[i], token)
+			t.Errorf("call %d was %v, want token %q", i, received[i], token)
 			continue
 		}
 		page.PageToken = ""
-		if !proto.Equal(page, asked[0]) || page.GetPageSize() != 7 || len(page.GetKinds()) != 2 {
+		if !proto.Equal(page, received[0]) || page.GetPageSize() != 7 || len(page.GetKinds()) != 2 {
 			t.Errorf("call %d was %v", i, page)
 		}
 	}
@@ -143,7 +143,7 @@ func TestAPageIsOnlyFetchedWhenItIsNeeded(t *testing.T) {
 	fake := pageServer(t, [][]string{{"a", "b"}, {"c"}})
 	client := fake.newClient(t)
 	entries := client.ListEntries(testContext(t), creditd.ListEntriesParams{Account: "team-a"})
-	if len(fake.asked()) != 0 {
+	if len(fake.received()) != 0 {
 		t.Error("something was fetched before it was read")
 	}
 	for entry, err := range entries {
@@ -154,7 +154,7 @@ func TestAPageIsOnlyFetchedWhenItIsNeeded(t *testing.T) {
 			break
 		}
 	}
-	if got := len(fake.asked()); got != 1 {
+	if got := len(fake.received()); got != 1 {
 		t.Errorf("there were %d calls", got)
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// shortLiveness has the limits of the client at a thirtieth: a call that hears
-// nothing has the connection checked after 100 ms, a watch after 1.5 s, and a check
-// may take 170 ms.
+// shortLiveness has the limits of the client at a thirtieth: an idle
+// connection is probed after 100 ms where a call waits, after 1.5 s where there is only
+// a watch, and a probe may take 170 ms.
 func shortLiveness() creditd.Option {
 	return creditd.WithLiveness(100*time.Millisecond, 1500*time.Millisecond, 170*time.Millisecond)
 }
@@ -147,7 +147,7 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 	}
 }
 
-// A server that is slow is not away: its connection is asked about, and kept.
+// A slow server is not away: a probe is answered, and the connection stays.
 func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 	fake := &fakeServer{answer: func(method string, _ proto.Message) (proto.Message, error) {
 		if method == "GetBalance" {
@@ -157,7 +157,7 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 	}}
 	fake.start(t)
 	proxy := startBlackHole(t, fake.address)
-	// Asked early, with time to answer.
+	// The probe is sent early, and has time to be answered.
 	client := newClientOf(t, proxy.address, creditd.WithLiveness(100*time.Millisecond, time.Second, 10*time.Second))
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
@@ -194,7 +194,7 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 	}
 }
 
-// A batch that is long on its way is no silence either.
+// A batch that takes long to send is no silence either.
 func TestASlowWayIsNoSilentConnection(t *testing.T) {
 	fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) {
 		return &creditdv1.BatchEstimateResponse{TotalCredits: "0"}, nil

@@ -133,19 +133,19 @@ func WithRetry(policy RetryPolicy) CallOption {
 	return callOption{set: func(c *callConfig) { c.retry = &policy }}
 }
 
-// WithKeepalive sets after how long without a byte from the server the connection
-// is checked while a stream is open, such as a watch, and no call waits. At least
-// 10 s; default: 45 s. While a call waits, it is 3 s. The check is a call to the
-// server's health service; where nothing comes for 5 s after it, the connection
-// counts as lost.
+// WithKeepalive sets after how long without a byte from the server a probe is sent
+// while a stream is open, such as a watch, and no call waits. At least 10 s;
+// default: 45 s. While a call waits, it is 3 s. The probe is a call to the server's
+// health service; where nothing comes for 5 s after it, the connection counts as
+// lost.
 func WithKeepalive(interval time.Duration) Option {
 	return optionFunc(func(c *config) { c.liveness.stream = interval })
 }
 
 // WithDialOptions adds options of grpc itself. They come last, so they win;
 // interceptors added with grpc.WithChainUnaryInterceptor see each attempt, and the
-// checks of the connection. For credentials use [WithTransportCredentials]: over
-// those of grpc.WithTransportCredentials the connection is not checked.
+// probes of the connection. For credentials use [WithTransportCredentials]: over
+// those of grpc.WithTransportCredentials no probes are sent.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return optionFunc(func(c *config) { c.extra = slices.Concat(c.extra, opts) })
 }
@@ -170,13 +170,13 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(live.credentials(credentials)),
 		grpc.WithUserAgent("creditd-go"),
-		// What the caller adds comes after it and sees each attempt.
+		// Interceptors that the caller adds come after it and see each attempt.
 		grpc.WithChainUnaryInterceptor(callInterceptor(c.calls, live)),
 		grpc.WithChainStreamInterceptor(streamInterceptor(live)),
-		// The retries above are the only ones.
+		// callInterceptor retries, and grpc does not.
 		grpc.WithDisableRetry(),
-		// A lost connection is made again as eagerly as calls are: with grpc's own
-		// pauses of up to 2 minutes, retries would only meet the old failure.
+		// A lost connection is made again at the pace of retries: grpc's own waits of up
+		// to 2 minutes would answer retries with the old failure.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay:  c.calls.retry.BaseDelay,
@@ -186,8 +186,8 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 			},
 			MinConnectTimeout: connectTimeout,
 		}),
-		// For connections that are not checked, those over credentials of a caller's
-		// dial option, and for the kernel's limit that comes with it.
+		// For connections over credentials of a caller's dial option, which have no
+		// probes, and for the kernel's timeout that grpc sets by it.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:    pingInterval,
 			Timeout: pingTimeout,

@@ -279,7 +279,7 @@ func TestTheLastRefusalIsTheCause(t *testing.T) {
 func TestADeadlineWithinAnAttemptHasTheCauseToo(t *testing.T) {
 	fake := (&fakeServer{}).start(t)
 	fake.answer = func(string, proto.Message) (proto.Message, error) {
-		if len(fake.asked()) == 1 {
+		if len(fake.received()) == 1 {
 			return nil, away(t)
 		}
 		<-testContext(t).Done()

@@ -33,7 +33,7 @@ type WatchBalanceParams struct {
 func (c *Client) WatchBalance(ctx context.Context, params WatchBalanceParams, opts ...grpc.CallOption) iter.Seq2[*Balance, error] {
 	opts = slices.Clone(opts)
 	return func(yield func(*Balance, error) bool) {
-		// Ends the stream also where the loop is left.
+		// Cancels the stream also where the caller breaks out of the loop.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		stream, err := c.ledger.WatchBalance(ctx, &creditdv1.WatchBalanceRequest{Account: params.Account}, opts...)
@@ -53,21 +53,21 @@ func (c *Client) WatchBalance(ctx context.Context, params WatchBalanceParams, op
 			var r reader
 			balance := balanceResultFromPB(&r, reply)
 			if r.err != nil {
-				leave(cancel, stream)
+				cancelAndDrain(cancel, stream)
 				yield(nil, malformed("WatchBalance", "", r.err))
 				return
 			}
 			if !yield(&balance, nil) {
-				leave(cancel, stream)
+				cancelAndDrain(cancel, stream)
 				return
 			}
 		}
 	}
 }
 
-// leave ends a stream that has not ended, and reads its end: interceptors, such as
-// those that count or log, see it there.
-func leave(cancel context.CancelFunc, stream grpc.ServerStreamingClient[creditdv1.WatchBalanceResponse]) {
+// cancelAndDrain cancels a stream and receives until its end, which interceptors need
+// that count or log the ends of streams.
+func cancelAndDrain(cancel context.CancelFunc, stream grpc.ServerStreamingClient[creditdv1.WatchBalanceResponse]) {
 	cancel()
 	for {
 		if _, err := stream.Recv(); err != nil {

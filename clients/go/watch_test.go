@@ -43,9 +43,9 @@ func TestAWatchEndsWithTheStream(t *testing.T) {
 	if len(available) != 2 || available[0] != "1" || available[1] != "0.248" || failures != nil {
 		t.Errorf("got %v and %v", available, failures)
 	}
-	asked := fake.asked()
-	if len(asked) != 1 || asked[0].(*creditdv1.WatchBalanceRequest).GetAccount() != "team-a" {
-		t.Errorf("it asked for %v", asked)
+	received := fake.received()
+	if len(received) != 1 || received[0].(*creditdv1.WatchBalanceRequest).GetAccount() != "team-a" {
+		t.Errorf("the request was %v", received)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestAWatchThatFailsSaysWhyAndIsNotRetried(t *testing.T) {
 				failure.Metadata["limit"] != "1024" || failure.XRequestID != "fake-1" {
 				t.Errorf("got %+v", failure)
 			}
-			if got := len(fake.asked()); got != 1 {
+			if got := len(fake.received()); got != 1 {
 				t.Errorf("there were %d attempts", got)
 			}
 		})
