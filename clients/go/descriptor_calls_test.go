@@ -248,14 +248,16 @@ func enumName(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) 
 	return strconv.Itoa(int(number))
 }
 
-// replyJSON writes a result in the JSON form of a reply. Where a reply has little
-// else than one message, the result is that message.
+// replyJSON writes a result in the JSON form of a reply. A message of the reply that
+// the result has no field for is the result itself: GetBalance returns a Balance.
 func replyJSON(result reflect.Value, descriptor protoreflect.MessageDescriptor) (map[string]any, error) {
 	object := map[string]any{}
 	for i := range descriptor.Fields().Len() {
 		field := descriptor.Fields().Get(i)
 		var err error
-		if source := goField(result, field); !source.IsValid() && field.Message() != nil && !field.IsList() {
+		isMessage := field.Message() != nil && !field.IsList() && !field.IsMap()
+		// A name alone is no message: an Account has an Account.
+		if source := goField(result, field); isMessage && (!source.IsValid() || source.Kind() == reflect.String) {
 			object[string(field.Name())], err = structJSON(result, field.Message())
 		} else {
 			err = fieldJSON(object, result, field)
