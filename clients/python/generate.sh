@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes the generated part of the client: src/creditd/v1/*_pb2* from the
-# project's .proto files, and src/creditd/reason.py from the enum ErrorReason.
+# project's .proto files, src/creditd/reason.py from the enum ErrorReason, and most of
+# src/creditd/_sync from src/creditd/_async.
 #
 #   ./generate.sh           write it
 #   ./generate.sh --check   change nothing; fail where the committed files differ
@@ -42,11 +43,14 @@ trap 'rm -rf "$out"' EXIT
 # A file without a service needs no stubs.
 grep -L '^class .*Stub' "$out"/creditd/v1/*_pb2_grpc.py | while read -r empty; do rm "$empty"; done
 "$python" "$here/tools/generate_reason.py" "$out/descriptors.bin" >"$out/creditd/reason.py"
+mkdir "$out/creditd/_sync"
+"$python" "$here/tools/generate_sync.py" "$out/creditd/_sync"
 
 if [ $check = no ]; then
     rm -f "$package"/v1/*_pb2.py "$package"/v1/*_pb2.pyi "$package"/v1/*_pb2_grpc.py
     cp "$out"/creditd/v1/* "$package/v1/"
     cp "$out/creditd/reason.py" "$package/reason.py"
+    cp "$out"/creditd/_sync/*.py "$package/_sync/"
     exit 0
 fi
 
@@ -54,7 +58,10 @@ cp "$package/v1/__init__.py" "$out/creditd/v1/"
 same=yes
 diff -r -q -x __pycache__ "$out/creditd/v1" "$package/v1" || same=no
 diff -q "$out/creditd/reason.py" "$package/reason.py" || same=no
+for generated in "$out"/creditd/_sync/*.py; do
+    diff "$package/_sync/$(basename "$generated")" "$generated" || same=no
+done
 [ $same = yes ] || {
-    echo "generate.sh: the generated files are not those of the .proto files; run clients/python/generate.sh" >&2
+    echo "generate.sh: the generated files are not those of the .proto files and of _async; run clients/python/generate.sh" >&2
     exit 1
 }

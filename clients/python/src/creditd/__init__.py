@@ -4,7 +4,7 @@
 out is exact: Decimal, never float. What is refused is raised as a CreditdError.
 """
 
-from creditd._aio import AsyncBalanceWatch, AsyncClient
+from creditd._async import AsyncBalanceWatch, AsyncClient
 from creditd._attempts import RetryPolicy, Timeout
 from creditd._channel import VERSION, Metadata
 from creditd._request_id import new_request_id, request_id_of
