@@ -23,7 +23,7 @@ _OPTIONS: list[tuple[str, str | int]] = [
     # A server that is back is found within the time of a few retries, not after two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # A connection per client: where one is the limit, several clients are more.
+    # Clients share no connection, so that several of them use several.
     ("grpc.use_local_subchannel_pool", 1),
     # No pings of HTTP/2 (grpc.keepalive_time_ms): servers with gRPC's own policy end connections
     # that ping more often than every 5 minutes, and a dead connection has to be known long before.

@@ -85,7 +85,7 @@ class Connection:
         """Has grpc connect now, where it is not connected."""
         self._channel.get_state(try_to_connect=True)
 
-    def mark_replaced(self) -> None:
+    def set_replaced(self) -> None:
         """Ends the waits of all calls over it."""
         self._replaced.set_result(None)
 
@@ -225,12 +225,12 @@ class Connections:
             return
         # Connected at once, since the next call may have little time.
         self._connect().reconnect()
-        dead.mark_replaced()
+        dead.set_replaced()
         logger.warning(
             "nothing comes over the connection to %s any more; another takes its place",
             self._target,
         )
-        # Calls with more time than that were ended by `mark_replaced`.
+        # Calls with more time than that were ended by `set_replaced`.
         closing = asyncio.create_task(dead.close(self._liveness.idle_s))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

@@ -52,7 +52,7 @@ class HoldCalls(Transport):
         gives it back.
 
         Args:
-            account: Whose account.
+            account: The account.
             usage: What the hold is for: it pays for this service alone.
             credits: What is held in place of a priced usage, for any work.
             ttl: A timedelta, or seconds as a Decimal. Left out it is an hour; at most a day.
@@ -61,12 +61,12 @@ class HoldCalls(Transport):
             price_time: Prices that were in force then. Not together with `revision`.
             prices_account: The account whose prices apply. Left out, the one that pays.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
-            labels: Texts by names, kept with the hold.
+                one, which is also the `request_id` of errors.
+            labels: Strings by names, stored with the hold.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The hold, and what is left beside it.
@@ -114,15 +114,15 @@ class HoldCalls(Transport):
         """Sets the end of an open hold anew: `ttl` from now, which may also be sooner.
 
         Args:
-            account: Whose hold.
+            account: The account of the hold.
             hold_id: The hold.
             ttl: A timedelta, or seconds as a Decimal; at most a day.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
+                one, which is also the `request_id` of errors.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The hold with its new end.
@@ -166,7 +166,7 @@ class HoldCalls(Transport):
         """Pays from an open hold what the work cost, and gives the rest back.
 
         Args:
-            account: Whose hold.
+            account: The account of the hold.
             hold_id: The hold.
             usage: What the work was. Unless prices are named, those with which the hold was priced
                 apply.
@@ -179,12 +179,12 @@ class HoldCalls(Transport):
             price_time: Prices that were in force then. Not together with `revision`.
             prices_account: The account whose prices apply. Left out, the one that pays.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
-            labels: Texts by names, kept with the entry.
+                one, which is also the `request_id` of errors.
+            labels: Strings by names, stored with the entry.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The entry that was paid, the hold after it, and what is available.
@@ -236,14 +236,14 @@ class HoldCalls(Transport):
         """Gives back all that an open hold has.
 
         Args:
-            account: Whose hold.
+            account: The account of the hold.
             hold_id: The hold.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
+                one, which is also the `request_id` of errors.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The hold after it, and what is available.
@@ -277,12 +277,12 @@ class HoldCalls(Transport):
         """Finds one hold, open or not.
 
         Args:
-            account: Whose hold.
+            account: The account of the hold.
             hold_id: The hold.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The hold.
@@ -319,18 +319,18 @@ class HoldCalls(Transport):
         All filters that are given must hold.
 
         Args:
-            account: Whose holds.
+            account: The account of the holds.
             request_id: The hold that the call with this request_id made.
             labels: Holds that have all of these labels, with these values.
             start_time: Holds that were made at this time or later.
             end_time: Holds that were made before this time.
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
             timeout: Seconds or a timedelta for each page. Left out, the client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
-            An asynchronous iterator; what it raises, it raises as it is read.
+            An asynchronous iterator, which raises the errors below as it is read.
 
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
@@ -374,7 +374,7 @@ class HoldCalls(Transport):
         end.
 
         Args:
-            account: Whose holds.
+            account: The account of the holds.
             page_token: The `next_page_token` of the page before, which had the same filters.
             request_id: The hold that the call with this request_id made.
             labels: Holds that have all of these labels, with these values.
@@ -383,8 +383,8 @@ class HoldCalls(Transport):
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The holds, and the token of the page that follows.

@@ -48,7 +48,7 @@ class PricingCalls(Transport):
             count: For services priced by the piece. Left out, it is 1, unless the card requires it.
             attributes: Facts that the price may depend on.
             meters: Further quantities.
-            account: Whose prices apply.
+            account: The account whose prices apply.
             rate_card: Left out, the server's default card.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
@@ -56,8 +56,8 @@ class PricingCalls(Transport):
             check_balance: Also return `affordability`. Needs an `account` that exists.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             What it costs, exactly and as the price list shows it.
@@ -108,7 +108,7 @@ class PricingCalls(Transport):
 
         Args:
             usages: What to price.
-            account: Whose prices apply.
+            account: The account whose prices apply.
             rate_card: Left out, the server's default card.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
@@ -117,8 +117,8 @@ class PricingCalls(Transport):
                 that exists.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The estimates in the order of the usages, and their sum.
@@ -158,14 +158,14 @@ class PricingCalls(Transport):
         """Lists what a rate card prices.
 
         Args:
-            account: Whose prices.
+            account: The account whose prices apply.
             rate_card: Left out, the server's default card.
             revision: The card exactly as it was at this revision.
             price_time: The card that was in force then. Not together with `revision`.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The card with a line for each service.

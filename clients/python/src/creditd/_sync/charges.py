@@ -39,14 +39,14 @@ class ChargeCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> ChargeResult:
-        """Prices usage and takes what it costs, whole or not at all.
+        """Prices usage and takes what it costs: all of it, or nothing.
 
         It takes a `usage`, which the server prices, or `credits`, an amount that the caller
         decided. The same request_id with the same arguments returns the first answer and takes
         nothing.
 
         Args:
-            account: Whose account.
+            account: The account.
             usage: What is paid for, to be priced by the server.
             credits: An amount of your own in place of `usage`. A str is sent as it stands.
             rate_card: The card that prices it. Left out, the server's default card.
@@ -54,12 +54,12 @@ class ChargeCalls(Transport):
             price_time: Prices that were in force then. Not together with `revision`.
             prices_account: The account whose prices apply. Left out, the one that pays.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
-            labels: Texts by names, kept with the entry.
+                one, which is also the `request_id` of errors.
+            labels: Strings by names, stored with the entry.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The entry that the charge made, and what is left.
@@ -112,8 +112,8 @@ class ChargeCalls(Transport):
             charges: What to charge.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The results in the order of the charges.
@@ -147,16 +147,16 @@ class ChargeCalls(Transport):
         """Gives back all or part of a charge or a settlement, to the grants that paid.
 
         Args:
-            account: Who paid.
+            account: The account that paid.
             entry_id: The entry of the charge or settlement.
             credits: How many. Left out, all that is not refunded yet.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
-            labels: Texts by names, kept with the entry.
+                one, which is also the `request_id` of errors.
+            labels: Strings by names, stored with the entry.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The entry that gave credits back, and what is available then.

@@ -35,12 +35,12 @@ class LedgerCalls(Transport):
         """Gives all figures of an account at one moment.
 
         Args:
-            account: Whose account.
+            account: The account.
             as_of: The moment. Left out, now.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The balance.
@@ -73,16 +73,16 @@ class LedgerCalls(Transport):
                 for balance in watch:
                     print(balance.available)
 
-        Who reads slowly gets the newest balance and misses those between. Where the watch fails it
-        raises, and where the server stops it ends; watch anew then. Only where the client replaces
-        its connection does it go on by itself.
+        A slow reader gets the newest balance and misses those between. Where the watch fails it
+        raises, and where the server stops it ends; call `watch_balance` again then. Only where the
+        client replaces its connection does it go on by itself.
 
         Args:
-            account: Whose account.
+            account: The account.
             timeout: Seconds or a timedelta, after which the watch ends by DeadlineExceededError.
                 Left out, it has no deadline.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The watch: an iterator that can be closed.
@@ -117,7 +117,7 @@ class LedgerCalls(Transport):
         All filters that are given must hold.
 
         Args:
-            account: Whose entries.
+            account: The account of the entries.
             start_time: Entries at this time or later.
             end_time: Entries before this time.
             kinds: Entries of these kinds. Empty: all.
@@ -125,11 +125,11 @@ class LedgerCalls(Transport):
             hold_id: Entries of this hold.
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
             timeout: Seconds or a timedelta for each page. Left out, the client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
-            An iterator; what it raises, it raises as it is read.
+            An iterator, which raises the errors below as it is read.
 
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
@@ -169,13 +169,13 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> EntryPage:
-        """Gives one page of `list_entries`, for who shows pages or goes on another time.
+        """Gives one page of `list_entries`, to show pages or to continue later by the token.
 
         A page may have fewer entries than asked for, or none: only an empty `next_page_token` is
         the end.
 
         Args:
-            account: Whose entries.
+            account: The account of the entries.
             page_token: The `next_page_token` of the page before, which had the same filters.
             start_time: Entries at this time or later.
             end_time: Entries before this time.
@@ -185,8 +185,8 @@ class LedgerCalls(Transport):
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The entries, and the token of the page that follows.
@@ -232,19 +232,19 @@ class LedgerCalls(Transport):
         """Adds credits. The first grant opens the account.
 
         Args:
-            account: Who gets the credits.
+            account: The account that gets the credits.
             credits: How many. A str is sent as it stands.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
+                one, which is also the `request_id` of errors.
             expire_time: Left out, the credits never expire.
             priority: Lower burns first.
             source: Where the credits come from, such as "purchase".
             services: What the credits may pay for. Empty: everything.
-            labels: Texts by names, kept with the entry.
+            labels: Strings by names, stored with the entry.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The entry that the grant made, and what is available.
@@ -284,20 +284,23 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> RevokeGrantResult:
-        """Takes back what is neither spent nor held of a grant, such as one made by mistake.
+        """Takes back the part of a grant that is neither spent nor held.
 
-        What is held stays with its holds; what comes back to the grant later leaves at once.
+        It is for a grant that was a mistake.
+
+        Holds keep what they have; what a hold or a refund gives back to the grant later is taken
+        back at once.
 
         Args:
-            account: Whose account.
+            account: The account.
             grant_id: The grant.
             request_id: The idempotency key, unique within the account. Left out, the client makes
-                one, which errors have too.
-            labels: Texts by names, kept with the entry.
+                one, which is also the `request_id` of errors.
+            labels: Strings by names, stored with the entry.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
-            metadata: Pairs to send along.
-            x_request_id: The name of the call in the server's log. Left out, the server makes one.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
 
         Returns:
             The entry that took credits back, and what is available.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import grpc
 
@@ -33,10 +33,17 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from typing_extensions import Self
 
-    from creditd.model import EntryPage, HoldPage
+
+class Page(Protocol):
+    """One page of a list."""
+
+    @property
+    def next_page_token(self) -> str:
+        """The token of the page that follows; "" where there is none."""
+
 
 Result = TypeVar("Result")
-AnyPage = TypeVar("AnyPage", bound="EntryPage | HoldPage")
+AnyPage = TypeVar("AnyPage", bound=Page)
 
 
 class Transport:
