@@ -4,9 +4,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{App, AppError};
-use crate::domain::ledger::{Hold, HoldId, Named, OPEN_HOLDS_MAX};
+use crate::domain::ledger::{Hold, HoldId, Named};
 use crate::domain::{AccountName, Labels, RequestId, Timestamp};
-use crate::store;
 
 /// Filters of a list of open holds. A hold has to pass all that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,14 +25,6 @@ pub struct HoldQuery {
 }
 
 impl HoldQuery {
-    /// Whether every hold passes.
-    fn takes_all(&self) -> bool {
-        self.request_id.is_none()
-            && self.labels.is_empty()
-            && self.start_time.is_none()
-            && self.end_time.is_none()
-    }
-
     fn matches(&self, hold: &Hold) -> bool {
         let made = hold.terms.create_time;
         self.start_time.is_none_or(|start| start <= made)
@@ -74,21 +65,13 @@ impl App {
         account: AccountName,
         query: HoldQuery,
     ) -> Result<HoldPage, AppError> {
-        // The ledger's thread only hands out what there may be to look at, at most all
-        // open holds of an account; what passes the filters is found here.
-        let take = match query.takes_all() {
-            true => query.limit.saturating_add(1),
-            false => OPEN_HOLDS_MAX,
-        };
+        let account = self.store.account(account, None).await?.account;
         let from = query.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let (look, holds) = store::look(move |reading: store::Reading<'_>| {
-            let open = reading.account.holds().range((from, Bound::Unbounded));
-            let open = open.map(|(_, open)| Arc::clone(&open.hold));
-            open.take(take).collect::<Vec<_>>()
-        });
-        self.store.look(account, None, look);
-        let mut found = holds.await?.into_iter().filter(|hold| query.matches(hold));
-        let holds = found.by_ref().take(query.limit).collect();
+        let open = account.holds().range((from, Bound::Unbounded));
+        let mut found = open
+            .map(|(_, open)| &open.hold)
+            .filter(|hold| query.matches(hold));
+        let holds = found.by_ref().take(query.limit).cloned().collect();
         Ok(HoldPage {
             holds,
             more: found.next().is_some(),

@@ -19,7 +19,6 @@ use crate::domain::pricing::Catalog;
 use crate::store::{Clock, Store};
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
-pub use charge::BatchFits;
 pub use estimate::BatchEstimate;
 pub use hold::{HoldPage, HoldQuery};
 pub use prices::Prices;

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::batch::{batch_fits, result_to_pb};
+use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
 use super::convert::ledger::{
     balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb, that_fit,
 };
@@ -53,7 +53,9 @@ impl LedgerApi {
         let (headers, extensions, request) = request.into_parts();
         let permit = batch_permit(&extensions)?;
         let forms = request.charges.iter().map(charge_from_pb).collect();
-        let answers = self.app.batch_charge(forms, batch_fits).await;
+        let sizes = request.charges.iter().map(prost::Message::encoded_len);
+        let check = |items: &[_]| check_batch_reply(sizes, items);
+        let answers = self.app.batch_charge(forms, check).await;
         let answers = answers.map_err(Refused::from)?;
         let mut message = Vec::with_capacity(answers.len().saturating_mul(RESULT_BYTES));
         for answer in &answers {
@@ -71,6 +73,7 @@ impl LedgerApi {
             failed_count: i32::try_from(failed).unwrap_or(i32::MAX),
         };
         put_fields(&rest, &mut message);
+        check_batch_answers(message.len(), &answers)?;
         let reply = reply(&headers, Encoded(message.into()));
         Ok(with_permit(reply, permit))
     }

@@ -12,7 +12,9 @@ use super::convert::pricing::{
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
-use super::reply::{BatchSize, batch_permit, reply, with_permit};
+use super::reply::{
+    BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, batch_permit, reply, reply_too_large, with_permit,
+};
 use super::wire::write::{EstimateWriter, put_fields, put_message};
 use super::wire::{Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
@@ -142,8 +144,8 @@ fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<Vec<u8>, Refus
     let estimates = EstimateWriter::new(batch.card);
     let expected = batch.results.len().saturating_mul(RESULT_BYTES);
     let mut message = Vec::with_capacity(expected.min(MESSAGE_BYTES_MAX));
-    let mut size = BatchSize::new();
-    for result in &batch.results {
+    let mut bytes = BATCH_REST_BYTES;
+    for (index, result) in batch.results.iter().enumerate() {
         let length = put_message(1, &mut message, |item| match result {
             Ok(quote) if !explain => {
                 put_message(1, item, |estimate| estimates.put(quote, estimate));
@@ -157,10 +159,12 @@ fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<Vec<u8>, Refus
                 put_message(2, item, |into| put_fields(&error, into));
             }
         });
-        if !size.add(length) {
-            break;
+        bytes = bytes
+            .saturating_add(length)
+            .saturating_add(ITEM_OVERHEAD_BYTES);
+        if bytes > MESSAGE_BYTES_MAX {
+            return Err(reply_too_large("usages", index));
         }
     }
-    size.check("usages")?;
     Ok(message)
 }

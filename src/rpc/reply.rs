@@ -48,38 +48,11 @@ pub(super) fn with_permit<T>(mut reply: Response<T>, permit: Option<Arc<Place>>)
     reply
 }
 
-/// Adds up the size of a batch's reply.
-pub(super) struct BatchSize {
-    bytes: usize,
-    items_that_fit: usize,
-}
-
-impl BatchSize {
-    pub(super) const fn new() -> Self {
-        Self {
-            bytes: BATCH_REST_BYTES,
-            items_that_fit: 0,
-        }
-    }
-
-    /// Adds an item of this length. False where the reply has no room for it.
-    pub(super) fn add(&mut self, item_bytes: usize) -> bool {
-        let bytes = self.bytes.saturating_add(item_bytes);
-        self.bytes = bytes.saturating_add(ITEM_OVERHEAD_BYTES);
-        let fits = self.bytes <= MESSAGE_BYTES_MAX;
-        self.items_that_fit = self.items_that_fit.saturating_add(usize::from(fits));
-        fits
-    }
-
-    /// Refuses a batch whose reply would be larger than clients take.
-    pub(super) fn check(&self, field: &'static str) -> Result<(), Refusal> {
-        if self.bytes <= MESSAGE_BYTES_MAX {
-            return Ok(());
-        }
-        let too_large = Fault::ReplyTooLarge {
-            limit_bytes: MESSAGE_BYTES_MAX,
-            items_that_fit: self.items_that_fit,
-        };
-        Err(Refusal::invalid(field, too_large))
-    }
+/// Refuses a batch of which only so many items have room in a reply.
+pub(super) fn reply_too_large(field: &'static str, items_that_fit: usize) -> Refusal {
+    let too_large = Fault::ReplyTooLarge {
+        limit_bytes: MESSAGE_BYTES_MAX,
+        items_that_fit,
+    };
+    Refusal::invalid(field, too_large)
 }

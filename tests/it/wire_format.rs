@@ -163,7 +163,9 @@ proptest! {
         let written = Written { entry, available: credits(numbers[5]), replayed };
         let mut bytes = vec![7];
         put_charge(&written, &mut bytes);
-        prop_assert_eq!(&bytes[1..], pb::ChargeResponse::from(&written).encode_to_vec());
+        let mut message = pb::ChargeResponse::from(&written);
+        message.entry.as_mut().unwrap().grants.clear();
+        prop_assert_eq!(&bytes[1..], message.encode_to_vec());
     }
 }
 

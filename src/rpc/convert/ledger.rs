@@ -1,4 +1,4 @@
-//! Conversions of `ledger.proto`: what the ledger answers.
+//! Conversions of `ledger.proto`: balances, entries and holds.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use super::{credits_to_pb, duration_to_pb, timestamp_from_pb, timestamp_to_pb};
 use crate::app::Balance;
 use crate::domain::ledger::{Entry, EntryKind, GrantId, GrantShare, GrantState, Hold, HoldStatus};
 use crate::domain::pricing::{Given, UsageRecord};
-use crate::domain::{AccountName, Faults, Labels, Timestamp};
+use crate::domain::{AccountName, Fault, Faults, Labels, Timestamp};
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// Room for the list of a reply, below the 4 MiB that it may have.
+/// Room for the list of a reply, below the limit of a message.
 const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
 
-/// Which balance is asked for; what is wrong is added to `faults`.
+/// A `GetBalanceRequest`; what is wrong with it is added to `faults`.
 pub fn balance_query_from_pb(
     request: &pb::GetBalanceRequest,
     faults: &mut Faults,
@@ -37,7 +37,7 @@ pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
     }
 }
 
-/// The first of a list, as many as a reply has room for, and one in any case.
+/// The first items of a list that a reply has room for, and the very first in any case.
 pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut bytes = 0_usize;
     items
@@ -126,11 +126,26 @@ const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
         EntryKind::Hold => pb::EntryKind::Hold,
         EntryKind::Settle => pb::EntryKind::Settle,
         EntryKind::Release => pb::EntryKind::Release,
-        // Callers do not see it: it is no move.
+        // Moves no credits: callers do not see it.
         EntryKind::Extend => pb::EntryKind::Unspecified,
         EntryKind::Expire(_) => pb::EntryKind::Expire,
         EntryKind::Revoke(_) => pb::EntryKind::Revoke,
     }
+}
+
+/// The word for a kind of entry, by which ListEntries filters.
+pub(super) fn kind_from_pb(value: i32) -> Result<&'static str, Fault> {
+    Ok(match pb::EntryKind::try_from(value) {
+        Ok(pb::EntryKind::Grant) => "grant",
+        Ok(pb::EntryKind::Charge) => "charge",
+        Ok(pb::EntryKind::Refund) => "refund",
+        Ok(pb::EntryKind::Hold) => "hold",
+        Ok(pb::EntryKind::Settle) => "settle",
+        Ok(pb::EntryKind::Release) => "release",
+        Ok(pb::EntryKind::Expire) => "expire",
+        Ok(pb::EntryKind::Revoke) => "revoke",
+        Ok(pb::EntryKind::Unspecified) | Err(_) => return Err(Fault::UnknownValue { value }),
+    })
 }
 
 fn share_to_pb(share: &GrantShare) -> pb::GrantShare {

@@ -6,7 +6,7 @@ use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage}
 use crate::domain::{AccountName, Fault, Faults};
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// A usage; what is wrong with it is found when it is priced.
+/// A usage. Its faults are found when it is priced.
 #[must_use]
 pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
     Usage {
@@ -29,15 +29,15 @@ static DEFAULT_PRICES: pb::PriceSelector = pb::PriceSelector {
     price_time: None,
 };
 
-/// Which prices, and the account that they are for.
+/// A `PriceSelector`.
 pub struct Prices<'a> {
     /// Which prices.
     pub selector: Selector<'a>,
-    /// The account, where one is named.
+    /// Whose prices, where it says.
     pub account: Option<AccountName>,
 }
 
-/// Which prices a request asks for; what is wrong is added to `faults`.
+/// The `PriceSelector` of a request; what is wrong with it is added to `faults`.
 pub fn prices_from_pb<'a>(
     prices: Option<&'a pb::PriceSelector>,
     check_balance: bool,

@@ -98,7 +98,7 @@ fn each_field<'a>(
 ) -> Option<()> {
     let mut numbers = 0_u32;
     // A number below 16 and its wire type fit into a byte.
-    while let Some((&(tag @ ..0x80), rest)) = bytes.split_first() {
+    while let Some((&tag @ ..0x80, rest)) = bytes.split_first() {
         bytes = rest;
         let number = tag >> 3;
         let bit = 1_u32.checked_shl(u32::from(number))?;

@@ -8,6 +8,7 @@ use crate::app::Written;
 use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
+use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -99,10 +100,10 @@ impl EstimateWriter {
     }
 }
 
-/// Writes the fields of a `ChargeResponse`.
+/// Writes the fields of the `ChargeResponse` of a batch, whose entry has no grants.
 pub fn put_charge(written: &Written, into: &mut Vec<u8>) {
     if !is_plain(&written.entry) {
-        put_fields(&pb::ChargeResponse::from(written), into);
+        put_fields(&batch_item_to_pb(written), into);
         return;
     }
     put_message(1, into, |into| put_entry(&written.entry, into));
@@ -154,13 +155,6 @@ fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
         });
     }
     put_integer(18, entry.version, into);
-    for share in &entry.shares {
-        put_message(19, into, |into| {
-            put_text(1, &share.grant.to_string(), into);
-            put_credits(2, share.credits, into);
-            put_credits(3, share.held, into);
-        });
-    }
 }
 
 fn put_quantity(quantity: Given, into: &mut Vec<u8>) {
