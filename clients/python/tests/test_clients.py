@@ -1,4 +1,4 @@
-"""What a client is besides its calls: construction, its channel, its end; and both alike."""
+"""Construction of clients, channels, close; and that both clients have the same methods."""
 
 import asyncio
 import inspect
@@ -27,7 +27,7 @@ def _methods(client: type) -> dict[str, inspect.Signature]:
 
 
 def _blocking(signature: inspect.Signature) -> inspect.Signature:
-    """What it is in a client that blocks: names of asynchronous types begin so."""
+    """The same signature in Client: names of asynchronous types begin with Async."""
     returns = signature.return_annotation
     return signature.replace(return_annotation=returns.removeprefix("Async"))
 

@@ -1,4 +1,4 @@
-"""What a call can be repeated by."""
+"""The idempotency key of a request."""
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
@@ -15,7 +15,7 @@ _METHODS = [method for service in _SERVICES for method in service.methods]
 
 @pytest.mark.parametrize("method", _METHODS, ids=lambda method: method.name)
 def test_only_what_moves_credits_has_a_key(method: MethodDescriptor) -> None:
-    """A reply that can be a replay belongs to a request_id; elsewhere it is a filter."""
+    """The request_id is a key where the reply has `replayed`; elsewhere it is a filter."""
     request = getattr(ledger_pb2, method.input_type.name, None) or getattr(
         pricing_pb2, method.input_type.name
     )

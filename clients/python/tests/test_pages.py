@@ -1,4 +1,4 @@
-"""Lists are read page by page, as far as somebody reads them."""
+"""Lists are fetched page by page, as they are read."""
 
 from itertools import islice
 from typing import Any

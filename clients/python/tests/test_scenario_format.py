@@ -1,4 +1,4 @@
-"""The reader of the scenarios itself: what it must see as equal, and as different."""
+"""The reader of the scenarios: variables, and which replies match."""
 
 import json
 from datetime import datetime, timezone

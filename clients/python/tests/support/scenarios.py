@@ -52,7 +52,7 @@ def read_scenarios(directory: Path = DIRECTORY) -> list[Scenario]:
 
 
 def check_step_form(step: Mapping[str, Any]) -> None:
-    """Fails on a step that the format does not have, so that a typing error is no test."""
+    """Fails on a step with unknown keys, so that a typing error is noticed."""
     assert not step.keys() - _STEP_KEYS, f"unknown keys {step.keys() - _STEP_KEYS}"
     assert ("reply" in step) != ("refusal" in step), "a step has one of reply and refusal"
     assert not step.get("refusal", {}).keys() - _REFUSAL_KEYS, "unknown keys in refusal"
@@ -60,7 +60,7 @@ def check_step_form(step: Mapping[str, Any]) -> None:
 
 @dataclass
 class Variables:
-    """What texts of one scenario may contain: its account, times, what steps saved."""
+    """The variables of one scenario: its account, times, values that steps saved."""
 
     account: str
     saved: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Variables:
         return value
 
     def save(self, paths: Mapping[str, str], reply: Any) -> None:
-        """Keeps the values of the reply that `paths` names."""
+        """Saves the values of the reply that `paths` names."""
         for name, path in paths.items():
             value = reply
             for part in path.split("."):

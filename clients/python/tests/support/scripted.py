@@ -1,4 +1,4 @@
-"""A gRPC server that answers by a script and keeps what it was sent.
+"""A gRPC server that answers by a script and records the requests.
 
 For what the real server does only on bad days: it is unavailable, slow, or says odd things.
 """
@@ -33,13 +33,13 @@ HOLD = ledger_pb2.HoldState(
     expire_time=Timestamp(seconds=2),
 )
 GRANT = ledger_pb2.GrantResponse(entry=ENTRY, available="5")
-SILENCE = object()
+NO_ANSWER = object()
 """No answer until the caller has given up."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A failure with these details, or with `raw_details` as they stand."""
+    """A failure with these details, or with the bytes of `raw_details` in their place."""
 
     code: grpc.StatusCode
     message: str = "no"
@@ -88,13 +88,13 @@ class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerSe
         self.metadata.append(dict(context.invocation_metadata()))
         self.stream_seconds_left.append(context.time_remaining())
         for step in steps:
-            if step is SILENCE:
+            if step is NO_ANSWER:
                 self.over.wait()
             else:
                 yield self._do(step, context)
 
     def _do(self, step: object, context: Any) -> Any:
-        if step is SILENCE:
+        if step is NO_ANSWER:
             self.over.wait()
         if isinstance(step, Refusal):
             trailing = [("grpc-status-details-bin", step.wire_details()), *step.trailing]
