@@ -1,4 +1,4 @@
-//! SIGHUP: the rate cards are read again, and served without a restart.
+//! The rate cards are read again where that is asked for, and served without a restart.
 //!
 //! All of them or none: where one is wrong, or cannot be kept in the data file, those that
 //! were served before serve on. Calls that have begun keep the prices that they began with.
@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Mutex, Notify};
 
 use super::config::Config;
 use super::{StartError, prices};
@@ -18,29 +17,39 @@ use crate::domain::pricing::Catalog;
 use crate::rfc3339;
 use crate::store::Store;
 
-/// Catches the signal from now on. One that comes while the server starts waits until it
-/// runs.
-pub(super) fn catch(runtime: &Handle) -> std::io::Result<Signal> {
-    let _within = runtime.enter();
-    signal(SignalKind::hangup())
-}
-
 /// What is needed to read rate cards again.
 #[derive(Clone)]
 pub(super) struct Reload {
-    pub(super) config: Arc<Config>,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) app: Arc<App>,
+    config: Arc<Config>,
+    store: Arc<dyn Store>,
+    app: Arc<App>,
+    /// Locked while they are read.
+    reading: Arc<Mutex<()>>,
 }
 
 impl Reload {
-    /// Reads them at each signal, for ever.
-    pub(super) async fn at_each(self, mut hangup: Signal) -> Infallible {
-        while hangup.recv().await.is_some() {
+    pub(super) fn new(config: Arc<Config>, store: Arc<dyn Store>, app: Arc<App>) -> Self {
+        Self {
+            config,
+            store,
+            app,
+            reading: Arc::default(),
+        }
+    }
+
+    /// Reads them each time that it is asked to, for ever.
+    pub(super) async fn at_each(&self, asked: &Notify) -> Infallible {
+        loop {
+            asked.notified().await;
             let reload = self.clone();
+            let reading = Arc::clone(&self.reading).lock_owned().await;
             // It reads files and waits for the disk: connections are accepted meanwhile.
-            let done = tokio::task::spawn_blocking(move || reload.once()).await;
-            match done {
+            let done = tokio::task::spawn_blocking(move || {
+                let done = reload.once();
+                drop((reload, reading));
+                done
+            });
+            match done.await {
                 Ok(Ok(changes)) => {
                     let source = self.source();
                     tracing::info!(source, changes, "rate cards reloaded");
@@ -52,7 +61,11 @@ impl Reload {
                 Err(_) => tracing::error!("rate cards not reloaded: a defect"),
             }
         }
-        std::future::pending().await
+    }
+
+    /// Waits until they are not being read.
+    pub(super) async fn finish(self) {
+        let _ = self.reading.lock().await;
     }
 
     /// Reads them, keeps them, serves them. What changed, or why nothing did.
