@@ -28,7 +28,8 @@ from creditd import (
 from creditd._attempts import Attempts
 from tests.conftest import Connect
 from tests.support.samples import sample
-from tests.support.scenario_calls import METHODS, arguments, client_method
+from tests.support.scenario_calls import arguments, client_method
+from tests.support.schema import METHODS, WRITES
 from tests.support.scripted import GRANT, Refusal, scripted_server
 from tests.support.server import running_server
 
@@ -40,12 +41,6 @@ IN_300_MS = Refusal(
 IN_A_MINUTE = Refusal(
     grpc.StatusCode.UNAVAILABLE, details=[RetryInfo(retry_delay=Duration(seconds=60))]
 )
-# Writes are the methods whose replies have `replayed`.
-WRITES = [
-    name
-    for name, described in METHODS.items()
-    if "replayed" in described.output_type.fields_by_name
-]
 
 
 def unavailable(retry_after_s: float | None = None) -> CreditdError:

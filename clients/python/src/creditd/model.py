@@ -263,7 +263,7 @@ class BatchCharge:
     """The answers to a batch, in the order of the request.
 
     A charge that was refused stands in `results` as the error that `charge` would have raised,
-    with the `request_id` of that charge.
+    with the `request_id` of that charge. Entries here have no `grants`; `list_entries` has them.
     """
 
     results: list[ChargeResult | CreditdError]
