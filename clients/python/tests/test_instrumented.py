@@ -42,11 +42,11 @@ Names = Callable[[], list[str]]
 @pytest.fixture(scope="module")
 def exporter() -> InMemorySpanExporter:
     """Where all spans go; a process has one such place."""
-    found = InMemorySpanExporter()
+    recorded = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(found))
+    provider.add_span_processor(SimpleSpanProcessor(recorded))
     trace.set_tracer_provider(provider)
-    return found
+    return recorded
 
 
 @pytest.fixture

@@ -56,13 +56,13 @@ def test_a_write_that_wait_for_cancels() -> None:
             return [request_id_of(error) for error in errors]
 
     with scripted_server(*([NO_ANSWER] * 4)) as server:
-        found = asyncio.run(main(server.address))
+        ids = asyncio.run(main(server.address))
         sent = {one.account: one.request_id for one in server.requests}
-    assert "" not in found
-    assert len(set(found)) == len(found)
-    assert found[9] == "order-17"
+    assert "" not in ids
+    assert len(set(ids)) == len(ids)
+    assert ids[9] == "order-17"
     # The server has threads for a few of them.
-    assert {f"team-{found.index(one)}" for one in sent.values()} == set(sent)
+    assert {f"team-{ids.index(one)}" for one in sent.values()} == set(sent)
 
 
 def test_a_task_that_is_cancelled() -> None:
@@ -87,9 +87,9 @@ def test_nothing_is_paid_twice_that_is_repeated_so(server: str) -> None:
             await client.grant(account, 100)
             for number in range(20):
                 # Some of them are done, and others are not, or were cancelled before they began.
-                found = await _limited(client.charge(account, credits=1), number / 10_000)
-                if found is not None:
-                    await client.charge(account, credits=1, request_id=found or None)
+                request_id = await _limited(client.charge(account, credits=1), number / 10_000)
+                if request_id is not None:
+                    await client.charge(account, credits=1, request_id=request_id or None)
             assert (await client.get_balance(account)).available == 80
 
     asyncio.run(main())

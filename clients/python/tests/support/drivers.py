@@ -53,8 +53,8 @@ class SyncDriver:
         return getattr(self._client, method)(*args, **kwargs)
 
     def iterate(self, method: str, *args: Any, **kwargs: Any) -> Iterating:
-        found: Iterating = getattr(self._client, method)(*args, **kwargs)
-        return found
+        iterator: Iterating = getattr(self._client, method)(*args, **kwargs)
+        return iterator
 
     def idle(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -64,14 +64,14 @@ class Parent:
         self.account = f"fork-{uuid4()}"
         self.client = Client(address, timeout=WAIT_S_MAX)
         self.client.grant(self.account, 1000)
-        self.seen: list[Decimal] = []
+        self.balances: list[Decimal] = []
         self.calls = 0
         self.over = threading.Event()
         self.counting = threading.Lock()
         self.watch = self.client.watch_balance(self.account) if "watch" in modes else None
         self.watching = [self._start(self._watch)] if self.watch is not None else []
         self.calling = [self._start(self._call) for _ in range(4) if "calls" in modes]
-        self._until(lambda: bool(self.seen) or not self.watching)
+        self._until(lambda: bool(self.balances) or not self.watching)
         self._until(lambda: self.calls > 0 or not self.calling)
 
     @staticmethod
@@ -90,7 +90,7 @@ class Parent:
     def _watch(self) -> None:
         assert self.watch is not None
         for balance in self.watch:
-            self.seen.append(balance.available)
+            self.balances.append(balance.available)
 
     def _call(self) -> None:
         while not self.over.is_set():
@@ -115,7 +115,7 @@ class Parent:
         left = self.client.get_balance(self.account).available
         spent = children + self.calls * Decimal("0.001")
         assert left == 1000 - spent, f"{left} are left after {spent}"
-        self._until(lambda: not self.watching or self.seen[-1] == left)
+        self._until(lambda: not self.watching or self.balances[-1] == left)
         if self.watch is not None:
             self.watch.close()
             self.watching[0].join(WAIT_S_MAX)

@@ -62,16 +62,16 @@ def _arguments(
     parameters = inspect.signature(function).parameters
     places = _places(set(parameters), message)
     assert set(parameters) - _OPTIONS == set(places), f"{function} has no field for an argument"
-    found = {}
+    values = {}
     for name, (outer, field) in places.items():
         holder = request if outer is None else request.get(outer.name, {})
         if field.name in holder:
-            found[name] = _python_value(field, holder[field.name])
+            values[name] = _python_value(field, holder[field.name])
         elif _is_demanded(function, parameters[name]):
             # The request lacks what the client demands or makes by itself: it is sent empty.
-            found[name] = _empty(field)
+            values[name] = _empty(field)
     _check_known(message, request)
-    return found
+    return values
 
 
 def _places(

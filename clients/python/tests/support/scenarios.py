@@ -41,14 +41,14 @@ class Refusal:
 
 def read_scenarios(directory: Path = DIRECTORY) -> list[Scenario]:
     """All scenarios that run for this client, by file and place in it."""
-    found = []
+    scenarios = []
     for path in sorted(directory.glob("*.json")):
         for entry in json.loads(path.read_text()):
             unknown = entry.keys() - {"name", "steps", "only"}
             assert not unknown, f"{path.name}: {entry['name']} has unknown keys {unknown}"
             if CLIENT in entry.get("only", [CLIENT]):
-                found.append(Scenario(entry["name"], path, entry["steps"]))
-    return found
+                scenarios.append(Scenario(entry["name"], path, entry["steps"]))
+    return scenarios
 
 
 def check_step_form(step: Mapping[str, Any]) -> None:
@@ -94,7 +94,7 @@ class Variables:
         if whole:
             # Alone in its text, a saved number stays a number.
             return self._value(whole[1], now)
-        return _VARIABLE.sub(lambda found: str(self._value(found[1], now)), text)
+        return _VARIABLE.sub(lambda match: str(self._value(match[1], now)), text)
 
     def _value(self, name: str, now: datetime) -> Any:
         if name == "account":
