@@ -9,7 +9,7 @@ use tower::service_fn;
 
 use super::entry::put_charge_response;
 use super::write::{put_head, put_message, put_number};
-use super::{Call, encoded, keep_places, read, serve, take_places, whole};
+use super::{Call, encoded, read, serve, whole};
 use crate::app::{Answer, BATCH_LENGTH_MAX, Written};
 use crate::rpc::batch::{batch_fits, result_to_pb};
 use crate::rpc::convert::write::charge_from_text;
@@ -58,17 +58,17 @@ where
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
-            let places = take_places(&request)?;
-            let reply = match read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX) {
-                Some(texts) => {
-                    let forms = texts.iter().map(charge_from_text).collect();
-                    let answers = api.app().batch_charge(forms, batch_fits).await;
-                    let answers = answers.map_err(Refused::from)?;
-                    reply_of_bytes(takes_compressed, batch_response(&answers))
-                }
-                None => api.batch_charge(whole(request)?).await.map(encoded)?,
-            };
-            Ok(keep_places(reply, places))
+            Ok(
+                match read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX) {
+                    Some(texts) => {
+                        let forms = texts.iter().map(charge_from_text).collect();
+                        let answers = api.app().batch_charge(forms, batch_fits).await;
+                        let answers = answers.map_err(Refused::from)?;
+                        reply_of_bytes(takes_compressed, batch_response(&answers))
+                    }
+                    None => api.batch_charge(whole(request)?).await.map(encoded)?,
+                },
+            )
         }
     };
     serve(request, takes_compressed, service_fn(method))

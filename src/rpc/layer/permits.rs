@@ -1,76 +1,97 @@
-//! Places: so many of something at once in the whole process, and whoever finds none
-//! free is refused.
+//! Permits: so many of something at once in the whole process, and whoever finds none free
+//! is refused.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::rpc::near::Near;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A number of places.
+use crate::rpc::refused::{Resource, WireFault};
+
+/// A semaphore that is never waited for.
 #[derive(Debug)]
-pub(super) struct Places {
-    taken: AtomicUsize,
-    pub(super) max: usize,
+pub(super) struct Pool {
+    semaphore: Arc<Semaphore>,
+    /// How many permits there are.
+    size: usize,
+    resource: Resource,
 }
 
-impl Places {
-    pub(super) fn new(max: usize) -> Near<Self> {
-        Near::new(Arc::new(Self {
-            taken: AtomicUsize::new(0),
-            max,
-        }))
-    }
-
-    /// Takes so many at once, if they are free.
-    pub(super) fn take(places: &Near<Self>, count: usize) -> Option<Place> {
-        let mut place = Place::none(places);
-        place.grow(count).then_some(place)
-    }
-}
-
-/// Places that are taken; given back when this is dropped.
-#[derive(Debug)]
-pub struct Place {
-    places: Near<Places>,
-    count: usize,
-}
-
-impl Place {
-    /// None yet.
-    pub(super) fn none(places: &Near<Places>) -> Self {
+impl Pool {
+    pub(super) fn new(size: usize, resource: Resource) -> Self {
+        let size = size.min(Semaphore::MAX_PERMITS);
         Self {
-            places: places.clone(),
-            count: 0,
+            semaphore: Arc::new(Semaphore::new(size)),
+            size,
+            resource,
         }
     }
 
-    /// Takes more, if they are free.
-    pub(super) fn grow(&mut self, more: usize) -> bool {
-        let max = self.places.max;
-        let fits = |taken: usize| Some(taken.saturating_add(more)).filter(|sum| *sum <= max);
-        let taken = &self.places.taken;
-        let taken = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-        if taken.is_ok() {
-            self.count = self.count.saturating_add(more);
-        }
-        taken.is_ok()
+    /// How many permits there are.
+    pub(super) const fn size(&self) -> usize {
+        self.size
     }
 
-    pub(super) const fn count(&self) -> usize {
-        self.count
-    }
-
-    /// How many there are in all.
-    pub(super) fn max(&self) -> usize {
-        self.places.max
+    /// Takes so many, if they are free.
+    pub(super) fn acquire(&self, count: usize) -> Result<OwnedSemaphorePermit, WireFault> {
+        let permits = u32::try_from(count).ok().and_then(|count| {
+            Arc::clone(&self.semaphore)
+                .try_acquire_many_owned(count)
+                .ok()
+        });
+        permits.ok_or(WireFault::Overloaded {
+            limit: self.size,
+            resource: self.resource,
+        })
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            self.places.taken.fetch_sub(self.count, Ordering::Relaxed);
+/// Permits that were acquired, if any. They are released when this is dropped.
+#[derive(Debug, Default)]
+pub struct Permits(Option<OwnedSemaphorePermit>);
+
+impl Permits {
+    /// Acquires more, so that there are so many.
+    pub(super) fn grow_to(&mut self, count: usize, pool: &Pool) -> Result<(), WireFault> {
+        let more = count.saturating_sub(self.count());
+        if more > 0 {
+            let more = pool.acquire(more)?;
+            self.add(Self(Some(more)));
         }
+        Ok(())
+    }
+
+    fn add(&mut self, other: Self) {
+        match (&mut self.0, other.0) {
+            (Some(own), Some(more)) => own.merge(more),
+            (None, more) => self.0 = more,
+            (Some(_), None) => {}
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+}
+
+/// Where the permits of a batch are left when its request has come, for its reply.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Handover(Arc<Mutex<Permits>>);
+
+impl Handover {
+    pub(super) fn put(&self, permits: Permits) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = permits;
+    }
+
+    /// Adds what was left to those that the call has.
+    pub(super) fn take(&self, permits: &mut Permits) {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        permits.add(std::mem::take(&mut *left));
+    }
+}
+
+impl From<OwnedSemaphorePermit> for Permits {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(permit))
     }
 }
 
@@ -79,17 +100,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_given_back_and_no_more() {
-        let places = Places::new(3);
-        let mut first = Places::take(&places, 1).unwrap();
-        assert!(first.grow(1), "two are taken");
-        assert!(!first.grow(2) && first.count() == 2, "two more do not fit");
-        assert!(Places::take(&places, 2).is_none());
-        let third = Places::take(&places, 1).unwrap();
+    fn what_is_acquired_is_released_and_no_more() {
+        let pool = Pool::new(3, Resource::Calls);
+        let mut first = Permits::default();
+        first.grow_to(2, &pool).unwrap();
+        assert!(first.grow_to(4, &pool).is_err() && first.count() == 2);
+        assert!(pool.acquire(2).is_err());
+        let third = pool.acquire(1).unwrap();
         drop(first);
-        assert!(Places::take(&places, 2).is_some());
+        assert!(pool.acquire(2).is_ok());
         drop(third);
-        assert!(Places::take(&places, 3).is_some());
-        assert_eq!(places.taken.load(Ordering::Relaxed), 0);
+        assert!(pool.acquire(3).is_ok());
+        assert_eq!(pool.semaphore.available_permits(), 3);
     }
 }
