@@ -14,7 +14,7 @@ use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as _};
 use tonic::Request;
 
-use crate::support::server::{Server, Settings, run};
+use crate::support::server::{Program, Settings, run};
 use crate::support::table;
 use crate::support::{grant, usage};
 
@@ -257,7 +257,7 @@ fn what_is_no_data_file_is_refused() {
 /// Copies that are made while a server writes: each is one moment, and sound.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_server_is_sound_and_serves() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger
         .grant(grant("g1", "team-a", "1000000"))
@@ -313,7 +313,7 @@ async fn a_backup_of_a_running_server_is_sound_and_serves() {
     let restored = tempfile::tempdir().unwrap();
     let copy = directory.path().join(&copies[2]);
     std::fs::copy(copy, restored.path().join("creditd.db")).unwrap();
-    let server = Server::start_settings(Settings {
+    let server = Program::start_settings(Settings {
         directory: Some(restored),
         ..Settings::default()
     });
