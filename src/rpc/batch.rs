@@ -5,7 +5,6 @@
 use prost::Message as _;
 
 use super::MESSAGE_BYTES_MAX;
-use super::convert::ledger::charge_response_to_pb;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::batch_charge_result::Result as ItemResult;
 use super::refused::Refused;
@@ -33,10 +32,10 @@ pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
     }
 }
 
-/// What a charge of a batch is answered: its entry has no grants, of which there can be
+/// The reply of a charge in a batch: its entry has no grants, of which there can be
 /// thousands.
 pub(super) fn batch_item_to_pb(written: &Written) -> pb::ChargeResponse {
-    let mut charge = charge_response_to_pb(written);
+    let mut charge = pb::ChargeResponse::from(written);
     if let Some(entry) = &mut charge.entry {
         entry.grants.clear();
     }
