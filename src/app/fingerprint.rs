@@ -13,7 +13,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::write::CostForm;
-use crate::domain::ledger::{Action, Fingerprint, GrantAction, Named, Overage};
+use crate::domain::ledger::{AccountId, Action, Fingerprint, GrantAction, Named, Overage};
 use crate::domain::pricing::{Given, Pairs, Selector, Usage};
 use crate::domain::{Credits, Labels, Timestamp};
 
@@ -158,7 +158,7 @@ impl Canonical for Timestamp {
     }
 }
 
-impl<T: std::fmt::Display> Canonical for Named<T> {
+impl<T: AccountId> Canonical for Named<T> {
     fn write(&self, form: &mut CanonicalForm) {
         self.text().write(form);
     }

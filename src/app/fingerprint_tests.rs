@@ -1,6 +1,6 @@
 use super::*;
-use crate::domain::Faults;
-use crate::domain::ledger::{EntryId, GrantId, HoldId};
+use crate::domain::ledger::HoldId;
+use crate::domain::{AccountName, Faults};
 
 fn grant() -> GrantAction {
     GrantAction {
@@ -42,8 +42,13 @@ fn with_prices<'a>(cost: CostForm<'a>, prices: Selector<'a>) -> CostForm<'a> {
     }
 }
 
+/// An id of an account.
+fn named<T: AccountId>(number: i64) -> Named<T> {
+    Named::of(T::of(number), &AccountName::new("team-a").unwrap())
+}
+
 fn hold_named() -> Named<HoldId> {
-    Named::Id(HoldId(EntryId(7)))
+    named(7)
 }
 
 fn settle(cost: CostForm<'_>) -> Action<CostForm<'_>> {
@@ -202,12 +207,11 @@ fn every_field_counts() {
         });
     }
     for number in [1, 2] {
-        let id = EntryId(number);
         for credits in [None, Some(Credits::ONE), Some(Credits::MAX)] {
-            let entry = Named::Id(id);
+            let entry = named(number);
             actions.push(Action::Refund { entry, credits });
         }
-        let (grant, hold) = (Named::Id(GrantId(id)), Named::Id(HoldId(id)));
+        let (grant, hold) = (named(number), named(number));
         actions.push(Action::RevokeGrant { grant });
         actions.push(Action::ReleaseHold { hold: hold.clone() });
         for ttl_nanos in [5, 6] {

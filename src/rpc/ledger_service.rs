@@ -19,12 +19,11 @@ use super::health::State;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
-use super::reply::{batch_permit, reply, with_permit};
+use super::reply::reply;
 use super::watching::Watching;
 use super::wire::Encoded;
 use super::wire::write::{put_charge, put_fields, put_message};
 use crate::app::{App, WriteForm, Written};
-use crate::domain::ledger::hold_named;
 use crate::domain::{AccountName, Faults, Refusal};
 
 /// The service over the use cases.
@@ -50,8 +49,7 @@ impl LedgerApi {
         &self,
         request: Request<pb::BatchChargeRequest>,
     ) -> Reply<Encoded> {
-        let (headers, extensions, request) = request.into_parts();
-        let permit = batch_permit(&extensions)?;
+        let (headers, _, request) = request.into_parts();
         let forms = request.charges.iter().map(charge_from_pb).collect();
         let sizes = request.charges.iter().map(prost::Message::encoded_len);
         let check = |items: &[_]| check_batch_reply(sizes, items);
@@ -74,8 +72,7 @@ impl LedgerApi {
         };
         put_fields(&rest, &mut message);
         check_batch_answers(message.len(), &answers)?;
-        let reply = reply(&headers, Encoded(message.into()));
-        Ok(with_permit(reply, permit))
+        Ok(reply(&headers, Encoded(message.into())))
     }
 
     /// Serves a write. `form` makes the form of its request.
@@ -162,7 +159,7 @@ impl LedgerService for LedgerApi {
         let next = next.map(|entry| entry.id).or(page.next);
         let response = pb::ListEntriesResponse {
             entries,
-            next_page_token: next.map_or_else(String::new, |id| key.token(id)),
+            next_page_token: next.map_or_else(String::new, |id| key.token(id.0)),
         };
         Ok(reply(&headers, response))
     }
@@ -216,7 +213,7 @@ impl LedgerService for LedgerApi {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
         let account = faults.keep("account", AccountName::new(&request.account));
-        let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut faults);
+        let hold = id_from_pb("hold_id", &request.hold_id, account.as_ref(), &mut faults);
         let Some(hold) = hold else {
             return Err(Refused::from(Refusal::Invalid(faults)).into());
         };

@@ -12,9 +12,7 @@ use super::convert::pricing::{
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
-use super::reply::{
-    BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, batch_permit, reply, reply_too_large, with_permit,
-};
+use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
 use super::wire::write::{EstimateWriter, put_fields, put_message};
 use super::wire::{Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
@@ -36,8 +34,7 @@ impl PricingApi {
         &self,
         request: Request<Encoded>,
     ) -> Result<Response<Encoded>, Status> {
-        let (headers, extensions, Encoded(bytes)) = request.into_parts();
-        let permit = batch_permit(&extensions)?;
+        let (headers, _, Encoded(bytes)) = request.into_parts();
         let request: pb::BatchEstimateRequest;
         let usages = match read::usages(&bytes, BATCH_LENGTH_MAX) {
             Some((usages, rest)) => {
@@ -76,8 +73,7 @@ impl PricingApi {
             affordability,
         };
         put_fields(&rest, &mut message);
-        let reply = reply(&headers, Encoded(message.into()));
-        Ok(with_permit(reply, permit))
+        Ok(reply(&headers, Encoded(message.into())))
     }
 }
 

@@ -1,15 +1,11 @@
-//! Replies: their size, their compression and their permits.
-
-use std::sync::Arc;
+//! Replies: their size and their compression.
 
 use http::HeaderName;
 use prost::Message;
+use tonic::Response;
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
-use super::layer::{BatchPlaces, Place};
-use super::refused::Refused;
 use crate::domain::{Fault, Refusal};
 
 /// The compressions that a caller accepts.
@@ -30,22 +26,6 @@ pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T
         response.disable_compression();
     }
     response
-}
-
-/// Takes the permits of many calls for a batch, because its reply can be as large as theirs.
-pub(super) fn batch_permit(extensions: &Extensions) -> Result<Option<Arc<Place>>, Status> {
-    // Without the layer there is no limit.
-    let permits = extensions.get::<BatchPlaces>();
-    let taken = permits.map(BatchPlaces::take).transpose();
-    taken.map_err(|fault| Refused::from(fault).into_status())
-}
-
-/// Keeps the permit until the reply has left.
-pub(super) fn with_permit<T>(mut reply: Response<T>, permit: Option<Arc<Place>>) -> Response<T> {
-    if let Some(permit) = permit {
-        reply.extensions_mut().insert(permit);
-    }
-    reply
 }
 
 /// Refuses a batch of which only so many items have room in a reply.

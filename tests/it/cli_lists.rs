@@ -8,7 +8,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli_ledger::{done, lines_of, normal, on, with_credits};
-use crate::support::server::{Server, program};
+use crate::support::server::{Program, Running, program};
 use crate::support::{PATIENCE, grant, wait_until};
 
 /// Pages are joined, and --limit ends the list wherever a page ends.
@@ -24,7 +24,7 @@ fn entries_are_listed_over_pages_and_between_times() {
         .iter()
         .map(|e| e["entry_id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids.first(), Some(&"e7"));
+    assert_eq!(ids.first(), Some(&"e7-2p2n"));
     for (options, expected) in [
         ("--page-size 2", &all[..]),
         ("--page-size 2 --limit 5", &all[..5]),
@@ -54,7 +54,7 @@ fn a_list_that_is_cut_says_so() {
     let shown = done(&server, "entries team-a");
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), 1 + 50 + 1);
-    assert!(lines[1].starts_with("e54 "), "{}", lines[1]);
+    assert!(lines[1].starts_with("e54-"), "{}", lines[1]);
     assert_eq!(
         lines[51],
         "and 4 more: --all lists them, --limit N the first N"
@@ -75,7 +75,7 @@ fn a_list_that_is_cut_says_so() {
 /// More open holds than a page has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn holds_are_listed_over_pages() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger.grant(grant("r", "team-a", "2000")).await.unwrap();
     let mut calls = tokio::task::JoinSet::new();
@@ -116,7 +116,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(server: &Server, args: &[&str]) -> Self {
+    fn start(server: &Running, args: &[&str]) -> Self {
         let mut child = program()
             .args(["watch", "--addr", &server.address])
             .args(args)
@@ -198,7 +198,8 @@ fn watch_ends_well_when_the_server_stops() {
 
 #[test]
 fn watch_says_why_it_cannot_go_on() {
-    let server = with_credits();
+    let server = Program::start();
+    done(&server, "grant team-a 1000");
     let (code, out, err) = on(&server, "watch nobody");
     assert_eq!((code, out.as_str()), (Some(4), ""));
     assert_eq!(

@@ -8,9 +8,7 @@ use super::pricing::{prices_from_pb, usage_from_pb};
 use super::{credits_to_pb, duration_nanos, timestamp_from_pb};
 use crate::app::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm, Written};
 use crate::domain::amount::AmountFault;
-use crate::domain::ledger::{
-    Action, GrantAction, Named, Overage, entry_named, grant_named, hold_named,
-};
+use crate::domain::ledger::{AccountId, Action, GrantAction, Named, Overage};
 use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -103,6 +101,12 @@ impl Head {
         }
     }
 
+    /// What the write names on its account; for a text that is missing, nothing.
+    fn id<T: AccountId>(&mut self, field: &'static str, text: &str) -> Named<T> {
+        let id = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
+        id.unwrap_or_else(|| Named::read("", None))
+    }
+
     fn form<'a>(
         mut self,
         action: Action<CostForm<'a>>,
@@ -158,13 +162,13 @@ pub fn charge_from_pb(request: &pb::ChargeRequest) -> WriteForm<'_> {
 #[must_use]
 pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
+    let entry = head.id("entry_id", &request.entry_id);
     let faults = &mut head.faults;
-    let entry = id_from_pb("entry_id", &request.entry_id, entry_named, faults);
     let credits = request
         .credits
         .as_ref()
         .and_then(|text| faults.keep("credits", parsed_amount(text, Credits::parse_positive)));
-    let entry = entry.unwrap_or_else(no_id);
+    let entry = entry;
     head.form(Action::Refund { entry, credits }, &request.labels)
 }
 
@@ -187,11 +191,11 @@ pub fn hold_from_pb(request: &pb::HoldRequest) -> WriteForm<'_> {
 #[must_use]
 pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut head.faults);
+    let hold = head.id("hold_id", &request.hold_id);
     let ttl = request.ttl.as_ref().ok_or(Fault::Required);
     let ttl_nanos = head.faults.keep("ttl", ttl.and_then(ttl_from_pb));
     let action = Action::ExtendHold {
-        hold: hold.unwrap_or_else(no_id),
+        hold: hold,
         ttl_nanos: ttl_nanos.unwrap_or_default(),
     };
     head.form(action, &NO_LABELS)
@@ -201,14 +205,14 @@ pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
 #[must_use]
 pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut head.faults);
+    let hold = head.id("hold_id", &request.hold_id);
     let work = work!(request, settle_hold_request);
     let cost = cost_from_pb(work, request.prices.as_ref(), Credits::parse, &mut head);
     let overage = head
         .faults
         .keep("overage", overage_from_pb(request.overage));
     let action = Action::SettleHold {
-        hold: hold.unwrap_or_else(no_id),
+        hold: hold,
         cost,
         keep_open: request.keep_open,
         overage: overage.unwrap_or(Overage::Reject),
@@ -220,8 +224,8 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
 #[must_use]
 pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut head.faults);
-    let hold = hold.unwrap_or_else(no_id);
+    let hold = head.id("hold_id", &request.hold_id);
+    let hold = hold;
     head.form(Action::ReleaseHold { hold }, &NO_LABELS)
 }
 
@@ -229,8 +233,8 @@ pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
 #[must_use]
 pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
-    let grant = id_from_pb("grant_id", &request.grant_id, grant_named, &mut head.faults);
-    let grant = grant.unwrap_or_else(no_id);
+    let grant = head.id("grant_id", &request.grant_id);
+    let grant = grant;
     head.form(Action::RevokeGrant { grant }, &request.labels)
 }
 
@@ -336,21 +340,16 @@ fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
     }
 }
 
-/// What a caller names.
-pub fn id_from_pb<T>(
+/// What a caller names on an account. An empty text is a fault, and names nothing.
+pub fn id_from_pb<T: AccountId>(
     field: &'static str,
     text: &str,
-    read: fn(&str) -> Named<T>,
+    account: Option<&AccountName>,
     faults: &mut Faults,
 ) -> Option<Named<T>> {
     if text.is_empty() {
         faults.add(field, Fault::Required);
         return None;
     }
-    Some(read(text))
-}
-
-/// Stands in a form for an id that is missing.
-fn no_id<T>() -> Named<T> {
-    Named::Nothing(Box::default())
+    Some(Named::read(text, account))
 }

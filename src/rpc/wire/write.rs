@@ -6,7 +6,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
-use crate::domain::ledger::{Entry, EntryKind};
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind};
 use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
@@ -120,7 +120,7 @@ fn is_plain(entry: &Entry) -> bool {
 }
 
 fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
-    put_text(1, &entry.id.to_string(), into);
+    put_text(1, &entry.id.text(&entry.account), into);
     put_text(2, entry.account.as_str(), into);
     put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
     put_credits(4, entry.credits, into);
@@ -154,7 +154,7 @@ fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
             put_quantity(usage.quantity, into);
         });
     }
-    put_integer(18, entry.version, into);
+    put_integer(18, entry.id.0, into);
 }
 
 fn put_quantity(quantity: Given, into: &mut Vec<u8>) {
