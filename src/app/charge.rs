@@ -23,13 +23,13 @@ pub struct ChargeForm<'a> {
 pub type BatchFits = Box<dyn FnMut(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
 
 impl App {
-    /// Pays for work, and answers once that is durable.
+    /// Pays for work by these prices, and answers once that is durable.
     ///
     /// # Errors
     /// What is refused by the rules, or that the store cannot write.
-    pub fn charge(&self, form: ChargeForm<'_>) -> Pending<Box<Written>> {
+    pub fn charge(&self, prices: &Catalog, form: ChargeForm<'_>) -> Pending<Box<Written>> {
         // No part of a charge but its answer is waited for: what was sent is not kept.
-        match self.charge_command(&self.prices(), form) {
+        match self.charge_command(prices, form) {
             Ok(command) => self.store.write(command),
             Err(refusal) => Pending::ready(Err(refusal.into())),
         }
@@ -63,19 +63,18 @@ impl App {
         let mut refused = Vec::new();
         let mut commands = Vec::with_capacity(forms.len());
         let mut decided = Vec::with_capacity(forms.len());
-        {
-            // All items by the same prices.
-            let prices = self.prices();
-            for form in forms {
-                match self.charge_command(&prices, form) {
-                    Ok(command) => {
-                        commands.push(command);
-                        decided.push(true);
-                    }
-                    Err(refusal) => {
-                        refused.push(refusal);
-                        decided.push(false);
-                    }
+        // All items by the same prices.
+        let prices = forms.iter().map(|form| form.cost.prices);
+        let prices = self.prices_for(prices).await?;
+        for form in forms {
+            match self.charge_command(&prices, form) {
+                Ok(command) => {
+                    commands.push(command);
+                    decided.push(true);
+                }
+                Err(refusal) => {
+                    refused.push(refusal);
+                    decided.push(false);
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::fingerprint::{FingerprintWriter, Method};
 use super::form::{CostForm, What, WriteForm};
 use super::{App, AppError};
 use crate::domain::ledger::{Action, Hold, HoldId, Named, OPEN_HOLDS_MAX, Overage};
-use crate::domain::pricing::{Card, Catalog};
+use crate::domain::pricing::{Card, Selector};
 use crate::domain::{AccountName, Labels, Refusal, RequestId, Timestamp};
 use crate::store::{self, Written};
 
@@ -93,10 +93,8 @@ impl App {
     /// What is refused by the rules, or that the store cannot write.
     pub async fn hold(&self, form: HoldForm<'_>) -> Result<Box<Written>, AppError> {
         let CostForm { what, prices } = form.cost;
-        let (write, cost) = {
-            let by = self.prices();
-            self.priced(form.write, what, || self.card(&by, &prices))?
-        };
+        let by = self.prices_for([prices]).await?;
+        let (write, cost) = self.priced(form.write, what, || self.card(&by, &prices))?;
         let ttl_nanos = form.ttl_nanos.unwrap_or_default();
         let mut writer = FingerprintWriter::new(Method::Hold);
         if let Some(what) = &what {
@@ -138,7 +136,7 @@ impl App {
     /// As [`App::hold`].
     pub async fn settle_hold(&self, form: SettleForm<'_>) -> Result<Box<Written>, AppError> {
         let CostForm { what, prices } = form.cost;
-        let by = self.prices().into_shared();
+        let by = self.prices_for([prices]).await?;
         let Some(hold) = form.hold else {
             let faults = self.priced(form.write, what, || self.card(&by, &prices));
             return Err(match faults {
@@ -151,11 +149,14 @@ impl App {
         // asked for. They never change, so they can be read ahead.
         let by_hold = match (&what, &form.write.account) {
             (Some(What::Usage(_)), Some(account)) if prices.is_default() => {
-                self.card_of_hold(&by, account, &hold).await?
+                self.card_of_hold(account, &hold).await?
             }
             _ => None,
         };
-        let card = || by_hold.map_or_else(|| self.card(&by, &prices), Ok);
+        let card = || match &by_hold {
+            Some(card) => Ok(&**card),
+            None => self.card(&by, &prices),
+        };
         let (write, cost) = self.priced(form.write, what, card)?;
         let mut writer = FingerprintWriter::new(Method::SettleHold);
         writer.text(3, &hold.text());
@@ -180,21 +181,26 @@ impl App {
 
     /// The card with which a hold was priced. None where there is none: the ledger says
     /// what is wrong with the hold, after it has looked for the request_id.
-    async fn card_of_hold<'a>(
+    async fn card_of_hold(
         &self,
-        prices: &'a Catalog,
         account: &AccountName,
         hold: &Named<HoldId>,
-    ) -> Result<Option<&'a Card>, AppError> {
-        match self.store.hold(account.clone(), hold.clone()).await {
-            Ok(hold) => {
-                let pricing = hold.terms.pricing.as_ref();
-                let card = pricing.and_then(|p| prices.ever_served(&p.revision));
-                Ok(card.map(|card| &**card))
-            }
-            Err(AppError::Refused(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+    ) -> Result<Option<Arc<Card>>, AppError> {
+        let hold = match self.store.hold(account.clone(), hold.clone()).await {
+            Ok(hold) => hold,
+            Err(AppError::Refused(_)) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let Some(pricing) = &hold.terms.pricing else {
+            return Ok(None);
+        };
+        let revision = &*pricing.revision;
+        let selector = Selector {
+            revision,
+            ..Selector::default()
+        };
+        let prices = self.prices_for([selector]).await?;
+        Ok(prices.card_of_revision(revision).cloned())
     }
 
     /// Returns what a hold keeps.

@@ -9,15 +9,19 @@ mod fingerprint;
 mod form;
 mod grant;
 mod hold;
-mod prices;
+pub mod prices;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::lock::Mutex;
 
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
+use crate::store::cards::RateCardStore;
 use crate::store::{Clock, Store};
+
+use self::prices::Lookups;
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
 pub use charge::{BatchFits, ChargeForm};
@@ -27,7 +31,6 @@ pub use grant::GrantForm;
 pub use hold::{
     HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm, HoldPage, HoldQuery, SettleForm,
 };
-pub use prices::Prices;
 
 /// Most items in one batch.
 pub const BATCH_LENGTH_MAX: usize = 10_000;
@@ -36,16 +39,27 @@ pub const BATCH_LENGTH_MAX: usize = 10_000;
 pub struct App {
     catalog: ArcSwap<Catalog>,
     store: Arc<dyn Store>,
+    cards: Arc<dyn RateCardStore>,
+    /// Whoever has the lock reads `cards` and may replace `catalog`.
+    lookups: Mutex<Lookups>,
     clock: Arc<dyn Clock>,
 }
 
 impl App {
-    /// The use cases over these prices and this store.
+    /// The use cases over these prices and stores. The prices are those that are in force in
+    /// `cards`.
     #[must_use]
-    pub fn new(catalog: Catalog, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        catalog: Catalog,
+        store: Arc<dyn Store>,
+        cards: Arc<dyn RateCardStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             catalog: ArcSwap::from_pointee(catalog),
             store,
+            lookups: Mutex::new(Lookups::new(cards.as_ref())),
+            cards,
             clock,
         }
     }
@@ -58,4 +72,6 @@ impl App {
 }
 
 /// Why a use case did not do what was asked; what it asks and reads; what it wrote.
-pub use crate::store::{Answer, EntryPage, EntryQuery, Queued, StoreRefusal as AppError, Written};
+pub use crate::store::{
+    Answer, EntryPage, EntryQuery, Pending, Queued, StoreRefusal as AppError, Written,
+};

@@ -130,7 +130,10 @@ impl LedgerService for LedgerApi {
 
     async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
         let (headers, _, request) = request.into_parts();
-        let written = self.app.charge(charge_from_pb(&request)).await;
+        let form = charge_from_pb(&request);
+        let prices = self.app.prices_for([form.cost.prices]).await;
+        let prices = prices.map_err(Refused::from)?;
+        let written = self.app.charge(&prices, form).await;
         let written = written.map_err(Refused::from)?;
         Ok(reply(&headers, charge_response_to_pb(&written)))
     }

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::card_file::CardFileError;
+use crate::app::prices::publish;
 use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
@@ -113,14 +114,14 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let socket = listener::reserve(config.listen)?;
     // The data file: its lock refuses a second server.
     let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = Arc::new(store);
     let writable = store.writable();
     // Prices that will be served are on disk before anybody sees their revision.
-    let catalog = prices::catalog(cards, store.as_ref(), config.revision_age_days_max)?;
-    let app = Arc::new(App::new(catalog, Arc::clone(&store), clock));
+    let published = publish(store.as_ref(), &cards, config.revision_age_days_max);
+    let catalog = runtime.block_on(published)?;
+    let app = Arc::new(App::new(catalog, store.clone(), store, clock));
     let reload = reload::Reload {
         config: Arc::new(config.clone()),
-        store,
         app: Arc::clone(&app),
     };
     // Health says NOT_SERVING until everything below stands.
@@ -162,7 +163,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         let gone = tokio::select! {
             () = serve => return Ok(()),
             () = follow(writable, &checked, &state) => "the thread that writes the data file",
-            never = reload.at_each(hangup) => match never {},
+            never = reload.run(hangup) => match never {},
             () = workers.one_gone() => "a thread that serves",
         };
         state.send_modify(|state| state.serving = Serving::No);

@@ -1,7 +1,8 @@
-//! SIGHUP: the rate cards are read again, and served without a restart.
+//! Prices that change while the server runs: at SIGHUP it publishes the rate cards of its
+//! files again, and it follows what other servers publish into the same store.
 //!
-//! All of them or none: where one is wrong, or cannot be kept in the data file, those that
-//! were served before serve on. Calls that have begun keep the prices that they began with.
+//! All cards or none: where one is wrong, or cannot be published, the prices from before
+//! stay. Calls that have begun keep the price snapshot that they began with.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -13,10 +14,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::config::Config;
 use super::{StartError, prices};
 use crate::app::App;
+use crate::app::card_file::LoadedCard;
+use crate::app::prices::PriceChange;
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
 use crate::rfc3339;
-use crate::store::Store;
 
 /// Catches the signal from now on. One that comes while the server starts waits until it
 /// runs.
@@ -25,52 +27,69 @@ pub(super) fn catch(runtime: &Handle) -> std::io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-/// What is needed to read rate cards again.
-#[derive(Clone)]
+/// Keeps the prices of a running server up to date.
 pub(super) struct Reload {
     pub(super) config: Arc<Config>,
-    pub(super) store: Arc<dyn Store>,
     pub(super) app: Arc<App>,
 }
 
 impl Reload {
-    /// Reads them at each signal, for ever.
-    pub(super) async fn at_each(self, mut hangup: Signal) -> Infallible {
-        while hangup.recv().await.is_some() {
-            let reload = self.clone();
-            // It reads files and waits for the disk: connections are accepted meanwhile.
-            let done = tokio::task::spawn_blocking(move || reload.once()).await;
-            match done {
-                Ok(Ok(changes)) => {
-                    let source = self.source();
-                    tracing::info!(source, changes, "rate cards reloaded");
-                }
-                Ok(Err(problem)) => {
-                    tracing::error!(problem, "rate cards not reloaded; the old ones serve on");
-                }
-                // The panic is in the log.
-                Err(_) => tracing::error!("rate cards not reloaded: a defect"),
+    /// Publishes at each signal and follows each change, for ever.
+    pub(super) async fn run(self, mut hangup: Signal) -> Infallible {
+        let mut changes = self.app.price_changes();
+        // What was published between the start's snapshot and now.
+        self.follow().await;
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => self.publish().await,
+                Ok(()) = changes.changed() => self.follow().await,
+                else => std::future::pending().await,
             }
         }
-        std::future::pending().await
     }
 
-    /// Reads them, keeps them, serves them. What changed, or why nothing did.
-    fn once(&self) -> Result<String, String> {
-        let catalog = self.read().map_err(|error| match error {
-            StartError::Store(unavailable) => format!("data file: {unavailable}"),
-            other => other.to_string(),
-        })?;
-        let catalog = Arc::new(catalog);
-        let before = self.app.replace_prices(Arc::clone(&catalog));
-        Ok(changes(&before, &catalog))
+    async fn publish(&self) {
+        let published = match self.load().await {
+            Ok(cards) => self.app.publish_prices(&cards).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        match published {
+            Ok(change) => {
+                let (source, changes) = (self.source(), describe(&change));
+                tracing::info!(source, changes, "rate cards reloaded");
+            }
+            Err(error) => {
+                let problem = problem(error);
+                tracing::error!(problem, "rate cards not reloaded; the old ones serve on");
+            }
+        }
     }
 
-    fn read(&self) -> Result<Catalog, StartError> {
-        let cards = prices::load(&self.config.rate_cards)?;
-        // They are on disk before anybody sees their revision.
-        let age = self.config.revision_age_days_max;
-        prices::catalog(cards, self.store.as_ref(), age)
+    /// Reads the files. Connections are accepted meanwhile.
+    async fn load(&self) -> Result<Vec<LoadedCard>, StartError> {
+        let config = Arc::clone(&self.config);
+        let loaded = tokio::task::spawn_blocking(move || prices::load(&config.rate_cards));
+        // The panic is in the log.
+        let defect = |_| Err(StartError::Prices("a defect".to_owned()));
+        loaded.await.unwrap_or_else(defect)
+    }
+
+    async fn follow(&self) {
+        match self.app.follow_prices().await {
+            Ok(change) => {
+                let changes = describe(&change);
+                if changes != UNCHANGED {
+                    tracing::info!(changes, "rate cards changed by another server");
+                }
+            }
+            Err(error) => {
+                let problem = problem(error.into());
+                tracing::error!(
+                    problem,
+                    "changed rate cards not served; the old ones serve on"
+                );
+            }
+        }
     }
 
     /// Where they come from.
@@ -87,30 +106,40 @@ impl Reload {
     }
 }
 
-/// What is served now and was not before, and the other way round.
-fn changes(before: &Catalog, after: &Catalog) -> String {
+/// Says that prices are as they were.
+const UNCHANGED: &str = "none";
+
+fn problem(error: StartError) -> String {
+    match error {
+        StartError::Store(unavailable) => format!("data file: {unavailable}"),
+        other => other.to_string(),
+    }
+}
+
+/// Which cards came into force, and which are in force no longer.
+fn describe(PriceChange { before, after }: &PriceChange) -> String {
     let (old, new) = (revisions(before), revisions(after));
-    let mut told = Vec::new();
+    let mut changes = Vec::new();
     for ((name, time), revision) in &new {
-        let card = describe(name, *time);
+        let card = card_text(name, *time);
         match old.get(&(*name, *time)) {
             Some(was) if was == revision => {}
-            Some(was) => told.push(format!("{card} is revision {revision}, before {was}")),
-            None => told.push(format!("{card} is new, revision {revision}")),
+            Some(was) => changes.push(format!("{card} is revision {revision}, before {was}")),
+            None => changes.push(format!("{card} is new, revision {revision}")),
         }
     }
     for (key @ (name, time), was) in &old {
         if !new.contains_key(key) {
-            let card = describe(name, *time);
-            told.push(format!("{card} is not served any more, revision {was}"));
+            let card = card_text(name, *time);
+            changes.push(format!("{card} is not served any more, revision {was}"));
         }
     }
     if before.default_name() != after.default_name() {
-        told.push(format!("the default is \"{}\"", after.default_name()));
+        changes.push(format!("the default is \"{}\"", after.default_name()));
     }
-    match told.is_empty() {
-        true => "none".to_owned(),
-        false => told.join("; "),
+    match changes.is_empty() {
+        true => UNCHANGED.to_owned(),
+        false => changes.join("; "),
     }
 }
 
@@ -125,7 +154,7 @@ fn revisions(catalog: &Catalog) -> BTreeMap<(&str, Option<Timestamp>), &str> {
         .collect()
 }
 
-fn describe(name: &str, time: Option<Timestamp>) -> String {
+fn card_text(name: &str, time: Option<Timestamp>) -> String {
     match time {
         None => format!("\"{name}\""),
         Some(time) => format!("\"{name}\" from {}", rfc3339::format(time)),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::{
-    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Reading, ServedCard, Store,
+    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Reading, Store,
     StoreRefusal, Unavailable, Written,
 };
 use crate::domain::clock::Disbelief;
@@ -34,7 +34,6 @@ struct Books {
     last_time: Timestamp,
     /// Why nothing is written now.
     disbelief: Option<Disbelief>,
-    cards: Vec<ServedCard>,
     watched: HashMap<AccountName, watch::Sender<()>>,
 }
 
@@ -56,7 +55,6 @@ impl MemoryStore {
                 next: EntryId(1),
                 last_time: Timestamp::MIN,
                 disbelief: None,
-                cards: Vec::new(),
                 watched: HashMap::new(),
             }),
             clock,
@@ -292,25 +290,6 @@ impl Store for MemoryStore {
         let known = books.book(&name, now).map(|_| ());
         let watched = books.watched.entry(name).or_default();
         Pending::ready(known.map(|()| watched.subscribe()))
-    }
-
-    fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        Ok(self.books().cards.clone())
-    }
-
-    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable> {
-        let now = self.clock.now();
-        let kept = &mut self.books().cards;
-        for card in kept.iter_mut() {
-            card.replaced.get_or_insert(now);
-        }
-        for card in cards {
-            match kept.iter_mut().find(|k| k.revision == card.revision) {
-                Some(known) => known.replaced = None,
-                None => kept.push(card.clone()),
-            }
-        }
-        Ok(())
     }
 
     fn writable(&self) -> watch::Receiver<bool> {

@@ -10,7 +10,7 @@ use tower::service_fn;
 use super::entry::put_charge_response;
 use super::write::{put_head, put_message, put_number};
 use super::{Call, encoded, keep_places, read, serve, take_places, whole};
-use crate::app::{Answer, BATCH_LENGTH_MAX, Written};
+use crate::app::{Answer, App, BATCH_LENGTH_MAX, Pending, Written};
 use crate::rpc::batch::{batch_fits, result_to_pb};
 use crate::rpc::convert::write::charge_from_text;
 use crate::rpc::ledger_service::LedgerApi;
@@ -32,9 +32,8 @@ where
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
-            let written = match read::charge(request.get_ref()) {
-                Some(text) => api.app().charge(charge_from_text(&text)),
-                None => return api.charge(whole(request)?).await.map(encoded),
+            let Some(written) = charged(api.app(), request.get_ref()) else {
+                return api.charge(whole(request)?).await.map(encoded);
             };
             // Nothing of it is needed while the answer is waited for.
             drop(request);
@@ -45,6 +44,16 @@ where
         }
     };
     serve(request, takes_compressed, service_fn(method))
+}
+
+/// Gives a `ChargeRequest` in its common form to the ledger. None also where the revision that
+/// it names has to be looked up, which the generated service does.
+fn charged(app: &App, bytes: &[u8]) -> Option<Pending<Box<Written>>> {
+    let text = read::charge(bytes)?;
+    let form = charge_from_text(&text);
+    let prices = app.prices();
+    let known = prices.has_revision_of(&form.cost.prices);
+    known.then(|| app.charge(&prices, form))
 }
 
 /// Serves a call of BatchCharge.

@@ -45,6 +45,10 @@ fn priced(app: &App, bytes: &[u8]) -> Option<Result<Vec<u8>, Status>> {
     let mut faults = Faults::new();
     let prices = prices_from_text(request.prices, false, &mut faults);
     let by = app.prices();
+    if !by.has_revision_of(&prices.selector) {
+        // The generated service looks it up.
+        return None;
+    }
     let (card, quote) = match app.estimate(&by, request.usage.as_ref(), &prices.selector, faults) {
         Ok(priced) => priced,
         Err(refusal) => return Some(Err(Refused::from(refusal).into())),
@@ -83,6 +87,9 @@ fn batch_priced(app: &App, bytes: &[u8]) -> Option<Result<Vec<u8>, Status>> {
     let mut faults = Faults::new();
     let prices = prices_from_text(request.prices, false, &mut faults);
     let by = app.prices();
+    if !by.has_revision_of(&prices.selector) {
+        return None;
+    }
     let batch = match app.batch_estimate(&by, &request.usages, &prices.selector, faults) {
         Ok(batch) => batch,
         Err(refusal) => return Some(Err(Refused::from(refusal).into())),

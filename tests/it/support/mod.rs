@@ -8,6 +8,7 @@ pub mod health;
 pub mod implied;
 pub mod load;
 pub mod random;
+pub mod rate_cards;
 pub mod raw;
 pub mod refusal;
 pub mod requests;
