@@ -80,7 +80,7 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func quickRetry(maxAttempts int) creditd.Option {
+func quickRetry(maxAttempts int) creditd.CallOption {
 	return creditd.WithRetry(creditd.RetryPolicy{
 		MaxAttempts: maxAttempts, BaseDelay: 20 * time.Millisecond, MaxDelay: 100 * time.Millisecond,
 	})
@@ -94,12 +94,12 @@ func TestAWriteOutlivesAServerThatStartsLate(t *testing.T) {
 	account := newAccount()
 
 	type answer struct {
-		granted *creditd.Granted
+		granted *creditd.EntryResult
 		err     error
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		granted, err := client.Grant(ctx, account, one)
+		granted, err := client.Grant(ctx, creditd.GrantParams{Account: account, Credits: one})
 		answered <- answer{granted, err}
 	}()
 	select {
@@ -142,14 +142,14 @@ func TestALostAnswerMovesCreditsOnce(t *testing.T) {
 		return err
 	}))
 	account := newAccount()
-	granted, err := client.Grant(testContext(t), account, one)
+	granted, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !granted.Replayed || !granted.Available.Equal(one) {
 		t.Errorf("got %+v", granted)
 	}
-	balance, err := client.GetBalance(testContext(t), account)
+	balance, err := client.GetBalance(testContext(t), creditd.GetBalanceParams{Account: account})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestALostAnswerMovesCreditsOnce(t *testing.T) {
 func TestAttemptsAreBounded(t *testing.T) {
 	seen := newAttempts()
 	client := newClientOf(t, freeAddress(t), quickRetry(3), seen.watch(nil))
-	_, err := client.Grant(testContext(t), "team-a", one, creditd.RequestID("order-17"))
+	_, err := client.Grant(testContext(t), creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-17"})
 	failure := asError(t, err)
 	if failure.Code != codes.Unavailable || failure.Reason != "" || failure.RequestID != "order-17" || failure.XRequestID != "" ||
 		failure.Attempts != 3 || failure.Cause != nil {
@@ -175,7 +175,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 func TestOneAttemptIsNoRetry(t *testing.T) {
 	seen := newAttempts()
 	client := newClientOf(t, freeAddress(t), creditd.WithRetry(creditd.NoRetry()), seen.watch(nil))
-	_, err := client.GetRateCard(testContext(t))
+	_, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 	if asError(t, err); seen.count() != 1 {
 		t.Errorf("there were %d attempts", seen.count())
 	}
@@ -187,7 +187,7 @@ func TestOnlyUnavailableIsRetried(t *testing.T) {
 		client := newClient(t, quickRetry(2), seen.watch(func(int, error) error {
 			return status.Error(code, "the test says so")
 		}))
-		_, err := client.GetRateCard(testContext(t))
+		_, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 		want := 1
 		if code == codes.Unavailable {
 			want = 2
@@ -207,7 +207,7 @@ func TestTheServerSaysHowLongToWait(t *testing.T) {
 		}
 		return unavailableFor(t, asked)
 	}))
-	if _, err := client.GetRateCard(testContext(t)); err != nil {
+	if _, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{}); err != nil {
 		t.Fatal(err)
 	}
 	if waited := seen.times[1].Sub(seen.times[0]); waited < asked {
@@ -221,7 +221,7 @@ func TestAWaitThatPassesTheDeadlineIsNotBegun(t *testing.T) {
 		return unavailableFor(t, time.Hour)
 	}))
 	began := time.Now()
-	_, err := client.GetRateCard(testContext(t))
+	_, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 	failure := asError(t, err)
 	if failure.Code != codes.DeadlineExceeded || seen.count() != 1 || failure.Attempts != 1 {
 		t.Errorf("%d attempts, then %+v", seen.count(), failure)
@@ -251,7 +251,7 @@ func TestTheLastRefusalIsTheCause(t *testing.T) {
 	ctx, cancel := context.WithTimeout(testContext(t), limit)
 	defer cancel()
 	began := time.Now()
-	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-21"))
+	_, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-21"})
 	if took := time.Since(began); took > 10*limit {
 		t.Errorf("it took %v", took)
 	}
@@ -279,14 +279,14 @@ func TestTheLastRefusalIsTheCause(t *testing.T) {
 func TestADeadlineWithinAnAttemptHasTheCauseToo(t *testing.T) {
 	fake := (&fakeServer{}).start(t)
 	fake.answer = func(string, proto.Message) (proto.Message, error) {
-		if len(fake.asked()) == 1 {
+		if len(fake.received()) == 1 {
 			return nil, away(t)
 		}
 		<-testContext(t).Done()
 		return nil, unavailable()
 	}
 	client := fake.newClient(t, quickRetry(0), creditd.WithTimeout(300*time.Millisecond))
-	_, err := client.GetRateCard(context.Background())
+	_, err := client.GetRateCard(context.Background(), creditd.GetRateCardParams{})
 	failure := asError(t, err)
 	if failure.Code != codes.DeadlineExceeded || failure.Attempts != 2 || !creditd.IsReason(err, creditd.ReasonStoreUnavailable) {
 		t.Errorf("got %+v", failure)
@@ -299,7 +299,7 @@ func TestACancelledWaitEnds(t *testing.T) {
 		time.AfterFunc(20*time.Millisecond, cancel)
 		return unavailableFor(t, 20*time.Second)
 	}))
-	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-18"))
+	_, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-18"})
 	failure := asError(t, err)
 	if failure.Code != codes.Canceled || failure.RequestID != "order-18" || failure.Attempts != 1 || failure.Cause == nil {
 		t.Errorf("got %+v", failure)
@@ -316,7 +316,7 @@ func TestACancelledCallIsNotSentAgain(t *testing.T) {
 		cancel()
 		return unavailable()
 	}))
-	_, err := client.GetRateCard(ctx)
+	_, err := client.GetRateCard(ctx, creditd.GetRateCardParams{})
 	if failure := asError(t, err); failure.Code != codes.Canceled || seen.count() != 1 {
 		t.Errorf("%d attempts, then %+v", seen.count(), failure)
 	}
@@ -332,7 +332,7 @@ func TestCallsOutliveARestart(t *testing.T) {
 	seen := newAttempts()
 	client := newClientOf(t, first.address, seen.watch(nil))
 	ctx := testContext(t)
-	if _, err := client.Grant(ctx, "team-a", one); err != nil {
+	if _, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.stop(); err != nil {
@@ -342,11 +342,11 @@ func TestCallsOutliveARestart(t *testing.T) {
 	failures := make(chan error, 2)
 	go func() {
 		// The client's own deadline, 10 s.
-		_, err := client.GetBalance(context.Background(), "team-a")
+		_, err := client.GetBalance(context.Background(), creditd.GetBalanceParams{Account: "team-a"})
 		failures <- err
 	}()
 	go func() {
-		_, err := client.Charge(context.Background(), "team-a", creditd.Credits(one))
+		_, err := client.Charge(context.Background(), creditd.ChargeParams{Account: "team-a", Cost: creditd.Credits(one)})
 		failures <- err
 	}()
 	// Long enough away that attempts of former policies would have ended.

@@ -24,7 +24,7 @@ use crate::store::{Clock, Store};
 use self::prices::Lookups;
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
-pub use charge::{BatchFits, ChargeForm};
+pub use charge::ChargeForm;
 pub use estimate::BatchEstimate;
 pub use form::{CostForm, What, WriteForm};
 pub use grant::GrantForm;
@@ -40,7 +40,7 @@ pub struct App {
     catalog: ArcSwap<Catalog>,
     store: Arc<dyn Store>,
     cards: Arc<dyn RateCardStore>,
-    /// Whoever has the lock reads `cards` and may replace `catalog`.
+    /// Locked by whoever looks up `cards` or replaces `catalog`.
     lookups: Mutex<Lookups>,
     clock: Arc<dyn Clock>,
 }

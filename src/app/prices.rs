@@ -67,7 +67,8 @@ pub struct PriceChange {
     pub after: Arc<Catalog>,
 }
 
-/// The side of [`App`] that reads the store of rate cards, one task at a time.
+/// What is known of the store of rate cards beside the snapshot. Whoever has it locked is the
+/// only one who looks cards up or replaces the snapshot.
 pub(super) struct Lookups {
     absent: AbsentRevisions,
     changes: Changes,
@@ -292,7 +293,6 @@ impl App {
     }
 
     async fn take_up(&self, default: Option<&str>) -> Result<PriceChange, PricesError> {
-        // Nobody else replaces the snapshot meanwhile.
         let mut lookups = self.lookups.lock().await;
         lookups.absent = AbsentRevisions::default();
         let before = self.prices().into_shared();

@@ -1,10 +1,9 @@
 //! The first lines of a server: where it listens, what it serves, what to try.
 
-use std::io::{IsTerminal as _, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tokio::net::TcpListener;
 
 use super::config::Config;
 use super::system_clock::SystemClock;
@@ -14,33 +13,20 @@ use crate::domain::pricing::{Card, Selector};
 use crate::rfc3339;
 use crate::store::Clock as _;
 
-/// Prints them: on standard output where that is a terminal, and on standard error where a
-/// program reads along, so that a pipe from standard output never fills up. Beside a log in
-/// JSON they are a line of it. Where nobody can read them, that is no reason not to serve.
-pub(super) fn print(listener: &TcpListener, config: &Config, app: &App) {
-    let address = listener.local_addr().unwrap_or(config.listen);
-    let _ = match config.log_format {
-        LogFormat::Human => {
-            let text = text(&address.to_string(), config, app);
-            match std::io::stdout().is_terminal() {
-                true => put(&mut std::io::stdout().lock(), &text),
-                false => put(&mut std::io::stderr().lock(), &text),
-            }
-        }
-        LogFormat::Json => {
-            let line = log_line(address.to_string(), config, app);
-            put(&mut std::io::stderr().lock(), &line)
-        }
-    };
+/// The lines; beside a log in JSON one of it.
+pub(super) fn banner(address: SocketAddr, config: &Config, app: &App) -> String {
+    match config.log_format {
+        LogFormat::Human => text(&address.to_string(), config, app),
+        LogFormat::Json => log_line(address.to_string(), config, app),
+    }
+}
+
+/// Logs the start.
+pub(super) fn log(address: SocketAddr, config: &Config) {
     tracing::info!(%address, data = %config.data.display(), threads = config.threads, "serving");
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "other machines can reach this server; it does not ask who calls");
     }
-}
-
-fn put(out: &mut impl Write, text: &str) -> std::io::Result<()> {
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
 
 /// The same facts as a line of the log.

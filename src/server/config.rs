@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::address::{self, LISTEN_DEFAULT};
 use super::telemetry::LogFormat;
 use crate::domain::Timestamp;
+use crate::rfc3339;
 use crate::store::sqlite::SqliteSettings;
 
 /// Where credits are kept by default.
@@ -68,55 +69,97 @@ pub struct Config {
     pub log_level: String,
 }
 
-/// Settings as they were given in one place; what was not is None.
-#[derive(Clone, Debug, Default, Deserialize)]
+// Options of `creditd serve`, as they were given in one place: on the command line or in the
+// environment, or in a file, whose keys are the names of the fields. What was not given is
+// None. (Documentation of the struct would replace that of the subcommand it is part of.)
+#[allow(missing_docs)]
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Where to listen: host and port, either of which may be left out.
+    /// Address or name to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
+    #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// A socket in the file system to listen on too.
+    /// Unix socket to listen on too; made for this user alone, and removed at the end
+    #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
     pub listen_unix: Option<PathBuf>,
-    /// The data file.
+    /// File in which credits are kept; made where there is none [default: creditd.db]
+    #[arg(long, env = "CREDITD_DATA", value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// Rate cards.
+    /// File with a rate card to serve instead of the built-in one; may be repeated, and the
+    /// first one's name is the default (in the environment: separated by commas, and as
+    /// CREDITD_RATE_CARD too)
+    #[arg(
+        long = "rate-card-file",
+        visible_alias = "rate-card",
+        env = "CREDITD_RATE_CARD_FILE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     #[serde(default, rename = "rate_card_file", alias = "rate_card")]
     pub rate_cards: Vec<PathBuf>,
-    /// For how many days replaced prices are honoured.
+    /// Honour a revision for so many days after other prices took its place [default: for ever]
+    #[arg(long, env = "CREDITD_REVISION_AGE_DAYS_MAX", value_name = "DAYS")]
     pub revision_age_days_max: Option<u32>,
-    /// A time near which the clock is believed at the start. It is for one start, so it
-    /// has no place in a file.
+    /// Know a request_id for at least so many hours, 72 to 8760 [default: 72]
+    #[arg(long, env = "CREDITD_REQUEST_ID_HOURS", value_name = "HOURS")]
+    pub request_id_hours: Option<u32>,
+    /// Know the request_id of a Grant, Refund or RevokeGrant for at least so many days,
+    /// 90 to 3650 [default: 90]
+    #[arg(long, env = "CREDITD_REQUEST_ID_DAYS_CREDITS", value_name = "DAYS")]
+    pub request_id_days_credits: Option<u32>,
+    /// Memory for finding request_ids, 2 bytes each; beyond it the oldest ones are looked up
+    /// in the file, which is slower [default: 256]
+    #[arg(long, env = "CREDITD_REQUEST_ID_MEMORY_MIB_MAX", value_name = "MIB")]
+    pub request_id_memory_mib_max: Option<usize>,
+    /// Most accounts in memory, a large one counting as several; the others are read from
+    /// the file when they are needed [default: 200000]
+    #[arg(long, env = "CREDITD_ACCOUNTS_IN_MEMORY_MAX", value_name = "N")]
+    pub accounts_in_memory_max: Option<usize>,
+    /// Believe a clock that jumped, where it is within a day of TIME, such as
+    /// 2027-01-31T12:00:00Z; for one start, see docs/clock.md
+    // For one start, so it has no place in a file.
+    #[arg(long, env = "CREDITD_ACCEPT_CLOCK", value_name = "TIME", value_parser = accept_clock)]
     #[serde(skip)]
     pub accept_clock: Option<Timestamp>,
-    /// For how many hours a request_id is known at least.
-    pub request_id_hours: Option<u32>,
-    /// For how many days one of a call that brings credits in or back is known at least.
-    pub request_id_days_credits: Option<u32>,
-    /// Most memory for filters of request_ids.
-    pub request_id_memory_mib_max: Option<usize>,
-    /// Most accounts in memory.
-    pub accounts_in_memory_max: Option<usize>,
-    /// Most balances that are watched.
+    /// Most balances that are watched; more are refused with UNAVAILABLE [default: 1024]
+    #[arg(long, env = "CREDITD_WATCHERS_MAX", value_name = "N")]
     pub watchers_max: Option<usize>,
-    /// Threads that serve.
+    /// Threads that serve [default: one a core]
+    #[arg(long, env = "CREDITD_THREADS", value_name = "N")]
     pub threads: Option<usize>,
-    /// Most calls in flight.
+    /// Most calls in flight; more are refused with UNAVAILABLE [default: 8192]
+    #[arg(long, env = "CREDITD_CALLS_MAX", value_name = "N")]
     pub calls_max: Option<usize>,
-    /// Most connections.
+    /// Most connections; more are closed [default: 4096]
+    #[arg(long, env = "CREDITD_CONNECTIONS_MAX", value_name = "N")]
     pub connections_max: Option<usize>,
-    /// The longest that a call may take.
+    /// Longest that a call may take, whatever deadline it brings [default: 30000]
+    #[arg(long, env = "CREDITD_DEADLINE_MS_MAX", value_name = "MS")]
     pub deadline_ms_max: Option<u64>,
-    /// How long calls in flight may go on after the signal to stop.
+    /// How long calls in flight may go on after the signal to stop [default: 10000]
+    #[arg(long, env = "CREDITD_DRAIN_MS_MAX", value_name = "MS")]
     pub drain_ms_max: Option<u64>,
-    /// Whether successful calls are logged.
+    /// Log successful calls too; refusals are always logged
+    #[arg(
+        long,
+        env = "CREDITD_LOG_CALLS",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
     pub log_calls: Option<bool>,
-    /// How the log is written.
+    /// How the log is written to standard error [default: human]
+    #[arg(long, env = "CREDITD_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// What is logged.
+    /// What is logged: error, warn, info, debug, trace [default: info]
+    #[arg(long, env = "CREDITD_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
 }
 
-/// What a configuration file holds.
-pub type FileConfig = Options;
+fn accept_clock(text: &str) -> Result<Timestamp, String> {
+    rfc3339::parse(text).ok_or_else(|| "write it like 2027-01-31T12:00:00Z".to_owned())
+}
 
 /// Why settings cannot be used, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,70 +199,43 @@ impl Options {
             true => file.rate_cards,
             false => self.rate_cards,
         };
-        let listen = match self.listen.or(file.listen) {
-            Some(text) => address::resolve(&text).map_err(ConfigError)?,
-            None => LISTEN_DEFAULT,
-        };
+        /// The option as it was given first: here, or in the file.
+        macro_rules! given {
+            ($option:ident) => {
+                self.$option.or(file.$option)
+            };
+        }
+        let ms = Duration::from_millis;
         let config = Config {
-            listen,
-            listen_unix: self.listen_unix.or(file.listen_unix),
-            data: self
-                .data
-                .or(file.data)
-                .unwrap_or_else(|| DATA_DEFAULT.into()),
+            listen: match given!(listen) {
+                Some(text) => address::resolve(&text).map_err(ConfigError)?,
+                None => LISTEN_DEFAULT,
+            },
+            listen_unix: given!(listen_unix),
+            data: given!(data).unwrap_or_else(|| DATA_DEFAULT.into()),
             rate_cards,
-            revision_age_days_max: self.revision_age_days_max.or(file.revision_age_days_max),
+            revision_age_days_max: given!(revision_age_days_max),
             accept_clock: self.accept_clock,
             store: SqliteSettings {
-                accounts_max: self
-                    .accounts_in_memory_max
-                    .or(file.accounts_in_memory_max)
-                    .unwrap_or(store.accounts_max),
-                request_hours: self
-                    .request_id_hours
-                    .or(file.request_id_hours)
-                    .unwrap_or(store.request_hours),
-                request_days_credits: self
-                    .request_id_days_credits
-                    .or(file.request_id_days_credits)
+                accounts_max: given!(accounts_in_memory_max).unwrap_or(store.accounts_max),
+                request_hours: given!(request_id_hours).unwrap_or(store.request_hours),
+                request_days_credits: given!(request_id_days_credits)
                     .unwrap_or(store.request_days_credits),
-                request_filter_bytes_max: self
-                    .request_id_memory_mib_max
-                    .or(file.request_id_memory_mib_max)
+                request_filter_bytes_max: given!(request_id_memory_mib_max)
                     .map_or(store.request_filter_bytes_max, |mib| {
                         mib.saturating_mul(1 << 20)
                     }),
                 ..store
             },
-            watchers_max: self
-                .watchers_max
-                .or(file.watchers_max)
-                .unwrap_or(WATCHERS_MAX_DEFAULT),
-            threads: self.threads.or(file.threads).unwrap_or(cores),
-            calls_max: self
-                .calls_max
-                .or(file.calls_max)
-                .unwrap_or(CALLS_MAX_DEFAULT),
-            connections_max: self
-                .connections_max
-                .or(file.connections_max)
-                .unwrap_or(CONNECTIONS_MAX_DEFAULT),
-            deadline_max: Duration::from_millis(
-                self.deadline_ms_max
-                    .or(file.deadline_ms_max)
-                    .unwrap_or(DEADLINE_MS_MAX_DEFAULT),
-            ),
-            drain_max: Duration::from_millis(
-                self.drain_ms_max
-                    .or(file.drain_ms_max)
-                    .unwrap_or(DRAIN_MS_MAX_DEFAULT),
-            ),
-            log_calls: self.log_calls.or(file.log_calls).unwrap_or_default(),
-            log_format: self.log_format.or(file.log_format).unwrap_or_default(),
-            log_level: self
-                .log_level
-                .or(file.log_level)
-                .unwrap_or_else(|| "info".to_owned()),
+            watchers_max: given!(watchers_max).unwrap_or(WATCHERS_MAX_DEFAULT),
+            threads: given!(threads).unwrap_or(cores),
+            calls_max: given!(calls_max).unwrap_or(CALLS_MAX_DEFAULT),
+            connections_max: given!(connections_max).unwrap_or(CONNECTIONS_MAX_DEFAULT),
+            deadline_max: ms(given!(deadline_ms_max).unwrap_or(DEADLINE_MS_MAX_DEFAULT)),
+            drain_max: ms(given!(drain_ms_max).unwrap_or(DRAIN_MS_MAX_DEFAULT)),
+            log_calls: given!(log_calls).unwrap_or_default(),
+            log_format: given!(log_format).unwrap_or_default(),
+            log_level: given!(log_level).unwrap_or_else(|| "info".to_owned()),
         };
         config.check()
     }

@@ -2,20 +2,17 @@
 //! (A listener a thread with SO_REUSEPORT spreads few connections badly, and two
 //! servers on one port would not notice each other.)
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::StartError;
 use super::config::Config;
-use super::shutdown::Signals;
 use super::stream::StdStream;
 use super::unix::Listening;
 use super::worker::Workers;
-use crate::rpc::health::{Serving, State};
 
 /// Connections that the system keeps waiting.
 pub(super) const BACKLOG: u32 = 4_096;
@@ -60,17 +57,15 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
     })
 }
 
-/// Accepts until a signal, then drains.
-pub(super) async fn serve(
-    (listener, unix): (TcpListener, Option<Listening>),
+/// Accepts connections, for ever, and gives them to the threads.
+pub(super) async fn accept(
+    listener: &TcpListener,
+    unix: Option<&Listening>,
     workers: &Workers,
     config: &Config,
-    mut signals: Signals,
-    state: &watch::Sender<State>,
-) {
-    let signal = loop {
+) -> Infallible {
+    loop {
         let accepted = tokio::select! {
-            signal = signals.next() => break signal,
             accepted = listener.accept() => accepted.and_then(|(stream, _)| {
                 // Replies are small and wanted now.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -78,7 +73,7 @@ pub(super) async fn serve(
                 }
                 stream.into_std().map(StdStream::Tcp)
             }),
-            accepted = accept_unix(unix.as_ref()) => accepted,
+            accepted = accept_unix(unix) => accepted,
         };
         match accepted {
             Ok(stream) => hand_out(stream, workers, config.connections_max),
@@ -89,29 +84,7 @@ pub(super) async fn serve(
                 tokio::time::sleep(NO_ROOM_PAUSE).await;
             }
         }
-    };
-    tracing::info!(signal, "stopping");
-    // Whoever asks or watches health hears it before any connection closes.
-    state.send_modify(|state| state.serving = Serving::No);
-    // No further connections.
-    drop((listener, unix));
-    // Each connection takes no further calls and ends after its last one;
-    // watchers, who have none, are let go.
-    workers.drain();
-    state.send_modify(|state| state.serving = Serving::Gone);
-    let deadline = Instant::now()
-        .checked_add(config.drain_max)
-        .unwrap_or_else(Instant::now);
-    tokio::select! {
-        () = workers.drained() => {}
-        () = tokio::time::sleep_until(deadline) => {
-            tracing::warn!(connections = workers.connections(), "calls in flight were cut: --drain-ms-max is over");
-        }
-        signal = signals.next() => {
-            tracing::warn!(signal, connections = workers.connections(), "calls in flight were cut: a second signal");
-        }
     }
-    workers.end();
 }
 
 /// The next connection by way of the file system, where there is one.

@@ -1,6 +1,7 @@
-//! Composition: configuration, then store, use cases and services, then threads
-//! and signals. The order in which a server starts and stops is written in
-//! [`run`], a reason a line.
+//! Composition: configuration, then store, use cases and services, then threads. A server
+//! is a value: [`Server::bind`] makes all that it needs, in the order in which that is
+//! written there, and [`Server::run`] serves until it is told to stop. Neither knows the
+//! process that it is in: signals, the log and the banner's place are the command line's.
 
 mod address;
 mod banner;
@@ -15,7 +16,6 @@ mod listener;
 mod prices;
 mod reload;
 pub use prices::offline as offline_prices;
-mod shutdown;
 mod stream;
 mod system_clock;
 pub mod telemetry;
@@ -24,10 +24,14 @@ mod turn;
 mod unix;
 mod worker;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
 use crate::app::card_file::CardFileError;
@@ -38,16 +42,20 @@ use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
+use self::reload::Reload;
+use self::unix::Listening;
+use self::worker::Workers;
+
 pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
-pub use config::{Config, ConfigError, FileConfig, Options};
+pub use config::{Config, ConfigError, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 
 /// How long calls in flight may go on where a thread is gone that they need.
 const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
 
-/// How often the clock is looked at where nobody asks for the time.
+/// How often the clock is checked where nobody asks for the time.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a server did not start, or did not go on, and what to do about it.
@@ -85,110 +93,224 @@ pub enum StartError {
     Defect(&'static str),
 }
 
-/// Runs a server until it is told to stop.
-///
-/// # Errors
-/// Why it did not start, or why it ended by itself.
-pub fn run(config: &Config) -> Result<(), StartError> {
-    let system = |what| {
-        move |error: &dyn std::fmt::Display| StartError::System {
-            what,
-            error: error.to_string(),
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .thread_name("rate-cards")
-        .enable_all()
-        .build()
-        .map_err(|error| system("no runtime for the listener")(&error))?;
-    // First of all SIGHUP, by which the system would end the process: cards that change
-    // while the server starts are read again as soon as it runs.
-    let hangup = reload::catch(runtime.handle())
-        .map_err(|error| system("signals cannot be caught")(&error))?;
-    // Believed until the data file says what it knows about time.
-    let checked = Arc::new(CheckedClock::new(config.accept_clock));
-    let clock: Arc<dyn Clock> = checked.clone();
-    // A bad price is found before any file is touched.
-    let cards = prices::load(&config.rate_cards)?;
-    // So is a port in use. Nobody can connect yet.
-    let socket = listener::reserve(config.listen)?;
-    // The data file: its lock refuses a second server.
-    let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
-    let store = Arc::new(store);
-    let writable = store.writable();
-    // Prices that will be served are on disk before anybody sees their revision.
-    let published = publish(store.as_ref(), &cards, config.revision_age_days_max);
-    let catalog = runtime.block_on(published)?;
-    let app = Arc::new(App::new(catalog, store.clone(), store, clock));
-    let reload = reload::Reload {
-        config: Arc::new(config.clone()),
-        app: Arc::clone(&app),
-    };
-    // Health says NOT_SERVING until everything below stands.
-    let (state, health) = watch::channel(State {
-        serving: Serving::No,
-        writable: *checked.watch().borrow(),
-    });
-    let router = Router::new(&app, health, config.watchers_max)
-        .map_err(|error| system("reflection cannot be built")(&error))?;
-    let counters = Arc::new(Counters::default());
-    let observer: Arc<dyn Observer> = counters.clone();
-    let layers = stack(&Settings {
-        calls_max: config.calls_max,
-        deadline_max: config.deadline_max,
-        log_calls: config.log_calls,
-        observer,
-    });
-    let service = layers.service(router);
+/// What a running server is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Stop, and the name of who says so, for the log: at first calls in flight are
+    /// finished, at the second time they are cut.
+    Stop(&'static str),
+    /// Read the rate cards again.
+    Reload,
+}
 
-    // The threads that serve, before the first connection can come.
-    let workers = worker::start(config, &service)?;
-    let outcome = runtime.block_on(async {
-        // Signals are caught before anybody is told that the server runs.
-        let signals = shutdown::Signals::catch()
-            .map_err(|error| system("signals cannot be caught")(&error))?;
-        // Last of all the listener: who can connect can be served.
-        let listener = listener::listen(socket, config.listen)?;
-        let unix = config
-            .listen_unix
-            .as_deref()
-            .map(unix::listen)
-            .transpose()?;
-        state.send_modify(|state| state.serving = Serving::Yes);
-        banner::print(&listener, config, &app);
-        // Serves until a signal, then drains; returns when all is done.
-        let serve = listener::serve((listener, unix), &workers, config, signals, &state);
-        // Health says what the ledger says about its disk, and whether the clock is believed. Where a thread is gone that every
-        // call needs, only a new start helps: whoever supervises the server sees it end.
-        let gone = tokio::select! {
-            () = serve => return Ok(()),
-            () = follow(writable, &checked, &state) => "the thread that writes the data file",
-            never = reload.run(hangup) => match never {},
-            () = workers.one_gone() => "a thread that serves",
+/// A server that listens. Nobody is served before [`Server::run`].
+pub struct Server {
+    config: Arc<Config>,
+    address: SocketAddr,
+    clock: Arc<CheckedClock>,
+    app: Arc<App>,
+    store: Arc<dyn Store>,
+    health: watch::Sender<State>,
+    counters: Arc<Counters>,
+    workers: Workers,
+    listeners: (TcpListener, Option<Listening>),
+}
+
+/// What [`Server::bind`] has made before it listens.
+struct Parts {
+    config: Arc<Config>,
+    clock: Arc<CheckedClock>,
+    app: Arc<App>,
+    store: Arc<dyn Store>,
+    health: watch::Sender<State>,
+    counters: Arc<Counters>,
+    workers: Workers,
+    socket: tokio::net::TcpSocket,
+}
+
+fn system(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
+    StartError::System {
+        what,
+        error: error.to_string(),
+    }
+}
+
+impl Parts {
+    /// Files are read and locked and threads are started, so this blocks.
+    fn new(config: Config) -> Result<Self, StartError> {
+        // The clock is believed until the data file says what it knows about time.
+        let checked = Arc::new(CheckedClock::new(config.accept_clock));
+        let clock: Arc<dyn Clock> = checked.clone();
+        // A bad price is found before any file is touched.
+        let cards = prices::load(&config.rate_cards)?;
+        // So is a port in use. Nobody can connect yet.
+        let socket = listener::reserve(config.listen)?;
+        // The data file: its lock refuses a second server.
+        let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
+        let store = Arc::new(store);
+        // Prices that will be served are on disk before anybody sees their revision.
+        let published = publish(store.as_ref(), &cards, config.revision_age_days_max);
+        let catalog = Handle::current().block_on(published)?;
+        let app = Arc::new(App::new(catalog, store.clone(), store.clone(), clock));
+        // Health says NOT_SERVING until the server runs.
+        let (health, state) = watch::channel(State {
+            serving: Serving::No,
+            writable: *checked.watch().borrow(),
+        });
+        let router = Router::new(&app, state, config.watchers_max)
+            .map_err(|error| system("reflection cannot be built", &error))?;
+        let counters = Arc::new(Counters::default());
+        let observer: Arc<dyn Observer> = counters.clone();
+        let layers = stack(&Settings {
+            calls_max: config.calls_max,
+            deadline_max: config.deadline_max,
+            log_calls: config.log_calls,
+            observer,
+        });
+        // The threads that serve, before the first connection can come.
+        let workers = worker::start(&config, &layers.service(router))?;
+        Ok(Self {
+            config: Arc::new(config),
+            clock: checked,
+            app,
+            store,
+            health,
+            counters,
+            workers,
+            socket,
+        })
+    }
+}
+
+impl Server {
+    /// Makes all that a server needs, and listens. Whoever connects waits until it runs.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let parts = tokio::task::spawn_blocking(|| Parts::new(config)).await;
+        let parts = parts.map_err(|error| system("a defect ended the start", &error))??;
+        // Last of all it listens: who can connect can be served.
+        let listener = listener::listen(parts.socket, parts.config.listen)?;
+        let unix = parts.config.listen_unix.as_deref();
+        let unix = unix.map(unix::listen).transpose()?;
+        Ok(Self {
+            address: listener.local_addr().unwrap_or(parts.config.listen),
+            config: parts.config,
+            clock: parts.clock,
+            app: parts.app,
+            store: parts.store,
+            health: parts.health,
+            counters: parts.counters,
+            workers: parts.workers,
+            listeners: (listener, unix),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a person reads at a start: where it listens, what it serves, what to try. Beside
+    /// a log in JSON it is a line of that.
+    #[must_use]
+    pub fn banner(&self) -> String {
+        banner::banner(self.address, &self.config, &self.app)
+    }
+
+    /// Serves until it is told to stop, then drains: connections take no further calls and
+    /// end after their last one. Returns when all of them, the threads and the data file
+    /// are closed. Where the signals end, it stops at once.
+    ///
+    /// # Errors
+    /// Why it ended by itself.
+    pub async fn run(self, signals: impl Stream<Item = Signal>) -> Result<Totals, StartError> {
+        let mut signals = std::pin::pin!(signals.fuse());
+        let (config, workers, health) = (self.config, self.workers, self.health);
+        let reload = Reload::new(Arc::clone(&config), self.app);
+        let reload_asked = Notify::new();
+        health.send_modify(|state| state.serving = Serving::Yes);
+        banner::log(self.address, &config);
+        let serve = async {
+            let (listener, unix) = self.listeners;
+            let stop = tokio::select! {
+                stop = next_stop(&mut signals, &reload_asked) => stop,
+                never = listener::accept(&listener, unix.as_ref(), &workers, &config) => match never {},
+            };
+            tracing::info!(signal = stop, "stopping");
+            // Whoever asks or watches health hears it before any connection closes.
+            health.send_modify(|state| state.serving = Serving::No);
+            // No further connections.
+            drop((listener, unix));
+            // Each connection takes no further calls and ends after its last one;
+            // watchers, who have none, are let go.
+            workers.drain();
+            health.send_modify(|state| state.serving = Serving::Gone);
+            tokio::select! {
+                () = workers.drained() => {}
+                () = tokio::time::sleep(config.drain_max) => {
+                    tracing::warn!(connections = workers.connections(), "calls in flight were cut: --drain-ms-max is over");
+                }
+                stop = next_stop(&mut signals, &reload_asked) => {
+                    tracing::warn!(signal = stop, connections = workers.connections(), "calls in flight were cut: a second signal");
+                }
+            }
         };
-        state.send_modify(|state| state.serving = Serving::No);
-        // Whoever waits for an answer hears that there is none.
-        workers.drain();
-        state.send_modify(|state| state.serving = Serving::Gone);
-        let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
-        Err(StartError::Defect(gone))
-    });
-    workers.join();
-    // Rate cards that are being read are finished with: nobody else has the store then.
-    drop(runtime);
-    if outcome.is_ok() {
+        // Health follows the ledger's disk and whether the clock is believed. Where a thread
+        // is gone that every call needs, only a new start helps: whoever supervises the
+        // server sees it end.
+        let defect = tokio::select! {
+            () = serve => None,
+            () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
+            never = reload.run(&reload_asked) => match never {},
+            () = workers.one_gone() => Some("a thread that serves"),
+        };
+        if defect.is_some() {
+            health.send_modify(|state| state.serving = Serving::No);
+            // Whoever waits for an answer hears that there is none.
+            workers.drain();
+            health.send_modify(|state| state.serving = Serving::Gone);
+            let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
+        }
+        drop(reload);
+        let store = self.store;
+        let closed = tokio::task::spawn_blocking(move || {
+            workers.join();
+            // With the last use case its writer finishes and closes the file.
+            drop(store);
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "a defect while the server closed");
+        }
+        if let Some(thread) = defect {
+            return Err(StartError::Defect(thread));
+        }
+        let totals = self.counters.totals();
         let Totals {
             started,
             handled,
             refused,
             cancelled,
-        } = counters.totals();
+        } = totals;
         tracing::info!(started, handled, refused, cancelled, "stopped");
+        Ok(totals)
     }
-    // The store is dropped with the last use case: its writer finishes and closes the file.
-    drop(service);
-    drop(app);
-    outcome
+}
+
+/// Who asks the server to stop next. What asks for other things meanwhile is passed on.
+async fn next_stop(
+    signals: &mut (impl Stream<Item = Signal> + Unpin),
+    reload: &Notify,
+) -> &'static str {
+    loop {
+        match signals.next().await {
+            Some(Signal::Reload) => reload.notify_one(),
+            Some(Signal::Stop(name)) => return name,
+            None => return "the end of signals",
+        }
+    }
 }
 
 /// Tells health whether the ledger can write, for as long as it has a writer. A ledger whose

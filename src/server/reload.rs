@@ -1,5 +1,5 @@
-//! Prices that change while the server runs: at SIGHUP it publishes the rate cards of its
-//! files again, and it follows what other servers publish into the same store.
+//! Prices that change while the server runs: where it is asked to, it publishes the rate cards
+//! of its files again, and it follows what other servers publish into the same store.
 //!
 //! All cards or none: where one is wrong, or cannot be published, the prices from before
 //! stay. Calls that have begun keep the price snapshot that they began with.
@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::config::Config;
 use super::{StartError, prices};
@@ -20,30 +20,30 @@ use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
 use crate::rfc3339;
 
-/// Catches the signal from now on. One that comes while the server starts waits until it
-/// runs.
-pub(super) fn catch(runtime: &Handle) -> std::io::Result<Signal> {
-    let _within = runtime.enter();
-    signal(SignalKind::hangup())
-}
+/// How often to try again to serve what is in force.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keeps the prices of a running server up to date.
 pub(super) struct Reload {
-    pub(super) config: Arc<Config>,
-    pub(super) app: Arc<App>,
+    config: Arc<Config>,
+    app: Arc<App>,
 }
 
 impl Reload {
-    /// Publishes at each signal and follows each change, for ever.
-    pub(super) async fn run(self, mut hangup: Signal) -> Infallible {
+    pub(super) const fn new(config: Arc<Config>, app: Arc<App>) -> Self {
+        Self { config, app }
+    }
+
+    /// Publishes each time that it is asked to, and follows each change, for ever.
+    pub(super) async fn run(&self, asked: &Notify) -> Infallible {
         let mut changes = self.app.price_changes();
-        // What was published between the start's snapshot and now.
-        self.follow().await;
+        // Another server may have published since the start.
+        let mut behind = !self.follow().await;
         loop {
             tokio::select! {
-                Some(()) = hangup.recv() => self.publish().await,
-                Ok(()) = changes.changed() => self.follow().await,
-                else => std::future::pending().await,
+                () = asked.notified() => self.publish().await,
+                Ok(()) = changes.changed() => behind = !self.follow().await,
+                () = tokio::time::sleep(RETRY_INTERVAL), if behind => behind = !self.follow().await,
             }
         }
     }
@@ -74,13 +74,15 @@ impl Reload {
         loaded.await.unwrap_or_else(defect)
     }
 
-    async fn follow(&self) {
+    /// Serves what is in force in the store; false where that failed.
+    async fn follow(&self) -> bool {
         match self.app.follow_prices().await {
             Ok(change) => {
                 let changes = describe(&change);
                 if changes != UNCHANGED {
-                    tracing::info!(changes, "rate cards changed by another server");
+                    tracing::info!(changes, "other rate cards are in force");
                 }
+                true
             }
             Err(error) => {
                 let problem = problem(error.into());
@@ -88,6 +90,7 @@ impl Reload {
                     problem,
                     "changed rate cards not served; the old ones serve on"
                 );
+                false
             }
         }
     }
@@ -158,5 +161,55 @@ fn card_text(name: &str, time: Option<Timestamp>) -> String {
     match time {
         None => format!("\"{name}\""),
         Some(time) => format!("\"{name}\" from {}", rfc3339::format(time)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::card_file;
+    use crate::app::prices::publish;
+    use crate::server::{Options, SystemClock};
+    use crate::store::cards::RateCardStore as _;
+    use crate::store::sqlite::{SqliteSettings, SqliteStore};
+
+    /// A rate card of one service.
+    fn card(directory: &std::path::Path, credits: &str) -> LoadedCard {
+        let text = format!(
+            "format = 1\nname = \"plan\"\ntitle = \"Plan\"\n[[service]]\nkey = \"work\"\n\
+             title = \"Work\"\nrule = \"a piece\"\nmeter = \"count\"\npiece = \"piece\"\n\
+             price = {{ model = \"per_piece\", credits = \"{credits}\" }}\n"
+        );
+        let file = directory.join("card.toml");
+        std::fs::write(&file, text).unwrap();
+        card_file::load(&file).unwrap()
+    }
+
+    /// What another server publishes into the store is served without a signal.
+    #[tokio::test]
+    async fn it_follows_what_others_publish() {
+        let directory = tempfile::tempdir().unwrap();
+        let [own, other] = ["1", "2"].map(|credits| card(directory.path(), credits));
+        let file = directory.path().join("creditd.db");
+        let clock = Arc::new(SystemClock);
+        let store = SqliteStore::open(&file, clock.clone(), SqliteSettings::default());
+        let store = Arc::new(store.unwrap());
+        let catalog = publish(store.as_ref(), &[own], None).await.unwrap();
+        let app = App::new(catalog, store.clone(), store.clone(), clock);
+        let app = Arc::new(app);
+        let config = Options::default().over(Options::default()).unwrap();
+        let reload = Reload::new(Arc::new(config), Arc::clone(&app));
+        let served = async {
+            store.publish(vec![other.stored]).await.unwrap();
+            while app.prices().cards()[0].revision() != other.card.revision() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let asked = Notify::new();
+        tokio::select! {
+            never = reload.run(&asked) => match never {},
+            () = served => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("it does not follow"),
+        }
     }
 }

@@ -11,7 +11,6 @@ use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use creditd::store::cards::RateCardStore;
-use creditd::store::memory::MemoryStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as RealStore};
 use tempfile::TempDir;
@@ -21,6 +20,7 @@ use tonic::{Request, Response, Status};
 use super::call::{BEGINNING, Call, Nanos, Outcome, Reply, SECOND, Subject, ledger_time};
 use super::cards;
 use crate::model::Model;
+use crate::support::memory::MemoryStore;
 use crate::support::rate_cards::MemoryRateCards;
 use crate::support::refusal::Refusal;
 
