@@ -24,28 +24,28 @@ const (
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: hold_id, status
-	//	Example: hold "h12" is settled; only an open hold can change
+	//	Example: hold "h12-cn4t" is settled; only an open hold can change
 	ReasonHoldClosed Reason = "HOLD_CLOSED"
 
 	// ReasonHoldExceeded: The settlement is more than the hold has left, and overage is refused.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: hold_id, required, held
-	//	Example: the settlement of 5 is more than the 3 that hold "h12" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
+	//	Example: the settlement of 5 is more than the 3 that hold "h12-cn4t" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
 	ReasonHoldExceeded Reason = "HOLD_EXCEEDED"
 
 	// ReasonHoldServiceMismatch: The hold was made for another service.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: hold_id, hold_service, service
-	//	Example: hold "h12" was made for "video_generation" and cannot pay for "ai_scripts"
+	//	Example: hold "h12-cn4t" was made for "video_generation" and cannot pay for "ai_scripts"
 	ReasonHoldServiceMismatch Reason = "HOLD_SERVICE_MISMATCH"
 
 	// ReasonRefundExceedsCharge: The refund is more than what is left of the charge.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: entry_id, requested, refundable
-	//	Example: 5 credits are more than the 2 that can still be refunded of entry "e7"
+	//	Example: 5 credits are more than the 2 that can still be refunded of entry "e7-2p2n"
 	ReasonRefundExceedsCharge Reason = "REFUND_EXCEEDS_CHARGE"
 
 	// ReasonBalanceTooLarge: The balance would pass the largest amount that an account can keep.
@@ -80,21 +80,21 @@ const (
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: hold_id
-	//	Example: this account has no hold "h99"
+	//	Example: this account has no hold "h99-egw6"
 	ReasonHoldNotFound Reason = "HOLD_NOT_FOUND"
 
 	// ReasonEntryNotFound: The account has no such entry.
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: entry_id
-	//	Example: this account has no entry "e99"
+	//	Example: this account has no entry "e99-zxaf"
 	ReasonEntryNotFound Reason = "ENTRY_NOT_FOUND"
 
 	// ReasonGrantNotFound: The account has no such grant.
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: grant_id
-	//	Example: this account has no grant "g99"
+	//	Example: this account has no grant "g99-9bf9"
 	ReasonGrantNotFound Reason = "GRANT_NOT_FOUND"
 
 	// ReasonRequestIDReused: The request_id was used before with another body. Nothing moved.
@@ -331,7 +331,7 @@ const (
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: entry_id, kind
-	//	Example: entry "e1" is a GRANT; only a CHARGE or a SETTLE can be refunded
+	//	Example: entry "e1-sx1d" is a GRANT; only a CHARGE or a SETTLE can be refunded
 	ReasonEntryNotRefundable Reason = "ENTRY_NOT_REFUNDABLE"
 
 	// ReasonTooManyHolds: The account has as many open holds as it may have.

@@ -50,22 +50,22 @@ const (
 	// The hold was settled, released or has expired.
 	// Code: FAILED_PRECONDITION
 	// Metadata: hold_id, status
-	// Example: hold "h12" is settled; only an open hold can change
+	// Example: hold "h12-cn4t" is settled; only an open hold can change
 	ErrorReason_ERROR_REASON_HOLD_CLOSED ErrorReason = 3
 	// The settlement is more than the hold has left, and overage is refused.
 	// Code: FAILED_PRECONDITION
 	// Metadata: hold_id, required, held
-	// Example: the settlement of 5 is more than the 3 that hold "h12" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
+	// Example: the settlement of 5 is more than the 3 that hold "h12-cn4t" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
 	ErrorReason_ERROR_REASON_HOLD_EXCEEDED ErrorReason = 4
 	// The hold was made for another service.
 	// Code: FAILED_PRECONDITION
 	// Metadata: hold_id, hold_service, service
-	// Example: hold "h12" was made for "video_generation" and cannot pay for "ai_scripts"
+	// Example: hold "h12-cn4t" was made for "video_generation" and cannot pay for "ai_scripts"
 	ErrorReason_ERROR_REASON_HOLD_SERVICE_MISMATCH ErrorReason = 5
 	// The refund is more than what is left of the charge.
 	// Code: FAILED_PRECONDITION
 	// Metadata: entry_id, requested, refundable
-	// Example: 5 credits are more than the 2 that can still be refunded of entry "e7"
+	// Example: 5 credits are more than the 2 that can still be refunded of entry "e7-2p2n"
 	ErrorReason_ERROR_REASON_REFUND_EXCEEDS_CHARGE ErrorReason = 6
 	// The balance would pass the largest amount that an account can keep.
 	// Code: FAILED_PRECONDITION
@@ -90,17 +90,17 @@ const (
 	// The account has no such hold.
 	// Code: NOT_FOUND
 	// Metadata: hold_id
-	// Example: this account has no hold "h99"
+	// Example: this account has no hold "h99-egw6"
 	ErrorReason_ERROR_REASON_HOLD_NOT_FOUND ErrorReason = 11
 	// The account has no such entry.
 	// Code: NOT_FOUND
 	// Metadata: entry_id
-	// Example: this account has no entry "e99"
+	// Example: this account has no entry "e99-zxaf"
 	ErrorReason_ERROR_REASON_ENTRY_NOT_FOUND ErrorReason = 12
 	// The account has no such grant.
 	// Code: NOT_FOUND
 	// Metadata: grant_id
-	// Example: this account has no grant "g99"
+	// Example: this account has no grant "g99-9bf9"
 	ErrorReason_ERROR_REASON_GRANT_NOT_FOUND ErrorReason = 13
 	// The request_id was used before with another body. Nothing moved.
 	// Code: ALREADY_EXISTS
@@ -273,7 +273,7 @@ const (
 	// The entry is neither a charge nor a settlement.
 	// Code: FAILED_PRECONDITION
 	// Metadata: entry_id, kind
-	// Example: entry "e1" is a GRANT; only a CHARGE or a SETTLE can be refunded
+	// Example: entry "e1-sx1d" is a GRANT; only a CHARGE or a SETTLE can be refunded
 	ErrorReason_ERROR_REASON_ENTRY_NOT_REFUNDABLE ErrorReason = 46
 	// The account has as many open holds as it may have.
 	// Code: FAILED_PRECONDITION
