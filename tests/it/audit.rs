@@ -10,8 +10,9 @@ use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use creditd::server::SystemClock;
+use creditd::store::Clock;
+use creditd::store::cards::RateCardStore as _;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
-use creditd::store::{Clock, Store as _};
 use tonic::Request;
 
 use crate::support::server::{Program, Settings, run};
@@ -41,16 +42,15 @@ async fn make(file: &Path) {
     };
     let store = SqliteStore::open(file, Arc::clone(&clock), settings).unwrap();
     let loaded = card_file::built_in().unwrap();
-    store
-        .serve_cards(std::slice::from_ref(&loaded.kept))
-        .unwrap();
+    let store = Arc::new(store);
+    store.publish(vec![loaded.stored]).await.unwrap();
     let catalog = Catalog::new(vec![Arc::new(loaded.card)], None).unwrap();
     let state = State {
         serving: Serving::Yes,
         writable: true,
     };
     let (_keep, state) = tokio::sync::watch::channel(state);
-    let app = Arc::new(App::new(catalog, Arc::new(store), clock));
+    let app = Arc::new(App::new(catalog, store.clone(), store, clock));
     let ledger = LedgerApi::new(app, state, 1);
 
     ledger

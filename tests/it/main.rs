@@ -61,13 +61,15 @@ mod model;
 mod prices;
 /// What holds for all quantities and amounts, not only for those of the tables.
 mod properties;
+/// Published rate cards: what every store of them promises, and servers that share one.
+mod published_cards;
 /// Many callers at once: credits are spent once, and the books add up.
 mod races;
-/// Rate cards: wrong ones, several of one name, and those that were served before.
+/// Rate cards: wrong ones, several of one name, and those that were replaced.
 mod rate_cards;
 /// Every reason is documented, with the message and the metadata that it really has.
 mod reasons;
-/// Rate cards that are read again while the server runs.
+/// Rate cards that are published again while the server runs.
 mod reload;
 /// Servers that refuse to start, with a sentence that says what to do.
 mod start;

@@ -10,6 +10,7 @@ use creditd::rpc::LedgerApi;
 use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
+use creditd::store::cards::RateCardStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as RealStore};
 use tempfile::TempDir;
@@ -20,6 +21,7 @@ use super::call::{BEGINNING, Call, Nanos, Outcome, Reply, SECOND, Subject, ledge
 use super::cards;
 use crate::model::Model;
 use crate::support::memory::MemoryStore;
+use crate::support::rate_cards::MemoryRateCards;
 use crate::support::refusal::Refusal;
 
 /// Makes a ledger in which nothing happened yet, whose clock stands at
@@ -117,9 +119,12 @@ impl Clock for TestClock {
     }
 }
 
+/// The ledger's store and that of its rate cards.
+type Stores = (Arc<dyn RealStore>, Arc<dyn RateCardStore>);
+
 /// Where a store keeps what it keeps.
 trait Keeper {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore>;
+    fn open(&self, clock: Arc<dyn Clock>) -> Stores;
 }
 
 /// Nowhere: what it has stays with the store, which a restart keeps.
@@ -127,9 +132,9 @@ trait Keeper {
 struct Memory(OnceLock<Arc<MemoryStore>>);
 
 impl Keeper for Memory {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore> {
+    fn open(&self, clock: Arc<dyn Clock>) -> Stores {
         let store = self.0.get_or_init(|| Arc::new(MemoryStore::new(clock)));
-        Arc::clone(store) as Arc<dyn RealStore>
+        (store.clone(), Arc::new(MemoryRateCards::default()))
     }
 }
 
@@ -156,9 +161,11 @@ impl Sqlite {
 }
 
 impl Keeper for Sqlite {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore> {
+    fn open(&self, clock: Arc<dyn Clock>) -> Stores {
         let file = self.directory.path().join("creditd.db");
-        Arc::new(SqliteStore::open(&file, clock, self.settings).unwrap())
+        let store = SqliteStore::open(&file, clock, self.settings).unwrap();
+        let store = Arc::new(store);
+        (store.clone(), store)
     }
 }
 
@@ -178,7 +185,7 @@ impl<K: Keeper> Served<K> {
             .enable_all()
             .build()
             .unwrap();
-        let api = Some(serve(&keeper, &clock));
+        let api = Some(serve(&keeper, &clock, &runtime));
         Self {
             keeper,
             clock,
@@ -188,11 +195,12 @@ impl<K: Keeper> Served<K> {
     }
 }
 
-fn serve(keeper: &impl Keeper, clock: &Arc<TestClock>) -> LedgerApi {
+fn serve(keeper: &impl Keeper, clock: &Arc<TestClock>, runtime: &Runtime) -> LedgerApi {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    let store = keeper.open(Arc::clone(&clock));
-    store.serve_cards(&cards::kept()).unwrap();
-    let app = Arc::new(App::new(cards::catalog(), store, clock));
+    let (store, rate_cards) = keeper.open(Arc::clone(&clock));
+    let published = rate_cards.publish(cards::stored());
+    runtime.block_on(published).unwrap();
+    let app = Arc::new(App::new(cards::catalog(), store, rate_cards, clock));
     // Nobody watches here.
     let (_, state) = tokio::sync::watch::channel(STATE);
     LedgerApi::new(app, state, 1)
@@ -212,7 +220,7 @@ impl<K: Keeper> Subject for Served<K> {
     fn restart(&mut self) {
         // The store is let go of before it is opened again.
         self.api = None;
-        self.api = Some(serve(&self.keeper, &self.clock));
+        self.api = Some(serve(&self.keeper, &self.clock, &self.runtime));
     }
 }
 

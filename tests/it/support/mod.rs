@@ -9,6 +9,7 @@ pub mod implied;
 pub mod load;
 pub mod memory;
 pub mod random;
+pub mod rate_cards;
 pub mod raw;
 pub mod refusal;
 pub mod requests;
