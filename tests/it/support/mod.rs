@@ -5,6 +5,7 @@ pub mod calls;
 pub mod clocks;
 pub mod disk;
 pub mod health;
+pub mod ids;
 pub mod implied;
 pub mod load;
 pub mod memory;
