@@ -5,14 +5,15 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use super::account::{Account, Grant};
 use super::form::{self, Body};
 use super::prices::{MAX, NoPrice, text};
-use super::refusal::{Faults, not_found, precondition};
+use super::refusal::{FieldViolations, not_found, precondition};
 use super::{GRANTS_MAX, Model, Write};
-use crate::ledger::call::{Nanos, Outcome, Reply, timestamp};
+use crate::ledger::time::{Nanos, timestamp};
+use crate::support::call::{Outcome, Reply};
 use crate::support::refusal::Refusal;
 
 impl Model {
     pub(super) fn grant(&mut self, request: &pb::GrantRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
+        let mut form = FieldViolations::default();
         form::caller(&mut form, &request.request_id, &request.account);
         let credits = form::credits(&mut form, &request.credits, false);
         let expire = form::time(&mut form, "expire_time", request.expire_time.as_ref());
@@ -31,7 +32,7 @@ impl Model {
         form.pairs("labels", &request.labels);
         let services = form::set(&request.services);
 
-        let mut by_time = Faults::default();
+        let mut by_time = FieldViolations::default();
         if expire.is_some_and(|expire| expire <= now) {
             by_time.add("expire_time", "INVALID_TIME");
         }
@@ -99,16 +100,12 @@ impl Model {
                 ..pb::Entry::default()
             };
             let entry = account.write(numbers, now, vec![(at, credits, 0)], Vec::new(), entry);
-            Ok(Reply::Grant(pb::GrantResponse {
-                entry: Some(entry),
-                available: text(account.available()),
-                replayed: false,
-            }))
+            Ok(account.reply_with_entry(entry))
         })
     }
 
     pub(super) fn revoke_grant(&mut self, request: &pb::RevokeGrantRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
+        let mut form = FieldViolations::default();
         form::caller(&mut form, &request.request_id, &request.account);
         form::id(&mut form, "grant_id", &request.grant_id);
         form.pairs("labels", &request.labels);
@@ -134,11 +131,10 @@ impl Model {
                 ..pb::Entry::default()
             };
             let entry = account.take_rest(numbers, now, at, pb::EntryKind::Revoke, entry);
-            Ok(Reply::RevokeGrant(pb::RevokeGrantResponse {
+            Ok(Reply {
                 entry,
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply()
+            })
         })
     }
 }

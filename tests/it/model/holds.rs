@@ -4,12 +4,13 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use pb::HoldStatus as Status;
 
 use super::account::{Account, Hold};
-use super::form::{self, Body, What};
+use super::form::{self, Body, UsageOrCredits};
 use super::prices::text;
-use super::refusal::{Faults, not_found, precondition};
+use super::refusal::{FieldViolations, not_found, precondition};
 use super::spend::{Cost, insufficient};
 use super::{HOLDS_MAX, Model, NoPrice, Write};
-use crate::ledger::call::{HOUR, Nanos, Outcome, Reply};
+use crate::ledger::time::{HOUR, Nanos};
+use crate::support::call::{Outcome, Reply};
 use crate::support::refusal::Refusal;
 
 /// Where the hold stands among those of the account.
@@ -39,18 +40,15 @@ fn find_open(account: &Account, hold_id: &str) -> Result<usize, Refusal> {
 
 impl Model {
     pub(super) fn hold(&mut self, request: &pb::HoldRequest, now: Nanos) -> Outcome {
-        use pb::hold_request::What as Asked;
-        let mut form = Faults::default();
+        let mut form = FieldViolations::default();
         form::caller(&mut form, &request.request_id, &request.account);
-        let what = match &request.what {
-            None => None,
-            Some(Asked::Usage(usage)) => Some(What::Usage(usage.clone())),
-            Some(Asked::Credits(text)) => {
-                Some(What::Credits(form::credits(&mut form, text, false)))
-            }
-        };
-        let prices = request.prices.as_ref();
-        let (what, prices) = form::what(&mut form, what, prices, &request.account);
+        let (requested, prices) = form::usage_or_credits(
+            &mut form,
+            request.what.as_ref(),
+            false,
+            request.prices.as_ref(),
+            &request.account,
+        );
         let ttl = request.ttl.as_ref();
         let ttl = ttl.map_or(HOUR, |ttl| form::ttl(&mut form, ttl));
         form.pairs("labels", &request.labels);
@@ -59,8 +57,8 @@ impl Model {
             ("ttl", ttl.to_string()),
             ("labels", form::pairs_text(&request.labels)),
         ]);
-        form::what_body(&mut body, what.as_ref(), &prices);
-        let cost = self.cost(what.as_ref(), &prices, now);
+        form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
+        let cost = self.cost(requested.as_ref(), &prices, now);
         let write = Write {
             request_id: &request.request_id,
             account: &request.account,
@@ -103,16 +101,15 @@ impl Model {
                 ..entry
             };
             account.write(numbers, now, shares, Vec::new(), entry);
-            Ok(Reply::Hold(pb::HoldResponse {
+            Ok(Reply {
                 hold: Some(account.hold_to_pb(at)),
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply()
+            })
         })
     }
 
     pub(super) fn extend_hold(&mut self, request: &pb::ExtendHoldRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
+        let mut form = FieldViolations::default();
         form::caller(&mut form, &request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
         let ttl = match &request.ttl {
@@ -135,15 +132,15 @@ impl Model {
         self.write(write, now, Ok(()), |account, _, _, ()| {
             let at = find_open(account, &request.hold_id)?;
             account.holds[at].expire = now + ttl;
-            Ok(Reply::ExtendHold(pb::ExtendHoldResponse {
+            Ok(Reply {
                 hold: Some(account.hold_to_pb(at)),
-                replayed: false,
-            }))
+                ..Reply::default()
+            })
         })
     }
 
     pub(super) fn release_hold(&mut self, request: &pb::ReleaseHoldRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
+        let mut form = FieldViolations::default();
         form::caller(&mut form, &request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
         let write = Write {
@@ -158,26 +155,24 @@ impl Model {
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let at = find_open(account, &request.hold_id)?;
             account.release(numbers, now, at, Status::Released, &request.request_id);
-            Ok(Reply::ReleaseHold(pb::ReleaseHoldResponse {
+            Ok(Reply {
                 hold: Some(account.hold_to_pb(at)),
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply()
+            })
         })
     }
 
     pub(super) fn settle_hold(&mut self, request: &pb::SettleHoldRequest, now: Nanos) -> Outcome {
-        use pb::settle_hold_request::What as Asked;
-        let mut form = Faults::default();
+        let mut form = FieldViolations::default();
         form::caller(&mut form, &request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
-        let what = match &request.what {
-            None => None,
-            Some(Asked::Usage(usage)) => Some(What::Usage(usage.clone())),
-            Some(Asked::Credits(text)) => Some(What::Credits(form::credits(&mut form, text, true))),
-        };
-        let prices = request.prices.as_ref();
-        let (what, prices) = form::what(&mut form, what, prices, &request.account);
+        let (requested, prices) = form::usage_or_credits(
+            &mut form,
+            request.what.as_ref(),
+            true,
+            request.prices.as_ref(),
+            &request.account,
+        );
         let overage = pb::Overage::try_from(request.overage);
         if overage.is_err() {
             form.add("overage", "UNKNOWN_VALUE");
@@ -191,8 +186,8 @@ impl Model {
             ("beyond", beyond.to_string()),
             ("labels", form::pairs_text(&request.labels)),
         ]);
-        form::what_body(&mut body, what.as_ref(), &prices);
-        let cost = self.settlement(request, what.as_ref(), &prices, now);
+        form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
+        let cost = self.settlement(request, requested.as_ref(), &prices, now);
         let write = Write {
             request_id: &request.request_id,
             account: &request.account,
@@ -250,12 +245,10 @@ impl Model {
                 },
                 entry,
             );
-            Ok(Reply::SettleHold(pb::SettleHoldResponse {
-                entry: Some(entry),
+            Ok(Reply {
                 hold: Some(hold),
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply_with_entry(entry)
+            })
         })
     }
 
@@ -264,12 +257,12 @@ impl Model {
     fn settlement(
         &self,
         request: &pb::SettleHoldRequest,
-        what: Option<&What>,
+        requested: Option<&UsageOrCredits>,
         prices: &pb::PriceSelector,
         now: Nanos,
     ) -> Result<Option<Cost>, NoPrice> {
         if *prices != pb::PriceSelector::default() {
-            return self.cost(what, prices, now).map(Some);
+            return self.cost(requested, prices, now).map(Some);
         }
         let account = self.accounts.get(&request.account);
         let mut holds = account.iter().flat_map(|account| &account.holds);
@@ -280,7 +273,7 @@ impl Model {
             revision: hold.revision.clone(),
             ..pb::PriceSelector::default()
         };
-        self.cost(what, &prices, now).map(Some)
+        self.cost(requested, &prices, now).map(Some)
     }
 }
 
@@ -339,6 +332,6 @@ fn settle(
     }
     let grants: Vec<usize> = shares.iter().map(|share| share.0).collect();
     let entry = account.write(numbers, now, shares, paid, entry);
-    account.leave_again(numbers, now, &grants);
+    account.take_from_ended(numbers, now, &grants);
     (entry, account.hold_to_pb(at))
 }

@@ -1,7 +1,7 @@
 //! What the tests share.
 
 pub mod books;
-pub mod calls;
+pub mod call;
 pub mod clocks;
 pub mod disk;
 pub mod health;
@@ -9,6 +9,7 @@ pub mod ids;
 pub mod implied;
 pub mod load;
 pub mod memory;
+pub mod outcome;
 pub mod random;
 pub mod raw;
 pub mod refusal;
