@@ -1,5 +1,5 @@
-//! Two ways through the server, one answer: what is read in place and written directly
-//! means what the generated messages mean, to the byte.
+//! The direct codec compared with the generated one: both read requests alike, and write the
+//! same bytes of replies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ prop_compose! {
     }
 }
 
-/// A message's bytes, sometimes damaged: cut, changed, or with something behind them.
+/// A message's bytes, at times damaged: cut, changed, or with bytes appended.
 fn bytes_of<T: Message>(message: &T, damage: u8, at: usize, byte: u8) -> Vec<u8> {
     let mut bytes = message.encode_to_vec();
     if bytes.is_empty() {
