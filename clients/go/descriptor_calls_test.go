@@ -79,15 +79,8 @@ func messageOf(descriptor protoreflect.MessageDescriptor) (protoreflect.Message,
 // iterators read the same pages is for list_test.go. An error that is no
 // *creditd.Error means that this client cannot express the request or the reply.
 func callByDescriptor(ctx context.Context, client *creditd.Client, method protoreflect.MethodDescriptor, request proto.Message) (map[string]any, error) {
-	call := reflect.ValueOf(client).MethodByName(string(method.Name()) + "Page")
-	if !call.IsValid() {
-		call = reflect.ValueOf(client).MethodByName(string(method.Name()))
-	}
-	if !call.IsValid() {
-		return nil, fmt.Errorf("this client has no method %s", method.Name())
-	}
-	params := reflect.New(call.Type().In(1)).Elem()
-	if err := setFields(params, request.ProtoReflect()); err != nil {
+	call, params, err := typedCall(client, method, request)
+	if err != nil {
 		return nil, err
 	}
 	results := call.Call([]reflect.Value{reflect.ValueOf(ctx), params})
@@ -95,6 +88,19 @@ func callByDescriptor(ctx context.Context, client *creditd.Client, method protor
 		return nil, err
 	}
 	return replyJSON(results[0].Elem(), method.Output())
+}
+
+// typedCall is the client's method and the params that stand for the request.
+func typedCall(client *creditd.Client, method protoreflect.MethodDescriptor, request proto.Message) (call, params reflect.Value, err error) {
+	call = reflect.ValueOf(client).MethodByName(string(method.Name()) + "Page")
+	if !call.IsValid() {
+		call = reflect.ValueOf(client).MethodByName(string(method.Name()))
+	}
+	if !call.IsValid() {
+		return call, params, fmt.Errorf("this client has no method %s", method.Name())
+	}
+	params = reflect.New(call.Type().In(1)).Elem()
+	return call, params, setFields(params, request.ProtoReflect())
 }
 
 // goField is the field of a struct that has the name of a field of a message:

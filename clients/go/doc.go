@@ -24,10 +24,10 @@
 // # Values
 //
 // Credits are decimal.Decimal, of github.com/shopspring/decimal, in both
-// directions: no float is on the way. A time that the server leaves open, such
-// as the expiry of a grant that never expires, is the zero [time.Time]. Nothing
-// is checked here that the server checks: it answers with all that is wrong with
-// a request at once.
+// directions: they never pass through a float. A time that is not set, such as the
+// expiry of a grant that never expires, is the zero [time.Time]. Nothing is checked
+// here that the server checks: it answers with all that is wrong with a request at
+// once.
 //
 // # Errors
 //

@@ -51,7 +51,7 @@ func TestErrorIsStillAStatus(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if creditd.IsReason(wrapped, creditd.ReasonUnknownService) || creditd.IsReason(nil, creditd.ReasonUnknownService) {
-		t.Error("another reason was seen")
+		t.Error("it has another reason")
 	}
 	if status.Code(wrapped) != codes.NotFound {
 		t.Errorf("status.Code is %v", status.Code(wrapped))
@@ -230,7 +230,7 @@ func TestARefusalWithoutItsMetadataHasNoDetails(t *testing.T) {
 			t.Errorf("%s has details without metadata", reason)
 		}
 		if read(nil) {
-			t.Errorf("%s was seen in no error", reason)
+			t.Errorf("no error has the details of %s", reason)
 		}
 	}
 }

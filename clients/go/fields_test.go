@@ -29,7 +29,17 @@ func checkFields(t *testing.T, method protoreflect.MethodDescriptor, variant int
 	filler := filler{variant: variant}
 	request, reply := filler.message(t, method.Input()), filler.message(t, method.Output())
 	fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) { return reply, nil }}).start(t)
-	got, err := callByDescriptor(testContext(t), fake.newClient(t), method, request)
+	client := fake.newClient(t)
+	_, params, err := typedCall(client, method, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range params.NumField() {
+		if params.Field(i).IsZero() {
+			t.Errorf("the request has no field for %v.%s", params.Type(), params.Type().Field(i).Name)
+		}
+	}
+	got, err := callByDescriptor(testContext(t), client, method, request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func TestASilentConnectionIsReplacedWithinAMinute(t *testing.T) {
 	}
 }
 
-func TestALoneWatchHearsOfASilentConnectionWithinAMinute(t *testing.T) {
+func TestASilentConnectionEndsALoneWatchWithinAMinute(t *testing.T) {
 	t.Parallel()
 	proxy := startBlackHole(t, shared.address)
 	client := newClientOf(t, proxy.address)
@@ -88,9 +88,9 @@ func TestALoneWatchHearsOfASilentConnectionWithinAMinute(t *testing.T) {
 	}
 }
 
-// fakeServer is a server of grpc-go with its default policy, which sends a client
-// away for pings more often than every 5 minutes.
-func TestAnIdleWatchOverASilentServerIsNotSentAway(t *testing.T) {
+// fakeServer is a server of grpc-go with its default policy, which closes the
+// connection of a client that pings more often than every 5 minutes.
+func TestAnIdleWatchOfASilentServerStaysConnected(t *testing.T) {
 	t.Parallel()
 	fake := (&fakeServer{watch: func(_ int, stream watchStream) error {
 		if err := sendBalance(stream, "1"); err != nil {

@@ -105,8 +105,8 @@ func TestABalanceThatCannotBeReadEndsAWatch(t *testing.T) {
 	}
 }
 
-// watchedUntilItEnds serves a balance, and then waits until nobody watches any
-// more, which it tells.
+// watchedUntilItEnds serves a balance, and then waits for the end of the watch, which
+// it reports.
 func watchedUntilItEnds(t *testing.T) (fake *fakeServer, ended chan bool) {
 	t.Helper()
 	ended = make(chan bool, 1)
@@ -129,7 +129,7 @@ func waitForEnd(t *testing.T, ended chan bool) bool {
 	case hasDeadline := <-ended:
 		return hasDeadline
 	case <-testContext(t).Done():
-		t.Fatal("the server still sees somebody watch")
+		t.Fatal("the server still has a watch")
 		return false
 	}
 }
@@ -185,7 +185,7 @@ func TestTheContextsDeadlineEndsAWatch(t *testing.T) {
 		t.Errorf("it ended with %v", failures)
 	}
 	if !waitForEnd(t, ended) {
-		t.Error("the server did not hear of the deadline")
+		t.Error("the server did not get the deadline")
 	}
 }
 
@@ -243,15 +243,15 @@ func TestAWatchSeesEachMoveUntilTheServerStops(t *testing.T) {
 	if _, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: decimal.NewFromInt(2)}); err != nil {
 		t.Fatal(err)
 	}
-	// Each balance that is seen leads to the next move.
+	// Each balance leads to the next move.
 	stopping := make(chan error, 1)
-	var seen []string
+	var balances []string
 	for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen = append(seen, balance.Available.String())
-		switch len(seen) {
+		balances = append(balances, balance.Available.String())
+		switch len(balances) {
 		case 1:
 			_, err = client.Charge(ctx, creditd.ChargeParams{Account: "team-a", Cost: creditd.Credits(one)})
 		case 2:
@@ -264,8 +264,8 @@ func TestAWatchSeesEachMoveUntilTheServerStops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(seen) != 3 || seen[0] != "2" || seen[1] != "1" || seen[2] != "5" {
-		t.Errorf("it saw %v", seen)
+	if len(balances) != 3 || balances[0] != "2" || balances[1] != "1" || balances[2] != "5" {
+		t.Errorf("the balances are %v", balances)
 	}
 	if err := <-stopping; err != nil {
 		t.Error(err)
