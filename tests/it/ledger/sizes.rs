@@ -103,12 +103,11 @@ fn pages_and_balances_have_their_largest_lengths() {
                 page.holds.unwrap().len() == first
             });
         }
-        let first = ledger.holds(1_000, "");
-        let rest = ledger.holds(1_000, &first.next_page_token);
-        assert_eq!(
-            (rest.holds.unwrap().len(), rest.next_page_token.as_str()),
-            (10, "")
-        );
+        wait_until("two pages have all holds", || {
+            let first = ledger.holds(1_000, "");
+            let rest = ledger.holds(1_000, &first.next_page_token);
+            rest.holds.unwrap().len() == 10 && rest.next_page_token.is_empty()
+        });
     }
 }
 

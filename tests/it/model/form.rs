@@ -21,10 +21,12 @@ pub enum UsageOrCredits {
     Credits(i64),
 }
 
-/// The fields that all requests have.
-pub fn caller(violations: &mut FieldViolations, id: &str, account: &str) {
-    request_id(violations, id);
-    account_name(violations, "account", account);
+/// What is wrong with the fields that all writes have.
+pub fn of_write(id: &str, account: &str) -> FieldViolations {
+    let mut violations = FieldViolations::default();
+    request_id(&mut violations, id);
+    account_name(&mut violations, "account", account);
+    violations
 }
 
 pub fn request_id(violations: &mut FieldViolations, request_id: &str) {

@@ -13,8 +13,7 @@ use crate::support::refusal::Refusal;
 
 impl Model {
     pub(super) fn grant(&mut self, request: &pb::GrantRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         let credits = form::credits(&mut form, &request.credits, false);
         let expire = form::time(&mut form, "expire_time", request.expire_time.as_ref());
         if request.source.len() > 256 {
@@ -51,20 +50,16 @@ impl Model {
             let account = Account::new(&request.account);
             self.accounts.insert(request.account.clone(), account);
         }
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "Grant".to_owned()),
-                ("credits", credits.to_string()),
-                ("expire_time", format!("{expire:?}")),
-                ("priority", request.priority.to_string()),
-                ("source", request.source.clone()),
-                ("services", format!("{services:?}")),
-                ("labels", form::pairs_text(&request.labels)),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "Grant".to_owned()),
+            ("credits", credits.to_string()),
+            ("expire_time", format!("{expire:?}")),
+            ("priority", request.priority.to_string()),
+            ("source", request.source.clone()),
+            ("services", format!("{services:?}")),
+            ("labels", form::pairs_text(&request.labels)),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, by_time, |account, numbers, _, ()| {
             if account.live_grants() >= GRANTS_MAX {
                 let metadata = [
@@ -105,20 +100,15 @@ impl Model {
     }
 
     pub(super) fn revoke_grant(&mut self, request: &pb::RevokeGrantRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "grant_id", &request.grant_id);
         form.pairs("labels", &request.labels);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "RevokeGrant".to_owned()),
-                ("grant_id", request.grant_id.clone()),
-                ("labels", form::pairs_text(&request.labels)),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "RevokeGrant".to_owned()),
+            ("grant_id", request.grant_id.clone()),
+            ("labels", form::pairs_text(&request.labels)),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let mut grants = account.grants.iter();
             let Some(at) = grants.position(|grant| grant.id == request.grant_id) else {

@@ -6,7 +6,7 @@ use pb::HoldStatus as Status;
 use super::account::{Account, Hold};
 use super::form::{self, Body, UsageOrCredits};
 use super::prices::text;
-use super::refusal::{FieldViolations, not_found, precondition};
+use super::refusal::{not_found, precondition};
 use super::spend::{Cost, insufficient};
 use super::{HOLDS_MAX, Model, NoPrice, Write};
 use crate::ledger::time::{HOUR, Nanos};
@@ -40,8 +40,7 @@ fn find_open(account: &Account, hold_id: &str) -> Result<usize, Refusal> {
 
 impl Model {
     pub(super) fn hold(&mut self, request: &pb::HoldRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         let (requested, prices) = form::usage_or_credits(
             &mut form,
             request.what.as_ref(),
@@ -59,12 +58,7 @@ impl Model {
         ]);
         form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
         let cost = self.cost(requested.as_ref(), &prices, now);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body,
-            form,
-        };
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             if account.open_holds() >= HOLDS_MAX {
                 let metadata = [
@@ -109,8 +103,7 @@ impl Model {
     }
 
     pub(super) fn extend_hold(&mut self, request: &pb::ExtendHoldRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
         let ttl = match &request.ttl {
             Some(ttl) => form::ttl(&mut form, ttl),
@@ -119,16 +112,12 @@ impl Model {
                 0
             }
         };
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "ExtendHold".to_owned()),
-                ("hold_id", request.hold_id.clone()),
-                ("ttl", ttl.to_string()),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "ExtendHold".to_owned()),
+            ("hold_id", request.hold_id.clone()),
+            ("ttl", ttl.to_string()),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, _, _, ()| {
             let at = find_open(account, &request.hold_id)?;
             account.holds[at].expire = now + ttl;
@@ -140,18 +129,13 @@ impl Model {
     }
 
     pub(super) fn release_hold(&mut self, request: &pb::ReleaseHoldRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "ReleaseHold".to_owned()),
-                ("hold_id", request.hold_id.clone()),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "ReleaseHold".to_owned()),
+            ("hold_id", request.hold_id.clone()),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let at = find_open(account, &request.hold_id)?;
             account.release(numbers, now, at, Status::Released, &request.request_id);
@@ -163,8 +147,7 @@ impl Model {
     }
 
     pub(super) fn settle_hold(&mut self, request: &pb::SettleHoldRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
         let (requested, prices) = form::usage_or_credits(
             &mut form,
@@ -188,12 +171,7 @@ impl Model {
         ]);
         form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
         let cost = self.settlement(request, requested.as_ref(), &prices, now);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body,
-            form,
-        };
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             // A hold whose prices count is found before they are.
             let at = find(account, &request.hold_id)?;

@@ -51,6 +51,17 @@ struct Write<'a> {
     form: FieldViolations,
 }
 
+impl<'a> Write<'a> {
+    const fn new(request_id: &'a str, account: &'a str, form: FieldViolations, body: Body) -> Self {
+        Self {
+            request_id,
+            account,
+            body,
+            form,
+        }
+    }
+}
+
 impl Model {
     pub fn new(cards: Cards) -> Self {
         Self {

@@ -81,8 +81,7 @@ impl Model {
     }
 
     pub(super) fn charge(&mut self, request: &pb::ChargeRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         let (requested, prices) = form::usage_or_credits(
             &mut form,
             request.what.as_ref(),
@@ -97,12 +96,7 @@ impl Model {
         ]);
         form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
         let cost = self.cost(requested.as_ref(), &prices, now);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body,
-            form,
-        };
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             let paid = account
                 .payers(cost.credits(), cost.service())
@@ -151,8 +145,7 @@ impl Model {
     }
 
     pub(super) fn refund(&mut self, request: &pb::RefundRequest, now: Nanos) -> Outcome {
-        let mut form = FieldViolations::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "entry_id", &request.entry_id);
         let credits = request.credits.as_ref().map(|text| match text.as_str() {
             // Set and empty.
@@ -163,17 +156,13 @@ impl Model {
             text => form::credits(&mut form, text, false),
         });
         form.pairs("labels", &request.labels);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "Refund".to_owned()),
-                ("entry_id", request.entry_id.clone()),
-                ("credits", format!("{credits:?}")),
-                ("labels", form::pairs_text(&request.labels)),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "Refund".to_owned()),
+            ("entry_id", request.entry_id.clone()),
+            ("credits", format!("{credits:?}")),
+            ("labels", form::pairs_text(&request.labels)),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let mut entries = account.entries.iter();
             let Some(at) = entries.position(|old| old.entry.entry_id == request.entry_id) else {
