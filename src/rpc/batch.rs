@@ -231,13 +231,12 @@ mod tests {
         fn entry(self) -> Entry {
             let most = Credits::from_nanos(-MOST).unwrap();
             let share = GrantShare {
-                grant: GrantId(EntryId(i64::MAX)),
+                grant: GrantId(i64::MAX),
                 credits: most,
                 held: Credits::ZERO,
             };
             Entry {
                 id: EntryId(i64::MAX),
-                previous: Some(EntryId(i64::MAX)),
                 account: self.account(),
                 kind: EntryKind::Charge,
                 credits: most,
@@ -245,7 +244,6 @@ mod tests {
                 spent: most.negated(),
                 available: most.negated(),
                 create_time: Timestamp::MIN,
-                version: i64::MAX,
                 request_id: Some(self.request_id()),
                 labels: self.labels(),
                 service: Some("s".repeat(self.service).into()),

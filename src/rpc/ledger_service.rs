@@ -26,7 +26,6 @@ use super::refused::Refused;
 use super::reply::reply;
 use super::watching::Watching;
 use crate::app::App;
-use crate::domain::ledger::hold_named;
 use crate::domain::{AccountName, Faults, Refusal};
 
 /// The service over the use cases.
@@ -117,7 +116,7 @@ impl LedgerService for LedgerApi {
         let next = next.map(|entry| entry.id).or(page.next);
         let response = pb::ListEntriesResponse {
             entries,
-            next_page_token: next.map_or_else(String::new, |id| key.token(id)),
+            next_page_token: next.map_or_else(String::new, |id| key.token(id.0)),
         };
         Ok(reply(&headers, response))
     }
@@ -207,7 +206,7 @@ impl LedgerService for LedgerApi {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
         let account = faults.keep("account", AccountName::new(&request.account));
-        let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut faults);
+        let hold = id_from_pb("hold_id", &request.hold_id, account.as_ref(), &mut faults);
         let Some(hold) = hold else {
             return Err(Refused::from(Refusal::Invalid(faults)).into());
         };

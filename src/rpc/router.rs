@@ -1,7 +1,6 @@
 //! From a path to its service.
 //!
-//! Each service answers for the paths below its name; there is nothing to match
-//! but five prefixes, so no router of patterns stands in the way of a call.
+//! The table of methods says which service has a path; there are no patterns to match.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,11 +13,11 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::BoxFuture;
 use tonic_health::pb::health_server::HealthServer;
-use tower::Service;
 use tower::util::BoxCloneSyncService;
 
 use super::health::{self, HealthApi, State};
 use super::ledger_service::LedgerApi;
+use super::method::{self, Service};
 use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
@@ -42,6 +41,7 @@ pub const SERVICES: &[health::Service] = &[
 type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Sends each call to its service.
+#[derive(Clone)]
 pub struct Router {
     pricing_api: Arc<PricingApi>,
     pricing: PricingServiceServer<PricingApi>,
@@ -88,22 +88,7 @@ impl Router {
     }
 }
 
-impl Clone for Router {
-    fn clone(&self) -> Self {
-        Self {
-            // Each call takes a copy: see `near`.
-            pricing_api: Arc::new(PricingApi::clone(&self.pricing_api)),
-            ledger_api: Arc::new(LedgerApi::clone(&self.ledger_api)),
-            pricing: self.pricing.clone(),
-            ledger: self.ledger.clone(),
-            health: self.health.clone(),
-            reflection: self.reflection.clone(),
-            reflection_alpha: self.reflection_alpha.clone(),
-        }
-    }
-}
-
-impl<B> Service<Request<B>> for Router
+impl<B> tower::Service<Request<B>> for Router
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
@@ -126,27 +111,27 @@ where
             return refuse(WireFault::MetadataTooLarge { limit_bytes });
         }
         let path = request.uri().path();
-        match path {
-            "/grpc.health.v1.Health/Check" | "/grpc.health.v1.Health/Watch" => {
-                self.health.call(request)
+        let Some(method) = method::find(path) else {
+            return unknown(path);
+        };
+        match (method.service, method.path) {
+            (Service::Pricing, "/creditd.v1.PricingService/Estimate") => {
+                direct::estimate(&self.pricing_api, request)
             }
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => {
-                self.reflection.call(request.map(Body::new))
-            }
-            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
-                self.reflection_alpha.call(request.map(Body::new))
-            }
-            "/creditd.v1.PricingService/Estimate" => direct::estimate(&self.pricing_api, request),
-            "/creditd.v1.PricingService/BatchEstimate" => {
+            (Service::Pricing, "/creditd.v1.PricingService/BatchEstimate") => {
                 direct::batch_estimate(&self.pricing_api, request)
             }
-            "/creditd.v1.LedgerService/Charge" => direct::charge(&self.ledger_api, request),
-            "/creditd.v1.LedgerService/BatchCharge" => {
+            (Service::Ledger, "/creditd.v1.LedgerService/Charge") => {
+                direct::charge(&self.ledger_api, request)
+            }
+            (Service::Ledger, "/creditd.v1.LedgerService/BatchCharge") => {
                 direct::batch_charge(&self.ledger_api, request)
             }
-            path if method_named(path).is_none() => unknown(path),
-            path if path.starts_with("/creditd.v1.PricingService/") => self.pricing.call(request),
-            _ => self.ledger.call(request),
+            (Service::Pricing, _) => self.pricing.call(request),
+            (Service::Ledger, _) => self.ledger.call(request),
+            (Service::Health, _) => self.health.call(request),
+            (Service::Reflection, _) => self.reflection.call(request.map(Body::new)),
+            (Service::ReflectionAlpha, _) => self.reflection_alpha.call(request.map(Body::new)),
         }
     }
 }
@@ -161,52 +146,6 @@ fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
 fn refuse(fault: WireFault) -> BoxFuture<Response<Body>, Infallible> {
     let response = Refused::from(fault).into_status().into_http();
     Box::pin(std::future::ready(Ok(response)))
-}
-
-/// The path of the one method whose replies have no end: a call of it is no load.
-pub const WATCH_BALANCE: &str = "/creditd.v1.LedgerService/WatchBalance";
-
-/// Paths of the public services' methods.
-pub const METHODS: &[&str] = &[
-    "/creditd.v1.PricingService/Estimate",
-    "/creditd.v1.PricingService/BatchEstimate",
-    "/creditd.v1.PricingService/GetRateCard",
-    "/creditd.v1.LedgerService/GetBalance",
-    WATCH_BALANCE,
-    "/creditd.v1.LedgerService/ListEntries",
-    "/creditd.v1.LedgerService/Grant",
-    "/creditd.v1.LedgerService/Charge",
-    "/creditd.v1.LedgerService/BatchCharge",
-    "/creditd.v1.LedgerService/Refund",
-    "/creditd.v1.LedgerService/Hold",
-    "/creditd.v1.LedgerService/ExtendHold",
-    "/creditd.v1.LedgerService/SettleHold",
-    "/creditd.v1.LedgerService/ReleaseHold",
-    "/creditd.v1.LedgerService/GetHold",
-    "/creditd.v1.LedgerService/ListHolds",
-    "/creditd.v1.LedgerService/RevokeGrant",
-];
-
-/// Paths of the methods of health and reflection.
-const SURROUNDINGS: &[&str] = &[
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
-
-/// Whether a call of this method goes on until its caller has enough of it.
-#[must_use]
-pub fn is_endless(method: &str) -> bool {
-    matches!(method, WATCH_BALANCE | "/grpc.health.v1.Health/Watch")
-        || method.starts_with("/grpc.reflection.")
-}
-
-/// The method of that path, where there is one.
-#[must_use]
-pub fn method_named(path: &str) -> Option<&'static str> {
-    let mut all = METHODS.iter().chain(SURROUNDINGS);
-    all.find(|method| **method == path).copied()
 }
 
 fn is_grpc<B>(request: &Request<B>) -> bool {

@@ -13,6 +13,7 @@ use super::config::Config;
 use super::stream::StdStream;
 use super::unix::Listening;
 use super::worker::Workers;
+use crate::rpc::peer::PeerAddress;
 
 /// Connections that the system keeps waiting.
 pub(super) const BACKLOG: u32 = 4_096;
@@ -66,17 +67,17 @@ pub(super) async fn accept(
 ) -> Infallible {
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted.and_then(|(stream, _)| {
+            accepted = listener.accept() => accepted.and_then(|(stream, peer)| {
                 // Replies are small and wanted now.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "no TCP_NODELAY");
                 }
-                stream.into_std().map(StdStream::Tcp)
+                Ok((StdStream::Tcp(stream.into_std()?), PeerAddress::Tcp(peer)))
             }),
             accepted = accept_unix(unix) => accepted,
         };
         match accepted {
-            Ok(stream) => hand_out(stream, workers, config.connections_max),
+            Ok((stream, peer)) => hand_out(stream, peer, workers, config.connections_max),
             Err(error) => {
                 // A connection that went away again is nothing; without room
                 // for another one it would not help to ask at once.
@@ -88,14 +89,14 @@ pub(super) async fn accept(
 }
 
 /// The next connection by way of the file system, where there is one.
-async fn accept_unix(listener: Option<&Listening>) -> std::io::Result<StdStream> {
+async fn accept_unix(listener: Option<&Listening>) -> std::io::Result<(StdStream, PeerAddress)> {
     match listener {
-        Some(listener) => listener.accept().await,
+        Some(listener) => Ok((listener.accept().await?, PeerAddress::Unix)),
         None => std::future::pending().await,
     }
 }
 
-fn hand_out(stream: StdStream, workers: &Workers, connections_max: usize) {
+fn hand_out(stream: StdStream, peer: PeerAddress, workers: &Workers, connections_max: usize) {
     if workers.connections() >= connections_max {
         tracing::warn!(
             limit = connections_max,
@@ -103,5 +104,5 @@ fn hand_out(stream: StdStream, workers: &Workers, connections_max: usize) {
         );
         return;
     }
-    workers.take(stream);
+    workers.take(stream, peer);
 }

@@ -5,13 +5,12 @@
 
 mod address;
 mod banner;
-mod call;
+mod body;
 mod checked_clock;
 mod config;
 mod connection;
 pub mod files;
-mod heard;
-mod keepalive;
+mod lingering;
 mod listener;
 mod prices;
 mod reload;
@@ -20,7 +19,6 @@ mod stream;
 mod system_clock;
 pub mod telemetry;
 mod tracker;
-mod turn;
 mod unix;
 mod worker;
 

@@ -1,67 +1,90 @@
-//! What one connection is doing, so that it can be let go: one that never calls,
-//! one whose peer does not read its replies, and, when the server stops, one that
-//! has nothing left to do.
+//! The open calls of one connection, so that it can be closed: one that never calls, one
+//! whose peer does not read its replies, and, when the server drains, one that has nothing
+//! left to do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::rpc::router::WATCH_BALANCE;
+use crate::rpc::method::{self, Kind};
 
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    called: AtomicBool,
-    /// Calls that began in this turn and in the one before it, by parity.
-    open: [AtomicUsize; 2],
-    turn: AtomicUsize,
+    has_called: AtomicBool,
+    /// Calls that end by themselves.
+    pub(super) calls: Arc<Generations>,
+    /// Streams of reflection, which the server ends, later than calls.
+    pub(super) reflections: Arc<Generations>,
 }
 
 impl Tracker {
     /// Whether there ever was a call.
-    pub(super) fn called(&self) -> bool {
-        self.called.load(Ordering::Relaxed)
+    pub(super) fn has_called(&self) -> bool {
+        self.has_called.load(Ordering::Relaxed)
     }
 
-    /// Calls that have not ended. Health, reflection and watchers do not count: their
-    /// streams have no end, and nothing is lost with them.
+    /// Calls whose reply has not left. Health, reflection and watchers do not count: nothing
+    /// is lost with them.
     pub(super) fn open(&self) -> usize {
+        self.calls.open()
+    }
+
+    pub(super) fn begin(&self, path: &str) -> Option<Open> {
+        self.has_called.store(true, Ordering::Relaxed);
+        match method::find(path).map(|method| method.kind) {
+            None | Some(Kind::Unary | Kind::Batch) => self.calls.begin(),
+            Some(Kind::Reflection) => self.reflections.begin(),
+            Some(Kind::HealthCheck | Kind::HealthWatch | Kind::BalanceWatch) => None,
+        }
+    }
+}
+
+/// Counts what is open by the generation in which it began, this one or the one before.
+#[derive(Debug, Default)]
+pub(super) struct Generations {
+    /// By parity.
+    open: [AtomicUsize; 2],
+    generation: AtomicUsize,
+}
+
+impl Generations {
+    fn open(&self) -> usize {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         self.open.iter().map(count).fold(0, usize::saturating_add)
     }
 
-    /// Begins another turn; whether a call of the turn before the last one is
-    /// still open.
-    pub(super) fn next_turn(&self) -> bool {
-        let next = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        // Its parity is that of the turn which begins now.
+    /// Begins another generation; whether something of that before the last one is still
+    /// open.
+    pub(super) fn next_generation(&self) -> bool {
+        let next = self
+            .generation
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1);
+        // Its parity is that of the generation which begins now.
         let old = self.open.get(next & 1);
         old.is_some_and(|calls| calls.load(Ordering::Relaxed) > 0)
     }
 
-    pub(super) fn begin(self: &Arc<Self>, path: &str) -> Option<Open> {
-        self.called.store(true, Ordering::Relaxed);
-        if path.starts_with("/grpc.") || path == WATCH_BALANCE {
-            return None;
-        }
-        let parity = self.turn.load(Ordering::Relaxed) & 1;
+    fn begin(self: &Arc<Self>) -> Option<Open> {
+        let parity = self.generation.load(Ordering::Relaxed) & 1;
         self.open.get(parity)?.fetch_add(1, Ordering::Relaxed);
         Some(Open {
-            tracker: Arc::clone(self),
+            generations: Arc::clone(self),
             parity,
         })
     }
 }
 
-/// A call that has not ended.
+/// A call whose reply has not left.
 #[derive(Debug)]
 pub(super) struct Open {
-    tracker: Arc<Tracker>,
+    generations: Arc<Generations>,
     parity: usize,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(calls) = self.tracker.open.get(self.parity) {
+        if let Some(calls) = self.generations.open.get(self.parity) {
             calls.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -72,20 +95,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_old_after_two_turns_and_health_never() {
-        let tracker = Arc::new(Tracker::default());
-        assert!(!tracker.called());
+    fn a_call_is_old_after_two_generations_and_health_never() {
+        let tracker = Tracker::default();
+        assert!(!tracker.has_called());
         let health = tracker.begin("/grpc.health.v1.Health/Watch");
-        assert!(tracker.called() && health.is_none() && tracker.open() == 0);
-        let first = tracker.begin("/creditd.v1.PricingService/Estimate");
-        assert!(!tracker.next_turn(), "it began in the turn before");
-        let second = tracker.begin("/creditd.v1.PricingService/Estimate");
+        assert!(tracker.has_called() && health.is_none() && tracker.open() == 0);
+        let estimate = "/creditd.v1.PricingService/Estimate";
+        let first = tracker.begin(estimate);
+        assert!(
+            !tracker.calls.next_generation(),
+            "it began in the one before"
+        );
+        let second = tracker.begin(estimate);
         assert_eq!(tracker.open(), 2);
-        assert!(tracker.next_turn(), "the first is old");
+        assert!(tracker.calls.next_generation(), "the first is old");
         drop(first);
-        assert!(tracker.next_turn(), "now the second is");
+        assert!(tracker.calls.next_generation(), "now the second is");
         drop(second);
-        assert!(!tracker.next_turn());
+        assert!(!tracker.calls.next_generation());
         assert_eq!(tracker.open(), 0);
     }
 }

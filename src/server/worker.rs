@@ -14,13 +14,16 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use super::StartError;
-use super::call::RequestBody;
+use super::body::RequestBody;
 use super::config::Config;
 use super::connection;
-use super::stream::StdStream;
+use super::stream::{StdStream, Stream};
 use crate::failpoint;
-use crate::rpc::layer::Held;
+use crate::rpc::layer::ReplyBody;
+use crate::rpc::peer::PeerAddress;
 
+/// A peer that sends nothing for so long after it connected is let go.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that may wait for their thread.
 const HANDED_OUT_MAX: usize = 1_024;
 
@@ -52,9 +55,16 @@ pub(super) struct Workers {
 }
 
 struct Worker {
-    streams: mpsc::Sender<(StdStream, Counted)>,
+    accepted: mpsc::Sender<Accepted>,
     connections: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
+}
+
+/// A connection on its way to its thread.
+struct Accepted {
+    stream: StdStream,
+    peer: PeerAddress,
+    counted: Counted,
 }
 
 /// Counts a connection for as long as it lives.
@@ -76,7 +86,7 @@ impl Drop for Counted {
 /// Starts the threads.
 pub(super) fn start<S>(config: &Config, service: &S) -> Result<Workers, StartError>
 where
-    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -112,7 +122,7 @@ fn start_one<S>(
     deadline_max: Duration,
 ) -> std::io::Result<Worker>
 where
-    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -123,7 +133,7 @@ where
         .event_interval(TASKS_BETWEEN_EVENTS)
         .global_queue_interval(TASKS_BETWEEN_ANSWERS)
         .build()?;
-    let (streams, queue) = mpsc::channel(HANDED_OUT_MAX);
+    let (accepted, queue) = mpsc::channel(HANDED_OUT_MAX);
     let connections = Arc::new(AtomicUsize::new(0));
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
@@ -135,19 +145,19 @@ where
             // What still runs is cut when the runtime goes.
         })?;
     Ok(Worker {
-        streams,
+        accepted,
         connections,
         thread,
     })
 }
 
 async fn run<S>(
-    mut queue: mpsc::Receiver<(StdStream, Counted)>,
+    mut queue: mpsc::Receiver<Accepted>,
     service: S,
     mut phase: watch::Receiver<Phase>,
     deadline_max: Duration,
 ) where
-    S: Service<Request<RequestBody>, Response = Response<Held>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -160,13 +170,18 @@ async fn run<S>(
             // Also where the other side is gone without a word.
             _ = phase.wait_for(|phase| *phase == Phase::Ended) => return,
             Some(_) = tasks.join_next() => {}
-            stream = queue.recv() => {
-                let Some((stream, counted)) = stream else { return };
+            accepted = queue.recv() => {
+                let Some(Accepted { stream, peer, counted }) = accepted else { return };
                 failpoint::pass("serve");
                 let (service, phase) = (service.clone(), each.clone());
                 tasks.spawn(async move {
                     match stream.into_stream() {
-                        Ok(stream) => connection::serve(stream, service, phase, deadline_max).await,
+                        Ok(stream) => {
+                            let mut to_wait = phase.clone();
+                            if first_byte(&stream, &mut to_wait).await {
+                                connection::serve(stream, peer, service, phase, deadline_max).await;
+                            }
+                        }
                         Err(error) => tracing::warn!(%error, "a connection could not be taken"),
                     }
                     drop(counted);
@@ -176,9 +191,17 @@ async fn run<S>(
     }
 }
 
+/// Whether the peer sends anything, soon, and while the server takes calls.
+async fn first_byte(stream: &Stream, phase: &mut watch::Receiver<Phase>) -> bool {
+    tokio::select! {
+        ready = tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.readable()) => matches!(ready, Ok(Ok(()))),
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => false,
+    }
+}
+
 impl Workers {
     /// Gives a connection to the thread that has the fewest.
-    pub(super) fn take(&self, stream: StdStream) {
+    pub(super) fn take(&self, stream: StdStream, peer: PeerAddress) {
         let least = self
             .workers
             .iter()
@@ -186,8 +209,12 @@ impl Workers {
         if let Some(worker) = least
             // It counts from now on, so that the next one sees it.
             && worker
-                .streams
-                .try_send((stream, Counted::new(&worker.connections)))
+                .accepted
+                .try_send(Accepted {
+                    stream,
+                    peer,
+                    counted: Counted::new(&worker.connections),
+                })
                 .is_err()
         {
             tracing::warn!("a connection was refused: its thread has too many to take up");
@@ -234,7 +261,7 @@ impl Workers {
     pub(super) fn join(self) {
         self.end();
         for worker in self.workers {
-            drop(worker.streams);
+            drop(worker.accepted);
             if worker.thread.join().is_err() {
                 tracing::error!("a thread that serves ended by a panic");
             }

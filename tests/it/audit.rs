@@ -14,7 +14,7 @@ use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as _};
 use tonic::Request;
 
-use crate::support::server::{Server, Settings, run};
+use crate::support::server::{Program, Settings, run};
 use crate::support::table;
 use crate::support::{grant, usage};
 
@@ -61,7 +61,8 @@ async fn make(file: &Path) {
         services: vec!["ai_scripts".to_owned()],
         ..grant("g2", "team-a", "50")
     };
-    ledger.grant(Request::new(restricted)).await.unwrap();
+    let restricted = ledger.grant(Request::new(restricted)).await.unwrap();
+    let restricted = restricted.into_inner().entry.unwrap();
     ledger
         .charge(Request::new(charge("c1", "31s")))
         .await
@@ -117,7 +118,7 @@ async fn make(file: &Path) {
     let revoked = pb::RevokeGrantRequest {
         request_id: "v1".to_owned(),
         account: "team-a".to_owned(),
-        grant_id: "g2".to_owned(),
+        grant_id: restricted.grant_id,
         ..pb::RevokeGrantRequest::default()
     };
     ledger.revoke_grant(Request::new(revoked)).await.unwrap();
@@ -181,7 +182,7 @@ fn a_sound_file_is_proved() {
     assert_eq!(status, Some(0));
     assert_eq!(printed["sound"], true);
     assert_eq!(printed["entries"], entries);
-    assert!(count(sound(), "SELECT count(*) FROM checkpoints") >= 2);
+    assert!(count(sound(), "SELECT count(*) FROM snapshots") >= 2);
 }
 
 #[test]
@@ -256,7 +257,7 @@ fn what_is_no_data_file_is_refused() {
 /// Backups that are made while a server writes: each is a consistent snapshot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_server_is_sound_and_serves() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger
         .grant(grant("g1", "team-a", "1000000"))
@@ -312,7 +313,7 @@ async fn a_backup_of_a_running_server_is_sound_and_serves() {
     let restored = tempfile::tempdir().unwrap();
     let copy = directory.path().join(&copies[2]);
     std::fs::copy(copy, restored.path().join("creditd.db")).unwrap();
-    let server = Server::start_settings(Settings {
+    let server = Program::start_settings(Settings {
         directory: Some(restored),
         ..Settings::default()
     });

@@ -1,7 +1,7 @@
 //! What the command line prints and refuses.
 
 use crate::support::ids::Ids;
-use crate::support::server::{Server, run};
+use crate::support::server::{Program, Server, run};
 
 fn in_nowhere(args: &[&str]) -> (Option<i32>, String, String) {
     let directory = tempfile::tempdir().unwrap();
@@ -321,7 +321,7 @@ fn help_shows_examples_that_work() {
 /// The first lines of a server: where it listens, what it serves, what to try.
 #[test]
 fn serve_says_how_to_try_it() {
-    let server = Server::start();
+    let server = Program::start();
     let lines: Vec<&str> = server.banner.lines().collect();
     assert_eq!(
         lines[0],

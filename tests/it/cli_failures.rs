@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::server::{Server, program, run};
+use crate::support::server::{Running, Server, program, run};
 
 /// Every subcommand that writes, what it is run on, and what it makes: with HOLD, ENTRY and
 /// GRANT in place of the ids.
@@ -24,7 +24,7 @@ const WRITES: [(&str, &str, &str); 8] = [
     ("revoke team-a GRANT", "revoked", "entry"),
 ];
 
-fn command(server: &Server, line: &str) -> Command {
+fn command(server: &Running, line: &str) -> Command {
     let mut command = program();
     command
         .args(line.split_whitespace())
@@ -57,7 +57,7 @@ fn error_of(output: &Output, status: i32) -> Value {
 }
 
 /// A line of [`WRITES`] on something that is there.
-fn on_something(server: &Server, line: &str) -> String {
+fn on_something(server: &Running, line: &str) -> String {
     let id = |made_by: &str, path: &str| {
         let value = json_of(&mut command(server, made_by));
         value.pointer(path).unwrap().as_str().unwrap().to_owned()
@@ -82,7 +82,7 @@ fn after<'a>(text: &'a str, word: &str) -> &'a str {
 }
 
 /// What the account has and how often it moved.
-fn moved(server: &Server) -> (Value, Value) {
+fn moved(server: &Running) -> (Value, Value) {
     let value = json_of(&mut command(server, "balance team-a"));
     let balance = &value["balance"];
     (balance["available"].clone(), balance["version"].clone())

@@ -4,7 +4,7 @@ use creditd::rfc3339;
 
 use crate::support::ids::{Ids, kind_of_id, map_words};
 use crate::support::root;
-use crate::support::server::{Server, run};
+use crate::support::server::{Running, Server, run};
 
 /// Subcommands that call a server for what the ledger does.
 const VERBS: [&str; 10] = [
@@ -13,7 +13,7 @@ const VERBS: [&str; 10] = [
 ];
 
 /// Runs a command against the server.
-pub fn on(server: &Server, line: &str) -> (Option<i32>, String, String) {
+pub fn on(server: &Running, line: &str) -> (Option<i32>, String, String) {
     let mut args: Vec<&str> = line.split_whitespace().collect();
     args.extend(["--addr", &server.address]);
     run(server.directory.path(), &args)
@@ -21,7 +21,7 @@ pub fn on(server: &Server, line: &str) -> (Option<i32>, String, String) {
 
 /// The output of a command that must end well.
 #[track_caller]
-pub fn done(server: &Server, line: &str) -> String {
+pub fn done(server: &Running, line: &str) -> String {
     let (code, out, err) = on(server, line);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
     out
@@ -29,7 +29,7 @@ pub fn done(server: &Server, line: &str) -> String {
 
 /// The JSON objects that a command prints, one a line.
 #[track_caller]
-pub fn lines_of(server: &Server, line: &str) -> Vec<serde_json::Value> {
+pub fn lines_of(server: &Running, line: &str) -> Vec<serde_json::Value> {
     let out = done(server, &format!("{line} --json"));
     out.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -38,7 +38,7 @@ pub fn lines_of(server: &Server, line: &str) -> Vec<serde_json::Value> {
 
 /// One field of the JSON object that a command prints, by its path.
 #[track_caller]
-fn field(server: &Server, line: &str, path: &str) -> String {
+fn field(server: &Running, line: &str, path: &str) -> String {
     let out = done(server, &format!("{line} --json"));
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     value.pointer(path).unwrap().as_str().unwrap().to_owned()

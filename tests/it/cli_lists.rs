@@ -8,7 +8,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli_ledger::{done, lines_of, normal, on, with_credits};
-use crate::support::server::{Server, program};
+use crate::support::server::{Program, Running, program};
 use crate::support::{PATIENCE, grant, wait_until};
 
 /// Pages are joined, and --limit ends the list wherever a page ends.
@@ -73,7 +73,7 @@ fn a_list_that_is_cut_says_so() {
 /// More open holds than a page has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn holds_are_listed_over_pages() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger.grant(grant("r", "team-a", "2000")).await.unwrap();
     let mut calls = tokio::task::JoinSet::new();
@@ -114,7 +114,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(server: &Server, args: &[&str]) -> Self {
+    fn start(server: &Running, args: &[&str]) -> Self {
         let mut child = program()
             .args(["watch", "--addr", &server.address])
             .args(args)
@@ -196,7 +196,8 @@ fn watch_ends_well_when_the_server_stops() {
 
 #[test]
 fn watch_says_why_it_cannot_go_on() {
-    let server = with_credits();
+    let server = Program::start();
+    done(&server, "grant team-a 1000");
     let (code, out, err) = on(&server, "watch nobody");
     assert_eq!((code, out.as_str()), (Some(4), ""));
     assert_eq!(

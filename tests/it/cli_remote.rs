@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::root;
-use crate::support::server::{Server, Settings, program, run};
+use crate::support::server::{Program, Settings, program, run};
 
 const REVISION: &str = "c38700ee0fd4aef8bef7eadf";
 
@@ -65,7 +65,7 @@ price = {{ model = "per_piece", credits = "{credits}" }}
 fn prices_come_from_where_it_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let [now, later] = cards(folder.path());
-    let server = Server::start_with(&["--rate-card-file", &now, "--rate-card-file", &later]);
+    let server = Program::start_with(&["--rate-card-file", &now, "--rate-card-file", &later]);
     let addr = server.address.as_str();
     let estimate = "estimate thumbnail --count 3";
     let of_server = prints(line(estimate).args(["--addr", addr]));
@@ -170,7 +170,7 @@ fn prices_come_from_where_it_is_said() {
 /// With an account an estimate also says whether it can pay.
 #[test]
 fn an_estimate_says_whether_an_account_can_pay() {
-    let server = Server::start();
+    let server = Program::start();
     let addr = server.address.as_str();
     prints(line("grant team-a 1.5").args(["--addr", addr]));
     let estimate = |count: &str| {
@@ -205,7 +205,7 @@ fn addresses_are_taken_as_people_type_them() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let socket = socket.to_str().unwrap();
-    let server = Server::start_with(&["--listen-unix", socket]);
+    let server = Program::start_with(&["--listen-unix", socket]);
     let (_, port) = server.address.rsplit_once(':').unwrap();
     for addr in [
         server.address.clone(),
@@ -220,7 +220,7 @@ fn addresses_are_taken_as_people_type_them() {
         assert_eq!(out, "SERVING\n", "{addr}");
     }
     // By name, and only on this machine.
-    let here = Server::start_settings(Settings {
+    let here = Program::start_settings(Settings {
         listen: Some("localhost:0"),
         ..Settings::default()
     });
@@ -234,7 +234,7 @@ fn addresses_are_taken_as_people_type_them() {
 
 #[test]
 fn health_is_a_status_for_probes() {
-    let server = Server::start();
+    let server = Program::start();
     let addr = server.address.as_str();
     for service in ["", "creditd.v1.LedgerService", "creditd.v1.PricingService"] {
         let mut command = line("health");
@@ -323,7 +323,7 @@ fn rate_cards_of_a_server_are_named_in_several_ways() {
             vec![("CREDITD_RATE_CARD", "nowhere.toml".into())],
         ),
     ] {
-        let server = Server::start_settings(Settings {
+        let server = Program::start_settings(Settings {
             args,
             variables,
             ..Settings::default()
@@ -339,7 +339,7 @@ fn rate_cards_of_a_server_are_named_in_several_ways() {
 /// Nothing but the log on standard error, each line an object, and nothing on standard output.
 #[test]
 fn a_log_in_json_has_nothing_else_in_it() {
-    let server = Server::start_with(&["--log-format", "json", "--log-level", "error"]);
+    let server = Program::start_with(&["--log-format", "json", "--log-level", "error"]);
     let line: Value = serde_json::from_str(&server.banner).unwrap();
     assert_eq!(line["address"], server.address);
     assert_eq!(line["rate_card"], "jogg-api-v2");

@@ -12,16 +12,16 @@ use crate::support::books::{Ledger, audit, read};
 use crate::support::health::Health;
 use crate::support::refusal::refused;
 use crate::support::requests::{batch, charge};
-use crate::support::server::{Server, Settings};
+use crate::support::server::{Program, Settings};
 use crate::support::{balance, grant, wait_until};
 
 /// How soon a server has ended that cannot go on.
 const END_MAX: Duration = Duration::from_secs(3);
 
-fn start(directory: Option<TempDir>) -> Server {
+fn start(directory: Option<TempDir>) -> Program {
     let directory = directory.unwrap_or_else(|| tempfile::tempdir().unwrap());
     let file = OsString::from(directory.path().join("failpoint"));
-    Server::start_settings(Settings {
+    Program::start_settings(Settings {
         directory: Some(directory),
         variables: vec![("CREDITD_FAILPOINT", file)],
         ..Settings::default()
@@ -29,19 +29,19 @@ fn start(directory: Option<TempDir>) -> Server {
 }
 
 /// Arms a failpoint: the next thread that reaches it panics.
-fn fail(server: &Server, place: &str) {
+fn fail(server: &Program, place: &str) {
     // At once: a file half written names another place.
     let next = server.directory.path().join("next");
     std::fs::write(&next, place).unwrap();
     std::fs::rename(next, server.directory.path().join("failpoint")).unwrap();
 }
 
-fn has_failed(server: &Server) -> bool {
+fn has_failed(server: &Program) -> bool {
     !server.directory.path().join("failpoint").exists()
 }
 
 /// Ten credits, of which one is spent.
-async fn spend_one(server: &Server) -> Ledger {
+async fn spend_one(server: &Program) -> Ledger {
     let mut ledger = server.ledger().await;
     ledger.grant(grant("g", "team-a", "10")).await.unwrap();
     ledger.charge(charge("c", "team-a", "1")).await.unwrap();
@@ -49,7 +49,7 @@ async fn spend_one(server: &Server) -> Ledger {
 }
 
 /// The server ends by itself, soon and with a failure, and its last line says what to do.
-fn ends(mut server: Server, what: &str) -> TempDir {
+fn ends(mut server: Program, what: &str) -> TempDir {
     let start = Instant::now();
     let status = server.wait();
     assert!(start.elapsed() < END_MAX, "{:?}", start.elapsed());
@@ -67,7 +67,7 @@ fn ends(mut server: Server, what: &str) -> TempDir {
 }
 
 /// After a restart by a supervisor everything that was answered is there, and nothing twice.
-async fn goes_on(directory: TempDir, available: &str) -> Server {
+async fn goes_on(directory: TempDir, available: &str) -> Program {
     let server = start(Some(directory));
     let mut ledger = server.ledger().await;
     assert_eq!(audit(&mut ledger, "team-a").await.sums().0, available);

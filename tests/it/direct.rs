@@ -229,7 +229,6 @@ proptest! {
         });
         let entry = Entry {
             id: EntryId(numbers[0]),
-            previous: None,
             account: AccountName::new(&account).unwrap(),
             kind: EntryKind::Charge,
             credits: credits(-numbers[1]),
@@ -237,7 +236,6 @@ proptest! {
             spent: credits(numbers[1]),
             available: credits(numbers[2]),
             create_time: Timestamp::from_unix_nanos(numbers[3]),
-            version: numbers[4],
             request_id: Some(RequestId::new(&request_id).unwrap()),
             labels: Labels::new(pairs.iter()).unwrap(),
             service: usage.is_some().then(|| service.as_str().into()),
@@ -245,7 +243,7 @@ proptest! {
             usage: usage.map(Arc::new),
             hold: None,
             shares: shares.iter().map(|(id, nanos)| GrantShare {
-                grant: GrantId(EntryId(*id)),
+                grant: GrantId(*id),
                 credits: credits(-nanos),
                 held: Credits::ZERO,
             }).collect(),

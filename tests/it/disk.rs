@@ -18,7 +18,7 @@ use crate::support::random::Random;
 use crate::support::requests::{
     batch, charge, extend, get_hold, hold, refund, release, revoke, settle,
 };
-use crate::support::server::Server;
+use crate::support::server::Program;
 use crate::support::{PATIENCE, balance, estimate, grant};
 
 const FULL: &str = "write ENOSPC creditd.db\nwrite ENOSPC creditd.db-wal";
@@ -77,7 +77,7 @@ impl Before {
 }
 
 /// Everything that can be read of the account, without the time of reading.
-async fn reads(server: &Server, ledger: &mut Ledger, held: &str) -> impl PartialEq + use<> {
+async fn reads(server: &Program, ledger: &mut Ledger, held: &str) -> impl PartialEq + use<> {
     let balance = pb::Balance {
         read_time: None,
         ..read(ledger, "team-a").await

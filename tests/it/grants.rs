@@ -10,7 +10,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::support::refusal::refused;
-use crate::support::server::{Server, Settings};
+use crate::support::server::{Program, Server, Settings};
 use crate::support::{PATIENCE, balance, estimate, grant, usage};
 
 type Ledger = LedgerServiceClient<Channel>;
@@ -37,7 +37,7 @@ fn later(time: &prost_types::Timestamp, millis: i64) -> prost_types::Timestamp {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_answered_grant_survives_a_kill() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     let mut request = grant("r1", "team-a", "10.5");
     request.labels.insert("order".to_owned(), "17".to_owned());
@@ -48,7 +48,7 @@ async fn an_answered_grant_survives_a_kill() {
     let before = read(&mut ledger, "team-a").await;
 
     let directory = server.kill();
-    let server = Server::start_settings(Settings {
+    let server = Program::start_settings(Settings {
         directory: Some(directory),
         ..Settings::default()
     });

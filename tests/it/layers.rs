@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use creditd::rpc::layer::{Call, Counters, Observer, Settings, Totals, Weighed, stack};
+use creditd::rpc::layer::{Call, Counters, MeteredBody, Observer, Settings, Totals, stack};
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use tokio::sync::Semaphore;
@@ -53,7 +53,7 @@ fn good() -> Response<Body> {
 async fn a_panic_is_internal_for_its_call_alone() {
     let counters = Arc::new(Counters::default());
     let mut service = stack(&settings(counters.clone())).service(service_fn(
-        |request: Request<Weighed<Body>>| {
+        |request: Request<MeteredBody<Body>>| {
             assert!(
                 !request.uri().path().ends_with("early"),
                 "a defect before the call"
@@ -146,19 +146,20 @@ async fn a_call_ends_when_its_trailers_are_taken() {
         calls_max: 8,
         ..settings(counters.clone())
     };
-    let mut service = stack(&settings).service(service_fn(|request: Request<Weighed<Body>>| {
-        let path = request.uri().path().to_owned();
-        async move {
-            if path == "/x/waits" {
-                pending::<()>().await;
+    let mut service =
+        stack(&settings).service(service_fn(|request: Request<MeteredBody<Body>>| {
+            let path = request.uri().path().to_owned();
+            async move {
+                if path == "/x/waits" {
+                    pending::<()>().await;
+                }
+                let status = match path.as_str() {
+                    "/x/fails" => Status::data_loss("in the middle"),
+                    _ => Status::ok(""),
+                };
+                Ok::<_, Infallible>(reply_of(status))
             }
-            let status = match path.as_str() {
-                "/x/fails" => Status::data_loss("in the middle"),
-                _ => Status::ok(""),
-            };
-            Ok::<_, Infallible>(reply_of(status))
-        }
-    }));
+        }));
     let ended = |totals: [u64; 4]| {
         let [started, handled, refused, cancelled] = totals;
         let expected = Totals {
@@ -197,7 +198,7 @@ async fn a_call_ends_when_its_trailers_are_taken() {
 async fn the_smaller_deadline_holds() {
     let counters = Arc::new(Counters::default());
     let mut service =
-        stack(&settings(counters)).service(service_fn(|_: Request<Weighed<Body>>| async {
+        stack(&settings(counters)).service(service_fn(|_: Request<MeteredBody<Body>>| async {
             pending::<()>().await;
             Ok::<_, Infallible>(good())
         }));
@@ -235,16 +236,17 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
     };
     let entered = Arc::new(AtomicUsize::new(0));
     let entering = entered.clone();
-    let service = stack(&settings).service(service_fn(move |request: Request<Weighed<Body>>| {
-        let gate = waiting.clone();
-        entering.fetch_add(1, Ordering::SeqCst);
-        async move {
-            if !request.uri().path().starts_with("/grpc.health") {
-                gate.acquire().await.unwrap().forget();
+    let service =
+        stack(&settings).service(service_fn(move |request: Request<MeteredBody<Body>>| {
+            let gate = waiting.clone();
+            entering.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if !request.uri().path().starts_with("/grpc.health") {
+                    gate.acquire().await.unwrap().forget();
+                }
+                Ok::<_, Infallible>(good())
             }
-            Ok::<_, Infallible>(good())
-        }
-    }));
+        }));
     let call = |path: &'static str| service.clone().oneshot(request(path, None));
     let first = tokio::spawn(call(PATH));
     let second = tokio::spawn(call(PATH));
@@ -285,7 +287,7 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
 async fn refusals_without_a_reason_are_completed() {
     let counters = Arc::new(Counters::default());
     let mut service =
-        stack(&settings(counters)).service(service_fn(|request: Request<Weighed<Body>>| {
+        stack(&settings(counters)).service(service_fn(|request: Request<MeteredBody<Body>>| {
             let status = match request.uri().path() {
                 "/gone" => Status::cancelled("stream no longer needed"),
                 "/flagged" => Status::internal(
@@ -336,15 +338,16 @@ async fn the_observer_hears_of_every_call() {
             self.0.lock().unwrap().push("started".to_owned());
         }
         fn handled(&self, call: &Call) {
-            self.0
-                .lock()
-                .unwrap()
-                .push(format!("{} {:?}", call.method, call.code));
+            self.0.lock().unwrap().push(format!(
+                "{} {:?}",
+                call.method.map_or("", |method| method.path),
+                call.code
+            ));
         }
     }
     let notes = Arc::new(Notes::default());
-    let mut service =
-        stack(&settings(notes.clone())).service(service_fn(|request: Request<Weighed<Body>>| {
+    let mut service = stack(&settings(notes.clone())).service(service_fn(
+        |request: Request<MeteredBody<Body>>| {
             let known = request.uri().path() == PATH;
             async move {
                 Ok::<_, Infallible>(if known {
@@ -353,7 +356,8 @@ async fn the_observer_hears_of_every_call() {
                     Status::not_found("").into_http()
                 })
             }
-        }));
+        },
+    ));
     for path in [PATH, "/made/up"] {
         service
             .ready()

@@ -11,12 +11,12 @@ use tonic::codec::CompressionEncoding;
 
 use crate::support::raw::{Raw, compressed, frame};
 use crate::support::refusal::{Refusal, refused};
-use crate::support::server::Server;
+use crate::support::server::{Program, Running, Server};
 use crate::support::{PATIENCE, balance, estimate, grant, usage};
 
 const ESTIMATE: &str = "/creditd.v1.PricingService/Estimate";
 
-async fn still_serves(server: &Server) {
+async fn still_serves(server: &Running) {
     let mut pricing = server.pricing().await;
     let reply = pricing.estimate(estimate("lip_sync_video", "31s")).await;
     assert_eq!(
@@ -215,7 +215,7 @@ async fn a_busy_connection_lets_others_have_their_turn() {
 /// released.
 #[tokio::test]
 async fn a_peer_that_does_not_read_its_replies_is_let_go() {
-    let server = Server::start_with(&["--deadline-ms-max", "100", "--calls-max", "64"]);
+    let server = Program::start_with(&["--deadline-ms-max", "100", "--calls-max", "64"]);
     let stream = tokio::net::TcpStream::connect(&server.address)
         .await
         .unwrap();
@@ -257,7 +257,7 @@ async fn a_peer_that_does_not_read_its_replies_is_let_go() {
 /// So is one with a large flow-control window that does not read its socket.
 #[tokio::test]
 async fn a_peer_whose_socket_is_full_is_let_go() {
-    let server = Server::start_with(&["--deadline-ms-max", "3000"]);
+    let server = Program::start_with(&["--deadline-ms-max", "3000"]);
     let mut ledger = server.ledger().await;
     // Few entries and large ones: they are quickly found, also on a busy machine.
     let labels = (0..16).map(|key| (format!("k{key}"), "x".repeat(256)));
@@ -452,8 +452,8 @@ async fn reads_that_nobody_waits_for_do_not_hold_up_the_stop() {
         call.abort();
     }
     let start = Instant::now();
-    server.signal(rustix::process::Signal::TERM);
-    assert!(server.wait().success());
+    server.signal_stop();
+    server.wait();
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -471,6 +471,6 @@ async fn half_a_greeting_does_not_hold_up_the_stop() {
         .unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
     still_serves(&server).await;
-    server.signal(rustix::process::Signal::TERM);
-    assert!(server.wait().success());
+    server.signal_stop();
+    server.wait();
 }

@@ -1,4 +1,5 @@
-//! All integration tests, in one binary. Those over the wire run the real program.
+//! All integration tests, in one binary. Those over the wire run a server in this process, or the
+//! real program where they kill or starve it, read its log, or are about its command line.
 
 #![allow(
     clippy::unwrap_used,

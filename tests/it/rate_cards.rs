@@ -5,7 +5,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use tonic::Code;
 
 use crate::support::refusal::refused;
-use crate::support::server::{Server, run};
+use crate::support::server::{Program, Server, run};
 use crate::support::{estimate, root};
 
 /// Each file under tests/data/bad-cards begins with the complaint it must get.
@@ -422,7 +422,7 @@ async fn a_revision_that_was_served_prices_again() {
     let file = cards.path().join("plan.toml");
     write_card(&file, "plan", "1", None);
     let args = ["--rate-card-file", file.to_str().unwrap()];
-    let mut server = Server::start_with(&args);
+    let mut server = Program::start_with(&args);
     let first = server
         .pricing()
         .await
@@ -466,7 +466,7 @@ async fn a_revision_that_was_served_prices_again() {
     // A killed server has kept its card too: it was on disk before it was served.
     let directory = server.kill();
     write_card(&file, "plan", "7", None);
-    let server = Server::start_settings(crate::support::server::Settings {
+    let server = Program::start_settings(crate::support::server::Settings {
         args: args.iter().map(ToString::to_string).collect(),
         directory: Some(directory),
         ..Default::default()

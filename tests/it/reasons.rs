@@ -10,7 +10,7 @@ use std::time::Duration;
 use creditd::app::Queued;
 use creditd::domain::amount::AmountFault;
 use creditd::domain::fault::{PairPart, TimeRule};
-use creditd::domain::ledger::{EntryId, HoldId, HoldStatus};
+use creditd::domain::ledger::HoldStatus;
 use creditd::domain::{AccountName, Credits, Fault, Faults, Refusal as Refused, RequestId};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
@@ -226,32 +226,38 @@ fn samples() -> Vec<OnTheWire> {
             available: Credits::parse("1.5").unwrap(),
             shortfall: Credits::parse("1.5").unwrap(),
         },
-        Refused::HoldNotFound { hold: text("h99") },
+        Refused::HoldNotFound {
+            hold: text("h99-egw6"),
+        },
         Refused::HoldClosed {
-            hold: HoldId(EntryId(12)),
+            hold: text("h12-cn4t"),
             status: HoldStatus::Settled,
         },
         Refused::HoldExceeded {
-            hold: HoldId(EntryId(12)),
+            hold: text("h12-cn4t"),
             required: Credits::parse("5").unwrap(),
             held: Credits::parse("3").unwrap(),
         },
         Refused::HoldServiceMismatch {
-            hold: HoldId(EntryId(12)),
+            hold: text("h12-cn4t"),
             hold_service: "video_generation".into(),
             service: "ai_scripts".into(),
         },
-        Refused::EntryNotFound { entry: text("e99") },
+        Refused::EntryNotFound {
+            entry: text("e99-zxaf"),
+        },
         Refused::EntryNotRefundable {
-            entry: EntryId(1),
+            entry: text("e1-sx1d"),
             kind: "grant",
         },
         Refused::RefundExceedsCharge {
-            entry: EntryId(7),
+            entry: text("e7-2p2n"),
             requested: Credits::parse("5").unwrap(),
             refundable: Credits::parse("2").unwrap(),
         },
-        Refused::GrantNotFound { grant: text("g99") },
+        Refused::GrantNotFound {
+            grant: text("g99-9bf9"),
+        },
         Refused::BalanceTooLarge {
             account: account(),
             limit: Credits::MAX,

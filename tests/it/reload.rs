@@ -27,7 +27,7 @@ use crate::support::memory::MemoryStore;
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::refused;
 use crate::support::requests::{charge_usage, hold};
-use crate::support::server::{Server, program};
+use crate::support::server::{Program, program};
 use crate::support::{estimate, grant, usage, wait_until};
 
 /// A card of one service, "work", by the piece.
@@ -43,7 +43,7 @@ fn write_card(file: &Path, name: &str, credits: &str) {
 /// Cards in a directory of their own, and a server of them.
 struct Served {
     directory: tempfile::TempDir,
-    server: Server,
+    server: Program,
     reloads: usize,
 }
 
@@ -58,7 +58,7 @@ impl Served {
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         Self {
-            server: Server::start_with(&args),
+            server: Program::start_with(&args),
             directory,
             reloads: 0,
         }
@@ -161,7 +161,7 @@ async fn replaced_revisions_have_an_age() {
     write_card(&file, "plan", "1");
     let path = file.display().to_string();
     let args = ["--rate-card", &path, "--revision-age-days-max", "0"];
-    let server = Server::start_with(&args);
+    let server = Program::start_with(&args);
     let mut served = Served {
         directory,
         server,
@@ -211,7 +211,7 @@ async fn a_wrong_card_changes_nothing() {
 
 #[tokio::test]
 async fn without_files_the_built_in_card_serves_on() {
-    let server = Server::start();
+    let server = Program::start();
     server.signal(Signal::HUP);
     server.wait_for_log("the built-in card, since no rate-card file is given");
     assert!(server.log().contains("rate cards reloaded"));
@@ -294,7 +294,7 @@ fn no_start_is_killed_by_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_drain_is_cut_by_it() {
-    let mut server = Server::start_with(&["--drain-ms-max", "600000"]);
+    let mut server = Program::start_with(&["--drain-ms-max", "600000"]);
     let mut raw = Raw::connect(&server).await;
     let path = "/creditd.v1.PricingService/Estimate";
     let (response, mut body) = raw.begin(path, &[]).await;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use crate::support::refusal::refused;
-use crate::support::server::{Server, Settings, run};
+use crate::support::server::{Program, Settings, run};
 use crate::support::{balance, grant};
 
 /// The complaint of a server that does not start.
@@ -69,7 +69,7 @@ async fn a_data_file_that_cannot_be_one_is_refused() {
 
 /// A data file with one grant in it.
 async fn used_file() -> tempfile::TempDir {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger.grant(grant("r1", "team-a", "10")).await.unwrap();
     server.stop()
@@ -117,7 +117,7 @@ async fn a_damaged_file_is_refused() {
     assert!(complaint(directory.path(), &[]).contains("it is damaged"));
     // And the sound one starts.
     std::fs::write(&file, &sound).unwrap();
-    drop(Server::start_settings(crate::support::server::Settings {
+    drop(Program::start_settings(crate::support::server::Settings {
         directory: Some(directory),
         ..Default::default()
     }));
@@ -149,7 +149,7 @@ async fn an_account_that_was_tampered_with_is_not_served() {
         let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
         file.execute_batch(change).unwrap();
         drop(file);
-        let server = Server::start_settings(Settings {
+        let server = Program::start_settings(Settings {
             directory: Some(directory),
             ..Settings::default()
         });
@@ -170,11 +170,15 @@ async fn a_file_of_another_version_is_refused() {
     for (version, complains) in [
         (
             99,
-            "it has version 99, and this creditd knows versions up to 2; use the newer creditd that wrote it",
+            "it has version 99, and this creditd knows versions up to 3; use the newer creditd that wrote it",
         ),
         (
             1,
             "it has version 1, which no released creditd wrote; start with another file by --data",
+        ),
+        (
+            2,
+            "it has version 2, which no released creditd wrote; start with another file by --data",
         ),
     ] {
         let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();
@@ -206,7 +210,7 @@ fn a_port_in_use_is_refused() {
 
 #[test]
 fn a_second_server_on_one_data_file_is_refused_and_the_first_goes_on() {
-    let server = Server::start();
+    let server = Program::start();
     let text = complaint(server.directory.path(), &[]);
     let expected = "creditd: data file creditd.db: another creditd is using it; stop that server, or give this one a file of its own by --data";
     assert_eq!(text, expected);
@@ -218,7 +222,7 @@ fn a_second_server_on_one_data_file_is_refused_and_the_first_goes_on() {
     assert!(complaint(server.directory.path(), &["--data", "link.db"]).contains("another creditd"));
     // It leaves nothing behind: after a kill the file is free.
     let directory = server.kill();
-    drop(Server::start_settings(crate::support::server::Settings {
+    drop(Program::start_settings(crate::support::server::Settings {
         directory: Some(directory),
         ..Default::default()
     }));
@@ -269,7 +273,7 @@ fn a_configuration_file_and_the_environment_count() {
         "log_format = \"json\"\ncalls_max = 7\n",
     )
     .unwrap();
-    let server = Server::start_settings(crate::support::server::Settings {
+    let server = Program::start_settings(crate::support::server::Settings {
         args: vec!["--config".to_owned(), "creditd.toml".to_owned()],
         directory: Some(directory),
         ..Default::default()
@@ -283,7 +287,7 @@ fn a_link_to_nothing_is_the_file_that_it_makes() {
     let directory = tempfile::tempdir().unwrap();
     let real = directory.path().join("real.db");
     std::os::unix::fs::symlink(&real, directory.path().join("creditd.db")).unwrap();
-    let server = Server::start_settings(crate::support::server::Settings {
+    let server = Program::start_settings(crate::support::server::Settings {
         directory: Some(directory),
         ..Default::default()
     });

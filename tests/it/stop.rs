@@ -7,13 +7,13 @@ use prost::Message as _;
 use rustix::process::Signal;
 
 use crate::support::raw::{Raw, compressed, frame};
-use crate::support::server::Server;
+use crate::support::server::Program;
 use crate::support::{balance, estimate, grant, usage};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn both_signals_stop_an_idle_server_in_order() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = Server::start();
+        let mut server = Program::start();
         // An open connection without calls does not hold it up.
         let mut ledger = server.ledger().await;
         ledger.grant(grant("r1", "team-a", "1")).await.unwrap();
@@ -36,11 +36,11 @@ async fn both_signals_stop_an_idle_server_in_order() {
 async fn with_a_stuck_call(
     drain_ms_max: &str,
 ) -> (
-    Server,
+    Program,
     Raw,
     (h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>),
 ) {
-    let server = Server::start_with(&["--drain-ms-max", drain_ms_max]);
+    let server = Program::start_with(&["--drain-ms-max", drain_ms_max]);
     let mut raw = Raw::connect(&server).await;
     let stuck = raw.begin("/creditd.v1.LedgerService/Grant", &[]).await;
     // Answered on the same connection: the stuck call has arrived before it.
@@ -69,7 +69,8 @@ async fn the_drain_has_a_bound() {
 /// Every call that had come is answered, also where that takes a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn calls_that_came_before_the_signal_are_answered() {
-    let mut server = Server::start_with(&["--drain-ms-max", "60000", "--deadline-ms-max", "60000"]);
+    let mut server =
+        Program::start_with(&["--drain-ms-max", "60000", "--deadline-ms-max", "60000"]);
     let request = pb::BatchEstimateRequest {
         usages: vec![usage("lip_sync_video", "31s"); 3_000],
         ..pb::BatchEstimateRequest::default()

@@ -7,7 +7,7 @@ use creditd::rpc::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 use tonic::transport::Endpoint;
 
 use crate::support::estimate;
-use crate::support::server::{Server, Settings, run};
+use crate::support::server::{Program, Settings, run};
 
 const OPTIONS: [&str; 2] = ["--listen-unix", "creditd.sock"];
 
@@ -21,7 +21,7 @@ async fn is_served(path: &Path) {
 
 #[tokio::test]
 async fn it_is_served_beside_tcp_and_for_one_user() {
-    let server = Server::start_with(&OPTIONS);
+    let server = Program::start_with(&OPTIONS);
     let path = server.directory.path().join("creditd.sock");
     let line = format!("             and on unix:{}", path.display());
     assert_eq!(server.banner.lines().nth(1), Some(line.as_str()));
@@ -53,12 +53,12 @@ async fn it_is_served_beside_tcp_and_for_one_user() {
 
 #[tokio::test]
 async fn what_a_killed_server_left_is_cleared_and_nothing_else() {
-    let server = Server::start_with(&OPTIONS);
+    let server = Program::start_with(&OPTIONS);
     let directory = server.kill();
     let path = directory.path().join("creditd.sock");
     assert!(path.exists());
     // It lives until the end.
-    let _server = Server::start_settings(Settings {
+    let _server = Program::start_settings(Settings {
         args: OPTIONS.map(str::to_owned).to_vec(),
         directory: Some(directory),
         ..Settings::default()

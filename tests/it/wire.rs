@@ -7,12 +7,12 @@ use tonic::{Code, Request};
 
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::{Refusal, refused};
-use crate::support::server::Server;
+use crate::support::server::{Program, Running, Server};
 use crate::support::{estimate, usage};
 
 const ESTIMATE: &str = "/creditd.v1.PricingService/Estimate";
 
-async fn still_serves(server: &Server) {
+async fn still_serves(server: &Running) {
     let reply = server
         .pricing()
         .await
@@ -178,7 +178,7 @@ async fn what_is_no_grpc() {
 /// HTTP/2's own answer to that has no reason that a client would understand.
 #[tokio::test]
 async fn metadata_that_is_too_large() {
-    let server = Server::start();
+    let server = Program::start();
     let mut raw = Raw::connect(&server).await;
     let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
     for (what, pairs, length, fits) in [
@@ -218,7 +218,7 @@ async fn metadata_that_is_too_large() {
 /// A call that the client gave up is logged and counted as cancelled, and as nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn calls_that_are_given_up_are_cancelled() {
-    let mut server = Server::start_with(&["--log-format", "json"]);
+    let mut server = Program::start_with(&["--log-format", "json"]);
     let mut raw = Raw::connect(&server).await;
     let good = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
     let half = good[..good.len() / 2].to_vec();
@@ -366,7 +366,7 @@ async fn gzip_is_read_and_sent_only_where_asked_for() {
 
 #[tokio::test]
 async fn request_ids_come_back_and_stand_in_the_log() {
-    let server = Server::start_with(&["--log-calls", "--log-format", "json"]);
+    let server = Program::start_with(&["--log-calls", "--log-format", "json"]);
     let mut pricing = server.pricing().await;
     let with_id = |id: &str, service: &str| {
         let mut request = Request::new(estimate(service, "31s"));
@@ -431,7 +431,7 @@ async fn request_ids_come_back_and_stand_in_the_log() {
 
 #[tokio::test]
 async fn successes_are_not_logged_unless_asked_for() {
-    let server = Server::start();
+    let server = Program::start();
     let mut pricing = server.pricing().await;
     pricing
         .estimate(estimate("lip_sync_video", "31s"))

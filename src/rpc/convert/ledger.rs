@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{duration_to_pb, timestamp_from_pb, timestamp_to_pb};
 use crate::app::{Balance, Written};
-use crate::domain::ledger::{Entry, EntryKind, GrantId, GrantShare, GrantState, Hold, HoldStatus};
+use crate::domain::ledger::{
+    AccountId as _, Entry, EntryKind, GrantShare, GrantState, Hold, HoldStatus,
+};
 use crate::domain::pricing::{Given, UsageRecord};
 use crate::domain::{AccountName, Faults, Labels, Timestamp};
 use crate::rpc::MESSAGE_BYTES_MAX;
@@ -31,7 +33,7 @@ pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
         account: balance.account.to_string(),
         available: balance.available.to_string(),
         held: balance.held.to_string(),
-        grants: that_fit(balance.grants.iter().map(grant_to_pb)),
+        grants: that_fit((balance.grants.iter()).map(|grant| grant_to_pb(grant, &balance.account))),
         read_time: Some(timestamp_to_pb(balance.time)),
         version: balance.version,
     }
@@ -49,10 +51,10 @@ pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
         .collect()
 }
 
-fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
+fn grant_to_pb(grant: &GrantState, account: &AccountName) -> pb::GrantBalance {
     let terms = &grant.terms;
     pb::GrantBalance {
-        grant_id: grant.id.to_string(),
+        grant_id: grant.id.text(account),
         granted: terms.granted.to_string(),
         remaining: grant.remaining.to_string(),
         priority: terms.priority,
@@ -67,8 +69,9 @@ fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
 /// An entry.
 #[must_use]
 pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
+    let account = &entry.account;
     let mut message = pb::Entry {
-        entry_id: entry.id.to_string(),
+        entry_id: entry.id.text(account),
         account: entry.account.to_string(),
         kind: kind_to_pb(&entry.kind).into(),
         credits: entry.credits.to_string(),
@@ -76,8 +79,12 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
         create_time: Some(timestamp_to_pb(entry.create_time)),
         spent: entry.spent.to_string(),
         held: entry.held.to_string(),
-        version: entry.version,
-        grants: entry.shares.iter().map(share_to_pb).collect(),
+        version: entry.id.0,
+        grants: entry
+            .shares
+            .iter()
+            .map(|share| share_to_pb(share, account))
+            .collect(),
         ..pb::Entry::default()
     };
     if let Some(id) = &entry.request_id {
@@ -95,20 +102,20 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
         message.usage = Some(usage_to_pb(service, usage));
     }
     if let Some(hold) = &entry.hold {
-        message.hold_id = hold.id.to_string();
+        message.hold_id = hold.id.text(account);
     }
     match &entry.kind {
-        EntryKind::Grant(terms) => {
-            message.grant_id = GrantId(entry.id).to_string();
+        EntryKind::Grant { id, terms } => {
+            message.grant_id = id.text(account);
             message.source = terms.source.to_string();
             message.expire_time = terms.expire_time.map(timestamp_to_pb);
             message.priority = terms.priority;
             message.services = terms.services.iter().map(ToString::to_string).collect();
         }
         EntryKind::Expire(grant) | EntryKind::Revoke(grant) => {
-            message.grant_id = grant.to_string();
+            message.grant_id = grant.text(account);
         }
-        EntryKind::Refund { of, .. } => message.refunded_entry_id = of.to_string(),
+        EntryKind::Refund { of, .. } => message.refunded_entry_id = of.text(account),
         EntryKind::Charge
         | EntryKind::Hold
         | EntryKind::Settle
@@ -120,7 +127,7 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
 
 const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
     match kind {
-        EntryKind::Grant(_) => pb::EntryKind::Grant,
+        EntryKind::Grant { .. } => pb::EntryKind::Grant,
         EntryKind::Charge => pb::EntryKind::Charge,
         EntryKind::Refund { .. } => pb::EntryKind::Refund,
         EntryKind::Hold => pb::EntryKind::Hold,
@@ -133,9 +140,9 @@ const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
     }
 }
 
-fn share_to_pb(share: &GrantShare) -> pb::GrantShare {
+fn share_to_pb(share: &GrantShare, account: &AccountName) -> pb::GrantShare {
     pb::GrantShare {
-        grant_id: share.grant.to_string(),
+        grant_id: share.grant.text(account),
         credits: share.credits.to_string(),
         held: share.held.to_string(),
     }
@@ -173,7 +180,7 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
     let service = terms.service.as_deref().unwrap_or_default();
     let usage = terms.usage.as_deref();
     pb::HoldState {
-        hold_id: hold.id.to_string(),
+        hold_id: hold.id.text(account),
         held: hold.held.to_string(),
         settled: hold.settled.to_string(),
         expire_time: Some(timestamp_to_pb(hold.expire_time)),

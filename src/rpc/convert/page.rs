@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::timestamp_from_pb;
 use super::write::id_from_pb;
 use crate::app::{EntryQuery, HoldQuery};
-use crate::domain::ledger::{EntryId, HoldId, hold_named};
+use crate::domain::ledger::{EntryId, HoldId};
 use crate::domain::names::{SERVICE_BYTES_MAX, check_length};
 use crate::domain::{AccountName, Fault, Faults, Labels, RequestId, Timestamp};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -42,18 +42,17 @@ impl ListKey {
 
     /// The token by which a list goes on after this one.
     #[must_use]
-    pub fn token(self, last: EntryId) -> String {
-        format!("{:08x}{:016x}", u32::from_be_bytes(self.0), last.0)
+    pub fn token(self, last: i64) -> String {
+        format!("{:08x}{:016x}", u32::from_be_bytes(self.0), last)
     }
 
     /// Where a list goes on; None at its beginning.
-    fn place(self, token: &str) -> Result<Option<EntryId>, Fault> {
+    fn place(self, token: &str) -> Result<Option<i64>, Fault> {
         if token.is_empty() {
             return Ok(None);
         }
         let (key, place) = token.split_at_checked(8).ok_or(Fault::InvalidPageToken)?;
         let place = i64::from_str_radix(place, 16).map_err(|_| Fault::InvalidPageToken)?;
-        let place = EntryId(place);
         // Only the text that was given out.
         match key.len() == 8 && self.token(place) == token {
             true => Ok(Some(place)),
@@ -160,12 +159,12 @@ pub fn entries_query_from_pb(
     let kinds = faults.keep("kinds", kinds_from_pb(&request.kinds));
     let hold = match request.hold_id.as_str() {
         "" => None,
-        text => id_from_pb("hold_id", text, hold_named, faults),
+        text => id_from_pb("hold_id", text, account.as_ref(), faults),
     };
     ListQuery {
         account,
         query: EntryQuery {
-            before: before.flatten(),
+            before: before.flatten().map(EntryId),
             limit: limit.unwrap_or_default(),
             start_time,
             end_time,

@@ -9,9 +9,7 @@ use crate::app::{
     SettleForm, What, WriteForm,
 };
 use crate::domain::amount::AmountFault;
-use crate::domain::ledger::{
-    EntryId, GrantId, HoldId, Named, Overage, entry_named, grant_named, hold_named,
-};
+use crate::domain::ledger::{AccountId, EntryId, GrantId, HoldId, Named, Overage};
 use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
 use crate::domain::pricing::Usage;
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
@@ -235,7 +233,7 @@ pub fn extend_from_pb(
     request: &pb::ExtendHoldRequest,
 ) -> (WriteForm, Option<Named<HoldId>>, Option<i64>) {
     let mut write = write_from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
+    let hold = write_id("hold_id", &request.hold_id, &mut write);
     let ttl = request.ttl.as_ref().ok_or(Fault::Required);
     let ttl_nanos = write.faults.keep("ttl", ttl.and_then(ttl_from_pb));
     (write, hold, ttl_nanos)
@@ -251,7 +249,7 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> SettleForm<'_> {
         None => Asked::Nothing,
     };
     let mut write = write_from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
+    let hold = write_id("hold_id", &request.hold_id, &mut write);
     let prices = request.prices.as_ref().map(selector_from_pb);
     let cost = cost_from_text(&asked, Credits::parse, prices, &mut write);
     let overage = write
@@ -278,7 +276,7 @@ fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
 #[must_use]
 pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> (WriteForm, Option<Named<HoldId>>) {
     let mut write = write_from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
+    let hold = write_id("hold_id", &request.hold_id, &mut write);
     (write, hold)
 }
 
@@ -288,12 +286,7 @@ pub fn refund_from_pb(
     request: &pb::RefundRequest,
 ) -> (WriteForm, Option<Named<EntryId>>, Option<Credits>) {
     let mut write = write_from_pb(&request.request_id, &request.account);
-    let entry = id_from_pb(
-        "entry_id",
-        &request.entry_id,
-        entry_named,
-        &mut write.faults,
-    );
+    let entry = write_id("entry_id", &request.entry_id, &mut write);
     let credits = request.credits.as_ref().and_then(|text| {
         let amount = Credits::parse_positive(text).map_err(|fault| Fault::InvalidAmount {
             value: repeated(text),
@@ -308,25 +301,29 @@ pub fn refund_from_pb(
 #[must_use]
 pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> (WriteForm, Option<Named<GrantId>>) {
     let mut write = write_from_pb(&request.request_id, &request.account);
-    let grant = id_from_pb(
-        "grant_id",
-        &request.grant_id,
-        grant_named,
-        &mut write.faults,
-    );
+    let grant = write_id("grant_id", &request.grant_id, &mut write);
     (write.labelled(&request.labels), grant)
 }
 
-/// What a caller names.
-pub fn id_from_pb<T>(
+/// What a write names on its account.
+fn write_id<T: AccountId>(
     field: &'static str,
     text: &str,
-    read: fn(&str) -> Named<T>,
+    write: &mut WriteForm,
+) -> Option<Named<T>> {
+    id_from_pb(field, text, write.account.as_ref(), &mut write.faults)
+}
+
+/// What a caller names on an account.
+pub fn id_from_pb<T: AccountId>(
+    field: &'static str,
+    text: &str,
+    account: Option<&AccountName>,
     faults: &mut Faults,
 ) -> Option<Named<T>> {
     if text.is_empty() {
         faults.add(field, Fault::Required);
         return None;
     }
-    Some(read(text))
+    Some(Named::read(text, account))
 }

@@ -51,7 +51,7 @@ fn is_plain(entry: &Entry) -> bool {
 
 /// Writes the `Entry` of a charge.
 fn put_charge(entry: &Entry, into: &mut Vec<u8>) {
-    put_id(1, b'e', entry.id, into);
+    put_id(1, entry.id, &entry.account, into);
     put_text(2, entry.account.as_str(), into);
     put_number(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
     put_credits(4, entry.credits, into);
@@ -78,13 +78,13 @@ fn put_charge(entry: &Entry, into: &mut Vec<u8>) {
     if let (Some(usage), Some(service)) = (&entry.usage, &entry.service) {
         put_message(14, into, |into| put_usage(service, usage.quantity, into));
     }
-    put_number(18, entry.version, into);
+    put_number(18, entry.id.0, into);
 }
 
 fn put_shares(entry: &Entry, into: &mut Vec<u8>) {
     for share in &entry.shares {
         put_message(19, into, |into| {
-            put_id(1, b'g', share.grant.0, into);
+            put_id(1, share.grant, &entry.account, into);
             put_credits(2, share.credits, into);
             put_credits(3, share.held, into);
         });

@@ -15,7 +15,6 @@ pub mod read;
 mod write;
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -29,8 +28,6 @@ use tonic::server::{Grpc, UnaryService};
 use self::codec::BytesCodec;
 use super::MESSAGE_BYTES_MAX;
 use super::codec::decode_message;
-use super::layer::{BatchPlaces, Place};
-use super::refused::Refused;
 
 pub(super) use self::ledger::{batch_charge, charge};
 pub(super) use self::pricing::{batch_estimate, estimate};
@@ -58,25 +55,6 @@ where
         .apply_compression_config(gzip, sent)
         .apply_max_message_size_config(Some(MESSAGE_BYTES_MAX), None);
     Box::pin(async move { Ok(grpc.unary(method, request).await) })
-}
-
-/// A batch has come: its reply can be large, so it takes the places of many calls.
-fn take_places(request: &tonic::Request<Bytes>) -> Result<Option<Arc<Place>>, Status> {
-    // Without the layer there is no limit.
-    let places = request.extensions().get::<BatchPlaces>();
-    let taken = places.map(BatchPlaces::take).transpose();
-    taken.map_err(|fault| Refused::from(fault).into_status())
-}
-
-/// Keeps them until the reply has left.
-fn keep_places(
-    mut reply: tonic::Response<Bytes>,
-    places: Option<Arc<Place>>,
-) -> tonic::Response<Bytes> {
-    if let Some(places) = places {
-        reply.extensions_mut().insert(places);
-    }
-    reply
 }
 
 /// The request as the generated service takes it.

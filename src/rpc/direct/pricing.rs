@@ -9,7 +9,7 @@ use tonic::Status;
 use tower::service_fn;
 
 use super::write::{EstimateWriter, field_length, put_credits, put_head, put_number};
-use super::{Call, encoded, keep_places, read, serve, take_places, whole};
+use super::{Call, encoded, read, serve, whole};
 use crate::app::{App, BATCH_LENGTH_MAX};
 use crate::domain::{Faults, Refusal};
 use crate::rpc::MESSAGE_BYTES_MAX;
@@ -65,12 +65,10 @@ where
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
-            let places = take_places(&request)?;
-            let reply = match batch_priced(api.app(), request.get_ref()) {
+            Ok(match batch_priced(api.app(), request.get_ref()) {
                 Some(message) => reply_of_bytes(takes_compressed, message?),
                 None => api.batch_estimate(whole(request)?).await.map(encoded)?,
-            };
-            Ok(keep_places(reply, places))
+            })
         }
     };
     serve(request, takes_compressed, service_fn(method))

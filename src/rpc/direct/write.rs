@@ -3,9 +3,9 @@
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
-use crate::domain::Credits;
-use crate::domain::ledger::EntryId;
+use crate::domain::ledger::{AccountId, CHECK_LENGTH};
 use crate::domain::pricing::{Card, Quote};
+use crate::domain::{AccountName, Credits};
 
 /// How many bytes a field takes that has so many of its own; its number is below 16.
 pub(super) fn field_length(length: usize) -> usize {
@@ -64,13 +64,16 @@ pub(super) fn put_credits(number: u32, credits: Credits, into: &mut Vec<u8>) {
     put_text(number, credits.write_canonical(&mut [0; 24]), into);
 }
 
-/// Writes an id: a letter and a number.
-pub(super) fn put_id(number: u32, letter: u8, id: EntryId, into: &mut Vec<u8>) {
+/// Writes an id: a letter, a number, a dash and the check characters.
+pub(super) fn put_id<T: AccountId>(number: u32, id: T, account: &AccountName, into: &mut Vec<u8>) {
     let mut digits = itoa::Buffer::new();
-    let digits = digits.format(id.0);
-    put_head(number, digits.len().saturating_add(1), into);
-    into.push(letter);
+    let digits = digits.format(id.number());
+    let length = digits.len().saturating_add(CHECK_LENGTH).saturating_add(2);
+    put_head(number, length, into);
+    into.extend(u8::try_from(T::LETTER));
     into.extend_from_slice(digits.as_bytes());
+    into.push(b'-');
+    into.extend_from_slice(&id.check(account));
 }
 
 /// Writes a number, unless it is 0.

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::{GRPC_STATUS, Held};
+use super::{GRPC_STATUS, ReplyBody};
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::refused::{Refused, WireFault};
@@ -36,9 +36,9 @@ pub struct Complete<S> {
 
 impl<S, A> Service<Request<A>> for Complete<S>
 where
-    S: Service<Request<A>, Response = Response<Held>>,
+    S: Service<Request<A>, Response = Response<ReplyBody>>,
 {
-    type Response = Response<Held>;
+    type Response = Response<ReplyBody>;
     type Error = S::Error;
     type Future = Completed<S::Future>;
 
@@ -63,9 +63,9 @@ pin_project_lite::pin_project! {
 
 impl<F, E> Future for Completed<F>
 where
-    F: Future<Output = Result<Response<Held>, E>>,
+    F: Future<Output = Result<Response<ReplyBody>, E>>,
 {
-    type Output = Result<Response<Held>, E>;
+    type Output = Result<Response<ReplyBody>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(self.project().inner.poll(context));
@@ -79,9 +79,9 @@ where
     }
 }
 
-fn completed(response: Response<Held>) -> Response<Held> {
+fn completed(response: Response<ReplyBody>) -> Response<ReplyBody> {
     match missing_reason(response.headers()) {
-        Some(fault) => Held::free(Refused::from(fault).into_status().into_http()),
+        Some(fault) => ReplyBody::free(Refused::from(fault).into_status().into_http()),
         None => response,
     }
 }

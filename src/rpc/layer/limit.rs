@@ -1,12 +1,12 @@
-//! Limit and shed: so many calls in flight in the whole process, and the next one
-//! is refused at once, with a hint when to come back. A call is in flight until its
-//! reply has left. A large request counts as more calls while it comes in, and a batch,
-//! whose reply can be large, counts as many from when it has come.
+//! Limit and shed: so many calls in flight in the whole process, and the next one is refused
+//! at once, with a hint when to come back. A call is in flight until its reply has left. A
+//! large request counts as more calls while it comes in, and a batch, whose reply can be
+//! large, counts as many from when it has come.
 //!
-//! A check of health is let through: a server that is busy is not one that is ill, and a
-//! check costs nothing. So are watchers of balances, who have a limit of their own.
-//! Watchers of health and those who ask for reflection have theirs here: neither takes
-//! a place from a call.
+//! Watches of health and streams of reflection have limits of their own, so that neither
+//! takes a permit from a call. A check of health is let through: a server that is busy is not
+//! one that is ill, and a check costs nothing. So are watches of balances, which their service
+//! limits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,21 +18,19 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::held::{Held, Kept, Weighed};
-use super::places::{Place, Places};
-use crate::rpc::near::Near;
+use super::body::{Batch, MeteredBody, ReplyBody};
+use super::permits::{Handover, Permits, Pool};
+use crate::rpc::method::{self, Kind};
 use crate::rpc::refused::{Refused, Resource, WireFault};
-use crate::rpc::router::WATCH_BALANCE;
 
-/// As how many calls a batch counts.
-const BATCH_WEIGHT: usize = 64;
-/// Most watchers of health.
-const HEALTH_WATCHERS_MAX: usize = 1_024;
+/// Most watches of health.
+const HEALTH_WATCHES_MAX: usize = 1_024;
 /// Most streams of reflection, how long one of them lasts at most, and after how many bytes
-/// it is not listened to any more.
+/// its request is not read any more.
 const REFLECTIONS_MAX: usize = 64;
 const REFLECTION_BYTES_MAX: usize = 256 * 1_024;
-const REFLECTION_MAX: Duration = Duration::from_secs(30);
+/// The longest stream of reflection.
+pub const REFLECTION_MAX: Duration = Duration::from_secs(30);
 
 /// Puts [`Limit`] around a service.
 #[derive(Clone, Debug)]
@@ -42,86 +40,21 @@ pub struct LimitLayer {
 
 #[derive(Clone, Debug)]
 struct Pools {
-    calls: Near<Places>,
-    health_watchers: Near<Places>,
-    reflections: Near<Places>,
-}
-
-impl Pools {
-    fn apart(&self) -> Self {
-        Self {
-            calls: self.calls.apart(),
-            health_watchers: self.health_watchers.apart(),
-            reflections: self.reflections.apart(),
-        }
-    }
-}
-
-/// What a call is, by what limits it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Call,
-    Batch,
-    HealthWatch,
-    Reflection,
-    /// It has no limit here.
-    Free,
-}
-
-impl Kind {
-    fn of(path: &str) -> Self {
-        match path {
-            WATCH_BALANCE | "/grpc.health.v1.Health/Check" => Self::Free,
-            "/grpc.health.v1.Health/Watch" => Self::HealthWatch,
-            path if path.starts_with("/grpc.reflection.") => Self::Reflection,
-            path => match path.rsplit_once('/') {
-                Some((_, method)) if method.starts_with("Batch") => Self::Batch,
-                _ => Self::Call,
-            },
-        }
-    }
-
-    /// What there is too much of where it has no place.
-    const fn resource(self) -> Resource {
-        match self {
-            Self::Call | Self::Batch | Self::Free => Resource::Calls,
-            Self::HealthWatch => Resource::HealthWatchers,
-            Self::Reflection => Resource::Reflections,
-        }
-    }
-}
-
-/// The places that a batch takes when it has come; part of its request.
-#[derive(Clone, Debug)]
-pub struct BatchPlaces(Near<Places>);
-
-impl BatchPlaces {
-    /// Takes them, for as long as what this returns is kept; whoever puts it into the
-    /// extensions of the reply has them kept until that has left.
-    ///
-    /// # Errors
-    /// They are not free.
-    pub fn take(&self) -> Result<Arc<Place>, WireFault> {
-        // One batch fits, however small the limit is.
-        let count = BATCH_WEIGHT.min(self.0.max).saturating_sub(1);
-        let place = Places::take(&self.0, count).map(Arc::new);
-        place.ok_or(WireFault::Overloaded {
-            limit: self.0.max,
-            resource: Resource::Calls,
-        })
-    }
+    calls: Arc<Pool>,
+    health_watches: Arc<Pool>,
+    reflections: Arc<Pool>,
 }
 
 impl LimitLayer {
-    /// At most so many calls in flight, over all services that this layer is put
-    /// around.
+    /// At most so many calls in flight, over all services that this layer is put around.
     #[must_use]
     pub fn new(calls_max: usize) -> Self {
+        let pool = |size, resource| Arc::new(Pool::new(size, resource));
         Self {
             pools: Pools {
-                calls: Places::new(calls_max),
-                health_watchers: Places::new(HEALTH_WATCHERS_MAX),
-                reflections: Places::new(REFLECTIONS_MAX),
+                calls: pool(calls_max, Resource::Calls),
+                health_watches: pool(HEALTH_WATCHES_MAX, Resource::HealthWatchers),
+                reflections: pool(REFLECTIONS_MAX, Resource::Reflections),
             },
         }
     }
@@ -139,26 +72,17 @@ impl<S> Layer<S> for LimitLayer {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Limit<S> {
     inner: S,
     pools: Pools,
 }
 
-impl<S: Clone> Clone for Limit<S> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            pools: self.pools.apart(),
-        }
-    }
-}
-
 impl<S, A> Service<Request<A>> for Limit<S>
 where
-    S: Service<Request<Weighed<A>>, Response = Response<Body>>,
+    S: Service<Request<MeteredBody<A>>, Response = Response<Body>>,
 {
-    type Response = Response<Held>;
+    type Response = Response<ReplyBody>;
     type Error = S::Error;
     type Future = Limited<S::Future>;
 
@@ -166,54 +90,55 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let kind = Kind::of(request.uri().path());
-        let pool = match kind {
-            Kind::Call | Kind::Batch => Some(&self.pools.calls),
-            Kind::HealthWatch => Some(&self.pools.health_watchers),
-            Kind::Reflection => Some(&self.pools.reflections),
-            Kind::Free => None,
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        // A call of no method is refused soon, and counts until then.
+        let method = method::find(request.uri().path());
+        let kind = method.map_or(Kind::Unary, |method| method.kind);
+        let acquired = match kind {
+            Kind::Unary | Kind::Batch => self.pools.calls.acquire(1).map(Permits::from),
+            Kind::HealthWatch => self.pools.health_watches.acquire(1).map(Permits::from),
+            Kind::Reflection => self.pools.reflections.acquire(1).map(Permits::from),
+            Kind::BalanceWatch | Kind::HealthCheck => Ok(Permits::default()),
         };
-        let (mut place, mut limit) = (None, 0);
-        if let Some(pool) = pool {
-            limit = pool.max;
-            place = Places::take(pool, 1);
-            if place.is_none() {
-                return Limited {
-                    inner: None,
-                    kind,
-                    place,
-                    limit,
-                };
-            }
-        }
-        if kind == Kind::Batch {
-            let places = BatchPlaces(self.pools.calls.clone());
-            request.extensions_mut().insert(places);
-        }
-        let calls = &self.pools.calls;
-        let request = request.map(|body| match kind {
-            Kind::Reflection => Weighed::ending(body, REFLECTION_BYTES_MAX, REFLECTION_MAX),
-            // Whatever it is, what it sends waits in the same memory.
-            _ => Weighed::new(body, calls),
+        let permits = match acquired {
+            Ok(permits) => permits,
+            Err(fault) => return Limited::Shed { fault: Some(fault) },
+        };
+        let handover = (kind == Kind::Batch).then(Handover::default);
+        let batch = handover.clone().map(|handover| Batch {
+            weight: usize::try_from(kind.weight()).unwrap_or(usize::MAX),
+            handover,
         });
-        Limited {
-            inner: Some(self.inner.call(request)),
+        let request = request.map(|body| match kind {
+            Kind::Reflection => MeteredBody::ending(body, REFLECTION_BYTES_MAX, REFLECTION_MAX),
+            // Whatever it is, what it sends waits in the same memory.
+            _ => MeteredBody::new(body, Arc::clone(&self.pools.calls), batch),
+        });
+        Limited::Called {
+            inner: self.inner.call(request),
             kind,
-            place,
-            limit,
+            permits,
+            handover,
         }
     }
 }
 
 pin_project_lite::pin_project! {
-    /// A call that has its place, or was shed.
-    pub struct Limited<F> {
-        #[pin]
-        inner: Option<F>,
-        kind: Kind,
-        place: Option<Place>,
-        limit: usize,
+    /// A call that has its permit, or was shed.
+    #[project = LimitedProjection]
+    pub enum Limited<F> {
+        /// It is refused.
+        Shed {
+            fault: Option<WireFault>,
+        },
+        /// It goes on.
+        Called {
+            #[pin]
+            inner: F,
+            kind: Kind,
+            permits: Permits,
+            handover: Option<Handover>,
+        },
     }
 }
 
@@ -221,29 +146,35 @@ impl<F, E> Future for Limited<F>
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {
-    type Output = Result<Response<Held>, E>;
+    type Output = Result<Response<ReplyBody>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            let fault = WireFault::Overloaded {
-                limit: *this.limit,
-                resource: this.kind.resource(),
-            };
-            let response = Refused::from(fault).into_status().into_http();
-            return Poll::Ready(Ok(Held::free(response)));
-        };
-        let mut response = ready!(inner.poll(context))?;
-        let more = match this.kind {
-            Kind::Batch => response.extensions_mut().remove::<Arc<Place>>(),
-            _ => None,
-        };
-        let kept = Kept::new(this.place.take(), more);
-        let kind = *this.kind;
-        Poll::Ready(Ok(response.map(|body| match kind {
-            Kind::Reflection => Held::stream(body, kept, Some(REFLECTION_MAX)),
-            Kind::HealthWatch => Held::stream(body, kept, None),
-            Kind::Call | Kind::Batch | Kind::Free => Held::new(body, kept),
-        })))
+        match self.project() {
+            LimitedProjection::Shed { fault } => match fault.take() {
+                Some(fault) => {
+                    let response = Refused::from(fault).into_status().into_http();
+                    Poll::Ready(Ok(ReplyBody::free(response)))
+                }
+                // It is polled to its end once.
+                None => Poll::Pending,
+            },
+            LimitedProjection::Called {
+                inner,
+                kind,
+                permits,
+                handover,
+            } => {
+                let response = ready!(inner.poll(context))?;
+                let mut permits = std::mem::take(permits);
+                if let Some(handover) = handover {
+                    handover.take(&mut permits);
+                }
+                let end_after = (*kind == Kind::Reflection).then_some(REFLECTION_MAX);
+                Poll::Ready(Ok(response.map(|body| match kind.streams() {
+                    true => ReplyBody::stream(body, permits, end_after),
+                    false => ReplyBody::new(body, permits),
+                })))
+            }
+        }
     }
 }

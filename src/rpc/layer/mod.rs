@@ -2,13 +2,14 @@
 //!
 //! The order is written in [`stack`], outermost first, with a reason a line.
 
+mod body;
 mod complete;
+mod counters;
 mod deadline;
-mod held;
 mod limit;
 mod observe;
 mod panic;
-mod places;
+mod permits;
 mod request_id;
 
 use std::sync::Arc;
@@ -18,13 +19,14 @@ use http::HeaderName;
 use tower::ServiceBuilder;
 use tower::layer::util::{Identity, Stack};
 
+pub use body::{MeteredBody, ReplyBody};
 pub use complete::{Complete, CompleteLayer};
+pub use counters::{Call, Counters, Observer, Totals};
 pub use deadline::{Deadline, DeadlineLayer};
-pub use held::{Held, Kept, Weighed};
-pub use limit::{BatchPlaces, Limit, LimitLayer};
-pub use observe::{Call, Counters, Observe, ObserveLayer, Observer, Totals};
+pub use limit::{Limit, LimitLayer, REFLECTION_MAX};
+pub use observe::{Observe, ObserveLayer};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
-pub use places::Place;
+pub use permits::Permits;
 
 /// How a call ended, in the headers of a reply that has no message.
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -1,12 +1,12 @@
 //! Each call gets its id, by which its reply and its line in the log are found; one that a
-//! defect ended is answered here. Log and metrics: one event for each call that has ended. Refusals and calls that were
-//! given up are always logged, successes where it is asked for; all are counted.
+//! defect ended is answered here. Log and metrics: one event for each call that has ended.
+//! Refusals and calls that were given up are always logged, successes where it is asked for;
+//! all are counted.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,108 +15,13 @@ use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::counters::{Call, Observer};
 use super::panic::Panicked;
-use super::request_id::{self, Block, CallId, Ids};
-use super::{GRPC_STATUS, Held};
-use crate::rpc::near::Near;
+use super::request_id::{self, CallId, Ids};
+use super::{GRPC_STATUS, ReplyBody};
+use crate::rpc::method::{self, Method};
+use crate::rpc::peer::PeerAddress;
 use crate::rpc::refused::{Refused, WireFault, error_info};
-use crate::rpc::router::{is_endless, method_named};
-
-/// A call that has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// Path of the method; "" for one that the server does not have.
-    pub method: &'static str,
-    /// How it ended.
-    pub code: Code,
-    /// How long it took, from its headers to the end of its reply.
-    pub elapsed: Duration,
-}
-
-/// Who wants to know of calls: the hook for metrics.
-pub trait Observer: Send + Sync + 'static {
-    /// A call came in.
-    fn started(&self);
-    /// A call has ended: its reply has been sent, or its caller does not wait for it any more.
-    fn handled(&self, call: &Call);
-}
-
-/// Threads that count without meeting another one.
-const SHARES: usize = 16;
-
-/// Counts calls, each thread in a place of its own.
-#[derive(Debug, Default)]
-pub struct Counters([Share; SHARES]);
-
-/// What some threads counted. Nothing else is in its lines of the processor's cache.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Share {
-    started: AtomicU64,
-    handled: AtomicU64,
-    refused: AtomicU64,
-    cancelled: AtomicU64,
-}
-
-/// How many calls there were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Totals {
-    /// Came in.
-    pub started: u64,
-    /// Have ended.
-    pub handled: u64,
-    /// Of these, were refused.
-    pub refused: u64,
-    /// Of these, were given up by their callers.
-    pub cancelled: u64,
-}
-
-thread_local! {
-    /// Which share this thread counts in.
-    static SHARE: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed).rem_euclid(SHARES)
-    };
-}
-
-impl Counters {
-    /// All that was counted.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let sum = |of: fn(&Share) -> &AtomicU64| {
-            let counts = self.0.iter().map(|share| of(share).load(Ordering::Relaxed));
-            counts.fold(0, u64::wrapping_add)
-        };
-        Totals {
-            started: sum(|share| &share.started),
-            handled: sum(|share| &share.handled),
-            refused: sum(|share| &share.refused),
-            cancelled: sum(|share| &share.cancelled),
-        }
-    }
-
-    fn share(&self) -> &Share {
-        let [first, ..] = &self.0;
-        SHARE.with(|share| self.0.get(*share)).unwrap_or(first)
-    }
-}
-
-impl Observer for Counters {
-    fn started(&self) {
-        self.share().started.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn handled(&self, call: &Call) {
-        let share = self.share();
-        share.handled.fetch_add(1, Ordering::Relaxed);
-        let more = match call.code {
-            Code::Ok => return,
-            Code::Cancelled => &share.cancelled,
-            _ => &share.refused,
-        };
-        more.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Puts [`Observe`] around a service.
 #[derive(Clone)]
@@ -144,37 +49,27 @@ impl<S> Layer<S> for ObserveLayer {
     fn layer(&self, inner: S) -> Observe<S> {
         Observe {
             inner,
-            observer: Near::new(Arc::clone(&self.observer)),
+            observer: Arc::clone(&self.observer),
             log_calls: self.log_calls,
-            ids: Block::new(Arc::clone(&self.ids)),
+            ids: Arc::clone(&self.ids),
         }
     }
 }
 
 /// See the module.
+#[derive(Clone)]
 pub struct Observe<S> {
     inner: S,
-    observer: Near<dyn Observer>,
+    observer: Arc<dyn Observer>,
     log_calls: bool,
-    ids: Block,
-}
-
-impl<S: Clone> Clone for Observe<S> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            observer: self.observer.apart(),
-            log_calls: self.log_calls,
-            ids: self.ids.apart(),
-        }
-    }
+    ids: Arc<Ids>,
 }
 
 impl<S, A> Service<Request<A>> for Observe<S>
 where
-    S: Service<Request<A>, Response = Response<Held>, Error = Panicked>,
+    S: Service<Request<A>, Response = Response<ReplyBody>, Error = Panicked>,
 {
-    type Response = Response<Held>;
+    type Response = Response<ReplyBody>;
     type Error = Infallible;
     type Future = Observed<S::Future>;
 
@@ -186,10 +81,11 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         self.observer.started();
         let record = Record {
-            observer: self.observer.clone(),
+            observer: Arc::clone(&self.observer),
             log_calls: self.log_calls,
             start: Instant::now(),
-            method: method_named(request.uri().path()).unwrap_or_default(),
+            method: method::find(request.uri().path()),
+            peer: request.extensions().get().copied(),
             id: self.ids.id(request.headers()),
             has_ended: false,
         };
@@ -201,7 +97,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// A call that is being watched.
+    /// A call that is observed.
     pub struct Observed<F> {
         #[pin]
         inner: F,
@@ -211,9 +107,9 @@ pin_project_lite::pin_project! {
 
 impl<F> Future for Observed<F>
 where
-    F: Future<Output = Result<Response<Held>, Panicked>>,
+    F: Future<Output = Result<Response<ReplyBody>, Panicked>>,
 {
-    type Output = Result<Response<Held>, Infallible>;
+    type Output = Result<Response<ReplyBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -231,17 +127,18 @@ where
 /// taken to be sent, trailers and all, and where its caller went away before, when it is
 /// dropped: then it is cancelled.
 pub(super) struct Record {
-    observer: Near<dyn Observer>,
+    observer: Arc<dyn Observer>,
     log_calls: bool,
     start: Instant,
-    method: &'static str,
+    method: Option<&'static Method>,
+    peer: Option<PeerAddress>,
     id: CallId,
     has_ended: bool,
 }
 
 impl Record {
     /// The reply, under the call's id, which has the call recorded at its end.
-    fn of(self, outcome: Result<Response<Held>, Panicked>) -> Response<Held> {
+    fn of(self, outcome: Result<Response<ReplyBody>, Panicked>) -> Response<ReplyBody> {
         let mut response = outcome.unwrap_or_else(|panicked| refuse(self.id.text(), &panicked));
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER.clone(), self.id.header());
@@ -270,7 +167,7 @@ impl Record {
         );
         let call = record.note(code);
         if code != Code::Ok || record.log_calls {
-            log(&call, &record.id, how.ok());
+            record.log(&call, how.ok());
         }
     }
 
@@ -300,8 +197,9 @@ impl Drop for Record {
         }
         let call = self.note(Code::Cancelled);
         // It is how a stream without an end usually ends.
-        if self.log_calls || !is_endless(call.method) {
-            log(&call, &self.id, None);
+        let streams = call.method.is_some_and(|method| method.kind.streams());
+        if self.log_calls || !streams {
+            self.log(&call, None);
         }
     }
 }
@@ -311,40 +209,67 @@ fn micros(elapsed: Duration) -> u64 {
 }
 
 /// Answers a call that a defect ended.
-fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<Held> {
+fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<ReplyBody> {
     tracing::error!(x_request_id, panic = what, "a defect stopped a call");
     let fault = WireFault::Internal { x_request_id };
-    Held::free(Refused::from(fault).into_status().into_http())
+    ReplyBody::free(Refused::from(fault).into_status().into_http())
 }
 
-/// Writes a call into the log; the trailers say why it was refused.
-fn log(call: &Call, id: &CallId, trailers: Option<&HeaderMap>) {
-    let x_request_id = id.text();
-    let method = call.method;
-    let elapsed_us = micros(call.elapsed);
-    let code = format!("{:?}", call.code);
-    if call.code == Code::Ok {
-        tracing::info!(x_request_id, method, elapsed_us, "call");
-        return;
-    }
-    if call.code == Code::Cancelled {
-        // Its caller does not wait for it any more, so it has no reason.
-        tracing::info!(x_request_id, method, code, elapsed_us, "cancelled");
-        return;
-    }
-    let info = trailers
-        .and_then(Status::from_header_map)
-        .and_then(|status| error_info(status.details()))
-        .unwrap_or_default();
-    let reason = info.reason.as_str();
-    // The server's own fault is an error; the caller's is news.
-    match call.code {
-        Code::Internal | Code::Unknown | Code::DataLoss => {
-            tracing::error!(x_request_id, method, code, reason, elapsed_us, "refused");
+impl Record {
+    /// Writes the call into the log; the trailers say why it was refused.
+    fn log(&self, call: &Call, trailers: Option<&HeaderMap>) {
+        let x_request_id = self.id.text();
+        let method = call.method.map_or("", |method| method.path);
+        let peer = self.peer.map(tracing::field::display);
+        let elapsed_us = micros(call.elapsed);
+        let code = format!("{:?}", call.code);
+        if call.code == Code::Ok {
+            tracing::info!(x_request_id, method, peer, elapsed_us, "call");
+            return;
         }
-        Code::Unavailable | Code::DeadlineExceeded => {
-            tracing::warn!(x_request_id, method, code, reason, elapsed_us, "refused");
+        if call.code == Code::Cancelled {
+            // Its caller does not wait for it any more, so it has no reason.
+            tracing::info!(x_request_id, method, peer, code, elapsed_us, "cancelled");
+            return;
         }
-        _ => tracing::info!(x_request_id, method, code, reason, elapsed_us, "refused"),
+        let info = trailers
+            .and_then(Status::from_header_map)
+            .and_then(|status| error_info(status.details()))
+            .unwrap_or_default();
+        let reason = info.reason.as_str();
+        // What the server is to blame for is an error; what the caller is, information.
+        match call.code {
+            Code::Internal | Code::Unknown | Code::DataLoss => {
+                tracing::error!(
+                    x_request_id,
+                    method,
+                    peer,
+                    code,
+                    reason,
+                    elapsed_us,
+                    "refused"
+                );
+            }
+            Code::Unavailable | Code::DeadlineExceeded => {
+                tracing::warn!(
+                    x_request_id,
+                    method,
+                    peer,
+                    code,
+                    reason,
+                    elapsed_us,
+                    "refused"
+                );
+            }
+            _ => tracing::info!(
+                x_request_id,
+                method,
+                peer,
+                code,
+                reason,
+                elapsed_us,
+                "refused"
+            ),
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! it in the reply's headers, and whoever looks after a defect in the log. It has nothing to
 //! do with the `request_id` of a write, by which a caller can repeat it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,29 +30,9 @@ impl Ids {
     }
 }
 
-/// How many ids a copy of the service takes at once, so that threads seldom meet over them.
-const BLOCK: u64 = 256;
-
-/// Ids of one copy of the service.
-#[derive(Debug)]
-pub(super) struct Block {
-    ids: Arc<Ids>,
-    /// The ids that are left of what it took.
-    left: Range<u64>,
-}
-
-impl Block {
-    pub(super) const fn new(ids: Arc<Ids>) -> Self {
-        Self { ids, left: 0..0 }
-    }
-
-    /// Those of another copy.
-    pub(super) fn apart(&self) -> Self {
-        Self::new(Arc::clone(&self.ids))
-    }
-
+impl Ids {
     /// The id of a call with these headers.
-    pub(super) fn id(&mut self, headers: &HeaderMap) -> CallId {
+    pub(super) fn id(&self, headers: &HeaderMap) -> CallId {
         if let Some(given) = headers.get(&HEADER)
             && given
                 .to_str()
@@ -61,13 +40,9 @@ impl Block {
         {
             return CallId::Given(given.clone());
         }
-        if self.left.is_empty() {
-            let first = self.ids.next.fetch_add(BLOCK, Ordering::Relaxed);
-            self.left = first..first.wrapping_add(BLOCK);
-        }
         CallId::Made {
-            process: self.ids.process,
-            count: self.left.next().unwrap_or_default(),
+            process: self.process,
+            count: self.next.fetch_add(1, Ordering::Relaxed),
         }
     }
 }

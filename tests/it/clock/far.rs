@@ -8,7 +8,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use crate::support::books::{audit, audit_by};
 use crate::support::clocks::{Clocks, HOUR, YEAR, from_now};
 use crate::support::requests::{charge, get_hold, hold_for, refund, release};
-use crate::support::server::{Server, run};
+use crate::support::server::{Program, run};
 use crate::support::{PATIENCE, grant, wait_until};
 
 fn expiring(request_id: &str, credits: &str, expire_time: Timestamp) -> pb::GrantRequest {
@@ -19,7 +19,7 @@ fn expiring(request_id: &str, credits: &str, expire_time: Timestamp) -> pb::Gran
 }
 
 /// The voluntary context switches of the writer.
-fn sleeps(server: &Server) -> u64 {
+fn sleeps(server: &Program) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     for thread in threads {
         let path = thread.unwrap().path();
@@ -37,7 +37,7 @@ fn sleeps(server: &Server) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watched_account_whose_next_end_is_far_wakes_nobody() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     for (n, time) in [
         "2262-04-12T00:00:00Z",

@@ -23,7 +23,7 @@ use crate::support::refusal::{Refusal, refused};
 use crate::support::requests::{
     batch, charge, extend, get_hold, hold, hold_for, refund, release, revoke, settle,
 };
-use crate::support::server::{Server, run};
+use crate::support::server::{Program, run};
 use crate::support::{PATIENCE, estimate, grant};
 
 /// Lines of the log: the clock is not believed, and it is believed again.
@@ -33,7 +33,7 @@ const BACK: &str = "the clock is believed again";
 /// Jumps that must not become permanent.
 const JUMPS: [i64; 4] = [8 * HOUR, 10 * YEAR, -8 * HOUR, -10 * YEAR];
 
-async fn health(server: &Server) -> [ServingStatus; 3] {
+async fn health(server: &Program) -> [ServingStatus; 3] {
     let mut client = HealthClient::new(server.channel().await);
     let mut told = [ServingStatus::Unknown; 3];
     let services = ["", "creditd.v1.LedgerService", "creditd.v1.PricingService"];
@@ -58,7 +58,7 @@ const fn told(believed: bool) -> [ServingStatus; 3] {
 }
 
 /// Calls only the health service until its status is so; about a second is promised.
-async fn wait_for_health(server: &Server, believed: bool) {
+async fn wait_for_health(server: &Program, believed: bool) {
     let start = Instant::now();
     while health(server).await != told(believed) {
         assert!(start.elapsed() < Duration::from_secs(5), "{believed}");
@@ -66,7 +66,7 @@ async fn wait_for_health(server: &Server, believed: bool) {
     }
 }
 
-fn count(server: &Server, text: &str) -> usize {
+fn count(server: &Program, text: &str) -> usize {
     server.log().matches(text).count()
 }
 

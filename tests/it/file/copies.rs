@@ -10,7 +10,7 @@ use super::{complaint, over, spend_one};
 use crate::support::PATIENCE;
 use crate::support::books::Ledger;
 use crate::support::requests::{batch, charge};
-use crate::support::server::{Server, run};
+use crate::support::server::{Program, run};
 
 /// Charges that each take a page of the file.
 async fn charge_with_large_labels(ledger: &mut Ledger, numbers: std::ops::Range<i32>) {
@@ -27,7 +27,7 @@ async fn charge_with_large_labels(ledger: &mut Ledger, numbers: std::ops::Range<
 /// the copy says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_without_its_wal_is_told_of() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = spend_one(&server).await;
     let words = "the -wal which that had is missing";
     for round in 0..2 {
@@ -81,7 +81,7 @@ async fn a_copy_without_its_wal_is_told_of() {
 /// An older copy beside a -wal that goes on from a newer state is not mixed with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_beside_a_newer_wal_is_refused() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = spend_one(&server).await;
     let here = server.directory.path().to_owned();
     run(&here, &["backup", "copy.db"]);

@@ -13,7 +13,7 @@ use crate::support::books::{Ledger, audit, read};
 use crate::support::grant;
 use crate::support::health::Health;
 use crate::support::requests::charge;
-use crate::support::server::Server;
+use crate::support::server::Program;
 
 /// Reads until the task is stopped; returns the slowest read.
 fn keep_reading(mut ledger: Ledger) -> tokio::task::JoinHandle<Duration> {
@@ -33,7 +33,7 @@ fn keep_reading(mut ledger: Ledger) -> tokio::task::JoinHandle<Duration> {
 /// afterwards the server recovers by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_file_keeps_no_read_waiting() {
-    let server = Server::start();
+    let server = Program::start();
     let mut health = Health::of(&server).await;
     let mut ledger = spend_one(&server).await;
     let other = Connection::open(server.data()).unwrap();
@@ -83,7 +83,7 @@ async fn a_locked_file_keeps_no_read_waiting() {
 /// A write waits for a lock that is released soon.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_lock_refuses_nobody() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = spend_one(&server).await;
     let other = Connection::open(server.data()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -108,7 +108,7 @@ async fn a_short_lock_refuses_nobody() {
 /// Writes that wait for another program when the server stops are done, or refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_stops_although_the_file_is_locked() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = spend_one(&server).await;
     let other = Connection::open(server.data()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -125,7 +125,7 @@ async fn a_server_stops_although_the_file_is_locked() {
 /// A reader blocks no writes, however long it reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_read_keeps_no_write_waiting() {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = spend_one(&server).await;
     let other = Connection::open(server.data()).unwrap();
     other

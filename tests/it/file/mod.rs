@@ -11,7 +11,7 @@ use crate::support::books::Ledger;
 use crate::support::grant;
 use crate::support::refusal::refused;
 use crate::support::requests::charge;
-use crate::support::server::{Server, Settings, run};
+use crate::support::server::{Program, Settings, run};
 
 /// A read that does not wait for anything.
 const AT_ONCE: Duration = Duration::from_millis(250);
@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_millis(250);
 const NOTICED_MAX: Duration = Duration::from_millis(1_500);
 
 /// A hundred credits, of which one is spent.
-async fn spend_one(server: &Server) -> Ledger {
+async fn spend_one(server: &Program) -> Ledger {
     let mut ledger = server.ledger().await;
     ledger.grant(grant("g", "team-a", "100")).await.unwrap();
     ledger.charge(charge("c", "team-a", "1")).await.unwrap();
@@ -35,8 +35,8 @@ async fn refused_charge(ledger: &mut Ledger, id: &str) -> Duration {
 }
 
 /// Starts a server again over the data in a directory.
-fn over(directory: tempfile::TempDir) -> Server {
-    Server::start_settings(Settings {
+fn over(directory: tempfile::TempDir) -> Program {
+    Program::start_settings(Settings {
         directory: Some(directory),
         ..Settings::default()
     })
@@ -52,7 +52,7 @@ fn complaint(directory: &Path) -> String {
 
 /// A data file of another server, stopped in order.
 async fn another_file() -> tempfile::TempDir {
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger.grant(grant("g", "team-b", "7")).await.unwrap();
     server.stop()

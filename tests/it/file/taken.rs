@@ -12,7 +12,7 @@ use super::{AT_ONCE, NOTICED_MAX, another_file, complaint, over, refused_charge,
 use crate::support::books::{audit, entries, read};
 use crate::support::health::Health;
 use crate::support::requests::charge;
-use crate::support::server::{Server, run};
+use crate::support::server::{Program, run};
 use crate::support::{PATIENCE, balance, grant};
 
 /// What is done to the file, what the log says, and what the next start does.
@@ -137,7 +137,7 @@ async fn a_file_that_is_not_what_it_was_is_noticed() {
     } in cases()
     {
         eprintln!("{name}");
-        let server = Server::start();
+        let server = Program::start();
         let mut health = Health::of(&server).await;
         let mut ledger = spend_one(&server).await;
         let listed = entries(&mut ledger, "team-a", 10).await;
@@ -174,7 +174,7 @@ async fn a_file_that_is_not_what_it_was_is_noticed() {
 }
 
 /// The advice in the log brings everything back.
-async fn rescue(server: &Server, name: &str) {
+async fn rescue(server: &Program, name: &str) {
     let log = server.log();
     let command = log.lines().find_map(|line| line.split_once(": cp /proc/"));
     let command = format!("cp /proc/{}", command.unwrap().1);
@@ -225,7 +225,7 @@ async fn after(directory: tempfile::TempDir, name: &str, next: &Next) {
 /// A file that comes back is served again, and the server also stops as ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_comes_back_is_written_again() {
-    let server = Server::start();
+    let server = Program::start();
     let mut health = Health::of(&server).await;
     let mut ledger = spend_one(&server).await;
     let here = server.directory.path().to_owned();
@@ -258,7 +258,7 @@ async fn a_file_that_comes_back_is_written_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_answered_is_in_the_file_that_has_the_path() {
     let other = another_file().await;
-    let server = Server::start();
+    let server = Program::start();
     let mut ledger = server.ledger().await;
     ledger.grant(grant("g", "team-a", "1000000")).await.unwrap();
     let here = server.directory.path().to_owned();

@@ -8,7 +8,7 @@ use creditd::server::SystemClock;
 use creditd::store::Clock as _;
 use tempfile::TempDir;
 
-use super::server::{Server, Settings};
+use super::server::{Program, Settings};
 
 pub const SECOND: i64 = 1_000;
 pub const HOUR: i64 = 3_600 * SECOND;
@@ -53,7 +53,7 @@ impl Clocks {
     }
 
     /// Starts a server that reads them.
-    pub fn server(&self, directory: Option<TempDir>, args: &[&str]) -> Server {
+    pub fn server(&self, directory: Option<TempDir>, args: &[&str]) -> Program {
         self.server_with(directory, args, &[])
     }
 
@@ -63,14 +63,14 @@ impl Clocks {
         directory: Option<TempDir>,
         args: &[&str],
         variables: &[(&'static str, &str)],
-    ) -> Server {
+    ) -> Program {
         let path = |name: &str| OsString::from(self.directory.path().join(name));
         let mut set = vec![
             ("LD_PRELOAD", path("shifted_clock.so")),
             ("SHIFTED_CLOCK", path("shift")),
         ];
         set.extend((variables.iter()).map(|(name, value)| (*name, OsString::from(value))));
-        Server::start_settings(Settings {
+        Program::start_settings(Settings {
             args: args.iter().map(ToString::to_string).collect(),
             directory,
             variables: set,

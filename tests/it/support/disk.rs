@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use tempfile::TempDir;
 
-use super::server::{Server, Settings};
+use super::server::{Program, Settings};
 
 pub struct Disk {
     directory: TempDir,
@@ -35,9 +35,9 @@ impl Disk {
     }
 
     /// Starts a server whose data lies on it.
-    pub fn server(&self, directory: Option<TempDir>) -> Server {
+    pub fn server(&self, directory: Option<TempDir>) -> Program {
         let path = |name: &str| OsString::from(self.directory.path().join(name));
-        Server::start_settings(Settings {
+        Program::start_settings(Settings {
             directory,
             variables: vec![
                 ("LD_PRELOAD", path("failing_disk.so")),

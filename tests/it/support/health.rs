@@ -6,7 +6,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::server::Server;
+use super::server::Running;
 
 /// How long it may take to notice that the disk works again.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -15,7 +15,7 @@ const RECOVERY: Duration = Duration::from_secs(10);
 pub struct Health(HealthClient<tonic::transport::Channel>);
 
 impl Health {
-    pub async fn of(server: &Server) -> Self {
+    pub async fn of(server: &Running) -> Self {
         Self(HealthClient::new(server.channel().await))
     }
 

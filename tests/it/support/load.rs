@@ -15,7 +15,7 @@ use super::random::Random;
 use super::requests::{
     batch, charge, charge_usage, extend, hold, hold_for, refund, release, settle,
 };
-use super::server::Server;
+use super::server::Running;
 use super::{grant, usage};
 
 /// Accounts that all connections spend from.
@@ -129,7 +129,7 @@ impl Load {
 
 impl Journal {
     /// Opens the accounts.
-    pub async fn open(&mut self, server: &Server) {
+    pub async fn open(&mut self, server: &Running) {
         let mut ledger = server.ledger().await;
         for account in ACCOUNTS {
             let mut record = Record::new(Call::Grant(grant("open", account, "100")));
@@ -140,7 +140,7 @@ impl Journal {
         }
     }
 
-    pub async fn start(&mut self, server: &Server, random: &mut Random) -> Load {
+    pub async fn start(&mut self, server: &Running, random: &mut Random) -> Load {
         self.rounds += 1;
         let pools = self.pools();
         let stop = Arc::new(AtomicBool::new(false));
@@ -175,7 +175,7 @@ impl Journal {
 
     /// Sends again all that was ever sent. Now every call has to be answered or
     /// refused, and what was answered before is answered alike.
-    pub async fn retry(&mut self, server: &Server) {
+    pub async fn retry(&mut self, server: &Running) {
         let mut parts: Vec<Vec<Record>> = (0..CONNECTIONS * WORKERS).map(|_| vec![]).collect();
         let turns = parts.len();
         for (n, record) in std::mem::take(&mut self.records).into_iter().enumerate() {
@@ -208,7 +208,7 @@ impl Journal {
 
     /// Every account's books add up, and say what the answers imply. All calls
     /// must have been answered or refused.
-    pub async fn verify(&self, server: &Server) {
+    pub async fn verify(&self, server: &Running) {
         implied::verify(&self.records, &mut server.ledger().await).await;
     }
 

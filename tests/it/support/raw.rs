@@ -7,7 +7,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use tonic::codec::CompressionEncoding;
 
 use super::refusal::Refusal;
-use super::server::Server;
+use super::server::Running;
 
 /// A connection that sends what it is told to, and not what gRPC says.
 pub struct Raw {
@@ -24,7 +24,7 @@ pub struct Answer {
 }
 
 impl Raw {
-    pub async fn connect(server: &Server) -> Self {
+    pub async fn connect(server: &Running) -> Self {
         let stream = tokio::net::TcpStream::connect(&server.address)
             .await
             .unwrap();

@@ -1,20 +1,166 @@
-//! The real program, run as a user runs it.
+//! Servers under test: in the test's own process, or as the real program.
 
 use std::ffi::OsString;
 use std::io::Read as _;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use clap::Parser as _;
 use creditd::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
 use creditd::rpc::pb::creditd::v1::pricing_service_client::PricingServiceClient;
-use rustix::process::{Pid, Signal, kill_process};
+use creditd::server::{self, Options, Signal};
+use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 
 use super::wait_until;
 
-/// The program.
+/// Where a server that runs is reached, and the directory that it has for itself.
+pub struct Running {
+    pub address: String,
+    pub directory: TempDir,
+}
+
+impl Running {
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("creditd.db")
+    }
+
+    pub async fn channel(&self) -> Channel {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.address));
+        endpoint.unwrap().connect().await.unwrap()
+    }
+
+    pub async fn pricing(&self) -> PricingServiceClient<Channel> {
+        PricingServiceClient::new(self.channel().await)
+    }
+
+    pub async fn ledger(&self) -> LedgerServiceClient<Channel> {
+        LedgerServiceClient::new(self.channel().await)
+    }
+
+    fn take_directory(&mut self) -> TempDir {
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+}
+
+/// A server in this process, with threads of its own.
+pub struct Server {
+    running: Running,
+    /// None when it was told to stop at once.
+    signals: Option<mpsc::UnboundedSender<Signal>>,
+    thread: Option<JoinHandle<Result<(), String>>>,
+}
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Server {
+    /// Starts one without further options.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with these options too.
+    pub fn start_with(args: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), args)
+    }
+
+    /// Starts one over the data in a directory.
+    pub fn start_in(directory: TempDir, args: &[&str]) -> Self {
+        let own = ["creditd", "--listen", "127.0.0.1:0"];
+        let line = Line::parse_from(own.iter().chain(args));
+        let mut options = line.options;
+        options.data = Some(directory.path().join("creditd.db"));
+        let config = options.over(Options::default()).unwrap();
+        let (signals, received) = mpsc::unbounded_channel();
+        let (bound, address) = std::sync::mpsc::channel();
+        let run = async move {
+            let server = server::Server::bind(config).await?;
+            bound.send(server.address()).unwrap();
+            server.run(UnboundedReceiverStream::new(received)).await
+        };
+        let thread = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            let outcome = runtime.block_on(run);
+            outcome.map(|_| ()).map_err(|error| error.to_string())
+        });
+        let Ok(address) = address.recv() else {
+            panic!("the server did not start: {:?}", thread.join().unwrap());
+        };
+        Self {
+            running: Running {
+                address: address.to_string(),
+                directory,
+            },
+            signals: Some(signals),
+            thread: Some(thread),
+        }
+    }
+
+    /// Tells it to stop. At the second time calls in flight are cut.
+    pub fn signal_stop(&self) {
+        let signals = self.signals.as_ref().unwrap();
+        signals.send(Signal::Stop("a test")).unwrap();
+    }
+
+    /// Waits until it has ended in order.
+    pub fn wait(&mut self) {
+        wait_until("the server has ended", || {
+            self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        });
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap().unwrap();
+        }
+    }
+
+    /// Stops it in order, and keeps its directory.
+    pub fn stop(mut self) -> TempDir {
+        self.signal_stop();
+        self.wait();
+        self.take_directory()
+    }
+
+    /// Stops it, and starts it again over the same data.
+    pub fn restart(self, args: &[&str]) -> Self {
+        Self::start_in(self.stop(), args)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The end of signals stops it at once.
+        self.signals = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Deref for Server {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+/// The program, to be run as a user runs it.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_creditd"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CREDITD_")) {
@@ -23,13 +169,13 @@ pub fn program() -> Command {
     command
 }
 
-/// A running server with a directory of its own.
-pub struct Server {
+/// A server that is the real program: for tests that kill or starve it, read its log, or
+/// are about its command line.
+pub struct Program {
+    running: Running,
     child: Child,
-    pub address: String,
     /// What it printed before it served.
     pub banner: String,
-    pub directory: TempDir,
 }
 
 /// How a server is started.
@@ -43,7 +189,7 @@ pub struct Settings {
     pub variables: Vec<(&'static str, OsString)>,
 }
 
-impl Server {
+impl Program {
     /// Starts one without further options.
     pub fn start() -> Self {
         Self::start_with(&[])
@@ -99,15 +245,10 @@ impl Server {
             .map(|(_, address)| address.split('"').next().unwrap().to_owned())
             .unwrap();
         Self {
+            running: Running { address, directory },
             child,
-            address,
             banner,
-            directory,
         }
-    }
-
-    pub fn data(&self) -> PathBuf {
-        self.directory.path().join("creditd.db")
     }
 
     /// What it has logged so far, without its banner.
@@ -123,20 +264,7 @@ impl Server {
         });
     }
 
-    pub async fn channel(&self) -> Channel {
-        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.address));
-        endpoint.unwrap().connect().await.unwrap()
-    }
-
-    pub async fn pricing(&self) -> PricingServiceClient<Channel> {
-        PricingServiceClient::new(self.channel().await)
-    }
-
-    pub async fn ledger(&self) -> LedgerServiceClient<Channel> {
-        LedgerServiceClient::new(self.channel().await)
-    }
-
-    pub fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }
@@ -162,20 +290,16 @@ impl Server {
 
     /// Stops it in order, and keeps its directory.
     pub fn stop(mut self) -> TempDir {
-        self.signal(Signal::TERM);
+        self.signal(rustix::process::Signal::TERM);
         assert!(self.wait().success(), "{}", self.log());
         self.take_directory()
     }
 
     /// Ends it at once, and keeps its directory.
     pub fn kill(mut self) -> TempDir {
-        self.signal(Signal::KILL);
+        self.signal(rustix::process::Signal::KILL);
         self.wait();
         self.take_directory()
-    }
-
-    fn take_directory(&mut self) -> TempDir {
-        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
 
     /// Stops it, and starts it again over the same data.
@@ -203,7 +327,21 @@ fn said(log: &str) -> String {
         .unwrap_or_default()
 }
 
-impl Drop for Server {
+impl Deref for Program {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+impl Drop for Program {
     fn drop(&mut self) {
         // Also where a test failed, no process is left behind.
         let _ = self.child.kill();

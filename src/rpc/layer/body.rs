@@ -1,5 +1,5 @@
-//! Bodies that have to do with places: a reply keeps its call's until it has left, and
-//! a request takes more of them as it grows.
+//! Bodies that have to do with permits: a request acquires more of them as it grows, and a
+//! reply keeps its call's until it has left.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -15,74 +15,55 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::observe::Record;
-use super::places::{Place, Places};
-use crate::rpc::near::Near;
-use crate::rpc::refused::{Refused, Resource, WireFault};
-
-/// What a call has of places: one, and those that a large reply takes.
-#[derive(Debug, Default)]
-pub struct Kept {
-    _place: Option<Place>,
-    _more: Option<Arc<Place>>,
-}
-
-impl Kept {
-    pub(super) const fn new(place: Option<Place>, more: Option<Arc<Place>>) -> Self {
-        Self {
-            _place: place,
-            _more: more,
-        }
-    }
-}
+use super::permits::{Handover, Permits, Pool};
+use crate::rpc::refused::{Refused, WireFault};
 
 pin_project_lite::pin_project! {
-    /// A reply that keeps its call's places until it has left.
-    pub struct Held {
+    /// A reply that keeps its call's permits until it has left.
+    pub struct ReplyBody {
         #[pin]
         body: Body,
-        kept: Kept,
+        permits: Permits,
         streams: bool,
-        until: Option<Until>,
+        end: Option<End>,
         record: Option<Record>,
     }
 }
 
-/// When a reply that has no end by itself ends.
-struct Until {
+/// When a stream that has no end by itself ends.
+struct End {
     sleep: Pin<Box<Sleep>>,
     after: Duration,
 }
 
-impl Held {
-    pub(super) const fn new(body: Body, kept: Kept) -> Self {
+impl ReplyBody {
+    pub(super) const fn new(body: Body, permits: Permits) -> Self {
         Self {
             body,
-            kept,
+            permits,
             streams: false,
-            until: None,
+            end: None,
             record: None,
         }
     }
 
     /// A reply that goes on until its peer has enough of it, or this time is over.
-    pub(super) fn stream(body: Body, kept: Kept, end_after: Option<Duration>) -> Self {
-        let until = end_after.map(|after| Until {
+    pub(super) fn stream(body: Body, permits: Permits, end_after: Option<Duration>) -> Self {
+        let end = end_after.map(|after| End {
             sleep: Box::pin(sleep(after)),
             after,
         });
         Self {
-            body,
-            kept,
             streams: true,
-            until,
-            record: None,
+            end,
+            ..Self::new(body, permits)
         }
     }
 
-    /// A reply without a place.
+    /// A reply without permits.
     #[must_use]
     pub fn free(response: Response<Body>) -> Response<Self> {
-        response.map(|body| Self::new(body, Kept::default()))
+        response.map(|body| Self::new(body, Permits::default()))
     }
 
     /// Has the call recorded when its last piece has been taken.
@@ -93,26 +74,19 @@ impl Held {
         }
     }
 
-    /// Ready when a reply that has no end by itself is to end.
-    pub fn poll_over(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match self.project().until {
-            Some(until) => until.sleep.as_mut().poll(context),
-            None => Poll::Pending,
-        }
+    /// Whether it is a stream, and not one message.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        self.streams
     }
 
-    /// What it keeps, for whoever brings its last piece away. A reply without end keeps
-    /// it itself.
-    pub fn take_kept(self: Pin<&mut Self>) -> Kept {
-        let this = self.project();
-        match this.streams {
-            true => Kept::default(),
-            false => std::mem::take(this.kept),
-        }
+    /// What it keeps, for whoever brings its message away.
+    pub fn take_permits(self: Pin<&mut Self>) -> Permits {
+        std::mem::take(self.project().permits)
     }
 }
 
-impl http_body::Body for Held {
+impl http_body::Body for ReplyBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -121,11 +95,11 @@ impl http_body::Body for Held {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.project();
-        if let Some(until) = this.until
-            && until.sleep.as_mut().poll(context).is_ready()
+        if let Some(end) = this.end
+            && end.sleep.as_mut().poll(context).is_ready()
         {
             let fault = WireFault::DeadlineExceeded {
-                deadline_ms: until.after.as_millis(),
+                deadline_ms: end.after.as_millis(),
             };
             let mut trailers = HeaderMap::new();
             // What it says can be said in headers.
@@ -155,13 +129,12 @@ impl http_body::Body for Held {
     }
 }
 
-/// So many bytes of a request take a further place: what is half received waits in
-/// memory.
-const BYTES_PER_PLACE: usize = 64 * 1_024;
+/// So many bytes of a request take a further permit: what has come of it waits in memory.
+const BYTES_PER_PERMIT: usize = 64 * 1_024;
 
 pin_project_lite::pin_project! {
-    /// A request that takes more places as it grows, or that ends.
-    pub struct Weighed<B> {
+    /// A request that acquires permits as it grows, or that is ended.
+    pub struct MeteredBody<B> {
         #[pin]
         body: B,
         bytes: usize,
@@ -171,23 +144,36 @@ pin_project_lite::pin_project! {
 
 /// What bounds a request.
 enum Bound {
-    /// The places that it takes.
-    Places(Place),
-    /// So many bytes, and a time, after which it has no more to say.
+    Permits {
+        pool: Arc<Pool>,
+        /// For its bytes, until it has been read.
+        permits: Permits,
+        batch: Option<Batch>,
+    },
+    /// So many bytes, and a time, after which it counts as ended.
     End(usize, Pin<Box<Sleep>>),
 }
 
-impl<B> Weighed<B> {
-    pub(super) fn new(body: B, places: &Near<Places>) -> Self {
+/// A batch acquires its weight when it has come, and not when it is announced.
+pub(super) struct Batch {
+    pub(super) weight: usize,
+    pub(super) handover: Handover,
+}
+
+impl<B> MeteredBody<B> {
+    pub(super) fn new(body: B, pool: Arc<Pool>, batch: Option<Batch>) -> Self {
         Self {
             body,
             bytes: 0,
-            bound: Bound::Places(Place::none(places)),
+            bound: Bound::Permits {
+                pool,
+                permits: Permits::default(),
+                batch,
+            },
         }
     }
 
-    /// The request of a stream. It takes no places; what it says beyond this counts no
-    /// more.
+    /// The request of a stream. It takes no permits; what comes beyond this is not read.
     pub(super) fn ending(body: B, bytes_max: usize, after: Duration) -> Self {
         Self {
             body,
@@ -197,7 +183,7 @@ impl<B> Weighed<B> {
     }
 }
 
-impl<B> http_body::Body for Weighed<B>
+impl<B> http_body::Body for MeteredBody<B>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -209,20 +195,32 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.project();
+        let mut this = self.project();
         if let Bound::End(bytes_max, over) = this.bound
             && (*this.bytes > *bytes_max || over.as_mut().poll(context).is_ready())
         {
             return Poll::Ready(None);
         }
-        let frame = ready!(this.body.poll_frame(context));
+        let frame = ready!(this.body.as_mut().poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
             *this.bytes = this.bytes.saturating_add(data.len());
-            if let Bound::Places(place) = this.bound
-                && let Err(fault) = weigh(place, *this.bytes)
+        }
+        let has_ended = frame.is_none() || this.body.is_end_stream();
+        if let Bound::Permits {
+            pool,
+            permits,
+            batch,
+        } = this.bound
+        {
+            let acquired = acquire_for_bytes(*this.bytes, permits, pool).and_then(|()| match batch
+                .take_if(|_| has_ended)
             {
+                Some(batch) => acquire_for_batch(&batch, pool),
+                None => Ok(()),
+            });
+            if let Err(fault) = acquired {
                 return Poll::Ready(Some(Err(Refused::from(fault).into_status().into())));
             }
         }
@@ -238,19 +236,19 @@ where
     }
 }
 
-/// Takes the places for so many bytes.
-fn weigh(place: &mut Place, bytes: usize) -> Result<(), WireFault> {
-    let limit = place.max();
+fn acquire_for_bytes(bytes: usize, permits: &mut Permits, pool: &Pool) -> Result<(), WireFault> {
     // One request fits, however small the limit is.
-    let due = bytes
-        .div_euclid(BYTES_PER_PLACE)
-        .min(limit.saturating_sub(1));
-    let more = due.saturating_sub(place.count());
-    match more == 0 || place.grow(more) {
-        true => Ok(()),
-        false => Err(WireFault::Overloaded {
-            limit,
-            resource: Resource::Calls,
-        }),
+    let count = bytes
+        .div_euclid(BYTES_PER_PERMIT)
+        .min(pool.size().saturating_sub(1));
+    permits.grow_to(count, pool)
+}
+
+fn acquire_for_batch(batch: &Batch, pool: &Pool) -> Result<(), WireFault> {
+    // One batch fits, however small the limit is; the call has one permit.
+    let count = batch.weight.min(pool.size()).saturating_sub(1);
+    if count > 0 {
+        batch.handover.put(pool.acquire(count)?.into());
     }
+    Ok(())
 }

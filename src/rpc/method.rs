@@ -1,0 +1,295 @@
+//! What is known of each method, in one table. Router, limits, deadline, log and counts read
+//! it; a test compares it with the schema.
+
+/// A method of the server.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Method {
+    /// As HTTP names it: "/package.Service/Method".
+    pub path: &'static str,
+    /// Which service has it.
+    pub service: Service,
+    /// How it is called and what limits it.
+    pub kind: Kind,
+    /// What its caller must be allowed to do.
+    pub right: Right,
+    /// Why it may be sent again where its answer is unknown.
+    pub repeat: Repeat,
+}
+
+/// A service of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// creditd.v1.PricingService.
+    Pricing,
+    /// creditd.v1.LedgerService.
+    Ledger,
+    /// grpc.health.v1.Health.
+    Health,
+    /// grpc.reflection.v1.ServerReflection.
+    Reflection,
+    /// The same, in the version before.
+    ReflectionAlpha,
+}
+
+/// How a method is called and what limits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One request, one reply.
+    Unary,
+    /// The same, with many items in both: it counts as [`BATCH_WEIGHT`] calls.
+    Batch,
+    /// A stream of a balance, until its caller has enough. It has a limit in its service.
+    BalanceWatch,
+    /// A question about health, which is always answered: a server that is busy is not ill.
+    HealthCheck,
+    /// A stream of health, until its caller has enough.
+    HealthWatch,
+    /// A stream of questions about the schema, which the server ends after a while.
+    Reflection,
+}
+
+/// As how many calls in flight a batch counts.
+pub const BATCH_WEIGHT: u32 = 64;
+
+impl Kind {
+    /// Whether replies are a stream.
+    #[must_use]
+    pub const fn streams(self) -> bool {
+        matches!(
+            self,
+            Self::BalanceWatch | Self::HealthWatch | Self::Reflection
+        )
+    }
+
+    /// As how many calls in flight it counts when its request has come.
+    #[must_use]
+    pub const fn weight(self) -> u32 {
+        match self {
+            Self::Unary => 1,
+            Self::Batch => BATCH_WEIGHT,
+            Self::BalanceWatch | Self::HealthCheck | Self::HealthWatch | Self::Reflection => 0,
+        }
+    }
+}
+
+/// What the caller of a method must be allowed to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Ask for prices.
+    Price,
+    /// Read accounts.
+    Read,
+    /// Spend what accounts have, and give it back.
+    Charge,
+    /// Give accounts credits, and take them away.
+    Grant,
+    /// Administer the server.
+    Admin,
+    /// Nothing.
+    None,
+}
+
+/// Why a method may be sent again where its answer is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It changes nothing.
+    Read,
+    /// Its request_id is an idempotency key: it takes effect once.
+    RequestId,
+}
+
+const fn pricing(path: &'static str, kind: Kind) -> Method {
+    Method {
+        path,
+        service: Service::Pricing,
+        kind,
+        right: Right::Price,
+        repeat: Repeat::Read,
+    }
+}
+
+const fn ledger(path: &'static str, kind: Kind, right: Right) -> Method {
+    Method {
+        path,
+        service: Service::Ledger,
+        kind,
+        right,
+        repeat: match right {
+            Right::Charge | Right::Grant => Repeat::RequestId,
+            Right::Price | Right::Read | Right::Admin | Right::None => Repeat::Read,
+        },
+    }
+}
+
+const fn about_server(path: &'static str, service: Service, kind: Kind) -> Method {
+    Method {
+        path,
+        service,
+        kind,
+        right: Right::None,
+        repeat: Repeat::Read,
+    }
+}
+
+/// All methods; those that are called most come first.
+pub static METHODS: &[Method] = &[
+    pricing("/creditd.v1.PricingService/Estimate", Kind::Unary),
+    ledger(
+        "/creditd.v1.LedgerService/Charge",
+        Kind::Unary,
+        Right::Charge,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/GetBalance",
+        Kind::Unary,
+        Right::Read,
+    ),
+    pricing("/creditd.v1.PricingService/BatchEstimate", Kind::Batch),
+    pricing("/creditd.v1.PricingService/GetRateCard", Kind::Unary),
+    ledger(
+        "/creditd.v1.LedgerService/BatchCharge",
+        Kind::Batch,
+        Right::Charge,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/WatchBalance",
+        Kind::BalanceWatch,
+        Right::Read,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/ListEntries",
+        Kind::Unary,
+        Right::Read,
+    ),
+    ledger("/creditd.v1.LedgerService/Grant", Kind::Unary, Right::Grant),
+    ledger(
+        "/creditd.v1.LedgerService/Refund",
+        Kind::Unary,
+        Right::Charge,
+    ),
+    ledger("/creditd.v1.LedgerService/Hold", Kind::Unary, Right::Charge),
+    ledger(
+        "/creditd.v1.LedgerService/ExtendHold",
+        Kind::Unary,
+        Right::Charge,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/SettleHold",
+        Kind::Unary,
+        Right::Charge,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/ReleaseHold",
+        Kind::Unary,
+        Right::Charge,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/GetHold",
+        Kind::Unary,
+        Right::Read,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/ListHolds",
+        Kind::Unary,
+        Right::Read,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/RevokeGrant",
+        Kind::Unary,
+        Right::Grant,
+    ),
+    about_server(
+        "/grpc.health.v1.Health/Check",
+        Service::Health,
+        Kind::HealthCheck,
+    ),
+    about_server(
+        "/grpc.health.v1.Health/Watch",
+        Service::Health,
+        Kind::HealthWatch,
+    ),
+    about_server(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        Service::Reflection,
+        Kind::Reflection,
+    ),
+    about_server(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        Service::ReflectionAlpha,
+        Kind::Reflection,
+    ),
+];
+
+/// The method of that path, where there is one.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+    use super::*;
+    use crate::rpc::pb::DESCRIPTORS;
+
+    /// The message, and what its repeated fields are made of: items of batches.
+    fn has_field(message: &MessageDescriptor, name: &str) -> bool {
+        let items = message
+            .fields()
+            .filter(prost_reflect::FieldDescriptor::is_list);
+        let mut items = items.filter_map(|field| field.kind().as_message().cloned());
+        message.get_field_by_name(name).is_some()
+            || items.any(|item| item.get_field_by_name(name).is_some())
+    }
+
+    fn methods_of(descriptors: &[u8]) -> BTreeMap<String, prost_reflect::MethodDescriptor> {
+        let pool = DescriptorPool::decode(descriptors).unwrap();
+        let services: Vec<_> = pool.services().collect();
+        let methods = services.iter().flat_map(|service| service.methods());
+        methods
+            .map(|method| {
+                let service = method.parent_service().full_name().to_owned();
+                (format!("/{service}/{}", method.name()), method)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_table_says_what_the_schema_says() {
+        let mut schema = methods_of(DESCRIPTORS);
+        schema.extend(methods_of(tonic_health::pb::FILE_DESCRIPTOR_SET));
+        schema.extend(methods_of(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
+        schema.extend(methods_of(
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ));
+        for method in METHODS {
+            let path = method.path;
+            let described = schema.remove(path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(
+                method.kind.streams(),
+                described.is_server_streaming(),
+                "{path}"
+            );
+            assert_eq!(
+                method.kind == Kind::Batch,
+                described.name().starts_with("Batch"),
+                "{path}"
+            );
+            // Reads may filter by a request_id; what writes also says whether it was done before.
+            let (input, output) = (described.input(), described.output());
+            let writes = has_field(&input, "request_id") && described.name() != "ListHolds";
+            assert_eq!(method.repeat == Repeat::RequestId, writes, "{path}");
+            let replays = has_field(&output, "replayed") || method.kind == Kind::Batch && writes;
+            assert_eq!(replays, writes, "{path}");
+            let writes_only = matches!(method.right, Right::Charge | Right::Grant);
+            assert_eq!(writes_only, writes, "{path}");
+        }
+        let missing: Vec<_> = schema.into_keys().collect();
+        assert_eq!(missing, Vec::<String>::new());
+        let kinds = METHODS.iter().filter(|method| method.kind.weight() > 1);
+        assert_eq!(kinds.count(), 2);
+    }
+}

@@ -1,0 +1,139 @@
+//! What a call's bodies owe to the connection: a request that its caller gave up does not
+//! look like one that has ended, and what a call holds of the server's limits is released
+//! when the last piece of its reply has left.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tonic::Status;
+
+use super::tracker::Open;
+use crate::rpc::layer::{Permits, ReplyBody};
+
+/// A request's body. Where its stream was reset or its connection is gone it never ends: its
+/// call is about to be dropped, and must not take what has come for all of it.
+pub struct RequestBody(Incoming);
+
+impl RequestBody {
+    pub(super) const fn new(body: Incoming) -> Self {
+        Self(body)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match ready!(Pin::new(&mut self.0).poll_frame(context)) {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            // hyper takes a stream that was cancelled for one that has ended.
+            None if self.0.is_end_stream() => Poll::Ready(None),
+            None | Some(Err(_)) => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A call, until its reply begins.
+    pub(super) struct Replying<F> {
+        #[pin]
+        work: F,
+        open: Option<Open>,
+    }
+}
+
+impl<F> Replying<F> {
+    pub(super) const fn new(work: F, open: Option<Open>) -> Self {
+        Self { work, open }
+    }
+}
+
+impl<F> Future for Replying<F>
+where
+    F: Future<Output = Result<Response<ReplyBody>, Infallible>>,
+{
+    type Output = Result<Response<Reply>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.work.poll(context))?;
+        let open = this.open.take();
+        Poll::Ready(Ok(response.map(|body| Reply { body, open })))
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A reply on its way out.
+    pub(super) struct Reply {
+        #[pin]
+        body: ReplyBody,
+        open: Option<Open>,
+    }
+}
+
+impl Body for Reply {
+    type Data = Piece;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(context));
+        let keeps = this.body.is_stream();
+        let piece = |bytes| Piece {
+            bytes,
+            // A reply has one message, but for a stream, which keeps what it holds.
+            _held: (!keeps).then(|| (this.body.take_permits(), this.open.take())),
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// A piece of a reply on its way through the connection, with what its call holds.
+pub(super) struct Piece {
+    bytes: Bytes,
+    _held: Option<(Permits, Option<Open>)>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
