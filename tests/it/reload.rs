@@ -148,7 +148,7 @@ async fn new_prices_are_served_and_old_revisions_are_honoured() {
     }
 }
 
-/// What is replaced by a reload ages from then on.
+/// Prices that a reload replaced are counted by their age from then on.
 #[tokio::test]
 async fn replaced_revisions_have_an_age() {
     let directory = tempfile::tempdir().unwrap();
@@ -258,7 +258,7 @@ async fn reloads_under_load_are_seen_whole() {
     );
 }
 
-/// From early in its start until its end.
+/// SIGHUP is handled from early in the start until the end.
 #[test]
 fn no_start_is_killed_by_it() {
     for _ in 0..5 {

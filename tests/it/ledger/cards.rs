@@ -10,7 +10,7 @@ use crate::model::Cards;
 use crate::support::root;
 
 /// The first one's name is the default; the second takes its place a day later.
-const FILES: [&str; 3] = ["studio-1", "studio-2", "partner"];
+pub const FILES: [&str; 3] = ["studio-1", "studio-2", "partner"];
 
 fn file(name: &str) -> std::path::PathBuf {
     root("tests/data/ledger/cards").join(format!("{name}.toml"))
