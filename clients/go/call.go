@@ -13,21 +13,29 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// callInterceptor is all that the client adds to a call. From the outside in: one
-// deadline spans all attempts, for calls whose context has none; the retry decides
-// on each attempt's error; and an attempt that waits has the connection checked.
-// It is one interceptor and not three because grpc chains them anew for each call.
+// callInterceptor adds deadlines, retries and typed errors to unary calls. From the
+// outside in: one deadline spans all attempts; the retry policy decides on each
+// attempt's error; and liveness watches the connection while an attempt waits. It is
+// one interceptor and not three because grpc builds the chain again for each call.
 //
 // An attempt repeats the same message, and with it the same request_id.
-func callInterceptor(timeout time.Duration, policy RetryPolicy, live *liveness) grpc.UnaryClientInterceptor {
+func callInterceptor(client callConfig, live *liveness) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		if isCheck(ctx) {
+		if isProbe(ctx) {
 			return invoke(ctx, method, req, reply, conn, opts...)
 		}
-		if _, has := ctx.Deadline(); !has && timeout > 0 {
+		call := callConfigOf(opts)
+		if err := call.check(); err != nil {
+			return newError(status.New(codes.InvalidArgument, err.Error()), requestID(req, reply), "")
+		}
+		if timeout := call.timeoutOr(ctx, client); timeout > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 			defer cancel()
+		}
+		policy := client.retry
+		if call.retry != nil {
+			policy = call.retry
 		}
 		var last *Error
 		for attempts := 1; ; attempts++ {
@@ -46,7 +54,7 @@ func callInterceptor(timeout time.Duration, policy RetryPolicy, live *liveness) 
 				return failure
 			}
 			last = failure
-			wait, fits := policy.wait(attempts, rand.Float64(), retryDelay(failure), timeLeft(ctx.Deadline()))
+			wait, fits := policy.wait(attempts, rand.Float64(), retryDelayOf(failure), timeLeft(ctx.Deadline()))
 			if !fits {
 				return endedError(context.DeadlineExceeded, last)
 			}
@@ -57,17 +65,16 @@ func callInterceptor(timeout time.Duration, policy RetryPolicy, live *liveness) 
 	}
 }
 
-// attemptCall turns every error of an attempt into an *Error.
+// attemptCall sends a call once and turns its error into an *Error.
 func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption, live *liveness) *Error {
 	var answer struct{ header, trailer metadata.MD }
-	// A new slice: there may be room behind the caller's, and it is the caller's.
-	opts = slices.Concat(opts, []grpc.CallOption{grpc.Header(&answer.header), grpc.Trailer(&answer.trailer)})
-	waiting := live.beginCall()
+	// Clip: append must not write into the spare capacity of the caller's slice.
+	opts = append(slices.Clip(opts), grpc.Header(&answer.header), grpc.Trailer(&answer.trailer))
+	pending := live.beginCall()
 	err := invoke(ctx, method, req, reply, conn, opts...)
-	// An error without a status, of an interceptor that a caller added, counts as
-	// code UNKNOWN.
+	// An error of a caller's interceptor may have no status: its code is UNKNOWN.
 	failed, _ := status.FromError(err)
-	waiting.end(failed.Code() == codes.DeadlineExceeded)
+	pending.end(failed.Code() == codes.DeadlineExceeded)
 	if err == nil {
 		return nil
 	}
@@ -85,14 +92,14 @@ func sleep(ctx context.Context, wait time.Duration) error {
 	return ctx.Err()
 }
 
-// endedError is what a call fails with that ended between two attempts.
+// endedError is the error of a call whose context ended between two attempts.
 func endedError(err error, last *Error) *Error {
 	code := status.FromContextError(err).Code()
-	said := "the deadline leaves no time for another attempt"
+	reason := "the deadline leaves no time for another attempt"
 	if code == codes.Canceled {
-		said = "the call was cancelled"
+		reason = "the call was cancelled"
 	}
-	message := fmt.Sprintf("%s after %d; the last was answered: %s", said, last.Attempts, last.Message)
+	message := fmt.Sprintf("%s after %d; the last was answered: %s", reason, last.Attempts, last.Message)
 	ended := newError(status.New(code, message), last.RequestID, last.XRequestID)
 	ended.Attempts = last.Attempts
 	ended.Cause = last

@@ -2,12 +2,13 @@ package creditd
 
 import (
 	"context"
-	"maps"
+	"fmt"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"github.com/shopspring/decimal"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // Cost is what to charge, to hold or to settle: a [Usage], which the server
@@ -29,50 +30,57 @@ type creditsCost struct {
 
 func (creditsCost) isCost() {}
 
-// Charge is one charge of [Client.BatchCharge]; [NewCharge] makes it.
-type Charge struct {
-	account string
-	cost    Cost
-	config  chargeConfig
-}
-
-// NewCharge makes a charge, for which [Client.Charge] says the same. It has its
-// request id from here on: a batch that is sent again with the same charges, such
-// as after a failure, charges nothing twice.
-func NewCharge(account string, cost Cost, opts ...ChargeOption) Charge {
-	charge := Charge{account: account, cost: copyCost(cost), config: chargeConfig{requestID: NewRequestID()}}
-	for _, opt := range opts {
-		opt.applyToCharge(&charge.config)
-	}
-	return charge
-}
-
-// copyCost copies what a caller could change later.
-func copyCost(cost Cost) Cost {
-	if pointed, is := cost.(*Usage); is && pointed != nil {
-		cost = *pointed
-	}
-	if usage, is := cost.(Usage); is {
-		usage.Attributes = maps.Clone(usage.Attributes)
-		usage.Meters = maps.Clone(usage.Meters)
-		cost = usage
-	}
-	return cost
-}
-
-// RequestID is the one of the option, or the one that was made up.
-func (c Charge) RequestID() string {
-	return c.config.requestID
-}
-
-// ChargeResult is the answer to a charge.
-type ChargeResult struct {
-	// Entry has what was charged, as Spent.
+// EntryResult is the answer to a call that writes one entry.
+type EntryResult struct {
 	Entry Entry
-	// Available is what is available after the charge.
+	// Available is what is available after the entry.
 	Available decimal.Decimal
-	// Replayed is true where this answer was given before to the same request_id.
+	// Replayed is true where the server gave this answer before to the same
+	// request_id.
 	Replayed bool
+}
+
+// ChargeParams is one charge, for [Client.Charge] and [Client.BatchCharge].
+type ChargeParams struct {
+	Account string
+	// Cost is required.
+	Cost Cost
+	// Prices are for a Usage: [Estimate.Revision] charges what was estimated.
+	Prices PriceSelector
+	// Labels are stored with the entry.
+	Labels map[string]string
+	// RequestID is the idempotency key. [Client.Charge] makes one up where it is
+	// empty; [Client.BatchCharge] needs one in each charge.
+	RequestID string
+}
+
+func (p ChargeParams) toPB(w *writer) *creditdv1.ChargeRequest {
+	request := &creditdv1.ChargeRequest{
+		RequestId: requestIDOrNew(p.RequestID),
+		Account:   p.Account,
+		Prices:    pricesToPB(p.Prices),
+		Labels:    p.Labels,
+	}
+	switch usage, credits := w.cost(p.Cost); {
+	case usage != nil:
+		request.What = &creditdv1.ChargeRequest_Usage{Usage: usage}
+	case credits != "":
+		request.What = &creditdv1.ChargeRequest_Credits{Credits: credits}
+	}
+	return request
+}
+
+// Charge prices and deducts at once. It deducts the whole cost or, where the
+// account cannot pay, nothing; [AsInsufficientCredits] has the amounts of that
+// refusal. The result's Entry has what was charged, as Spent.
+func (c *Client) Charge(ctx context.Context, params ChargeParams, opts ...grpc.CallOption) (*EntryResult, error) {
+	return invoke(ctx, c.ledger.Charge, params.toPB, entryResultFromPB, opts)
+}
+
+// BatchChargeParams are the charges of [Client.BatchCharge].
+type BatchChargeParams struct {
+	// Charges are 1 to 10,000, on any accounts. Each needs a RequestID.
+	Charges []ChargeParams
 }
 
 // BatchCharge is the answer to many charges.
@@ -85,86 +93,84 @@ type BatchCharge struct {
 
 // BatchChargeResult has either a Charge or an Err; the other is nil.
 type BatchChargeResult struct {
-	Charge *ChargeResult `json:",omitzero"`
-	Err    *Error        `json:",omitzero"`
+	Charge *EntryResult `json:",omitzero"`
+	Err    *Error       `json:",omitzero"`
 }
 
-// RefundResult is the answer to a refund.
-type RefundResult struct {
-	// Entry has what came back: its Spent is that, negative.
-	Entry Entry
-	// Available is what is available after the refund.
-	Available decimal.Decimal
-	// Replayed is true where this answer was given before to the same request_id.
-	Replayed bool
+func (p BatchChargeParams) toPB(w *writer) *creditdv1.BatchChargeRequest {
+	request := &creditdv1.BatchChargeRequest{Charges: make([]*creditdv1.ChargeRequest, len(p.Charges))}
+	for i, charge := range p.Charges {
+		w.item = fmt.Sprintf("charges[%d].", i)
+		request.Charges[i] = charge.toPB(w)
+		// One that was made up here would be another when the caller sends the batch
+		// again: without one, the server refuses the charge.
+		request.Charges[i].RequestId = charge.RequestID
+	}
+	return request
 }
 
-// Charge prices and deducts at once. It deducts the whole cost or, where the
-// account cannot pay, nothing; [AsInsufficientCredits] has the figures of that
-// refusal. A refusal does not use up the request_id: sent again after a top-up, the
-// charge is carried out.
-func (c *Client) Charge(ctx context.Context, account string, cost Cost, opts ...ChargeOption) (*ChargeResult, error) {
-	charge := NewCharge(account, cost, opts...)
-	req, err := chargeToPB(charge, "")
-	if err != nil {
-		return nil, notSent(err, charge.RequestID())
+// resultFromPB puts the request_id of the charge and the x-request-id of the call into
+// the items' errors.
+func (p BatchChargeParams) resultFromPB(r *reader, reply *creditdv1.BatchChargeResponse, xRequestID string) BatchCharge {
+	results := reply.GetResults()
+	if len(results) != len(p.Charges) {
+		r.fail("there are %d results for %d charges", len(results), len(p.Charges))
+		return BatchCharge{}
 	}
-	reply, err := c.ledger.Charge(ctx, req)
-	if err != nil {
-		return nil, err
+	batch := BatchCharge{Results: make([]BatchChargeResult, len(results)), FailedCount: int(reply.GetFailedCount())}
+	for i, result := range results {
+		if failed := result.GetError(); failed != nil {
+			batch.Results[i].Err = newError(status.FromProto(failed), p.Charges[i].RequestID, xRequestID)
+			continue
+		}
+		charge := entryResultFromPB(r, result.GetCharge())
+		batch.Results[i].Charge = &charge
 	}
-	charged, err := chargeFromPB(reply)
-	if err != nil {
-		return nil, malformed("Charge", req.RequestId, err)
-	}
-	return charged, nil
+	return batch
 }
 
 // BatchCharge does up to 10,000 charges in their order, each by itself: the error
-// of one that was refused stands in its result, and the call succeeds. After a
-// failure of the call as a whole, call it again with the same charges: each keeps
-// its request id, and what was charged is not charged again.
-func (c *Client) BatchCharge(ctx context.Context, charges []Charge) (*BatchCharge, error) {
-	req, err := batchChargeToPB(charges)
-	if err != nil {
-		return nil, err
-	}
+// of one that was refused is in its result, and the call succeeds. After a failure
+// of the call as a whole, call it again with the same params: a charge that was
+// carried out is not carried out again.
+func (c *Client) BatchCharge(ctx context.Context, params BatchChargeParams, opts ...grpc.CallOption) (*BatchCharge, error) {
 	var header metadata.MD
-	reply, err := c.ledger.BatchCharge(ctx, req, grpc.Header(&header))
-	if err != nil {
-		return nil, err
+	read := func(r *reader, reply *creditdv1.BatchChargeResponse) BatchCharge {
+		return params.resultFromPB(r, reply, xRequestID(header, nil))
 	}
-	batch, err := batchChargeFromPB(reply, charges, xRequestID(header, nil))
-	if err != nil {
-		return nil, malformed("BatchCharge", "", err)
-	}
-	return batch, nil
+	return invoke(ctx, c.ledger.BatchCharge, params.toPB, read, withHeader(opts, &header))
 }
 
-// Refund gives back what the charge or settlement of that entry took and is not
-// refunded yet, or with [RefundOnly] a part of it.
-func (c *Client) Refund(ctx context.Context, account, entryID string, opts ...RefundOption) (*RefundResult, error) {
-	config := refundConfig{
-		req: &creditdv1.RefundRequest{RequestId: NewRequestID(), Account: account, EntryId: entryID},
+// RefundParams says what [Client.Refund] gives back.
+type RefundParams struct {
+	Account string
+	// EntryID is the entry of a charge or a settlement.
+	EntryID string
+	// Credits is how much to give back; null, the zero value: all that is not
+	// refunded yet. [decimal.NewNullDecimal] makes one of an amount.
+	Credits decimal.NullDecimal
+	// Labels are stored with the entry.
+	Labels map[string]string
+	// RequestID is the idempotency key; empty: the client makes one up.
+	RequestID string
+}
+
+func (p RefundParams) toPB(w *writer) *creditdv1.RefundRequest {
+	request := &creditdv1.RefundRequest{
+		RequestId: requestIDOrNew(p.RequestID),
+		Account:   p.Account,
+		EntryId:   p.EntryID,
+		Labels:    p.Labels,
 	}
-	for _, opt := range opts {
-		opt.applyToRefund(&config)
+	if p.Credits.Valid {
+		credits := w.credits("credits", p.Credits.Decimal)
+		request.Credits = &credits
 	}
-	req := config.req
-	if config.credits != nil {
-		credits, err := creditsToPB("credits", *config.credits)
-		if err != nil {
-			return nil, notSent(err, req.RequestId)
-		}
-		req.Credits = &credits
-	}
-	reply, err := c.ledger.Refund(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	refunded, err := refundFromPB(reply)
-	if err != nil {
-		return nil, malformed("Refund", req.RequestId, err)
-	}
-	return refunded, nil
+	return request
+}
+
+// Refund gives back what a charge or a settlement took, or a part of it. The
+// result's Entry has what came back: its Spent is that, negative.
+func (c *Client) Refund(ctx context.Context, params RefundParams, opts ...grpc.CallOption) (*EntryResult, error) {
+	return invoke(ctx, c.ledger.Refund, params.toPB, entryResultFromPB, opts)
 }

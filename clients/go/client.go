@@ -30,7 +30,7 @@ type Client struct {
 func New(target string, opts ...Option) (*Client, error) {
 	config := defaultConfig()
 	for _, opt := range opts {
-		opt(&config)
+		opt.applyTo(&config)
 	}
 	live := newLiveness(config.liveness)
 	dialOptions, err := config.dialOptions(target, live)

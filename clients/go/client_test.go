@@ -16,14 +16,14 @@ func TestAClosedClientLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.GetRateCard(testContext(t)); err != nil {
+	if _, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{}); err != nil {
 		t.Fatal(err)
 	}
 	away, err := creditd.New(freeAddress(t), quickRetry(3))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = away.GetRateCard(testContext(t))
+	_, err = away.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 	asError(t, err)
 	for _, closing := range []*creditd.Client{client, away} {
 		if err := closing.Close(); err != nil {
@@ -53,9 +53,16 @@ func TestAGrantIsSentAsItIsSaid(t *testing.T) {
 	client := newClient(t, creditd.WithInsecure(), creditd.WithKeepalive(time.Minute))
 	account := newAccount()
 	expiry := time.Now().Add(time.Hour).Truncate(time.Microsecond)
-	granted, err := client.Grant(testContext(t), account, decimal.RequireFromString("12.50"),
-		creditd.RequestID("order-20"), creditd.ExpireAt(expiry), creditd.Priority(-3), creditd.Source("purchase"),
-		creditd.ForServices("ai_scripts"), creditd.Labels(map[string]string{"team": "a"}))
+	granted, err := client.Grant(testContext(t), creditd.GrantParams{
+		Account:    account,
+		Credits:    decimal.RequireFromString("12.50"),
+		ExpireTime: expiry,
+		Priority:   -3,
+		Source:     "purchase",
+		Services:   []string{"ai_scripts"},
+		Labels:     map[string]string{"team": "a"},
+		RequestID:  "order-20",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +70,7 @@ func TestAGrantIsSentAsItIsSaid(t *testing.T) {
 	if entry.Kind != creditd.EntryGrant || entry.RequestID != "order-20" || entry.Labels["team"] != "a" || entry.Source != "purchase" {
 		t.Errorf("the entry is %+v", entry)
 	}
-	balance, err := client.GetBalance(testContext(t), account)
+	balance, err := client.GetBalance(testContext(t), creditd.GetBalanceParams{Account: account})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,18 +87,18 @@ func TestAGrantIsSentAsItIsSaid(t *testing.T) {
 func TestBalanceAsOf(t *testing.T) {
 	client := newClient(t)
 	account := newAccount()
-	first, err := client.Grant(testContext(t), account, one)
+	first, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := client.Grant(testContext(t), account, one)
+	second, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if first.Entry.RequestID == second.Entry.RequestID {
 		t.Errorf("both grants have request id %s", first.Entry.RequestID)
 	}
-	before, err := client.GetBalance(testContext(t), account, creditd.AsOf(first.Entry.CreateTime.Add(-time.Hour)))
+	before, err := client.GetBalance(testContext(t), creditd.GetBalanceParams{Account: account, AsOf: first.Entry.CreateTime.Add(-time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,33 +107,37 @@ func TestBalanceAsOf(t *testing.T) {
 	}
 }
 
-func TestPriceOptionsReachTheServer(t *testing.T) {
+func TestPricesReachTheServer(t *testing.T) {
 	client := newClient(t)
 	ctx := testContext(t)
 	account := newAccount()
-	if _, err := client.Grant(ctx, account, one); err != nil {
+	if _, err := client.Grant(ctx, creditd.GrantParams{Account: account, Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	usage := creditd.Duration("lip_sync_video", 250*time.Second)
-	first, err := client.Estimate(ctx, usage, creditd.ForAccount(account), creditd.WithExplain(), creditd.WithBalanceCheck())
+	first, err := client.Estimate(ctx, creditd.EstimateParams{
+		Usage: usage, Prices: creditd.PriceSelector{Account: account}, Explain: true, CheckBalance: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(first.Lines) == 0 || first.Affordability == nil || first.Affordability.Sufficient || !first.Affordability.Shortfall.Equal(one) {
 		t.Errorf("got %+v", first)
 	}
-	second, err := client.Estimate(ctx, usage, creditd.OnRateCard(first.RateCard), creditd.AtRevision(first.Revision))
+	second, err := client.Estimate(ctx, creditd.EstimateParams{
+		Usage: usage, Prices: creditd.PriceSelector{RateCard: first.RateCard, Revision: first.Revision},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if second.Revision != first.Revision || second.Affordability != nil || second.Lines != nil {
 		t.Errorf("got %+v", second)
 	}
-	_, err = client.Estimate(ctx, usage, creditd.AtRevision(first.Revision), creditd.AtTime(time.Now()))
+	_, err = client.Estimate(ctx, creditd.EstimateParams{Usage: usage, Prices: creditd.PriceSelector{Revision: first.Revision, PriceTime: time.Now()}})
 	if !creditd.IsReason(err, creditd.ReasonConflictingFields) {
 		t.Errorf("got %v", err)
 	}
-	_, err = client.GetRateCard(ctx, creditd.OnRateCard("no-such-card"))
+	_, err = client.GetRateCard(ctx, creditd.GetRateCardParams{Prices: creditd.PriceSelector{RateCard: "no-such-card"}})
 	if !creditd.IsReason(err, creditd.ReasonRateCardNotFound) {
 		t.Errorf("got %v", err)
 	}

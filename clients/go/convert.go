@@ -15,10 +15,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// All conversions between messages and this package's types stand in the files
-// convert*.go, here those that they share; error.go reads statuses. To the wire
-// they are total, but for amounts; from the wire, a text that is no amount or a
-// message that is missing is an error, never a zero.
+// What conversions between messages and this package's types share. Each method's
+// request and reply are converted beside the method; the messages that several
+// replies have in common are in the other files convert*.go, and error.go reads
+// statuses. To the wire, all can be converted but amounts that are too long to
+// write; from the wire, a text that is no amount or a message that is missing is an
+// error, never a zero.
 
 // exponentMax bounds the text that an amount becomes. The server takes 10 digits
 // before the point and 9 after it; a decimal can have a billion.
@@ -27,7 +29,7 @@ const exponentMax = 100
 // creditsToPB writes an amount without an exponent and without trailing zeros.
 // It does not use Decimal.String: what that prints depends on settings of the
 // decimal package, which any part of a program can change.
-func creditsToPB(field string, credits decimal.Decimal) (string, error) {
+func creditsToPB(field string, credits decimal.Decimal) (string, *Error) {
 	exponent := credits.Exponent()
 	if exponent > exponentMax || exponent < -exponentMax {
 		return "", invalidAmount(field, fmt.Sprintf("%ve%d", credits.Coefficient(), exponent))
@@ -67,7 +69,11 @@ func malformed(method, requestID string, err error) *Error {
 	return newError(status.New(codes.Internal, message), requestID, "")
 }
 
+// timeToPB leaves out the zero time.
 func timeToPB(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
 	return timestamppb.New(t)
 }
 
@@ -118,15 +124,51 @@ func usageToPB(usage Usage) *creditdv1.Usage {
 	return pb
 }
 
-func usagesToPB(usages []Usage) []*creditdv1.Usage {
-	pbs := make([]*creditdv1.Usage, len(usages))
-	for i, usage := range usages {
-		pbs[i] = usageToPB(usage)
+// each converts a list; an empty one becomes nil.
+func each[From, To any](items []From, convert func(From) To) []To {
+	if len(items) == 0 {
+		return nil
 	}
-	return pbs
+	converted := make([]To, len(items))
+	for i, item := range items {
+		converted[i] = convert(item)
+	}
+	return converted
 }
 
-// reader reads messages from the wire and keeps the first thing that is wrong.
+// writer writes requests and stores the error of the first amount that cannot be
+// written.
+type writer struct {
+	// item is the path of the item of a batch that is written.
+	item string
+	err  *Error
+}
+
+func (w *writer) credits(field string, credits decimal.Decimal) string {
+	text, err := creditsToPB(w.item+field, credits)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return text
+}
+
+// cost returns one of both: a usage, or an amount that is not empty. Without a cost
+// it returns neither, which the server refuses.
+func (w *writer) cost(cost Cost) (usage *creditdv1.Usage, credits string) {
+	switch cost := cost.(type) {
+	case Usage:
+		return usageToPB(cost), ""
+	case *Usage:
+		if cost != nil {
+			return usageToPB(*cost), ""
+		}
+	case creditsCost:
+		return nil, w.credits("credits", cost.credits)
+	}
+	return nil, ""
+}
+
+// reader reads replies and stores the first error.
 type reader struct {
 	err error
 }

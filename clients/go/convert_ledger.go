@@ -4,62 +4,58 @@ import (
 	"github.com/creditd/creditd/clients/go/creditdv1"
 )
 
-// Messages of LedgerService about balances, grants and entries; convert.go says
-// what holds for all conversions.
+// The messages that replies of LedgerService are made of; convert.go says what
+// holds for all conversions.
 
-func balanceFromPB(pb *creditdv1.Balance) (*Balance, error) {
-	var r reader
-	if pb == nil {
-		r.fail("balance is missing")
-	}
-	balance := &Balance{
-		Account:   pb.GetAccount(),
-		Available: r.decimal("available", pb.GetAvailable()),
-		Held:      r.decimal("held", pb.GetHeld()),
-		ReadTime:  timeFromPB(pb.GetReadTime()),
-		Version:   pb.GetVersion(),
-	}
-	for _, grant := range pb.GetGrants() {
-		balance.Grants = append(balance.Grants, GrantBalance{
-			GrantID:    grant.GetGrantId(),
-			Granted:    r.decimal("grants.granted", grant.GetGranted()),
-			Remaining:  r.decimal("grants.remaining", grant.GetRemaining()),
-			Held:       r.decimal("grants.held", grant.GetHeld()),
-			Priority:   grant.GetPriority(),
-			ExpireTime: timeFromPB(grant.GetExpireTime()),
-			Source:     grant.GetSource(),
-			Services:   grant.GetServices(),
-			CreateTime: timeFromPB(grant.GetCreateTime()),
-		})
-	}
-	return balance, r.err
+const (
+	entryKindPrefix  = "ENTRY_KIND_"
+	holdStatusPrefix = "HOLD_STATUS_"
+	overagePrefix    = "OVERAGE_"
+)
+
+func entryKindToPB(kind EntryKind) creditdv1.EntryKind {
+	return creditdv1.EntryKind(enumToPB(creditdv1.EntryKind_value, entryKindPrefix, string(kind)))
 }
 
-const entryKindPrefix = "ENTRY_KIND_"
-
-func entryKindsToPB(kinds []EntryKind) []creditdv1.EntryKind {
-	pbs := make([]creditdv1.EntryKind, len(kinds))
-	for i, kind := range kinds {
-		pbs[i] = creditdv1.EntryKind(enumToPB(creditdv1.EntryKind_value, entryKindPrefix, string(kind)))
-	}
-	return pbs
+func overageToPB(overage Overage) creditdv1.Overage {
+	return creditdv1.Overage(enumToPB(creditdv1.Overage_value, overagePrefix, string(overage)))
 }
 
-func grantedFromPB(pb *creditdv1.GrantResponse) (*Granted, error) {
-	var r reader
-	granted := &Granted{
-		Entry:     r.entry(pb.GetEntry()),
-		Available: r.decimal("available", pb.GetAvailable()),
-		Replayed:  pb.GetReplayed(),
+// entryReply is a reply to a call that writes one entry.
+type entryReply interface {
+	GetEntry() *creditdv1.Entry
+	GetAvailable() string
+	GetReplayed() bool
+}
+
+func entryResultFromPB[Reply entryReply](r *reader, reply Reply) EntryResult {
+	return EntryResult{
+		Entry:     r.entry(reply.GetEntry()),
+		Available: r.decimal("available", reply.GetAvailable()),
+		Replayed:  reply.GetReplayed(),
 	}
-	return granted, r.err
+}
+
+// holdReply is a reply to a call that makes or ends a hold.
+type holdReply interface {
+	GetHold() *creditdv1.HoldState
+	GetAvailable() string
+	GetReplayed() bool
+}
+
+func holdResultFromPB[Reply holdReply](r *reader, reply Reply) HoldResult {
+	return HoldResult{
+		Hold:      r.hold(reply.GetHold()),
+		Available: r.decimal("available", reply.GetAvailable()),
+		Replayed:  reply.GetReplayed(),
+	}
 }
 
 func (r *reader) entry(pb *creditdv1.Entry) Entry {
 	if pb == nil {
 		r.fail("entry is missing")
 	}
-	entry := Entry{
+	return Entry{
 		EntryID:         pb.GetEntryId(),
 		Account:         pb.GetAccount(),
 		Kind:            EntryKind(enumFromPB(pb.GetKind(), entryKindPrefix)),
@@ -78,36 +74,74 @@ func (r *reader) entry(pb *creditdv1.Entry) Entry {
 		HoldID:          pb.GetHoldId(),
 		RefundedEntryID: pb.GetRefundedEntryId(),
 		Version:         pb.GetVersion(),
+		Grants:          each(pb.GetGrants(), r.grantShare),
 		Source:          pb.GetSource(),
 		ExpireTime:      timeFromPB(pb.GetExpireTime()),
 		Priority:        pb.GetPriority(),
 		Services:        pb.GetServices(),
 	}
-	for _, share := range pb.GetGrants() {
-		entry.Grants = append(entry.Grants, GrantShare{
-			GrantID: share.GetGrantId(),
-			Credits: r.decimal("entry.grants.credits", share.GetCredits()),
-			Held:    r.decimal("entry.grants.held", share.GetHeld()),
-		})
-	}
-	return entry
 }
 
-func revokeGrantFromPB(pb *creditdv1.RevokeGrantResponse) (*RevokeGrantResult, error) {
-	var r reader
-	revoked := &RevokeGrantResult{
-		Entry:     r.entry(pb.GetEntry()),
+func (r *reader) grantShare(pb *creditdv1.GrantShare) GrantShare {
+	return GrantShare{
+		GrantID: pb.GetGrantId(),
+		Credits: r.decimal("entry.grants.credits", pb.GetCredits()),
+		Held:    r.decimal("entry.grants.held", pb.GetHeld()),
+	}
+}
+
+func (r *reader) hold(pb *creditdv1.HoldState) Hold {
+	if pb == nil {
+		r.fail("hold is missing")
+	}
+	return Hold{
+		HoldID:     pb.GetHoldId(),
+		Account:    pb.GetAccount(),
+		Service:    pb.GetService(),
+		Status:     HoldStatus(enumFromPB(pb.GetStatus(), holdStatusPrefix)),
+		Held:       r.decimal("hold.held", pb.GetHeld()),
+		Settled:    r.decimal("hold.settled", pb.GetSettled()),
+		CreateTime: timeFromPB(pb.GetCreateTime()),
+		ExpireTime: timeFromPB(pb.GetExpireTime()),
+		RequestID:  pb.GetRequestId(),
+		Labels:     pb.GetLabels(),
+		Usage:      r.usage(pb.GetUsage()),
+	}
+}
+
+func (r *reader) balance(pb *creditdv1.Balance) Balance {
+	if pb == nil {
+		r.fail("balance is missing")
+	}
+	return Balance{
+		Account:   pb.GetAccount(),
 		Available: r.decimal("available", pb.GetAvailable()),
-		Replayed:  pb.GetReplayed(),
+		Held:      r.decimal("held", pb.GetHeld()),
+		Grants:    each(pb.GetGrants(), r.grantBalance),
+		ReadTime:  timeFromPB(pb.GetReadTime()),
+		Version:   pb.GetVersion(),
 	}
-	return revoked, r.err
 }
 
-func entryPageFromPB(pb *creditdv1.ListEntriesResponse) (*EntryPage, error) {
-	var r reader
-	page := &EntryPage{NextPageToken: pb.GetNextPageToken()}
-	for _, entry := range pb.GetEntries() {
-		page.Entries = append(page.Entries, r.entry(entry))
+// balanceReply is a reply with a balance, of a call or of a watch.
+type balanceReply interface {
+	GetBalance() *creditdv1.Balance
+}
+
+func balanceResultFromPB[Reply balanceReply](r *reader, reply Reply) Balance {
+	return r.balance(reply.GetBalance())
+}
+
+func (r *reader) grantBalance(pb *creditdv1.GrantBalance) GrantBalance {
+	return GrantBalance{
+		GrantID:    pb.GetGrantId(),
+		Granted:    r.decimal("grants.granted", pb.GetGranted()),
+		Remaining:  r.decimal("grants.remaining", pb.GetRemaining()),
+		Held:       r.decimal("grants.held", pb.GetHeld()),
+		Priority:   pb.GetPriority(),
+		ExpireTime: timeFromPB(pb.GetExpireTime()),
+		Source:     pb.GetSource(),
+		Services:   pb.GetServices(),
+		CreateTime: timeFromPB(pb.GetCreateTime()),
 	}
-	return page, r.err
 }

@@ -48,11 +48,10 @@ func TestAmountsAreWrittenWithoutExponent(t *testing.T) {
 
 func TestAmountsThatAreTooLongToWriteAreRefused(t *testing.T) {
 	for _, exponent := range []int32{101, -101, 1 << 30, -1 << 31} {
-		_, err := creditsToPB("credits", decimal.New(1, exponent))
-		failure, is := err.(*Error)
-		if !is || failure.Code != codes.InvalidArgument || failure.Reason != ReasonInvalidAmount ||
+		_, failure := creditsToPB("credits", decimal.New(1, exponent))
+		if failure == nil || failure.Code != codes.InvalidArgument || failure.Reason != ReasonInvalidAmount ||
 			len(failure.Fields) != 1 || failure.Fields[0].Field != "credits" {
-			t.Errorf("1e%d: got %v", exponent, err)
+			t.Errorf("1e%d: got %v", exponent, failure)
 		}
 	}
 }
@@ -61,7 +60,7 @@ func TestAnswersThatCannotBeReadAreErrors(t *testing.T) {
 	good := func() *creditdv1.EstimateResponse {
 		return &creditdv1.EstimateResponse{Estimate: &creditdv1.Estimate{Credits: "1", DisplayCredits: "1"}}
 	}
-	if _, err := estimateFromPB(good()); err != nil {
+	if err := errorOf(estimateResultFromPB, good()); err != nil {
 		t.Fatal(err)
 	}
 	for want, spoil := range map[string]func(*creditdv1.EstimateResponse){
@@ -74,20 +73,27 @@ func TestAnswersThatCannotBeReadAreErrors(t *testing.T) {
 	} {
 		reply := good()
 		spoil(reply)
-		if _, err := estimateFromPB(reply); err == nil || !strings.Contains(err.Error(), want) {
+		if err := errorOf(estimateResultFromPB, reply); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	if _, err := balanceFromPB(nil); err == nil {
+	if err := errorOf(balanceResultFromPB[*creditdv1.GetBalanceResponse], &creditdv1.GetBalanceResponse{}); err == nil {
 		t.Error("a missing balance was read")
 	}
-	if _, err := grantedFromPB(&creditdv1.GrantResponse{Available: "1"}); err == nil {
+	if err := errorOf(entryResultFromPB[*creditdv1.GrantResponse], &creditdv1.GrantResponse{Available: "1"}); err == nil {
 		t.Error("a missing entry was read")
 	}
 	failure := malformed("Grant", "order-17", errAny{})
 	if failure.Code != codes.Internal || failure.RequestID != "order-17" {
 		t.Errorf("got %+v", failure)
 	}
+}
+
+// errorOf is what is wrong with a reply.
+func errorOf[Reply, Result any](read func(*reader, Reply) Result, reply Reply) error {
+	var r reader
+	read(&r, reply)
+	return r.err
 }
 
 type errAny struct{}
@@ -162,8 +168,8 @@ func TestNamesGoOutAndComeBack(t *testing.T) {
 		"NO_SUCH":     notAnEnumValue,
 		"9999999999":  notAnEnumValue,
 	} {
-		if got := entryKindsToPB([]EntryKind{EntryKind(name)}); int32(got[0]) != want {
-			t.Errorf("%q is %d, want %d", name, got[0], want)
+		if got := entryKindToPB(EntryKind(name)); int32(got) != want {
+			t.Errorf("%q is %d, want %d", name, got, want)
 		}
 	}
 	for number := range int32(20) {
@@ -193,9 +199,10 @@ func TestACostIsOneOfBothOrNothing(t *testing.T) {
 		"nothing":          {},
 		"no usage":         {cost: none},
 	} {
-		pb, credits, err := costToPB(test.cost, "credits")
-		if err != nil || credits != test.credits || pb.GetService() != test.service {
-			t.Errorf("%s: got %v and %q (%v)", name, pb, credits, err)
+		var w writer
+		pb, credits := w.cost(test.cost)
+		if w.err != nil || credits != test.credits || pb.GetService() != test.service {
+			t.Errorf("%s: got %v and %q (%v)", name, pb, credits, w.err)
 		}
 		if wanted := name == "empty usage" || test.service != ""; (pb != nil) != wanted {
 			t.Errorf("%s: got %v", name, pb)

@@ -7,22 +7,27 @@
 //	}
 //	defer client.Close()
 //	usage := creditd.Duration("lip_sync_video", 31*time.Second)
-//	estimate, err := client.Estimate(ctx, usage)
+//	estimate, err := client.Estimate(ctx, creditd.EstimateParams{Usage: usage})
 //	…
-//	charged, err := client.Charge(ctx, "team-a", usage, creditd.AtRevision(estimate.Revision))
+//	charged, err := client.Charge(ctx, creditd.ChargeParams{
+//		Account: "team-a",
+//		Cost:    usage,
+//		Prices:  creditd.PriceSelector{Revision: estimate.Revision},
+//	})
 //
-// A [Client] has one method for each method of the API. A method takes a
-// context, what the call cannot do without, and options for the rest; an option
-// that a method does not know does not compile. Lists and watches are iterators;
+// A [Client] has one method for each method of the API. A method takes a context, a
+// struct of params, whose fields have the names that they have in the API, and
+// options of the call, such as [WithTimeout] and those of grpc. A field that is left
+// out has the API's default. Lists and watches are iterators;
 // [Client.ListEntriesPage] and [Client.ListHoldsPage] read a list by the page.
 //
 // # Values
 //
 // Credits are decimal.Decimal, of github.com/shopspring/decimal, in both
-// directions: no float is on the way. A time that the server leaves open, such
-// as the expiry of a grant that never expires, is the zero [time.Time]. Nothing
-// is checked here that the server checks: it answers with all that is wrong with
-// a request at once.
+// directions: they never pass through a float. A time that is not set, such as the
+// expiry of a grant that never expires, is the zero [time.Time]. Nothing is checked
+// here that the server checks: it answers with all that is wrong with a request at
+// once.
 //
 // # Errors
 //
@@ -33,10 +38,20 @@
 //
 // A call whose context has no deadline gets one ([WithTimeout]). It spans all
 // attempts of the call. A call that was answered UNAVAILABLE is sent again for as
-// long as its deadline allows ([WithRetry]). That is safe for calls that move
-// credits too: they carry a request_id, which stays the same over the attempts, and
-// the server carries out a request_id once. Neither is for [Client.WatchBalance]: it
-// lasts as long as its context lets it, and its end is the caller's to see.
+// long as its deadline allows ([WithRetry]). That is safe for writes too: each has a
+// request_id, its idempotency key, which stays the same over the attempts, and the
+// server carries out a request_id once. Neither is for [Client.WatchBalance]: it
+// lasts as long as its context lets it, and the caller decides whether to watch
+// again.
+//
+// # Request ids
+//
+// A request_id has 1 to 256 printable ASCII characters and is unique within the
+// account. Choose it from what is paid for, such as "order-17", and any process can
+// repeat the call for as long as the server knows it, three days, and 90 for grants,
+// refunds and revocations: the first answer comes back. Where RequestID is empty the
+// client makes one up, which covers only its own attempts; [Error.RequestID] and the
+// entry that the call writes have it. In a batch it makes up none.
 //
 // A refusal does not use up its request_id: a charge that was refused, and is sent
 // again after the account was topped up, is carried out.

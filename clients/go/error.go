@@ -30,10 +30,9 @@ type Error struct {
 	Message string
 	// Fields are all the fields of the request that are wrong.
 	Fields []FieldViolation
-	// RequestID is the request_id of a call that moves credits, its idempotency key,
-	// also one that the client made up: repeated with it, the call is carried out at
-	// most once. Empty for a call that moves none, and for a batch as a whole, whose
-	// charges have their own.
+	// RequestID is the request_id of a write, its idempotency key, also one that the
+	// client made up: repeated with it, the call is carried out at most once. Empty for
+	// a read, and for a batch as a whole, whose charges have their own.
 	RequestID string
 	// XRequestID is the x-request-id of the call, which finds it in the server's log
 	// and is good for nothing else. Empty where the call did not reach the server, or
@@ -145,8 +144,8 @@ func newError(failed *status.Status, requestID, xRequestID string) *Error {
 
 // detail finds the detail of type T.
 func detail[T any](failed *status.Status) (T, bool) {
-	for _, found := range failed.Details() {
-		if wanted, ok := found.(T); ok {
+	for _, candidate := range failed.Details() {
+		if wanted, ok := candidate.(T); ok {
 			return wanted, true
 		}
 	}

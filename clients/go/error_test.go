@@ -22,7 +22,7 @@ import (
 func TestRefusalHasAllThatTheServerSays(t *testing.T) {
 	client := newClient(t)
 	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "go-test-17")
-	_, err := client.Estimate(ctx, creditd.Duration("lip_sink_video", time.Second))
+	_, err := client.Estimate(ctx, creditd.EstimateParams{Usage: creditd.Duration("lip_sink_video", time.Second)})
 	refusal := asError(t, fmt.Errorf("wrapped: %w", err))
 
 	if refusal.Code != codes.InvalidArgument || refusal.Reason != creditd.ReasonUnknownService {
@@ -45,13 +45,13 @@ func TestRefusalHasAllThatTheServerSays(t *testing.T) {
 
 func TestErrorIsStillAStatus(t *testing.T) {
 	client := newClient(t)
-	_, err := client.GetBalance(testContext(t), newAccount())
+	_, err := client.GetBalance(testContext(t), creditd.GetBalanceParams{Account: newAccount()})
 	wrapped := fmt.Errorf("wrapped: %w", err)
 	if !creditd.IsReason(wrapped, creditd.ReasonAccountNotFound) {
 		t.Errorf("got %v", err)
 	}
 	if creditd.IsReason(wrapped, creditd.ReasonUnknownService) || creditd.IsReason(nil, creditd.ReasonUnknownService) {
-		t.Error("another reason was seen")
+		t.Error("it has another reason")
 	}
 	if status.Code(wrapped) != codes.NotFound {
 		t.Errorf("status.Code is %v", status.Code(wrapped))
@@ -63,7 +63,7 @@ func TestErrorIsStillAStatus(t *testing.T) {
 
 func TestAllBadFieldsAreNamed(t *testing.T) {
 	client := newClient(t)
-	_, err := client.Grant(testContext(t), "team a", decimal.Zero, creditd.RequestID(""))
+	_, err := client.Grant(testContext(t), creditd.GrantParams{Account: "team a", RequestID: strings.Repeat("r", 257)})
 	refusal := asError(t, err)
 	named := map[string]bool{}
 	for _, violation := range refusal.Fields {
@@ -77,11 +77,11 @@ func TestAllBadFieldsAreNamed(t *testing.T) {
 func TestItemsOfABatchFailAlone(t *testing.T) {
 	client := newClient(t)
 	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "go-test-18")
-	batch, err := client.BatchEstimate(ctx, []creditd.Usage{
+	batch, err := client.BatchEstimate(ctx, creditd.BatchEstimateParams{Usages: []creditd.Usage{
 		creditd.Duration("lip_sync_video", 31*time.Second),
 		creditd.Count("ai_scripts", 0),
 		creditd.Once("ai_scripts"),
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,40 +132,43 @@ func TestTheTwoIdsAreKeptApart(t *testing.T) {
 		func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
 			return internal.Err()
 		})))
-	_, err = client.Grant(testContext(t), "team-a", one, creditd.RequestID("order-17"))
+	_, err = client.Grant(testContext(t), creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-17"})
 	if failure := asError(t, err); failure.RequestID != "order-17" || failure.XRequestID != "call-1" || failure.Attempts != 1 {
 		t.Errorf("got %+v", failure)
 	}
 
 	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "call-2")
 	real, account := newClient(t), newAccount()
-	_, err = real.Charge(ctx, account, creditd.Credits(one), creditd.RequestID("order-18"))
+	_, err = real.Charge(ctx, creditd.ChargeParams{Account: account, Cost: creditd.Credits(one), RequestID: "order-18"})
 	if failure := asError(t, err); failure.RequestID != "order-18" || failure.XRequestID != "call-2" {
 		t.Errorf("got %+v", failure)
 	}
 	// There it is a filter, with which nothing can be repeated.
-	_, err = real.ListHoldsPage(ctx, account, "", creditd.OfRequestID("order-18"))
+	_, err = real.ListHoldsPage(ctx, creditd.ListHoldsParams{Account: account, RequestID: "order-18"})
 	if failure := asError(t, err); failure.RequestID != "" || failure.XRequestID != "call-2" {
 		t.Errorf("got %+v", failure)
 	}
 	// What cannot be sent has the key too.
 	far := decimal.New(1, 1000)
 	for name, refused := range map[string]func() error{
-		"grant": func() error { _, err := real.Grant(ctx, account, far, creditd.RequestID("order-19")); return err },
+		"grant": func() error {
+			_, err := real.Grant(ctx, creditd.GrantParams{Account: account, Credits: far, RequestID: "order-19"})
+			return err
+		},
 		"charge": func() error {
-			_, err := real.Charge(ctx, account, creditd.Credits(far), creditd.RequestID("order-19"))
+			_, err := real.Charge(ctx, creditd.ChargeParams{Account: account, Cost: creditd.Credits(far), RequestID: "order-19"})
 			return err
 		},
 		"refund": func() error {
-			_, err := real.Refund(ctx, account, "e1", creditd.RefundOnly(far), creditd.RequestID("order-19"))
+			_, err := real.Refund(ctx, creditd.RefundParams{Account: account, EntryID: "e1", Credits: decimal.NewNullDecimal(far), RequestID: "order-19"})
 			return err
 		},
 		"hold": func() error {
-			_, err := real.Hold(ctx, account, creditd.Credits(far), creditd.RequestID("order-19"))
+			_, err := real.Hold(ctx, creditd.HoldParams{Account: account, Cost: creditd.Credits(far), RequestID: "order-19"})
 			return err
 		},
 		"settle": func() error {
-			_, err := real.SettleHold(ctx, account, "h1", creditd.Credits(far), creditd.RequestID("order-19"))
+			_, err := real.SettleHold(ctx, creditd.SettleHoldParams{Account: account, HoldID: "h1", Cost: creditd.Credits(far), RequestID: "order-19"})
 			return err
 		},
 	} {
@@ -185,10 +188,10 @@ func TestInsufficientCredits(t *testing.T) {
 		t.Errorf("got %+v, %v", short, is)
 	}
 	if _, is := creditd.AsInsufficientCredits(errors.New("another")); is {
-		t.Error("another error has figures")
+		t.Error("another error has details")
 	}
 	if _, is := creditd.AsHoldExceeded(err); is {
-		t.Error("another refusal has figures")
+		t.Error("another refusal has details")
 	}
 }
 
@@ -216,7 +219,7 @@ func TestRefundExceedsCharge(t *testing.T) {
 	}
 }
 
-func TestARefusalWithoutItsFiguresHasNone(t *testing.T) {
+func TestARefusalWithoutItsMetadataHasNoDetails(t *testing.T) {
 	for reason, read := range map[string]func(error) bool{
 		"INSUFFICIENT_CREDITS":  func(err error) bool { _, is := creditd.AsInsufficientCredits(err); return is },
 		"HOLD_CLOSED":           func(err error) bool { _, is := creditd.AsHoldClosed(err); return is },
@@ -224,10 +227,10 @@ func TestARefusalWithoutItsFiguresHasNone(t *testing.T) {
 		"REFUND_EXCEEDS_CHARGE": func(err error) bool { _, is := creditd.AsRefundExceedsCharge(err); return is },
 	} {
 		if read(refusedFor(t, reason, nil)) {
-			t.Errorf("%s has figures out of nothing", reason)
+			t.Errorf("%s has details without metadata", reason)
 		}
 		if read(nil) {
-			t.Errorf("%s was seen in no error", reason)
+			t.Errorf("no error has the details of %s", reason)
 		}
 	}
 }
@@ -250,6 +253,6 @@ func refusedWith(t *testing.T, answer *status.Status, details ...protoadapt.Mess
 		func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
 			return answer.Err()
 		})))
-	_, err = client.GetRateCard(testContext(t))
+	_, err = client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 	return err
 }

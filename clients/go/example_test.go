@@ -18,7 +18,8 @@ func exampleClient() (client *creditd.Client, account string) {
 		log.Fatal(err)
 	}
 	account = newAccount()
-	if _, err := client.Grant(context.Background(), account, decimal.NewFromInt(10)); err != nil {
+	grant := creditd.GrantParams{Account: account, Credits: decimal.NewFromInt(10)}
+	if _, err := client.Grant(context.Background(), grant); err != nil {
 		log.Fatal(err)
 	}
 	return client, account
@@ -29,14 +30,20 @@ func ExampleClient_Charge() {
 	client, account := exampleClient()
 	defer client.Close()
 
-	charged, err := client.Charge(ctx, account, creditd.Duration("lip_sync_video", 31*time.Second),
-		creditd.RequestID("job-4711"))
+	charged, err := client.Charge(ctx, creditd.ChargeParams{
+		Account:   account,
+		Cost:      creditd.Duration("lip_sync_video", 31*time.Second),
+		RequestID: "job-4711",
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("charged", charged.Entry.Spent, "available", charged.Available)
 
-	_, err = client.Charge(ctx, account, creditd.Credits(decimal.NewFromInt(100)))
+	_, err = client.Charge(ctx, creditd.ChargeParams{
+		Account: account,
+		Cost:    creditd.Credits(decimal.NewFromInt(100)),
+	})
 	if short, is := creditd.AsInsufficientCredits(err); is {
 		fmt.Println("short", short.Shortfall)
 	}
@@ -50,10 +57,10 @@ func ExampleClient_BatchCharge() {
 	client, account := exampleClient()
 	defer client.Close()
 
-	charges := []creditd.Charge{
-		creditd.NewCharge(account, creditd.Count("ai_scripts", 3)),
-		creditd.NewCharge(account, creditd.Count("motion_1_0", 9)),
-	}
+	charges := creditd.BatchChargeParams{Charges: []creditd.ChargeParams{
+		{Account: account, Cost: creditd.Count("ai_scripts", 3), RequestID: "job-1"},
+		{Account: account, Cost: creditd.Count("motion_1_0", 9), RequestID: "job-2"},
+	}}
 	// A call that was lost may be sent again as it was.
 	for range 2 {
 		batch, err := client.BatchCharge(ctx, charges)
@@ -80,15 +87,22 @@ func ExampleClient_Refund() {
 	client, account := exampleClient()
 	defer client.Close()
 
-	charged, err := client.Charge(ctx, account, creditd.Once("motion_2_0_pro"))
+	charged, err := client.Charge(ctx, creditd.ChargeParams{Account: account, Cost: creditd.Once("motion_2_0_pro")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	part, err := client.Refund(ctx, account, charged.Entry.EntryID, creditd.RefundOnly(decimal.NewFromInt(1)))
+	refund := creditd.RefundParams{
+		Account: account,
+		EntryID: charged.Entry.EntryID,
+		Credits: decimal.NewNullDecimal(decimal.NewFromInt(1)),
+	}
+	part, err := client.Refund(ctx, refund)
 	if err != nil {
 		log.Fatal(err)
 	}
-	rest, err := client.Refund(ctx, account, charged.Entry.EntryID)
+	// No credits: all that is left.
+	refund.Credits = decimal.NullDecimal{}
+	rest, err := client.Refund(ctx, refund)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -101,12 +115,19 @@ func ExampleClient_SettleHold() {
 	client, account := exampleClient()
 	defer client.Close()
 
-	held, err := client.Hold(ctx, account, creditd.Duration("video_generation", 10*time.Minute))
+	held, err := client.Hold(ctx, creditd.HoldParams{
+		Account: account,
+		Cost:    creditd.Duration("video_generation", 10*time.Minute),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("held", held.Hold.Held, "available", held.Available)
-	settled, err := client.SettleHold(ctx, account, held.Hold.HoldID, creditd.Duration("video_generation", 3*time.Minute))
+	settled, err := client.SettleHold(ctx, creditd.SettleHoldParams{
+		Account: account,
+		HoldID:  held.Hold.HoldID,
+		Cost:    creditd.Duration("video_generation", 3*time.Minute),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -122,11 +143,11 @@ func ExampleClient_ListEntries() {
 	defer client.Close()
 
 	for range 2 {
-		if _, err := client.Charge(ctx, account, creditd.Once("ai_scripts")); err != nil {
+		if _, err := client.Charge(ctx, creditd.ChargeParams{Account: account, Cost: creditd.Once("ai_scripts")}); err != nil {
 			log.Fatal(err)
 		}
 	}
-	for entry, err := range client.ListEntries(ctx, account) {
+	for entry, err := range client.ListEntries(ctx, creditd.ListEntriesParams{Account: account}) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -143,7 +164,7 @@ func ExampleClient_WatchBalance() {
 	client, account := exampleClient()
 	defer client.Close()
 
-	for balance, err := range client.WatchBalance(ctx, account) {
+	for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: account}) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -151,7 +172,8 @@ func ExampleClient_WatchBalance() {
 		if balance.Available.IsZero() {
 			break
 		}
-		if _, err := client.Charge(ctx, account, creditd.Credits(balance.Available)); err != nil {
+		all := creditd.ChargeParams{Account: account, Cost: creditd.Credits(balance.Available)}
+		if _, err := client.Charge(ctx, all); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// fakeServer answers as a test says, and keeps what it was asked. It is for what
+// fakeServer answers as a test says, and records its requests. It is for what
 // the real one would not do on demand.
 type fakeServer struct {
 	creditdv1.UnimplementedPricingServiceServer
@@ -61,33 +61,33 @@ func (f *fakeServer) newClient(t *testing.T, opts ...creditd.Option) *creditd.Cl
 }
 
 func (f *fakeServer) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
-	asked, is := req.(proto.Message)
+	received, is := req.(proto.Message)
 	if !is {
 		return nil, status.Error(codes.Internal, "no message")
 	}
 	if err := grpc.SetHeader(ctx, metadata.Pairs("x-request-id", "fake-1")); err != nil {
 		return nil, err
 	}
-	f.keep(asked)
-	return f.answer(path.Base(info.FullMethod), asked)
+	f.record(received)
+	return f.answer(path.Base(info.FullMethod), received)
 }
 
 func (f *fakeServer) WatchBalance(req *creditdv1.WatchBalanceRequest, stream grpc.ServerStreamingServer[creditdv1.WatchBalanceResponse]) error {
 	if err := stream.SetHeader(metadata.Pairs("x-request-id", "fake-1")); err != nil {
 		return err
 	}
-	return f.watch(f.keep(req), stream)
+	return f.watch(f.record(req), stream)
 }
 
-// keep returns how many requests there were.
-func (f *fakeServer) keep(req proto.Message) int {
+// record stores a request and returns how many requests there were.
+func (f *fakeServer) record(req proto.Message) int {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.requests = append(f.requests, req)
 	return len(f.requests)
 }
 
-func (f *fakeServer) asked() []proto.Message {
+func (f *fakeServer) received() []proto.Message {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	return append([]proto.Message(nil), f.requests...)

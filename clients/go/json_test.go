@@ -14,16 +14,15 @@ import (
 
 // What is absent is left out: a zero time reads as the year 1, and null as a value.
 func TestWhatIsAbsentIsAbsentInJSON(t *testing.T) {
-	looked := map[reflect.Type]bool{}
-	for _, value := range []any{
-		Estimate{}, BatchEstimate{}, RateCard{}, Balance{}, Granted{}, RevokeGrantResult{}, ChargeResult{}, BatchCharge{},
-		RefundResult{}, HoldResult{}, ExtendHoldResult{}, SettleHoldResult{}, ReleaseHoldResult{}, EntryPage{}, HoldPage{},
-		Usage{}, Error{},
-	} {
-		lookForTags(t, reflect.TypeOf(value), looked)
+	visited := map[reflect.Type]bool{}
+	for i := range reflect.TypeFor[*Client]().NumMethod() {
+		if method := reflect.TypeFor[*Client]().Method(i).Type; method.NumOut() == 2 {
+			checkTags(t, method.Out(0), visited)
+		}
 	}
-	if !looked[reflect.TypeFor[Entry]()] || !looked[reflect.TypeFor[GrantBalance]()] {
-		t.Errorf("it looked at %v", looked)
+	checkTags(t, reflect.TypeFor[Error](), visited)
+	if !visited[reflect.TypeFor[Entry]()] || !visited[reflect.TypeFor[GrantBalance]()] || !visited[reflect.TypeFor[Usage]()] {
+		t.Errorf("it visited %v", visited)
 	}
 	for _, value := range []any{Balance{Grants: []GrantBalance{{}}}, Entry{}, Hold{}, Usage{}, BatchChargeResult{}} {
 		text, err := json.Marshal(value)
@@ -38,14 +37,14 @@ func TestWhatIsAbsentIsAbsentInJSON(t *testing.T) {
 	}
 }
 
-func lookForTags(t *testing.T, kind reflect.Type, looked map[reflect.Type]bool) {
+func checkTags(t *testing.T, kind reflect.Type, visited map[reflect.Type]bool) {
 	for kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice {
 		kind = kind.Elem()
 	}
-	if kind.Kind() != reflect.Struct || kind.PkgPath() != reflect.TypeFor[Entry]().PkgPath() || looked[kind] {
+	if kind.Kind() != reflect.Struct || kind.PkgPath() != reflect.TypeFor[Entry]().PkgPath() || visited[kind] {
 		return
 	}
-	looked[kind] = true
+	visited[kind] = true
 	for i := range kind.NumField() {
 		field := kind.Field(i)
 		if !field.IsExported() {
@@ -54,7 +53,7 @@ func lookForTags(t *testing.T, kind reflect.Type, looked map[reflect.Type]bool) 
 		if (field.Type == reflect.TypeFor[time.Time]() || field.Type.Kind() == reflect.Pointer) && !strings.Contains(field.Tag.Get("json"), ",omitzero") {
 			t.Errorf("%v.%s can be absent; it needs `json:\",omitzero\"`", kind, field.Name)
 		}
-		lookForTags(t, field.Type, looked)
+		checkTags(t, field.Type, visited)
 	}
 }
 

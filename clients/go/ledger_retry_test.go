@@ -1,80 +1,42 @@
 package creditd_test
 
 import (
-	"context"
 	"slices"
 	"testing"
-	"time"
 
 	creditd "github.com/creditd/creditd/clients/go"
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// moves has every call that takes a request_id, once without one and once with
-// "order-17".
-var moves = map[string]func(context.Context, *creditd.Client, ...creditd.RequestIDOption) error{
-	"Grant": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.Grant(ctx, "team-a", one, as[creditd.GrantOption](ids)...)
-		return err
-	},
-	"RevokeGrant": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.RevokeGrant(ctx, "team-a", "g1", as[creditd.RevokeGrantOption](ids)...)
-		return err
-	},
-	"Charge": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.Charge(ctx, "team-a", creditd.Once("ai_scripts"), as[creditd.ChargeOption](ids)...)
-		return err
-	},
-	"Refund": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.Refund(ctx, "team-a", "e1", as[creditd.RefundOption](ids)...)
-		return err
-	},
-	"Hold": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.Hold(ctx, "team-a", creditd.Credits(one), as[creditd.HoldOption](ids)...)
-		return err
-	},
-	"ExtendHold": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.ExtendHold(ctx, "team-a", "h1", time.Hour, as[creditd.ExtendHoldOption](ids)...)
-		return err
-	},
-	"SettleHold": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.SettleHold(ctx, "team-a", "h1", creditd.Credits(one), as[creditd.SettleHoldOption](ids)...)
-		return err
-	},
-	"ReleaseHold": func(ctx context.Context, client *creditd.Client, ids ...creditd.RequestIDOption) error {
-		_, err := client.ReleaseHold(ctx, "team-a", "h1", as[creditd.ReleaseHoldOption](ids)...)
-		return err
-	},
-}
-
-// as makes options of a call of request ids.
-func as[T any](ids []creditd.RequestIDOption) []T {
-	var options []T
-	for _, id := range ids {
-		options = append(options, any(id).(T))
-	}
-	return options
-}
-
-func TestEachCallWithARequestIDIsAmongTheMoves(t *testing.T) {
-	methods := creditdv1.File_creditd_v1_ledger_proto.Services().Get(0).Methods()
-	count := 0
-	for i := range methods.Len() {
-		// In requests whose reply cannot be a replay it is a filter.
-		if methods.Get(i).Input().Fields().ByName("request_id") == nil || methods.Get(i).Output().Fields().ByName("replayed") == nil {
-			continue
-		}
-		count++
-		if name := string(methods.Get(i).Name()); moves[name] == nil {
-			t.Errorf("%s is not", name)
+// writes are all methods that take a request_id as their idempotency key: their
+// replies say whether it was replayed. In other requests it is a filter.
+func writes(t *testing.T) []protoreflect.MethodDescriptor {
+	t.Helper()
+	var writes []protoreflect.MethodDescriptor
+	for _, method := range unaryMethods() {
+		if method.Input().Fields().ByName("request_id") != nil && method.Output().Fields().ByName("replayed") != nil {
+			writes = append(writes, method)
 		}
 	}
-	if count != len(moves) {
-		t.Errorf("there are %d moves, and %d in the API", len(moves), count)
+	if len(writes) < 8 {
+		t.Fatalf("there are no more writes than %v", writes)
 	}
+	return writes
+}
+
+// write calls a method with that request_id, or with none where it is empty, and
+// with all else set. It returns the error.
+func write(t *testing.T, client *creditd.Client, method protoreflect.MethodDescriptor, requestID string) error {
+	t.Helper()
+	var filler filler
+	request := filler.message(t, method.Input())
+	request.ProtoReflect().Set(method.Input().Fields().ByName("request_id"), protoreflect.ValueOfString(requestID))
+	_, err := callByDescriptor(testContext(t), client, method, request)
+	return err
 }
 
 // failsFor is the answer of a server that is away for that many calls, and then
@@ -90,29 +52,29 @@ func failsFor(attempts int) func(string, proto.Message) (proto.Message, error) {
 }
 
 func TestRetriesKeepTheRequestID(t *testing.T) {
-	for name, move := range moves {
-		t.Run(name, func(t *testing.T) {
+	for _, method := range writes(t) {
+		t.Run(string(method.Name()), func(t *testing.T) {
 			fake := (&fakeServer{answer: failsFor(2)}).start(t)
 			client := fake.newClient(t, quickRetry(3))
-			made := asError(t, move(testContext(t), client)).RequestID
-			if made == "" || made == asError(t, move(testContext(t), client)).RequestID {
+			made := asError(t, write(t, client, method, "")).RequestID
+			if made == "" || made == asError(t, write(t, client, method, "")).RequestID {
 				t.Errorf("the request id %q was made up", made)
 			}
-			given := asError(t, move(testContext(t), client, creditd.RequestID("order-17")))
+			given := asError(t, write(t, client, method, "order-17"))
 			if given.Code != codes.AlreadyExists || given.RequestID != "order-17" {
 				t.Errorf("got %+v", given)
 			}
-			asked := fake.asked()
-			if len(asked) != 5 { // three attempts, and one each
-				t.Fatalf("there were %d attempts", len(asked))
+			received := fake.received()
+			if len(received) != 5 { // three attempts, and one each
+				t.Fatalf("there were %d attempts", len(received))
 			}
-			for _, attempt := range asked[:3] {
-				if !proto.Equal(attempt, asked[0]) || idOf(attempt) != made {
+			for _, attempt := range received[:3] {
+				if !proto.Equal(attempt, received[0]) || idOf(attempt) != made {
 					t.Errorf("an attempt was %v", attempt)
 				}
 			}
-			if idOf(asked[4]) != "order-17" {
-				t.Errorf("the last call was %v", asked[4])
+			if idOf(received[4]) != "order-17" {
+				t.Errorf("the last call was %v", received[4])
 			}
 		})
 	}
@@ -122,39 +84,31 @@ func idOf(req any) string {
 	return req.(interface{ GetRequestId() string }).GetRequestId()
 }
 
-func TestABatchKeepsItsRequestIDs(t *testing.T) {
-	charges := []creditd.Charge{
-		creditd.NewCharge("team-a", creditd.Credits(one)),
-		creditd.NewCharge("team-a", creditd.Credits(one)),
-		creditd.NewCharge("team-a", creditd.Credits(one), creditd.RequestID("order-17")),
-	}
-	var ids []string
-	for _, charge := range charges {
-		ids = append(ids, charge.RequestID())
-	}
-	if ids[0] == "" || ids[0] == ids[1] || ids[2] != "order-17" {
-		t.Fatalf("the request ids are %q", ids)
-	}
+// A request_id that the client made up for a charge of a batch would be another one
+// where the caller sends the batch again, and the charge would be carried out twice.
+func TestABatchHasTheRequestIDsOfItsCharges(t *testing.T) {
+	params := creditd.BatchChargeParams{Charges: []creditd.ChargeParams{
+		{Account: "team-a", Cost: creditd.Credits(one), RequestID: "order-17"},
+		{Account: "team-a", Cost: creditd.Credits(one), RequestID: "order-18"},
+		{Account: "team-a", Cost: creditd.Credits(one)},
+	}}
 	fake := (&fakeServer{answer: failsFor(2)}).start(t)
 	client := fake.newClient(t, quickRetry(2))
-	_, err := client.BatchCharge(testContext(t), charges)
+	_, err := client.BatchCharge(testContext(t), params)
 	if failure := asError(t, err); failure.Code != codes.Unavailable || failure.RequestID != "" {
 		t.Errorf("got %+v", failure)
 	}
-	// By the caller this time.
-	_, err = client.BatchCharge(testContext(t), charges)
-	asError(t, err)
-	asked := fake.asked()
-	if len(asked) != 3 {
-		t.Fatalf("there were %d attempts", len(asked))
+	received := fake.received()
+	if len(received) != 2 {
+		t.Fatalf("there were %d attempts", len(received))
 	}
-	for _, attempt := range asked {
+	for _, attempt := range received {
 		var sent []string
 		for _, charge := range attempt.(*creditdv1.BatchChargeRequest).GetCharges() {
 			sent = append(sent, charge.GetRequestId())
 		}
-		if !slices.Equal(sent, ids) {
-			t.Errorf("an attempt had the request ids %q, want %q", sent, ids)
+		if !slices.Equal(sent, []string{"order-17", "order-18", ""}) {
+			t.Errorf("an attempt had the request ids %q", sent)
 		}
 	}
 }

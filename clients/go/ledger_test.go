@@ -25,11 +25,11 @@ func TestAJobIsHeldSettledAndRefunded(t *testing.T) {
 	client := newClient(t)
 	ctx := testContext(t)
 	account := newAccount()
-	granted, err := client.Grant(ctx, account, decimal.NewFromInt(10))
+	granted, err := client.Grant(ctx, creditd.GrantParams{Account: account, Credits: decimal.NewFromInt(10)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := client.Hold(ctx, account, creditd.Count("motion_2_0_pro", 2), creditd.TTL(time.Minute))
+	held, err := client.Hold(ctx, creditd.HoldParams{Account: account, Cost: creditd.Count("motion_2_0_pro", 2), TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,42 +38,44 @@ func TestAJobIsHeldSettledAndRefunded(t *testing.T) {
 		hold.ExpireTime.Sub(hold.CreateTime) != time.Minute {
 		t.Errorf("got %+v", held)
 	}
-	extended, err := client.ExtendHold(ctx, account, hold.HoldID, 2*time.Hour)
+	extended, err := client.ExtendHold(ctx, creditd.ExtendHoldParams{Account: account, HoldID: hold.HoldID, TTL: 2 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if extended.Hold.ExpireTime.Sub(hold.ExpireTime) < time.Hour {
 		t.Errorf("it was extended from %v to %v", hold.ExpireTime, extended.Hold.ExpireTime)
 	}
-	_, err = client.SettleHold(ctx, account, hold.HoldID, creditd.Count("motion_2_0_pro", 4))
+	_, err = client.SettleHold(ctx, creditd.SettleHoldParams{Account: account, HoldID: hold.HoldID, Cost: creditd.Count("motion_2_0_pro", 4)})
 	exceeded, is := creditd.AsHoldExceeded(err)
 	if !is || exceeded.HoldID != hold.HoldID || !exceeded.Required.Equal(credits("12")) || !exceeded.Held.Equal(credits("6")) {
 		t.Errorf("got %v", err)
 	}
-	settled, err := client.SettleHold(ctx, account, hold.HoldID, creditd.Once("motion_2_0_pro"))
+	settled, err := client.SettleHold(ctx, creditd.SettleHoldParams{Account: account, HoldID: hold.HoldID, Cost: creditd.Once("motion_2_0_pro")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if settled.Hold.Status != creditd.HoldSettled || !settled.Entry.Spent.Equal(credits("3")) || !settled.Available.Equal(credits("7")) {
 		t.Errorf("got %+v", settled)
 	}
-	_, err = client.ReleaseHold(ctx, account, hold.HoldID)
+	_, err = client.ReleaseHold(ctx, creditd.ReleaseHoldParams{Account: account, HoldID: hold.HoldID})
 	if closed, is := creditd.AsHoldClosed(err); !is || closed.HoldID != hold.HoldID || closed.Status != creditd.HoldSettled {
 		t.Errorf("got %v", err)
 	}
-	refunded, err := client.Refund(ctx, account, settled.Entry.EntryID, creditd.RefundOnly(one))
+	refunded, err := client.Refund(ctx, creditd.RefundParams{Account: account, EntryID: settled.Entry.EntryID, Credits: decimal.NewNullDecimal(one)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !refunded.Available.Equal(credits("8")) || refunded.Entry.RefundedEntryID != settled.Entry.EntryID {
 		t.Errorf("got %+v", refunded)
 	}
-	_, err = client.Refund(ctx, account, settled.Entry.EntryID, creditd.RefundOnly(decimal.NewFromInt(3)))
+	_, err = client.Refund(ctx, creditd.RefundParams{
+		Account: account, EntryID: settled.Entry.EntryID, Credits: decimal.NewNullDecimal(decimal.NewFromInt(3)),
+	})
 	exceeds, is := creditd.AsRefundExceedsCharge(err)
 	if !is || exceeds.EntryID != settled.Entry.EntryID || !exceeds.Requested.Equal(credits("3")) || !exceeds.Refundable.Equal(credits("2")) {
 		t.Errorf("got %v", err)
 	}
-	revoked, err := client.RevokeGrant(ctx, account, granted.Entry.GrantID)
+	revoked, err := client.RevokeGrant(ctx, creditd.RevokeGrantParams{Account: account, GrantID: granted.Entry.GrantID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestAJobIsHeldSettledAndRefunded(t *testing.T) {
 	// Newest first, over pages of two; their sum is what is available.
 	var kinds []creditd.EntryKind
 	var sum decimal.Decimal
-	for entry, err := range client.ListEntries(ctx, account, creditd.PageSize(2)) {
+	for entry, err := range client.ListEntries(ctx, creditd.ListEntriesParams{Account: account, PageSize: 2}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,12 +105,12 @@ func TestOpenHoldsAreFound(t *testing.T) {
 	client := newClient(t)
 	ctx := testContext(t)
 	account := newAccount()
-	if _, err := client.Grant(ctx, account, decimal.NewFromInt(10)); err != nil {
+	if _, err := client.Grant(ctx, creditd.GrantParams{Account: account, Credits: decimal.NewFromInt(10)}); err != nil {
 		t.Fatal(err)
 	}
 	var made []string
 	for range 5 {
-		held, err := client.Hold(ctx, account, creditd.Credits(one))
+		held, err := client.Hold(ctx, creditd.HoldParams{Account: account, Cost: creditd.Credits(one)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,17 +118,18 @@ func TestOpenHoldsAreFound(t *testing.T) {
 	}
 	own := map[string]string{"worker": "w1"}
 	clip := creditd.Duration("lip_sync_video", 31*time.Second)
-	mine, err := client.Hold(ctx, account, clip, creditd.RequestID("video-4"), creditd.Labels(own))
+	mine, err := client.Hold(ctx, creditd.HoldParams{Account: account, Cost: clip, RequestID: "video-4", Labels: own})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, filter := range map[string]creditd.HoldsOption{
-		"its labels": creditd.OfLabels(own),
-		"its call":   creditd.OfRequestID("video-4"),
-		"its time":   creditd.Since(mine.Hold.CreateTime),
+	for name, filter := range map[string]creditd.ListHoldsParams{
+		"its labels": {Labels: own},
+		"its call":   {RequestID: "video-4"},
+		"its time":   {StartTime: mine.Hold.CreateTime},
 	} {
 		var found []creditd.Hold
-		for hold, err := range client.ListHolds(ctx, account, filter, creditd.PageSize(1)) {
+		filter.Account, filter.PageSize = account, 1
+		for hold, err := range client.ListHolds(ctx, filter) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,17 +140,17 @@ func TestOpenHoldsAreFound(t *testing.T) {
 			t.Errorf("by %s %+v was found", name, found)
 		}
 	}
-	if _, err := client.ReleaseHold(ctx, account, mine.Hold.HoldID); err != nil {
+	if _, err := client.ReleaseHold(ctx, creditd.ReleaseHoldParams{Account: account, HoldID: mine.Hold.HoldID}); err != nil {
 		t.Fatal(err)
 	}
-	released, err := client.ReleaseHold(ctx, account, made[2])
+	released, err := client.ReleaseHold(ctx, creditd.ReleaseHoldParams{Account: account, HoldID: made[2]})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if released.Hold.Status != creditd.HoldReleased || !released.Available.Equal(credits("6")) {
 		t.Errorf("got %+v", released)
 	}
-	again, err := client.GetHold(ctx, account, made[2])
+	again, err := client.GetHold(ctx, creditd.GetHoldParams{Account: account, HoldID: made[2]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +158,7 @@ func TestOpenHoldsAreFound(t *testing.T) {
 		t.Errorf("got %+v", again)
 	}
 	var open []string
-	for hold, err := range client.ListHolds(ctx, account, creditd.PageSize(3)) {
+	for hold, err := range client.ListHolds(ctx, creditd.ListHoldsParams{Account: account, PageSize: 3}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,25 +172,26 @@ func TestOpenHoldsAreFound(t *testing.T) {
 func TestChargesOfABatchFailAlone(t *testing.T) {
 	client := newClient(t)
 	account := newAccount()
-	if _, err := client.Grant(testContext(t), account, one); err != nil {
+	if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	ctx := metadata.AppendToOutgoingContext(testContext(t), "x-request-id", "go-test-19")
-	charges := []creditd.Charge{
-		creditd.NewCharge(account, creditd.Duration("lip_sync_video", 31*time.Second)),
-		creditd.NewCharge(account, creditd.Once("motion_1_0")),
-		creditd.NewCharge(account, nil),
-	}
+	charges := creditd.BatchChargeParams{Charges: []creditd.ChargeParams{
+		{Account: account, Cost: creditd.Duration("lip_sync_video", 31*time.Second), RequestID: "clip-1"},
+		{Account: account, Cost: creditd.Once("motion_1_0"), RequestID: "clip-2"},
+		{Account: account, RequestID: "clip-3"},
+		{Account: account, Cost: creditd.Credits(credits("0.1"))},
+	}}
 	batch, err := client.BatchCharge(ctx, charges)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(batch.Results) != 3 || batch.FailedCount != 2 {
+	if len(batch.Results) != 4 || batch.FailedCount != 3 {
 		t.Fatalf("got %+v", batch)
 	}
 	good := batch.Results[0]
 	if good.Err != nil || good.Charge == nil || !good.Charge.Available.Equal(credits("0.752")) ||
-		good.Charge.Entry.RequestID != charges[0].RequestID() {
+		good.Charge.Entry.RequestID != "clip-1" {
 		t.Errorf("result 0 is %+v", good)
 	}
 	short, is := creditd.AsInsufficientCredits(batch.Results[1].Err)
@@ -197,14 +201,17 @@ func TestChargesOfABatchFailAlone(t *testing.T) {
 	if creditd.IsReason(batch.Results[0].Err, "") {
 		t.Error("result 0 has a reason")
 	}
-	for i := 1; i <= 2; i++ {
+	for i := 1; i <= 3; i++ {
 		failed := batch.Results[i]
-		if failed.Charge != nil || failed.Err.RequestID != charges[i].RequestID() || failed.Err.XRequestID != "go-test-19" {
+		if failed.Charge != nil || failed.Err.RequestID != charges.Charges[i].RequestID || failed.Err.XRequestID != "go-test-19" {
 			t.Errorf("result %d is %+v", i, failed)
 		}
 	}
-	if !creditd.IsReason(batch.Results[2].Err, creditd.ReasonFieldRequired) {
-		t.Errorf("result 2 is %+v", batch.Results[2].Err)
+	// Without a cost, and without a request id.
+	for _, failed := range batch.Results[2:] {
+		if !creditd.IsReason(failed.Err, creditd.ReasonFieldRequired) {
+			t.Errorf("got %+v", failed.Err)
+		}
 	}
 
 	// Sent again, it is answered again.
@@ -218,7 +225,7 @@ func TestChargesOfABatchFailAlone(t *testing.T) {
 }
 
 func TestABatchThatIsAnsweredInPartIsAnError(t *testing.T) {
-	charges := []creditd.Charge{creditd.NewCharge("team-a", creditd.Credits(one))}
+	charges := []creditd.ChargeParams{{Account: "team-a", Cost: creditd.Credits(one)}}
 	for name, results := range map[string][]*creditdv1.BatchChargeResult{
 		"no result":   nil,
 		"two results": {{}, {}},
@@ -228,7 +235,7 @@ func TestABatchThatIsAnsweredInPartIsAnError(t *testing.T) {
 		fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) {
 			return &creditdv1.BatchChargeResponse{Results: results}, nil
 		}}).start(t)
-		batch, err := fake.newClient(t).BatchCharge(testContext(t), charges)
+		batch, err := fake.newClient(t).BatchCharge(testContext(t), creditd.BatchChargeParams{Charges: charges})
 		if failure := asError(t, err); batch != nil || failure.Code != codes.Internal {
 			t.Errorf("%s: got %+v and %v", name, batch, err)
 		}
@@ -236,34 +243,22 @@ func TestABatchThatIsAnsweredInPartIsAnError(t *testing.T) {
 }
 
 func TestAnswersThatAreEmptyAreErrors(t *testing.T) {
-	for name, move := range moves {
-		fake := (&fakeServer{answer: func(_ string, req proto.Message) (proto.Message, error) {
-			return emptyReply(t, req), nil
+	for _, method := range writes(t) {
+		fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) {
+			return newMessage(t, method.Output()).Interface(), nil
 		}}).start(t)
-		failure := asError(t, move(testContext(t), fake.newClient(t), creditd.RequestID("order-17")))
+		failure := asError(t, write(t, fake.newClient(t), method, "order-17"))
 		if failure.Code != codes.Internal || failure.RequestID != "order-17" {
-			t.Errorf("%s: got %+v", name, failure)
+			t.Errorf("%s: got %+v", method.Name(), failure)
 		}
 	}
 	fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) {
 		return &creditdv1.GetHoldResponse{}, nil
 	}}).start(t)
-	if hold, err := fake.newClient(t).GetHold(testContext(t), "team-a", "h1"); hold != nil || status.Code(err) != codes.Internal {
+	hold, err := fake.newClient(t).GetHold(testContext(t), creditd.GetHoldParams{Account: "team-a", HoldID: "h1"})
+	if hold != nil || status.Code(err) != codes.Internal {
 		t.Errorf("got %+v and %v", hold, err)
 	}
-}
-
-// emptyReply is the reply of the method that takes that request.
-func emptyReply(t *testing.T, req proto.Message) proto.Message {
-	t.Helper()
-	methods := creditdv1.File_creditd_v1_ledger_proto.Services().Get(0).Methods()
-	for i := range methods.Len() {
-		if method := methods.Get(i); method.Input() == req.ProtoReflect().Descriptor() {
-			return newMessage(t, method.Output()).Interface()
-		}
-	}
-	t.Fatalf("nothing takes %v", req)
-	return nil
 }
 
 func TestAmountsThatCannotBeSentAreRefused(t *testing.T) {
@@ -273,13 +268,13 @@ func TestAmountsThatCannotBeSentAreRefused(t *testing.T) {
 	huge := decimal.New(1, 101)
 	for field, call := range map[string]func() error{
 		"credits": func() error {
-			_, err := client.Charge(ctx, "team-a", creditd.Credits(huge))
+			_, err := client.Charge(ctx, creditd.ChargeParams{Account: "team-a", Cost: creditd.Credits(huge)})
 			return err
 		},
 		"charges[1].credits": func() error {
-			_, err := client.BatchCharge(ctx, []creditd.Charge{
-				creditd.NewCharge("team-a", creditd.Credits(one)), creditd.NewCharge("team-a", creditd.Credits(huge)),
-			})
+			_, err := client.BatchCharge(ctx, creditd.BatchChargeParams{Charges: []creditd.ChargeParams{
+				{Account: "team-a", Cost: creditd.Credits(one)}, {Account: "team-a", Cost: creditd.Credits(huge)},
+			}})
 			return err
 		},
 	} {
@@ -290,15 +285,15 @@ func TestAmountsThatCannotBeSentAreRefused(t *testing.T) {
 	}
 	for name, call := range map[string]func() error{
 		"Refund": func() error {
-			_, err := client.Refund(ctx, "team-a", "e1", creditd.RefundOnly(huge))
+			_, err := client.Refund(ctx, creditd.RefundParams{Account: "team-a", EntryID: "e1", Credits: decimal.NewNullDecimal(huge)})
 			return err
 		},
 		"Hold": func() error {
-			_, err := client.Hold(ctx, "team-a", creditd.Credits(huge))
+			_, err := client.Hold(ctx, creditd.HoldParams{Account: "team-a", Cost: creditd.Credits(huge)})
 			return err
 		},
 		"SettleHold": func() error {
-			_, err := client.SettleHold(ctx, "team-a", "h1", creditd.Credits(huge))
+			_, err := client.SettleHold(ctx, creditd.SettleHoldParams{Account: "team-a", HoldID: "h1", Cost: creditd.Credits(huge)})
 			return err
 		},
 	} {
@@ -306,7 +301,7 @@ func TestAmountsThatCannotBeSentAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if asked := fake.asked(); len(asked) > 0 {
-		t.Errorf("it was sent: %v", asked)
+	if received := fake.received(); len(received) > 0 {
+		t.Errorf("it was sent: %v", received)
 	}
 }

@@ -74,7 +74,7 @@ func TestListsGoOverAllPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fake := pageServer(t, test.pages)
 			client := fake.newClient(t)
-			entries := client.ListEntries(testContext(t), "team-a")
+			entries := client.ListEntries(testContext(t), creditd.ListEntriesParams{Account: "team-a"})
 			// The second time begins anew.
 			for range 2 {
 				var ids []string
@@ -89,7 +89,7 @@ func TestListsGoOverAllPages(t *testing.T) {
 				}
 			}
 			var ids []string
-			for hold, err := range client.ListHolds(testContext(t), "team-a") {
+			for hold, err := range client.ListHolds(testContext(t), creditd.ListHoldsParams{Account: "team-a"}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -98,7 +98,7 @@ func TestListsGoOverAllPages(t *testing.T) {
 			if !slices.Equal(ids, test.want) {
 				t.Errorf("the holds are %v, want %v", ids, test.want)
 			}
-			if got, want := len(fake.asked()), 3*len(test.pages); got != want {
+			if got, want := len(fake.received()), 3*len(test.pages); got != want {
 				t.Errorf("there were %d calls, want %d", got, want)
 			}
 		})
@@ -108,26 +108,32 @@ func TestListsGoOverAllPages(t *testing.T) {
 func TestEachPageIsAskedForWithTheSameFilters(t *testing.T) {
 	fake := pageServer(t, [][]string{{"a"}, {"b"}, {"c"}})
 	from := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	entries := fake.newClient(t).ListEntries(testContext(t), "team-a", creditd.PageSize(7),
-		creditd.OfKinds(creditd.EntryCharge, creditd.EntryRefund), creditd.Since(from), creditd.Before(from.Add(time.Hour)),
-		creditd.OfService("ai_scripts"), creditd.OfHold("h1"))
+	entries := fake.newClient(t).ListEntries(testContext(t), creditd.ListEntriesParams{
+		Account:   "team-a",
+		PageSize:  7,
+		StartTime: from,
+		EndTime:   from.Add(time.Hour),
+		Kinds:     []creditd.EntryKind{creditd.EntryCharge, creditd.EntryRefund},
+		Service:   "ai_scripts",
+		HoldID:    "h1",
+	})
 	for _, err := range entries {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	asked := fake.asked()
-	if len(asked) != 3 {
-		t.Fatalf("there were %d calls", len(asked))
+	received := fake.received()
+	if len(received) != 3 {
+		t.Fatalf("there were %d calls", len(received))
 	}
 	for i, token := range []string{"", "1", "2"} {
-		page, is := asked[i].(*creditdv1.ListEntriesRequest)
+		page, is := received[i].(*creditdv1.ListEntriesRequest)
 		if !is || page.GetPageToken() != token {
-			t.Errorf("call %d was %v, want token %q", i, asked[i], token)
+			t.Errorf("call %d was %v, want token %q", i, received[i], token)
 			continue
 		}
 		page.PageToken = ""
-		if !proto.Equal(page, asked[0]) || page.GetPageSize() != 7 || len(page.GetKinds()) != 2 {
+		if !proto.Equal(page, received[0]) || page.GetPageSize() != 7 || len(page.GetKinds()) != 2 {
 			t.Errorf("call %d was %v", i, page)
 		}
 	}
@@ -136,8 +142,8 @@ func TestEachPageIsAskedForWithTheSameFilters(t *testing.T) {
 func TestAPageIsOnlyFetchedWhenItIsNeeded(t *testing.T) {
 	fake := pageServer(t, [][]string{{"a", "b"}, {"c"}})
 	client := fake.newClient(t)
-	entries := client.ListEntries(testContext(t), "team-a")
-	if len(fake.asked()) != 0 {
+	entries := client.ListEntries(testContext(t), creditd.ListEntriesParams{Account: "team-a"})
+	if len(fake.received()) != 0 {
 		t.Error("something was fetched before it was read")
 	}
 	for entry, err := range entries {
@@ -148,7 +154,7 @@ func TestAPageIsOnlyFetchedWhenItIsNeeded(t *testing.T) {
 			break
 		}
 	}
-	if got := len(fake.asked()); got != 1 {
+	if got := len(fake.received()); got != 1 {
 		t.Errorf("there were %d calls", got)
 	}
 }
@@ -162,7 +168,7 @@ func TestAnErrorEndsAList(t *testing.T) {
 	}}).start(t)
 	var ids []string
 	var failures []error
-	for hold, err := range fake.newClient(t).ListHolds(testContext(t), "team-a") {
+	for hold, err := range fake.newClient(t).ListHolds(testContext(t), creditd.ListHoldsParams{Account: "team-a"}) {
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -182,7 +188,7 @@ func TestAListFollowsItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
 	var last error
-	for entry, err := range fake.newClient(t).ListEntries(ctx, "team-a") {
+	for entry, err := range fake.newClient(t).ListEntries(ctx, creditd.ListEntriesParams{Account: "team-a"}) {
 		if last = err; entry.EntryID == "a" {
 			cancel()
 		}
@@ -195,21 +201,21 @@ func TestAListFollowsItsContext(t *testing.T) {
 func TestOnePageHasItsToken(t *testing.T) {
 	fake := pageServer(t, [][]string{{"a", "b"}, {"c"}})
 	client := fake.newClient(t)
-	first, err := client.ListEntriesPage(testContext(t), "team-a", "", creditd.PageSize(2))
+	first, err := client.ListEntriesPage(testContext(t), creditd.ListEntriesParams{Account: "team-a", PageSize: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(first.Entries) != 2 || first.NextPageToken != "1" {
 		t.Errorf("got %+v", first)
 	}
-	last, err := client.ListHoldsPage(testContext(t), "team-a", first.NextPageToken)
+	last, err := client.ListHoldsPage(testContext(t), creditd.ListHoldsParams{Account: "team-a", PageToken: first.NextPageToken})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(last.Holds) != 1 || last.Holds[0].HoldID != "c" || last.NextPageToken != "" {
 		t.Errorf("got %+v", last)
 	}
-	_, err = client.ListEntriesPage(testContext(t), "team-a", "nonsense")
+	_, err = client.ListEntriesPage(testContext(t), creditd.ListEntriesParams{Account: "team-a", PageToken: "nonsense"})
 	if failure := asError(t, err); failure.Code != codes.InvalidArgument {
 		t.Errorf("got %+v", failure)
 	}

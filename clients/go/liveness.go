@@ -13,23 +13,23 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// checkMethod is answered by every gRPC server, if only by UNIMPLEMENTED.
-const checkMethod = "/grpc.health.v1.Health/Check"
+// probeMethod is answered by every gRPC server, if only by UNIMPLEMENTED.
+const probeMethod = "/grpc.health.v1.Health/Check"
 
-// livenessLimits say how long a connection may be silent.
+// livenessLimits say how long a connection may be idle, that is, bring no byte.
 type livenessLimits struct {
-	// call is for how long nothing may come while a call waits, before the server is
-	// asked whether it is there.
+	// call is for how long the connection may be idle while a call waits, before a
+	// probe is sent.
 	call time.Duration
-	// stream is the same while no call waits, and a stream is open.
+	// stream is the same while a stream is open and no call waits.
 	stream time.Duration
-	// answer is for how long nothing may come after that, beside the time that what
-	// was sent before may take.
+	// answer is for how long the connection may be idle after a probe was sent,
+	// beside the time that the bytes sent before it may take.
 	answer time.Duration
 }
 
-// What was sent before a check is ahead of it on the way, and a large batch takes
-// its time on a slow one.
+// A probe arrives after the bytes that were sent before it: a large batch takes time
+// on a slow connection.
 const (
 	sendRatePerSecond = 64 * 1024
 	sendTimeMax       = 20 * time.Second
@@ -39,47 +39,47 @@ func defaultLivenessLimits() livenessLimits {
 	return livenessLimits{call: 3 * time.Second, stream: keepaliveDefault, answer: 5 * time.Second}
 }
 
-// liveness finds out about a connection that no longer moves a byte although
-// nobody closed it, such as one whose state a firewall or a NAT has forgotten.
-// Where a call or a stream waits for something and nothing comes, it asks the
-// server by a call to its health service. Where nothing comes then either, it
-// closes the connection: calls fail with UNAVAILABLE, are sent again, and with the
-// same request_id, and grpc makes a new connection.
+// liveness finds connections that no longer carry a byte although nobody closed
+// them, such as one whose state a firewall or a NAT has dropped. Where a call or a
+// stream waits and the connection is idle for too long, it sends a probe, which is a
+// call to the server's health service. Where the connection stays idle, it closes
+// it: calls fail with UNAVAILABLE and are sent again, with the same request_id, and
+// grpc makes a new connection.
 //
-// HTTP/2 has pings for this. A gRPC server counts them: by its default policy a
-// client that sends one more often than every 5 minutes is sent away with
-// ENHANCE_YOUR_CALM. A call is allowed at any time.
+// HTTP/2 has pings for this. A gRPC server counts them: by its default policy it
+// closes the connection, with ENHANCE_YOUR_CALM, of a client that sends one more
+// often than every 5 minutes. A call is allowed at any time.
 //
-// All connections of a client count as one. That is exact with grpc's usual
+// All connections of a client count as one. That is exact with grpc's default
 // balancer, which has one at a time.
 type liveness struct {
 	limits livenessLimits
 	start  time.Time
-	// heard is when something last came, counted from start.
-	heard atomic.Int64
-	// sent is how many bytes were sent since then.
-	sent atomic.Int64
+	// lastRead is when a byte was last read, counted from start.
+	lastRead atomic.Int64
+	// written is how many bytes were written since then.
+	written atomic.Int64
 	// call is the call to the server's health service.
 	call func(context.Context) error
 
-	mutex    sync.Mutex
-	conns    map[*heardConn]struct{}
-	checking bool
-	closed   bool
-	checks   sync.WaitGroup
+	mutex   sync.Mutex
+	conns   map[*trackedConn]struct{}
+	probing bool
+	closed  bool
+	probes  sync.WaitGroup
 }
 
 func newLiveness(limits livenessLimits) *liveness {
-	return &liveness{limits: limits, start: time.Now(), conns: map[*heardConn]struct{}{}}
+	return &liveness{limits: limits, start: time.Now(), conns: map[*trackedConn]struct{}{}}
 }
 
-// now is counted from start, by the clock that does not jump.
+// now is the time since start, by the monotonic clock.
 func (l *liveness) now() int64 {
 	return int64(time.Since(l.start))
 }
 
-// waiting is one call or stream that waits.
-type waiting struct {
+// pending is a call or a stream that waits for the server.
+type pending struct {
 	live  *liveness
 	limit time.Duration
 	began int64
@@ -89,105 +89,106 @@ type waiting struct {
 	ended  atomic.Bool
 }
 
-func (l *liveness) beginCall() *waiting {
+func (l *liveness) beginCall() *pending {
 	return l.begin(l.limits.call, nil)
 }
 
-func (l *liveness) beginStream(ctx context.Context) *waiting {
+func (l *liveness) beginStream(ctx context.Context) *pending {
 	return l.begin(l.limits.stream, ctx)
 }
 
-func (l *liveness) begin(limit time.Duration, stream context.Context) *waiting {
-	w := &waiting{live: l, limit: limit, began: l.now(), stream: stream}
-	// Made first and set after, since look sets it again.
-	w.timer = time.AfterFunc(time.Hour, w.look)
-	w.timer.Reset(limit)
-	return w
+func (l *liveness) begin(limit time.Duration, stream context.Context) *pending {
+	p := &pending{live: l, limit: limit, began: l.now(), stream: stream}
+	// checkIdle uses p.timer, so the timer must not fire before p.timer is set.
+	p.timer = time.AfterFunc(time.Hour, p.checkIdle)
+	p.timer.Reset(limit)
+	return p
 }
 
-// look has the connection checked where nothing came for too long.
-func (w *waiting) look() {
-	// Who leaves a stream ends its context, or closes the client, and need not read it
-	// to its end.
-	if w.ended.Load() || (w.stream != nil && w.stream.Err() != nil) || w.live.isClosed() {
+// checkIdle sends a probe where the connection is idle for too long.
+func (p *pending) checkIdle() {
+	// A caller that leaves a stream cancels its context or closes the client, and need
+	// not read the stream to its end.
+	if p.ended.Load() || (p.stream != nil && p.stream.Err() != nil) || p.live.isClosed() {
 		return
 	}
-	quiet := time.Duration(w.live.now() - max(w.began, w.live.heard.Load()))
-	if quiet < w.limit {
-		w.timer.Reset(w.limit - quiet)
+	idle := time.Duration(p.live.now() - max(p.began, p.live.lastRead.Load()))
+	if idle < p.limit {
+		p.timer.Reset(p.limit - idle)
 		return
 	}
-	w.live.check()
-	w.timer.Reset(w.limit)
+	p.live.startProbe()
+	p.timer.Reset(p.limit)
 }
 
-// end is called when nothing is waited for any more. A call that ended by its
-// deadline, and nothing came meanwhile, has the connection checked.
-func (w *waiting) end(byDeadline bool) {
-	w.ended.Store(true)
-	w.timer.Stop()
-	if byDeadline && w.live.heard.Load() <= w.began {
-		w.live.check()
+// end is called when the call or the stream has ended. Where a call ended by its
+// deadline and the connection was idle meanwhile, a probe is sent.
+func (p *pending) end(byDeadline bool) {
+	p.ended.Store(true)
+	p.timer.Stop()
+	if byDeadline && p.live.lastRead.Load() <= p.began {
+		p.live.startProbe()
 	}
 }
 
-var errSilent = errors.New("creditd: nothing came over the connection, also after the server was asked whether it is there")
+var errSilent = errors.New("creditd: the connection carries no byte any more; the server did not answer a health check over it either")
 
-type checkKey struct{}
+type probeKey struct{}
 
-// isCheck tells a check from the calls that are checked.
-func isCheck(ctx context.Context) bool {
-	return ctx.Value(checkKey{}) != nil
+// isProbe tells a probe from a caller's call.
+func isProbe(ctx context.Context) bool {
+	return ctx.Value(probeKey{}) != nil
 }
 
-// useConn says over what to ask.
+// useConn sets the connection that probes are sent over.
 func (l *liveness) useConn(conn *grpc.ClientConn) {
 	l.call = func(ctx context.Context) error {
-		// Both messages have fields that say nothing here, so empty ones do.
-		return conn.Invoke(context.WithValue(ctx, checkKey{}, true), checkMethod, &emptypb.Empty{}, &emptypb.Empty{})
+		// The request of a health check has no required field, and no field of its reply
+		// matters here, so empty messages stand for both.
+		return conn.Invoke(context.WithValue(ctx, probeKey{}, true), probeMethod, &emptypb.Empty{}, &emptypb.Empty{})
 	}
 }
 
-// check asks, unless somebody does already or there is no connection. It does not
-// wait.
-func (l *liveness) check() {
+// startProbe sends a probe in the background, unless one is on its way already or
+// there is no connection.
+func (l *liveness) startProbe() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if l.closed || l.checking || len(l.conns) == 0 {
+	if l.closed || l.probing || len(l.conns) == 0 {
 		return
 	}
-	l.checking = true
-	l.checks.Add(1)
+	l.probing = true
+	l.probes.Add(1)
 	go func() {
-		defer l.checks.Done()
-		l.ask()
+		defer l.probes.Done()
+		l.probe()
 		l.mutex.Lock()
 		defer l.mutex.Unlock()
-		l.checking = false
+		l.probing = false
 	}()
 }
 
-// ask closes the connections where it is not answered in time, and nothing else
-// came. A check that ended sooner, such as in an interceptor of the caller's, says
-// nothing.
-func (l *liveness) ask() {
+// probe closes the connections where the server does not answer in time and they
+// were idle meanwhile. A probe that failed sooner, such as in an interceptor of the
+// caller's, proves nothing.
+func (l *liveness) probe() {
 	began := l.now()
-	sending := min(time.Duration(l.sent.Load())*(time.Second/sendRatePerSecond), sendTimeMax)
+	sending := min(time.Duration(l.written.Load())*(time.Second/sendRatePerSecond), sendTimeMax)
 	ctx, cancel := context.WithTimeout(context.Background(), l.limits.answer+sending)
 	defer cancel()
-	// Which answer comes does not matter.
+	// Any answer will do, an error too.
 	_ = l.call(ctx)
-	if ctx.Err() == nil || l.heard.Load() > began {
+	if ctx.Err() == nil || l.lastRead.Load() > began {
 		return
 	}
 	l.mutex.Lock()
-	silent := make([]*heardConn, 0, len(l.conns))
+	silent := make([]*trackedConn, 0, len(l.conns))
 	for conn := range l.conns {
 		silent = append(silent, conn)
 	}
 	l.mutex.Unlock()
 	for _, conn := range silent {
-		conn.giveUp()
+		conn.closeSilent()
 	}
 }
 
@@ -197,59 +198,60 @@ func (l *liveness) isClosed() bool {
 	return l.closed
 }
 
-// close waits until nothing is asked any more, which is soon: the connection is
-// closed already.
+// close waits for the end of a probe, which is soon: the connection is closed
+// already.
 func (l *liveness) close() {
 	l.mutex.Lock()
 	l.closed = true
 	l.mutex.Unlock()
-	l.checks.Wait()
+	l.probes.Wait()
 }
 
-// credentials makes connections that are listened to. It is the place that sees
-// each connection, whoever dialled it.
+// credentials wraps each connection in a trackedConn. Credentials are given each
+// connection, whatever dialer made it.
 func (l *liveness) credentials(inner credentials.TransportCredentials) credentials.TransportCredentials {
-	return heardCredentials{inner, l}
+	return trackingCredentials{inner, l}
 }
 
-type heardCredentials struct {
+type trackingCredentials struct {
 	credentials.TransportCredentials
 	live *liveness
 }
 
-func (c heardCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return c.TransportCredentials.ClientHandshake(ctx, authority, &heardConn{Conn: raw, live: c.live})
+func (c trackingCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return c.TransportCredentials.ClientHandshake(ctx, authority, &trackedConn{Conn: raw, live: c.live})
 }
 
-func (c heardCredentials) Clone() credentials.TransportCredentials {
-	return heardCredentials{c.TransportCredentials.Clone(), c.live}
+func (c trackingCredentials) Clone() credentials.TransportCredentials {
+	return trackingCredentials{c.TransportCredentials.Clone(), c.live}
 }
 
-// UsesXDS is looked for by grpc's xDS.
-func (c heardCredentials) UsesXDS() bool {
+// UsesXDS is an optional method of credentials that grpc's xDS looks for.
+func (c trackingCredentials) UsesXDS() bool {
 	xds, has := c.TransportCredentials.(interface{ UsesXDS() bool })
 	return has && xds.UsesXDS()
 }
 
-// heardConn is a connection that is listened to.
-type heardConn struct {
+// trackedConn tells liveness when bytes are read and written.
+type trackedConn struct {
 	net.Conn
 	live *liveness
-	// known is used by Read alone, which is called by one at a time.
-	known bool
+	// registered is used by Read alone, which has one caller at a time.
+	registered bool
 	// closed is guarded by live.mutex.
-	closed  bool
-	givenUp atomic.Bool
+	closed bool
+	silent atomic.Bool
 }
 
-func (c *heardConn) Read(into []byte) (int, error) {
+func (c *trackedConn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
 	if n > 0 {
-		c.live.heard.Store(c.live.now())
-		c.live.sent.Store(0)
-		if !c.known {
-			// Before that it is still being made, which has a limit of its own.
-			c.known = true
+		c.live.lastRead.Store(c.live.now())
+		c.live.written.Store(0)
+		if !c.registered {
+			// Until its first byte the connection is still being made, which has a timeout
+			// of its own.
+			c.registered = true
 			c.live.mutex.Lock()
 			if !c.closed {
 				c.live.conns[c] = struct{}{}
@@ -257,18 +259,18 @@ func (c *heardConn) Read(into []byte) (int, error) {
 			c.live.mutex.Unlock()
 		}
 	}
-	if err != nil && c.givenUp.Load() {
+	if err != nil && c.silent.Load() {
 		err = errSilent
 	}
 	return n, err
 }
 
-func (c *heardConn) Write(from []byte) (int, error) {
-	c.live.sent.Add(int64(len(from)))
+func (c *trackedConn) Write(from []byte) (int, error) {
+	c.live.written.Add(int64(len(from)))
 	return c.Conn.Write(from)
 }
 
-func (c *heardConn) Close() error {
+func (c *trackedConn) Close() error {
 	c.live.mutex.Lock()
 	c.closed = true
 	delete(c.live.conns, c)
@@ -276,9 +278,10 @@ func (c *heardConn) Close() error {
 	return c.Conn.Close()
 }
 
-// giveUp ends what waits for the connection; grpc makes a new one.
-func (c *heardConn) giveUp() {
-	c.givenUp.Store(true)
-	// What else could be done where that fails?
+// closeSilent ends the calls and streams that wait for the connection; grpc makes a
+// new one.
+func (c *trackedConn) closeSilent() {
+	c.silent.Store(true)
+	// A connection that fails to close cannot be used any more either.
 	_ = c.Close()
 }

@@ -33,7 +33,7 @@ func TestASilentConnectionIsReplacedWithinAMinute(t *testing.T) {
 			proxy := startBlackHole(t, shared.address)
 			client := newClientOf(t, proxy.address)
 			account := newAccount()
-			if _, err := client.Grant(testContext(t), account, one); err != nil {
+			if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 				t.Fatal(err)
 			}
 			proxy.swallowAll()
@@ -47,7 +47,7 @@ func TestASilentConnectionIsReplacedWithinAMinute(t *testing.T) {
 					defer pace.Stop()
 					for {
 						ctx, cancel := context.WithTimeout(context.Background(), test.deadline)
-						_, err := client.GetBalance(ctx, account)
+						_, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: account})
 						cancel()
 						took := time.Since(lost)
 						if took > time.Minute {
@@ -67,16 +67,16 @@ func TestASilentConnectionIsReplacedWithinAMinute(t *testing.T) {
 	}
 }
 
-func TestALoneWatchHearsOfASilentConnectionWithinAMinute(t *testing.T) {
+func TestASilentConnectionEndsALoneWatchWithinAMinute(t *testing.T) {
 	t.Parallel()
 	proxy := startBlackHole(t, shared.address)
 	client := newClientOf(t, proxy.address)
 	account := newAccount()
-	if _, err := client.Grant(testContext(t), account, one); err != nil {
+	if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	var lost time.Time
-	for _, err := range client.WatchBalance(context.Background(), account) {
+	for _, err := range client.WatchBalance(context.Background(), creditd.WatchBalanceParams{Account: account}) {
 		if err == nil {
 			proxy.swallowAll()
 			lost = time.Now()
@@ -88,9 +88,9 @@ func TestALoneWatchHearsOfASilentConnectionWithinAMinute(t *testing.T) {
 	}
 }
 
-// fakeServer is a server of grpc-go with its default policy, which sends a client
-// away for pings more often than every 5 minutes.
-func TestAnIdleWatchOverASilentServerIsNotSentAway(t *testing.T) {
+// fakeServer is a server of grpc-go with its default policy, which closes the
+// connection of a client that pings more often than every 5 minutes.
+func TestAnIdleWatchOfASilentServerStaysConnected(t *testing.T) {
 	t.Parallel()
 	fake := (&fakeServer{watch: func(_ int, stream watchStream) error {
 		if err := sendBalance(stream, "1"); err != nil {
@@ -105,7 +105,7 @@ func TestAnIdleWatchOverASilentServerIsNotSentAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
 	var failure *creditd.Error
-	for _, err := range client.WatchBalance(ctx, "team-a") {
+	for _, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			failure = asError(t, err)
 		}

@@ -15,9 +15,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// shortLiveness has the limits of the client at a thirtieth: a call that hears
-// nothing has the connection checked after 100 ms, a watch after 1.5 s, and a check
-// may take 170 ms.
+// shortLiveness has the limits of the client at a thirtieth: an idle
+// connection is probed after 100 ms where a call waits, after 1.5 s where there is only
+// a watch, and a probe may take 170 ms.
 func shortLiveness() creditd.Option {
 	return creditd.WithLiveness(100*time.Millisecond, 1500*time.Millisecond, 170*time.Millisecond)
 }
@@ -50,7 +50,7 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 			}
 			client := newClientOf(t, proxy.address, shortLiveness(), creditd.WithRetry(test.retry))
 			account := newAccount()
-			if _, err := client.Grant(testContext(t), account, one); err != nil {
+			if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 				t.Fatal(err)
 			}
 			proxy.swallowAll()
@@ -64,7 +64,7 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 					defer pace.Stop()
 					for {
 						ctx, cancel := context.WithTimeout(context.Background(), test.deadline)
-						_, err := client.GetBalance(ctx, account)
+						_, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: account})
 						cancel()
 						took := time.Since(lost)
 						if err == nil {
@@ -91,11 +91,11 @@ func TestACallOutlivesASilentConnection(t *testing.T) {
 	proxy := startBlackHole(t, shared.address)
 	client := newClientOf(t, proxy.address, shortLiveness())
 	account := newAccount()
-	if _, err := client.Grant(testContext(t), account, one); err != nil {
+	if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	proxy.swallowAll()
-	granted, err := client.Grant(testContext(t), account, one)
+	granted, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,12 +113,12 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 			proxy := startBlackHole(t, shared.address)
 			client := newClientOf(t, proxy.address, shortLiveness())
 			account := newAccount()
-			if _, err := client.Grant(testContext(t), account, one); err != nil {
+			if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 				t.Fatal(err)
 			}
 			var lost time.Time
 			var failures []error
-			for _, err := range client.WatchBalance(testContext(t), account) {
+			for _, err := range client.WatchBalance(testContext(t), creditd.WatchBalanceParams{Account: account}) {
 				if err != nil {
 					failures = append(failures, err)
 					continue
@@ -126,7 +126,7 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 				proxy.swallowAll()
 				lost = time.Now()
 				if calls {
-					if _, err := client.Grant(testContext(t), account, one); err != nil {
+					if _, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -137,7 +137,7 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 			if took := time.Since(lost); took > backWithin {
 				t.Errorf("it took %v", took)
 			}
-			for balance, err := range client.WatchBalance(testContext(t), account) {
+			for balance, err := range client.WatchBalance(testContext(t), creditd.WatchBalanceParams{Account: account}) {
 				if err != nil || balance.Available.IsZero() {
 					t.Errorf("the next watch has %v, %v", balance, err)
 				}
@@ -147,7 +147,7 @@ func TestAWatchOverASilentConnectionEnds(t *testing.T) {
 	}
 }
 
-// A server that is slow is not away: its connection is asked about, and kept.
+// A slow server is not away: a probe is answered, and the connection stays.
 func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 	fake := &fakeServer{answer: func(method string, _ proto.Message) (proto.Message, error) {
 		if method == "GetBalance" {
@@ -157,7 +157,7 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 	}}
 	fake.start(t)
 	proxy := startBlackHole(t, fake.address)
-	// Asked early, with time to answer.
+	// The probe is sent early, and has time to be answered.
 	client := newClientOf(t, proxy.address, creditd.WithLiveness(100*time.Millisecond, time.Second, 10*time.Second))
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
@@ -168,23 +168,23 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 		<-stream.Context().Done()
 		return stream.Context().Err()
 	}
-	for _, err := range client.WatchBalance(ctx, "team-a") {
+	for _, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("the watch ended with %v", err)
 			}
 			break
 		}
-		if _, err := client.GetBalance(ctx, "team-a"); err != nil {
+		if _, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: "team-a"}); err != nil {
 			t.Error(err)
 		}
 		short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
-		_, err = client.GetBalance(short, "team-a")
+		_, err = client.GetBalance(short, creditd.GetBalanceParams{Account: "team-a"})
 		stop()
 		if failure := asError(t, err); failure.Code != codes.DeadlineExceeded {
 			t.Errorf("got %+v", failure)
 		}
-		if _, err := client.GetBalance(ctx, "team-a"); err != nil {
+		if _, err := client.GetBalance(ctx, creditd.GetBalanceParams{Account: "team-a"}); err != nil {
 			t.Error(err)
 		}
 		cancel()
@@ -194,7 +194,7 @@ func TestASlowAnswerIsNoSilentConnection(t *testing.T) {
 	}
 }
 
-// A batch that is long on its way is no silence either.
+// A batch that takes long to send is no silence either.
 func TestASlowWayIsNoSilentConnection(t *testing.T) {
 	fake := (&fakeServer{answer: func(string, proto.Message) (proto.Message, error) {
 		return &creditdv1.BatchEstimateResponse{TotalCredits: "0"}, nil
@@ -204,7 +204,7 @@ func TestASlowWayIsNoSilentConnection(t *testing.T) {
 	// 1.6 MB or so take 2 s.
 	usage := creditd.Once("ai_scripts").WithAttribute("text", strings.Repeat("x", 140))
 	began := time.Now()
-	if _, err := client.BatchEstimate(testContext(t), slices.Repeat([]creditd.Usage{usage}, 10_000)); err != nil {
+	if _, err := client.BatchEstimate(testContext(t), creditd.BatchEstimateParams{Usages: slices.Repeat([]creditd.Usage{usage}, 10_000)}); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took < time.Second {

@@ -1,6 +1,7 @@
 package creditd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,24 +24,84 @@ const (
 	pingTimeout = 20 * time.Second
 )
 
-// Option changes how a [Client] works.
-type Option func(*config)
+// Option changes how a [Client] works; [New] takes them.
+type Option interface {
+	applyTo(*config)
+}
+
+type optionFunc func(*config)
+
+func (o optionFunc) applyTo(c *config) { o(c) }
+
+// CallOption changes how calls are sent. [New] takes it for all calls of the
+// client. A method takes it for one call, as it takes all options of grpc, and so do
+// the methods of the generated clients. A watch has no use for it.
+type CallOption interface {
+	Option
+	grpc.CallOption
+}
+
+type callOption struct {
+	grpc.EmptyCallOption
+	set func(*callConfig)
+}
+
+func (o callOption) applyTo(c *config) { o.set(&c.calls) }
+
+// callConfig is what a [CallOption] can set. What it has not set is nil.
+type callConfig struct {
+	timeout *time.Duration
+	retry   *RetryPolicy
+}
+
+// callConfigOf has what the options of one call set.
+func callConfigOf(opts []grpc.CallOption) callConfig {
+	var config callConfig
+	for _, opt := range opts {
+		if ours, is := opt.(callOption); is {
+			ours.set(&config)
+		}
+	}
+	return config
+}
+
+// timeoutOr is the timeout of the call, or the client's where the context has no
+// deadline; 0: none.
+func (c callConfig) timeoutOr(ctx context.Context, client callConfig) time.Duration {
+	if c.timeout != nil {
+		return *c.timeout
+	}
+	if _, has := ctx.Deadline(); has {
+		return 0
+	}
+	return *client.timeout
+}
+
+func (c callConfig) check() error {
+	if c.timeout != nil && *c.timeout < 0 {
+		return fmt.Errorf("creditd: a timeout of %v; it must be 0 or more", *c.timeout)
+	}
+	if c.retry != nil {
+		return c.retry.check()
+	}
+	return nil
+}
 
 type config struct {
 	credentials credentials.TransportCredentials
 	insecure    bool
-	timeout     time.Duration
-	retry       RetryPolicy
-	liveness    livenessLimits
+	// calls has no nil.
+	calls    callConfig
+	liveness livenessLimits
 	// keepaliveMin bounds liveness.stream.
 	keepaliveMin time.Duration
 	extra        []grpc.DialOption
 }
 
 func defaultConfig() config {
+	timeout, retry := defaultTimeout, DefaultRetryPolicy()
 	return config{
-		timeout:      defaultTimeout,
-		retry:        DefaultRetryPolicy(),
+		calls:        callConfig{timeout: &timeout, retry: &retry},
 		liveness:     defaultLivenessLimits(),
 		keepaliveMin: keepaliveMin,
 	}
@@ -49,51 +110,49 @@ func defaultConfig() config {
 // WithInsecure asks for plaintext. Only loopback and Unix socket targets are
 // spoken to in plaintext without it.
 func WithInsecure() Option {
-	return func(c *config) { c.insecure = true }
+	return optionFunc(func(c *config) { c.insecure = true })
 }
 
 // WithTransportCredentials sets the credentials of the connection, such as TLS
 // with a client certificate.
 func WithTransportCredentials(credentials credentials.TransportCredentials) Option {
-	return func(c *config) { c.credentials = credentials }
+	return optionFunc(func(c *config) { c.credentials = credentials })
 }
 
-// WithTimeout sets how long a call may take, all attempts together, where its
-// context has no deadline. Default: 10 s. Zero: as long as it takes. A watch may
-// always take as long as its context lets it.
-func WithTimeout(timeout time.Duration) Option {
-	return func(c *config) { c.timeout = timeout }
+// WithTimeout sets how long a call may take, all attempts together; zero: as long
+// as its context lets it. Given to [New], it is for calls whose context has no
+// deadline; default: 10 s. Given to a call, it holds also where the context has a
+// later deadline.
+func WithTimeout(timeout time.Duration) CallOption {
+	return callOption{set: func(c *callConfig) { c.timeout = &timeout }}
 }
 
 // WithRetry sets what happens after an answer of UNAVAILABLE.
 // Default: [DefaultRetryPolicy].
-func WithRetry(policy RetryPolicy) Option {
-	return func(c *config) { c.retry = policy }
+func WithRetry(policy RetryPolicy) CallOption {
+	return callOption{set: func(c *callConfig) { c.retry = &policy }}
 }
 
-// WithKeepalive sets after how long without a byte from the server the connection
-// is checked while a stream is open, such as a watch, and no call waits. At least
-// 10 s; default: 45 s. While a call waits, it is 3 s. The check is a call to the
-// server's health service; where nothing comes for 5 s after it, the connection
-// counts as lost.
+// WithKeepalive sets after how long without a byte from the server a probe is sent
+// while a stream is open, such as a watch, and no call waits. At least 10 s;
+// default: 45 s. While a call waits, it is 3 s. The probe is a call to the server's
+// health service; where nothing comes for 5 s after it, the connection counts as
+// lost.
 func WithKeepalive(interval time.Duration) Option {
-	return func(c *config) { c.liveness.stream = interval }
+	return optionFunc(func(c *config) { c.liveness.stream = interval })
 }
 
 // WithDialOptions adds options of grpc itself. They come last, so they win;
 // interceptors added with grpc.WithChainUnaryInterceptor see each attempt, and the
-// checks of the connection. For credentials use [WithTransportCredentials]: over
-// those of grpc.WithTransportCredentials the connection is not checked.
+// probes of the connection. For credentials use [WithTransportCredentials]: over
+// those of grpc.WithTransportCredentials no probes are sent.
 func WithDialOptions(opts ...grpc.DialOption) Option {
-	return func(c *config) { c.extra = slices.Concat(c.extra, opts) }
+	return optionFunc(func(c *config) { c.extra = slices.Concat(c.extra, opts) })
 }
 
 func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, error) {
 	if c.insecure && c.credentials != nil {
 		return nil, errors.New("creditd: WithInsecure and WithTransportCredentials exclude each other")
-	}
-	if c.timeout < 0 {
-		return nil, fmt.Errorf("creditd: a timeout of %v; it must be 0 or more", c.timeout)
 	}
 	if c.liveness.stream < c.keepaliveMin {
 		return nil, fmt.Errorf("creditd: a keepalive of %v; it must be at least %v", c.liveness.stream, c.keepaliveMin)
@@ -101,7 +160,7 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 	if err := checkTarget(target, len(c.extra) > 0); err != nil {
 		return nil, err
 	}
-	if err := c.retry.check(); err != nil {
+	if err := c.calls.check(); err != nil {
 		return nil, err
 	}
 	credentials := c.credentials
@@ -111,24 +170,24 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(live.credentials(credentials)),
 		grpc.WithUserAgent("creditd-go"),
-		// What the caller adds comes after it and sees each attempt.
-		grpc.WithChainUnaryInterceptor(callInterceptor(c.timeout, c.retry, live)),
+		// Interceptors that the caller adds come after it and see each attempt.
+		grpc.WithChainUnaryInterceptor(callInterceptor(c.calls, live)),
 		grpc.WithChainStreamInterceptor(streamInterceptor(live)),
-		// The retries above are the only ones.
+		// callInterceptor retries, and grpc does not.
 		grpc.WithDisableRetry(),
-		// A lost connection is made again as eagerly as calls are: with grpc's own
-		// pauses of up to 2 minutes, retries would only meet the old failure.
+		// A lost connection is made again at the pace of retries: grpc's own waits of up
+		// to 2 minutes would answer retries with the old failure.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
-				BaseDelay:  c.retry.BaseDelay,
+				BaseDelay:  c.calls.retry.BaseDelay,
 				Multiplier: backoffFactor,
 				Jitter:     0.2,
-				MaxDelay:   c.retry.MaxDelay,
+				MaxDelay:   c.calls.retry.MaxDelay,
 			},
 			MinConnectTimeout: connectTimeout,
 		}),
-		// For connections that are not checked, those over credentials of a caller's
-		// dial option, and for the kernel's limit that comes with it.
+		// For connections over credentials of a caller's dial option, which have no
+		// probes, and for the kernel's timeout that grpc sets by it.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:    pingInterval,
 			Timeout: pingTimeout,

@@ -2,12 +2,41 @@ package creditd
 
 import (
 	"context"
+	"time"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"github.com/shopspring/decimal"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
+
+// PriceSelector says which prices apply. Its zero value is the server's default
+// card as it is in force now.
+type PriceSelector struct {
+	// Account applies the overrides and discounts of the account. A charge or a hold
+	// takes those of the account that pays, and no others.
+	Account string
+	// RateCard chooses a rate card by name.
+	RateCard string
+	// Revision prices exactly as when the server gave out that [Estimate.Revision].
+	Revision string
+	// PriceTime takes the prices in force at that time. It does not go together with
+	// Revision.
+	PriceTime time.Time
+}
+
+func pricesToPB(prices PriceSelector) *creditdv1.PriceSelector {
+	if prices == (PriceSelector{}) {
+		return nil
+	}
+	return &creditdv1.PriceSelector{
+		Account:   prices.Account,
+		RateCard:  prices.RateCard,
+		Revision:  prices.Revision,
+		PriceTime: timeToPB(prices.PriceTime),
+	}
+}
 
 // Estimate is what one usage costs.
 type Estimate struct {
@@ -17,12 +46,12 @@ type Estimate struct {
 	// DisplayCredits is the cost as the price list would print it.
 	DisplayCredits decimal.Decimal
 	RateCard       string
-	// Revision identifies the prices that were used; see [AtRevision].
+	// Revision identifies the prices that were used; see [PriceSelector].
 	Revision string
-	// Lines add up to Credits. Only [WithExplain] asks for them.
+	// Lines add up to Credits. Empty unless [EstimateParams] asked for them.
 	Lines []EstimateLine
-	// Affordability is nil unless [WithBalanceCheck] asked for it. In a batch it
-	// is about the whole batch and stands there.
+	// Affordability is nil unless [EstimateParams] asked for it. In a batch it
+	// is about the whole batch, and [BatchEstimate] has it.
 	Affordability *Affordability `json:",omitzero"`
 }
 
@@ -57,7 +86,7 @@ type BatchEstimate struct {
 	TotalCredits decimal.Decimal
 	// FailedCount is the number of Results that have an Err.
 	FailedCount int
-	// Affordability is nil unless [WithBalanceCheck] asked for it.
+	// Affordability is nil unless [BatchEstimateParams] asked for it.
 	Affordability *Affordability `json:",omitzero"`
 }
 
@@ -69,9 +98,9 @@ type BatchEstimateResult struct {
 
 // RateCard lists what a rate card prices.
 type RateCard struct {
-	// Name is what [OnRateCard] takes.
-	Name string
-	// Revision is what [AtRevision] takes.
+	// RateCard is its name.
+	RateCard string
+	// Revision identifies the card's prices as they are now; see [PriceSelector].
 	Revision string
 	Services []ServicePrice
 }
@@ -86,66 +115,117 @@ type ServicePrice struct {
 	Rule string
 	// Meters are "duration", "count" or the names of the meters.
 	Meters []string
-	// QuantityMax is the largest quantity of one usage with its unit, "3600 s"; empty without a limit.
+	// QuantityMax is the largest quantity of one usage with its unit, "3600 s"; empty
+	// without a limit.
 	QuantityMax string
 }
 
-// Estimate prices one usage.
-func (c *Client) Estimate(ctx context.Context, usage Usage, opts ...EstimateOption) (*Estimate, error) {
-	var config estimateConfig
-	for _, opt := range opts {
-		opt.applyToEstimate(&config)
-	}
-	reply, err := c.pricing.Estimate(ctx, &creditdv1.EstimateRequest{
-		Usage:        usageToPB(usage),
-		Prices:       config.prices,
-		Explain:      config.explain,
-		CheckBalance: config.checkBalance,
-	})
-	if err != nil {
-		return nil, err
-	}
-	estimate, err := estimateFromPB(reply)
-	if err != nil {
-		return nil, malformed("Estimate", "", err)
-	}
-	return estimate, nil
+// EstimateParams says what [Client.Estimate] prices.
+type EstimateParams struct {
+	Usage  Usage
+	Prices PriceSelector
+	// Explain also returns how the cost adds up, as [Estimate.Lines].
+	Explain bool
+	// CheckBalance also returns whether the account of Prices, which is required for
+	// it, can pay this now.
+	CheckBalance bool
 }
 
-// BatchEstimate prices up to 10,000 usages. One bad item fails alone: its error
-// stands in its result, and the call succeeds.
-func (c *Client) BatchEstimate(ctx context.Context, usages []Usage, opts ...EstimateOption) (*BatchEstimate, error) {
-	var config estimateConfig
-	for _, opt := range opts {
-		opt.applyToEstimate(&config)
+func (p EstimateParams) toPB(*writer) *creditdv1.EstimateRequest {
+	return &creditdv1.EstimateRequest{
+		Usage:        usageToPB(p.Usage),
+		Prices:       pricesToPB(p.Prices),
+		Explain:      p.Explain,
+		CheckBalance: p.CheckBalance,
 	}
+}
+
+func estimateResultFromPB(r *reader, reply *creditdv1.EstimateResponse) Estimate {
+	estimate := r.estimate(reply.GetEstimate())
+	estimate.Affordability = r.affordability(reply.GetAffordability())
+	return estimate
+}
+
+// Estimate prices one usage.
+func (c *Client) Estimate(ctx context.Context, params EstimateParams, opts ...grpc.CallOption) (*Estimate, error) {
+	return invoke(ctx, c.pricing.Estimate, params.toPB, estimateResultFromPB, opts)
+}
+
+// BatchEstimateParams says what [Client.BatchEstimate] prices.
+type BatchEstimateParams struct {
+	// Usages are 1 to 10,000.
+	Usages []Usage
+	Prices PriceSelector
+	// Explain also returns how each cost adds up, as [Estimate.Lines].
+	Explain bool
+	// CheckBalance also returns whether the account of Prices, which is required for
+	// it, can pay for all of it now.
+	CheckBalance bool
+}
+
+func (p BatchEstimateParams) toPB(*writer) *creditdv1.BatchEstimateRequest {
+	return &creditdv1.BatchEstimateRequest{
+		Usages:       each(p.Usages, usageToPB),
+		Prices:       pricesToPB(p.Prices),
+		Explain:      p.Explain,
+		CheckBalance: p.CheckBalance,
+	}
+}
+
+// batchEstimateResultFromPB puts the x-request-id of the call into the items' errors.
+func batchEstimateResultFromPB(r *reader, reply *creditdv1.BatchEstimateResponse, xRequestID string) BatchEstimate {
+	batch := BatchEstimate{
+		Results:       make([]BatchEstimateResult, len(reply.GetResults())),
+		TotalCredits:  r.decimal("total_credits", reply.GetTotalCredits()),
+		FailedCount:   int(reply.GetFailedCount()),
+		Affordability: r.affordability(reply.GetAffordability()),
+	}
+	for i, result := range reply.GetResults() {
+		if failed := result.GetError(); failed != nil {
+			batch.Results[i].Err = newError(status.FromProto(failed), "", xRequestID)
+			continue
+		}
+		estimate := r.estimate(result.GetEstimate())
+		batch.Results[i].Estimate = &estimate
+	}
+	return batch
+}
+
+// BatchEstimate prices up to 10,000 usages, each by itself: the error of one that
+// was refused is in its result, and the call succeeds.
+func (c *Client) BatchEstimate(ctx context.Context, params BatchEstimateParams, opts ...grpc.CallOption) (*BatchEstimate, error) {
 	var header metadata.MD
-	reply, err := c.pricing.BatchEstimate(ctx, &creditdv1.BatchEstimateRequest{
-		Usages:       usagesToPB(usages),
-		Prices:       config.prices,
-		Explain:      config.explain,
-		CheckBalance: config.checkBalance,
-	}, grpc.Header(&header))
-	if err != nil {
-		return nil, err
+	read := func(r *reader, reply *creditdv1.BatchEstimateResponse) BatchEstimate {
+		return batchEstimateResultFromPB(r, reply, xRequestID(header, nil))
 	}
-	batch, err := batchEstimateFromPB(reply, xRequestID(header, nil))
-	if err != nil {
-		return nil, malformed("BatchEstimate", "", err)
+	return invoke(ctx, c.pricing.BatchEstimate, params.toPB, read, withHeader(opts, &header))
+}
+
+// GetRateCardParams says which card [Client.GetRateCard] lists.
+type GetRateCardParams struct {
+	Prices PriceSelector
+}
+
+func (p GetRateCardParams) toPB(*writer) *creditdv1.GetRateCardRequest {
+	return &creditdv1.GetRateCardRequest{Prices: pricesToPB(p.Prices)}
+}
+
+func rateCardResultFromPB(_ *reader, reply *creditdv1.GetRateCardResponse) RateCard {
+	card := RateCard{RateCard: reply.GetRateCard(), Revision: reply.GetRevision()}
+	for _, price := range reply.GetServices() {
+		card.Services = append(card.Services, ServicePrice{
+			Service:     price.GetService(),
+			Title:       price.GetTitle(),
+			Rule:        price.GetRule(),
+			Meters:      price.GetMeters(),
+			QuantityMax: price.GetQuantityMax(),
+		})
 	}
-	return batch, nil
+	return card
 }
 
 // GetRateCard lists what a rate card prices: service keys, meters and rules in
 // words.
-func (c *Client) GetRateCard(ctx context.Context, opts ...RateCardOption) (*RateCard, error) {
-	var prices creditdv1.PriceSelector
-	for _, opt := range opts {
-		opt.applyToRateCard(&prices)
-	}
-	reply, err := c.pricing.GetRateCard(ctx, &creditdv1.GetRateCardRequest{Prices: &prices})
-	if err != nil {
-		return nil, err
-	}
-	return rateCardFromPB(reply), nil
+func (c *Client) GetRateCard(ctx context.Context, params GetRateCardParams, opts ...grpc.CallOption) (*RateCard, error) {
+	return invoke(ctx, c.pricing.GetRateCard, params.toPB, rateCardResultFromPB, opts)
 }

@@ -11,7 +11,7 @@ import (
 const (
 	// backoffFactor is how much longer each wait may be than the one before.
 	backoffFactor = 2
-	// attemptTimeMin is how much time has to be left for one more attempt.
+	// attemptTimeMin is the least time that must be left for one more attempt.
 	attemptTimeMin = 10 * time.Millisecond
 )
 
@@ -57,13 +57,12 @@ func (p RetryPolicy) check() error {
 	return nil
 }
 
-// wait is how long to wait after the given number of failed attempts, where the
-// server asked for some of it and so much time is left; random is from [0, 1).
-// It is shorter than the time that is left, so that there is an attempt at the
-// end of it; false where that cannot be.
-func (p RetryPolicy) wait(failed int, random float64, asked, left time.Duration) (time.Duration, bool) {
-	asked = max(asked, 0)
-	if left-asked <= attemptTimeMin {
+// wait is how long to wait after the given number of failed attempts: at least the
+// server's retry delay, and shorter than the time that is left, so that another
+// attempt fits in; false where none does. random is from [0, 1).
+func (p RetryPolicy) wait(failed int, random float64, retryDelay, left time.Duration) (time.Duration, bool) {
+	retryDelay = max(retryDelay, 0)
+	if left-retryDelay <= attemptTimeMin {
 		return 0, false
 	}
 	delay := p.BaseDelay
@@ -73,12 +72,12 @@ func (p RetryPolicy) wait(failed int, random float64, asked, left time.Duration)
 		}
 		delay *= backoffFactor
 	}
-	delay = min(delay, p.MaxDelay, left-asked-attemptTimeMin)
-	return asked + time.Duration(random*float64(delay)), true
+	delay = min(delay, p.MaxDelay, left-retryDelay-attemptTimeMin)
+	return retryDelay + time.Duration(random*float64(delay)), true
 }
 
-// retryDelay is how long the server asks to wait; 0 where it does not say.
-func retryDelay(failure *Error) time.Duration {
+// retryDelayOf is how long the server asks to wait; 0 where it does not say.
+func retryDelayOf(failure *Error) time.Duration {
 	if info, has := detail[*errdetails.RetryInfo](failure.status); has {
 		return info.GetRetryDelay().AsDuration()
 	}

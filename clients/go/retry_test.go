@@ -36,9 +36,9 @@ func newAttempts() *attempts {
 	return &attempts{first: make(chan struct{})}
 }
 
-// watch makes the option that records. Where answer is not nil, it may put
-// another answer in place of the server's.
-func (a *attempts) watch(answer func(attempt int, err error) error) creditd.Option {
+// interceptor is the option that records. Where answer is not nil, it may replace the
+// server's answer.
+func (a *attempts) interceptor(answer func(attempt int, err error) error) creditd.Option {
 	return creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(
 		func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			a.mutex.Lock()
@@ -80,7 +80,7 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func quickRetry(maxAttempts int) creditd.Option {
+func quickRetry(maxAttempts int) creditd.CallOption {
 	return creditd.WithRetry(creditd.RetryPolicy{
 		MaxAttempts: maxAttempts, BaseDelay: 20 * time.Millisecond, MaxDelay: 100 * time.Millisecond,
 	})
@@ -88,22 +88,22 @@ func quickRetry(maxAttempts int) creditd.Option {
 
 func TestAWriteOutlivesAServerThatStartsLate(t *testing.T) {
 	address := freeAddress(t)
-	seen := newAttempts()
-	client := newClientOf(t, address, quickRetry(1000), seen.watch(nil))
+	recorded := newAttempts()
+	client := newClientOf(t, address, quickRetry(1000), recorded.interceptor(nil))
 	ctx := testContext(t)
 	account := newAccount()
 
 	type answer struct {
-		granted *creditd.Granted
+		granted *creditd.EntryResult
 		err     error
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		granted, err := client.Grant(ctx, account, one)
+		granted, err := client.Grant(ctx, creditd.GrantParams{Account: account, Credits: one})
 		answered <- answer{granted, err}
 	}()
 	select {
-	case <-seen.first:
+	case <-recorded.first:
 	case <-ctx.Done():
 		t.Fatal("the first attempt did not fail")
 	}
@@ -120,12 +120,12 @@ func TestAWriteOutlivesAServerThatStartsLate(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	if len(seen.ids) < 2 {
-		t.Errorf("there were %d attempts", len(seen.ids))
+	if len(recorded.ids) < 2 {
+		t.Errorf("there were %d attempts", len(recorded.ids))
 	}
-	for _, id := range seen.ids {
+	for _, id := range recorded.ids {
 		if id == "" || id != got.granted.Entry.RequestID {
-			t.Fatalf("the attempts had the request ids %q", seen.ids)
+			t.Fatalf("the attempts had the request ids %q", recorded.ids)
 		}
 	}
 	if got.granted.Replayed {
@@ -134,22 +134,22 @@ func TestAWriteOutlivesAServerThatStartsLate(t *testing.T) {
 }
 
 func TestALostAnswerMovesCreditsOnce(t *testing.T) {
-	seen := newAttempts()
-	client := newClient(t, quickRetry(3), seen.watch(func(attempt int, err error) error {
+	recorded := newAttempts()
+	client := newClient(t, quickRetry(3), recorded.interceptor(func(attempt int, err error) error {
 		if attempt == 1 && err == nil {
 			return unavailable()
 		}
 		return err
 	}))
 	account := newAccount()
-	granted, err := client.Grant(testContext(t), account, one)
+	granted, err := client.Grant(testContext(t), creditd.GrantParams{Account: account, Credits: one})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !granted.Replayed || !granted.Available.Equal(one) {
 		t.Errorf("got %+v", granted)
 	}
-	balance, err := client.GetBalance(testContext(t), account)
+	balance, err := client.GetBalance(testContext(t), creditd.GetBalanceParams{Account: account})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,72 +159,72 @@ func TestALostAnswerMovesCreditsOnce(t *testing.T) {
 }
 
 func TestAttemptsAreBounded(t *testing.T) {
-	seen := newAttempts()
-	client := newClientOf(t, freeAddress(t), quickRetry(3), seen.watch(nil))
-	_, err := client.Grant(testContext(t), "team-a", one, creditd.RequestID("order-17"))
+	recorded := newAttempts()
+	client := newClientOf(t, freeAddress(t), quickRetry(3), recorded.interceptor(nil))
+	_, err := client.Grant(testContext(t), creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-17"})
 	failure := asError(t, err)
 	if failure.Code != codes.Unavailable || failure.Reason != "" || failure.RequestID != "order-17" || failure.XRequestID != "" ||
 		failure.Attempts != 3 || failure.Cause != nil {
 		t.Errorf("got %+v", failure)
 	}
-	if seen.count() != 3 {
-		t.Errorf("there were %d attempts", seen.count())
+	if recorded.count() != 3 {
+		t.Errorf("there were %d attempts", recorded.count())
 	}
 }
 
 func TestOneAttemptIsNoRetry(t *testing.T) {
-	seen := newAttempts()
-	client := newClientOf(t, freeAddress(t), creditd.WithRetry(creditd.NoRetry()), seen.watch(nil))
-	_, err := client.GetRateCard(testContext(t))
-	if asError(t, err); seen.count() != 1 {
-		t.Errorf("there were %d attempts", seen.count())
+	recorded := newAttempts()
+	client := newClientOf(t, freeAddress(t), creditd.WithRetry(creditd.NoRetry()), recorded.interceptor(nil))
+	_, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
+	if asError(t, err); recorded.count() != 1 {
+		t.Errorf("there were %d attempts", recorded.count())
 	}
 }
 
 func TestOnlyUnavailableIsRetried(t *testing.T) {
 	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
-		seen := newAttempts()
-		client := newClient(t, quickRetry(2), seen.watch(func(int, error) error {
+		recorded := newAttempts()
+		client := newClient(t, quickRetry(2), recorded.interceptor(func(int, error) error {
 			return status.Error(code, "the test says so")
 		}))
-		_, err := client.GetRateCard(testContext(t))
+		_, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 		want := 1
 		if code == codes.Unavailable {
 			want = 2
 		}
-		if failure := asError(t, err); failure.Code != code || seen.count() != want {
-			t.Errorf("%v: %d attempts, then %v", code, seen.count(), failure)
+		if failure := asError(t, err); failure.Code != code || recorded.count() != want {
+			t.Errorf("%v: %d attempts, then %v", code, recorded.count(), failure)
 		}
 	}
 }
 
 func TestTheServerSaysHowLongToWait(t *testing.T) {
 	const asked = 300 * time.Millisecond
-	seen := newAttempts()
-	client := newClient(t, quickRetry(2), seen.watch(func(attempt int, err error) error {
+	recorded := newAttempts()
+	client := newClient(t, quickRetry(2), recorded.interceptor(func(attempt int, err error) error {
 		if attempt > 1 {
 			return err
 		}
 		return unavailableFor(t, asked)
 	}))
-	if _, err := client.GetRateCard(testContext(t)); err != nil {
+	if _, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{}); err != nil {
 		t.Fatal(err)
 	}
-	if waited := seen.times[1].Sub(seen.times[0]); waited < asked {
+	if waited := recorded.times[1].Sub(recorded.times[0]); waited < asked {
 		t.Errorf("it waited for %v", waited)
 	}
 }
 
 func TestAWaitThatPassesTheDeadlineIsNotBegun(t *testing.T) {
-	seen := newAttempts()
-	client := newClient(t, seen.watch(func(int, error) error {
+	recorded := newAttempts()
+	client := newClient(t, recorded.interceptor(func(int, error) error {
 		return unavailableFor(t, time.Hour)
 	}))
 	began := time.Now()
-	_, err := client.GetRateCard(testContext(t))
+	_, err := client.GetRateCard(testContext(t), creditd.GetRateCardParams{})
 	failure := asError(t, err)
-	if failure.Code != codes.DeadlineExceeded || seen.count() != 1 || failure.Attempts != 1 {
-		t.Errorf("%d attempts, then %+v", seen.count(), failure)
+	if failure.Code != codes.DeadlineExceeded || recorded.count() != 1 || failure.Attempts != 1 {
+		t.Errorf("%d attempts, then %+v", recorded.count(), failure)
 	}
 	if failure.Cause == nil || failure.Cause.Code != codes.Unavailable || failure.Cause.Message != "try later" {
 		t.Errorf("the cause is %+v", failure.Cause)
@@ -246,19 +246,19 @@ func away(t *testing.T) error {
 
 func TestTheLastRefusalIsTheCause(t *testing.T) {
 	const limit = 500 * time.Millisecond
-	seen := newAttempts()
-	client := newClient(t, seen.watch(func(int, error) error { return away(t) }))
+	recorded := newAttempts()
+	client := newClient(t, recorded.interceptor(func(int, error) error { return away(t) }))
 	ctx, cancel := context.WithTimeout(testContext(t), limit)
 	defer cancel()
 	began := time.Now()
-	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-21"))
+	_, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-21"})
 	if took := time.Since(began); took > 10*limit {
 		t.Errorf("it took %v", took)
 	}
 	failure := asError(t, fmt.Errorf("wrapped: %w", err))
 	// By waits of up to 50, 100, 200 and 400 ms.
-	if failure.Code != codes.DeadlineExceeded || failure.Attempts < 3 || failure.Attempts != seen.count() || failure.RequestID != "order-21" || failure.Reason != "" {
-		t.Errorf("%d attempts, then %+v", seen.count(), failure)
+	if failure.Code != codes.DeadlineExceeded || failure.Attempts < 3 || failure.Attempts != recorded.count() || failure.RequestID != "order-21" || failure.Reason != "" {
+		t.Errorf("%d attempts, then %+v", recorded.count(), failure)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("the deadline does not show in %v", err)
@@ -279,14 +279,14 @@ func TestTheLastRefusalIsTheCause(t *testing.T) {
 func TestADeadlineWithinAnAttemptHasTheCauseToo(t *testing.T) {
 	fake := (&fakeServer{}).start(t)
 	fake.answer = func(string, proto.Message) (proto.Message, error) {
-		if len(fake.asked()) == 1 {
+		if len(fake.received()) == 1 {
 			return nil, away(t)
 		}
 		<-testContext(t).Done()
 		return nil, unavailable()
 	}
 	client := fake.newClient(t, quickRetry(0), creditd.WithTimeout(300*time.Millisecond))
-	_, err := client.GetRateCard(context.Background())
+	_, err := client.GetRateCard(context.Background(), creditd.GetRateCardParams{})
 	failure := asError(t, err)
 	if failure.Code != codes.DeadlineExceeded || failure.Attempts != 2 || !creditd.IsReason(err, creditd.ReasonStoreUnavailable) {
 		t.Errorf("got %+v", failure)
@@ -295,11 +295,11 @@ func TestADeadlineWithinAnAttemptHasTheCauseToo(t *testing.T) {
 
 func TestACancelledWaitEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(testContext(t))
-	client := newClient(t, quickRetry(2), creditd.WithTimeout(0), newAttempts().watch(func(int, error) error {
+	client := newClient(t, quickRetry(2), creditd.WithTimeout(0), newAttempts().interceptor(func(int, error) error {
 		time.AfterFunc(20*time.Millisecond, cancel)
 		return unavailableFor(t, 20*time.Second)
 	}))
-	_, err := client.Grant(ctx, "team-a", one, creditd.RequestID("order-18"))
+	_, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: one, RequestID: "order-18"})
 	failure := asError(t, err)
 	if failure.Code != codes.Canceled || failure.RequestID != "order-18" || failure.Attempts != 1 || failure.Cause == nil {
 		t.Errorf("got %+v", failure)
@@ -311,14 +311,14 @@ func TestACancelledWaitEnds(t *testing.T) {
 
 func TestACancelledCallIsNotSentAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(testContext(t))
-	seen := newAttempts()
-	client := newClient(t, seen.watch(func(int, error) error {
+	recorded := newAttempts()
+	client := newClient(t, recorded.interceptor(func(int, error) error {
 		cancel()
 		return unavailable()
 	}))
-	_, err := client.GetRateCard(ctx)
-	if failure := asError(t, err); failure.Code != codes.Canceled || seen.count() != 1 {
-		t.Errorf("%d attempts, then %+v", seen.count(), failure)
+	_, err := client.GetRateCard(ctx, creditd.GetRateCardParams{})
+	if failure := asError(t, err); failure.Code != codes.Canceled || recorded.count() != 1 {
+		t.Errorf("%d attempts, then %+v", recorded.count(), failure)
 	}
 }
 
@@ -329,31 +329,31 @@ func TestCallsOutliveARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := newAttempts()
-	client := newClientOf(t, first.address, seen.watch(nil))
+	recorded := newAttempts()
+	client := newClientOf(t, first.address, recorded.interceptor(nil))
 	ctx := testContext(t)
-	if _, err := client.Grant(ctx, "team-a", one); err != nil {
+	if _, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: one}); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
-	before := seen.count()
+	before := recorded.count()
 	failures := make(chan error, 2)
 	go func() {
 		// The client's own deadline, 10 s.
-		_, err := client.GetBalance(context.Background(), "team-a")
+		_, err := client.GetBalance(context.Background(), creditd.GetBalanceParams{Account: "team-a"})
 		failures <- err
 	}()
 	go func() {
-		_, err := client.Charge(context.Background(), "team-a", creditd.Credits(one))
+		_, err := client.Charge(context.Background(), creditd.ChargeParams{Account: "team-a", Cost: creditd.Credits(one)})
 		failures <- err
 	}()
 	// Long enough away that attempts of former policies would have ended.
-	for seen.count() < before+12 {
+	for recorded.count() < before+12 {
 		select {
 		case err := <-failures:
-			t.Fatalf("a call ended after %d attempts: %v", seen.count()-before, err)
+			t.Fatalf("a call ended after %d attempts: %v", recorded.count()-before, err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,10 @@ import (
 	"time"
 
 	creditd "github.com/creditd/creditd/clients/go"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The scenarios that every client passes; clients/scenarios/README.md says what
@@ -47,7 +52,8 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios in clients/scenarios (%v)", err)
 	}
-	client := newClient(t)
+	var sent sentRequest
+	client := newClient(t, creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(sent.store)))
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
@@ -63,19 +69,19 @@ func TestScenarios(t *testing.T) {
 			if s.Only != nil && !slices.Contains(s.Only, "go") {
 				continue
 			}
-			t.Run(name+"/"+s.Name, func(t *testing.T) { runScenario(t, client, s) })
+			t.Run(name+"/"+s.Name, func(t *testing.T) { runScenario(t, client, &sent, s) })
 		}
 	}
 }
 
-func runScenario(t *testing.T, client *creditd.Client, s scenario) {
+func runScenario(t *testing.T, client *creditd.Client, sent *sentRequest, s scenario) {
 	ctx := testContext(t)
 	vars := variables{values: map[string]any{"account": newAccount()}}
 	if len(s.Steps) == 0 {
 		t.Fatal("the scenario has no steps")
 	}
 	for i, step := range s.Steps {
-		differences, err := runStep(ctx, client, step, &vars)
+		differences, err := runStep(ctx, client, sent, step, &vars)
 		if err != nil {
 			t.Fatalf("step %d, %s: %v", i+1, step.Call, err)
 		}
@@ -87,24 +93,16 @@ func runScenario(t *testing.T, client *creditd.Client, s scenario) {
 
 // runStep returns an error where the step cannot be run, and differences where
 // the answer is another one than the step says.
-func runStep(ctx context.Context, client *creditd.Client, s step, vars *variables) ([]string, error) {
+func runStep(ctx context.Context, client *creditd.Client, sent *sentRequest, s step, vars *variables) ([]string, error) {
 	if (s.Reply == nil) == (s.Refusal == nil) {
 		return nil, errors.New("a step has exactly one of reply and refusal")
-	}
-	call, known := calls[s.Call]
-	if !known {
-		return nil, errors.New("this client has no such call")
 	}
 	vars.now = time.Now()
 	request, err := vars.expand(s.Request)
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := json.Marshal(request)
-	if err != nil {
-		return nil, err
-	}
-	reply, err := call(ctx, client, encoded)
+	reply, err := callByName(ctx, client, sent, s.Call, request)
 	var failure *creditd.Error
 	if err != nil && !errors.As(err, &failure) {
 		return nil, err // the request is not one that this client can express
@@ -130,6 +128,76 @@ func runStep(ctx context.Context, client *creditd.Client, s step, vars *variable
 		return differences, nil
 	}
 	return nil, vars.save(s.Save, reply)
+}
+
+// sentRequest is the last request that was sent.
+type sentRequest struct {
+	message proto.Message
+}
+
+func (s *sentRequest) store(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	s.message = req.(proto.Message)
+	return invoke(ctx, method, req, reply, conn, opts...)
+}
+
+// callByName makes a call by the name of its method and the JSON form of its
+// request.
+func callByName(ctx context.Context, client *creditd.Client, sent *sentRequest, name string, request any) (map[string]any, error) {
+	method, err := unaryMethod(name)
+	if err != nil {
+		return nil, err
+	}
+	message, err := messageOf(method.Input())
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := protojson.Unmarshal(encoded, message.Interface()); err != nil {
+		return nil, err
+	}
+	sent.message = nil
+	reply, err := callByDescriptor(ctx, client, method, message.Interface())
+	if sent.message != nil {
+		if lost := notSent(message, sent.message.ProtoReflect()); len(lost) > 0 {
+			return nil, fmt.Errorf("this client did not send %v", lost)
+		}
+	}
+	return reply, err
+}
+
+// notSent are the fields that are set in a request and are not set in the one that
+// was sent, such as a time to live of 0, which this client takes for none. It does
+// not tell an empty message of the API from none.
+func notSent(request, sent protoreflect.Message) []protoreflect.FullName {
+	var lost []protoreflect.FullName
+	request.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case !sent.Has(field):
+			if field.Message() == nil || field.IsList() || field.IsMap() || field.Message().ParentFile().Package() != apiPackage || !isEmptyMessage(value.Message()) {
+				lost = append(lost, field.FullName())
+			}
+		case field.IsList() && field.Message() != nil:
+			for i := range min(value.List().Len(), sent.Get(field).List().Len()) {
+				lost = append(lost, notSent(value.List().Get(i).Message(), sent.Get(field).List().Get(i).Message())...)
+			}
+		case field.Message() != nil && !field.IsMap():
+			lost = append(lost, notSent(value.Message(), sent.Get(field).Message())...)
+		}
+		return true
+	})
+	return lost
+}
+
+func isEmptyMessage(message protoreflect.Message) bool {
+	empty := true
+	message.Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool {
+		empty = false
+		return false
+	})
+	return empty
 }
 
 // save keeps values of the reply, found by their paths.

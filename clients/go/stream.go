@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// streamInterceptor turns every error of a stream into an *Error, and has the
-// connection checked while nothing comes. A stream has no deadline but its
+// streamInterceptor turns every error of a stream into an *Error. Liveness watches
+// the connection while the stream is open. A stream has no deadline but its
 // context's, and is not retried: only the caller knows what it may have missed.
 func streamInterceptor(live *liveness) grpc.StreamClientInterceptor {
 	return func(ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -19,24 +19,24 @@ func streamInterceptor(live *liveness) grpc.StreamClientInterceptor {
 			failed, _ := status.FromError(err)
 			return nil, attemptedOnce(newError(failed, "", ""))
 		}
-		// Not the stream's context: asking for it would keep grpc from sending anew
-		// what a server that stops did not begin.
-		return &checkedStream{ClientStream: stream, waiting: live.beginStream(ctx)}, nil
+		// Not stream.Context(): it commits the stream to its connection, and grpc could no
+		// longer retry by itself a stream that a draining server did not process.
+		return &watchedStream{ClientStream: stream, pending: live.beginStream(ctx)}, nil
 	}
 }
 
-type checkedStream struct {
+type watchedStream struct {
 	grpc.ClientStream
-	waiting *waiting
+	pending *pending
 }
 
 // RecvMsg leaves io.EOF as it is: it is the good end of a stream.
-func (s *checkedStream) RecvMsg(message any) error {
+func (s *watchedStream) RecvMsg(message any) error {
 	err := s.ClientStream.RecvMsg(message)
 	if err == nil {
 		return nil
 	}
-	s.waiting.end(false)
+	s.pending.end(false)
 	if errors.Is(err, io.EOF) {
 		return err
 	}

@@ -5,31 +5,38 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
 	"google.golang.org/grpc"
 )
 
-// WatchBalance goes over the balances of an account: as it is now, and after each
-// change, expiry included. Where changes come faster than they are read, it has
-// the newest and leaves out those between.
+// WatchBalanceParams says which balance [Client.WatchBalance] reads.
+type WatchBalanceParams struct {
+	Account string
+}
+
+// WatchBalance iterates over the balances of an account: as it is now, and after
+// each change, expiry included. Where changes come faster than they are read, it
+// has the newest and leaves out those between.
 //
 // It ends without an error when the server stops: watch again. An error ends it
-// too, such as UNAVAILABLE where the connection is lost; nothing is retried. To end it, leave the loop or end the context, whose
-// deadline is the only one that it has.
+// too, such as UNAVAILABLE where the connection is lost; nothing is retried. To end
+// it, leave the loop or end the context, whose deadline is the only one that it has.
 //
-//	for balance, err := range client.WatchBalance(ctx, "team-a") {
+//	for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 //		if err != nil {
 //			return err
 //		}
 //		…
 //	}
-func (c *Client) WatchBalance(ctx context.Context, account string) iter.Seq2[*Balance, error] {
+func (c *Client) WatchBalance(ctx context.Context, params WatchBalanceParams, opts ...grpc.CallOption) iter.Seq2[*Balance, error] {
+	opts = slices.Clone(opts)
 	return func(yield func(*Balance, error) bool) {
-		// Ends the stream also where the loop is left.
+		// Cancels the stream also where the caller breaks out of the loop.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		stream, err := c.ledger.WatchBalance(ctx, &creditdv1.WatchBalanceRequest{Account: account})
+		stream, err := c.ledger.WatchBalance(ctx, &creditdv1.WatchBalanceRequest{Account: params.Account}, opts...)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -43,23 +50,24 @@ func (c *Client) WatchBalance(ctx context.Context, account string) iter.Seq2[*Ba
 				yield(nil, err)
 				return
 			}
-			balance, err := balanceFromPB(reply.GetBalance())
-			if err != nil {
-				leave(cancel, stream)
-				yield(nil, malformed("WatchBalance", "", err))
+			var r reader
+			balance := balanceResultFromPB(&r, reply)
+			if r.err != nil {
+				cancelAndDrain(cancel, stream)
+				yield(nil, malformed("WatchBalance", "", r.err))
 				return
 			}
-			if !yield(balance, nil) {
-				leave(cancel, stream)
+			if !yield(&balance, nil) {
+				cancelAndDrain(cancel, stream)
 				return
 			}
 		}
 	}
 }
 
-// leave ends a stream that has not ended, and reads its end: interceptors, such as
-// those that count or log, see it there.
-func leave(cancel context.CancelFunc, stream grpc.ServerStreamingClient[creditdv1.WatchBalanceResponse]) {
+// cancelAndDrain cancels a stream and receives until its end, which interceptors need
+// that count or log the ends of streams.
+func cancelAndDrain(cancel context.CancelFunc, stream grpc.ServerStreamingClient[creditdv1.WatchBalanceResponse]) {
 	cancel()
 	for {
 		if _, err := stream.Recv(); err != nil {

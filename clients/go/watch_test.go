@@ -25,7 +25,7 @@ func sendBalance(stream watchStream, available string) error {
 
 // watchAll reads a watch to its end.
 func watchAll(ctx context.Context, client *creditd.Client, account string) (available []string, failures []error) {
-	for balance, err := range client.WatchBalance(ctx, account) {
+	for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: account}) {
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -43,9 +43,9 @@ func TestAWatchEndsWithTheStream(t *testing.T) {
 	if len(available) != 2 || available[0] != "1" || available[1] != "0.248" || failures != nil {
 		t.Errorf("got %v and %v", available, failures)
 	}
-	asked := fake.asked()
-	if len(asked) != 1 || asked[0].(*creditdv1.WatchBalanceRequest).GetAccount() != "team-a" {
-		t.Errorf("it asked for %v", asked)
+	received := fake.received()
+	if len(received) != 1 || received[0].(*creditdv1.WatchBalanceRequest).GetAccount() != "team-a" {
+		t.Errorf("the request was %v", received)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestAWatchThatFailsSaysWhyAndIsNotRetried(t *testing.T) {
 				failure.Metadata["limit"] != "1024" || failure.XRequestID != "fake-1" {
 				t.Errorf("got %+v", failure)
 			}
-			if got := len(fake.asked()); got != 1 {
+			if got := len(fake.received()); got != 1 {
 				t.Errorf("there were %d attempts", got)
 			}
 		})
@@ -105,8 +105,8 @@ func TestABalanceThatCannotBeReadEndsAWatch(t *testing.T) {
 	}
 }
 
-// watchedUntilItEnds serves a balance, and then waits until nobody watches any
-// more, which it tells.
+// watchedUntilItEnds serves a balance, and then waits for the end of the watch, which
+// it reports.
 func watchedUntilItEnds(t *testing.T) (fake *fakeServer, ended chan bool) {
 	t.Helper()
 	ended = make(chan bool, 1)
@@ -129,7 +129,7 @@ func waitForEnd(t *testing.T, ended chan bool) bool {
 	case hasDeadline := <-ended:
 		return hasDeadline
 	case <-testContext(t).Done():
-		t.Fatal("the server still sees somebody watch")
+		t.Fatal("the server still has a watch")
 		return false
 	}
 }
@@ -138,7 +138,7 @@ func TestLeavingTheLoopEndsAWatch(t *testing.T) {
 	fake, ended := watchedUntilItEnds(t)
 	// Time for a call is none for a watch.
 	client := fake.newClient(t, creditd.WithTimeout(time.Millisecond))
-	for balance, err := range client.WatchBalance(context.Background(), "team-a") {
+	for balance, err := range client.WatchBalance(context.Background(), creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestAWatchFollowsItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
 	var failures []error
-	for balance, err := range fake.newClient(t).WatchBalance(ctx, "team-a") {
+	for balance, err := range fake.newClient(t).WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -185,7 +185,7 @@ func TestTheContextsDeadlineEndsAWatch(t *testing.T) {
 		t.Errorf("it ended with %v", failures)
 	}
 	if !waitForEnd(t, ended) {
-		t.Error("the server did not hear of the deadline")
+		t.Error("the server did not get the deadline")
 	}
 }
 
@@ -196,7 +196,7 @@ func TestClosingTheClientEndsAWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failures []error
-	for _, err := range client.WatchBalance(testContext(t), "team-a") {
+	for _, err := range client.WatchBalance(testContext(t), creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -240,22 +240,22 @@ func TestAWatchSeesEachMoveUntilTheServerStops(t *testing.T) {
 	}()
 	client := newClientOf(t, own.address)
 	ctx := testContext(t)
-	if _, err := client.Grant(ctx, "team-a", decimal.NewFromInt(2)); err != nil {
+	if _, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: decimal.NewFromInt(2)}); err != nil {
 		t.Fatal(err)
 	}
-	// Each balance that is seen leads to the next move.
+	// Each balance leads to the next move.
 	stopping := make(chan error, 1)
-	var seen []string
-	for balance, err := range client.WatchBalance(ctx, "team-a") {
+	var balances []string
+	for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen = append(seen, balance.Available.String())
-		switch len(seen) {
+		balances = append(balances, balance.Available.String())
+		switch len(balances) {
 		case 1:
-			_, err = client.Charge(ctx, "team-a", creditd.Credits(one))
+			_, err = client.Charge(ctx, creditd.ChargeParams{Account: "team-a", Cost: creditd.Credits(one)})
 		case 2:
-			_, err = client.Grant(ctx, "team-a", decimal.NewFromInt(4))
+			_, err = client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: decimal.NewFromInt(4)})
 		case 3:
 			stopped = true
 			go func() { stopping <- own.stop() }()
@@ -264,8 +264,8 @@ func TestAWatchSeesEachMoveUntilTheServerStops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(seen) != 3 || seen[0] != "2" || seen[1] != "1" || seen[2] != "5" {
-		t.Errorf("it saw %v", seen)
+	if len(balances) != 3 || balances[0] != "2" || balances[1] != "1" || balances[2] != "5" {
+		t.Errorf("the balances are %v", balances)
 	}
 	if err := <-stopping; err != nil {
 		t.Error(err)

@@ -4,7 +4,7 @@ use super::{App, AppError};
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::GrantState;
 use crate::domain::{AccountName, Credits, Faults, Refusal, Timestamp};
-use crate::store::{self, Changes, EntryPage, EntryQuery, Reading};
+use crate::store::{AccountSnapshot, Changes, EntryPage, EntryQuery};
 
 /// Most grants that a balance lists.
 pub const BALANCE_GRANTS_MAX: usize = 1_000;
@@ -27,14 +27,14 @@ pub struct Balance {
 }
 
 impl Balance {
-    fn of(reading: Reading<'_>) -> Self {
-        let Reading { account, time } = reading;
+    fn of(snapshot: &AccountSnapshot) -> Self {
+        let AccountSnapshot { account, time } = snapshot;
         Self {
             account: account.name().clone(),
             available: account.available(),
             held: account.held(),
             grants: account.grants().take(BALANCE_GRANTS_MAX).cloned().collect(),
-            time,
+            time: *time,
             version: account.version(),
         }
     }
@@ -54,9 +54,8 @@ impl App {
     ) -> Result<Balance, AppError> {
         match account {
             Some(account) if faults.is_empty() => {
-                let (look, balance) = store::look(Balance::of);
-                self.store.look(account, as_of, look);
-                balance.await
+                let snapshot = self.store.account(account, as_of).await?;
+                Ok(Balance::of(&snapshot))
             }
             _ => {
                 let now = self.now();

@@ -18,10 +18,6 @@ pub struct ChargeForm<'a> {
     pub cost: CostForm<'a>,
 }
 
-/// Says whether the answers to a batch may be given: of the items that could be
-/// decided, in order.
-pub type BatchFits = Box<dyn FnMut(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
-
 impl App {
     /// Pays for work, and answers once that is durable.
     ///
@@ -47,53 +43,46 @@ impl App {
     }
 
     /// Pays for many works, each by itself, as if they were sent one after another.
-    /// `fits` is given what is refused already, and makes of it the judge of all
-    /// answers.
+    /// `check` sees all items, as commands or as refused by their form, before any of them
+    /// counts, and can refuse the batch.
     ///
     /// # Errors
     /// What is wrong with the batch as a whole, or that the store cannot write.
     pub async fn batch_charge(
         &self,
         forms: Vec<ChargeForm<'_>>,
-        fits: impl FnOnce(&[Refusal]) -> BatchFits,
+        check: impl FnOnce(&[Result<Command, Refusal>]) -> Result<(), Refusal>,
     ) -> Result<Vec<Answer<Written>>, AppError> {
         check_batch("charges", forms.len())
             .or(())
             .map_err(Refusal::from)?;
-        let mut refused = Vec::new();
-        let mut commands = Vec::with_capacity(forms.len());
-        let mut decided = Vec::with_capacity(forms.len());
-        {
+        let items: Vec<_> = {
             // All items by the same prices.
             let prices = self.prices();
-            for form in forms {
-                match self.charge_command(&prices, form) {
-                    Ok(command) => {
-                        commands.push(command);
-                        decided.push(true);
-                    }
-                    Err(refusal) => {
-                        refused.push(refusal);
-                        decided.push(false);
-                    }
-                }
-            }
-        }
-        let mut fits = fits(&refused);
-        let answers = match commands.is_empty() {
-            true => fits(&[]).map(|()| Vec::new())?,
-            false => self.store.write_batch(commands, fits).await?,
+            let forms = forms.into_iter();
+            forms
+                .map(|form| self.charge_command(&prices, form))
+                .collect()
         };
-        if refused.is_empty() {
+        check(&items)?;
+        let mut commands = Vec::with_capacity(items.len());
+        let refused: Vec<Option<Refusal>> = items
+            .into_iter()
+            .map(|item| item.map(|command| commands.push(command)).err())
+            .collect();
+        let answers = match commands.is_empty() {
+            true => Vec::new(),
+            false => self.store.write_batch(commands).await?,
+        };
+        if answers.len() == refused.len() {
             return Ok(answers);
         }
-        let mut merged = Vec::with_capacity(decided.len());
-        let (mut answers, mut refused) = (answers.into_iter(), refused.into_iter());
-        merged.extend(decided.into_iter().filter_map(|decided| match decided {
-            true => answers.next(),
-            false => refused.next().map(|refusal| Err(refusal.into())),
-        }));
-        Ok(merged)
+        let mut answers = answers.into_iter();
+        let merged = refused.into_iter().filter_map(|refused| match refused {
+            None => answers.next(),
+            Some(refusal) => Some(Err(refusal.into())),
+        });
+        Ok(merged.collect())
     }
 
     /// Gives back a charge or settlement; without `credits` all that is not given

@@ -7,7 +7,6 @@ use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Affordability, Purse, afford};
 use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
-use crate::store;
 
 /// Most names for which one batch is told what may have been meant.
 const SUGGESTIONS_MAX: usize = 32;
@@ -121,13 +120,13 @@ impl App {
     ) -> Result<Affordability, AppError> {
         let first = costs.first().map(|(service, _)| Arc::clone(service));
         let one = first.filter(|one| costs.iter().all(|(service, _)| service == one));
-        // The account is held for as long as it takes to see what it has, and no longer.
-        let (look, purse) = store::look(move |reading: store::Reading<'_>| match one {
-            Some(service) => Purse::of_service(reading.account, &service),
-            None => Purse::of(reading.account),
-        });
-        self.store.look(payer, None, look);
-        let purse = purse.await?;
+        let account = self.store.account(payer, None).await?.account;
+        let purse = match one {
+            Some(service) => Purse::of_service(&account, &service),
+            None => Purse::of(&account),
+        };
+        // A write to the account copies it while a snapshot is in use.
+        drop(account);
         let costs = costs.iter();
         let costs = costs.map(|(service, credits)| (&**service, *credits));
         afford(&purse, costs).map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::fingerprint::{FingerprintWriter, Method};
 use super::form::{CostForm, What, WriteForm};
 use super::{App, AppError};
-use crate::domain::ledger::{Action, Hold, HoldId, Named, OPEN_HOLDS_MAX, Overage};
+use crate::domain::ledger::{Action, Hold, HoldId, Named, Overage};
 use crate::domain::pricing::{Card, Catalog};
 use crate::domain::{AccountName, Labels, Refusal, RequestId, Timestamp};
-use crate::store::{self, Written};
+use crate::store::Written;
 
 /// The longest that a hold can be made or extended for.
 pub const HOLD_TTL_SECONDS_MAX: i64 = 86_400;
@@ -60,14 +60,6 @@ pub struct HoldQuery {
 }
 
 impl HoldQuery {
-    /// Whether every hold is asked for.
-    fn takes_all(&self) -> bool {
-        self.request_id.is_none()
-            && self.labels.is_empty()
-            && self.start_time.is_none()
-            && self.end_time.is_none()
-    }
-
     fn matches(&self, hold: &Hold) -> bool {
         let made = hold.terms.create_time;
         self.start_time.is_none_or(|start| start <= made)
@@ -237,21 +229,13 @@ impl App {
         account: AccountName,
         query: HoldQuery,
     ) -> Result<HoldPage, AppError> {
-        // The ledger's thread only hands out what there may be to look at, at most all
-        // open holds of an account; what passes the filters is found here.
-        let take = match query.takes_all() {
-            true => query.limit.saturating_add(1),
-            false => OPEN_HOLDS_MAX,
-        };
+        let account = self.store.account(account, None).await?.account;
         let from = query.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let (look, holds) = store::look(move |reading: store::Reading<'_>| {
-            let open = reading.account.holds().range((from, Bound::Unbounded));
-            let open = open.map(|(_, open)| Arc::clone(&open.hold));
-            open.take(take).collect::<Vec<_>>()
-        });
-        self.store.look(account, None, look);
-        let mut found = holds.await?.into_iter().filter(|hold| query.matches(hold));
-        let holds = found.by_ref().take(query.limit).collect();
+        let open = account.holds().range((from, Bound::Unbounded));
+        let mut found = open
+            .map(|(_, open)| &open.hold)
+            .filter(|hold| query.matches(hold));
+        let holds = found.by_ref().take(query.limit).cloned().collect();
         Ok(HoldPage {
             holds,
             more: found.next().is_some(),

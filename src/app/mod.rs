@@ -20,7 +20,7 @@ use crate::domain::pricing::Catalog;
 use crate::store::{Clock, Store};
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
-pub use charge::{BatchFits, ChargeForm};
+pub use charge::ChargeForm;
 pub use estimate::BatchEstimate;
 pub use form::{CostForm, What, WriteForm};
 pub use grant::GrantForm;

@@ -65,7 +65,7 @@ impl fmt::Display for AccountName {
 
 /// The caller's name of one write: 1 to 256 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(Box<str>);
+pub struct RequestId(Arc<str>);
 
 impl RequestId {
     /// Checks the name.

@@ -1,6 +1,6 @@
-//! Results of a batch of charges, and whether the reply has room for them. That is
-//! asked before anything counts, on the ledger's own thread, so it is mostly answered
-//! by adding lengths.
+//! Results of a batch of charges, and whether the reply has room for them. That is decided
+//! before anything moves, from the request alone: no answer to an item is larger than
+//! [`answer_bytes_max`] says.
 
 use prost::Message as _;
 
@@ -9,21 +9,23 @@ use super::convert::ledger::charge_response_to_pb;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::batch_charge_result::Result as ItemResult;
 use super::refused::Refused;
-use super::reply::{BATCH_REST_BYTES, check_reply_size};
-use crate::app::{Answer, AppError, BatchFits, Written};
+use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
+use crate::app::{Answer, AppError, Written};
 use crate::domain::Refusal;
+use crate::domain::ledger::{Action, Command};
 
-/// More than a result takes beside names, labels, shares and lists of faults.
-const RESULT_BYTES: usize = 320;
-/// More than one of an entry's shares takes.
-const SHARE_BYTES: usize = 80;
-/// More than one bad field takes.
-const FAULT_BYTES: usize = 2_048;
+/// What an entry and its answer take at most, beside the texts of the request.
+const ENTRY_BYTES_MAX: usize = 290;
+/// The same for REQUEST_ID_REUSED, which says account and request_id twice.
+const REUSED_BYTES_MAX: usize = 260;
+/// The same for every other refusal of the ledger, which says the account twice and three
+/// amounts twice.
+const REFUSAL_BYTES_MAX: usize = 240;
 
 /// An item's result.
 pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
     let result = match answer {
-        Ok(written) => ItemResult::Charge(charge_response_to_pb(written)),
+        Ok(written) => ItemResult::Charge(batch_item_to_pb(written)),
         Err(refusal) => ItemResult::Error(Refused::from(refusal).into_rpc_status()),
     };
     pb::BatchChargeResult {
@@ -31,154 +33,300 @@ pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
     }
 }
 
-/// Whether the answers fit beside what was refused already.
-pub(super) fn batch_fits(refused: &[Refusal]) -> BatchFits {
-    let refused: Vec<Answer<Written>> = refused
-        .iter()
-        .map(|refusal| Err(AppError::Refused(refusal.clone())))
-        .collect();
-    Box::new(move |answers| {
-        let all = || refused.iter().chain(answers);
-        let at_most = all().fold(BATCH_REST_BYTES, |sum, answer| {
-            sum.saturating_add(bytes_at_most(answer))
-        });
-        if at_most <= MESSAGE_BYTES_MAX {
-            return Ok(());
-        }
-        let results: Vec<_> = all().map(result_to_pb).collect();
-        check_reply_size("charges", &results, BATCH_REST_BYTES)
-    })
+/// What a charge of a batch is answered: its entry has no grants, of which there can be
+/// thousands.
+pub(super) fn batch_item_to_pb(written: &Written) -> pb::ChargeResponse {
+    let mut charge = charge_response_to_pb(written);
+    if let Some(entry) = &mut charge.entry {
+        entry.grants.clear();
+    }
+    charge
 }
 
-/// No result is larger than this.
-fn bytes_at_most(answer: &Answer<Written>) -> usize {
-    let parts = match answer {
-        Ok(written) => {
-            let entry = &written.entry;
-            let labels = entry.labels.iter();
-            let labels = labels.map(|(k, v)| k.len().saturating_add(v.len()).saturating_add(8));
-            let shares = entry.shares.len().saturating_mul(SHARE_BYTES);
-            let usage = match &entry.usage {
-                Some(usage) if !(usage.attributes.is_empty() && usage.meters.is_empty()) => {
-                    super::convert::ledger::entry_to_pb(entry).encoded_len()
-                }
-                _ => 0,
-            };
-            let service = entry.service.as_deref().map_or(0, str::len);
-            let names = [
-                entry.account.as_str().len(),
-                entry.request_id.as_ref().map_or(0, |id| id.as_str().len()),
-                // It stands in the entry and in its usage.
-                service.saturating_mul(2),
-                entry.pricing.as_ref().map_or(0, |p| p.rate_card.len()),
-                entry.pricing.as_ref().map_or(0, |p| p.revision.len()),
-            ];
-            let parts = labels.chain(names).fold(shares, usize::saturating_add);
-            parts.saturating_add(usage)
+/// Refuses a batch whose reply could be larger than clients take. `request_bytes` is what
+/// each item of the request takes.
+pub(super) fn check_batch_reply(
+    request_bytes: impl Iterator<Item = usize>,
+    items: &[Result<Command, Refusal>],
+) -> Result<(), Refusal> {
+    let mut total = BATCH_REST_BYTES;
+    let mut items_that_fit = 0_usize;
+    for (item, request_bytes) in items.iter().zip(request_bytes) {
+        total = total.saturating_add(answer_bytes_max(item, request_bytes));
+        if total <= MESSAGE_BYTES_MAX {
+            items_that_fit = items_that_fit.saturating_add(1);
         }
-        Err(AppError::Refused(Refusal::Invalid(faults))) => {
-            faults.violations().len().saturating_mul(FAULT_BYTES)
-        }
-        Err(_) => FAULT_BYTES,
+    }
+    match total <= MESSAGE_BYTES_MAX {
+        true => Ok(()),
+        false => Err(reply_too_large("charges", items_that_fit)),
+    }
+}
+
+/// No answer to the item takes more. It is exact where the answer is known: for an item that
+/// is refused by its form.
+fn answer_bytes_max(item: &Result<Command, Refusal>, request_bytes: usize) -> usize {
+    let command = match item {
+        Ok(command) => command,
+        Err(refusal) => return refusal_bytes(refusal),
     };
-    RESULT_BYTES.saturating_add(parts)
+    let (service_bytes, refusal_bytes) = match &command.action {
+        Action::Charge(Ok(cost)) => {
+            let service = cost.service.as_deref().map_or(0, str::len);
+            let amount = cost.credits.write_canonical(&mut [0; 24]).len();
+            (service, amount.saturating_mul(6))
+        }
+        // Its price is refused, unless the request_id is known.
+        Action::Charge(Err(refusal)) => (request_bytes, refusal_bytes(refusal)),
+        // Nothing else comes in a batch.
+        _ => (request_bytes, 0),
+    };
+    let twice = |bytes: usize| bytes.saturating_mul(2);
+    let account = twice(command.account.as_str().len());
+    let request_id = twice(command.request.id.as_str().len());
+    // The service stands in the entry and in its usage.
+    let entry = ENTRY_BYTES_MAX
+        .saturating_add(request_bytes)
+        .saturating_add(service_bytes);
+    let reused = REUSED_BYTES_MAX
+        .saturating_add(account)
+        .saturating_add(request_id);
+    let refused = REFUSAL_BYTES_MAX
+        .saturating_add(account)
+        .saturating_add(refusal_bytes);
+    entry.max(reused).max(refused)
+}
+
+fn refusal_bytes(refusal: &Refusal) -> usize {
+    let result = result_to_pb(&Err(AppError::Refused(refusal.clone())));
+    result.encoded_len().saturating_add(ITEM_OVERHEAD_BYTES)
+}
+
+/// Refuses a reply that is larger than clients take: only where the store could not do what
+/// it was asked to. Items that it did are answered again when the batch is sent again.
+pub(super) fn check_batch_answers(
+    reply_bytes: usize,
+    answers: &[Answer<Written>],
+) -> Result<(), Refused> {
+    if reply_bytes <= MESSAGE_BYTES_MAX {
+        return Ok(());
+    }
+    let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
+    let mut failed = errors.filter(|error| !matches!(error, AppError::Refused(_)));
+    failed.next().map_or(Ok(()), |error| Err(error.into()))
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing};
+    use crate::domain::ledger::{
+        Cost, Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing, RequestKey,
+    };
     use crate::domain::pricing::{Given, Pairs, UsageRecord};
     use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId, Timestamp};
-    use crate::rpc::reply::ITEM_OVERHEAD_BYTES;
 
-    /// A charge with the longest names and figures.
-    #[test]
-    fn no_charge_is_larger_than_it_is_taken_for() {
-        let most = Credits::from_nanos(8_999_999_999_999_999_999).unwrap();
-        let pairs = |number: usize| {
-            let pair = |n: usize| (format!("{n:0>64}"), "v".repeat(256));
-            (0..number).map(pair).collect::<Pairs>()
-        };
-        for (labels, maps, shares) in [(0, 0, 1), (16, 0, 1), (0, 16, 1), (16, 16, 100)] {
+    /// How long the texts of an item are.
+    #[derive(Clone, Copy)]
+    struct Lengths {
+        account: usize,
+        request_id: usize,
+        service: usize,
+        labels: usize,
+        maps: usize,
+    }
+
+    const LENGTHS: &[Lengths] = &[
+        Lengths {
+            account: 1,
+            request_id: 1,
+            service: 1,
+            labels: 0,
+            maps: 0,
+        },
+        Lengths {
+            account: 20,
+            request_id: 36,
+            service: 24,
+            labels: 0,
+            maps: 0,
+        },
+        Lengths {
+            account: 128,
+            request_id: 256,
+            service: 128,
+            labels: 16,
+            maps: 16,
+        },
+    ];
+
+    const MOST: i64 = 8_999_999_999_999_999_999;
+
+    fn pairs(number: usize) -> Pairs {
+        let pair = |n: usize| (format!("{n:0>64}"), "v".repeat(256));
+        (0..number).map(pair).collect()
+    }
+
+    impl Lengths {
+        fn account(self) -> AccountName {
+            AccountName::new(&"a".repeat(self.account)).unwrap()
+        }
+
+        fn request_id(self) -> RequestId {
+            RequestId::new(&"r".repeat(self.request_id)).unwrap()
+        }
+
+        fn labels(self) -> Labels {
+            Labels::new(pairs(self.labels).iter()).unwrap()
+        }
+
+        fn usage(self) -> Arc<UsageRecord> {
+            Arc::new(UsageRecord {
+                quantity: Given::Duration(315_576_000_000_999_999_999),
+                attributes: pairs(self.maps),
+                meters: pairs(self.maps),
+            })
+        }
+
+        /// The item as it is sent.
+        fn request(self) -> pb::ChargeRequest {
+            let map = |map: &Pairs| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            pb::ChargeRequest {
+                request_id: "r".repeat(self.request_id),
+                account: "a".repeat(self.account),
+                labels: map(&pairs(self.labels)),
+                what: Some(pb::charge_request::What::Usage(pb::Usage {
+                    service: "s".repeat(self.service),
+                    attributes: map(&pairs(self.maps)),
+                    meters: map(&pairs(self.maps)),
+                    quantity: Some(pb::usage::Quantity::Duration(prost_types::Duration {
+                        seconds: 315_576_000_000,
+                        nanos: 999_999_999,
+                    })),
+                })),
+                ..pb::ChargeRequest::default()
+            }
+        }
+
+        fn command(self, credits: Credits) -> Command {
+            Command {
+                account: self.account(),
+                request: RequestKey {
+                    id: self.request_id(),
+                    fingerprint: [0; 16],
+                },
+                labels: self.labels(),
+                action: Action::Charge(Ok(Box::new(Cost {
+                    credits,
+                    service: Some("s".repeat(self.service).into()),
+                    pricing: None,
+                    usage: Some(self.usage()),
+                }))),
+            }
+        }
+
+        /// The entry with the longest figures.
+        fn entry(self) -> Entry {
+            let most = Credits::from_nanos(-MOST).unwrap();
             let share = GrantShare {
                 grant: GrantId(EntryId(i64::MAX)),
-                credits: most.negated(),
-                held: most.negated(),
+                credits: most,
+                held: Credits::ZERO,
             };
-            let usage = UsageRecord {
-                quantity: Given::Duration(315_576_000_000_999_999_999),
-                attributes: pairs(maps),
-                meters: pairs(maps),
-            };
-            let entry = Entry {
+            Entry {
                 id: EntryId(i64::MAX),
                 previous: Some(EntryId(i64::MAX)),
-                account: AccountName::new(&"a".repeat(128)).unwrap(),
+                account: self.account(),
                 kind: EntryKind::Charge,
-                credits: most.negated(),
-                held: most.negated(),
+                credits: most,
+                held: Credits::ZERO,
                 spent: most.negated(),
                 available: most.negated(),
                 create_time: Timestamp::MIN,
                 version: i64::MAX,
-                request_id: Some(RequestId::new(&"r".repeat(256)).unwrap()),
-                labels: Labels::new(pairs(labels).iter()).unwrap(),
-                service: Some("s".repeat(128).into()),
+                request_id: Some(self.request_id()),
+                labels: self.labels(),
+                service: Some("s".repeat(self.service).into()),
                 pricing: Some(Pricing {
                     rate_card: "c".repeat(64).into(),
                     revision: "f".repeat(24).into(),
                 }),
-                usage: Some(Arc::new(usage)),
+                usage: Some(self.usage()),
                 hold: None,
-                shares: vec![share; shares],
-            };
-            let written = Written {
-                entry,
-                available: most.negated(),
-                replayed: true,
-            };
-            let answer = Ok(written);
-            let bytes = result_to_pb(&answer).encoded_len() + ITEM_OVERHEAD_BYTES;
-            let taken_for = bytes_at_most(&answer);
-            assert!(bytes <= taken_for, "{bytes} and not {taken_for}");
+                shares: vec![share; 1_000],
+            }
+        }
+    }
+
+    fn bytes(answer: &Answer<Written>) -> usize {
+        result_to_pb(answer).encoded_len() + ITEM_OVERHEAD_BYTES
+    }
+
+    #[test]
+    fn no_answer_is_larger_than_it_is_taken_for() {
+        for lengths in LENGTHS {
+            let request_bytes = lengths.request().encoded_len();
+            for nanos in [1_000_000_000, 248_000_000, MOST] {
+                let credits = Credits::from_nanos(nanos).unwrap();
+                let item = Ok(lengths.command(credits));
+                let most = answer_bytes_max(&item, request_bytes);
+                let written = Written {
+                    entry: lengths.entry(),
+                    available: credits,
+                    replayed: true,
+                };
+                let account = lengths.account();
+                let refusals = [
+                    Refusal::AccountNotFound {
+                        account: account.clone(),
+                    },
+                    Refusal::RequestIdReused {
+                        account: account.clone(),
+                        request_id: lengths.request_id(),
+                    },
+                    Refusal::InsufficientCredits {
+                        account: account.clone(),
+                        required: credits,
+                        available: credits,
+                        shortfall: credits,
+                    },
+                    Refusal::BalanceTooLarge {
+                        account,
+                        limit: Credits::MAX,
+                    },
+                ];
+                let refused = refusals.map(|refusal| Err(AppError::Refused(refusal)));
+                for answer in refused.into_iter().chain([Ok(written)]) {
+                    let bytes = bytes(&answer);
+                    assert!(bytes <= most, "{bytes} and not {most}: {answer:.200?}");
+                }
+            }
         }
     }
 
     #[test]
-    fn no_refusal_is_larger_than_it_is_taken_for() {
-        let account = AccountName::new(&"a".repeat(128)).unwrap();
+    fn what_is_refused_by_its_form_is_known_exactly() {
         let mut faults = Faults::new();
         for field in ["request_id", "account", "usage.service", "labels"] {
             let value: Box<str> = "v".repeat(64).into();
             let length = usize::MAX;
             faults.add(field, Fault::InvalidAccount { value, length });
         }
-        let request_id = RequestId::new(&"r".repeat(256)).unwrap();
-        let mut refusals = vec![
-            Refusal::Invalid(faults),
-            Refusal::AccountNotFound {
-                account: account.clone(),
-            },
-            Refusal::RequestIdReused {
-                account,
-                request_id,
-            },
-        ];
-        refusals.push(Refusal::invalid(
-            "usage.service",
-            Fault::UnknownService {
-                service: "s".repeat(64).into(),
-                rate_card: "c".repeat(64).into(),
-                nearest: Some(("n".repeat(128).into(), false)),
-            },
-        ));
-        for refusal in refusals {
-            let answer = Err(AppError::Refused(refusal));
-            let bytes = result_to_pb(&answer).encoded_len() + ITEM_OVERHEAD_BYTES;
-            assert!(bytes <= bytes_at_most(&answer), "{bytes}: {answer:?}");
-        }
+        let refusal = Refusal::Invalid(faults);
+        let answer = Err(AppError::Refused(refusal.clone()));
+        assert_eq!(answer_bytes_max(&Err(refusal), 7), bytes(&answer));
+    }
+
+    /// Plain charges, as many as a batch may have, fit.
+    #[test]
+    fn a_batch_of_ten_thousand_plain_charges_fits() {
+        let plain = LENGTHS[1];
+        let bytes = plain.request().encoded_len();
+        let item = Ok(plain.command(Credits::ONE));
+        let items = vec![item; crate::app::BATCH_LENGTH_MAX];
+        let sizes = std::iter::repeat_n(bytes, items.len());
+        assert_eq!(check_batch_reply(sizes, &items), Ok(()));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::batch::{batch_fits, result_to_pb};
+use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
 use super::convert::ledger::{
     balance_query_from_pb, balance_to_pb, charge_response_to_pb, entry_to_pb,
     extend_response_to_pb, grant_response_to_pb, hold_response_to_pb, hold_to_pb,
@@ -141,7 +142,9 @@ impl LedgerService for LedgerApi {
     ) -> Reply<pb::BatchChargeResponse> {
         let (headers, _, request) = request.into_parts();
         let forms = request.charges.iter().map(charge_from_pb).collect();
-        let answers = self.app.batch_charge(forms, batch_fits).await;
+        let sizes = request.charges.iter().map(prost::Message::encoded_len);
+        let check = |items: &[_]| check_batch_reply(sizes, items);
+        let answers = self.app.batch_charge(forms, check).await;
         let answers = answers.map_err(Refused::from)?;
         let failed = answers.iter().filter(|answer| answer.is_err()).count();
         let response = pb::BatchChargeResponse {
@@ -149,6 +152,7 @@ impl LedgerService for LedgerApi {
             // At most the 10,000 items of a batch.
             failed_count: i32::try_from(failed).unwrap_or(i32::MAX),
         };
+        check_batch_answers(response.encoded_len(), &answers)?;
         Ok(reply(&headers, response))
     }
 

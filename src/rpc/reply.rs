@@ -63,11 +63,16 @@ pub(super) fn check_reply_size<T: Message>(
     if total <= MESSAGE_BYTES_MAX {
         return Ok(());
     }
-    Err(Refusal::invalid(
+    Err(reply_too_large(field, items_that_fit))
+}
+
+/// Refuses a batch of which only so many items have room in a reply.
+pub(super) fn reply_too_large(field: &'static str, items_that_fit: usize) -> Refusal {
+    Refusal::invalid(
         field,
         Fault::ReplyTooLarge {
             limit_bytes: MESSAGE_BYTES_MAX,
             items_that_fit,
         },
-    ))
+    )
 }

@@ -1,9 +1,9 @@
 //! What keeps credits: the contract between the use cases and the places where
 //! accounts, entries and served rate cards are kept.
 //!
-//! A store is handed commands, never a transaction. It looks up the request_id,
-//! lets `domain::ledger::execute` decide under its own lock, and answers only
-//! once the result is durable. What it answers is all of one moment.
+//! A store is handed commands, never a transaction. It looks up what
+//! `domain::ledger::needs` names, lets `domain::ledger::decide` decide under its own lock,
+//! and answers only once the result is durable. What it answers is all of one moment.
 //!
 //! # Promises of every store
 //!
@@ -17,10 +17,9 @@
 //! - What ends by itself has ended, for every read and every decision.
 //! - A read sees all that was answered before it, and nothing that is not durable.
 //!
-//! [`memory`] is the plain one, by which the others are measured: one suite of
-//! tests runs over all of them.
+//! One suite of tests runs over every store, and over a plain one in memory that it compares
+//! them with.
 
-pub mod memory;
 mod pending;
 pub mod sqlite;
 
@@ -31,9 +30,10 @@ use tokio::sync::watch;
 
 use crate::domain::clock::{ClockKnown, ClockMark, Disbelief};
 use crate::domain::ledger::{Account, Command, Entry, EntryId, Hold, HoldId, Named};
-use crate::domain::{AccountName, Credits, Refusal, Timestamp};
+use crate::domain::{AccountName, Refusal, Timestamp};
 
-pub use pending::{Answer, Look, Pending, Promise, Seen, look};
+pub use crate::domain::ledger::Written;
+pub use pending::{Answer, Pending, Promise};
 
 /// Where time comes from.
 pub trait Clock: Send + Sync + 'static {
@@ -63,12 +63,12 @@ pub trait Store: Send + Sync + 'static {
     fn write(&self, command: Command) -> Pending<Box<Written>>;
 
     /// Decides commands one after another, each by itself, and makes them durable
-    /// together. `fits` sees all answers before anything is; what it refuses is
-    /// refused whole, and nothing has happened.
-    fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>>;
+    /// together. The entries of the answers are without their shares: there can be
+    /// thousands for each.
+    fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>>;
 
-    /// Shows the account as it is, or as it was.
-    fn look(&self, name: AccountName, as_of: Option<Timestamp>, look: Box<dyn Look>);
+    /// The account as it is, or as it was.
+    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<AccountSnapshot>;
 
     /// A hold of any status.
     fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>>;
@@ -100,26 +100,12 @@ pub trait Store: Send + Sync + 'static {
 /// Tells that an account has changed since somebody looked.
 pub type Changes = watch::Receiver<()>;
 
-/// Says whether the answers to a batch may be given. It may be asked of the first ones
-/// before the others are there.
-pub type Fits = Box<dyn FnMut(&[Answer<Written>]) -> Result<(), Refusal> + Send>;
-
-/// What a write wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The entry; it has the hold, where it is about one.
-    pub entry: Entry,
-    /// What is available after all that followed from it.
-    pub available: Credits,
-    /// Whether it was written by an earlier call with the same request_id.
-    pub replayed: bool,
-}
-
-/// An account at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Reading<'a> {
+/// An account at one moment. Readers share it, and it never changes: a later write to the
+/// account makes another one.
+#[derive(Clone, Debug)]
+pub struct AccountSnapshot {
     /// The account then.
-    pub account: &'a Account,
+    pub account: Arc<Account>,
     /// The moment.
     pub time: Timestamp,
 }

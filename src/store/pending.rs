@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use super::{Reading, StoreRefusal, Unavailable};
+use super::{StoreRefusal, Unavailable};
 
 /// An answer that is on its way. To drop it changes nothing about the work.
 #[derive(Debug)]
@@ -66,46 +66,5 @@ impl<T> Future for Pending<T> {
                 }))
             })
         })
-    }
-}
-
-/// Takes from an account what its reader wants to know, so that no account is copied
-/// to be read.
-pub trait Look: Send {
-    /// Whether anybody still waits for it.
-    fn wanted(&self) -> bool;
-    /// The account, or why it cannot be shown.
-    fn see(self: Box<Self>, reading: Answer<Reading<'_>>);
-}
-
-/// A [`Look`] that gives what it saw to a [`Pending`].
-pub struct Seen<T, F> {
-    take: F,
-    promise: Promise<T>,
-}
-
-/// A look that takes something from the account, and the answer with it.
-pub fn look<T, F>(take: F) -> (Box<Seen<T, F>>, Pending<T>)
-where
-    F: FnOnce(Reading<'_>) -> T + Send,
-    T: Send,
-{
-    let (promise, pending) = Pending::to_read();
-    (Box::new(Seen { take, promise }), pending)
-}
-
-impl<T, F> Look for Seen<T, F>
-where
-    F: FnOnce(Reading<'_>) -> T + Send,
-    T: Send,
-{
-    fn wanted(&self) -> bool {
-        !self.promise.is_closed()
-    }
-
-    fn see(self: Box<Self>, reading: Answer<Reading<'_>>) {
-        let Self { take, promise } = *self;
-        // A reader that is gone does not matter.
-        let _ = promise.send(reading.map(take));
     }
 }

@@ -69,10 +69,7 @@ impl<'a> Busy<'a> {
         for part in 0..3 {
             let charges = batch(self.batches, CHARGES / 3);
             self.batches += 1;
-            let written = self
-                .store()
-                .write_batch(charges, Box::new(|_| Ok(())))
-                .await;
+            let written = self.store().write_batch(charges).await;
             let written: Vec<_> = written.unwrap().into_iter().map(Result::unwrap).collect();
             let charged = written[0].entry.id;
             let action = match part {

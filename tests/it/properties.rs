@@ -8,10 +8,10 @@ use creditd::domain::pricing::{Card, Catalog, Given, Meter, Price, Quote, Select
 use creditd::domain::{Credits, Faults, Rounding};
 use creditd::server::SystemClock;
 use creditd::store::Clock;
-use creditd::store::memory::MemoryStore;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
+use crate::support::memory::MemoryStore;
 use crate::support::root;
 
 fn cards() -> &'static [Card] {

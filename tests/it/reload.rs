@@ -16,14 +16,14 @@ use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use creditd::rpc::pb::creditd::v1::pricing_service_server::PricingService as _;
 use creditd::rpc::{LedgerApi, PricingApi};
 use creditd::server::SystemClock;
-use creditd::store::memory::MemoryStore;
 use creditd::store::{
-    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, ServedCard, Store,
-    Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, ServedCard,
+    Store, Unavailable, Written,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::Request;
 
+use crate::support::memory::MemoryStore;
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::refused;
 use crate::support::requests::{charge_usage, hold};
@@ -317,15 +317,17 @@ async fn no_drain_is_cut_by_it() {
 /// A store whose accounts are shown when the gate is opened.
 struct Gated {
     store: MemoryStore,
-    waiting: Mutex<Vec<Shown>>,
+    waiting: Mutex<Vec<Read>>,
 }
 
-type Shown = (AccountName, Option<Timestamp>, Box<dyn Look>);
+type Read = (AccountName, Option<Timestamp>, Promise<AccountSnapshot>);
 
 impl Gated {
-    fn open(&self) {
-        for (name, as_of, look) in self.waiting.lock().unwrap().drain(..) {
-            self.store.look(name, as_of, look);
+    async fn open(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+        for (name, as_of, promise) in waiting {
+            let snapshot = self.store.account(name, as_of).await;
+            promise.send(snapshot).unwrap();
         }
     }
 }
@@ -335,12 +337,14 @@ impl Store for Gated {
         self.store.write(command)
     }
 
-    fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>> {
-        self.store.write_batch(commands, fits)
+    fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {
+        self.store.write_batch(commands)
     }
 
-    fn look(&self, name: AccountName, as_of: Option<Timestamp>, look: Box<dyn Look>) {
-        self.waiting.lock().unwrap().push((name, as_of, look));
+    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<AccountSnapshot> {
+        let (promise, pending) = Pending::to_read();
+        self.waiting.lock().unwrap().push((name, as_of, promise));
+        pending
     }
 
     fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>> {
@@ -414,7 +418,7 @@ async fn a_call_under_way_keeps_its_prices() {
     let mut new = Box::pin(api.batch_estimate(request()));
     let waits = tokio::time::timeout(std::time::Duration::from_millis(1), new.as_mut());
     assert!(waits.await.is_err(), "it waits for the account");
-    gated.open();
+    gated.open().await;
     for (call, total, revision) in [
         (old.await, "3", before.revision().clone()),
         (

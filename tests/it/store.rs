@@ -9,7 +9,7 @@ use creditd::domain::ledger::{Action, Command, Cost, GrantAction, RequestKey};
 use creditd::domain::{AccountName, Credits, Faults, Labels, RequestId, Timestamp};
 use creditd::rfc3339;
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, SqliteSettings, SqliteStore};
-use creditd::store::{Answer, Clock, Queued, Store as _, StoreRefusal, Written, look};
+use creditd::store::{Answer, Clock, Queued, Store as _, StoreRefusal, Written};
 
 use crate::support::PATIENCE;
 
@@ -100,9 +100,8 @@ pub fn batch(number: usize, length: usize) -> Vec<Command> {
 }
 
 pub async fn available(store: &SqliteStore, account: &str) -> Answer<Credits> {
-    let (look, available) = look(|reading| reading.account.available());
-    store.look(name(account), None, look);
-    available.await
+    let snapshot = store.account(name(account), None).await?;
+    Ok(snapshot.account.available())
 }
 
 /// Has entries with this request_id fail as a full disk does: the whole group is gone.
@@ -234,7 +233,7 @@ async fn large_batches_that_wait_are_counted_by_their_commands() {
     let batches: Vec<_> = (0..9).map(|number| batch(number, 10_000)).collect();
     let pending: Vec<_> = batches
         .into_iter()
-        .map(|commands| store.write_batch(commands, Box::new(|_| Ok(()))))
+        .map(|commands| store.write_batch(commands))
         .collect();
     let mut answers = Vec::new();
     for answer in pending {
@@ -281,7 +280,7 @@ async fn the_wal_does_not_grow_with_what_is_written() {
         for command in &mut commands {
             command.labels = labels.clone();
         }
-        let answers = store.write_batch(commands, Box::new(|_| Ok(()))).await;
+        let answers = store.write_batch(commands).await;
         assert!(answers.unwrap().iter().all(Result::is_ok));
         wal_bytes_max = wal_bytes_max.max(size("creditd.db-wal"));
     }

@@ -118,7 +118,7 @@ func measure(ctx context.Context, address string, runTime time.Duration, pairs i
 
 func throughClient(client *creditd.Client) call {
 	return func(ctx context.Context) error {
-		estimate, err := client.Estimate(ctx, creditd.Duration(service, used))
+		estimate, err := client.Estimate(ctx, creditd.EstimateParams{Usage: creditd.Duration(service, used)})
 		if err != nil {
 			return err
 		}

@@ -1232,6 +1232,7 @@ type isBatchChargeResult_Result interface {
 }
 
 type BatchChargeResult_Charge struct {
+	// Its entry has no grants: ListEntries tells them.
 	Charge *ChargeResponse `protobuf:"bytes,1,opt,name=charge,proto3,oneof"`
 }
 
@@ -2586,7 +2587,8 @@ type Entry struct {
 	RefundedEntryId string `protobuf:"bytes,17,opt,name=refunded_entry_id,json=refundedEntryId,proto3" json:"refunded_entry_id,omitempty"`
 	// Balance.version after this entry.
 	Version int64 `protobuf:"varint,18,opt,name=version,proto3" json:"version,omitempty"`
-	// From which grants credits were taken, or to which they returned.
+	// From which grants credits were taken, or to which they returned. Not set in the
+	// reply to BatchCharge.
 	Grants []*GrantShare `protobuf:"bytes,19,rep,name=grants,proto3" json:"grants,omitempty"`
 	// Where the credits come from, in GRANT entries; so are the three below.
 	Source string `protobuf:"bytes,20,opt,name=source,proto3" json:"source,omitempty"`

@@ -27,9 +27,9 @@ from creditd import (
     NotFoundError,
     UnavailableError,
 )
-from creditd._aio.transport import Transport as AioTransport
-from creditd._channel import Silence
-from creditd._sync import watch as sync_watch
+from creditd._async.transport import Transport as AsyncTransport
+from creditd._channel import Liveness
+from creditd._sync import stream as sync_stream
 from creditd._sync.transport import Transport
 from tests.conftest import Connect
 from tests.support.proxy import running_proxy
@@ -151,7 +151,7 @@ def test_a_watch_that_fails(connect: Connect) -> None:
 @pytest.mark.usefixtures("spans")
 def test_a_wrapped_watch_is_renewed(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
     """Since it cannot be cancelled while somebody waits for it, it ends by itself."""
-    monkeypatch.setattr(sync_watch, "RENEWAL_S", 0.2)
+    monkeypatch.setattr(sync_stream, "RENEWAL_S", 0.2)
     account = f"renewed-{uuid4()}"
     with Client(server) as client:
         client.grant(account, 5)
@@ -171,9 +171,9 @@ def test_a_wrapped_watch_is_renewed(monkeypatch: pytest.MonkeyPatch, server: str
 def test_a_lost_connection_is_replaced(
     connect: Connect, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = Silence(0.5, 0.25)
-    monkeypatch.setattr(Transport, "_silence", quick)
-    monkeypatch.setattr(AioTransport, "_silence", quick)
+    quick = Liveness(0.5, 0.25)
+    monkeypatch.setattr(Transport, "_liveness", quick)
+    monkeypatch.setattr(AsyncTransport, "_liveness", quick)
     account = f"lost-{uuid4()}"
     with running_proxy(server) as proxy:
         driver = connect(proxy.address)

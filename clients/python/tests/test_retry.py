@@ -27,6 +27,8 @@ from creditd import (
 )
 from creditd._attempts import Attempts
 from tests.conftest import Connect
+from tests.support.samples import sample
+from tests.support.scenario_calls import METHODS, arguments, client_method
 from tests.support.scripted import GRANT, Refusal, scripted_server
 from tests.support.server import running_server
 
@@ -38,6 +40,12 @@ IN_300_MS = Refusal(
 IN_A_MINUTE = Refusal(
     grpc.StatusCode.UNAVAILABLE, details=[RetryInfo(retry_delay=Duration(seconds=60))]
 )
+# A reply that can be a replay is that of a write.
+WRITES = [
+    name
+    for name, described in METHODS.items()
+    if "replayed" in described.output_type.fields_by_name
+]
 
 
 def unavailable(retry_after_s: float | None = None) -> CreditdError:
@@ -141,27 +149,19 @@ def test_a_write_is_repeated_as_the_same_write(connect: Connect) -> None:
     assert [sent["x-request-id"] for sent in server.metadata] == ["log-1"] * 3
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments"),
-    [
-        ("revoke_grant", {"grant_id": "g1"}),
-        ("charge", {"credits": 1}),
-        ("refund", {"entry_id": "e1"}),
-        ("hold", {"credits": 1}),
-        ("extend_hold", {"hold_id": "h1", "ttl": timedelta(minutes=1)}),
-        ("settle_hold", {"hold_id": "h1", "credits": 1}),
-        ("release_hold", {"hold_id": "h1"}),
-    ],
-)
+@pytest.mark.parametrize("method", WRITES)
 def test_every_write_is_repeated_with_the_request_id_that_the_client_made(
-    method: str, arguments: dict[str, Any], connect: Connect
+    method: str, connect: Connect
 ) -> None:
+    request = sample(METHODS[method].input_type)
+    del request["request_id"]
+    name, given = client_method(method), arguments(method, request)
     with scripted_server(DOWN, DOWN, Refusal(grpc.StatusCode.INTERNAL)) as server:
         driver = connect(server.address, retry=FAST)
         with pytest.raises(CreditdError) as caught:
-            driver.call(method, "team-a", **arguments)
+            driver.call(name, **given)
         with pytest.raises(CreditdError) as other:
-            driver.call(method, "team-a", **arguments)
+            driver.call(name, **given)
     first, second, third, again = server.requests
     assert first == second == third
     assert first.request_id == caught.value.request_id

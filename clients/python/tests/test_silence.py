@@ -13,8 +13,8 @@ import grpc
 import pytest
 
 from creditd import AsyncClient, Client, CreditdError, DeadlineExceededError
-from creditd._aio.transport import Transport as AioTransport
-from creditd._channel import Silence, channel_options
+from creditd._async.transport import Transport as AsyncTransport
+from creditd._channel import Liveness, channel_options
 from creditd._sync.transport import Transport
 from tests.conftest import Connect
 from tests.support.drivers import Driver
@@ -24,15 +24,15 @@ from tests.support.scripted import ESTIMATE, SILENCE, Scripted, scripted_server
 # The client's own limits, made smaller by one factor, but for the time of an answer: a machine that
 # is busy is not to be taken for a dead connection.
 FACTOR = 20
-QUICK = Silence(Silence().quiet_s / FACTOR, 2 * Silence().answer_s / FACTOR)
+QUICK = Liveness(Liveness().idle_s / FACTOR, 2 * Liveness().probe_timeout_s / FACTOR)
 BACK_S_MAX = 60 / FACTOR
 
 
 @pytest.fixture
 def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy before the real server, and clients that are as much quicker as its test is."""
-    monkeypatch.setattr(Transport, "_silence", QUICK)
-    monkeypatch.setattr(AioTransport, "_silence", QUICK)
+    monkeypatch.setattr(Transport, "_liveness", QUICK)
+    monkeypatch.setattr(AsyncTransport, "_liveness", QUICK)
     with running_proxy(server) as one:
         yield one
 
@@ -145,7 +145,7 @@ def test_a_watch_that_is_quiet_keeps_its_connection(connect: Connect, proxy: Pro
     driver = connect(proxy.address)
     account = f"quiet-{uuid4()}"
     driver.call("grant", account, 5)
-    watch = driver.iterate("watch_balance", account, timeout=5 * QUICK.quiet_s)
+    watch = driver.iterate("watch_balance", account, timeout=5 * QUICK.idle_s)
     next(watch)
     with pytest.raises(DeadlineExceededError):
         next(watch)
@@ -153,8 +153,8 @@ def test_a_watch_that_is_quiet_keeps_its_connection(connect: Connect, proxy: Pro
 
 
 def test_a_slow_server_is_not_a_lost_one(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Transport, "_silence", QUICK)
-    monkeypatch.setattr(AioTransport, "_silence", QUICK)
+    monkeypatch.setattr(Transport, "_liveness", QUICK)
+    monkeypatch.setattr(AsyncTransport, "_liveness", QUICK)
     with (
         scripted_server(SILENCE, SILENCE, ESTIMATE) as server,
         running_proxy(server.address) as proxy,
@@ -162,7 +162,7 @@ def test_a_slow_server_is_not_a_lost_one(connect: Connect, monkeypatch: pytest.M
         driver = connect(proxy.address)
         for _ in range(2):
             with pytest.raises(DeadlineExceededError):
-                driver.call("estimate", "ai_scripts", timeout=2 * QUICK.answer_s)
+                driver.call("estimate", "ai_scripts", timeout=2 * QUICK.probe_timeout_s)
         driver.call("estimate", "ai_scripts")
         assert proxy.accepted == 1
 
@@ -173,7 +173,7 @@ def test_a_given_channel_is_never_replaced(proxy: Proxy) -> None:
         proxy.lose()
         for _ in range(3):
             with pytest.raises(DeadlineExceededError):
-                client.get_balance("team-a", timeout=QUICK.quiet_s)
+                client.get_balance("team-a", timeout=QUICK.idle_s)
     assert proxy.accepted == 1
 
 
@@ -200,10 +200,10 @@ def test_a_client_that_ends_meanwhile(method: str, proxy: Proxy) -> None:
     client = Client(proxy.address)
     client.grant("team-a", 5)
     proxy.lose()
-    closing = threading.Timer(QUICK.quiet_s, client.close)
+    closing = threading.Timer(QUICK.idle_s, client.close)
     closing.start()
     with pytest.raises(CreditdError) as caught:
-        client.get_balance("team-a", timeout=1.5 * QUICK.quiet_s if method == "close" else 0.1)
+        client.get_balance("team-a", timeout=1.5 * QUICK.idle_s if method == "close" else 0.1)
     closing.join()
     assert caught.value.code in {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 

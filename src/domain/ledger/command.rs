@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{Entry, EntryKind, GrantFacts, Pricing};
-use super::hold::Hold;
+use super::entry::Pricing;
 use super::id::{EntryId, GrantId, HoldId, Named};
 use crate::domain::amount::Credits;
 use crate::domain::fault::Faults;
@@ -129,99 +128,4 @@ pub struct GrantAction {
     pub services: Vec<Box<str>>,
     /// What is wrong by the rate cards; see [`Priced`].
     pub faults: Faults,
-}
-
-/// What a decision needs to know beside the account: things that it names and
-/// that may have left the account's state. The store looks them up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// The account is enough.
-    Nothing,
-    /// A charge or settlement, and what was refunded of it.
-    Spending(EntryId),
-    /// A hold that is not open any more.
-    ClosedHold(HoldId),
-    /// A grant of which nothing is left.
-    Grant(GrantId),
-}
-
-/// What was found of the [`Lookup`], on this account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// There is no such thing, or nothing was looked for.
-    Nothing,
-    /// An entry.
-    Spending(Spending),
-    /// A hold that is not open any more.
-    ClosedHold(Arc<Hold>),
-    /// A grant.
-    Grant,
-}
-
-/// An entry that is to be refunded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spending {
-    /// The word for its kind.
-    pub kind: &'static str,
-    /// Whether it paid for work, so that it can be refunded.
-    pub refundable: bool,
-    /// What was paid.
-    pub spent: Credits,
-    /// What was refunded of it before.
-    pub refunded: Credits,
-    /// Who paid how much, in order.
-    pub paid: Vec<(GrantFacts, Credits)>,
-    /// The work that was paid for.
-    pub service: Option<Arc<str>>,
-    /// Its prices.
-    pub pricing: Option<Pricing>,
-}
-
-impl Action {
-    /// What has to be looked up before [`super::execute`] can decide.
-    #[must_use]
-    pub fn lookup(&self, is_open: impl FnOnce(HoldId) -> bool) -> Lookup {
-        match self {
-            Self::Grant(_) | Self::Charge(_) | Self::Hold { .. } => Lookup::Nothing,
-            Self::Refund { entry, .. } => entry.id().map_or(Lookup::Nothing, Lookup::Spending),
-            Self::ExtendHold { hold, .. }
-            | Self::SettleHold { hold, .. }
-            | Self::ReleaseHold { hold } => match hold.id() {
-                Some(id) if !is_open(id) => Lookup::ClosedHold(id),
-                Some(_) | None => Lookup::Nothing,
-            },
-            Self::RevokeGrant { grant } => grant.id().map_or(Lookup::Nothing, Lookup::Grant),
-        }
-    }
-}
-
-impl Spending {
-    /// What an entry spent, as a refund sees it. None where callers do not see the
-    /// entry, or one of its grants is not known.
-    pub fn of(
-        entry: &Entry,
-        refunded: Credits,
-        grant: impl Fn(GrantId) -> Option<GrantFacts>,
-    ) -> Option<Self> {
-        if !entry.kind.is_move() {
-            return None;
-        }
-        let refundable = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
-        let mut paid = Vec::new();
-        for share in entry.shares.iter().filter(|_| refundable) {
-            let moved = share.credits.checked_add(share.held).ok()?;
-            if !moved.is_zero() {
-                paid.push((grant(share.grant)?, moved.negated()));
-            }
-        }
-        Some(Self {
-            kind: entry.kind.name(),
-            refundable,
-            spent: entry.spent,
-            refunded,
-            paid,
-            service: entry.service.clone(),
-            pricing: entry.pricing.clone(),
-        })
-    }
 }

@@ -1,9 +1,9 @@
 //! The ledger's rules, pure: what a command does to an account.
 //!
 //! An [`Account`] is the fold of its [`Entry`]s: [`Account::apply`] is the only
-//! way in which one changes. [`execute`] looks at an account and a [`Command`] and
-//! applies and returns the entries to write, or refuses. What ends by itself
-//! leaves by entries too, dated at their instant: [`Account::lapse`] makes them.
+//! way in which one changes. [`needs`] says what a store has to look up for a [`Command`], and
+//! [`decide`] says what becomes of it: it is answered again, refused, or writes entries. What
+//! expires leaves by entries too, dated at their instant: [`Account::lapse`] makes them.
 
 mod account;
 mod afford;
@@ -14,16 +14,15 @@ mod grants;
 mod hold;
 mod id;
 mod lapse;
+mod lookup;
 mod payers;
 
 pub use account::{Account, AccountParts, Inconsistent};
 pub use afford::{Affordability, Purse, afford};
-pub use command::{
-    Action, Command, Cost, Fingerprint, Found, GrantAction, Lookup, Overage, Priced, RequestKey,
-    Spending,
-};
-pub use decide::{Denied, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Outcome, execute};
+pub use command::{Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey};
+pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{EntryId, GrantId, HoldId, Named, entry_named, grant_named, hold_named};
+pub use lookup::{EarlierWrite, LookedUp, Reference, Referenced, Spending, needs};

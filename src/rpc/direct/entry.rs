@@ -7,6 +7,7 @@ use crate::app::Written;
 use crate::domain::Timestamp;
 use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::pricing::{Given, UsageRecord};
+use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::ledger::charge_response_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -18,7 +19,24 @@ pub fn put_charge_response(written: &Written, into: &mut Vec<u8>) {
         let _ = charge_response_to_pb(written).encode(into);
         return;
     }
+    put_message(1, into, |into| {
+        put_charge(&written.entry, into);
+        put_shares(&written.entry, into);
+    });
+    put_rest(written, into);
+}
+
+/// Writes the `ChargeResponse` of a batch's item, without the entry's grants.
+pub fn put_batch_item(written: &Written, into: &mut Vec<u8>) {
+    if !is_plain(&written.entry) {
+        let _ = batch_item_to_pb(written).encode(into);
+        return;
+    }
     put_message(1, into, |into| put_charge(&written.entry, into));
+    put_rest(written, into);
+}
+
+fn put_rest(written: &Written, into: &mut Vec<u8>) {
     put_credits(2, written.available, into);
     put_number(3, i64::from(written.replayed), into);
 }
@@ -61,6 +79,9 @@ fn put_charge(entry: &Entry, into: &mut Vec<u8>) {
         put_message(14, into, |into| put_usage(service, usage.quantity, into));
     }
     put_number(18, entry.version, into);
+}
+
+fn put_shares(entry: &Entry, into: &mut Vec<u8>) {
     for share in &entry.shares {
         put_message(19, into, |into| {
             put_id(1, b'g', share.grant.0, into);

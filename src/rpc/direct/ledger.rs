@@ -7,12 +7,12 @@ use http::Request;
 use prost::Message as _;
 use tower::service_fn;
 
-use super::entry::put_charge_response;
+use super::entry::{put_batch_item, put_charge_response};
 use super::write::{put_head, put_message, put_number};
 use super::{Call, encoded, read, serve, whole};
 use crate::app::{Answer, BATCH_LENGTH_MAX, Written};
-use crate::rpc::batch::{batch_fits, result_to_pb};
-use crate::rpc::convert::write::charge_from_text;
+use crate::rpc::batch::{check_batch_answers, check_batch_reply, result_to_pb};
+use crate::rpc::convert::write::{Asked, ChargeText, charge_from_text};
 use crate::rpc::ledger_service::LedgerApi;
 use crate::rpc::pb::creditd::v1::ledger_service_server::LedgerService;
 use crate::rpc::refused::Refused;
@@ -20,6 +20,8 @@ use crate::rpc::reply::{reply_of_bytes, takes_compressed};
 
 /// More than most replies to a charge take.
 const REPLY_BYTES: usize = 384;
+/// More than the quantity of a usage takes, with its tags.
+const FIGURE_BYTES: usize = 24;
 
 /// Serves a call of Charge.
 pub(in crate::rpc) fn charge<B>(api: &Arc<LedgerApi>, request: Request<B>) -> Call
@@ -58,20 +60,34 @@ where
     let method = move |request: tonic::Request<Bytes>| {
         let api = Arc::clone(&api);
         async move {
-            Ok(
-                match read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX) {
-                    Some(texts) => {
-                        let forms = texts.iter().map(charge_from_text).collect();
-                        let answers = api.app().batch_charge(forms, batch_fits).await;
-                        let answers = answers.map_err(Refused::from)?;
-                        reply_of_bytes(takes_compressed, batch_response(&answers))
-                    }
-                    None => api.batch_charge(whole(request)?).await.map(encoded)?,
-                },
-            )
+            let texts = read::batch_charge(request.get_ref(), BATCH_LENGTH_MAX);
+            match texts {
+                Some(texts) => {
+                    let forms = texts.iter().map(charge_from_text).collect();
+                    let sizes = texts.iter().map(text_bytes);
+                    let check = |items: &[_]| check_batch_reply(sizes, items);
+                    let answers = api.app().batch_charge(forms, check).await;
+                    let answers = answers.map_err(Refused::from)?;
+                    let message = batch_response(&answers);
+                    check_batch_answers(message.len(), &answers)?;
+                    Ok(reply_of_bytes(takes_compressed, message))
+                }
+                None => api.batch_charge(whole(request)?).await.map(encoded),
+            }
         }
     };
     serve(request, takes_compressed, service_fn(method))
+}
+
+/// What the texts of an item and the figures beside them take.
+fn text_bytes(text: &ChargeText<'_>) -> usize {
+    let what = match text.what {
+        Asked::Usage(usage) => usage.service.len().saturating_add(FIGURE_BYTES),
+        Asked::Credits(text) => text.len(),
+        Asked::Nothing => 0,
+    };
+    let names = text.request_id.len().saturating_add(text.account.len());
+    names.saturating_add(what)
 }
 
 /// A `BatchChargeResponse`.
@@ -81,7 +97,7 @@ fn batch_response(answers: &[Answer<Written>]) -> Vec<u8> {
     for answer in answers {
         match answer {
             Ok(written) => put_message(1, &mut message, |result| {
-                put_message(1, result, |charge| put_charge_response(written, charge));
+                put_message(1, result, |charge| put_batch_item(written, charge));
             }),
             Err(_) => {
                 failed = failed.saturating_add(1);

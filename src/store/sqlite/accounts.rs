@@ -17,7 +17,7 @@ use crate::domain::{AccountName, Credits, Timestamp};
 /// An account out of the file.
 pub(super) struct Loaded {
     pub(super) id: i64,
-    pub(super) account: Account,
+    pub(super) account: Arc<Account>,
     /// Entries since its newest checkpoint.
     pub(super) steps: usize,
 }
@@ -70,6 +70,7 @@ impl Journal {
             account.apply(entry).map_err(|at| does_not_follow(at.0))?;
         }
         steps = steps.saturating_add(later.len());
+        let account = Arc::new(account);
         Ok(Loaded { id, account, steps })
     }
 

@@ -5,6 +5,8 @@
 //! accounts follow the journal at a distance, so that a busy account costs one row in
 //! thousands of entries: `behind` says where the accounts stand whose rows are behind.
 
+use std::sync::Arc;
+
 use super::accounts::Loaded;
 use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
 use super::cache::{Cache, Slot};
@@ -13,9 +15,10 @@ use super::journal::{BadRow, Journal};
 use super::requests::{Key, Progress, Requests, Scope};
 use crate::domain::clock::Disbelief;
 use crate::domain::ledger::{
-    Account, Command, Denied, Entry, EntryId, Found, Inconsistent, Lookup, Outcome,
+    Account, Command, Decision, EarlierWrite, Effects, Entry, EntryId, Inconsistent, LookedUp,
+    needs,
 };
-use crate::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
+use crate::domain::{AccountName, RequestId, Timestamp};
 use crate::store::{Answer, StoreRefusal, Unavailable, Written};
 
 /// A checkpoint is due after so many entries, or as many as the account is large.
@@ -62,6 +65,13 @@ pub(super) enum Undo {
     },
 }
 
+/// Whether the answer to a write has the shares of its entry. Those of a batch have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shares {
+    Answered,
+    Omitted,
+}
+
 /// A group that is in the file.
 pub(super) struct Committed {
     /// Whether there was anything to write.
@@ -78,13 +88,6 @@ impl Committed {
         })
     }
 }
-
-/// What came of a command, what is available after it, and where the account stands.
-type Decided = (Result<Outcome, Denied>, Credits, Option<Slot>);
-
-/// A point to which a group can be taken back.
-#[derive(Clone, Copy)]
-pub(super) struct Mark(usize);
 
 impl Books {
     pub(super) fn new(
@@ -141,7 +144,7 @@ impl Books {
         if !self.try_begin()? {
             return Ok(false);
         }
-        self.lapse(slot, now).map(|_| true)
+        self.lapse(slot, now).map(|()| true)
     }
 
     fn has_lapsed(&mut self, slot: Slot, now: Timestamp) -> bool {
@@ -162,34 +165,41 @@ impl Books {
         Ok(Some(self.cache.insert(loaded)))
     }
 
-    fn lapse(&mut self, slot: Slot, now: Timestamp) -> Result<Answer<()>, BadRow> {
-        if !self.has_lapsed(slot, now) {
-            return Ok(Ok(()));
-        }
-        self.begin()?;
+    fn lapse(&mut self, slot: Slot, now: Timestamp) -> Result<(), BadRow> {
         let Some(loaded) = self.cache.at(slot) else {
-            return Ok(Ok(()));
+            return Ok(());
+        };
+        match Arc::make_mut(&mut loaded.account).lapse(now, self.next_entry) {
+            Ok(lapsed) => self.write_lapsed(slot, &lapsed),
+            Err(at) => {
+                let name = loaded.account.name().clone();
+                // Whoever asks for the account hears of it.
+                let _ = self.defect(&name, at);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what has expired, and has left the account in memory.
+    fn write_lapsed(&mut self, slot: Slot, lapsed: &[Entry]) -> Result<(), BadRow> {
+        let (Some(last), Some(loaded)) = (lapsed.last(), self.cache.at(slot)) else {
+            return Ok(());
         };
         let (id, name) = (loaded.id, loaded.account.name().clone());
-        let lapsed = match loaded.account.lapse(now, self.next_entry) {
-            Ok(lapsed) => lapsed,
-            Err(at) => return Ok(Err(self.defect(Some(&name), at))),
-        };
-        self.note_head(id, &name, lapsed.last());
-        for entry in &lapsed {
+        self.note_head(id, &name, last);
+        self.begin()?;
+        for entry in lapsed {
             self.journal.write_entry(id, entry, None, None)?;
         }
-        self.step(slot, lapsed.len()).map(Ok)
+        self.step(slot, lapsed.len())
     }
 
     /// An account that does not follow its own rules is not kept in memory: what the file
     /// says of it counts.
-    fn defect(&mut self, name: Option<&AccountName>, at: Inconsistent) -> StoreRefusal {
+    fn defect(&mut self, name: &AccountName, at: Inconsistent) -> StoreRefusal {
         let cause = does_not_follow(at);
         tracing::error!(cause = cause.0, "a defect: nothing of it was written");
-        if let Some(name) = name {
-            self.cache.forget(name);
-        }
+        self.cache.forget(name);
         unavailable("write", &cause)
     }
 
@@ -197,107 +207,122 @@ impl Books {
     /// group is broken.
     pub(super) fn write(
         &mut self,
-        command: Command,
+        command: &Command,
+        shares: Shares,
         now: Timestamp,
     ) -> Result<Answer<Written>, BadRow> {
         // What cannot be read is that account's affair, and nobody else's.
-        let known = match self.bring(&command.account) {
-            Ok(known) => known,
+        let slot = match self.bring(&command.account) {
+            Ok(slot) => slot,
             Err(cause) => return self.unreadable(&cause),
         };
-        let known = known.and_then(|slot| Some((slot, self.cache.at(slot)?.id)));
-        let id = known.map_or(self.next_account, |(_, id)| id);
+        let loaded = slot.and_then(|slot| self.cache.at(slot));
+        let id = loaded.map_or(self.next_account, |loaded| loaded.id);
         let key = self.requests.key(id, &command.request.id);
-        if known.is_some() {
-            match self.answered_before(id, key, &command) {
-                Ok(None) => {}
-                Ok(Some(answer)) => return Ok(answer),
-                Err(cause) => return self.unreadable(&cause),
-            }
-        }
-        if let Some(disbelief) = self.disbelief {
+        let looked_up = match self.look_up(slot, (id, key), command, shares) {
+            Ok(looked_up) => looked_up,
+            Err(cause) => return self.unreadable(&cause),
+        };
+        if looked_up.earlier.is_none()
+            && let Some(disbelief) = self.disbelief
+        {
             return Ok(Err(disbelief.into()));
         }
+        let next = self.next_entry;
+        let mut unopened = None;
+        let account = match slot.and_then(|slot| self.cache.at(slot)) {
+            Some(loaded) => &mut loaded.account,
+            None => unopened.insert(Arc::new(Account::new(command.account.clone()))),
+        };
+        let effects = match decide(account, command, looked_up, now, next) {
+            Ok(Decision::Write(effects)) => effects,
+            Ok(Decision::Replay(written)) => return Ok(Ok(*written)),
+            Ok(Decision::Refuse { refusal, lapsed }) => {
+                if let Some(slot) = slot {
+                    self.write_lapsed(slot, &lapsed)?;
+                }
+                return Ok(Err(refusal.into()));
+            }
+            Err(at) => return Ok(Err(self.defect(&command.account, at))),
+        };
         self.begin()?;
-        if let Some((slot, _)) = known
-            && let Err(refusal) = self.lapse(slot, now)?
-        {
-            return Ok(Err(refusal));
-        }
-        let slot = known.map(|(slot, _)| slot);
-        let found = match self.lookup(slot, &command) {
-            Lookup::Nothing => Found::Nothing,
-            lookup => match self.journal.find(id, lookup) {
-                Ok(found) => found,
-                Err(cause) => return self.unreadable(&cause),
-            },
+        let slot = match (slot, unopened) {
+            (None, Some(account)) => Some(self.open_account(id, account)?),
+            (slot, _) => slot,
         };
-        let fingerprint = command.request.fingerprint;
-        let (outcome, available, slot) = match slot.and_then(|slot| self.cache.at(slot)) {
-            Some(loaded) => {
-                let account = &mut loaded.account;
-                let outcome = decide(account, command, &found, now, self.next_entry);
-                (outcome, account.available(), slot)
-            }
-            None => self.open(id, command, &found, now)?,
-        };
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(Denied::Refused(refusal)) => return Ok(Err(refusal.into())),
-            Err(Denied::Defect(at)) => {
-                let account = slot.and_then(|slot| self.cache.at(slot));
-                let name = account.map(|loaded| loaded.account.name().clone());
-                return Ok(Err(self.defect(name.as_ref(), at)));
-            }
-        };
-        let (entry, lapsed) = (outcome.entry, outcome.lapsed);
-        self.note_head(id, &entry.account, lapsed.last().or(Some(&entry)));
-        let scope = Scope::of(entry.kind.name());
-        self.requests.insert(key, entry.id, now, scope);
+        self.note_head(id, &command.account, effects.last());
+        let Effects {
+            lapsed,
+            entry,
+            follow_ups,
+            available,
+        } = *effects;
+        self.requests
+            .insert(key, entry.id, now, Scope::of(entry.kind.name()));
         self.group.undo.push(Undo::Request {
             key,
             entry: entry.id,
         });
-        let answered = (available != entry.available).then_some(available);
-        self.journal
-            .write_entry(id, &entry, Some(&fingerprint), answered)?;
         for entry in &lapsed {
             self.journal.write_entry(id, entry, None, None)?;
         }
+        let answered = (available != entry.available).then_some(available);
+        let fingerprint = Some(&command.request.fingerprint);
+        self.journal
+            .write_entry(id, &entry, fingerprint, answered)?;
+        for entry in &follow_ups {
+            self.journal.write_entry(id, entry, None, None)?;
+        }
         if let Some(slot) = slot {
-            self.step(slot, lapsed.len().saturating_add(1))?;
+            let entries = lapsed.len().saturating_add(follow_ups.len());
+            self.step(slot, entries.saturating_add(1))?;
         }
         Ok(Ok(Written {
-            entry,
+            entry: match shares {
+                Shares::Answered => entry,
+                Shares::Omitted => Entry {
+                    shares: Vec::new(),
+                    ..entry
+                },
+            },
             available,
             replayed: false,
         }))
     }
 
-    /// Decides a command on an account that there is not yet, and makes the account where
-    /// the command does.
-    fn open(
+    /// What the decision over a command needs beside the account.
+    fn look_up(
         &mut self,
-        id: i64,
-        command: Command,
-        found: &Found,
-        now: Timestamp,
-    ) -> Result<Decided, BadRow> {
-        let mut account = Account::new(command.account.clone());
-        let outcome = decide(&mut account, command, found, now, self.next_entry);
-        let available = account.available();
-        if outcome.is_err() {
-            return Ok((outcome, available, None));
-        }
+        slot: Option<Slot>,
+        (id, key): (i64, Key),
+        command: &Command,
+        shares: Shares,
+    ) -> Result<LookedUp, BadRow> {
+        let Some(loaded) = slot.and_then(|slot| self.cache.at(slot)) else {
+            return Ok(LookedUp::default());
+        };
+        let reference = needs(&loaded.account, command);
+        let earlier = self.earlier_write(id, key, command, shares)?;
+        let referenced = match (&earlier, reference) {
+            (None, Some(reference)) => self.journal.look_up(id, reference)?,
+            _ => None,
+        };
+        Ok(LookedUp {
+            earlier,
+            referenced,
+        })
+    }
+
+    /// Makes an account that a command opens.
+    fn open_account(&mut self, id: i64, account: Arc<Account>) -> Result<Slot, BadRow> {
         self.journal.write_account(id, account.name())?;
-        let slot = self.cache.insert(Loaded {
+        self.next_account = id.saturating_add(1);
+        self.group.undo.push(Undo::Account { id });
+        Ok(self.cache.insert(Loaded {
             id,
             account,
             steps: 0,
-        });
-        self.next_account = id.saturating_add(1);
-        self.group.undo.push(Undo::Account { id });
-        Ok((outcome, available, Some(slot)))
+        }))
     }
 
     /// Refuses one command, unless SQLite gave the whole group up.
@@ -309,47 +334,37 @@ impl Books {
         Ok(Err(unavailable("read", cause)))
     }
 
-    fn lookup(&mut self, slot: Option<Slot>, command: &Command) -> Lookup {
-        let account = slot.and_then(|slot| self.cache.at(slot));
-        command
-            .action
-            .lookup(|hold| account.is_some_and(|loaded| loaded.account.holds().contains_key(&hold)))
-    }
-
-    /// The first answer to a request_id that is known, also from this group.
-    pub(super) fn answered_before(
+    /// The write that had this request_id, also in this group.
+    pub(super) fn earlier_write(
         &self,
         id: i64,
         key: Key,
         command: &Command,
-    ) -> Result<Option<Answer<Written>>, BadRow> {
+        shares: Shares,
+    ) -> Result<Option<EarlierWrite>, BadRow> {
         for entry in self.requests.find(&self.journal.connection, key)? {
-            let Some(stored) = self.journal.entry(entry)? else {
+            let stored = match shares {
+                Shares::Answered => self.journal.entry(entry)?,
+                Shares::Omitted => self.journal.entry_without_shares(entry)?,
+            };
+            let Some(stored) = stored else {
                 continue;
             };
             let same = stored.account_id == id
                 && stored.entry.request_id.as_ref() == Some(&command.request.id);
-            if !same {
-                continue;
+            if let Some(fingerprint) = stored.fingerprint.filter(|_| same) {
+                return Ok(Some(EarlierWrite {
+                    fingerprint,
+                    entry: stored.entry,
+                    available: stored.answered,
+                }));
             }
-            if stored.fingerprint != Some(command.request.fingerprint) {
-                return Ok(Some(Err(StoreRefusal::Refused(Refusal::RequestIdReused {
-                    account: command.account.clone(),
-                    request_id: command.request.id.clone(),
-                }))));
-            }
-            return Ok(Some(Ok(Written {
-                entry: stored.entry,
-                available: stored.answered,
-                replayed: true,
-            })));
         }
         Ok(None)
     }
 
     /// Notes where an account stands now.
-    fn note_head(&mut self, account: i64, name: &AccountName, last: Option<&Entry>) {
-        let Some(last) = last else { return };
+    fn note_head(&mut self, account: i64, name: &AccountName, last: &Entry) {
         let before = self.behind.advance(account, name, last.id, self.next_entry);
         self.group.undo.push(Undo::Head {
             account,
@@ -373,44 +388,20 @@ impl Books {
         self.journal.write_checkpoint(loaded)
     }
 
-    /// A point to which the group can be taken back.
-    pub(super) fn mark(&mut self) -> Result<Mark, BadRow> {
-        self.begin()?;
-        self.journal.write_waiting()?;
-        self.journal.connection.execute_batch("SAVEPOINT batch")?;
-        Ok(Mark(self.group.undo.len()))
-    }
-
-    /// What was done since the mark stays.
-    pub(super) fn keep(&mut self, _: Mark) -> Result<(), BadRow> {
-        Ok(self.journal.connection.execute_batch("RELEASE batch")?)
-    }
-
-    /// What was done since the mark has not happened.
-    pub(super) fn take_back(&mut self, mark: Mark) -> Result<(), BadRow> {
-        self.journal.drop_waiting();
-        self.journal
-            .connection
-            .execute_batch("ROLLBACK TO batch; RELEASE batch")?;
-        self.undo(mark.0);
-        Ok(())
-    }
-
-    fn undo(&mut self, to: usize) {
-        while self.group.undo.len() > to {
-            match self.group.undo.pop() {
-                None => break,
-                Some(Undo::Account { id }) => {
+    fn undo(&mut self) {
+        while let Some(step) = self.group.undo.pop() {
+            match step {
+                Undo::Account { id } => {
                     self.next_account = id;
                     self.journal.forget_names();
                 }
-                Some(Undo::Request { key, entry }) => self.requests.remove(key, entry),
-                Some(Undo::Head {
+                Undo::Request { key, entry } => self.requests.remove(key, entry),
+                Undo::Head {
                     account,
                     name,
                     before,
                     next_entry,
-                }) => {
+                } => {
                     let before = before.map(|stood| Head {
                         entry: stood.entry,
                         since: stood.since,
@@ -465,7 +456,7 @@ impl Books {
             tracing::error!(%error, "a group that failed could not be rolled back");
         }
         self.journal.forget_group();
-        self.undo(0);
+        self.undo();
         self.group = Group::default();
     }
 

@@ -1,17 +1,16 @@
 //! A group as the file sees it: its transaction, and what the row about the file says of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use super::books::Books;
+use super::books::{Books, Shares};
 use super::clock;
 use super::journal::BadRow;
 use crate::domain::Timestamp;
 use crate::domain::clock::ClockMark;
-use crate::domain::ledger::{
-    Account, Command, Denied, EntryId, Found, Inconsistent, Outcome, execute,
-};
+use crate::domain::ledger::{self, Account, Command, Decision, EntryId, Inconsistent, LookedUp};
 use crate::failpoint;
 use crate::store::{Answer, Written};
 
@@ -46,7 +45,10 @@ impl Books {
         let slot = self.bring(&command.account).ok()??;
         let id = self.cache.at(slot)?.id;
         let key = self.requests.key(id, &command.request.id);
-        self.answered_before(id, key, command).ok()?
+        let earlier = self
+            .earlier_write(id, key, command, Shares::Answered)
+            .ok()??;
+        Some(ledger::replay(command, earlier).map_err(Into::into))
     }
 
     /// At the end: brings all rows of accounts up, so that the next start has nothing to
@@ -109,15 +111,15 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 /// Decides. A panic there is a defect as any other: that command is refused, and what is in
 /// memory of its account is forgotten. Nothing of it was written.
 pub(super) fn decide(
-    account: &mut Account,
-    command: Command,
-    found: &Found,
+    account: &mut Arc<Account>,
+    command: &Command,
+    looked_up: LookedUp,
     now: Timestamp,
     next: EntryId,
-) -> Result<Outcome, Denied> {
+) -> Result<Decision, Inconsistent> {
     let decided = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("decide");
-        execute(account, command, found, now, next)
+        ledger::decide(account, command, looked_up, now, next)
     }));
-    decided.unwrap_or(Err(Denied::Defect(Inconsistent(next))))
+    decided.unwrap_or(Err(Inconsistent(next)))
 }

@@ -20,7 +20,7 @@ use crate::domain::ledger::{Entry, EntryId, EntryKind, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
-    Answer, EntryPage, EntryQuery, Look, Promise, Queued, Reading, StoreRefusal, Unavailable,
+    AccountSnapshot, Answer, EntryPage, EntryQuery, Promise, Queued, StoreRefusal, Unavailable,
 };
 
 /// How many threads answer, each with a connection of its own.
@@ -49,21 +49,21 @@ pub(super) struct Whose {
 
 /// A question.
 pub(super) enum Question {
-    AsOf(Timestamp, Box<dyn Look>),
+    AsOf(Timestamp, Promise<AccountSnapshot>),
     Entries(EntryQuery, Promise<EntryPage>),
 }
 
 impl Question {
     fn wanted(&self) -> bool {
         match self {
-            Self::AsOf(_, look) => look.wanted(),
+            Self::AsOf(_, promise) => !promise.is_closed(),
             Self::Entries(_, promise) => !promise.is_closed(),
         }
     }
 
     fn refuse(self, refusal: StoreRefusal) {
         match self {
-            Self::AsOf(_, look) => look.see(Err(refusal)),
+            Self::AsOf(_, promise) => drop(promise.send(Err(refusal))),
             Self::Entries(_, promise) => {
                 let _ = promise.send(Err(refusal));
             }
@@ -140,7 +140,10 @@ fn answer(journal: &Journal, whose: &Whose, question: Question) {
     let answered = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("ledger-history");
         match question {
-            Question::AsOf(as_of, look) => as_of_then(journal, whose, as_of, look),
+            Question::AsOf(as_of, promise) => {
+                let snapshot = as_of_then(journal, whose, as_of);
+                let _ = promise.send(snapshot.map_err(|cause| unread(whose, &cause)));
+            }
             Question::Entries(query, promise) => {
                 let page = entries(journal, whose, &query);
                 let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(whose, &cause))));
@@ -161,22 +164,20 @@ fn unread(whose: &Whose, cause: &BadRow) -> StoreRefusal {
     unavailable("read", cause)
 }
 
-fn as_of_then(journal: &Journal, whose: &Whose, as_of: Timestamp, look: Box<dyn Look>) {
-    let account = journal.load_as_of(whose.id, &whose.name, whose.head, as_of);
-    let account = account.and_then(|mut account| {
-        // What had ended by then and was not written by then.
-        account
-            .lapse(as_of, EntryId(i64::MAX))
-            .map_err(super::books::does_not_follow)?;
-        Ok(account)
-    });
-    look.see(match &account {
-        Ok(account) => Ok(Reading {
-            account,
-            time: as_of,
-        }),
-        Err(cause) => Err(unread(whose, cause)),
-    });
+fn as_of_then(
+    journal: &Journal,
+    whose: &Whose,
+    as_of: Timestamp,
+) -> Result<AccountSnapshot, BadRow> {
+    let mut account = journal.load_as_of(whose.id, &whose.name, whose.head, as_of)?;
+    // What had expired by then and was not written by then.
+    account
+        .lapse(as_of, EntryId(i64::MAX))
+        .map_err(super::books::does_not_follow)?;
+    Ok(AccountSnapshot {
+        account: Arc::new(account),
+        time: as_of,
+    })
 }
 
 impl Drop for History {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::ahead::Ahead;
 use super::charges::Charges;
 use crate::domain::ledger::{
-    EntryId, EntryKind, Found, GrantFacts, GrantId, Hold, HoldId, Lookup, Pricing, Spending,
+    EntryId, EntryKind, GrantFacts, GrantId, Hold, HoldId, Pricing, Reference, Referenced, Spending,
 };
 use crate::domain::{AccountName, Credits};
 
@@ -123,14 +123,19 @@ impl Journal {
     }
 
     /// What a decision needs beside the account.
-    pub(super) fn find(&self, account_id: i64, lookup: Lookup) -> Result<Found, BadRow> {
-        let found = match lookup {
-            Lookup::Nothing => None,
-            Lookup::ClosedHold(id) => self.closed_hold(account_id, id)?.map(Found::ClosedHold),
-            Lookup::Grant(id) => self.owned_grant(account_id, id)?.map(|_| Found::Grant),
-            Lookup::Spending(id) => self.spending(account_id, id)?.map(Found::Spending),
-        };
-        Ok(found.unwrap_or(Found::Nothing))
+    pub(super) fn look_up(
+        &self,
+        account_id: i64,
+        reference: Reference,
+    ) -> Result<Option<Referenced>, BadRow> {
+        Ok(match reference {
+            Reference::ClosedHold(id) => {
+                let hold = self.closed_hold(account_id, id)?;
+                hold.map(Referenced::ClosedHold)
+            }
+            Reference::Grant(id) => self.owned_grant(account_id, id)?.map(|_| Referenced::Grant),
+            Reference::Spending(id) => self.spending(account_id, id)?.map(Referenced::Spending),
+        })
     }
 
     /// A hold that is not open any more.

@@ -46,10 +46,10 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::cards::CardsKept;
-use self::read::{Read, What};
+use self::read::{Query, Read};
 use self::replies::Caller;
 use super::{
-    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Promise, Queued,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Queued,
     ServedCard, Store, StoreRefusal, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
@@ -98,7 +98,7 @@ impl Default for SqliteSettings {
 /// What the writer is asked to do.
 enum Job {
     Write(Command, Caller),
-    Batch(Vec<Command>, Fits, Promise<Vec<Answer<Written>>>),
+    Batch(Vec<Command>, Promise<Vec<Answer<Written>>>),
     Read(Read),
     /// The rate cards that are served from now on.
     Cards(Vec<ServedCard>, SyncSender<CardsKept>),
@@ -109,7 +109,7 @@ impl Job {
     fn length(&self) -> usize {
         match self {
             Self::Write(..) | Self::Read(_) | Self::Cards(..) => 1,
-            Self::Batch(commands, ..) => commands.len(),
+            Self::Batch(commands, _) => commands.len(),
         }
     }
 
@@ -120,7 +120,7 @@ impl Job {
     fn refuse(self, refusal: StoreRefusal) {
         match self {
             Self::Write(_, caller) => caller.answer(Err(refusal)),
-            Self::Batch(_, _, promise) => drop(promise.send(Err(refusal))),
+            Self::Batch(_, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
             // Whoever waits for it sees that it is gone.
             Self::Cards(..) => {}
@@ -233,10 +233,10 @@ impl SqliteStore {
         })
     }
 
-    fn read<T>(&self, name: AccountName, what: impl FnOnce(Promise<T>) -> What) -> Pending<T> {
+    fn read<T>(&self, name: AccountName, query: impl FnOnce(Promise<T>) -> Query) -> Pending<T> {
         let (promise, pending) = Pending::to_read();
-        let what = what(promise);
-        self.submit(Job::Read(Read { name, what }));
+        let query = query(promise);
+        self.submit(Job::Read(Read { name, query }));
         pending
     }
 }
@@ -248,27 +248,26 @@ impl Store for SqliteStore {
         pending
     }
 
-    fn write_batch(&self, commands: Vec<Command>, fits: Fits) -> Pending<Vec<Answer<Written>>> {
+    fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {
         let (promise, pending) = Pending::new();
-        self.submit(Job::Batch(commands, fits, promise));
+        self.submit(Job::Batch(commands, promise));
         pending
     }
 
-    fn look(&self, name: AccountName, as_of: Option<Timestamp>, look: Box<dyn Look>) {
-        let what = What::Look(as_of, look);
-        self.submit(Job::Read(Read { name, what }));
+    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<AccountSnapshot> {
+        self.read(name, |promise| Query::Account(as_of, promise))
     }
 
     fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>> {
-        self.read(name, |promise| What::Hold(hold, promise))
+        self.read(name, |promise| Query::Hold(hold, promise))
     }
 
     fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage> {
-        self.read(name, |promise| What::Entries(query, promise))
+        self.read(name, |promise| Query::Entries(query, promise))
     }
 
     fn watch(&self, name: AccountName) -> Pending<Changes> {
-        self.read(name, What::Watch)
+        self.read(name, Query::Watch)
     }
 
     fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {

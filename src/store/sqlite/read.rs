@@ -15,18 +15,18 @@ use crate::domain::ledger::{Account, Entry, EntryId, Hold, HoldId, Named};
 use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
-    Answer, Changes, EntryPage, EntryQuery, Look, Promise, Reading, StoreRefusal, Unavailable,
+    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, Promise, StoreRefusal, Unavailable,
 };
 
 /// A read of one account.
 pub(super) struct Read {
     pub(super) name: AccountName,
-    pub(super) what: What,
+    pub(super) query: Query,
 }
 
 /// What is read.
-pub(super) enum What {
-    Look(Option<Timestamp>, Box<dyn Look>),
+pub(super) enum Query {
+    Account(Option<Timestamp>, Promise<AccountSnapshot>),
     Hold(Named<HoldId>, Promise<Arc<Hold>>),
     Entries(EntryQuery, Promise<EntryPage>),
     Watch(Promise<Changes>),
@@ -39,22 +39,22 @@ impl Read {
 
     /// Whether anybody still waits for it.
     pub(super) fn wanted(&self) -> bool {
-        match &self.what {
-            What::Look(_, look) => look.wanted(),
-            What::Hold(_, promise) => !promise.is_closed(),
-            What::Entries(_, promise) => !promise.is_closed(),
-            What::Watch(promise) => !promise.is_closed(),
+        match &self.query {
+            Query::Account(_, promise) => !promise.is_closed(),
+            Query::Hold(_, promise) => !promise.is_closed(),
+            Query::Entries(_, promise) => !promise.is_closed(),
+            Query::Watch(promise) => !promise.is_closed(),
         }
     }
 
     /// Answers that it is not done.
     pub(super) fn refuse(self, refusal: StoreRefusal) {
         // A reader that is gone does not matter.
-        match self.what {
-            What::Look(_, look) => look.see(Err(refusal)),
-            What::Hold(_, promise) => drop(promise.send(Err(refusal))),
-            What::Entries(_, promise) => drop(promise.send(Err(refusal))),
-            What::Watch(promise) => drop(promise.send(Err(refusal))),
+        match self.query {
+            Query::Account(_, promise) => drop(promise.send(Err(refusal))),
+            Query::Hold(_, promise) => drop(promise.send(Err(refusal))),
+            Query::Entries(_, promise) => drop(promise.send(Err(refusal))),
+            Query::Watch(promise) => drop(promise.send(Err(refusal))),
         }
     }
 }
@@ -62,13 +62,13 @@ impl Read {
 /// An account as reads see it.
 struct View<'a> {
     loaded: &'a Loaded,
-    /// It without what has ended, where that could not be written, and the entries
+    /// It without what has expired, where that could not be written, and the entries
     /// that would say so.
-    lapsed: Option<(Account, Vec<Entry>)>,
+    lapsed: Option<(Arc<Account>, Vec<Entry>)>,
 }
 
 impl View<'_> {
-    fn account(&self) -> &Account {
+    fn account(&self) -> &Arc<Account> {
         match &self.lapsed {
             Some((account, _)) => account,
             None => &self.loaded.account,
@@ -104,7 +104,7 @@ impl Writer {
             }));
         }
         failpoint::pass("read");
-        if let What::Look(Some(as_of), _) = read.what
+        if let Query::Account(Some(as_of), _) = read.query
             && TimeRule::NotFuture.fault(as_of, now).is_some()
             // The group may have begun before the question was asked.
             && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.time_by_now())
@@ -127,25 +127,25 @@ impl Writer {
                 return read.refuse(unavailable("read", &cause));
             }
         };
-        match read.what {
-            What::Look(None, look) => look.see(Ok(Reading {
-                account: view.account(),
+        match read.query {
+            Query::Account(None, promise) => drop(promise.send(Ok(AccountSnapshot {
+                account: Arc::clone(view.account()),
                 time: now,
-            })),
-            What::Look(Some(as_of), look) => {
+            }))),
+            Query::Account(Some(as_of), promise) => {
                 let whose = view.whose();
-                self.history.ask(whose, Question::AsOf(as_of, look));
+                self.history.ask(whose, Question::AsOf(as_of, promise));
             }
-            What::Entries(query, promise) => {
+            Query::Entries(query, promise) => {
                 let whose = view.whose();
                 self.history.ask(whose, Question::Entries(query, promise));
             }
-            What::Watch(promise) => {
+            Query::Watch(promise) => {
                 let due = view.account().next_due();
                 let changes = self.watchers.add(read.name, due);
                 drop(promise.send(Ok(changes)));
             }
-            What::Hold(named, promise) => {
+            Query::Hold(named, promise) => {
                 let open = named.id().and_then(|id| view.account().holds().get(&id));
                 let open = open.map(|open| Arc::clone(&open.hold));
                 let unwritten = view.lapsed.as_ref().and_then(|(_, entries)| {
@@ -167,7 +167,7 @@ impl Writer {
 
     /// Whether it needs nothing of the file.
     fn is_in_memory(&mut self, read: &Read) -> bool {
-        let now = matches!(read.what, What::Look(None, _) | What::Watch(_));
+        let now = matches!(read.query, Query::Account(None, _) | Query::Watch(_));
         now && self.books.cache.find(&read.name).is_some()
     }
 
@@ -185,11 +185,11 @@ impl Writer {
 fn view(loaded: &Loaded, now: Timestamp, next: EntryId) -> Result<View<'_>, BadRow> {
     let mut lapsed = None;
     if loaded.account.has_lapsed(now) {
-        let mut account = loaded.account.clone();
+        let mut account = Account::clone(&loaded.account);
         let entries = account
             .lapse(now, next)
             .map_err(super::books::does_not_follow)?;
-        lapsed = Some((account, entries));
+        lapsed = Some((Arc::new(account), entries));
     }
     Ok(View { loaded, lapsed })
 }

@@ -30,6 +30,13 @@ pub(super) struct StoredEntry {
 /// All columns, in the order in which they stand in the schema, on which
 /// [`Journal::read_entry`] relies.
 const ENTRY_BY_ID: &str = "SELECT * FROM entries WHERE entry_id = ?1";
+/// The same without the shares, which can be most of a row.
+const ENTRY_WITHOUT_SHARES: &str =
+    "SELECT entry_id, account_id, previous, version, kind, credits, held, spent, available,
+            answered, create_time, request_id, fingerprint, service, card_id, usage, grant_id,
+            hold_id, hold_held, hold_settled, hold_expire_time, hold_status, refunded_id, labels,
+            '[]'
+       FROM entries WHERE entry_id = ?1";
 
 fn bad(id: i64) -> BadRow {
     BadRow(format!("entry {id} cannot be read"))
@@ -38,8 +45,17 @@ fn bad(id: i64) -> BadRow {
 impl Journal {
     /// The entry of that id.
     pub(super) fn entry(&self, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
+        self.entry_by(ENTRY_BY_ID, id)
+    }
+
+    /// The same, without its shares and a refund's grants.
+    pub(super) fn entry_without_shares(&self, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
+        self.entry_by(ENTRY_WITHOUT_SHARES, id)
+    }
+
+    fn entry_by(&self, sql: &str, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
         self.write_waiting()?;
-        let mut statement = self.connection.prepare_cached(ENTRY_BY_ID)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([id.0])?;
         match rows.next()? {
             Some(row) => self.read_entry(row).map(Some),

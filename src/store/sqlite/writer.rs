@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::books::Books;
+use super::books::{Books, Shares};
 use super::cards::CardsKept;
 use super::clock::{self, Marks};
 use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
@@ -35,16 +35,12 @@ use super::replies::Replies;
 use super::wal::Wal;
 use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
-use crate::domain::ledger::Command;
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
-use crate::store::{Answer, Clock, Fits, ServedCard, StoreRefusal, Unavailable, Written};
+use crate::store::{Answer, Clock, ServedCard, StoreRefusal, Unavailable};
 
 /// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 1_024;
-/// After so many shares in the answers to a batch, and twice as many each time, it is asked
-/// whether they still fit.
-const SHARES_UNASKED_MAX: usize = 16_384;
 /// The longest sleep: the system's clock can be set meanwhile, and the file taken away.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// How long a writer that ends waits for another program that is writing.
@@ -282,11 +278,16 @@ impl Writer {
                     }
                 }
                 (Job::Write(command, caller), _) => {
-                    let answer = or_broken(&mut broken, || self.books.write(command, now));
+                    let answer = or_broken(&mut broken, || {
+                        self.books.write(&command, Shares::Answered, now)
+                    });
                     replies.one(caller, answer.map(Box::new));
                 }
-                (Job::Batch(commands, fits, promise), _) => {
-                    let answers = or_broken(&mut broken, || self.batch(commands, fits, now));
+                (Job::Batch(commands, promise), _) => {
+                    let answers = or_broken(&mut broken, || {
+                        let write = |command| self.books.write(command, Shares::Omitted, now);
+                        commands.iter().map(write).collect::<Result<_, _>>().map(Ok)
+                    });
                     replies.batch(promise, answers);
                 }
             }
@@ -375,36 +376,6 @@ impl Writer {
         };
         // Whoever asked waits for it.
         let _ = done.send(kept);
-    }
-
-    /// A batch, whose answers must fit before any of them counts.
-    fn batch(
-        &mut self,
-        commands: Vec<Command>,
-        mut fits: Fits,
-        now: Timestamp,
-    ) -> Result<Answer<Vec<Answer<Written>>>, BadRow> {
-        let mark = self.books.mark()?;
-        let mut answers = Vec::with_capacity(commands.len());
-        let (mut shares, mut ask_at, mut fitting) = (0_usize, SHARES_UNASKED_MAX, Ok(()));
-        for command in commands {
-            let answer = self.books.write(command, now)?;
-            let entry = answer.as_ref().ok().map(|written| &written.entry);
-            shares = shares.saturating_add(entry.map_or(0, |entry| entry.shares.len()));
-            answers.push(answer);
-            // An answer can have thousands of shares, and the first answers be too many.
-            if shares > ask_at {
-                ask_at = shares.saturating_mul(2);
-                fitting = fits(&answers);
-            }
-            if fitting.is_err() {
-                break;
-            }
-        }
-        match fitting.and_then(|()| fits(&answers)) {
-            Ok(()) => self.books.keep(mark).map(|()| Ok(answers)),
-            Err(refusal) => self.books.take_back(mark).map(|()| Err(refusal.into())),
-        }
     }
 
     /// Tells those who watch these accounts.

@@ -1,5 +1,6 @@
 //! What every store does where its clock is not believed.
 
+use crate::support::memory::MemoryStore;
 use std::sync::{Arc, Mutex};
 
 use creditd::domain::Timestamp;
@@ -7,9 +8,8 @@ use creditd::domain::clock::Disbelief;
 use creditd::domain::ledger::{Action, GrantAction};
 use creditd::domain::{Credits, Faults};
 use creditd::rfc3339;
-use creditd::store::memory::MemoryStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
-use creditd::store::{Clock, Store, StoreRefusal, look};
+use creditd::store::{Clock, Store, StoreRefusal};
 
 use crate::store::{command, name, one_credit};
 
@@ -62,20 +62,13 @@ async fn a_store_whose_clock_is_not_believed_answers_again_and_writes_nothing() 
         assert!(again.replayed);
         assert_eq!(again.entry, first.entry);
         let items = vec![command("team-a", "c", one_credit()), grant("g")];
-        let answers = store
-            .write_batch(items, Box::new(|_| Ok(())))
-            .await
-            .unwrap();
+        let answers = store.write_batch(items).await.unwrap();
         assert_eq!(answers.len(), 2);
         assert_eq!(answers[0].as_ref().err(), refusal.as_ref().err());
         assert!(answers[1].as_ref().unwrap().replayed);
         let read = async || {
-            let (look, available) = look(|reading| {
-                let account = reading.account;
-                (account.available().to_string(), account.version())
-            });
-            store.look(name("team-a"), None, look);
-            available.await.unwrap()
+            let account = store.account(name("team-a"), None).await.unwrap().account;
+            (account.available().to_string(), account.version())
         };
         assert_eq!(read().await, ("10".to_owned(), 1));
 

@@ -10,7 +10,6 @@ use creditd::rpc::LedgerApi;
 use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
-use creditd::store::memory::MemoryStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as RealStore};
 use tempfile::TempDir;
@@ -20,6 +19,7 @@ use tonic::{Request, Response, Status};
 use super::call::{BEGINNING, Call, Nanos, Outcome, Reply, SECOND, Subject, ledger_time};
 use super::cards;
 use crate::model::Model;
+use crate::support::memory::MemoryStore;
 use crate::support::refusal::Refusal;
 
 /// Makes a ledger in which nothing happened yet, whose clock stands at

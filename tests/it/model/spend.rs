@@ -137,7 +137,11 @@ impl Model {
         }
         let items = request.charges.iter();
         let results = items.map(|item| match self.charge(item, now)? {
-            Reply::Charge(reply) => Ok(reply),
+            Reply::Charge(mut reply) => {
+                // A batch tells nothing of the grants that paid.
+                reply.entry.iter_mut().for_each(|entry| entry.grants.clear());
+                Ok(reply)
+            }
             other => unreachable!("{other:?}"),
         });
         Ok(Reply::BatchCharge(results.collect()))

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod health;
 pub mod implied;
 pub mod load;
+pub mod memory;
 pub mod random;
 pub mod raw;
 pub mod refusal;

@@ -28,9 +28,9 @@ type Server struct {
 	// Address is where it listens.
 	Address string
 	process *os.Process
-	// exited gets the end of the process, once.
+	// exited receives the result of the process when it ends.
 	exited chan error
-	// logged is the file with all that it printed.
+	// logged is the file with its whole output.
 	logged string
 }
 
@@ -53,7 +53,7 @@ func Start(dir, listen string) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	// Where it says that it listens does not matter.
+	// The line with the address may come on either.
 	command.Stderr = command.Stdout
 	if err := command.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
@@ -76,7 +76,8 @@ func Start(dir, listen string) (*Server, error) {
 	}
 }
 
-// findServer never skips: without a server these tests would prove nothing.
+// findServer is the binary to test. Without one the tests fail: skipped, they would
+// prove nothing.
 func findServer() (string, error) {
 	candidates := []string{
 		filepath.Join(repo(), "target", "debug", "creditd"),
@@ -100,16 +101,16 @@ func repo() string {
 	return filepath.Join(filepath.Dir(here), "..", "..", "..", "..")
 }
 
-// environmentWithoutOptions keeps the options of whoever runs the tests from the
-// server under test.
+// environmentWithoutOptions is the environment without the server's own options, which
+// whoever runs the tests may have set.
 func environmentWithoutOptions() []string {
-	var kept []string
+	var variables []string
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "CREDITD_") {
-			kept = append(kept, variable)
+			variables = append(variables, variable)
 		}
 	}
-	return kept
+	return variables
 }
 
 // readAddress reads to the end, so that the server never waits for its output to

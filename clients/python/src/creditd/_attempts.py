@@ -1,4 +1,4 @@
-"""When a call is sent again: the policy, and one call's course through it. Does no I/O."""
+"""When a call is sent again: the policy, and the attempts of one call. Does no I/O."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Timeout: TypeAlias = float | timedelta
 _FACTOR = 2
 # 2 to this power is past every backoff, and no overflow.
 _DOUBLINGS_MAX = 64
-# How much time has to be left for one more attempt.
+# An attempt is made only where at least so much time is left for it.
 _ATTEMPT_S_MIN = 0.01
 
 
@@ -58,7 +58,7 @@ DEFAULT_RETRY = RetryPolicy()
 
 @dataclass(slots=True)
 class Attempts:
-    """One call that failed at least once. It ends at `deadline_s`, on the clock of the readings."""
+    """One call that failed at least once. `deadline_s` is on the same clock as `now_s`."""
 
     policy: RetryPolicy
     deadline_s: float
@@ -76,10 +76,10 @@ class Attempts:
         self.made += 1
         return left_s
 
-    def pause_s(self, error: CreditdError, now_s: float, chance: float) -> float:
-        """The seconds until the next attempt; where there is none, raises what the call ends by.
+    def pause_s(self, error: CreditdError, now_s: float, jitter: float) -> float:
+        """The seconds until the next attempt; where there is none, raises the call's last error.
 
-        `chance` is a random number from 0 to 1.
+        `jitter` is a random number from 0 to 1.
         """
         error.attempts = self.made
         if not error.retryable:
@@ -96,14 +96,14 @@ class Attempts:
         backoff_s: float = self.policy.initial_backoff_s * _FACTOR ** min(
             self.made - 1, _DOUBLINGS_MAX
         )
-        return asked_s + min(backoff_s, self.policy.max_backoff_s, spare_s) * chance
+        return asked_s + min(backoff_s, self.policy.max_backoff_s, spare_s) * jitter
 
     def out_of_time(self) -> CreditdError:
-        """What a call ends by that was refused until its deadline, or whose connection was cut."""
-        said = "" if self.refusal is None else f"; the last one was refused: {self.refusal.message}"
+        """The error of a call whose attempts all failed until its deadline."""
+        last = "" if self.refusal is None else f"; the last one was refused: {self.refusal.message}"
         times = "attempt" if self.made == 1 else "attempts"
         error = DeadlineExceededError(
-            f"no answer before the deadline, in {self.made} {times}{said}",
+            f"no answer before the deadline, in {self.made} {times}{last}",
             code=grpc.StatusCode.DEADLINE_EXCEEDED,
             request_id="" if self.refusal is None else self.refusal.request_id,
             x_request_id="" if self.refusal is None else self.refusal.x_request_id,

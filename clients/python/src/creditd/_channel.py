@@ -23,27 +23,27 @@ _OPTIONS: list[tuple[str, str | int]] = [
     # A server that is back is found within the time of a few retries, not after two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # A connection per client: where one is the limit, several clients are more.
+    # Clients share no connection, so that several of them use several.
     ("grpc.use_local_subchannel_pool", 1),
     # No pings of HTTP/2 (grpc.keepalive_time_ms): servers with gRPC's own policy end connections
     # that ping more often than every 5 minutes, and a dead connection has to be known long before.
-    # Connections are asked by a call instead; see Silence.
+    # Connections are probed by a call instead; see Liveness.
 ]
 
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 
-class Silence(NamedTuple):
+class Liveness(NamedTuple):
     """When a connection counts as dead, although nobody has closed it.
 
-    A call that ended by its deadline without a word from the server, or nothing heard for
-    `quiet_s` while a call or a watch waits: then the server is asked for its health on the same
-    connection. Any answer will do, also that it knows no such question. Where none comes within
-    `answer_s`, and nothing else is heard either, the connection is replaced.
+    It is probed where a call ended by its deadline without an answer from the server, or nothing
+    came for `idle_s` while a call or a watch waits. The probe asks for the server's health over the
+    same connection; any answer will do, also UNIMPLEMENTED. Where none comes within
+    `probe_timeout_s`, and nothing else either, the connection is replaced.
     """
 
-    quiet_s: float = 15.0
-    answer_s: float = 5.0
+    idle_s: float = 15.0
+    probe_timeout_s: float = 5.0
 
 
 def channel_options(target: str) -> list[tuple[str, str | int]]:
@@ -77,7 +77,7 @@ def rpcs_of(channel: Any) -> dict[str, Callable[..., Any]]:
 
 
 def health_check_of(channel: Any) -> Any:
-    """The method that asks a server for its health; what it says is left unread."""
+    """The method that asks a server for its health; its answer is not decoded."""
     return channel.unary_unary(_HEALTH_CHECK, request_serializer=bytes, response_deserializer=bytes)
 
 

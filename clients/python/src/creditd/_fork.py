@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import FrameType
 
-# So long a fork waits for the connections to be closed. They mostly are within milliseconds.
+# How long a fork waits for the connections to be closed, which mostly takes milliseconds.
 _CLOSE_S_MAX = 5.0
-# And so long for the last thread to leave grpc. Channels of others keep theirs inside of it.
+# How long it waits for the last thread to leave grpc, which threads of other channels never do.
 _LEAVE_S_MAX = 0.5
-_LOOK_S = 0.001
+_POLL_S = 0.001
 
 
 class Forkable(Protocol):
     """A client's connections."""
 
-    def cut(self) -> None:
-        """Closes the connection; the next call makes another. Called with `making` held."""
+    def close_before_fork(self) -> None:
+        """Closes the connection; the next call makes another. Called with `connecting` held."""
 
-    def forget(self) -> None:
-        """Lets go of what the parent had, without touching it. Called in the child."""
+    def forget_in_child(self) -> None:
+        """Drops the parent's connection without touching it. Called in the child."""
 
 
 class _State:
     def __init__(self) -> None:
         # Held while a connection is made or replaced, and around a fork. The garbage collector may
         # close a client inside of it.
-        self.making = threading.RLock()
+        self.connecting = threading.RLock()
         self.clients: WeakSet[Any] = WeakSet()
         self.anchor: grpc.Channel | None = None
         self.asyncio_open: WeakSet[Any] = WeakSet()
@@ -54,13 +54,13 @@ class _State:
 _state = _State()
 
 
-def making() -> AbstractContextManager[bool]:
+def connecting() -> AbstractContextManager[bool]:
     """The lock without which no connection is made. In a child it is another than in the parent."""
-    return _state.making
+    return _state.connecting
 
 
 def register(client: Forkable) -> None:
-    """From now on `client` is told of forks."""
+    """From now on the connections of `client` are closed before a fork."""
     _anchor()
     _state.clients.add(client)
 
@@ -93,7 +93,7 @@ def discard_asyncio(connection: object) -> None:
 def _anchor() -> None:
     # grpc shuts itself down when the last channel is gone, by a thread of its own, and a fork
     # meanwhile can crash the process. This channel never connects, and never goes.
-    with _state.making:
+    with _state.connecting:
         if _state.anchor is not None:
             return
         _state.anchor = grpc.insecure_channel("127.0.0.1:1")
@@ -111,20 +111,22 @@ def _clients() -> Iterator[Forkable]:
 
 
 def _before() -> None:
-    _state.making.acquire()
-    closing = [threading.Thread(target=client.cut, daemon=True) for client in _clients()]
+    _state.connecting.acquire()
+    closing = [
+        threading.Thread(target=client.close_before_fork, daemon=True) for client in _clients()
+    ]
     for thread in closing:
         thread.start()
     end_s = time.monotonic() + _CLOSE_S_MAX
     for thread in closing:
         thread.join(max(end_s - time.monotonic(), 0))
-    # A call that was cancelled has been told so a little before its thread has left grpc.
+    # The thread of a call that was cancelled leaves grpc a little later.
     end_s = min(end_s, time.monotonic() + _LEAVE_S_MAX)
     while closing and _is_grpc_busy():
         if time.monotonic() >= end_s:
             logger.warning("grpc is in use by others while the process forks; the child may hang")
             return
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 def _is_grpc_busy() -> bool:
@@ -140,11 +142,11 @@ def _is_grpc_busy() -> bool:
 
 
 def _after_in_parent() -> None:
-    _state.making.release()
+    _state.connecting.release()
 
 
 def _after_in_child() -> None:
-    _state.making = threading.RLock()
+    _state.connecting = threading.RLock()
     for client in _clients():
-        client.forget()
+        client.forget_in_child()
     _state.asyncio_lost = _state.asyncio_lost or bool(_state.asyncio_open)

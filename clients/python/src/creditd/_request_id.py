@@ -1,4 +1,4 @@
-"""Names for calls that move credits: made here where the caller gives none, and found again."""
+"""Idempotency keys: made where the caller gives none, and read back from exceptions."""
 
 import asyncio
 from uuid import uuid4
@@ -26,8 +26,8 @@ def request_id_of(error: BaseException) -> str:
     """The request_id of the write that ended by `error`, also where the client made it.
 
     A write that is cancelled, as by asyncio.wait_for or asyncio.timeout, or interrupted by Ctrl-C,
-    ends by no CreditdError; what it carried is found all the same, from the error itself or from
-    its causes. It belongs to that one call, however many run side by side.
+    ends by no CreditdError; its request_id is stored in the exception itself or in one of its
+    causes. It belongs to that one call, however many run side by side.
 
     Args:
         error: What was raised: a CreditdError, CancelledError, TimeoutError or KeyboardInterrupt.
@@ -35,26 +35,26 @@ def request_id_of(error: BaseException) -> str:
     Returns:
         The request_id to repeat the write with; "" where no write was sent, as for a read.
     """
-    one: BaseException | None = error
+    cause: BaseException | None = error
     for _ in range(_CAUSES_MAX):
-        if one is None:
+        if cause is None:
             break
-        if isinstance(one, CreditdError) and one.request_id:
-            return one.request_id
-        found = getattr(one, _ATTRIBUTE, "")
-        if isinstance(found, str) and found:
-            return found
+        if isinstance(cause, CreditdError) and cause.request_id:
+            return cause.request_id
+        noted = getattr(cause, _ATTRIBUTE, "")
+        if isinstance(noted, str) and noted:
+            return noted
         # Up to Python 3.10 a task that is awaited raises a CancelledError of its own, whose
-        # context is the one that ended the task. Any other context is of another matter.
-        of_task = isinstance(one, asyncio.CancelledError) and one.__cause__ is None
-        following = one.__context__ if of_task else one.__cause__
+        # context is the one that ended the task. Any other context is an unrelated exception.
+        of_task = isinstance(cause, asyncio.CancelledError) and cause.__cause__ is None
+        following = cause.__context__ if of_task else cause.__cause__
         if of_task and not isinstance(following, asyncio.CancelledError):
             break
-        one = following
+        cause = following
     return ""
 
 
 def note_request_id(error: BaseException, request_id: str) -> None:
-    """Lets `request_id_of(error)` find what the call carried."""
+    """Stores the request_id of the call in the exception, for `request_id_of`."""
     if request_id and not isinstance(error, CreditdError):
         setattr(error, _ATTRIBUTE, request_id)

@@ -52,7 +52,7 @@ _CLASS_BY_CODE: dict[grpc.StatusCode, type[CreditdError]] = {
 
 @dataclass(slots=True)
 class _Details:
-    """What the standard details of a status say."""
+    """The standard details of a status."""
 
     reason: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -63,17 +63,17 @@ class _Details:
 def error_from_rpc(failure: grpc.RpcError, request_id: str) -> CreditdError:
     """The exception for a call that failed. Details that cannot be read count as absent.
 
-    `request_id` is what the call carried.
+    `request_id` is that of the request.
     """
     # What grpc raises from a call is the call itself, in both of its APIs. An interceptor may raise
     # an RpcError of its own that is none.
-    trailing = _metadata_dict(_ask(failure, "trailing_metadata"))
-    initial = _metadata_dict(_ask(failure, "initial_metadata"))
+    trailing = _metadata_dict(_property(failure, "trailing_metadata"))
+    initial = _metadata_dict(_property(failure, "initial_metadata"))
     x_request_id = initial.get(_X_REQUEST_ID_KEY) or trailing.get(_X_REQUEST_ID_KEY) or ""
-    code = _ask(failure, "code")
+    code = _property(failure, "code")
     error = _error(
         code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN,
-        _ask(failure, "details") or "",
+        _property(failure, "details") or "",
         _details_from_trailer(trailing.get(_STATUS_KEY)),
         request_id=request_id,
         x_request_id=x_request_id if isinstance(x_request_id, str) else "",
@@ -83,7 +83,7 @@ def error_from_rpc(failure: grpc.RpcError, request_id: str) -> CreditdError:
 
 
 def is_from_server(error: CreditdError) -> bool:
-    """Whether the failure was said by a server, and not found out by grpc here."""
+    """Whether a server answered so; otherwise grpc found the failure on this side."""
     return bool(error.reason or error.x_request_id)
 
 
@@ -93,8 +93,8 @@ def error_from_status(status: Status, request_id: str = "") -> CreditdError:
     return _error(code, status.message, _details(status.details), request_id=request_id)
 
 
-def _ask(failure: grpc.RpcError, what: str) -> Any:
-    method = getattr(failure, what, None)
+def _property(failure: grpc.RpcError, name: str) -> Any:
+    method = getattr(failure, name, None)
     return method() if callable(method) else None
 
 
@@ -122,7 +122,7 @@ def _error(
 def _metadata_dict(
     pairs: Iterable[tuple[str, str | bytes]] | None,
 ) -> dict[str, str | bytes]:
-    # dict() would take what grpc.aio gives for a mapping, and fail: its keys() are pairs.
+    # dict() would take the metadata of grpc.aio for a mapping, and fail: its keys() are pairs.
     return {key: value for key, value in pairs or ()}  # noqa: C416
 
 
@@ -137,23 +137,23 @@ def _details_from_trailer(trailer: str | bytes | None) -> _Details:
 
 
 def _details(packed: Iterable[AnyPb]) -> _Details:
-    found = _Details()
+    details = _Details()
     for detail in packed:
         with suppress(DecodeError):
-            _read_detail(detail, found)
-    return found
+            _read_detail(detail, details)
+    return details
 
 
-def _read_detail(detail: AnyPb, found: _Details) -> None:
+def _read_detail(detail: AnyPb, details: _Details) -> None:
     if detail.Is(ErrorInfo.DESCRIPTOR):
         info = ErrorInfo.FromString(detail.value)
         if info.domain == _DOMAIN:
-            found.reason = info.reason
-            found.metadata = dict(info.metadata)
+            details.reason = info.reason
+            details.metadata = dict(info.metadata)
     elif detail.Is(BadRequest.DESCRIPTOR):
-        found.fields = [
+        details.fields = [
             FieldViolation(one.field, one.reason, one.description)
             for one in BadRequest.FromString(detail.value).field_violations
         ]
     elif detail.Is(RetryInfo.DESCRIPTOR):
-        found.retry_after = RetryInfo.FromString(detail.value).retry_delay.ToTimedelta()
+        details.retry_after = RetryInfo.FromString(detail.value).retry_delay.ToTimedelta()

@@ -1,4 +1,4 @@
-"""What a user has to know whose client spoke TLS to a server that does not."""
+"""An explanation for users whose client spoke TLS to a server that does not."""
 
 import grpc
 
@@ -9,11 +9,10 @@ _HANDSHAKE = "handshake"
 
 
 def explain_handshake(error: CreditdError, target: str) -> bool:
-    """Adds to an error of a client that speaks TLS without having been told to.
+    """Adds the explanation to an error of a client that speaks TLS by default.
 
     Returns:
-        Whether it is of no use to try again: a server that does not answer in TLS now will not do
-        so later.
+        Whether retries are of no use, since the server does not speak TLS.
     """
     if error.code is not grpc.StatusCode.UNAVAILABLE or _HANDSHAKE not in error.message.lower():
         return False

@@ -3,7 +3,7 @@
 Nothing here rounds, but for one case: a `datetime` has microseconds, so nanoseconds of a time
 that the server sends are cut off. What cannot be sent exactly is refused before anything is
 sent, with TypeError for the wrong kind and ValueError for a value that has no form on the wire.
-Limits are the server's business: what has a form is sent, so that its answer is the one answer.
+Limits are checked by the server alone: every value that can be sent exactly is sent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,31 +35,31 @@ _DECIMAL_EXPONENT_MAX = 64
 
 
 def text(value: str, field: str) -> str:
-    """A text, unchanged."""
+    """A str, unchanged."""
     if not isinstance(value, str):
         raise TypeError(f"{field} must be a str, not {type(value).__name__}")
     return value
 
 
 def optional_text(value: str | None, field: str) -> str | None:
-    """The same, and None stays None: the field is left out."""
+    """The same, but None, for a field that is left out, stays None."""
     return None if value is None else text(value, field)
 
 
 def texts(values: Iterable[str], field: str) -> list[str]:
-    """Several texts."""
-    return [text(one, f"{field}[{index}]") for index, one in enumerate(several(values, field))]
+    """The strs, unchanged."""
+    return [text(one, f"{field}[{index}]") for index, one in enumerate(iterable(values, field))]
 
 
-def several(values: Iterable[Any], field: str) -> Iterable[Any]:
-    """What can be gone through, and is no text of which each letter would be one."""
+def iterable(values: Iterable[Any], field: str) -> Iterable[Any]:
+    """The values, unless they are one str, of which each letter would be a value."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"{field} must be several, not one {type(values).__name__}")
     return values
 
 
 def text_map(values: Mapping[str, str] | None, field: str) -> dict[str, str] | None:
-    """Texts by names; None stays None."""
+    """Strs by names; None stays None."""
     if values is None:
         return None
     if not isinstance(values, Mapping):
@@ -74,14 +74,14 @@ def whole(value: int, field: str, numbers: range) -> int:
     """A whole number of those that the field can hold."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{field} must be an int, not {type(value).__name__}")
-    # A range looks for a value of a subclass, such as an enum's, one number after the other.
+    # `in` would compare a value of a subclass of int, such as an enum's, with each number in turn.
     if not numbers.start <= value < numbers.stop:
         raise ValueError(f"{field} must be {numbers.start} to {numbers.stop - 1}, not {value}")
     return value
 
 
 def flag(value: bool, field: str) -> bool:
-    """True or False, and nothing that only counts as one."""
+    """A bool, and no other value that is true or false."""
     if not isinstance(value, bool):
         raise TypeError(f"{field} must be a bool, not {type(value).__name__}")
     return value
@@ -127,7 +127,7 @@ def put_duration(message: DurationPb, value: Duration, field: str) -> None:
         raise TypeError(
             f"{field} must be a timedelta, or seconds as a Decimal, not {type(value).__name__}"
         )
-    # Also a 0 is set: it makes the message one that is there.
+    # Also a 0 is set, since that makes the message present.
     message.seconds = seconds
     message.nanos = nanos
 
@@ -140,7 +140,7 @@ def duration_to_pb(value: Duration, field: str) -> DurationPb:
 
 
 def optional_duration_to_pb(value: Duration | None, field: str) -> DurationPb | None:
-    """The same, and None stays None: the field is left out."""
+    """The same, but None, for a field that is left out, stays None."""
     return None if value is None else duration_to_pb(value, field)
 
 
@@ -164,7 +164,7 @@ def time_to_pb(value: datetime, field: str) -> TimestampPb:
 
 
 def optional_time_to_pb(value: datetime | None, field: str) -> TimestampPb | None:
-    """The same, and None stays None: the field is left out."""
+    """The same, but None, for a field that is left out, stays None."""
     return None if value is None else time_to_pb(value, field)
 
 

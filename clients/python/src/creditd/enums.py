@@ -2,6 +2,12 @@
 
 from enum import IntEnum
 
+__all__ = [
+    "EntryKind",
+    "HoldStatus",
+    "Overage",
+]
+
 _NUMBER_FORMATS = frozenset("bcdoxXneEfFgG%")
 
 

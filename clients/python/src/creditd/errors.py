@@ -8,6 +8,21 @@ import grpc
 
 from creditd.enums import HoldStatus
 
+__all__ = [
+    "CreditdError",
+    "DeadlineExceededError",
+    "FailedPreconditionError",
+    "FieldViolation",
+    "HoldClosedError",
+    "HoldExceededError",
+    "InsufficientCreditsError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "RefundExceedsChargeError",
+    "RequestIdReusedError",
+    "UnavailableError",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:

@@ -14,6 +14,33 @@ from creditd._values import Amount, Duration
 from creditd.enums import EntryKind, HoldStatus
 from creditd.errors import CreditdError
 
+__all__ = [
+    "Affordability",
+    "Balance",
+    "BatchCharge",
+    "BatchEstimate",
+    "Charge",
+    "ChargeResult",
+    "Entry",
+    "EntryPage",
+    "Estimate",
+    "EstimateLine",
+    "ExtendHoldResult",
+    "GrantBalance",
+    "GrantResult",
+    "GrantShare",
+    "Hold",
+    "HoldPage",
+    "HoldResult",
+    "RateCard",
+    "RefundResult",
+    "ReleaseHoldResult",
+    "RevokeGrantResult",
+    "ServicePrice",
+    "SettleHoldResult",
+    "Usage",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

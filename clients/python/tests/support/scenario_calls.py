@@ -1,114 +1,159 @@
-"""A scenario's calls through this client's API: its JSON into arguments, results into its JSON."""
+"""Calls a method of the API by its name and JSON, as scenarios have it, through a client.
 
+Which method of the client that is, its arguments and the reply's JSON follow from the messages'
+descriptors and the signatures of `Client`, so that a method that is added needs nothing here:
+
+- the method has the name in snake case, with `_page` where the client has such a one;
+- a field is the argument of its name. Where there is none, its own fields are arguments: `usage` of
+  Estimate becomes `service`, `duration` and so on, `prices` of Charge `rate_card`, and `account` of
+  `prices` becomes `prices_account` where the request has an `account` itself;
+- a message is the dataclass of its name, such as Usage, or Charge for a ChargeRequest;
+- a field of the reply is the attribute of its name. The client may leave out a message around the
+  result: the reply of GetHold is a Hold, the `hold` of that reply.
+"""
+
+import inspect
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from enum import IntEnum
 from typing import Any
 
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
 
-from creditd import Charge, CreditdError, EntryKind, HoldStatus, Overage, Usage
+import creditd
+from creditd import Client, CreditdError
+from creditd.v1 import ledger_pb2, pricing_pb2
 from tests.support.drivers import Driver
 from tests.support.scenarios import Refusal
 
-_METHODS = {
-    "Estimate": "estimate",
-    "BatchEstimate": "batch_estimate",
-    "GetRateCard": "get_rate_card",
-    "Grant": "grant",
-    "RevokeGrant": "revoke_grant",
-    "GetBalance": "get_balance",
-    "ListEntries": "list_entries_page",
-    "Charge": "charge",
-    "BatchCharge": "batch_charge",
-    "Refund": "refund",
-    "Hold": "hold",
-    "ExtendHold": "extend_hold",
-    "SettleHold": "settle_hold",
-    "ReleaseHold": "release_hold",
-    "GetHold": "get_hold",
-    "ListHolds": "list_holds_page",
+METHODS: dict[str, MethodDescriptor] = {
+    method.name: method
+    for file in (pricing_pb2, ledger_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
 }
-# What the client demands and a request may lack: it is sent empty then.
-_DEMANDED: dict[str, dict[str, Any]] = {
-    "Estimate": {"service": ""},
-    "BatchEstimate": {"usages": []},
-    "Grant": {"account": "", "credits": ""},
-    "RevokeGrant": {"account": "", "grant_id": ""},
-    "GetBalance": {"account": ""},
-    "ListEntries": {"account": ""},
-    "Charge": {"account": ""},
-    "BatchCharge": {"charges": []},
-    "Refund": {"account": "", "entry_id": ""},
-    "Hold": {"account": ""},
-    "ExtendHold": {"account": "", "hold_id": "", "ttl": None},
-    "SettleHold": {"account": "", "hold_id": ""},
-    "ReleaseHold": {"account": "", "hold_id": ""},
-    "GetHold": {"account": "", "hold_id": ""},
-    "ListHolds": {"account": ""},
-}
-# Replies that have one field, which the client returns without the reply around it.
-_ONE_FIELD = {"GetBalance": "balance", "GetHold": "hold"}
-# What the results of a batch are where they are no refusals.
-_ITEM_FIELD = {"BatchEstimate": "estimate", "BatchCharge": "charge"}
-# Requests of PricingService, whose fields of usage and prices are arguments of the call.
-_FLAT = {"Estimate", "BatchEstimate", "GetRateCard"}
 _MICROSECOND_DIGITS = 6
+# Arguments of all methods that are no field of a request.
+_OPTIONS = {"self", "timeout", "metadata", "x_request_id"}
 
 
 def call(driver: Driver, method: str, request: Mapping[str, Any]) -> Any:
     """The reply in the form of the scenarios, or the Refusal."""
-    arguments = _DEMANDED.get(method, {}) | _arguments(request, flat=method in _FLAT)
     try:
-        result = driver.call(_METHODS[method], **arguments)
+        result = driver.call(client_method(method), **arguments(method, request))
     except CreditdError as error:
         return _refusal(error)
-    return _reply(method, result)
+    return _reply(METHODS[method].output_type, result)
 
 
-def _arguments(request: Mapping[str, Any], *, flat: bool) -> dict[str, Any]:
-    """A field of another name than its argument, or of another form, is converted here."""
-    arguments: dict[str, Any] = {}
+def arguments(method: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the client's method for a request with this JSON."""
+    return _arguments(getattr(Client, client_method(method)), METHODS[method].input_type, request)
+
+
+def client_method(method: str) -> str:
+    """The name of the client's method that makes one call of the API's method."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method).lower()
+    return f"{name}_page" if hasattr(Client, f"{name}_page") else name
+
+
+def _arguments(
+    function: Callable[..., Any], message: Descriptor, request: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments with which `function` makes the message with these fields."""
+    parameters = inspect.signature(function).parameters
+    places = _places(set(parameters), message)
+    assert set(parameters) - _OPTIONS == set(places), f"{function} has no field for an argument"
+    found = {}
+    for name, (outer, field) in places.items():
+        holder = request if outer is None else request.get(outer.name, {})
+        if field.name in holder:
+            found[name] = _python_value(field, holder[field.name])
+        elif _is_demanded(function, parameters[name]):
+            # The request lacks what the client demands or makes by itself: it is sent empty.
+            found[name] = _empty(field)
+    _check_known(message, request)
+    return found
+
+
+def _places(
+    parameters: set[str], message: Descriptor
+) -> dict[str, tuple[FieldDescriptor | None, FieldDescriptor]]:
+    """For each argument its field, and the field around that where its message is no argument."""
+    places: dict[str, tuple[FieldDescriptor | None, FieldDescriptor]] = {}
+    for field in message.fields:
+        if field.name in parameters:
+            places[field.name] = (None, field)
+            continue
+        assert field.message_type is not None, f"{field.full_name} is no argument"
+        for inner in field.message_type.fields:
+            long_name = f"{field.name}_{inner.name}"
+            name = long_name if long_name in parameters else inner.name
+            assert name in parameters, f"{inner.full_name} is no argument"
+            places[name] = (field, inner)
+    return places
+
+
+def _check_known(message: Descriptor, request: Mapping[str, Any]) -> None:
+    """Fails on a field that the message does not have, also in a message inside of it."""
     for name, value in request.items():
-        if name == "usage" and flat:
-            arguments |= _usage_arguments(value)
-        elif name == "prices":
-            arguments |= _prices_arguments(value, flat=flat)
-        elif name.endswith("_time") or name == "as_of":
-            arguments[name] = _time(value)
-        else:
-            arguments[name] = _FORMS[name](value) if name in _FORMS else value
-    return arguments
+        assert name in message.fields_by_name, f"{message.name} has no field {name}"
+        field = message.fields_by_name[name]
+        if isinstance(value, Mapping) and not is_map(field):
+            _check_known(field.message_type, value)
 
 
-def _prices_arguments(prices: Mapping[str, Any], *, flat: bool) -> dict[str, Any]:
-    arguments = _arguments(prices, flat=flat)
-    if not flat and "account" in arguments:
-        arguments["prices_account"] = arguments.pop("account")
-    return arguments
+def _is_demanded(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    if parameter.default is inspect.Parameter.empty:
+        return True
+    # A dataclass may make the value anew for each object, such as the request_id of a Charge.
+    made = fields(function) if is_dataclass(function) else ()
+    return any(one.name == parameter.name and one.default_factory is not MISSING for one in made)
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    return Usage(**{"service": ""} | _usage_arguments(usage))
+def _empty(field: FieldDescriptor) -> Any:
+    if is_map(field):
+        return {}
+    if is_repeated(field):
+        return []
+    return "" if field.type == FieldDescriptor.TYPE_STRING else None
 
 
-def _charge(request: Mapping[str, Any]) -> Charge:
-    # A Charge makes its request_id where none is given; an item without one is sent so.
-    return Charge(**{"account": "", "request_id": ""} | _arguments(request, flat=False))
+def _python_value(field: FieldDescriptor, value: Any) -> Any:
+    """The argument for a field that has this JSON."""
+    if is_repeated(field) and not is_map(field):
+        return [_python_single(field, one) for one in value]
+    return _python_single(field, value)
 
 
-def _enum(kind: type[IntEnum], prefix: str, value: str | int) -> int:
-    """A number stays one, also where it is no value of the enum: the client sends it as it is."""
-    return value if isinstance(value, int) else kind[value.removeprefix(prefix)]
+def _python_single(field: FieldDescriptor, value: Any) -> Any:
+    if field.enum_type is not None:
+        # A number stays one, also where it is no value of the enum: the client sends it as it is.
+        known = field.enum_type.values_by_name
+        kind = getattr(creditd, field.enum_type.name)
+        return value if isinstance(value, int) else kind(known[value].number)
+    if field.message_type is None or is_map(field):
+        return value
+    if field.message_type.full_name == "google.protobuf.Timestamp":
+        return _time(value)
+    if field.message_type.full_name == "google.protobuf.Duration":
+        return _duration(value)
+    kind = getattr(creditd, field.message_type.name.removesuffix("Request"))
+    return kind(**_arguments(kind, field.message_type, value))
 
 
-def _usage_arguments(usage: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = dict(usage)
-    if "duration" in arguments:
-        arguments["duration"] = _duration(arguments["duration"])
-    return arguments
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether it is a map, which counts as repeated too."""
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def is_repeated(field: FieldDescriptor) -> bool:
+    """Whether it is a list or a map; newer releases of protobuf warn of `label`."""
+    return isinstance(field.default_value, list)
 
 
 def _time(text: str) -> datetime:
@@ -126,31 +171,53 @@ def _duration(text: str) -> timedelta | Decimal:
     return timedelta(microseconds=int(seconds * 1_000_000))
 
 
-_FORMS: dict[str, Callable[[Any], Any]] = {
-    "usage": _usage,
-    "usages": lambda several: [_usage(one) for one in several],
-    "charges": lambda several: [_charge(one) for one in several],
-    "kinds": lambda several: [_enum(EntryKind, "ENTRY_KIND_", one) for one in several],
-    "overage": lambda one: _enum(Overage, "OVERAGE_", one),
-    "ttl": _duration,
-}
-
-
-def _reply(method: str, result: Any) -> Any:
-    reply = _json(result)
-    if method == "Estimate":
-        return {"affordability": reply.pop("affordability"), "estimate": reply}
-    if method in _ITEM_FIELD:
-        reply["results"] = [_item(_ITEM_FIELD[method], one) for one in result.results]
-    if method in _ONE_FIELD:
-        return {_ONE_FIELD[method]: reply}
+def _reply(message: Descriptor, result: Any) -> dict[str, Any]:
+    """The JSON of a reply, or of an item of one, that the client gave as `result`."""
+    if isinstance(result, CreditdError):
+        return {"refusal": _refusal(result)}
+    reply = {}
+    for field in message.fields:
+        if field.message_type is Status.DESCRIPTOR:
+            # The other case of an item that may fail alone.
+            continue
+        left_out = not hasattr(result, field.name) and field.message_type is not None
+        value = result if left_out else getattr(result, field.name)
+        reply[field.name] = _json_value(field, value)
     return reply
 
 
-def _item(field: str, result: Any) -> dict[str, Any]:
-    if isinstance(result, CreditdError):
-        return {"refusal": _refusal(result)}
-    return {field: _json(result)}
+def _json_value(field: FieldDescriptor, value: Any) -> Any:
+    """The JSON of a field that the client gave as `value`."""
+    if value is None:
+        return None
+    if is_map(field):
+        of_values = field.message_type.fields_by_name["value"]
+        return {key: _json_single(of_values, one) for key, one in value.items()}
+    if is_repeated(field):
+        return [_json_single(field, one) for one in value]
+    return _json_single(field, value)
+
+
+def _json_single(field: FieldDescriptor, value: Any) -> Any:
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    if isinstance(value, Decimal) and field.type == FieldDescriptor.TYPE_STRING:
+        return format(value, "f")
+    if field.message_type is None:
+        return value
+    if field.message_type.full_name == "google.protobuf.Timestamp":
+        time = Timestamp()
+        time.FromDatetime(value)
+        return time.ToJsonString()
+    if field.message_type.full_name == "google.protobuf.Duration":
+        return _duration_json(value)
+    return _reply(field.message_type, value)
+
+
+def _duration_json(value: timedelta | Decimal) -> str:
+    if isinstance(value, timedelta):
+        value = Decimal(value // timedelta(microseconds=1)).scaleb(-6)
+    return f"{value.normalize():f}s"
 
 
 def _refusal(error: CreditdError) -> Refusal:
@@ -160,37 +227,3 @@ def _refusal(error: CreditdError) -> Refusal:
         metadata=error.metadata,
         fields=[violation.field for violation in error.fields],
     )
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, EntryKind):
-        return f"ENTRY_KIND_{value.name}"
-    if isinstance(value, HoldStatus):
-        return f"HOLD_STATUS_{value.name}"
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, Usage):
-        return _fields(value) | {"duration": _duration_json(value.duration)}
-    if isinstance(value, datetime):
-        time = Timestamp()
-        time.FromDatetime(value)
-        return time.ToJsonString()
-    if is_dataclass(value):
-        return _fields(value)
-    if isinstance(value, Mapping):
-        return {key: _json(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(one) for one in value]
-    return value
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {one.name: _json(getattr(value, one.name)) for one in fields(value)}
-
-
-def _duration_json(value: timedelta | Decimal | None) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, timedelta):
-        value = Decimal(value // timedelta(microseconds=1)).scaleb(-6)
-    return f"{value.normalize():f}s"

@@ -7,9 +7,10 @@ use super::{Context, exists};
 use crate::domain::amount::Credits;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::account::Account;
-use crate::domain::ledger::command::{Found, GrantAction};
+use crate::domain::ledger::command::GrantAction;
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare, GrantTerms};
 use crate::domain::ledger::id::{GrantId, Named};
+use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
 /// Most grants of one account that have something left or held.
@@ -66,9 +67,9 @@ pub(super) fn revoke(
         grant: named.text(),
     };
     let id = named.id().ok_or_else(not_found)?;
-    let remaining = match (account.grant(id), context.found) {
+    let remaining = match (account.grant(id), context.referenced) {
         (Some(grant), _) => grant.remaining,
-        (None, Found::Grant) => Credits::ZERO,
+        (None, Some(Referenced::Grant)) => Credits::ZERO,
         (None, _) => return Err(not_found()),
     };
     let mut entry = account.next_entry(context.id, context.now, EntryKind::Revoke(id));

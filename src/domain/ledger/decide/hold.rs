@@ -6,10 +6,11 @@ use super::pay::{pay, seal};
 use super::{Context, cost_of, describe, exists};
 use crate::domain::amount::Credits;
 use crate::domain::ledger::account::Account;
-use crate::domain::ledger::command::{Found, Priced};
+use crate::domain::ledger::command::Priced;
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare};
 use crate::domain::ledger::hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 use crate::domain::ledger::id::{HoldId, Named};
+use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
 /// Most open holds of one account.
@@ -40,7 +41,7 @@ pub(super) fn hold(
             held: credits,
         })
         .collect();
-    describe(&mut entry, cost.clone());
+    describe(&mut entry, cost);
     entry.hold = Some(Arc::new(Hold {
         id: HoldId(context.id),
         terms: Arc::new(HoldTerms {
@@ -63,19 +64,24 @@ pub(super) fn hold(
 pub(super) fn open_hold<'a>(
     account: &'a Account,
     named: &Named<HoldId>,
-    found: &Found,
+    context: Context<'_>,
 ) -> Result<&'a OpenHold, Refusal> {
     exists(account)?;
-    if let Some(open) = named.id().and_then(|id| account.holds().get(&id)) {
+    let not_found = || Refusal::HoldNotFound { hold: named.text() };
+    let id = named.id().ok_or_else(not_found)?;
+    if let Some(open) = account.holds().get(&id) {
         return Ok(open);
     }
-    Err(match found {
-        Found::ClosedHold(hold) => Refusal::HoldClosed {
-            hold: hold.id,
-            status: hold.status,
-        },
-        _ => Refusal::HoldNotFound { hold: named.text() },
-    })
+    // It was still open when the store looked things up, and has expired since.
+    let mut expired = context.lapsed.iter().filter_map(|e| e.hold.as_deref());
+    let closed = match context.referenced {
+        Some(Referenced::ClosedHold(hold)) => Some(&**hold),
+        _ => expired.find(|hold| hold.id == id),
+    };
+    Err(closed.map_or_else(not_found, |hold| Refusal::HoldClosed {
+        hold: hold.id,
+        status: hold.status,
+    }))
 }
 
 pub(super) fn extend(
@@ -84,7 +90,7 @@ pub(super) fn extend(
     ttl_nanos: i64,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
-    let open = open_hold(account, named, context.found)?;
+    let open = open_hold(account, named, context)?;
     let mut entry = account.next_entry(context.id, context.now, EntryKind::Extend);
     entry.hold = Some(Arc::new(Hold {
         expire_time: context.now.plus_nanos(ttl_nanos),
@@ -98,7 +104,7 @@ pub(super) fn release(
     named: &Named<HoldId>,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
-    let open = open_hold(account, named, context.found)?;
+    let open = open_hold(account, named, context)?;
     account
         .release_entry(open.hold.id, HoldStatus::Released, context.now, context.id)
         // What is held and available together never passes the largest amount.

@@ -1,13 +1,15 @@
-//! The decision: what a command writes, or why it is refused.
+//! The decision: whether a command is answered again, is refused, or which entries it
+//! writes. It is one function for every store; a store looks up what [`needs`] names and
+//! makes durable what [`decide`] says.
 //!
 //! The guards, in order; the first that refuses is the answer:
 //!
-//! 1. The request_id. The store looks it up before it asks here: a known one is
-//!    answered again or refused, and nothing below is looked at.
+//! 1. The request_id: a known one is answered again or refused, and nothing below is
+//!    looked at.
 //! 2. What the application found wrong by its rate cards, and times on the wrong
 //!    side of now. All bad fields are named at once.
 //! 3. The account exists; a grant opens it.
-//! 4. What the command names exists: a hold, an entry, a grant.
+//! 4. What the command refers to exists: a hold, an entry, a grant.
 //! 5. It can be done with that: the hold is open, was made for that service and
 //!    has enough; the entry can be refunded, and by so much.
 //! 6. The limits of the account: live grants, open holds, the largest balance.
@@ -19,88 +21,154 @@ mod pay;
 mod refund;
 mod settle;
 
+use std::sync::Arc;
+
 use super::account::{Account, Inconsistent};
-use super::command::{Action, Command, Cost, Found, Priced};
+use super::command::{Action, Command, Cost, Priced};
 use super::entry::{Entry, EntryKind};
 use super::id::EntryId;
+use super::lookup::{EarlierWrite, LookedUp, Referenced};
+use crate::domain::amount::Credits;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
 pub use grant::LIVE_GRANTS_MAX;
 pub use hold::OPEN_HOLDS_MAX;
 
-/// What a command wrote. It is applied to the account already.
+/// What becomes of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub enum Decision {
+    /// An earlier call with the same request_id has written it: its answer again.
+    Replay(Box<Written>),
+    /// A rule refuses it.
+    Refuse {
+        /// The rule.
+        refusal: Refusal,
+        /// Entries of what expired before. They are written whatever the command does, now
+        /// or with a later command.
+        lapsed: Vec<Entry>,
+    },
+    /// It writes these entries.
+    Write(Box<Effects>),
+}
+
+/// The entries that a command writes, in the order of their fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effects {
+    /// What expired before the command.
+    pub lapsed: Vec<Entry>,
     /// The command's own entry.
     pub entry: Entry,
-    /// What followed from it: credits that came back to grants that are gone.
-    pub lapsed: Vec<Entry>,
+    /// What follows from it: credits that came back to a grant that has expired or was
+    /// revoked leave at once.
+    pub follow_ups: Vec<Entry>,
+    /// What is available after all of them.
+    pub available: Credits,
 }
 
-/// Why a command wrote nothing.
+impl Effects {
+    /// The newest of the entries.
+    #[must_use]
+    pub fn last(&self) -> &Entry {
+        self.follow_ups.last().unwrap_or(&self.entry)
+    }
+}
+
+/// The answer to a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// The rules refuse it; the account is as it was.
-    Refused(Refusal),
-    /// A defect; the account is not to be used any more.
-    Defect(Inconsistent),
+pub struct Written {
+    /// The entry; it has the hold, where it is about one.
+    pub entry: Entry,
+    /// What is available after all that followed from it.
+    pub available: Credits,
+    /// Whether it was written by an earlier call with the same request_id.
+    pub replayed: bool,
 }
 
-impl From<Refusal> for Denied {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<Inconsistent> for Denied {
-    fn from(at: Inconsistent) -> Self {
-        Self::Defect(at)
-    }
-}
-
-/// Everything that a decision rests on, beside the account.
+/// Everything that a guard looks at, beside the account.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     command: &'a Command,
-    found: &'a Found,
+    referenced: Option<&'a Referenced>,
+    /// What expired just now.
+    lapsed: &'a [Entry],
     now: Timestamp,
     id: EntryId,
 }
 
-/// Decides the command and applies what it writes. What has ended by `now` has
-/// left the account before; entries are numbered from `id`.
+/// Decides a command over the account as it was before, and applies to the account the
+/// entries that it returns. The account is not changed where it returns none. The same
+/// command can be decided again over the account as it was.
 ///
 /// # Errors
-/// The first guard that refuses, or a defect.
-pub fn execute(
-    account: &mut Account,
-    command: Command,
-    found: &Found,
+/// [`Inconsistent`] is a defect; the account is then not to be used any more.
+pub fn decide(
+    account: &mut Arc<Account>,
+    command: &Command,
+    looked_up: LookedUp,
     now: Timestamp,
-    id: EntryId,
-) -> Result<Outcome, Denied> {
-    let context = Context {
-        command: &command,
-        found,
-        now,
-        id,
-    };
-    let mut entry = decide(account, context)?;
-    entry.request_id = Some(command.request.id);
-    entry.labels = command.labels;
-    if let Action::Charge(Ok(cost)) = command.action {
-        describe(&mut entry, *cost);
+    next: EntryId,
+) -> Result<Decision, Inconsistent> {
+    if let Some(earlier) = looked_up.earlier {
+        return Ok(match replay(command, earlier) {
+            Ok(written) => Decision::Replay(Box::new(written)),
+            Err(refusal) => Decision::Refuse {
+                refusal,
+                lapsed: Vec::new(),
+            },
+        });
     }
-    account.apply(&entry)?;
     let lapsed = match account.has_lapsed(now) {
-        true => account.lapse(now, id.next())?,
+        true => Arc::make_mut(account).lapse(now, next)?,
         false => Vec::new(),
     };
-    Ok(Outcome { entry, lapsed })
+    let context = Context {
+        command,
+        referenced: looked_up.referenced.as_ref(),
+        lapsed: &lapsed,
+        now,
+        id: lapsed.last().map_or(next, |last| last.id.next()),
+    };
+    let mut entry = match entry_of(account, context) {
+        Ok(entry) => entry,
+        Err(refusal) => return Ok(Decision::Refuse { refusal, lapsed }),
+    };
+    entry.request_id = Some(command.request.id.clone());
+    entry.labels.clone_from(&command.labels);
+    let account = Arc::make_mut(account);
+    account.apply(&entry)?;
+    let follow_ups = match account.has_lapsed(now) {
+        true => account.lapse(now, entry.id.next())?,
+        false => Vec::new(),
+    };
+    Ok(Decision::Write(Box::new(Effects {
+        lapsed,
+        entry,
+        follow_ups,
+        available: account.available(),
+    })))
 }
 
-fn decide(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
+/// The answer to a command whose request_id is known.
+///
+/// # Errors
+/// That the request_id was used with another body.
+pub fn replay(command: &Command, earlier: EarlierWrite) -> Result<Written, Refusal> {
+    if earlier.fingerprint != command.request.fingerprint {
+        return Err(Refusal::RequestIdReused {
+            account: command.account.clone(),
+            request_id: command.request.id.clone(),
+        });
+    }
+    Ok(Written {
+        entry: earlier.entry,
+        available: earlier.available,
+        replayed: true,
+    })
+}
+
+/// The entry that a command writes.
+fn entry_of(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
     match &context.command.action {
         Action::Grant(action) => grant::grant(account, action, context),
         Action::Charge(cost) => charge(account, cost, context),
@@ -149,12 +217,13 @@ fn charge(account: &Account, priced: &Priced, context: Context<'_>) -> Result<En
         .collect();
     entry.credits = cost.credits.negated();
     entry.spent = cost.credits;
+    describe(&mut entry, cost);
     pay::seal(account, entry)
 }
 
 /// What the entry says about the work.
-fn describe(entry: &mut Entry, cost: Cost) {
-    entry.service = cost.service;
-    entry.pricing = cost.pricing;
-    entry.usage = cost.usage;
+fn describe(entry: &mut Entry, cost: &Cost) {
+    entry.service.clone_from(&cost.service);
+    entry.pricing.clone_from(&cost.pricing);
+    entry.usage.clone_from(&cost.usage);
 }

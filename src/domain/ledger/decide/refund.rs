@@ -4,9 +4,9 @@ use super::pay::{room_for, seal, too_large};
 use super::{Context, exists};
 use crate::domain::amount::{Credits, TooLarge};
 use crate::domain::ledger::account::Account;
-use crate::domain::ledger::command::{Found, Spending};
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantFacts, GrantShare};
 use crate::domain::ledger::id::{EntryId, Named};
+use crate::domain::ledger::lookup::{Referenced, Spending};
 use crate::domain::refusal::Refusal;
 
 pub(super) fn refund(
@@ -20,7 +20,7 @@ pub(super) fn refund(
         entry: named.text(),
     };
     let of = named.id().ok_or_else(not_found)?;
-    let Found::Spending(spending) = context.found else {
+    let Some(Referenced::Spending(spending)) = context.referenced else {
         return Err(not_found());
     };
     if !spending.refundable {

@@ -29,7 +29,7 @@ pub(super) fn settle(
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
     let cost = priced.as_ref().map_err(Refusal::clone)?;
-    let open = open_hold(account, named, context.found)?;
+    let open = open_hold(account, named, context)?;
     let hold = &open.hold;
     check_service(hold, cost)?;
     // An amount counts as the service for which the hold was made.
@@ -62,7 +62,7 @@ pub(super) fn settle(
     }
     entry.spent = cost.credits;
     entry.shares = shares;
-    describe(&mut entry, Cost::clone(cost));
+    describe(&mut entry, cost);
     entry.service = service;
     entry.hold = Some(Arc::new(Hold {
         held: hold.held.checked_add(entry.held).map_err(arithmetic)?,

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 
-from creditd._convert.fields import own_request_id, what_to_pb
+from creditd._convert.fields import request_id_or_new, usage_or_credits_to_pb
 from creditd._convert.ledger import entry_from_pb
 from creditd._convert.pricing import prices_to_pb
 from creditd._status import error_from_status
-from creditd._values import Amount, amount_from_text, amount_to_text, several, text, text_map
+from creditd._values import Amount, amount_from_text, amount_to_text, iterable, text, text_map
 from creditd.errors import CreditdError
 from creditd.model import BatchCharge, Charge, ChargeResult, RefundResult
 from creditd.v1 import ledger_pb2
 
 
 def charge_to_pb(charge: Charge, where: str = "") -> ledger_pb2.ChargeRequest:
-    """The request of Charge, or an item of a batch; `where` it stands, for messages."""
-    usage, credits = what_to_pb(charge.usage, charge.credits, where)  # noqa: A001
+    """The request of Charge, or an item of a batch; `where` prefixes its fields in errors."""
+    usage, credits = usage_or_credits_to_pb(charge.usage, charge.credits, where)  # noqa: A001
     return ledger_pb2.ChargeRequest(
         request_id=text(charge.request_id, f"{where}request_id"),
         account=text(charge.account, f"{where}account"),
@@ -30,7 +30,7 @@ def charge_to_pb(charge: Charge, where: str = "") -> ledger_pb2.ChargeRequest:
 def batch_charge_to_pb(charges: Iterable[Charge]) -> ledger_pb2.BatchChargeRequest:
     """The request of BatchCharge, items in the order of `charges`."""
     request = ledger_pb2.BatchChargeRequest()
-    for index, charge in enumerate(several(charges, "charges")):
+    for index, charge in enumerate(iterable(charges, "charges")):
         if not isinstance(charge, Charge):
             raise TypeError(f"charges[{index}] must be a Charge, not {type(charge).__name__}")
         request.charges.append(charge_to_pb(charge, f"charges[{index}]."))
@@ -45,9 +45,9 @@ def refund_to_pb(
     request_id: str | None,
     labels: Mapping[str, str] | None,
 ) -> ledger_pb2.RefundRequest:
-    """The request of Refund, with a request_id of its own where none is given."""
+    """The request of Refund, with a new request_id where none is given."""
     return ledger_pb2.RefundRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         entry_id=text(entry_id, "entry_id"),
         credits=None if credits is None else amount_to_text(credits, "credits"),

@@ -15,12 +15,12 @@ from creditd.v1 import pricing_pb2
 Kind = TypeVar("Kind", bound=IntEnum)
 
 
-def what_to_pb(
+def usage_or_credits_to_pb(
     usage: Usage | None,
     credits: Amount | None,  # noqa: A002 - the API's name
     where: str = "",
 ) -> tuple[pricing_pb2.Usage | None, str | None]:
-    """Usage and credits of which a message has one. `where` stands before them in messages."""
+    """The fields of a message that has either usage or credits; `where` prefixes them in errors."""
     if usage is not None and credits is not None:
         raise ValueError(f"{where}usage and {where}credits exclude each other; give one")
     return (
@@ -29,13 +29,13 @@ def what_to_pb(
     )
 
 
-def own_request_id(request_id: str | None) -> str:
-    """What the caller gave, or one that no other call has."""
+def request_id_or_new(request_id: str | None) -> str:
+    """The request_id of the caller, or a new one where that is None."""
     return new_request_id() if request_id is None else text(request_id, "request_id")
 
 
 def enum_to_number(value: int, kind: type[IntEnum], field: str) -> int:
-    """The number of a value of an enum, also of one that is not known here."""
+    """The number of an enum's value, also of one that this client does not know."""
     if not isinstance(value, int) or isinstance(value, bool):
         known = ", ".join(f"{kind.__name__}.{one.name}" for one in kind if one)
         raise TypeError(f"{field} must be one of {known}, not {type(value).__name__}")
@@ -43,7 +43,7 @@ def enum_to_number(value: int, kind: type[IntEnum], field: str) -> int:
 
 
 def enum_from_number(kind: type[Kind], number: int) -> Kind:
-    """The value of that number; UNSPECIFIED where it is none that is known here."""
+    """The value of that number; UNSPECIFIED where this client does not know it."""
     try:
         return kind(number)
     except ValueError:

@@ -6,9 +6,9 @@ from datetime import datetime
 from creditd._convert.fields import (
     enum_from_number,
     enum_to_number,
-    own_request_id,
+    request_id_or_new,
     time_from_field,
-    what_to_pb,
+    usage_or_credits_to_pb,
 )
 from creditd._convert.ledger import entry_from_pb
 from creditd._convert.pricing import prices_to_pb, usage_from_pb
@@ -51,10 +51,10 @@ def hold_to_pb(
     request_id: str | None,
     labels: Mapping[str, str] | None,
 ) -> ledger_pb2.HoldRequest:
-    """The request of Hold, with a request_id of its own where none is given."""
-    usage_pb, credits_text = what_to_pb(usage, credits)
+    """The request of Hold, with a new request_id where none is given."""
+    usage_pb, credits_text = usage_or_credits_to_pb(usage, credits)
     return ledger_pb2.HoldRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         usage=usage_pb,
         credits=credits_text,
@@ -67,12 +67,12 @@ def hold_to_pb(
 def extend_hold_to_pb(
     account: str, hold_id: str, ttl: Duration | None, *, request_id: str | None
 ) -> ledger_pb2.ExtendHoldRequest:
-    """The request of ExtendHold, with a request_id of its own where none is given.
+    """The request of ExtendHold, with a new request_id where none is given.
 
     A ttl of None is left out, and refused by the server.
     """
     return ledger_pb2.ExtendHoldRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         hold_id=text(hold_id, "hold_id"),
         ttl=optional_duration_to_pb(ttl, "ttl"),
@@ -94,10 +94,10 @@ def settle_hold_to_pb(
     request_id: str | None,
     labels: Mapping[str, str] | None,
 ) -> ledger_pb2.SettleHoldRequest:
-    """The request of SettleHold, with a request_id of its own where none is given."""
-    usage_pb, credits_text = what_to_pb(usage, credits)
+    """The request of SettleHold, with a new request_id where none is given."""
+    usage_pb, credits_text = usage_or_credits_to_pb(usage, credits)
     return ledger_pb2.SettleHoldRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         hold_id=text(hold_id, "hold_id"),
         usage=usage_pb,
@@ -112,9 +112,9 @@ def settle_hold_to_pb(
 def release_hold_to_pb(
     account: str, hold_id: str, *, request_id: str | None
 ) -> ledger_pb2.ReleaseHoldRequest:
-    """The request of ReleaseHold, with a request_id of its own where none is given."""
+    """The request of ReleaseHold, with a new request_id where none is given."""
     return ledger_pb2.ReleaseHoldRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         hold_id=text(hold_id, "hold_id"),
     )

@@ -7,7 +7,7 @@ from creditd._convert.fields import (
     enum_from_number,
     enum_to_number,
     optional_time_from_field,
-    own_request_id,
+    request_id_or_new,
     time_from_field,
 )
 from creditd._convert.pricing import usage_from_pb
@@ -16,9 +16,9 @@ from creditd._values import (
     Amount,
     amount_from_text,
     amount_to_text,
+    iterable,
     optional_text,
     optional_time_to_pb,
-    several,
     text,
     text_map,
     texts,
@@ -55,9 +55,9 @@ def grant_to_pb(
     services: Iterable[str],
     labels: Mapping[str, str] | None,
 ) -> ledger_pb2.GrantRequest:
-    """The request of Grant, with a request_id of its own where none is given."""
+    """The request of Grant, with a new request_id where none is given."""
     return ledger_pb2.GrantRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         credits=amount_to_text(credits, "credits"),
         expire_time=optional_time_to_pb(expire_time, "expire_time"),
@@ -71,9 +71,9 @@ def grant_to_pb(
 def revoke_grant_to_pb(
     account: str, grant_id: str, *, request_id: str | None, labels: Mapping[str, str] | None
 ) -> ledger_pb2.RevokeGrantRequest:
-    """The request of RevokeGrant, with a request_id of its own where none is given."""
+    """The request of RevokeGrant, with a new request_id where none is given."""
     return ledger_pb2.RevokeGrantRequest(
-        request_id=own_request_id(request_id),
+        request_id=request_id_or_new(request_id),
         account=text(account, "account"),
         grant_id=text(grant_id, "grant_id"),
         labels=text_map(labels, "labels"),
@@ -100,7 +100,7 @@ def entries_to_pb(
         end_time=optional_time_to_pb(end_time, "end_time"),
         kinds=[
             enum_to_number(kind, EntryKind, f"kinds[{index}]")  # type: ignore[misc]
-            for index, kind in enumerate(several(kinds, "kinds"))
+            for index, kind in enumerate(iterable(kinds, "kinds"))
         ],
         service=optional_text(service, "service"),
         hold_id=optional_text(hold_id, "hold_id"),

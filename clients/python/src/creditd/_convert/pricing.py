@@ -12,10 +12,10 @@ from creditd._values import (
     amount_to_text,
     duration_from_pb,
     flag,
+    iterable,
     optional_text,
     optional_time_to_pb,
     put_duration,
-    several,
     text,
     text_map,
     whole,
@@ -34,7 +34,7 @@ from creditd.v1 import pricing_pb2
 
 
 def usage_to_pb(usage: Usage, field: str) -> pricing_pb2.Usage:
-    """`field` is where the usage stands in the call, for messages."""
+    """The message for a usage; `field` is its path in errors."""
     message = pricing_pb2.Usage()
     _put_usage(message, usage, field)
     return message
@@ -49,7 +49,7 @@ def prices_to_pb(
     *,
     account_name: str = "prices_account",
 ) -> pricing_pb2.PriceSelector | None:
-    """What is None is left to the server. `where` stands before names of fields in messages."""
+    """The selector, or None where no field is given; `where` prefixes its fields in errors."""
     if account is None and rate_card is None and revision is None and price_time is None:
         return None
     return pricing_pb2.PriceSelector(
@@ -103,7 +103,7 @@ def batch_estimate_to_pb(
         explain=flag(explain, "explain"),
         check_balance=flag(check_balance, "check_balance"),
     )
-    for index, usage in enumerate(several(usages, "usages")):
+    for index, usage in enumerate(iterable(usages, "usages")):
         _put_usage(request.usages.add(), usage, f"usages[{index}]")
     return request
 
@@ -143,7 +143,7 @@ def rate_card_from_pb(reply: pricing_pb2.GetRateCardResponse) -> RateCard:
 
 
 def usage_from_pb(message: pricing_pb2.Usage) -> Usage:
-    """What was priced, as it was sent by meaning."""
+    """The usage that was priced."""
     quantity = message.WhichOneof("quantity")
     return Usage(
         service=message.service,
@@ -171,7 +171,7 @@ def _put_usage(message: pricing_pb2.Usage, usage: Usage, field: str) -> None:
     )
 
 
-def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
+def _put_fields(  # noqa: PLR0917 - as arguments by name each would be written twice
     message: pricing_pb2.Usage,
     service: str,
     duration: Duration | None,
@@ -180,7 +180,7 @@ def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
     meters: Mapping[str, Amount] | None,
     field: str,
 ) -> None:
-    """Fills an empty message where it stands; a request would copy one that is given to it."""
+    """Fills an empty message in place: assigning one to a request would copy it."""
     if duration is not None and count is not None:
         raise ValueError(f"{field} has both a duration and a count; a service is priced by one")
     message.service = text(service, f"{field}.service")
@@ -188,7 +188,7 @@ def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
         put_duration(message.duration, duration, f"{field}.duration")
     if count is not None:
         message.count = whole(count, f"{field}.count", INT64)
-    # Maps are most often empty, and slow to reach.
+    # Maps are most often empty, and access to one is slow.
     if attributes:
         message.attributes.update(text_map(attributes, f"{field}.attributes") or {})
     if meters:
@@ -202,7 +202,7 @@ def _put_fields(  # noqa: PLR0917 - names would be said twice at each call
 
 def _estimate(message: pricing_pb2.Estimate, affordability: Affordability | None) -> Estimate:
     lines = message.lines
-    # In the order of the fields: names would be matched at each call.
+    # By position, which is faster than by name.
     return Estimate(
         message.service,
         amount_from_text(message.credits),

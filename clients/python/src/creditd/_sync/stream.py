@@ -1,77 +1,160 @@
-"""A stream that can be ended from another thread, whatever interceptors made of it."""
+"""What a watch of Client reads: one call of grpc that streams, which any thread can end.
+
+`_async/stream.py` has the same interface for an event loop.
+"""
 
 from __future__ import annotations
 
 import contextvars
 import threading
+import time
 import weakref
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from creditd._status import error_from_rpc
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from typing_extensions import Self
+    from google.protobuf.message import Message
 
-# The longest that a wrapped stream may outlive its end: it is asked for anew so often.
+    from creditd._sync.connection import Connection
+
+# The longest that a wrapped stream may outlive its end: it is sent again so often.
 RENEWAL_S = 300.0
 
-_Found = tuple[Any, "BaseException | None"]
+_Received = tuple[Any, "BaseException | None"]
 
 
-def is_wrapped(call: object) -> bool:
-    """Whether an interceptor gave something else than a call, such as a generator around one."""
-    return not callable(getattr(call, "cancel", None))
+class StreamReplacedError(Exception):
+    """This client ended the stream itself, to go on by another call."""
 
 
-class EndedError(grpc.RpcError):
-    """The stream was ended here."""
+class Stream:
+    """One call that streams, over one connection.
+
+    Its `timeout_s` is what is left of the time for all of the watch.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        method: str,
+        request: Message,
+        timeout_s: float | None,
+        metadata: Any,
+    ) -> None:
+        self._connection = connection
+        # Whether it ends sooner than the watch does, to be sent again.
+        self._renewed = False
+        try:
+            self._call = self._send(method, request, timeout_s, metadata)
+        except ValueError:
+            # grpc says so of a channel that was closed before the call began.
+            if not connection.replaced:
+                raise
+            self._call = None
+            return
+        connection.start_waiting(self)
+
+    def receive(self) -> Any:
+        """The next reply, or None at the end.
+
+        Raises:
+            StreamReplacedError: It ended since it is to go on by another call.
+            grpc.RpcError: The call failed.
+        """
+        if self._call is None:
+            raise StreamReplacedError
+        try:
+            reply = next(self._call, None)
+        except grpc.RpcError as failure:
+            if self._goes_on(failure):
+                raise StreamReplacedError from failure
+            raise
+        self._connection.received_s = time.monotonic()
+        return reply
+
+    def cancel(self) -> None:
+        """Ends it, also while another thread waits for it."""
+        self._connection.stop_waiting(self)
+        if self._call is not None:
+            self._call.cancel()
+
+    def _send(self, method: str, request: Message, timeout_s: float | None, metadata: Any) -> Any:
+        rpc = self._connection.rpcs[method]
+        if not self._connection.streams_wrapped:
+            call = rpc(request, timeout=timeout_s, metadata=metadata)
+            if callable(getattr(call, "cancel", None)):
+                return call
+            # `call` is dropped, which ends it; a generator has not even begun.
+            del call
+            self._connection.streams_wrapped = True
+        if timeout_s is None or timeout_s > RENEWAL_S:
+            self._renewed = True
+            timeout_s = RENEWAL_S
+        return WrappedStream(lambda: rpc(request, timeout=timeout_s, metadata=metadata))
+
+    def _goes_on(self, failure: grpc.RpcError) -> bool:
+        """Whether the failure is this client's own doing."""
+        error = error_from_rpc(failure, "")
+        if error.reason:
+            return False
+        late = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        return self._connection.replaced or (self._renewed and late)
+
+
+class CancelledStreamError(grpc.RpcError):
+    """The stream was cancelled here."""
 
 
 class WrappedStream:
     """A stream without `cancel`, as instrumentation makes it: a generator around the call.
 
     A generator cannot be closed by one thread while another waits in it. So a thread of its own
-    reads it, and only when somebody asks for the next message. `cancel` ends a wait for that
-    thread at once; the call itself ends at once where the thread is idle, and otherwise with its
-    next message or its deadline.
+    reads it, and only when the next message is asked for. `cancel` ends a wait for that thread at
+    once; the call itself ends at once where the thread is idle, and otherwise with its next
+    message or its deadline.
     """
 
     def __init__(self, start: Callable[[], Iterator[Any]]) -> None:
-        self._wanted: SimpleQueue[bool] = SimpleQueue()
-        self._found: SimpleQueue[_Found] = SimpleQueue()
-        # In the context of who asked, so that a trace shows it there.
+        self._requests: SimpleQueue[bool] = SimpleQueue()
+        self._received: SimpleQueue[_Received] = SimpleQueue()
+        # In the context of the caller, so that a trace has the call in its place.
         run = contextvars.copy_context().run
-        reading = (_read, start, self._wanted, self._found)
-        threading.Thread(target=run, args=reading, daemon=True, name="creditd-watch").start()
-        # Also where nobody ends it.
-        weakref.finalize(self, self._wanted.put, False)
+        arguments = (_read, start, self._requests, self._received)
+        threading.Thread(target=run, args=arguments, daemon=True, name="creditd-watch").start()
+        # For a stream that is dropped without `cancel`.
+        weakref.finalize(self, self._requests.put, False)
 
-    def __iter__(self) -> Self:
+    def __iter__(self) -> WrappedStream:
         return self
 
     def __next__(self) -> Any:
-        self._wanted.put(True)
-        message, error = self._found.get()
+        self._requests.put(True)
+        message, error = self._received.get()
         if error is not None:
             raise error
         return message
 
     def cancel(self) -> None:
         """Ends it, and a wait for its next message."""
-        self._wanted.put(False)
-        self._found.put((None, EndedError("the stream was ended")))
+        self._requests.put(False)
+        self._received.put((None, CancelledStreamError("the stream was cancelled")))
 
 
 def _read(
-    start: Callable[[], Iterator[Any]], wanted: SimpleQueue[bool], found: SimpleQueue[_Found]
+    start: Callable[[], Iterator[Any]],
+    requests: SimpleQueue[bool],
+    received: SimpleQueue[_Received],
 ) -> None:
-    # Started here, for what instrumentation keeps in the context of a thread.
+    # Started in this thread, since instrumentation keeps things in the context of a thread.
     try:
         messages = start()
-        while wanted.get():
-            found.put((next(messages), None))
+        while requests.get():
+            received.put((next(messages), None))
     except BaseException as error:  # noqa: BLE001 - raised again where the message was asked for
-        found.put((None, error))
+        received.put((None, error))

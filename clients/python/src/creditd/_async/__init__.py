@@ -1,10 +1,10 @@
 """The client for code that runs in an event loop."""
 
-from creditd._aio.charges import ChargeCalls
-from creditd._aio.holds import HoldCalls
-from creditd._aio.ledger import LedgerCalls
-from creditd._aio.pricing import PricingCalls
-from creditd._aio.watch import AsyncBalanceWatch
+from creditd._async.charges import ChargeCalls
+from creditd._async.holds import HoldCalls
+from creditd._async.ledger import LedgerCalls
+from creditd._async.pricing import PricingCalls
+from creditd._async.watch import AsyncBalanceWatch
 
 
 class AsyncClient(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
@@ -16,7 +16,8 @@ class AsyncClient(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
     Make it inside of the event loop that uses it; elsewhere the constructor raises RuntimeError,
     and so does a call from another loop.
     `channel` is one of grpc.aio. The other arguments, and those of the methods, are those of
-    Client.
+    Client. A wait for the next balance of a watch that is cancelled, as asyncio.wait_for does it,
+    ends the watch.
     """
 
 

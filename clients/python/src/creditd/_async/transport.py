@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import grpc
-from grpc import aio
 
-from creditd._aio.connection import Connection, Connections
+from creditd._async.connection import Connection, Connections, sleep
 from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
 from creditd._channel import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
     CallOptions,
-    Silence,
+    Liveness,
     channel_credentials,
-    channel_options,
 )
 from creditd._idempotency import idempotency_key
 from creditd._log import logger
@@ -35,16 +32,23 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from typing_extensions import Self
 
-    from creditd.model import EntryPage, HoldPage
+
+class Page(Protocol):
+    """One page of a list."""
+
+    @property
+    def next_page_token(self) -> str:
+        """The token of the page that follows; "" where there is none."""
+
 
 Result = TypeVar("Result")
-AnyPage = TypeVar("AnyPage", bound="EntryPage | HoldPage")
+AnyPage = TypeVar("AnyPage", bound=Page)
 
 
 class Transport:
-    """The connection, timeout and retries of an AsyncClient."""
+    """The connection, timeout and retries of a client."""
 
-    _silence: ClassVar[Silence] = Silence()
+    _liveness: ClassVar[Liveness] = Liveness()
 
     def __init__(
         self,
@@ -54,24 +58,20 @@ class Transport:
         retry: RetryPolicy = DEFAULT_RETRY,
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
-        channel: aio.Channel | None = None,
+        channel: grpc.aio.Channel | None = None,
     ) -> None:
         if channel is not None and (credentials is not None or insecure):
             raise ValueError("a channel has its own credentials; give one of the two")
         self._timeout_s = timeout_s(timeout)
         self._retry = retry
         self._target = target
-        self._tls_unasked = False
+        self._tls_by_default = False
         if channel is None:
             check_target(target)
-            with_ = channel_credentials(target, credentials, insecure)
-            self._tls_unasked = credentials is None and with_ is not None
-        self._connections = Connections(
-            (lambda: channel) if channel is not None else (lambda: _channel(target, with_)),
-            target,
-            self._silence,
-            given=channel is not None,
-        )
+            given = credentials is not None
+            credentials = channel_credentials(target, credentials, insecure)
+            self._tls_by_default = credentials is not None and not given
+        self._connections = Connections(self, target, credentials, channel, self._liveness)
 
     async def close(self) -> None:
         """Ends the connection and the calls that are under way. A given `channel` stays open.
@@ -109,16 +109,12 @@ class Transport:
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
         left_s, begun_s = limit_s, time.monotonic()
         metadata = options.wire_metadata()
-        # Nearly every call is answered at once and needs no more of this.
+        # Made at the first failure: nearly every call is answered at once.
         attempts = None
         while True:
             connection = self._connection(request, attempts)
-            call = connection.rpcs[method](request, timeout=left_s, metadata=metadata)
             try:
-                if left_s < self._silence.quiet_s:
-                    reply = await call
-                else:
-                    reply = await _long_reply(connection, call)
+                reply = await connection.call(method, request, left_s, metadata)
             except grpc.RpcError as failure:
                 if attempts is None:
                     attempts = Attempts(self._retry, begun_s + limit_s)
@@ -126,7 +122,6 @@ class Transport:
                 await self._pause(method, connection, error, attempts)
             else:
                 if reply is not None:
-                    connection.heard_s = time.monotonic()
                     if attempts is not None:
                         logger.info("%s was answered at attempt %d", method, attempts.made)
                     return reply
@@ -145,7 +140,7 @@ class Transport:
             "the client was closed",
             code=grpc.StatusCode.CANCELLED,
             request_id=idempotency_key(request),
-            # The one that was begun is not sent.
+            # The last attempt was counted and is not sent.
             attempts=attempts.made - 1,
         )
 
@@ -153,12 +148,12 @@ class Transport:
         self, method: str, connection: Connection, error: CreditdError, attempts: Attempts
     ) -> None:
         """Waits until the call is to be sent again, or raises what it ends by."""
-        unheard = not is_from_server(error)
-        if not unheard:
-            connection.heard_s = time.monotonic()
+        from_server = is_from_server(error)
+        if from_server:
+            connection.received_s = time.monotonic()
         elif error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            connection.suspect()
-        if unheard and self._tls_unasked and explain_handshake(error, self._target):
+            connection.probe()
+        if not from_server and self._tls_by_default and explain_handshake(error, self._target):
             error.attempts = attempts.made
             raise error
         pause_s = attempts.pause_s(error, time.monotonic(), random.random())  # noqa: S311
@@ -169,7 +164,9 @@ class Transport:
             pause_s,
             attempts.made,
         )
-        await asyncio.sleep(pause_s)
+        if not from_server:
+            connection.reconnect()
+        await sleep(pause_s)
 
     async def _pages(
         self,
@@ -185,36 +182,3 @@ class Transport:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
-
-
-def _channel(target: str, credentials: grpc.ChannelCredentials | None) -> aio.Channel:
-    options = channel_options(target)
-    if credentials is None:
-        return aio.insecure_channel(target, options)
-    return aio.secure_channel(target, credentials, options)
-
-
-async def _long_reply(connection: Connection, call: Any) -> Any:
-    """The reply of a call that may take so long that its connection is looked after meanwhile.
-
-    None where the connection was replaced.
-    """
-
-    async def reply() -> Any:
-        return await call
-
-    # A task of its own: grpc raises CancelledError where the call was cancelled, and here that must
-    # mean nothing but that the caller was.
-    waiting = asyncio.ensure_future(reply())
-    try:
-        while not waiting.done() and not connection.cut.done():
-            await asyncio.wait(
-                [waiting, connection.cut],
-                timeout=connection.quiet_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            connection.look()
-    finally:
-        if not waiting.done():
-            waiting.cancel()
-    return waiting.result() if waiting.done() else None

@@ -1,23 +1,23 @@
 //! The plain store: everything in memory, under one lock, and nothing clever. It
-//! keeps the promises of the contract but for the disk, and serves as the
-//! reference by which other stores are tested.
+//! keeps the promises of the contract but for the disk, and is the reference with which
+//! other stores are compared.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
-
-use super::{
-    Answer, Changes, Clock, EntryPage, EntryQuery, Fits, Look, Pending, Reading, ServedCard, Store,
+use creditd::domain::clock::Disbelief;
+use creditd::domain::fault::TimeRule;
+use creditd::domain::ledger::{
+    Account, Command, Decision, EarlierWrite, Effects, Entry, EntryId, EntryKind, GrantFacts,
+    GrantId, Hold, HoldId, Inconsistent, LookedUp, Named, Reference, Referenced, Spending, decide,
+    needs,
+};
+use creditd::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
+use creditd::store::{
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, ServedCard, Store,
     StoreRefusal, Unavailable, Written,
 };
-use crate::domain::clock::Disbelief;
-use crate::domain::fault::TimeRule;
-use crate::domain::ledger::{
-    Account, Command, Denied, Entry, EntryId, EntryKind, Fingerprint, Found, GrantFacts, GrantId,
-    Hold, HoldId, Inconsistent, Lookup, Named, Spending, execute,
-};
-use crate::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
+use tokio::sync::watch;
 
 /// The plain store.
 pub struct MemoryStore {
@@ -27,7 +27,6 @@ pub struct MemoryStore {
 }
 
 /// All that there is.
-#[derive(Clone)]
 struct Books {
     accounts: HashMap<AccountName, Book>,
     next: EntryId,
@@ -39,11 +38,10 @@ struct Books {
 }
 
 /// One account.
-#[derive(Clone)]
 struct Book {
-    account: Account,
+    account: Arc<Account>,
     entries: Vec<Entry>,
-    answers: HashMap<RequestId, (Fingerprint, Written)>,
+    answers: HashMap<RequestId, EarlierWrite>,
 }
 
 impl MemoryStore {
@@ -89,7 +87,9 @@ impl Books {
             .ok_or_else(|| Refusal::AccountNotFound {
                 account: name.clone(),
             })?;
-        let lapsed = book.account.lapse(now, *next).map_err(defect)?;
+        let lapsed = Arc::make_mut(&mut book.account)
+            .lapse(now, *next)
+            .map_err(defect)?;
         if let Some(last) = lapsed.last() {
             *next = last.id.next();
             if let Some(watched) = self.watched.get(name) {
@@ -100,75 +100,100 @@ impl Books {
         Ok(book)
     }
 
+    fn snapshot(
+        &mut self,
+        name: AccountName,
+        as_of: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Answer<AccountSnapshot> {
+        if let Some(fault) = as_of.and_then(|time| TimeRule::NotFuture.fault(time, now)) {
+            return Err(Refusal::invalid("as_of", fault).into());
+        }
+        let book = self.book(&name, now)?;
+        let Some(time) = as_of else {
+            let account = Arc::clone(&book.account);
+            return Ok(AccountSnapshot { account, time: now });
+        };
+        let mut account = Account::new(name);
+        for entry in book.entries.iter().filter(|e| e.create_time <= time) {
+            account.apply(entry).map_err(defect)?;
+        }
+        let account = Arc::new(account);
+        Ok(AccountSnapshot { account, time })
+    }
+
     fn write(&mut self, command: &Command, now: Timestamp) -> Answer<Written> {
         let name = &command.account;
-        if let Some((fingerprint, written)) = self
-            .accounts
-            .get(name)
-            .and_then(|book| book.answers.get(&command.request.id))
-        {
-            if *fingerprint != command.request.fingerprint {
-                return Err(Refusal::RequestIdReused {
-                    account: name.clone(),
-                    request_id: command.request.id.clone(),
-                }
-                .into());
-            }
-            return Ok(Written {
-                replayed: true,
-                ..written.clone()
-            });
-        }
-        if let Some(disbelief) = self.disbelief {
-            return Err(disbelief.into());
-        }
-        let mut book = match self.book(name, now) {
-            Ok(book) => book.clone(),
-            Err(_) => Book {
-                account: Account::new(name.clone()),
+        let mut unopened = None;
+        let is_open = self.accounts.contains_key(name);
+        let book = match self.accounts.get_mut(name) {
+            Some(book) => book,
+            None => unopened.insert(Book {
+                account: Arc::new(Account::new(name.clone())),
                 entries: Vec::new(),
                 answers: HashMap::new(),
-            },
+            }),
         };
-        let lookup = command
-            .action
-            .lookup(|hold| book.account.holds().contains_key(&hold));
-        let found = book.find(lookup);
-        let outcome = execute(&mut book.account, command.clone(), &found, now, self.next);
-        let outcome = outcome.map_err(|denied| match denied {
-            Denied::Refused(refusal) => refusal.into(),
-            Denied::Defect(at) => defect(at),
-        })?;
-        let written = Written {
-            entry: outcome.entry.clone(),
-            available: book.account.available(),
-            replayed: false,
+        let looked_up = book.look_up(command);
+        if looked_up.earlier.is_none()
+            && let Some(disbelief) = self.disbelief
+        {
+            return Err(disbelief.into());
+        }
+        let decision = decide(&mut book.account, command, looked_up, now, self.next);
+        let effects = match decision.map_err(defect)? {
+            Decision::Replay(written) => return Ok(*written),
+            Decision::Refuse { refusal, lapsed } => {
+                if let Some(last) = lapsed.last() {
+                    self.next = last.id.next();
+                }
+                book.entries.extend(lapsed);
+                return Err(refusal.into());
+            }
+            Decision::Write(effects) => effects,
         };
-        let last = outcome.lapsed.last().unwrap_or(&outcome.entry);
-        self.next = last.id.next();
-        book.entries.push(outcome.entry);
-        book.entries.extend(outcome.lapsed);
-        let key = command.request.id.clone();
-        let answer = (command.request.fingerprint, written.clone());
-        book.answers.insert(key, answer);
-        self.accounts.insert(name.clone(), book);
+        self.next = effects.last().id.next();
+        let Effects {
+            lapsed,
+            entry,
+            follow_ups,
+            available,
+        } = *effects;
+        let earlier = EarlierWrite {
+            fingerprint: command.request.fingerprint,
+            entry: entry.clone(),
+            available,
+        };
+        book.answers.insert(command.request.id.clone(), earlier);
+        book.entries.extend(lapsed);
+        book.entries.push(entry.clone());
+        book.entries.extend(follow_ups);
+        if !is_open && let Some(book) = unopened {
+            self.accounts.insert(name.clone(), book);
+        }
         if let Some(watched) = self.watched.get(name) {
             watched.send_replace(());
         }
-        Ok(written)
+        Ok(Written {
+            entry,
+            available,
+            replayed: false,
+        })
     }
 }
 
 impl Book {
     /// What a decision needs beside the account.
-    fn find(&self, lookup: Lookup) -> Found {
-        let found = match lookup {
-            Lookup::Nothing => None,
-            Lookup::ClosedHold(id) => self.hold(id).map(Found::ClosedHold),
-            Lookup::Grant(id) => self.grant(id).map(|_| Found::Grant),
-            Lookup::Spending(id) => self.spending(id).map(Found::Spending),
-        };
-        found.unwrap_or(Found::Nothing)
+    fn look_up(&self, command: &Command) -> LookedUp {
+        let referenced = needs(&self.account, command).and_then(|reference| match reference {
+            Reference::ClosedHold(id) => self.hold(id).map(Referenced::ClosedHold),
+            Reference::Grant(id) => self.grant(id).map(|_| Referenced::Grant),
+            Reference::Spending(id) => self.spending(id).map(Referenced::Spending),
+        });
+        LookedUp {
+            earlier: self.answers.get(&command.request.id).cloned(),
+            referenced,
+        }
     }
 
     fn hold(&self, id: HoldId) -> Option<Arc<Hold>> {
@@ -214,47 +239,19 @@ impl Store for MemoryStore {
         Pending::ready(books.write(&command, now).map(Box::new))
     }
 
-    fn write_batch(&self, commands: Vec<Command>, mut fits: Fits) -> Pending<Vec<Answer<Written>>> {
+    fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {
         let (mut books, now) = self.open();
-        let before = books.clone();
-        let answers: Vec<_> = commands
-            .iter()
-            .map(|command| books.write(command, now))
-            .collect();
-        Pending::ready(match fits(&answers) {
-            Ok(()) => Ok(answers),
-            Err(refusal) => {
-                *books = before;
-                Err(refusal.into())
-            }
-        })
+        let answers = commands.iter().map(|command| {
+            let mut written = books.write(command, now)?;
+            written.entry.shares.clear();
+            Ok(written)
+        });
+        Pending::ready(Ok(answers.collect()))
     }
 
-    fn look(&self, name: AccountName, as_of: Option<Timestamp>, look: Box<dyn Look>) {
+    fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<AccountSnapshot> {
         let (mut books, now) = self.open();
-        let to_come = as_of.and_then(|time| TimeRule::NotFuture.fault(time, now));
-        if let Some(fault) = to_come {
-            return look.see(Err(Refusal::invalid("as_of", fault).into()));
-        }
-        let book = match books.book(&name, now) {
-            Ok(book) => book,
-            Err(refusal) => return look.see(Err(refusal)),
-        };
-        let Some(as_of) = as_of else {
-            let account = &book.account;
-            return look.see(Ok(Reading { account, time: now }));
-        };
-        let mut account = Account::new(name);
-        let then = book.entries.iter().filter(|e| e.create_time <= as_of);
-        for entry in then {
-            if let Err(at) = account.apply(entry) {
-                return look.see(Err(defect(at)));
-            }
-        }
-        look.see(Ok(Reading {
-            account: &account,
-            time: as_of,
-        }));
+        Pending::ready(books.snapshot(name, as_of, now))
     }
 
     fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>> {

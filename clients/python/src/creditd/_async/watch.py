@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 
+from creditd._async.stream import Stream, StreamReplacedError
 from creditd._attempts import timeout_s
 from creditd._convert.ledger import balance_from_pb
 from creditd._log import logger
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from creditd._aio.connection import Connection, Connections
+    from creditd._async.connection import Connections
     from creditd._channel import CallOptions
     from creditd.model import Balance
     from creditd.v1 import ledger_pb2
 
 
 class AsyncBalanceWatch:
-    """The balances that `AsyncClient.watch_balance` yields; see BalanceWatch.
+    """The balances that `AsyncClient.watch_balance` yields: an iterator that can be closed.
 
-    A wait for the next balance that is cancelled, as asyncio.wait_for does it, ends the watch.
+    It ends when the server stops, and after `close`, which any task may call. Where it fails it
+    raises CreditdError and is over. It is never sent again, but for one case: where the client
+    replaces its connection, the watch goes on over the new one.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class AsyncBalanceWatch:
         request: ledger_pb2.WatchBalanceRequest,
         options: CallOptions,
     ) -> None:
-        # The connection lives as long as its client.
+        # The connection is closed when nothing refers to its client any more.
         self._client = client
         self._connections = connections
         self._request = request
@@ -49,15 +51,12 @@ class AsyncBalanceWatch:
         self._closed = False
         self._failure: CreditdError | None = None
         self._version: int | None = None
-        self._connection: Connection
-        self._call: Any
-        self._replies: Any
-        self._start()
+        self._stream = self._start()
 
     async def close(self) -> None:
         """Ends the watch, also one that another task waits for."""
         self._closed = True
-        self._call.cancel()
+        self._stream.cancel()
 
     def __aiter__(self) -> Self:
         return self
@@ -72,29 +71,30 @@ class AsyncBalanceWatch:
             CreditdError: The watch failed, and is over.
             StopAsyncIteration: The server stopped, or the watch was closed.
         """
-        seen, moved = self._version, False
+        yielded, resumed = self._version, False
         while not self._closed:
             if self._failure is not None:
                 raise self._failure
             try:
-                reply = await self._next_reply()
-            except (grpc.RpcError, _CancelledError) as failure:
+                reply = await self._stream.receive()
+            except StreamReplacedError:
+                self._stream.cancel()
+                self._resume()
+                resumed = True
+                continue
+            except grpc.RpcError as failure:
+                self._stream.cancel()
                 if self._closed:
                     break
-                if not self._connection.cut.done() or self._connections.closed:
-                    self._failure = _error(failure)
-                    raise self._failure from failure
-                logger.info("a watch goes on over another connection")
-                self._start()
-                moved = True
+                self._failure = error_from_rpc(failure, "")
                 continue
             if reply is None:
+                self._stream.cancel()
                 break
-            self._connection.heard_s = time.monotonic()
             balance = balance_from_pb(reply)
             self._version = balance.version
-            # What was yielded already is no news.
-            if moved and balance.version == seen:
+            # A stream begins with the balance as it is, which may have been yielded already.
+            if resumed and balance.version == yielded:
                 continue
             return balance
         raise StopAsyncIteration
@@ -110,40 +110,21 @@ class AsyncBalanceWatch:
     ) -> None:
         await self.close()
 
-    def _start(self) -> None:
-        self._connection = connection = self._connections.get()
+    def _start(self) -> Stream:
+        connection = self._connections.get()
         left_s = None if self._deadline_s is None else max(self._deadline_s - time.monotonic(), 0)
-        self._call = connection.rpcs["WatchBalance"](
-            self._request, timeout=left_s, metadata=self._metadata
-        )
-        connection.streams.add(self._call)
-        self._replies = aiter(self._call)
+        return Stream(connection, "WatchBalance", self._request, left_s, self._metadata)
 
-    async def _next_reply(self) -> Any:
-        """The next reply, or None at the end."""
-        # A task of its own: grpc raises CancelledError where the call was cancelled, and here that
-        # must mean nothing but that the caller was.
-        read = asyncio.ensure_future(self._read())
+    def _resume(self) -> None:
+        """Goes on by another call, unless the watch or its client was closed."""
+        if self._closed:
+            return
         try:
-            while not read.done():
-                await asyncio.wait([read], timeout=self._connection.quiet_s)
-                self._connection.look()
-        finally:
-            read.cancel()
-        try:
-            return read.result()
-        except asyncio.CancelledError:
-            raise _CancelledError from None
-
-    async def _read(self) -> Any:
-        return await anext(self._replies, None)
-
-
-class _CancelledError(Exception):
-    """The call was cancelled, by this client or by grpc."""
-
-
-def _error(failure: grpc.RpcError | _CancelledError) -> CreditdError:
-    if isinstance(failure, grpc.RpcError):
-        return error_from_rpc(failure, "")
-    return CreditdError("the client was closed", code=grpc.StatusCode.CANCELLED)
+            self._stream = self._start()
+        except ValueError:
+            self._failure = CreditdError("the client was closed", code=grpc.StatusCode.CANCELLED)
+            return
+        logger.info("WatchBalance is sent again, to go on")
+        # It may have been closed by another task, which has ended the stream before.
+        if self._closed:
+            self._stream.cancel()
