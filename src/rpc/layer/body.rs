@@ -80,7 +80,7 @@ impl ReplyBody {
         self.streams
     }
 
-    /// What it keeps, for whoever brings its message away.
+    /// Its permits, which go with its message until that has left.
     pub fn take_permits(self: Pin<&mut Self>) -> Permits {
         std::mem::take(self.project().permits)
     }
@@ -207,7 +207,6 @@ where
         {
             *this.bytes = this.bytes.saturating_add(data.len());
         }
-        let has_ended = frame.is_none() || this.body.is_end_stream();
         if let Bound::Permits {
             pool,
             permits,

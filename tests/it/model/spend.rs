@@ -139,7 +139,10 @@ impl Model {
         let results = items.map(|item| match self.charge(item, now)? {
             Reply::Charge(mut reply) => {
                 // A batch tells nothing of the grants that paid.
-                reply.entry.iter_mut().for_each(|entry| entry.grants.clear());
+                reply
+                    .entry
+                    .iter_mut()
+                    .for_each(|entry| entry.grants.clear());
                 Ok(reply)
             }
             other => unreachable!("{other:?}"),
