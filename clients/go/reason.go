@@ -4,16 +4,16 @@ package creditd
 
 // The reasons that a refusal can give. A later server may have more.
 const (
-	// ReasonUnknownService: The service is not on the rate card. nearest_service is the key that is
-	// spelled most like it; the message names it only where it may have been meant.
+	// ReasonUnknownService: The service is not on the rate card. nearest_service is the key that is spelled most
+	// like it; the message names it only if it may have been meant.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, service, rate_card, nearest_service
 	//	Example: usage.service "lip_sink_video" is not on rate card "jogg-api-v2"; did you mean "lip_sync_video"? GetRateCard lists all services
 	ReasonUnknownService Reason = "UNKNOWN_SERVICE"
 
-	// ReasonInsufficientCredits: What the account may spend on this is less than what it costs. available
-	// is what this call could have spent.
+	// ReasonInsufficientCredits: The account may spend less on this than it costs. available is what this call could
+	// have spent.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: account, required, available, shortfall
@@ -24,28 +24,28 @@ const (
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: hold_id, status
-	//	Example: hold "h12" is settled; only an open hold can change
+	//	Example: hold "h12-cn4t" is settled; only an open hold can change
 	ReasonHoldClosed Reason = "HOLD_CLOSED"
 
 	// ReasonHoldExceeded: The settlement is more than the hold has left, and overage is refused.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: hold_id, required, held
-	//	Example: the settlement of 5 is more than the 3 that hold "h12" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
+	//	Example: the settlement of 5 is more than the 3 that hold "h12-cn4t" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
 	ReasonHoldExceeded Reason = "HOLD_EXCEEDED"
 
 	// ReasonHoldServiceMismatch: The hold was made for another service.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: hold_id, hold_service, service
-	//	Example: hold "h12" was made for "video_generation" and cannot pay for "ai_scripts"
+	//	Example: hold "h12-cn4t" was made for "video_generation" and cannot pay for "ai_scripts"
 	ReasonHoldServiceMismatch Reason = "HOLD_SERVICE_MISMATCH"
 
 	// ReasonRefundExceedsCharge: The refund is more than what is left of the charge.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: entry_id, requested, refundable
-	//	Example: 5 credits are more than the 2 that can still be refunded of entry "e7"
+	//	Example: 5 credits are more than the 2 that can still be refunded of entry "e7-2p2n"
 	ReasonRefundExceedsCharge Reason = "REFUND_EXCEEDS_CHARGE"
 
 	// ReasonBalanceTooLarge: The balance would pass the largest amount that an account can keep.
@@ -80,21 +80,21 @@ const (
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: hold_id
-	//	Example: this account has no hold "h99"
+	//	Example: this account has no hold "h99-egw6"
 	ReasonHoldNotFound Reason = "HOLD_NOT_FOUND"
 
 	// ReasonEntryNotFound: The account has no such entry.
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: entry_id
-	//	Example: this account has no entry "e99"
+	//	Example: this account has no entry "e99-zxaf"
 	ReasonEntryNotFound Reason = "ENTRY_NOT_FOUND"
 
 	// ReasonGrantNotFound: The account has no such grant.
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: grant_id
-	//	Example: this account has no grant "g99"
+	//	Example: this account has no grant "g99-9bf9"
 	ReasonGrantNotFound Reason = "GRANT_NOT_FOUND"
 
 	// ReasonRequestIDReused: The request_id was used before with another body. Nothing moved.
@@ -104,7 +104,8 @@ const (
 	//	Example: request_id "order-17" was already used on account "team-a" with other contents; send the same contents to read that answer, or a new request_id
 	ReasonRequestIDReused Reason = "REQUEST_ID_REUSED"
 
-	// ReasonReplyTooLarge: The reply could pass the 4 MiB that clients take by default. Nothing moved.
+	// ReasonReplyTooLarge: The reply could be larger than the 4 MiB that clients accept by default. Nothing
+	// moved.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, limit_bytes, items_that_fit
@@ -197,8 +198,8 @@ const (
 	//	Example: prices.price_time cannot go together with prices.revision
 	ReasonConflictingFields Reason = "CONFLICTING_FIELDS"
 
-	// ReasonInvalidAccount: The text is not a name of an account, which has 1 to 128 printable ASCII
-	// characters. A space, a " and a \ are none of them.
+	// ReasonInvalidAccount: The text is not a name of an account: 1 to 128 printable ASCII characters but space,
+	// " and \.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, value, length_bytes
@@ -212,8 +213,8 @@ const (
 	//	Example: request_id "über" of 5 bytes is no request_id; use 1 to 256 printable ASCII characters
 	ReasonInvalidRequestID Reason = "INVALID_REQUEST_ID"
 
-	// ReasonInvalidLength: A text is shorter or longer than allowed, or the key or value of a label,
-	// attribute or meter, where key says of which.
+	// ReasonInvalidLength: A text is shorter or longer than allowed. If it is the key or value of a label,
+	// attribute or meter, key names it.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, key, length_bytes, length_bytes_min, length_bytes_max
@@ -248,8 +249,8 @@ const (
 	//	Example: the request is larger than the 4194304 bytes that this server reads; send smaller batches
 	ReasonMessageTooLarge Reason = "MESSAGE_TOO_LARGE"
 
-	// ReasonUnsupportedEncoding: The request is compressed in a way that the server does not read, or marked as
-	// compressed without a grpc-encoding that says how.
+	// ReasonUnsupportedEncoding: The server cannot read the request's compression, or the request is marked as
+	// compressed without a grpc-encoding.
 	//
 	//	Code: UNIMPLEMENTED
 	//	Metadata: problem
@@ -263,43 +264,42 @@ const (
 	//	Example: this server has no method "/creditd.v1.PricingService/Price"; "grpcurl -plaintext HOST:PORT list" shows what it has
 	ReasonUnknownMethod Reason = "UNKNOWN_METHOD"
 
-	// ReasonDeadlineExceeded: The answer was not ready within the caller's deadline or the server's own.
-	// A call that moves credits may still have moved them: send it again with the
-	// same request_id.
+	// ReasonDeadlineExceeded: The answer was not ready within the caller's or the server's deadline. A call that
+	// moves credits may have moved them: send it again with the same request_id.
 	//
 	//	Code: DEADLINE_EXCEEDED
 	//	Metadata: deadline_ms
 	//	Example: not done within 50 ms; a repeated write with the same request_id is safe
 	ReasonDeadlineExceeded Reason = "DEADLINE_EXCEEDED"
 
-	// ReasonServerOverloaded: The server has taken on as much as it does: calls in flight, calls or writes
-	// and reads waiting for the ledger, or streams of health or reflection, as
-	// resource says. Nothing moved. Try again when RetryInfo says.
+	// ReasonServerOverloaded: The server is at a limit, which resource names: calls in flight, calls or writes and
+	// reads waiting for the ledger, streams of health or reflection. Nothing moved. Try
+	// again when RetryInfo says.
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: limit, resource
 	//	Example: the server is at its limit of 8192 calls in flight; try again shortly
 	ReasonServerOverloaded Reason = "SERVER_OVERLOADED"
 
-	// ReasonStoreUnavailable: The data file cannot be read or written now. A call that moves credits may
-	// have moved them: send it again with the same request_id, when RetryInfo says.
-	// operation is "read" or "write".
+	// ReasonStoreUnavailable: The data file cannot be read or written now, as operation says. A call that moves
+	// credits may have moved them: send it again with the same request_id, when RetryInfo
+	// says.
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: operation
 	//	Example: the data file cannot be written now; try the write again with the same request_id, the server's log says why
 	ReasonStoreUnavailable Reason = "STORE_UNAVAILABLE"
 
-	// ReasonInternal: A defect in the server. The log has more under x_request_id, the id of the
-	// call, which the reply carries as x-request-id.
+	// ReasonInternal: A defect in the server. The log has more under x_request_id, the id of the call. The
+	// reply has it as x-request-id.
 	//
 	//	Code: INTERNAL
 	//	Metadata: x_request_id
 	//	Example: a defect in the server stopped this call; its log has more under x-request-id 5f0c-1
 	ReasonInternal Reason = "INTERNAL"
 
-	// ReasonRevisionTooOld: Other prices took the place of these longer ago than the server's
-	// --revision-age-days-max. Without that option this does not happen.
+	// ReasonRevisionTooOld: These prices were replaced longer ago than the server's --revision-age-days-max.
+	// Without that option this does not happen.
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: revision, replaced_time, age_days_max
@@ -313,7 +313,7 @@ const (
 	//	Example: account "team-a" has 10000 grants with something left, the most that it may have; spend some first or grant less often
 	ReasonTooManyGrants Reason = "TOO_MANY_GRANTS"
 
-	// ReasonUnknownValue: The field has a number that is no value of its enum.
+	// ReasonUnknownValue: The field's number is no value of its enum.
 	//
 	//	Code: INVALID_ARGUMENT
 	//	Metadata: field, value
@@ -331,7 +331,7 @@ const (
 	//
 	//	Code: FAILED_PRECONDITION
 	//	Metadata: entry_id, kind
-	//	Example: entry "e1" is a GRANT; only a CHARGE or a SETTLE can be refunded
+	//	Example: entry "e1-sx1d" is a GRANT; only a CHARGE or a SETTLE can be refunded
 	ReasonEntryNotRefundable Reason = "ENTRY_NOT_REFUNDABLE"
 
 	// ReasonTooManyHolds: The account has as many open holds as it may have.
@@ -341,8 +341,7 @@ const (
 	//	Example: account "team-a" has 10000 open holds, the most that it may have; settle or release some first
 	ReasonTooManyHolds Reason = "TOO_MANY_HOLDS"
 
-	// ReasonTooManyWatchers: As many balances are being watched as the server allows. Try again when
-	// RetryInfo says.
+	// ReasonTooManyWatchers: As many balances are watched as the server allows. Try again when RetryInfo says.
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: limit
@@ -350,16 +349,16 @@ const (
 	ReasonTooManyWatchers Reason = "TOO_MANY_WATCHERS"
 
 	// ReasonClockNotBelieved: The server's clock disagrees with the time that has passed since it was last
-	// believed, so nothing is dated by it: nothing moved. The server recovers by
-	// itself once its clock is right again: try again when RetryInfo says.
+	// believed, so nothing is dated by it. Nothing moved. The server recovers by itself
+	// once its clock is right: try again when RetryInfo says.
 	//
 	//	Code: UNAVAILABLE
 	//	Metadata: clock_time, believed_time
 	//	Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
 	ReasonClockNotBelieved Reason = "CLOCK_NOT_BELIEVED"
 
-	// ReasonMetadataTooLarge: The call's metadata is larger than the server reads: the sum of its names and
-	// values, and 32 bytes for each pair. gRPC's own pairs count.
+	// ReasonMetadataTooLarge: The call's metadata is larger than the server reads: its names and values, and 32
+	// bytes for each pair. gRPC's own pairs count.
 	//
 	//	Code: RESOURCE_EXHAUSTED
 	//	Metadata: limit_bytes

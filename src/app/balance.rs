@@ -1,4 +1,4 @@
-//! What an account has, now and then, and what happened to it.
+//! Balances and entries of an account.
 
 use super::{App, AppError};
 use crate::domain::fault::TimeRule;
@@ -9,20 +9,20 @@ use crate::store::{AccountSnapshot, Changes, EntryPage, EntryQuery};
 /// Most grants that a balance lists.
 pub const BALANCE_GRANTS_MAX: usize = 1_000;
 
-/// All figures of one moment.
+/// An account's credits at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Whose.
+    /// The account.
     pub account: AccountName,
     /// What can be spent.
     pub available: Credits,
-    /// What is set aside.
+    /// What open holds have set aside.
     pub held: Credits,
     /// The first live grants, in the order in which they burn.
     pub grants: Vec<GrantState>,
     /// The moment.
     pub time: Timestamp,
-    /// The number of moves.
+    /// Counts the account's entries that callers see.
     pub version: i64,
 }
 
@@ -41,8 +41,8 @@ impl Balance {
 }
 
 impl App {
-    /// The account now, or as it was. `faults` is what is wrong with the request's
-    /// form; what is wrong by the time is refused together with it.
+    /// The balance now, or as of an earlier time. `faults` is what is wrong with the request
+    /// already; a time that is still to come is refused together with it.
     ///
     /// # Errors
     /// Bad fields, an unknown account, or a time that is still to come.
@@ -68,7 +68,7 @@ impl App {
         }
     }
 
-    /// Tells of each change of the account from now on.
+    /// Announces each change of the account from now on.
     ///
     /// # Errors
     /// An unknown account, or a store that cannot be read.
@@ -76,11 +76,10 @@ impl App {
         self.store.watch(account).await
     }
 
-    /// Some of the account's moves, newest first.
+    /// A page of the account's entries, newest first.
     ///
     /// # Errors
-    /// An unknown account or hold, a bad place to begin at, or a store that cannot be
-    /// read.
+    /// An unknown account or hold, or a store that cannot be read.
     pub async fn entries(
         &self,
         account: AccountName,

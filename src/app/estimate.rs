@@ -8,22 +8,22 @@ use crate::domain::ledger::{Affordability, Purse, afford};
 use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
 
-/// Most names for which one batch is told what may have been meant.
+/// Most unknown services for which one batch searches the nearest known one.
 const SUGGESTIONS_MAX: usize = 32;
 
-/// Priced usages, in the order of the request. One bad usage fails alone.
+/// Priced usages, in the order of the request. A bad usage fails alone.
 pub struct BatchEstimate<'card> {
     /// The card that priced them.
     pub card: &'card Card,
-    /// A quote or everything that is wrong with the usage.
+    /// For each usage its quote, or everything that is wrong with it.
     pub results: Vec<Result<Quote<'card>, Faults>>,
-    /// Exact sum of the quotes.
+    /// The exact sum of the quotes.
     pub total: Credits,
 }
 
 impl App {
-    /// Prices one usage by these prices. `found` is what is already known to be wrong with the
-    /// request; it is refused together with what is found here.
+    /// Prices one usage by these prices. `faults` is what is wrong with the request already; it
+    /// is refused together with what is wrong with the usage.
     ///
     /// # Errors
     /// All bad fields of the usage under `usage.`, or no such prices.
@@ -32,39 +32,31 @@ impl App {
         prices: &'a Catalog,
         usage: Option<&Usage<'_>>,
         selector: &Selector<'_>,
-        mut found: Faults,
+        faults: Faults,
     ) -> Result<(&'a Card, Quote<'a>), Refusal> {
         let Some(usage) = usage else {
-            let mut faults = Faults::of("usage", Fault::Required);
-            faults.merge(found);
-            return Err(faults.into());
+            let mut all = Faults::of("usage", Fault::Required);
+            all.merge(faults);
+            return Err(all.into());
         };
-        match self.card(prices, selector) {
-            Ok(card) => match (card.price(usage), found.is_empty()) {
-                (Ok(quote), true) => Ok((card, quote)),
-                (Ok(_), false) => Err(found.into()),
-                (Err(faults), _) => {
-                    let mut all = faults.under("usage.");
-                    all.merge(found);
-                    Err(all.into())
-                }
-            },
-            Err(missing) if found.is_empty() => {
-                // Bad fields are named before prices that are not there.
-                found = usage.own_faults();
-                found.under("usage.").or(()).map_err(Refusal::from)?;
-                Err(missing)
-            }
-            Err(_) => {
-                let mut all = usage.own_faults().under("usage.");
-                all.merge(found);
-                Err(all.into())
-            }
+        let with_rest = |of_usage: Faults| {
+            let mut all = of_usage.under("usage.");
+            all.merge(faults.clone());
+            all
+        };
+        let card = self.card(prices, selector).map_err(|missing| {
+            // Bad fields are named before prices that are not there.
+            let all = with_rest(usage.own_faults());
+            all.or(missing).unwrap_or_else(Refusal::from)
+        })?;
+        match card.price(usage) {
+            Ok(quote) => faults.or((card, quote)).map_err(Refusal::from),
+            Err(of_usage) => Err(with_rest(of_usage).into()),
         }
     }
 
-    /// Prices many usages by these prices. `found` is what is already known to be wrong with
-    /// the request as a whole.
+    /// Prices many usages by these prices. `faults` is what is wrong with the request as a
+    /// whole already.
     ///
     /// # Errors
     /// What is wrong with the batch as a whole: its size, its prices, its total.
@@ -73,14 +65,14 @@ impl App {
         prices: &'a Catalog,
         usages: &[Usage<'_>],
         selector: &Selector<'_>,
-        found: Faults,
+        faults: Faults,
     ) -> Result<BatchEstimate<'a>, Refusal> {
-        let mut faults = check_batch("usages", usages.len());
-        faults.merge(found);
-        faults.or(())?;
+        let mut all = check_batch("usages", usages.len());
+        all.merge(faults);
+        all.or(())?;
         let card = self.card(prices, selector)?;
-        // A name that is misspelled throughout is looked for once, and no batch
-        // can ask for more than a few searches.
+        // A search for the nearest service compares with every row of the card: each name is
+        // searched once, and a batch can ask for only so many searches.
         let mut suggested: HashMap<&str, Fault> = HashMap::new();
         let results: Vec<_> = usages
             .iter()

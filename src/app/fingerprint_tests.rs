@@ -1,8 +1,8 @@
 use super::*;
-use crate::domain::ledger::GrantAction;
-use crate::domain::{Faults, Labels};
+use crate::domain::ledger::HoldId;
+use crate::domain::{AccountName, Faults};
 
-fn action() -> GrantAction {
+fn grant() -> GrantAction {
     GrantAction {
         credits: Credits::ONE,
         expire_time: None,
@@ -18,21 +18,54 @@ fn labels() -> Labels {
     Labels::new(pairs.iter().map(|(k, v)| (k, v))).unwrap()
 }
 
-fn hex(fingerprint: Fingerprint) -> String {
-    fingerprint
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+fn hex(action: &Action<CostForm<'_>>, labels: &Labels) -> String {
+    let bytes = of(action, labels).into_iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A kept request_id must mean the same after an upgrade: these never change.
+fn usage<'a>(service: &'a str, quantity: Given, pairs: &'a Pairs) -> CostForm<'a> {
+    CostForm::Usage {
+        usage: Usage {
+            service,
+            quantity,
+            attributes: pairs,
+            meters: pairs,
+        },
+        prices: Selector::default(),
+    }
+}
+
+fn with_prices<'a>(cost: CostForm<'a>, prices: Selector<'a>) -> CostForm<'a> {
+    match cost {
+        CostForm::Usage { usage, .. } => CostForm::Usage { usage, prices },
+        other => other,
+    }
+}
+
+/// An id of an account.
+fn named<T: AccountId>(number: i64) -> Named<T> {
+    Named::of(T::of(number), &AccountName::new("team-a").unwrap())
+}
+
+fn hold_named() -> Named<HoldId> {
+    named(7)
+}
+
+fn settle(cost: CostForm<'_>) -> Action<CostForm<'_>> {
+    Action::SettleHold {
+        hold: hold_named(),
+        cost,
+        keep_open: false,
+        overage: Overage::Reject,
+    }
+}
+
+/// A request_id must mean the same after an upgrade: these hashes never change. They were
+/// computed by another program, from the description of the canonical form.
 #[test]
-fn fingerprints_of_grants_stay_what_they_are() {
+fn fingerprints_stay_what_they_are() {
     let none = Labels::default();
-    assert_eq!(
-        hex(of_grant(&action(), &none)),
-        "623d70c661db7beb30edfcd33b9c9481"
-    );
+    let pairs = Pairs::new();
     let full = GrantAction {
         credits: Credits::parse("12.5").unwrap(),
         expire_time: crate::rfc3339::parse("2030-01-01T00:00:00.5Z"),
@@ -41,97 +74,163 @@ fn fingerprints_of_grants_stay_what_they_are() {
         services: vec!["ai_scripts".into(), "motion_1_0".into()],
         faults: Faults::new(),
     };
-    assert_eq!(
-        hex(of_grant(&full, &labels())),
-        "819eac2f8a5361c3ee7545e3b4c24db8"
-    );
+    let credits = CostForm::Credits(Credits::ONE);
+    let seconds = Given::Duration(125_000_000_000);
+    let revision = Selector {
+        revision: "abc",
+        ..Selector::default()
+    };
+    for (action, labels, expected) in [
+        (
+            Action::Grant(grant()),
+            &none,
+            "585fca0dcb3e82d19afa76de74647e71",
+        ),
+        (
+            Action::Grant(full),
+            &labels(),
+            "ef9c5dad7362afe24a15beb812a38608",
+        ),
+        (
+            Action::Charge(credits),
+            &none,
+            "ff6d4d8d3c76de5b4825fa7a158d2243",
+        ),
+        (
+            Action::Charge(usage("by_call", Given::Nothing, &pairs)),
+            &none,
+            "70e4e7f7a0315a12393036094491a922",
+        ),
+        (
+            Action::Charge(usage("by_call", Given::Count(1), &pairs)),
+            &none,
+            "70e4e7f7a0315a12393036094491a922",
+        ),
+        (
+            Action::Charge(usage("by_time", seconds, &pairs)),
+            &none,
+            "69d4934d23cfd6cf8e3765867b639fcf",
+        ),
+        (
+            Action::Charge(with_prices(usage("by_time", seconds, &pairs), revision)),
+            &none,
+            "feedbe2fc3381421cddfc42c69b05888",
+        ),
+        (settle(credits), &none, "3c6ff1daf721ad28f7a26338ddf878b2"),
+        (
+            Action::ReleaseHold { hold: hold_named() },
+            &none,
+            "554cc042317c52c9bf7f578ec4f25613",
+        ),
+    ] {
+        assert_eq!(hex(&action, labels), expected, "{action:?}");
+    }
 }
 
+/// Forms that differ in one thing: each has a fingerprint of its own.
 #[test]
-fn every_field_of_a_grant_counts() {
+fn every_field_counts() {
     let none = Labels::default();
-    let base = of_grant(&action(), &none);
-    let changes: [fn(&mut GrantAction); 5] = [
+    let (empty, mut some) = (Pairs::new(), Pairs::new());
+    some.insert("k".to_owned(), "v".to_owned());
+    let selectors = [
+        Selector {
+            rate_card: "x",
+            ..Selector::default()
+        },
+        Selector {
+            revision: "x",
+            ..Selector::default()
+        },
+        Selector {
+            price_time: crate::rfc3339::parse("2030-01-01T00:00:00Z"),
+            ..Selector::default()
+        },
+    ];
+    let work = usage("a", Given::Count(2), &empty);
+    let one = CostForm::Credits(Credits::ONE);
+    let mut costs = vec![
+        work,
+        usage("b", Given::Count(2), &empty),
+        usage("a", Given::Count(3), &empty),
+        usage("a", Given::Duration(2), &empty),
+        usage("a", Given::Count(2), &some),
+        one,
+        CostForm::Credits(Credits::ZERO),
+    ];
+    costs.extend(selectors.map(|prices| with_prices(work, prices)));
+    let CostForm::Usage {
+        usage: given,
+        prices,
+    } = work
+    else {
+        panic!("it is a usage")
+    };
+    for (attributes, meters) in [(&some, &empty), (&empty, &some)] {
+        let usage = Usage {
+            attributes,
+            meters,
+            ..given
+        };
+        costs.push(CostForm::Usage { usage, prices });
+    }
+    let grants: [fn(&mut GrantAction); 7] = [
+        |_| (),
         |a| a.credits = Credits::MAX,
         |a| a.expire_time = crate::rfc3339::parse("2030-01-01T00:00:00Z"),
         |a| a.priority = 1,
         |a| a.source = "x".into(),
         |a| a.services = vec!["x".into()],
+        |a| a.services = vec!["x".into(), "y".into()],
     ];
-    for change in changes {
-        let mut other = action();
-        change(&mut other);
-        assert_ne!(of_grant(&other, &none), base);
+    let mut actions = Vec::new();
+    for change in grants {
+        let mut action = grant();
+        change(&mut action);
+        actions.push(Action::Grant(action));
     }
-    assert_ne!(of_grant(&action(), &labels()), base);
-}
-
-fn usage<'a>(service: &'a str, quantity: Given, pairs: &'a Pairs) -> What<'a> {
-    What::Usage(Usage {
-        service,
-        quantity,
-        attributes: pairs,
-        meters: pairs,
-    })
-}
-
-fn charge(what: &What<'_>, prices: &Selector<'_>) -> String {
-    let mut writer = FingerprintWriter::new(Method::Charge);
-    hex(writer
-        .what(3, 4, what)
-        .prices(5, prices)
-        .labels(6, &Labels::default())
-        .finish())
-}
-
-/// The same for what is paid for, which charges, holds and settlements share.
-#[test]
-fn fingerprints_of_what_is_paid_for_stay_what_they_are() {
-    let pairs = Pairs::new();
-    let none = Selector::default();
-    let seconds = Given::Duration(125_000_000_000);
-    let expected = [
-        (
-            What::Credits(Credits::ONE),
-            "7fccd647db45532c699c2b3fa4453837",
-        ),
-        (
-            usage("by_call", Given::Nothing, &pairs),
-            "153929e82ea8a87eae33897895b248d2",
-        ),
-        (
-            usage("by_call", Given::Count(1), &pairs),
-            "153929e82ea8a87eae33897895b248d2",
-        ),
-        (
-            usage("by_time", seconds, &pairs),
-            "fb30be6608d9494460271511b07d809f",
-        ),
-    ];
-    for (what, fingerprint) in expected {
-        assert_eq!(charge(&what, &none), fingerprint, "{what:?}");
+    for cost in costs {
+        actions.push(Action::Charge(cost));
+        actions.push(Action::Hold { cost, ttl_nanos: 1 });
+        actions.push(settle(cost));
     }
-    let revision = Selector {
-        revision: "abc",
-        ..none
-    };
-    let one = What::Credits(Credits::ONE);
-    assert_eq!(charge(&one, &revision), "a19c9d1358a8db83fe781a8cd920a6a1");
-}
-
-#[test]
-fn every_part_of_what_is_paid_for_counts() {
-    let (none, mut some) = (Pairs::new(), Pairs::new());
-    some.insert("k".to_owned(), "v".to_owned());
-    let prices = Selector::default();
-    let base = charge(&usage("a", Given::Count(2), &none), &prices);
-    for other in [
-        usage("b", Given::Count(2), &none),
-        usage("a", Given::Count(3), &none),
-        usage("a", Given::Duration(2), &none),
-        usage("a", Given::Count(2), &some),
-        What::Credits(Credits::ONE),
+    for (keep_open, overage) in [
+        (true, Overage::Reject),
+        (false, Overage::FromAvailable),
+        (true, Overage::FromAvailable),
     ] {
-        assert_ne!(charge(&other, &prices), base, "{other:?}");
+        actions.push(Action::SettleHold {
+            hold: hold_named(),
+            cost: one,
+            keep_open,
+            overage,
+        });
     }
+    for number in [1, 2] {
+        for credits in [None, Some(Credits::ONE), Some(Credits::MAX)] {
+            let entry = named(number);
+            actions.push(Action::Refund { entry, credits });
+        }
+        let (grant, hold) = (named(number), named(number));
+        actions.push(Action::RevokeGrant { grant });
+        actions.push(Action::ReleaseHold { hold: hold.clone() });
+        for ttl_nanos in [5, 6] {
+            let hold = hold.clone();
+            actions.push(Action::ExtendHold { hold, ttl_nanos });
+        }
+        actions.push(Action::Hold {
+            cost: one,
+            ttl_nanos: number.saturating_add(1),
+        });
+    }
+    let labelled = labels();
+    let mut all = std::collections::HashMap::new();
+    for action in &actions {
+        for labels in [&none, &labelled] {
+            if let Some(other) = all.insert(of(action, labels), (action, labels)) {
+                panic!("{action:?} {labels:?} and {other:?} have one fingerprint");
+            }
+        }
+    }
+    assert_eq!(all.len(), actions.len() * 2);
 }

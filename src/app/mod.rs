@@ -1,15 +1,14 @@
-//! The use cases: look up what a request means, let the domain decide, hand what
-//! moves credits to the store. Nothing here knows the wire or a database.
+//! The use cases: they price a request, make a command of it and hand the command to the store.
+//! Nothing here knows gRPC or a database.
 
 mod balance;
 pub mod card_file;
 mod charge;
 mod estimate;
 mod fingerprint;
-mod form;
-mod grant;
 mod hold;
 mod prices;
+mod write;
 
 use std::sync::Arc;
 
@@ -20,19 +19,15 @@ use crate::domain::pricing::Catalog;
 use crate::store::{Clock, Store};
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
-pub use charge::ChargeForm;
 pub use estimate::BatchEstimate;
-pub use form::{CostForm, What, WriteForm};
-pub use grant::GrantForm;
-pub use hold::{
-    HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm, HoldPage, HoldQuery, SettleForm,
-};
+pub use hold::{HoldPage, HoldQuery};
 pub use prices::Prices;
+pub use write::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm};
 
 /// Most items in one batch.
 pub const BATCH_LENGTH_MAX: usize = 10_000;
 
-/// Everything that the use cases need.
+/// The use cases, with what they need.
 pub struct App {
     catalog: ArcSwap<Catalog>,
     store: Arc<dyn Store>,
@@ -50,12 +45,12 @@ impl App {
         }
     }
 
-    /// What time it is.
+    /// The time by the server's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }
 
-/// Why a use case did not do what was asked; what it asks and reads; what it wrote.
+/// What use cases take from a store and answer.
 pub use crate::store::{Answer, EntryPage, EntryQuery, Queued, StoreRefusal as AppError, Written};

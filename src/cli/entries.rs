@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   creditd entries team-a --since yesterday --until today
   creditd entries team-a --kind charge --kind settle --since 30d --json
   creditd entries team-a --since 2026-11-01 --until 2026-12-01T00:00:00Z --all
-  creditd entries team-a --hold h7     (what became of this hold)";
+  creditd entries team-a --hold h7-fe24     (what became of this hold)";
 
 /// What begins the name of each kind in the API.
 const KIND_PREFIX: &str = "ENTRY_KIND_";

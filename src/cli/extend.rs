@@ -10,8 +10,8 @@ use super::times;
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
-  creditd extend team-a h7 --ttl 2h
-  creditd extend team-a h7 --ttl 30s     (it may also end earlier than it would)";
+  creditd extend team-a h7-fe24 --ttl 2h
+  creditd extend team-a h7-fe24 --ttl 30s     (it may also end earlier than it would)";
 
 /// Set the end of an open hold anew
 ///

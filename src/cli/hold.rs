@@ -15,7 +15,7 @@ const USAGE: &str =
 const EXAMPLES: &str = "Examples:
   creditd hold team-a video_generation --duration 10m
   creditd hold team-a --credits 5 --ttl 30m
-  creditd settle team-a h7 video_generation --duration 7m12s     (when the work is done)";
+  creditd settle team-a h7-fe24 video_generation --duration 7m12s     (when the work is done)";
 
 /// Set credits aside for work whose cost is not known yet
 ///

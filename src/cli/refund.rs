@@ -9,8 +9,8 @@ use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
-  creditd refund team-a e7
-  creditd refund team-a e7 --credits 0.1 --label ticket=88";
+  creditd refund team-a e7-2p2n
+  creditd refund team-a e7-2p2n --credits 0.1 --label ticket=88";
 
 /// Give back a charge or a settlement, or a part of it
 ///

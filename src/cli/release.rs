@@ -9,7 +9,7 @@ use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
-  creditd release team-a h7";
+  creditd release team-a h7-fe24";
 
 /// Give back all that a hold has set aside
 ///

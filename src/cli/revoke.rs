@@ -9,8 +9,8 @@ use super::remote::{Remote, Write};
 use crate::rpc::pb::creditd::v1 as pb;
 
 const EXAMPLES: &str = "Examples:
-  creditd revoke team-a g7
-  creditd revoke team-a g7 --label reason=chargeback";
+  creditd revoke team-a g7-j2xf
+  creditd revoke team-a g7-j2xf --label reason=chargeback";
 
 /// Take back what is left of a grant that was made by mistake
 ///

@@ -12,9 +12,9 @@ use crate::rpc::pb::creditd::v1::settle_hold_request::What as Wire;
 const USAGE: &str =
     "creditd settle [OPTIONS] <ACCOUNT> <HOLD> <SERVICE [--duration D | --count N] | --credits N>";
 const EXAMPLES: &str = "Examples:
-  creditd settle team-a h7 video_generation --duration 7m12s
-  creditd settle team-a h7 --credits 1.5 --keep-open     (the rest stays held)
-  creditd settle team-a h7 --credits 9 --overage from-available";
+  creditd settle team-a h7-fe24 video_generation --duration 7m12s
+  creditd settle team-a h7-fe24 --credits 1.5 --keep-open     (the rest stays held)
+  creditd settle team-a h7-fe24 --credits 9 --overage from-available";
 
 /// Charge what the work behind a hold cost, and return the rest
 ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::amount::Credits;
 use super::fault::{Fault, Faults};
-use super::ledger::{EntryId, HoldId, HoldStatus};
+use super::ledger::HoldStatus;
 use super::names::{AccountName, RequestId};
 use super::time::Timestamp;
 
@@ -73,20 +73,20 @@ pub enum Refusal {
     },
     /// The account has no such hold.
     HoldNotFound {
-        /// The id, cut.
+        /// The id as it was sent, cut.
         hold: Box<str>,
     },
     /// The hold is not open any more.
     HoldClosed {
-        /// The hold.
-        hold: HoldId,
+        /// The hold as the request names it.
+        hold: Box<str>,
         /// Why.
         status: HoldStatus,
     },
     /// A settlement is more than its hold has.
     HoldExceeded {
-        /// The hold.
-        hold: HoldId,
+        /// The hold as the request names it.
+        hold: Box<str>,
         /// What the settlement costs.
         required: Credits,
         /// What the hold has.
@@ -94,8 +94,8 @@ pub enum Refusal {
     },
     /// The hold was made for another service.
     HoldServiceMismatch {
-        /// The hold.
-        hold: HoldId,
+        /// The hold as the request names it.
+        hold: Box<str>,
         /// The service for which it was made.
         hold_service: Arc<str>,
         /// The service of the settlement.
@@ -103,20 +103,20 @@ pub enum Refusal {
     },
     /// The account has no such entry.
     EntryNotFound {
-        /// The id, cut.
+        /// The id as it was sent, cut.
         entry: Box<str>,
     },
     /// The entry is neither a charge nor a settlement.
     EntryNotRefundable {
-        /// The entry.
-        entry: EntryId,
+        /// The entry as the request names it.
+        entry: Box<str>,
         /// The word for what it is.
         kind: &'static str,
     },
     /// A refund of more than is left of its charge.
     RefundExceedsCharge {
-        /// The charge.
-        entry: EntryId,
+        /// The charge as the request names it.
+        entry: Box<str>,
         /// What was asked for.
         requested: Credits,
         /// What is left.
@@ -124,7 +124,7 @@ pub enum Refusal {
     },
     /// The account has no such grant.
     GrantNotFound {
-        /// The id, cut.
+        /// The id as it was sent, cut.
         grant: Box<str>,
     },
     /// The balance would pass the largest amount.

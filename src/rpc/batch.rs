@@ -5,7 +5,6 @@
 use prost::Message as _;
 
 use super::MESSAGE_BYTES_MAX;
-use super::convert::ledger::charge_response_to_pb;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::batch_charge_result::Result as ItemResult;
 use super::refused::Refused;
@@ -33,10 +32,10 @@ pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
     }
 }
 
-/// What a charge of a batch is answered: its entry has no grants, of which there can be
+/// The reply of a charge in a batch: its entry has no grants, of which there can be
 /// thousands.
 pub(super) fn batch_item_to_pb(written: &Written) -> pb::ChargeResponse {
-    let mut charge = charge_response_to_pb(written);
+    let mut charge = pb::ChargeResponse::from(written);
     if let Some(entry) = &mut charge.entry {
         entry.grants.clear();
     }
@@ -231,13 +230,12 @@ mod tests {
         fn entry(self) -> Entry {
             let most = Credits::from_nanos(-MOST).unwrap();
             let share = GrantShare {
-                grant: GrantId(EntryId(i64::MAX)),
+                grant: GrantId(i64::MAX),
                 credits: most,
                 held: Credits::ZERO,
             };
             Entry {
                 id: EntryId(i64::MAX),
-                previous: Some(EntryId(i64::MAX)),
                 account: self.account(),
                 kind: EntryKind::Charge,
                 credits: most,
@@ -245,7 +243,6 @@ mod tests {
                 spent: most.negated(),
                 available: most.negated(),
                 create_time: Timestamp::MIN,
-                version: i64::MAX,
                 request_id: Some(self.request_id()),
                 labels: self.labels(),
                 service: Some("s".repeat(self.service).into()),

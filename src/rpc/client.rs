@@ -1,4 +1,4 @@
-//! The command line's way to a running server.
+//! Clients of a running server, for the command line.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use super::MESSAGE_BYTES_MAX;
 use super::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
 use super::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 
-/// How often a connection that has a call on it is asked whether it still stands, and
-/// how long an answer may take: a watch would otherwise not notice that it broke.
+/// How often HTTP/2 pings go out on a connection with a call, and how long an answer may take.
+/// Without them a watch would not notice a broken connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection whose calls have a deadline.
+/// A connection that gives its calls a deadline.
 pub type Connection = InterceptedService<Channel, Deadline>;
-/// A client of the ledger.
+/// A client of LedgerService.
 pub type Ledger = LedgerServiceClient<Connection>;
-/// A client of the prices.
+/// A client of PricingService.
 pub type Pricing = PricingServiceClient<Connection>;
-/// A client of health.
+/// A client of the health service.
 pub type Health = HealthClient<Connection>;
 
-/// Gives each call a deadline; None for a watch, which goes on for as long as it likes.
+/// The deadline of each call; None for a watch, which has no end.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Option<Duration>);
 
@@ -42,7 +42,7 @@ impl Interceptor for Deadline {
 /// Connects to `http://HOST:PORT` or `unix:PATH`.
 ///
 /// # Errors
-/// Why the connection did not come about.
+/// Why it cannot connect.
 pub async fn connect(
     uri: &str,
     timeout: Duration,
@@ -57,25 +57,25 @@ pub async fn connect(
     Ok(InterceptedService::new(channel, deadline))
 }
 
-/// A client of the ledger.
+/// A client of LedgerService.
 #[must_use]
 pub fn ledger(connection: Connection) -> Ledger {
     LedgerServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-/// A client of the prices.
+/// A client of PricingService.
 #[must_use]
 pub fn pricing(connection: Connection) -> Pricing {
     PricingServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-/// A client of health.
+/// A client of the health service.
 #[must_use]
 pub fn health(connection: Connection) -> Health {
     HealthClient::new(connection)
 }
 
-/// What lies at the bottom of an error, in words.
+/// The innermost source of an error, as text.
 #[must_use]
 pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;

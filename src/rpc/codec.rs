@@ -1,5 +1,5 @@
-//! Between messages and bytes: prost, with bytes that are no message refused as
-//! the caller's mistake (tonic's own codec calls them an internal error).
+//! Encodes and decodes messages with prost. Unlike tonic's own codec, it refuses bytes that are
+//! no message as the caller's mistake, and a batch of too many items before it decodes them.
 
 use std::any::TypeId;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
 use super::pb::creditd::v1 as pb;
-use super::refused::{Refused, WireFault};
+use super::refused::{Refused, RpcRefusal};
 use crate::app::BATCH_LENGTH_MAX;
 use crate::domain::{Fault, Refusal};
 
@@ -42,38 +42,21 @@ where
 
     fn decoder(&mut self) -> Self::Decoder {
         MessageDecoder {
-            one: One::default(),
+            has_decoded: false,
             message: PhantomData,
         }
     }
 }
 
-/// Most messages are small, and so is what is set aside for one; a large one takes
-/// more.
-pub(super) fn buffers() -> BufferSettings {
+/// Most messages are small: the buffer begins small, and grows for a large one.
+fn buffers() -> BufferSettings {
     BufferSettings::new(512, 32 * 1_024)
 }
 
-/// Lets one message pass: no method here takes more of them in a call.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct One {
-    passed: bool,
-}
-
-impl One {
-    pub(super) fn pass(&mut self) -> Result<(), Status> {
-        if std::mem::replace(&mut self.passed, true) {
-            let problem = "a second message in a call that takes one".to_owned();
-            return Err(Refused::from(WireFault::MalformedMessage { problem }).into_status());
-        }
-        Ok(())
-    }
-}
-
-/// Reads a message.
+/// Decodes the message of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageDecoder<U> {
-    one: One,
+    has_decoded: bool,
     message: PhantomData<U>,
 }
 
@@ -82,9 +65,11 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // The one method that streams does so in its replies, which clients read.
-        if TypeId::of::<U>() != TypeId::of::<pb::WatchBalanceResponse>() {
-            self.one.pass()?;
+        // No method takes a stream of requests. The one that gives a stream is read by clients.
+        let is_stream = TypeId::of::<U>() == TypeId::of::<pb::WatchBalanceResponse>();
+        if std::mem::replace(&mut self.has_decoded, true) && !is_stream {
+            let problem = "a second message in a call that takes one".to_owned();
+            return Err(Refused::from(RpcRefusal::MalformedMessage { problem }).into_status());
         }
         check_batch::<U>(bytes.chunk())?;
         U::decode(bytes).map(Some).map_err(malformed)
@@ -95,7 +80,7 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
     }
 }
 
-/// Reads a message.
+/// Decodes a message that was taken as bytes.
 pub(super) fn decode_message<U: Message + Default + 'static>(bytes: &[u8]) -> Result<U, Status> {
     check_batch::<U>(bytes)?;
     U::decode(bytes).map_err(malformed)
@@ -103,11 +88,11 @@ pub(super) fn decode_message<U: Message + Default + 'static>(bytes: &[u8]) -> Re
 
 fn malformed(error: prost::DecodeError) -> Status {
     let problem = error.to_string();
-    Refused::from(WireFault::MalformedMessage { problem }).into_status()
+    Refused::from(RpcRefusal::MalformedMessage { problem }).into_status()
 }
 
-/// Refuses a batch of too many items before any of them is read: two bytes on the
-/// wire become hundreds in memory.
+/// Refuses a batch of too many items before it is decoded: two bytes on the wire become
+/// hundreds in memory.
 fn check_batch<U: 'static>(bytes: &[u8]) -> Result<(), Status> {
     let field = if TypeId::of::<U>() == TypeId::of::<pb::BatchEstimateRequest>() {
         "usages"
@@ -125,9 +110,9 @@ fn check_batch<U: 'static>(bytes: &[u8]) -> Result<(), Status> {
     Err(Refused::from(refusal).into_status())
 }
 
-/// How often field 1, a message, stands in these bytes. It stops where they are no
-/// message: the decoder says so.
-fn count_items(mut bytes: &[u8]) -> usize {
+/// How often field 1, a message, stands in these bytes. It stops at bytes that are no message,
+/// which the decoder refuses.
+pub(super) fn count_items(mut bytes: &[u8]) -> usize {
     const ITEM: u64 = 0x0a;
     let mut count = 0_usize;
     while let Ok(tag) = decode_varint(&mut bytes) {

@@ -1,10 +1,9 @@
-//! Messages as the API's own JSON: proto3's mapping, with the field names of the proto.
+//! Messages as ProtoJSON, with the field names of the proto.
 //!
 //! 64-bit numbers are strings, times RFC 3339, durations "1.5s", enums the names of their
-//! values, or numbers where the schema that is built in does not know them. A field that is
-//! not set is written with its default, so that no reader has to know it; one that tells unset
-//! from empty (a message, a oneof, an optional field) is left out. Keys are in alphabetical
-//! order.
+//! values, or numbers where this program's schema does not have the value. A field that is not
+//! set is written with its default, so that no reader has to know the default; a field with
+//! presence (a message, a oneof, an optional field) is left out. Keys are in alphabetical order.
 
 use std::fmt::Display;
 use std::sync::LazyLock;
@@ -22,20 +21,22 @@ static POOL: LazyLock<Result<DescriptorPool, String>> =
 /// # Errors
 /// A time or a duration that has no text: out of protobuf's range.
 pub fn to_value<M: Message + Name>(message: &M) -> Result<serde_json::Value, String> {
-    let told = |error: &dyn Display| format!("the answer cannot be written as JSON: {error}");
-    let pool = POOL.as_ref().map_err(|error| told(error))?;
+    let failure = |error: &dyn Display| format!("the answer cannot be written as JSON: {error}");
+    let pool = POOL.as_ref().map_err(|error| failure(error))?;
     let name = M::full_name();
-    let descriptor = pool.get_message_by_name(&name).ok_or_else(|| told(&name))?;
+    let descriptor = pool
+        .get_message_by_name(&name)
+        .ok_or_else(|| failure(&name))?;
     let mut dynamic = DynamicMessage::new(descriptor);
     dynamic
         .transcode_from(message)
-        .map_err(|error| told(&error))?;
+        .map_err(|error| failure(&error))?;
     let options = SerializeOptions::new()
         .use_proto_field_name(true)
         .skip_default_fields(false);
     dynamic
         .serialize_with_options(serde_json::value::Serializer, &options)
-        .map_err(|error| told(&error))
+        .map_err(|error| failure(&error))
 }
 
 #[cfg(test)]
@@ -46,7 +47,7 @@ mod tests {
     use crate::rpc::pb::creditd::v1 as pb;
 
     #[test]
-    fn messages_are_written_as_protobuf_maps_them() {
+    fn messages_are_written_as_proto_json_maps_them() {
         let duration = |seconds, nanos| {
             pb::usage::Quantity::Duration(prost_types::Duration { seconds, nanos })
         };
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_text_is_an_error() {
+    fn a_time_out_of_range_is_an_error() {
         let message = pb::WatchBalanceResponse {
             balance: Some(pb::Balance {
                 read_time: Some(prost_types::Timestamp {

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
 use super::convert::ledger::{
-    balance_query_from_pb, balance_to_pb, charge_response_to_pb, entry_to_pb,
-    extend_response_to_pb, grant_response_to_pb, hold_response_to_pb, hold_to_pb,
-    refund_response_to_pb, release_response_to_pb, revoke_response_to_pb, settle_response_to_pb,
-    that_fit,
+    balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb, that_fit,
 };
 use super::convert::page::{ListQuery, entries_query_from_pb, holds_query_from_pb};
 use super::convert::write::{
@@ -25,8 +21,9 @@ use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
 use super::reply::reply;
 use super::watching::Watching;
-use crate::app::App;
-use crate::domain::ledger::hold_named;
+use super::wire::Encoded;
+use super::wire::write::{put_charge, put_fields, put_message};
+use crate::app::{App, WriteForm, Written};
 use crate::domain::{AccountName, Faults, Refusal};
 
 /// The service over the use cases.
@@ -47,10 +44,55 @@ impl LedgerApi {
         }
     }
 
-    pub(super) fn app(&self) -> &App {
-        &self.app
+    /// Serves a BatchCharge.
+    pub(super) async fn encoded_batch_charge(
+        &self,
+        request: Request<pb::BatchChargeRequest>,
+    ) -> Reply<Encoded> {
+        let (headers, _, request) = request.into_parts();
+        let forms = request.charges.iter().map(charge_from_pb).collect();
+        let sizes = request.charges.iter().map(prost::Message::encoded_len);
+        let check = |items: &[_]| check_batch_reply(sizes, items);
+        let answers = self.app.batch_charge(forms, check).await;
+        let answers = answers.map_err(Refused::from)?;
+        let mut message = Vec::with_capacity(answers.len().saturating_mul(RESULT_BYTES));
+        for answer in &answers {
+            put_message(1, &mut message, |result| match answer {
+                Ok(written) => {
+                    put_message(1, result, |charge| put_charge(written, charge));
+                }
+                Err(_) => put_fields(&result_to_pb(answer), result),
+            });
+        }
+        let failed = answers.iter().filter(|answer| answer.is_err()).count();
+        let rest = pb::BatchChargeResponse {
+            results: Vec::new(),
+            // At most the 10,000 items of a batch.
+            failed_count: i32::try_from(failed).unwrap_or(i32::MAX),
+        };
+        put_fields(&rest, &mut message);
+        check_batch_answers(message.len(), &answers)?;
+        Ok(reply(&headers, Encoded(message.into())))
+    }
+
+    /// Serves a write. `form` makes the form of its request.
+    async fn write<Q, R>(&self, request: Request<Q>, form: fn(&Q) -> WriteForm<'_>) -> Reply<R>
+    where
+        Q: Send + Sync,
+        R: prost::Message + for<'a> From<&'a Written>,
+    {
+        let (headers, _, request) = request.into_parts();
+        let pending = self.app.write(form(&request)).await;
+        // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
+        drop(request);
+        let written = pending.map_err(Refused::from)?.await;
+        let written = written.map_err(Refused::from)?;
+        Ok(reply(&headers, R::from(&*written)))
     }
 }
+
+/// What the result of most charges takes.
+const RESULT_BYTES: usize = 384;
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -117,97 +159,61 @@ impl LedgerService for LedgerApi {
         let next = next.map(|entry| entry.id).or(page.next);
         let response = pb::ListEntriesResponse {
             entries,
-            next_page_token: next.map_or_else(String::new, |id| key.token(id)),
+            next_page_token: next.map_or_else(String::new, |id| key.token(id.0)),
         };
         Ok(reply(&headers, response))
     }
 
     async fn grant(&self, request: Request<pb::GrantRequest>) -> Reply<pb::GrantResponse> {
-        let (headers, _, request) = request.into_parts();
-        let written = self.app.grant(grant_from_pb(&request)).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, grant_response_to_pb(&written)))
+        self.write(request, grant_from_pb).await
     }
 
     async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
-        let (headers, _, request) = request.into_parts();
-        let written = self.app.charge(charge_from_pb(&request)).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, charge_response_to_pb(&written)))
+        self.write(request, charge_from_pb).await
     }
 
+    /// The router sends batches to [`LedgerApi::encoded_batch_charge`], past the generated service.
     async fn batch_charge(
         &self,
-        request: Request<pb::BatchChargeRequest>,
+        _request: Request<pb::BatchChargeRequest>,
     ) -> Reply<pb::BatchChargeResponse> {
-        let (headers, _, request) = request.into_parts();
-        let forms = request.charges.iter().map(charge_from_pb).collect();
-        let sizes = request.charges.iter().map(prost::Message::encoded_len);
-        let check = |items: &[_]| check_batch_reply(sizes, items);
-        let answers = self.app.batch_charge(forms, check).await;
-        let answers = answers.map_err(Refused::from)?;
-        let failed = answers.iter().filter(|answer| answer.is_err()).count();
-        let response = pb::BatchChargeResponse {
-            results: answers.iter().map(result_to_pb).collect(),
-            // At most the 10,000 items of a batch.
-            failed_count: i32::try_from(failed).unwrap_or(i32::MAX),
-        };
-        check_batch_answers(response.encoded_len(), &answers)?;
-        Ok(reply(&headers, response))
+        Err(Status::unimplemented("batches are served as bytes"))
     }
 
     async fn refund(&self, request: Request<pb::RefundRequest>) -> Reply<pb::RefundResponse> {
-        let (headers, _, request) = request.into_parts();
-        let (form, entry, credits) = refund_from_pb(&request);
-        let written = self.app.refund(form, entry, credits).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, refund_response_to_pb(&written)))
+        self.write(request, refund_from_pb).await
     }
 
     async fn hold(&self, request: Request<pb::HoldRequest>) -> Reply<pb::HoldResponse> {
-        let (headers, _, request) = request.into_parts();
-        let written = self.app.hold(hold_from_pb(&request)).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, hold_response_to_pb(&written)))
+        self.write(request, hold_from_pb).await
     }
 
     async fn extend_hold(
         &self,
         request: Request<pb::ExtendHoldRequest>,
     ) -> Reply<pb::ExtendHoldResponse> {
-        let (headers, _, request) = request.into_parts();
-        let (form, hold, ttl_nanos) = extend_from_pb(&request);
-        let written = self.app.extend_hold(form, hold, ttl_nanos).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, extend_response_to_pb(&written)))
+        self.write(request, extend_from_pb).await
     }
 
     async fn settle_hold(
         &self,
         request: Request<pb::SettleHoldRequest>,
     ) -> Reply<pb::SettleHoldResponse> {
-        let (headers, _, request) = request.into_parts();
-        let written = self.app.settle_hold(settle_from_pb(&request)).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, settle_response_to_pb(&written)))
+        self.write(request, settle_from_pb).await
     }
 
     async fn release_hold(
         &self,
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Reply<pb::ReleaseHoldResponse> {
-        let (headers, _, request) = request.into_parts();
-        let (form, hold) = release_from_pb(&request);
-        let written = self.app.release_hold(form, hold).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, release_response_to_pb(&written)))
+        self.write(request, release_from_pb).await
     }
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
         let account = faults.keep("account", AccountName::new(&request.account));
-        let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut faults);
+        let hold = id_from_pb("hold_id", &request.hold_id, account.as_ref(), &mut faults);
         let Some(hold) = hold else {
             return Err(Refused::from(Refusal::Invalid(faults)).into());
         };
@@ -251,10 +257,6 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::RevokeGrantRequest>,
     ) -> Reply<pb::RevokeGrantResponse> {
-        let (headers, _, request) = request.into_parts();
-        let (form, grant) = revoke_from_pb(&request);
-        let written = self.app.revoke_grant(form, grant).await;
-        let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, revoke_response_to_pb(&written)))
+        self.write(request, revoke_from_pb).await
     }
 }

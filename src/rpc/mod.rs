@@ -1,14 +1,13 @@
-//! The wire: the only place that knows tonic, prost and gRPC.
+//! gRPC: the only place that knows tonic and prost.
 //!
-//! A call comes in through the [`layer`]s, is sent to its service by [`router`],
-//! its message turned into values by [`convert`], and handed to a use case.
-//! Refusals leave by [`refused`]; how they read stands in [`prose`].
+//! A call passes the [`layer`]s, [`router`] calls its service, [`convert`] makes values of its
+//! message, and a use case does the work. [`refused`] makes statuses of refusals, with the
+//! sentences of [`prose`].
 
 mod batch;
 pub mod client;
 pub mod codec;
 pub mod convert;
-pub mod direct;
 pub mod health;
 pub mod json;
 pub mod layer;
@@ -23,13 +22,13 @@ pub mod refused;
 mod reply;
 pub mod router;
 mod watching;
+pub mod wire;
 
 pub use ledger_service::LedgerApi;
 pub use pricing_service::PricingApi;
 
-/// Largest message that is read, and the largest reply that is sent: what
-/// clients take by default.
+/// Largest request and largest reply: what gRPC clients accept by default.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Most metadata of a call that is read.
+/// Largest metadata of a call.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::MESSAGE_BYTES_MAX;
+use super::codec::decode_message;
 use super::convert::pricing::{
     affordability_to_pb, estimate_to_pb, prices_from_pb, rate_card_to_pb, usage_from_pb,
 };
 use super::pb::creditd::v1 as pb;
-use super::pb::creditd::v1::batch_estimate_result::Result as ItemResult;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
-use super::pb::google::rpc;
 use super::refused::Refused;
-use super::reply::{BATCH_REST_BYTES, check_reply_size, reply};
-use crate::app::{App, BatchEstimate};
+use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
+use super::wire::write::{EstimateWriter, put_fields, put_message};
+use super::wire::{Encoded, read};
+use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
 use crate::domain::{Faults, Refusal};
 
 /// The service over the use cases.
@@ -27,10 +29,56 @@ impl PricingApi {
         Self(app)
     }
 
-    pub(super) fn app(&self) -> &App {
-        &self.0
+    /// Serves a BatchEstimate.
+    pub(super) async fn encoded_batch_estimate(
+        &self,
+        request: Request<Encoded>,
+    ) -> Result<Response<Encoded>, Status> {
+        let (headers, _, Encoded(bytes)) = request.into_parts();
+        let request: pb::BatchEstimateRequest;
+        let usages = match read::usages(&bytes, BATCH_LENGTH_MAX) {
+            Some((usages, rest)) => {
+                request = decode_message(rest)?;
+                usages
+            }
+            None => {
+                request = decode_message(&bytes)?;
+                request.usages.iter().map(usage_from_pb).collect()
+            }
+        };
+        let mut faults = Faults::new();
+        let check_balance = request.check_balance;
+        let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
+        let by = self.0.prices().into_shared();
+        let batch = self
+            .0
+            .batch_estimate(&by, &usages, &prices.selector, faults)
+            .map_err(Refused::from)?;
+        let mut message = results_of(&batch, request.explain).map_err(Refused::from)?;
+        let affordability = match prices.account {
+            Some(payer) if check_balance => {
+                let quotes = batch.results.iter().flatten();
+                let costs = quotes.map(|q| (Arc::clone(&q.service().key), q.credits()));
+                let answer = self.0.affordability(payer, costs.collect()).await;
+                Some(affordability_to_pb(&answer.map_err(Refused::from)?))
+            }
+            _ => None,
+        };
+        let failed = batch.results.iter().filter(|result| result.is_err());
+        let rest = pb::BatchEstimateResponse {
+            results: Vec::new(),
+            // At most the 10,000 items of a batch.
+            failed_count: i32::try_from(failed.count()).unwrap_or(i32::MAX),
+            total_credits: batch.total.to_string(),
+            affordability,
+        };
+        put_fields(&rest, &mut message);
+        Ok(reply(&headers, Encoded(message.into())))
     }
 }
+
+/// What the result of most usages takes.
+const RESULT_BYTES: usize = 112;
 
 #[tonic::async_trait]
 impl PricingService for PricingApi {
@@ -63,40 +111,12 @@ impl PricingService for PricingApi {
         Ok(reply(&headers, response))
     }
 
+    /// The router sends batches to [`PricingApi::encoded_batch_estimate`], past the generated service.
     async fn batch_estimate(
         &self,
-        request: Request<pb::BatchEstimateRequest>,
+        _request: Request<pb::BatchEstimateRequest>,
     ) -> Result<Response<pb::BatchEstimateResponse>, Status> {
-        let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
-        let check_balance = request.check_balance;
-        let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
-        let usages: Vec<_> = request.usages.iter().map(usage_from_pb).collect();
-        let by = self.0.prices().into_shared();
-        let batch = self
-            .0
-            .batch_estimate(&by, &usages, &prices.selector, faults)
-            .map_err(Refused::from)?;
-        let results = results_to_pb(&batch, request.explain);
-        check_reply_size("usages", &results, BATCH_REST_BYTES).map_err(Refused::from)?;
-        let affordability = match prices.account {
-            Some(payer) if check_balance => {
-                let quotes = batch.results.iter().flatten();
-                let costs = quotes.map(|q| (Arc::clone(&q.service().key), q.credits()));
-                let answer = self.0.affordability(payer, costs.collect()).await;
-                Some(affordability_to_pb(&answer.map_err(Refused::from)?))
-            }
-            _ => None,
-        };
-        let failed = batch.results.iter().filter(|result| result.is_err());
-        let response = pb::BatchEstimateResponse {
-            // At most the 10,000 items of a batch.
-            failed_count: i32::try_from(failed.count()).unwrap_or(i32::MAX),
-            total_credits: batch.total.to_string(),
-            results,
-            affordability,
-        };
-        Ok(reply(&headers, response))
+        Err(Status::unimplemented("batches are served as bytes"))
     }
 
     async fn get_rate_card(
@@ -115,21 +135,32 @@ impl PricingService for PricingApi {
     }
 }
 
-fn results_to_pb(batch: &BatchEstimate<'_>, explain: bool) -> Vec<pb::BatchEstimateResult> {
-    let item = |result: &Result<_, Faults>| match result {
-        Ok(quote) => ItemResult::Estimate(estimate_to_pb(batch.card, quote, explain)),
-        Err(faults) => ItemResult::Error(error_to_pb(&Refusal::Invalid(faults.clone()))),
-    };
-    batch
-        .results
-        .iter()
-        .map(|result| pb::BatchEstimateResult {
-            result: Some(item(result)),
-        })
-        .collect()
-}
-
-/// Why an item of a batch is refused.
-pub(super) fn error_to_pb(refusal: &Refusal) -> rpc::Status {
-    Refused::from(refusal).into_rpc_status()
+/// The results of a batch: the beginning of its reply.
+fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<Vec<u8>, Refusal> {
+    let estimates = EstimateWriter::new(batch.card);
+    let expected = batch.results.len().saturating_mul(RESULT_BYTES);
+    let mut message = Vec::with_capacity(expected.min(MESSAGE_BYTES_MAX));
+    let mut bytes = BATCH_REST_BYTES;
+    for (index, result) in batch.results.iter().enumerate() {
+        let length = put_message(1, &mut message, |item| match result {
+            Ok(quote) if !explain => {
+                put_message(1, item, |estimate| estimates.put(quote, estimate));
+            }
+            Ok(quote) => {
+                let estimate = estimate_to_pb(batch.card, quote, explain);
+                put_message(1, item, |into| put_fields(&estimate, into));
+            }
+            Err(faults) => {
+                let error = Refused::from(&Refusal::Invalid(faults.clone())).into_rpc_status();
+                put_message(2, item, |into| put_fields(&error, into));
+            }
+        });
+        bytes = bytes
+            .saturating_add(length)
+            .saturating_add(ITEM_OVERHEAD_BYTES);
+        if bytes > MESSAGE_BYTES_MAX {
+            return Err(reply_too_large("usages", index));
+        }
+    }
+    Ok(message)
 }

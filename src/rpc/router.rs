@@ -13,6 +13,7 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::BoxFuture;
 use tonic_health::pb::health_server::HealthServer;
+use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
 use super::health::{self, HealthApi, State};
@@ -21,8 +22,8 @@ use super::method::{self, Service};
 use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
-use super::refused::{Refused, WireFault};
-use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, direct, reflection};
+use super::refused::{Refused, RpcRefusal};
+use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, reflection, wire};
 use crate::app::App;
 use crate::domain::names::repeated;
 
@@ -108,24 +109,28 @@ where
         }
         if metadata_bytes(request.headers()) > METADATA_BYTES_MAX {
             let limit_bytes = METADATA_BYTES_MAX;
-            return refuse(WireFault::MetadataTooLarge { limit_bytes });
+            return refuse(RpcRefusal::MetadataTooLarge { limit_bytes });
         }
         let path = request.uri().path();
         let Some(method) = method::find(path) else {
             return unknown(path);
         };
         match (method.service, method.path) {
-            (Service::Pricing, "/creditd.v1.PricingService/Estimate") => {
-                direct::estimate(&self.pricing_api, request)
-            }
             (Service::Pricing, "/creditd.v1.PricingService/BatchEstimate") => {
-                direct::batch_estimate(&self.pricing_api, request)
-            }
-            (Service::Ledger, "/creditd.v1.LedgerService/Charge") => {
-                direct::charge(&self.ledger_api, request)
+                let api = Arc::clone(&self.pricing_api);
+                let method = move |request| {
+                    let api = Arc::clone(&api);
+                    async move { api.encoded_batch_estimate(request).await }
+                };
+                wire::serve(request, service_fn(method))
             }
             (Service::Ledger, "/creditd.v1.LedgerService/BatchCharge") => {
-                direct::batch_charge(&self.ledger_api, request)
+                let api = Arc::clone(&self.ledger_api);
+                let method = move |request| {
+                    let api = Arc::clone(&api);
+                    async move { api.encoded_batch_charge(request).await }
+                };
+                wire::serve(request, service_fn(method))
             }
             (Service::Pricing, _) => self.pricing.call(request),
             (Service::Ledger, _) => self.ledger.call(request),
@@ -139,11 +144,11 @@ where
 /// There is no such method.
 fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
     let method = repeated(path).into_string();
-    refuse(WireFault::UnknownMethod { method })
+    refuse(RpcRefusal::UnknownMethod { method })
 }
 
 /// Refuses a call before a service has it.
-fn refuse(fault: WireFault) -> BoxFuture<Response<Body>, Infallible> {
+fn refuse(fault: RpcRefusal) -> BoxFuture<Response<Body>, Infallible> {
     let response = Refused::from(fault).into_status().into_http();
     Box::pin(std::future::ready(Ok(response)))
 }

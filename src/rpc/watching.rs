@@ -1,67 +1,49 @@
-//! Balances that are watched: the balance now, and the newest one after each change.
+//! WatchBalance: sends the balance now, and the newest balance after each change.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::convert::ledger::balance_to_pb;
 use super::health::State;
 use super::pb::creditd::v1 as pb;
-use super::refused::{Refused, WireFault};
+use super::refused::{Refused, RpcRefusal};
 use crate::app::App;
 use crate::domain::{AccountName, Faults};
 
-/// What a watcher is sent.
 type Item = Result<pb::WatchBalanceResponse, Status>;
 
-/// Everybody who watches.
+/// Starts watches, up to a limit for the whole process.
 #[derive(Clone)]
 pub(super) struct Watching {
     state: watch::Receiver<State>,
-    count: Arc<AtomicUsize>,
-    max: usize,
-}
-
-/// A place among those who watch; given back when it is dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    permits: Arc<Semaphore>,
+    limit: usize,
 }
 
 impl Watching {
-    pub(super) fn new(state: watch::Receiver<State>, max: usize) -> Self {
+    pub(super) fn new(state: watch::Receiver<State>, limit: usize) -> Self {
         Self {
             state,
-            count: Arc::new(AtomicUsize::new(0)),
-            max,
+            permits: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            limit,
         }
     }
 
-    fn enter(&self) -> Result<Place, Refused> {
-        let before = self.count.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.count));
-        match before < self.max {
-            true => Ok(place),
-            false => Err(WireFault::TooManyWatchers { limit: self.max }.into()),
-        }
-    }
-
-    /// One more watcher.
+    /// Starts a watch. It ends when the stream is dropped or the server drains.
     pub(super) async fn watch(
         &self,
         app: &Arc<App>,
         account: AccountName,
     ) -> Result<ReceiverStream<Item>, Refused> {
-        let place = self.enter()?;
+        let limit = self.limit;
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| RpcRefusal::TooManyWatchers { limit })?;
         let changes = app.watch(account.clone()).await.map_err(Refused::from)?;
-        // A reader that is slow finds the newest one: what is sent is read only when
-        // there is room for it.
+        // One balance at a time: a slow reader skips those between, because the balance is read
+        // only when there is room to send it.
         let (sender, receiver) = mpsc::channel(1);
         let watcher = Watcher {
             app: Arc::clone(app),
@@ -69,7 +51,7 @@ impl Watching {
             sender,
             changes,
             state: self.state.clone(),
-            _place: place,
+            _permit: permit,
         };
         tokio::spawn(watcher.run());
         Ok(ReceiverStream::new(receiver))
@@ -82,13 +64,13 @@ struct Watcher {
     sender: mpsc::Sender<Item>,
     changes: watch::Receiver<()>,
     state: watch::Receiver<State>,
-    _place: Place,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    /// Sends until the watcher has gone, the server stops or the account cannot be read.
+    /// Sends balances until the caller is gone, the server drains or the account cannot be read.
     async fn run(mut self) {
-        let mut told = None;
+        let mut sent_version = None;
         loop {
             let room = tokio::select! {
                 room = self.sender.reserve() => room,
@@ -96,18 +78,18 @@ impl Watcher {
             };
             let Ok(room) = room else { return };
             self.changes.mark_unchanged();
-            let name = Some(self.account.clone());
-            match self.app.balance(name, None, Faults::new()).await {
-                // A change that is no move has nothing to tell.
-                Ok(balance) if told == Some(balance.version) => {}
+            let account = Some(self.account.clone());
+            match self.app.balance(account, None, Faults::new()).await {
+                // The change moved no credits: a hold was extended.
+                Ok(balance) if sent_version == Some(balance.version) => {}
                 Ok(balance) => {
-                    told = Some(balance.version);
+                    sent_version = Some(balance.version);
                     room.send(Ok(pb::WatchBalanceResponse {
                         balance: Some(balance_to_pb(&balance)),
                     }));
                 }
-                Err(refusal) => {
-                    room.send(Err(Refused::from(refusal).into_status()));
+                Err(error) => {
+                    room.send(Err(Refused::from(error).into_status()));
                     return;
                 }
             }

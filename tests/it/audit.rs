@@ -61,7 +61,8 @@ async fn make(file: &Path) {
         services: vec!["ai_scripts".to_owned()],
         ..grant("g2", "team-a", "50")
     };
-    ledger.grant(Request::new(restricted)).await.unwrap();
+    let restricted = ledger.grant(Request::new(restricted)).await.unwrap();
+    let restricted = restricted.into_inner().entry.unwrap();
     ledger
         .charge(Request::new(charge("c1", "31s")))
         .await
@@ -117,7 +118,7 @@ async fn make(file: &Path) {
     let revoked = pb::RevokeGrantRequest {
         request_id: "v1".to_owned(),
         account: "team-a".to_owned(),
-        grant_id: "g2".to_owned(),
+        grant_id: restricted.grant_id,
         ..pb::RevokeGrantRequest::default()
     };
     ledger.revoke_grant(Request::new(revoked)).await.unwrap();
@@ -181,7 +182,7 @@ fn a_sound_file_is_proved() {
     assert_eq!(status, Some(0));
     assert_eq!(printed["sound"], true);
     assert_eq!(printed["entries"], entries);
-    assert!(count(sound(), "SELECT count(*) FROM checkpoints") >= 2);
+    assert!(count(sound(), "SELECT count(*) FROM snapshots") >= 2);
 }
 
 #[test]

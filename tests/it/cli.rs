@@ -184,7 +184,7 @@ fn grant_and_balance_call_a_server() {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert_eq!(
         out,
-        "granted     100.5\navailable   100.5\naccount     team-a\ngrant       g1\nentry       e1\nrequest_id  order 17\n"
+        "granted     100.5\navailable   100.5\naccount     team-a\ngrant       g1-mzw4\nentry       e1-sx1d\nrequest_id  order 17\n"
     );
     // Without a request_id each grant is a new one; with one it is given once.
     for _ in 0..2 {
@@ -217,10 +217,10 @@ fn grant_and_balance_call_a_server() {
     assert_eq!(
         lines[6..],
         [
-            "GRANT  REMAINING     OF  HELD  PRIORITY  EXPIRES               SOURCE        SERVICES",
-            "g1         100.5  100.5     0        -1  2999-01-01T00:00:00Z  monthly plan  ai_scripts",
-            "g2             1      1     0         0  never                               all",
-            "g3             1      1     0         0  never                               all",
+            "GRANT    REMAINING     OF  HELD  PRIORITY  EXPIRES               SOURCE        SERVICES",
+            "g1-mzw4      100.5  100.5     0        -1  2999-01-01T00:00:00Z  monthly plan  ai_scripts",
+            "g2-pxvc          1      1     0         0  never                               all",
+            "g3-0qv6          1      1     0         0  never                               all",
         ]
     );
     let (_, out, _) = run(

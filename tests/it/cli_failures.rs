@@ -214,7 +214,7 @@ fn failures_have_a_status_and_an_object() {
         &server,
         "charge team-a --credits 0.5 --request-id c",
     ));
-    assert_eq!(entry["entry"]["entry_id"], "e2");
+    assert_eq!(entry["entry"]["entry_id"], "e2-ktxb");
     for (line, status, code, reason) in [
         (
             "charge team-a --credits 2 --request-id x",
@@ -241,7 +241,7 @@ fn failures_have_a_status_and_an_object() {
             "UNKNOWN_SERVICE",
         ),
         (
-            "refund team-a e2 --credits 9 --request-id x",
+            "refund team-a e2-ktxb --credits 9 --request-id x",
             3,
             "FAILED_PRECONDITION",
             "REFUND_EXCEEDS_CHARGE",

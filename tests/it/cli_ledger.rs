@@ -148,9 +148,9 @@ fn examples_of_the_help_work() {
             let command = example.trim_start().strip_prefix("creditd ").unwrap();
             let mut command = command.split("   ").next().unwrap().to_owned();
             for (name, made_by, id) in [
-                (" h7", "hold team-a --credits 5", "/hold/hold_id"),
-                (" e7", "charge team-a --credits 5", "/entry/entry_id"),
-                (" g7", "grant team-a 5", "/entry/grant_id"),
+                (" h7-fe24", "hold team-a --credits 5", "/hold/hold_id"),
+                (" e7-2p2n", "charge team-a --credits 5", "/entry/entry_id"),
+                (" g7-j2xf", "grant team-a 5", "/entry/grant_id"),
             ] {
                 if command.contains(name) {
                     let id = field(&server, made_by, id);

@@ -24,7 +24,7 @@ fn entries_are_listed_over_pages_and_between_times() {
         .iter()
         .map(|e| e["entry_id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids.first(), Some(&"e7"));
+    assert_eq!(ids.first(), Some(&"e7-2p2n"));
     for (options, expected) in [
         ("--page-size 2", &all[..]),
         ("--page-size 2 --limit 5", &all[..5]),
@@ -54,7 +54,7 @@ fn a_list_that_is_cut_says_so() {
     let shown = done(&server, "entries team-a");
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), 1 + 50 + 1);
-    assert!(lines[1].starts_with("e54 "), "{}", lines[1]);
+    assert!(lines[1].starts_with("e54-"), "{}", lines[1]);
     assert_eq!(
         lines[51],
         "and 4 more: --all lists them, --limit N the first N"

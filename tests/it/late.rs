@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use creditd::domain::ledger::{Action, Command, GrantAction, GrantId, Named};
+use creditd::domain::ledger::{Action, Command, GrantAction, Named};
 use creditd::domain::{Credits, Faults};
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Store as _, Written};
 
-use crate::store::{Hand, batch, charge, command, grant, open_with};
+use crate::store::{Hand, batch, charge, command, grant, name, open_with};
 
 const HOURS_A_DAY: i64 = 24;
 /// Charges of a day, and request_ids that make a run.
@@ -75,17 +75,18 @@ impl<'a> Busy<'a> {
             let action = match part {
                 0 => one_granted(),
                 1 => Action::Refund {
-                    entry: Named::Id(charged),
+                    entry: Named::of(charged, &name("team-a")),
                     credits: None,
                 },
                 _ => Action::RevokeGrant {
-                    grant: Named::Id(GrantId(granted.unwrap())),
+                    grant: Named::of(granted.unwrap(), &name("team-a")),
                 },
             };
             let command = command("team-a", &format!("d{day}-{part}"), action);
             let written = self.store().write(command.clone()).await.unwrap();
             assert!(!written.replayed, "day {day}, {part}");
-            granted.get_or_insert(written.entry.id);
+            let made = written.entry.shares.first().map(|share| share.grant);
+            granted = granted.or(made);
             self.done.push((day, command, *written));
         }
         self.day += 1;

@@ -31,8 +31,6 @@ mod clock;
 /// Panics on the server's own threads: told to those who wait, and either over or the end.
 #[cfg(debug_assertions)]
 mod defects;
-/// Requests read in place and replies written directly: as the generated code has them.
-mod direct;
 /// Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.
 mod disk;
 /// Data files that are locked, taken away, replaced or cut while a server uses them.
@@ -85,3 +83,5 @@ mod unix;
 mod watch;
 /// Bad input on the wire: each gets one clear refusal, and the server goes on.
 mod wire;
+/// Batches past the generated messages: read and written as the generated code does it.
+mod wire_format;

@@ -81,8 +81,8 @@ fn price(card: &Card, row: &Row) -> (String, String) {
         Ok(quote) => (quote.credits().to_string(), quote.shown().to_string()),
         Err(faults) => {
             let first = &faults.violations()[0];
-            let told = creditd::rpc::prose::of_fault(&first.field, &first.fault);
-            let reason = creditd::rpc::refused::reason_name(told.reason);
+            let prose = creditd::rpc::prose::field::prose(&first.field, &first.fault);
+            let reason = creditd::rpc::refused::reason_name(prose.reason);
             (format!("! {reason} usage.{}", first.field), "-".to_owned())
         }
     }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use creditd::app::Queued;
 use creditd::domain::amount::AmountFault;
 use creditd::domain::fault::{PairPart, TimeRule};
-use creditd::domain::ledger::{EntryId, HoldId, HoldStatus};
+use creditd::domain::ledger::HoldStatus;
 use creditd::domain::{AccountName, Credits, Fault, Faults, Refusal as Refused, RequestId};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
-use creditd::rpc::refused::{Refused as OnTheWire, Resource, WireFault};
+use creditd::rpc::refused::{Refused as OnTheWire, Resource, RpcRefusal};
 
 use prost::Message as _;
 
@@ -226,65 +226,71 @@ fn samples() -> Vec<OnTheWire> {
             available: Credits::parse("1.5").unwrap(),
             shortfall: Credits::parse("1.5").unwrap(),
         },
-        Refused::HoldNotFound { hold: text("h99") },
+        Refused::HoldNotFound {
+            hold: text("h99-egw6"),
+        },
         Refused::HoldClosed {
-            hold: HoldId(EntryId(12)),
+            hold: text("h12-cn4t"),
             status: HoldStatus::Settled,
         },
         Refused::HoldExceeded {
-            hold: HoldId(EntryId(12)),
+            hold: text("h12-cn4t"),
             required: Credits::parse("5").unwrap(),
             held: Credits::parse("3").unwrap(),
         },
         Refused::HoldServiceMismatch {
-            hold: HoldId(EntryId(12)),
+            hold: text("h12-cn4t"),
             hold_service: "video_generation".into(),
             service: "ai_scripts".into(),
         },
-        Refused::EntryNotFound { entry: text("e99") },
+        Refused::EntryNotFound {
+            entry: text("e99-zxaf"),
+        },
         Refused::EntryNotRefundable {
-            entry: EntryId(1),
+            entry: text("e1-sx1d"),
             kind: "grant",
         },
         Refused::RefundExceedsCharge {
-            entry: EntryId(7),
+            entry: text("e7-2p2n"),
             requested: Credits::parse("5").unwrap(),
             refundable: Credits::parse("2").unwrap(),
         },
-        Refused::GrantNotFound { grant: text("g99") },
+        Refused::GrantNotFound {
+            grant: text("g99-9bf9"),
+        },
         Refused::BalanceTooLarge {
             account: account(),
             limit: Credits::MAX,
         },
     ];
     let on_the_wire = [
-        WireFault::MalformedMessage {
+        RpcRefusal::MalformedMessage {
             problem: "buffer underflow".to_owned(),
         },
-        WireFault::MessageTooLarge {
+        RpcRefusal::MessageTooLarge {
             limit_bytes: 4_194_304,
         },
-        WireFault::UnsupportedEncoding {
+        RpcRefusal::UnsupportedEncoding {
             problem: "deflate".to_owned(),
         },
-        WireFault::UnknownMethod {
+        RpcRefusal::UnknownMethod {
             method: "/creditd.v1.PricingService/Price".to_owned(),
         },
-        WireFault::DeadlineExceeded { deadline_ms: 50 },
-        WireFault::Overloaded {
+        RpcRefusal::DeadlineExceeded { deadline_ms: 50 },
+        RpcRefusal::Overloaded {
             limit: 8_192,
             resource: Resource::Calls,
         },
-        WireFault::MetadataTooLarge {
+        RpcRefusal::MetadataTooLarge {
             limit_bytes: 16_384,
         },
-        WireFault::TooManyWatchers { limit: 1_024 },
-        WireFault::ClockNotBelieved {
+        RpcRefusal::TooManyWatchers { limit: 1_024 },
+        RpcRefusal::ClockNotBelieved {
             clock_time: time("2036-11-22T12:00:00Z"),
             believed_time: time("2026-11-22T12:00:00Z"),
         },
-        WireFault::StoreUnavailable { operation: "write" },
-        WireFault::Internal {
+        RpcRefusal::StoreUnavailable { operation: "write" },
+        RpcRefusal::Internal {
             x_request_id: "5f0c-1".to_owned(),
         },
     ];
@@ -398,7 +404,7 @@ fn an_overload_says_of_what_there_is_too_much() {
             "9 reads of the past waiting",
         ),
     ] {
-        let fault = WireFault::Overloaded { limit: 9, resource };
+        let fault = RpcRefusal::Overloaded { limit: 9, resource };
         let refusal = Refusal::of(&OnTheWire::from(fault).into_status());
         let expected = format!("the server is at its limit of {expected}; try again shortly");
         assert_eq!(refusal.message, expected);
@@ -417,7 +423,7 @@ fn what_the_data_file_cannot_do_reads_naturally() {
             "the data file cannot be written now; try the write again with the same request_id, the server's log says why",
         ),
     ] {
-        let fault = WireFault::StoreUnavailable { operation };
+        let fault = RpcRefusal::StoreUnavailable { operation };
         let refusal = Refusal::of(&OnTheWire::from(fault).into_status());
         assert_eq!(refusal.message, expected);
         assert_eq!(refusal.metadata["operation"], operation);

@@ -170,11 +170,15 @@ async fn a_file_of_another_version_is_refused() {
     for (version, complains) in [
         (
             99,
-            "it has version 99, and this creditd knows versions up to 2; use the newer creditd that wrote it",
+            "it has version 99, and this creditd knows versions up to 3; use the newer creditd that wrote it",
         ),
         (
             1,
             "it has version 1, which no released creditd wrote; start with another file by --data",
+        ),
+        (
+            2,
+            "it has version 2, which no released creditd wrote; start with another file by --data",
         ),
     ] {
         let file = rusqlite::Connection::open(directory.path().join("creditd.db")).unwrap();

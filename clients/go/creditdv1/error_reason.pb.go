@@ -23,26 +23,26 @@ const (
 
 // Why a call was refused.
 //
-// Every refusal carries exactly one google.rpc.ErrorInfo with domain "creditd".
-// Its reason is one of these names without the prefix ("UNKNOWN_SERVICE"), and
-// its metadata holds every variable of the message under the keys that are
-// listed here. Where several fields of a request are bad, google.rpc.BadRequest
-// names all of them, each with its own reason, and ErrorInfo speaks of the
-// first. Of a text that is refused at most 64 bytes are repeated.
+// Every refusal carries exactly one google.rpc.ErrorInfo with domain "creditd". Its
+// reason is one of these names without the prefix ("UNKNOWN_SERVICE"), and its metadata
+// has every variable of the message under the keys that are listed here. If several
+// fields of a request are bad, google.rpc.BadRequest names all of them, each with its
+// reason, and ErrorInfo has the first. Messages repeat at most 64 bytes of a refused
+// text.
 //
 // Write code against the reason and the metadata; messages may improve.
 type ErrorReason int32
 
 const (
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// The service is not on the rate card. nearest_service is the key that is
-	// spelled most like it; the message names it only where it may have been meant.
+	// The service is not on the rate card. nearest_service is the key that is spelled most
+	// like it; the message names it only if it may have been meant.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, service, rate_card, nearest_service
 	// Example: usage.service "lip_sink_video" is not on rate card "jogg-api-v2"; did you mean "lip_sync_video"? GetRateCard lists all services
 	ErrorReason_ERROR_REASON_UNKNOWN_SERVICE ErrorReason = 1
-	// What the account may spend on this is less than what it costs. available
-	// is what this call could have spent.
+	// The account may spend less on this than it costs. available is what this call could
+	// have spent.
 	// Code: FAILED_PRECONDITION
 	// Metadata: account, required, available, shortfall
 	// Example: account "team-a" needs 3 credits and has 1.5 available for this; 1.5 short
@@ -50,22 +50,22 @@ const (
 	// The hold was settled, released or has expired.
 	// Code: FAILED_PRECONDITION
 	// Metadata: hold_id, status
-	// Example: hold "h12" is settled; only an open hold can change
+	// Example: hold "h12-cn4t" is settled; only an open hold can change
 	ErrorReason_ERROR_REASON_HOLD_CLOSED ErrorReason = 3
 	// The settlement is more than the hold has left, and overage is refused.
 	// Code: FAILED_PRECONDITION
 	// Metadata: hold_id, required, held
-	// Example: the settlement of 5 is more than the 3 that hold "h12" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
+	// Example: the settlement of 5 is more than the 3 that hold "h12-cn4t" has left; ask for OVERAGE_FROM_AVAILABLE to take the rest from the balance
 	ErrorReason_ERROR_REASON_HOLD_EXCEEDED ErrorReason = 4
 	// The hold was made for another service.
 	// Code: FAILED_PRECONDITION
 	// Metadata: hold_id, hold_service, service
-	// Example: hold "h12" was made for "video_generation" and cannot pay for "ai_scripts"
+	// Example: hold "h12-cn4t" was made for "video_generation" and cannot pay for "ai_scripts"
 	ErrorReason_ERROR_REASON_HOLD_SERVICE_MISMATCH ErrorReason = 5
 	// The refund is more than what is left of the charge.
 	// Code: FAILED_PRECONDITION
 	// Metadata: entry_id, requested, refundable
-	// Example: 5 credits are more than the 2 that can still be refunded of entry "e7"
+	// Example: 5 credits are more than the 2 that can still be refunded of entry "e7-2p2n"
 	ErrorReason_ERROR_REASON_REFUND_EXCEEDS_CHARGE ErrorReason = 6
 	// The balance would pass the largest amount that an account can keep.
 	// Code: FAILED_PRECONDITION
@@ -90,24 +90,25 @@ const (
 	// The account has no such hold.
 	// Code: NOT_FOUND
 	// Metadata: hold_id
-	// Example: this account has no hold "h99"
+	// Example: this account has no hold "h99-egw6"
 	ErrorReason_ERROR_REASON_HOLD_NOT_FOUND ErrorReason = 11
 	// The account has no such entry.
 	// Code: NOT_FOUND
 	// Metadata: entry_id
-	// Example: this account has no entry "e99"
+	// Example: this account has no entry "e99-zxaf"
 	ErrorReason_ERROR_REASON_ENTRY_NOT_FOUND ErrorReason = 12
 	// The account has no such grant.
 	// Code: NOT_FOUND
 	// Metadata: grant_id
-	// Example: this account has no grant "g99"
+	// Example: this account has no grant "g99-9bf9"
 	ErrorReason_ERROR_REASON_GRANT_NOT_FOUND ErrorReason = 13
 	// The request_id was used before with another body. Nothing moved.
 	// Code: ALREADY_EXISTS
 	// Metadata: account, request_id
 	// Example: request_id "order-17" was already used on account "team-a" with other contents; send the same contents to read that answer, or a new request_id
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 14
-	// The reply could pass the 4 MiB that clients take by default. Nothing moved.
+	// The reply could be larger than the 4 MiB that clients accept by default. Nothing
+	// moved.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, limit_bytes, items_that_fit
 	// Example: the reply to usages would pass the 4194304 bytes that clients take by default; send at most 8000 such items a call
@@ -174,8 +175,8 @@ const (
 	// Metadata: field, other_field
 	// Example: prices.price_time cannot go together with prices.revision
 	ErrorReason_ERROR_REASON_CONFLICTING_FIELDS ErrorReason = 27
-	// The text is not a name of an account, which has 1 to 128 printable ASCII
-	// characters. A space, a " and a \ are none of them.
+	// The text is not a name of an account: 1 to 128 printable ASCII characters but space,
+	// " and \.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, value, length_bytes
 	// Example: account "team a" of 6 bytes is no account name; use 1 to 128 printable ASCII characters but space, " and \
@@ -185,8 +186,8 @@ const (
 	// Metadata: field, value, length_bytes
 	// Example: request_id "über" of 5 bytes is no request_id; use 1 to 256 printable ASCII characters
 	ErrorReason_ERROR_REASON_INVALID_REQUEST_ID ErrorReason = 29
-	// A text is shorter or longer than allowed, or the key or value of a label,
-	// attribute or meter, where key says of which.
+	// A text is shorter or longer than allowed. If it is the key or value of a label,
+	// attribute or meter, key names it.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, key, length_bytes, length_bytes_min, length_bytes_max
 	// Example: labels has a value of 300 bytes under "job"; it must have 0 to 256
@@ -211,8 +212,8 @@ const (
 	// Metadata: limit_bytes
 	// Example: the request is larger than the 4194304 bytes that this server reads; send smaller batches
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 34
-	// The request is compressed in a way that the server does not read, or marked as
-	// compressed without a grpc-encoding that says how.
+	// The server cannot read the request's compression, or the request is marked as
+	// compressed without a grpc-encoding.
 	// Code: UNIMPLEMENTED
 	// Metadata: problem
 	// Example: the request's compression cannot be read: deflate; use gzip or none
@@ -222,35 +223,34 @@ const (
 	// Metadata: method
 	// Example: this server has no method "/creditd.v1.PricingService/Price"; "grpcurl -plaintext HOST:PORT list" shows what it has
 	ErrorReason_ERROR_REASON_UNKNOWN_METHOD ErrorReason = 36
-	// The answer was not ready within the caller's deadline or the server's own.
-	// A call that moves credits may still have moved them: send it again with the
-	// same request_id.
+	// The answer was not ready within the caller's or the server's deadline. A call that
+	// moves credits may have moved them: send it again with the same request_id.
 	// Code: DEADLINE_EXCEEDED
 	// Metadata: deadline_ms
 	// Example: not done within 50 ms; a repeated write with the same request_id is safe
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 38
-	// The server has taken on as much as it does: calls in flight, calls or writes
-	// and reads waiting for the ledger, or streams of health or reflection, as
-	// resource says. Nothing moved. Try again when RetryInfo says.
+	// The server is at a limit, which resource names: calls in flight, calls or writes and
+	// reads waiting for the ledger, streams of health or reflection. Nothing moved. Try
+	// again when RetryInfo says.
 	// Code: UNAVAILABLE
 	// Metadata: limit, resource
 	// Example: the server is at its limit of 8192 calls in flight; try again shortly
 	ErrorReason_ERROR_REASON_SERVER_OVERLOADED ErrorReason = 39
-	// The data file cannot be read or written now. A call that moves credits may
-	// have moved them: send it again with the same request_id, when RetryInfo says.
-	// operation is "read" or "write".
+	// The data file cannot be read or written now, as operation says. A call that moves
+	// credits may have moved them: send it again with the same request_id, when RetryInfo
+	// says.
 	// Code: UNAVAILABLE
 	// Metadata: operation
 	// Example: the data file cannot be written now; try the write again with the same request_id, the server's log says why
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 40
-	// A defect in the server. The log has more under x_request_id, the id of the
-	// call, which the reply carries as x-request-id.
+	// A defect in the server. The log has more under x_request_id, the id of the call. The
+	// reply has it as x-request-id.
 	// Code: INTERNAL
 	// Metadata: x_request_id
 	// Example: a defect in the server stopped this call; its log has more under x-request-id 5f0c-1
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 41
-	// Other prices took the place of these longer ago than the server's
-	// --revision-age-days-max. Without that option this does not happen.
+	// These prices were replaced longer ago than the server's --revision-age-days-max.
+	// Without that option this does not happen.
 	// Code: FAILED_PRECONDITION
 	// Metadata: revision, replaced_time, age_days_max
 	// Example: the prices of revision "0123abcd" were replaced at 2026-01-01T00:00:00Z, and this server honours them for 30 days; estimate again
@@ -260,7 +260,7 @@ const (
 	// Metadata: account, limit
 	// Example: account "team-a" has 10000 grants with something left, the most that it may have; spend some first or grant less often
 	ErrorReason_ERROR_REASON_TOO_MANY_GRANTS ErrorReason = 43
-	// The field has a number that is no value of its enum.
+	// The field's number is no value of its enum.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, value
 	// Example: overage 7 is no value that this server knows; use one of the enum's names
@@ -273,28 +273,27 @@ const (
 	// The entry is neither a charge nor a settlement.
 	// Code: FAILED_PRECONDITION
 	// Metadata: entry_id, kind
-	// Example: entry "e1" is a GRANT; only a CHARGE or a SETTLE can be refunded
+	// Example: entry "e1-sx1d" is a GRANT; only a CHARGE or a SETTLE can be refunded
 	ErrorReason_ERROR_REASON_ENTRY_NOT_REFUNDABLE ErrorReason = 46
 	// The account has as many open holds as it may have.
 	// Code: FAILED_PRECONDITION
 	// Metadata: account, limit
 	// Example: account "team-a" has 10000 open holds, the most that it may have; settle or release some first
 	ErrorReason_ERROR_REASON_TOO_MANY_HOLDS ErrorReason = 47
-	// As many balances are being watched as the server allows. Try again when
-	// RetryInfo says.
+	// As many balances are watched as the server allows. Try again when RetryInfo says.
 	// Code: UNAVAILABLE
 	// Metadata: limit
 	// Example: 1024 balances are being watched, this server's limit; try again later
 	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 48
 	// The server's clock disagrees with the time that has passed since it was last
-	// believed, so nothing is dated by it: nothing moved. The server recovers by
-	// itself once its clock is right again: try again when RetryInfo says.
+	// believed, so nothing is dated by it. Nothing moved. The server recovers by itself
+	// once its clock is right: try again when RetryInfo says.
 	// Code: UNAVAILABLE
 	// Metadata: clock_time, believed_time
 	// Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
 	ErrorReason_ERROR_REASON_CLOCK_NOT_BELIEVED ErrorReason = 66
-	// The call's metadata is larger than the server reads: the sum of its names and
-	// values, and 32 bytes for each pair. gRPC's own pairs count.
+	// The call's metadata is larger than the server reads: its names and values, and 32
+	// bytes for each pair. gRPC's own pairs count.
 	// Code: RESOURCE_EXHAUSTED
 	// Metadata: limit_bytes
 	// Example: the call's metadata is larger than the 16384 bytes that this server reads, each pair counting 32 more than its texts; send less of it

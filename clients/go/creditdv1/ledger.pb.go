@@ -79,14 +79,14 @@ func (HoldStatus) EnumDescriptor() ([]byte, []int) {
 	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{0}
 }
 
-// What to do where the cost is more than what is held.
+// What to do if the cost is more than what is held.
 type Overage int32
 
 const (
 	// Same as OVERAGE_REJECT.
 	Overage_OVERAGE_UNSPECIFIED Overage = 0
 	Overage_OVERAGE_REJECT      Overage = 1
-	// Take the rest from what is available, or refuse whole.
+	// Takes the rest from what is available, or refuses all of it.
 	Overage_OVERAGE_FROM_AVAILABLE Overage = 2
 )
 
@@ -387,13 +387,13 @@ func (x *WatchBalanceResponse) GetBalance() *Balance {
 type Balance struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Live grants, restricted ones included, less holds. What a given usage can
-	// draw on is answered by Estimate with check_balance.
+	// What live grants have left, restricted ones included, less holds. Estimate with
+	// check_balance says what a given usage can spend.
 	Available string `protobuf:"bytes,2,opt,name=available,proto3" json:"available,omitempty"`
 	// Set aside by open holds.
 	Held string `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
-	// Live grants with something left or held, in the order in which they burn: all,
-	// or the first 1,000, or as many of those as fit into a reply. Where these are
+	// Live grants with something left or held, in the order in which they burn: all of
+	// them, or the first 1,000, or as many of those as fit into a reply. If these are
 	// all, their remaining sums to available and their held to held.
 	Grants   []*GrantBalance        `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
@@ -588,18 +588,19 @@ type GrantRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	// A decimal, "12" or "0.25": more than 0, at most 9,000,000,000, at most 9
-	// decimals. So is every amount that is sent.
+	// "12" or "0.25": more than 0, at most 9,000,000,000, at most 9 decimals. Every
+	// amount in a request is such a decimal.
 	Credits string `protobuf:"bytes,3,opt,name=credits,proto3" json:"credits,omitempty"`
-	// Left out, the credits never expire.
+	// Not set: the credits never expire.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// Lower burns first, then the soonest to expire, then the oldest.
+	// The grant with the lowest priority pays first, then the soonest to expire, then
+	// the oldest.
 	Priority int32 `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Where the credits come from, such as "purchase" or "monthly plan".
 	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	// Services that the credits may pay for, at most 100. Empty: all.
 	Services []string `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`
-	// Kept with the entry.
+	// Stored with the entry.
 	Labels        map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -696,7 +697,7 @@ type GrantResponse struct {
 	Entry *Entry                 `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	// Available after the grant.
 	Available string `protobuf:"bytes,2,opt,name=available,proto3" json:"available,omitempty"`
-	// True where this answer was given before to the same request_id.
+	// True if this answer was given before to the same request_id.
 	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -883,20 +884,20 @@ func (x *RevokeGrantResponse) GetReplayed() bool {
 
 type ChargeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Kept for repeated calls once the charge was done. A charge that was refused
-	// may be done where it is sent again; see the service.
+	// The idempotency key. A refused charge that is sent again may be done; see the
+	// service.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	// What to charge: usage to be priced, or an amount that the caller decided.
+	// What to charge: a usage, which is priced, or an amount.
 	//
 	// Types that are valid to be assigned to What:
 	//
 	//	*ChargeRequest_Usage
 	//	*ChargeRequest_Credits
 	What isChargeRequest_What `protobuf_oneof:"what"`
-	// For usage: a revision from an Estimate is honoured.
+	// For a usage. A revision from an Estimate is honoured.
 	Prices *PriceSelector `protobuf:"bytes,5,opt,name=prices,proto3" json:"prices,omitempty"`
-	// Kept with the entry.
+	// Stored with the entry.
 	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1004,9 +1005,9 @@ func (*ChargeRequest_Credits) isChargeRequest_What() {}
 type ChargeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Entry *Entry                 `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// After the charge.
+	// Available after the charge.
 	Available string `protobuf:"bytes,2,opt,name=available,proto3" json:"available,omitempty"`
-	// True where this answer was given before to the same request_id.
+	// True if this answer was given before to the same request_id.
 	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1065,8 +1066,8 @@ func (x *ChargeResponse) GetReplayed() bool {
 
 type BatchChargeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 10,000. Items that were done are answered again where the batch is
-	// repeated; items that were refused are decided anew.
+	// 1 to 10,000. If the batch is sent again, items that were done are answered again,
+	// and items that were refused are decided anew.
 	Charges       []*ChargeRequest `protobuf:"bytes,1,rep,name=charges,proto3" json:"charges,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1249,7 +1250,7 @@ type RefundRequest struct {
 	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	EntryId   string                 `protobuf:"bytes,3,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
-	// Not set: all that is not refunded yet. Set and empty is refused.
+	// Not set: all that is not refunded yet. An empty text is refused.
 	Credits       *string           `protobuf:"bytes,4,opt,name=credits,proto3,oneof" json:"credits,omitempty"`
 	Labels        map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -1383,7 +1384,7 @@ func (x *RefundResponse) GetReplayed() bool {
 
 type HoldRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in ChargeRequest. The hold keeps it and ListHolds finds it by it.
+	// As in ChargeRequest. ListHolds finds the hold by it.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// Types that are valid to be assigned to What:
@@ -1392,9 +1393,9 @@ type HoldRequest struct {
 	//	*HoldRequest_Credits
 	What   isHoldRequest_What `protobuf_oneof:"what"`
 	Prices *PriceSelector     `protobuf:"bytes,5,opt,name=prices,proto3" json:"prices,omitempty"`
-	// After this long an open hold is released by itself. Default 1 h, at most 24 h.
+	// The hold expires after this time. Default 1 h, at most 24 h.
 	Ttl *durationpb.Duration `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// Kept with the hold and its entry.
+	// Stored with the hold and its entry.
 	Labels        map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1575,13 +1576,13 @@ type HoldState struct {
 	Status     HoldStatus             `protobuf:"varint,5,opt,name=status,proto3,enum=creditd.v1.HoldStatus" json:"status,omitempty"`
 	Account    string                 `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Set where the hold was made for a usage.
+	// Set if the hold was made for a usage.
 	Service string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
-	// As they were sent with Hold.
+	// Those of the Hold.
 	Labels map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The request_id of the Hold that made it.
+	// That of the Hold.
 	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// What was priced, where the hold was made for a usage.
+	// What was priced, if the hold was made for a usage.
 	Usage         *Usage `protobuf:"bytes,11,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1796,8 +1797,8 @@ type ListHoldsRequest struct {
 	// 0 means 50; more than 1,000 is read as 1,000.
 	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Filters; all that are set must hold.
-	// The hold that this Hold made.
+	// Filters; a hold is listed if it passes all that are set.
+	// The request_id of the Hold.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Holds that have all of these labels, with these values; they may have more.
 	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -1891,7 +1892,7 @@ type ListHoldsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first. There may be fewer than page_size although more follow.
 	Holds []*HoldState `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
-	// Empty where no more follow. Good for the same account and filters.
+	// Empty if no more follow. Valid for the same account and filters.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1946,8 +1947,7 @@ type ExtendHoldRequest struct {
 	RequestId string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	HoldId    string                 `protobuf:"bytes,3,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
-	// Counted from now. It replaces the end and may shorten it; never later than
-	// 24 h from now.
+	// From now, at most 24 h. It replaces the hold's end and may shorten it.
 	Ttl           *durationpb.Duration `protobuf:"bytes,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2065,8 +2065,7 @@ func (x *ExtendHoldResponse) GetReplayed() bool {
 
 type SettleHoldRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in ChargeRequest: a settlement that was refused may be done where it is
-	// sent again.
+	// As in ChargeRequest: a refused settlement that is sent again may be done.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Account   string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	HoldId    string `protobuf:"bytes,3,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
@@ -2075,11 +2074,11 @@ type SettleHoldRequest struct {
 	//	*SettleHoldRequest_Usage
 	//	*SettleHoldRequest_Credits
 	What isSettleHoldRequest_What `protobuf_oneof:"what"`
-	// Keep the rest held for a further settlement.
+	// The rest stays held for a further settlement.
 	KeepOpen bool    `protobuf:"varint,6,opt,name=keep_open,json=keepOpen,proto3" json:"keep_open,omitempty"`
 	Overage  Overage `protobuf:"varint,7,opt,name=overage,proto3,enum=creditd.v1.Overage" json:"overage,omitempty"`
-	// Default: the revision with which the hold was priced; for a hold by amount,
-	// the card in force now.
+	// Default: the revision with which the hold was priced, or for a hold by amount the
+	// card in force now.
 	Prices        *PriceSelector    `protobuf:"bytes,8,opt,name=prices,proto3" json:"prices,omitempty"`
 	Labels        map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -2401,13 +2400,13 @@ type ListEntriesRequest struct {
 	// 0 means 50; more than 1,000 is read as 1,000.
 	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Filters; all that are set must hold.
+	// Filters; an entry is listed if it passes all that are set.
 	// By create_time: from start_time on, and before end_time.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	EndTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// Empty: all.
 	Kinds []EntryKind `protobuf:"varint,6,rep,packed,name=kinds,proto3,enum=creditd.v1.EntryKind" json:"kinds,omitempty"`
-	// One that no entry has, on a card or not, finds nothing.
+	// A service that no entry has finds nothing, whether a card has it or not.
 	Service       string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
 	HoldId        string `protobuf:"bytes,8,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2504,7 +2503,7 @@ type ListEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Newest first. There may be fewer than page_size, or none, although more follow.
 	Entries []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	// Empty where no more follow. Good for the same account and filters.
+	// Empty if no more follow. Valid for the same account and filters.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2554,8 +2553,8 @@ func (x *ListEntriesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// One move of credits. Entries are never changed. credits + held + spent is 0,
-// but for grants, expiry and revocation, where credits enter or leave.
+// One move of credits. Entries never change. credits + held + spent is 0, except in
+// grants, expiry and revocation, where credits enter or leave the account.
 type Entry struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	EntryId string                 `protobuf:"bytes,1,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
@@ -2572,15 +2571,15 @@ type Entry struct {
 	RateCard   string                 `protobuf:"bytes,9,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
 	Revision   string                 `protobuf:"bytes,10,opt,name=revision,proto3" json:"revision,omitempty"`
 	Labels     map[string]string      `protobuf:"bytes,11,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// What was paid for work: the cost of a charge or settlement, negative for a
-	// refund, "0" otherwise. A settlement of 3 from a hold of 5 has credits "2",
-	// held "-5", spent "3".
+	// What was paid for work: a settlement of 3 from a hold of 5 has credits "2", held
+	// "-5", spent "3". The cost of a charge or settlement, negative for a refund,
+	// otherwise "0".
 	Spent string `protobuf:"bytes,12,opt,name=spent,proto3" json:"spent,omitempty"`
 	// Change of held.
 	Held string `protobuf:"bytes,13,opt,name=held,proto3" json:"held,omitempty"`
-	// What was priced, where something was.
+	// What was priced, if the cost came from a usage.
 	Usage *Usage `protobuf:"bytes,14,opt,name=usage,proto3" json:"usage,omitempty"`
-	// The grant that a grant, expiry or revocation is about.
+	// The grant that was made, expired or was revoked.
 	GrantId string `protobuf:"bytes,15,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
 	HoldId  string `protobuf:"bytes,16,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	// The charge or settlement that a refund gives back.
@@ -2590,7 +2589,7 @@ type Entry struct {
 	// From which grants credits were taken, or to which they returned. Not set in the
 	// reply to BatchCharge.
 	Grants []*GrantShare `protobuf:"bytes,19,rep,name=grants,proto3" json:"grants,omitempty"`
-	// Where the credits come from, in GRANT entries; so are the three below.
+	// In GRANT entries, as are the next three: where the credits come from.
 	Source string `protobuf:"bytes,20,opt,name=source,proto3" json:"source,omitempty"`
 	// When what is left expires. Not set: never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`

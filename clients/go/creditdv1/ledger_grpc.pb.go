@@ -39,16 +39,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Keeps prepaid credits. Every call that moves credits carries a request_id and
-// answers only after the move is on disk: the same request_id with the same body
-// returns the first answer, with another body it is refused.
+// Keeps prepaid credits.
 //
-// A call that is refused moves nothing and does not use its request_id up. Sent
-// again it is decided anew, and may be done: a Charge that was refused with
-// INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
-// it by a queue or a retry that nobody thinks of any more. Who must not be charged
-// later, because the customer was told that it failed, does not send a refused
-// request_id again: repeat only what was not answered (UNAVAILABLE,
+// Every call that moves credits carries a request_id, its idempotency key, and is
+// answered only after the move is on disk. The same request_id with the same body
+// returns the first answer; with another body it is refused.
+//
+// A refused call moves nothing and does not use its request_id up. Sent again, it is
+// decided anew and may be done. Example: a Charge was refused with
+// INSUFFICIENT_CREDITS, the customer tops up, and a queue delivers the Charge again:
+// now it takes its credits. If the customer was told that it failed, do not send a
+// refused request_id again: repeat only what was not answered (UNAVAILABLE,
 // DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
 //
 // Names, in every request:
@@ -59,17 +60,22 @@ const (
 //	service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
 //	labels       at most 16, keys of 1 to 64 bytes, values of at most 256
 //	source       at most 256 bytes
-//	ids          those of holds, grants and entries come from replies and are
-//	             opaque: one that names nothing of the account is NOT_FOUND
+//	ids          of holds, grants and entries come from replies. An id is opaque and
+//	             unique together with its account: one of another account, or one that
+//	             names nothing, is NOT_FOUND
 //
-// docs/limits.md has all limits.
+// docs/limits.md has all limits, docs/glossary.md the terms.
 type LedgerServiceClient interface {
+	// The balance now, or as it was at an earlier time.
 	GetBalance(ctx context.Context, in *GetBalanceRequest, opts ...grpc.CallOption) (*GetBalanceResponse, error)
+	// The balance now and after each change. A slow reader gets the newest balance and
+	// misses those between. The stream ends with OK when the server stops.
 	WatchBalance(ctx context.Context, in *WatchBalanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchBalanceResponse], error)
+	// The account's entries, newest first.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
 	// Adds credits; the first grant opens the account.
 	Grant(ctx context.Context, in *GrantRequest, opts ...grpc.CallOption) (*GrantResponse, error)
-	// Prices and deducts at once, or refuses whole.
+	// Prices usage and takes its cost at once, whole, or is refused.
 	Charge(ctx context.Context, in *ChargeRequest, opts ...grpc.CallOption) (*ChargeResponse, error)
 	// Up to 10,000 charges; each succeeds or fails by itself.
 	BatchCharge(ctx context.Context, in *BatchChargeRequest, opts ...grpc.CallOption) (*BatchChargeResponse, error)
@@ -77,12 +83,15 @@ type LedgerServiceClient interface {
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
 	// Sets credits aside for work whose cost is not known yet.
 	Hold(ctx context.Context, in *HoldRequest, opts ...grpc.CallOption) (*HoldResponse, error)
+	// Sets a new end for an open hold. It moves no credits and writes no entry.
 	ExtendHold(ctx context.Context, in *ExtendHoldRequest, opts ...grpc.CallOption) (*ExtendHoldResponse, error)
-	// Charges what the work cost and returns the rest.
+	// Pays from a hold what the work cost, and returns the rest.
 	SettleHold(ctx context.Context, in *SettleHoldRequest, opts ...grpc.CallOption) (*SettleHoldResponse, error)
+	// Returns all that a hold still has.
 	ReleaseHold(ctx context.Context, in *ReleaseHoldRequest, opts ...grpc.CallOption) (*ReleaseHoldResponse, error)
+	// A hold of any status.
 	GetHold(ctx context.Context, in *GetHoldRequest, opts ...grpc.CallOption) (*GetHoldResponse, error)
-	// Open holds, oldest first, so that a worker that crashed finds its own.
+	// Open holds, oldest first. A worker that crashed finds its own by their labels.
 	ListHolds(ctx context.Context, in *ListHoldsRequest, opts ...grpc.CallOption) (*ListHoldsResponse, error)
 	// Takes back what is unspent of a grant made by mistake.
 	RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error)
@@ -249,16 +258,17 @@ func (c *ledgerServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantRe
 // All implementations must embed UnimplementedLedgerServiceServer
 // for forward compatibility.
 //
-// Keeps prepaid credits. Every call that moves credits carries a request_id and
-// answers only after the move is on disk: the same request_id with the same body
-// returns the first answer, with another body it is refused.
+// Keeps prepaid credits.
 //
-// A call that is refused moves nothing and does not use its request_id up. Sent
-// again it is decided anew, and may be done: a Charge that was refused with
-// INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
-// it by a queue or a retry that nobody thinks of any more. Who must not be charged
-// later, because the customer was told that it failed, does not send a refused
-// request_id again: repeat only what was not answered (UNAVAILABLE,
+// Every call that moves credits carries a request_id, its idempotency key, and is
+// answered only after the move is on disk. The same request_id with the same body
+// returns the first answer; with another body it is refused.
+//
+// A refused call moves nothing and does not use its request_id up. Sent again, it is
+// decided anew and may be done. Example: a Charge was refused with
+// INSUFFICIENT_CREDITS, the customer tops up, and a queue delivers the Charge again:
+// now it takes its credits. If the customer was told that it failed, do not send a
+// refused request_id again: repeat only what was not answered (UNAVAILABLE,
 // DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
 //
 // Names, in every request:
@@ -269,17 +279,22 @@ func (c *ledgerServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantRe
 //	service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
 //	labels       at most 16, keys of 1 to 64 bytes, values of at most 256
 //	source       at most 256 bytes
-//	ids          those of holds, grants and entries come from replies and are
-//	             opaque: one that names nothing of the account is NOT_FOUND
+//	ids          of holds, grants and entries come from replies. An id is opaque and
+//	             unique together with its account: one of another account, or one that
+//	             names nothing, is NOT_FOUND
 //
-// docs/limits.md has all limits.
+// docs/limits.md has all limits, docs/glossary.md the terms.
 type LedgerServiceServer interface {
+	// The balance now, or as it was at an earlier time.
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
+	// The balance now and after each change. A slow reader gets the newest balance and
+	// misses those between. The stream ends with OK when the server stops.
 	WatchBalance(*WatchBalanceRequest, grpc.ServerStreamingServer[WatchBalanceResponse]) error
+	// The account's entries, newest first.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
 	// Adds credits; the first grant opens the account.
 	Grant(context.Context, *GrantRequest) (*GrantResponse, error)
-	// Prices and deducts at once, or refuses whole.
+	// Prices usage and takes its cost at once, whole, or is refused.
 	Charge(context.Context, *ChargeRequest) (*ChargeResponse, error)
 	// Up to 10,000 charges; each succeeds or fails by itself.
 	BatchCharge(context.Context, *BatchChargeRequest) (*BatchChargeResponse, error)
@@ -287,12 +302,15 @@ type LedgerServiceServer interface {
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
 	// Sets credits aside for work whose cost is not known yet.
 	Hold(context.Context, *HoldRequest) (*HoldResponse, error)
+	// Sets a new end for an open hold. It moves no credits and writes no entry.
 	ExtendHold(context.Context, *ExtendHoldRequest) (*ExtendHoldResponse, error)
-	// Charges what the work cost and returns the rest.
+	// Pays from a hold what the work cost, and returns the rest.
 	SettleHold(context.Context, *SettleHoldRequest) (*SettleHoldResponse, error)
+	// Returns all that a hold still has.
 	ReleaseHold(context.Context, *ReleaseHoldRequest) (*ReleaseHoldResponse, error)
+	// A hold of any status.
 	GetHold(context.Context, *GetHoldRequest) (*GetHoldResponse, error)
-	// Open holds, oldest first, so that a worker that crashed finds its own.
+	// Open holds, oldest first. A worker that crashed finds its own by their labels.
 	ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error)
 	// Takes back what is unspent of a grant made by mistake.
 	RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error)

@@ -24,15 +24,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// One billable thing, measured.
+// A piece of work, measured: 31 s of lip_sync_video.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Key of a row of the rate card, such as "lip_sync_video": 1 to 128 of
 	// A-Z a-z 0-9 . _ - / : @ + ~, compared byte by byte.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// The quantity of a service that has one meter. Left out, a service that is
-	// priced by the piece counts 1, unless its card says that a quantity is
-	// required: then it refuses, as a service priced by time does.
+	// The quantity of a service that has one meter. If it is not set, a service that is
+	// priced by the piece counts 1, unless its card requires a quantity. A service that
+	// is priced by time always requires it.
 	//
 	// Types that are valid to be assigned to Quantity:
 	//
@@ -141,8 +141,8 @@ func (*Usage_Duration) isUsage_Quantity() {}
 
 func (*Usage_Count) isUsage_Quantity() {}
 
-// Which prices apply. All fields are optional; empty means the default card in
-// force now, without any account's overrides.
+// Which prices apply. All fields are optional. Empty: the default card in force now,
+// without any account's overrides.
 type PriceSelector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Account whose overrides and discounts apply. One that the ledger does not
@@ -151,7 +151,7 @@ type PriceSelector struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// Name of a rate card. Default: the server's default card.
 	RateCard string `protobuf:"bytes,2,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	// A revision as returned in Estimate.revision: price exactly as then.
+	// From Estimate.revision: prices exactly as that estimate did.
 	Revision string `protobuf:"bytes,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Prices in force at this time. Not together with revision.
 	PriceTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=price_time,json=priceTime,proto3" json:"price_time,omitempty"`
@@ -223,8 +223,8 @@ type EstimateRequest struct {
 	Prices *PriceSelector         `protobuf:"bytes,2,opt,name=prices,proto3" json:"prices,omitempty"`
 	// Also return how the cost adds up.
 	Explain bool `protobuf:"varint,3,opt,name=explain,proto3" json:"explain,omitempty"`
-	// Also return whether prices.account can pay this now. Needs prices.account,
-	// and an account that exists.
+	// Also return whether prices.account can pay this now. Requires prices.account, and
+	// that the account exists.
 	CheckBalance  bool `protobuf:"varint,4,opt,name=check_balance,json=checkBalance,proto3" json:"check_balance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,7 +291,7 @@ func (x *EstimateRequest) GetCheckBalance() bool {
 type EstimateResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Estimate *Estimate              `protobuf:"bytes,1,opt,name=estimate,proto3" json:"estimate,omitempty"`
-	// Only where check_balance was asked for.
+	// Set if check_balance was.
 	Affordability *Affordability `protobuf:"bytes,2,opt,name=affordability,proto3" json:"affordability,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,9 +345,9 @@ func (x *EstimateResponse) GetAffordability() *Affordability {
 type Affordability struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Sufficient bool                   `protobuf:"varint,1,opt,name=sufficient,proto3" json:"sufficient,omitempty"`
-	// What the account can spend on this, restricted grants considered.
+	// What the account can spend on this. Restricted grants count if they may pay for it.
 	Available string `protobuf:"bytes,2,opt,name=available,proto3" json:"available,omitempty"`
-	// "0" where sufficient.
+	// What is missing, "0" if sufficient.
 	Shortfall     string `protobuf:"bytes,3,opt,name=shortfall,proto3" json:"shortfall,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -407,15 +407,15 @@ func (x *Affordability) GetShortfall() string {
 type Estimate struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// Exact cost in credits, the amount that a charge deducts. Canonical decimal:
-	// no exponent, no trailing zeros, "0.248".
+	// "0.248": the exact cost, which a charge takes. A canonical decimal, without exponent
+	// and trailing zeros.
 	Credits string `protobuf:"bytes,2,opt,name=credits,proto3" json:"credits,omitempty"`
-	// The same as the price list would print it, "0.25".
+	// "0.25": the cost as the price list would print it.
 	DisplayCredits string `protobuf:"bytes,3,opt,name=display_credits,json=displayCredits,proto3" json:"display_credits,omitempty"`
 	RateCard       string `protobuf:"bytes,4,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
 	// Identifies the exact prices used. A charge can name it.
 	Revision string `protobuf:"bytes,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Only where explain was asked for. Line credits sum to credits.
+	// Set if explain was. The lines' credits sum to credits.
 	Lines         []*EstimateLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -497,7 +497,7 @@ type EstimateLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "2 started blocks of 120 s"
 	Description string `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
-	// Billed quantity, "2".
+	// The billed quantity, "2".
 	Quantity string `protobuf:"bytes,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	// What one of it is, "120 s".
 	Unit string `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
@@ -650,7 +650,7 @@ type BatchEstimateResponse struct {
 	// Exact sum of the items that were priced.
 	TotalCredits string `protobuf:"bytes,2,opt,name=total_credits,json=totalCredits,proto3" json:"total_credits,omitempty"`
 	FailedCount  int32  `protobuf:"varint,3,opt,name=failed_count,json=failedCount,proto3" json:"failed_count,omitempty"`
-	// Only where check_balance was asked for.
+	// Set if check_balance was.
 	Affordability *Affordability `protobuf:"bytes,4,opt,name=affordability,proto3" json:"affordability,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -905,13 +905,13 @@ type ServicePrice struct {
 	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The name people read, "Lip Sync Video".
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// The rule in words, "1 credit per 125 seconds". "count is required" stands
-	// behind it where a usage that does not say its quantity is refused.
+	// The rule in words, "1 credit per 125 seconds". It ends with "count is required" if a
+	// usage without a quantity is refused.
 	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
 	// "duration", "count" or the names of the meters.
 	Meters []string `protobuf:"bytes,4,rep,name=meters,proto3" json:"meters,omitempty"`
-	// The largest quantity of one usage, with its unit: "3600 s", "10 images".
-	// Empty where the card sets no limit.
+	// The largest quantity of one usage, with its unit: "3600 s", "10 images". Empty: no
+	// limit.
 	QuantityMax   string `protobuf:"bytes,5,opt,name=quantity_max,json=quantityMax,proto3" json:"quantity_max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,12 +28,12 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Prices usage. Nothing here has a side effect, so every call may be retried.
+// Prices usage. No call has a side effect, so every call may be retried.
 type PricingServiceClient interface {
 	// Prices one usage.
 	Estimate(ctx context.Context, in *EstimateRequest, opts ...grpc.CallOption) (*EstimateResponse, error)
-	// Prices up to 10,000 usages. Results keep the order of the request, and one
-	// bad item fails alone.
+	// Prices up to 10,000 usages. Results are in the order of the request, and a bad
+	// item fails alone.
 	BatchEstimate(ctx context.Context, in *BatchEstimateRequest, opts ...grpc.CallOption) (*BatchEstimateResponse, error)
 	// Lists what a rate card prices: service keys, meters, limits, rules in words.
 	GetRateCard(ctx context.Context, in *GetRateCardRequest, opts ...grpc.CallOption) (*GetRateCardResponse, error)
@@ -81,12 +81,12 @@ func (c *pricingServiceClient) GetRateCard(ctx context.Context, in *GetRateCardR
 // All implementations must embed UnimplementedPricingServiceServer
 // for forward compatibility.
 //
-// Prices usage. Nothing here has a side effect, so every call may be retried.
+// Prices usage. No call has a side effect, so every call may be retried.
 type PricingServiceServer interface {
 	// Prices one usage.
 	Estimate(context.Context, *EstimateRequest) (*EstimateResponse, error)
-	// Prices up to 10,000 usages. Results keep the order of the request, and one
-	// bad item fails alone.
+	// Prices up to 10,000 usages. Results are in the order of the request, and a bad
+	// item fails alone.
 	BatchEstimate(context.Context, *BatchEstimateRequest) (*BatchEstimateResponse, error)
 	// Lists what a rate card prices: service keys, meters, limits, rules in words.
 	GetRateCard(context.Context, *GetRateCardRequest) (*GetRateCardResponse, error)

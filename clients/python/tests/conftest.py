@@ -1,4 +1,4 @@
-"""What several files of tests need."""
+"""Fixtures of several files of tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=DRIVERS)
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Makes drivers of a client, once for each of both clients; ends them after the test."""
+    """Makes drivers, and closes them after the test, which runs once for each client."""
     with ExitStack() as stack:
 
         def make(target: str, **options: Any) -> Driver:

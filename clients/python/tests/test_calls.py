@@ -25,8 +25,8 @@ from creditd.v1 import ledger_pb2, pricing_pb2
 from tests.conftest import Connect
 from tests.support import scenario_calls
 from tests.support.samples import CHOICES, parsed, sample
-from tests.support.scenario_calls import METHODS
 from tests.support.scenarios import mismatches
+from tests.support.schema import METHODS, UNARY, request_fields
 from tests.support.scripted import ENTRY, HOLD, scripted_server
 
 
@@ -37,13 +37,6 @@ def at(seconds: int) -> datetime:
 USAGE = Usage("lip_sync_video", duration=timedelta(seconds=31))
 USAGE_PB = pricing_pb2.Usage(service="lip_sync_video", duration=Duration(seconds=31))
 LABELS = {"job": "7"}
-CALLS = [name for name, described in METHODS.items() if not described.server_streaming]
-
-
-def _fields(method: str) -> set[str]:
-    return set(METHODS[method].input_type.fields_by_name)
-
-
 # ENTRY and HOLD of the scripted server, as they come back.
 AN_ENTRY = Entry(
     entry_id="",
@@ -86,7 +79,7 @@ A_HOLD = Hold(
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("method", CALLS)
+@pytest.mark.parametrize("method", UNARY)
 def test_every_field_is_sent_and_comes_back(method: str, choice: int, connect: Connect) -> None:
     request = sample(METHODS[method].input_type, choice)
     reply = sample(METHODS[method].output_type, choice)
@@ -155,11 +148,11 @@ def _unset(message: Message) -> set[str]:
     return set(message.DESCRIPTOR.fields_by_name) - present
 
 
-@pytest.mark.parametrize("method", [one for one in CALLS if "account" in _fields(one)])
+@pytest.mark.parametrize("method", [one for one in UNARY if "account" in request_fields(one)])
 def test_what_is_left_out_is_not_sent(method: str, connect: Connect) -> None:
     described = METHODS[method]
     # A request_id would be made by the client.
-    given = {"request_id": ""} if "request_id" in _fields(method) else {}
+    given = {"request_id": ""} if "request_id" in request_fields(method) else {}
     request = {"account": "team-a", **given}
     with scripted_server(parsed(described.output_type, sample(described.output_type))) as server:
         scenario_calls.call(connect(server.address), method, request)

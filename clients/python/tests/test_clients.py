@@ -1,8 +1,7 @@
-"""What a client is besides its calls: construction, its channel, its end; and both alike."""
+"""Construction of clients, channels, close; and that both clients have the same methods."""
 
 import asyncio
 import inspect
-import re
 import subprocess
 import sys
 from enum import IntEnum
@@ -14,7 +13,9 @@ from grpc import aio
 
 import creditd
 from creditd import AsyncClient, Client, EntryKind, HoldStatus, Overage, Reason
-from creditd.v1 import error_reason_pb2, ledger_pb2, pricing_pb2
+from creditd.v1 import error_reason_pb2, ledger_pb2
+from tests.support.scenario_calls import client_method
+from tests.support.schema import METHODS
 from tests.support.scripted import ESTIMATE, scripted_server
 
 
@@ -27,7 +28,7 @@ def _methods(client: type) -> dict[str, inspect.Signature]:
 
 
 def _blocking(signature: inspect.Signature) -> inspect.Signature:
-    """What it is in a client that blocks: names of asynchronous types begin so."""
+    """The same signature in Client: names of asynchronous types begin with Async."""
     returns = signature.return_annotation
     return signature.replace(return_annotation=returns.removeprefix("Async"))
 
@@ -39,15 +40,7 @@ def test_both_clients_have_the_same_methods() -> None:
 
 
 def test_every_method_of_the_api_is_offered() -> None:
-    services = [
-        module.DESCRIPTOR.services_by_name[name]
-        for module, name in ((pricing_pb2, "PricingService"), (ledger_pb2, "LedgerService"))
-    ]
-    api = {
-        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method.name).lower()
-        for service in services
-        for method in service.methods
-    }
+    api = {client_method(method).removesuffix("_page") for method in METHODS}
     pages = {name for name in _methods(Client) if name.endswith("_page")}
     assert _methods(Client).keys() - pages - {"close"} == api
     assert {name.removesuffix("_page") for name in pages} < api

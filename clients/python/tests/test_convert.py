@@ -1,4 +1,4 @@
-"""Messages: what is refused before it is sent, and what a reply becomes."""
+"""Conversion: arguments that are refused before anything is sent, and replies as results."""
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal

@@ -7,18 +7,18 @@ import pytest
 
 from creditd import DeadlineExceededError, RetryPolicy, Usage
 from tests.conftest import Connect
-from tests.support.scripted import SILENCE, scripted_server
+from tests.support.scripted import NO_ANSWER, scripted_server
 
 LONG_S = 20
 
 
 def test_the_timeout_of_the_client(connect: Connect) -> None:
-    with scripted_server(SILENCE) as server:
+    with scripted_server(NO_ANSWER) as server:
         _check_ends_soon(connect, server.address, client_timeout=0.2, call_timeout=None)
 
 
 def test_the_timeout_of_a_call_goes_first(connect: Connect) -> None:
-    with scripted_server(SILENCE) as server:
+    with scripted_server(NO_ANSWER) as server:
         _check_ends_soon(
             connect,
             server.address,

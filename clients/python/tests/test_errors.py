@@ -1,4 +1,4 @@
-"""Failures are exceptions that say what the server said."""
+"""Failures are exceptions with the details of the server."""
 
 import pickle
 from datetime import timedelta
@@ -25,7 +25,7 @@ def info(reason: str, metadata: dict[str, str] | None = None) -> ErrorInfo:
 
 
 def failure(connect: Connect, refusal: Refusal, **options: Any) -> creditd.CreditdError:
-    """What a call raises that a server refuses so."""
+    """The exception of a call that the server refuses so."""
     with scripted_server(refusal) as server:
         driver = connect(server.address, retry=creditd.RetryPolicy(max_attempts=1))
         with pytest.raises(creditd.CreditdError) as caught:

@@ -23,7 +23,7 @@ def run(address: str, *modes: str, **environment: str) -> list[str]:
         check=False,
         env={**os.environ, **environment},
     )
-    # grpc itself writes to stderr, and says there whether it could be forked.
+    # grpc logs to stderr whether its fork handlers ran.
     assert "skipping fork() handlers" not in done.stderr or "asyncio" in modes[0]
     return [*done.stdout.splitlines(), *([] if done.returncode == 0 else [done.stderr])]
 
@@ -48,9 +48,9 @@ def test_after_an_asynchronous_client_was_closed(server: str) -> None:
 
 
 def test_beside_an_open_asynchronous_client(server: str) -> None:
-    said, said_again, parent = run(server, "beside-asyncio")
+    error, error_again, parent = run(server, "beside-asyncio")
     # A Client in the child too: the parent's event loop would crash over what grpc writes there.
-    assert said_again == said
-    assert said.startswith("this process was forked while an AsyncClient was open")
-    assert 'get_context("spawn")' in said
+    assert error_again == error
+    assert error.startswith("this process was forked while an AsyncClient was open")
+    assert 'get_context("spawn")' in error
     assert parent == "parent"

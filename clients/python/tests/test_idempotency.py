@@ -1,26 +1,14 @@
-"""What a call can be repeated by."""
+"""The idempotency key of a request."""
 
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
 
 from creditd._idempotency import idempotency_key
-from creditd.v1 import ledger_pb2, pricing_pb2
-
-_SERVICES = (
-    pricing_pb2.DESCRIPTOR.services_by_name["PricingService"],
-    ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"],
-)
-_METHODS = [method for service in _SERVICES for method in service.methods]
+from tests.support.schema import METHODS, WRITES, message_class, request_fields
 
 
-@pytest.mark.parametrize("method", _METHODS, ids=lambda method: method.name)
-def test_only_what_moves_credits_has_a_key(method: MethodDescriptor) -> None:
-    """A reply that can be a replay belongs to a request_id; elsewhere it is a filter."""
-    request = getattr(ledger_pb2, method.input_type.name, None) or getattr(
-        pricing_pb2, method.input_type.name
-    )
-    filled = request()
-    if "request_id" in request.DESCRIPTOR.fields_by_name:
-        filled.request_id = "order-17"
-    moves = "replayed" in method.output_type.fields_by_name
-    assert idempotency_key(filled) == ("order-17" if moves else "")
+@pytest.mark.parametrize("method", METHODS)
+def test_only_a_write_has_a_key(method: str) -> None:
+    """The request_id is a key where the reply has `replayed`; elsewhere it is a filter."""
+    given = {"request_id": "order-17"} if "request_id" in request_fields(method) else {}
+    request = message_class(METHODS[method].input_type)(**given)
+    assert idempotency_key(request) == ("order-17" if method in WRITES else "")

@@ -33,7 +33,7 @@ from creditd._sync import stream as sync_stream
 from creditd._sync.transport import Transport
 from tests.conftest import Connect
 from tests.support.proxy import running_proxy
-from tests.support.scripted import SILENCE, Refusal, scripted_server
+from tests.support.scripted import NO_ANSWER, Refusal, scripted_server
 from tests.test_watch import WAIT_S_MAX, balance, check_stream_ended
 
 Names = Callable[[], list[str]]
@@ -42,11 +42,11 @@ Names = Callable[[], list[str]]
 @pytest.fixture(scope="module")
 def exporter() -> InMemorySpanExporter:
     """Where all spans go; a process has one such place."""
-    found = InMemorySpanExporter()
+    recorded = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(found))
+    provider.add_span_processor(SimpleSpanProcessor(recorded))
     trace.set_tracer_provider(provider)
-    return found
+    return recorded
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_watch_in_its_block(connect: Connect, server: str) -> None:
 
 
 def test_the_end_of_its_block_ends_the_stream(spans: Names) -> None:
-    with scripted_server([balance("5"), SILENCE]) as server, Client(server.address) as client:
+    with scripted_server([balance("5"), NO_ANSWER]) as server, Client(server.address) as client:
         with client.watch_balance("team-a") as watch:
             next(watch)
         check_stream_ended(server)
@@ -111,7 +111,7 @@ def test_the_end_of_its_block_ends_the_stream(spans: Names) -> None:
 
 
 def test_a_watch_that_nobody_closes_ends(spans: Names) -> None:
-    with scripted_server([balance("5"), SILENCE]) as server, Client(server.address) as client:
+    with scripted_server([balance("5"), NO_ANSWER]) as server, Client(server.address) as client:
         watch = client.watch_balance("team-a")
         next(watch)
         del watch
@@ -125,7 +125,7 @@ def test_a_watch_that_nobody_closes_ends(spans: Names) -> None:
 @pytest.mark.usefixtures("spans")
 def test_another_thread_closes_a_watch_that_waits() -> None:
     with (
-        scripted_server([balance("5"), SILENCE]) as server,
+        scripted_server([balance("5"), NO_ANSWER]) as server,
         Client(server.address) as client,
         client.watch_balance("team-a") as watch,
     ):
@@ -150,7 +150,7 @@ def test_a_watch_that_fails(connect: Connect) -> None:
 
 @pytest.mark.usefixtures("spans")
 def test_a_wrapped_watch_is_renewed(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
-    """Since it cannot be cancelled while somebody waits for it, it ends by itself."""
+    """It ends by a deadline, since another thread cannot cancel a generator that is waited for."""
     monkeypatch.setattr(sync_stream, "RENEWAL_S", 0.2)
     account = f"renewed-{uuid4()}"
     with Client(server) as client:
@@ -188,7 +188,7 @@ def test_a_lost_connection_is_replaced(
 
 
 class Headers(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Adds a header, and hands on what the call gives."""
+    """Adds a header, and returns the call."""
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         return continuation(details._replace(metadata=[*details.metadata, ("team", "a")]), request)

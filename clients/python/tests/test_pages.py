@@ -1,4 +1,4 @@
-"""Lists are read page by page, as far as somebody reads them."""
+"""Lists are fetched page by page, as they are read."""
 
 from itertools import islice
 from typing import Any
@@ -38,8 +38,8 @@ def holds(*ids: str, then: str = "") -> ledger_pb2.ListHoldsResponse:
 )
 def test_all_pages_are_read(method: str, pages: list[Any], connect: Connect) -> None:
     with scripted_server(*pages) as server:
-        found = list(connect(server.address).iterate(method, "team-a", page_size=2))
-    ids = [getattr(one, "entry_id", "") or getattr(one, "hold_id", "") for one in found]
+        listed = list(connect(server.address).iterate(method, "team-a", page_size=2))
+    ids = [getattr(one, "entry_id", "") or getattr(one, "hold_id", "") for one in listed]
     assert ids == ["1", "2", "3"]
     sent = [(one.account, one.page_size, one.page_token) for one in server.requests]
     assert sent == [("team-a", 2, ""), ("team-a", 2, "b"), ("team-a", 2, "c")]
@@ -54,23 +54,23 @@ def test_every_page_has_the_filters(connect: Connect) -> None:
 
 def test_no_page_is_fetched_before_it_is_read(connect: Connect) -> None:
     with scripted_server(entries("1", "2", then="b")) as server:
-        found = connect(server.address).iterate("list_entries", "team-a")
+        listed = connect(server.address).iterate("list_entries", "team-a")
         assert server.requests == []
-        assert [entry.entry_id for entry in islice(found, 2)] == ["1", "2"]
+        assert [entry.entry_id for entry in islice(listed, 2)] == ["1", "2"]
         assert len(server.requests) == 1
 
 
 def test_a_page_is_retried_alone(connect: Connect) -> None:
     down = Refusal(grpc.StatusCode.UNAVAILABLE)
     with scripted_server(entries("1", then="b"), down, entries("2")) as server:
-        found = connect(server.address, retry=FAST).iterate("list_entries", "team-a")
-        assert [entry.entry_id for entry in found] == ["1", "2"]
+        listed = connect(server.address, retry=FAST).iterate("list_entries", "team-a")
+        assert [entry.entry_id for entry in listed] == ["1", "2"]
     assert [one.page_token for one in server.requests] == ["", "b", "b"]
 
 
 def test_what_is_read_before_a_failure_was_read(connect: Connect) -> None:
     with scripted_server(holds("1", then="b"), Refusal(grpc.StatusCode.INVALID_ARGUMENT)) as server:
-        found = connect(server.address).iterate("list_holds", "team-a")
-        assert next(found).hold_id == "1"
+        listed = connect(server.address).iterate("list_holds", "team-a")
+        assert next(listed).hold_id == "1"
         with pytest.raises(InvalidArgumentError):
-            next(found)
+            next(listed)

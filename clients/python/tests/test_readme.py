@@ -27,8 +27,8 @@ class Example:
 
 def _examples(text: str) -> list[Example]:
     return [
-        Example(text.count("\n", 0, found.start(1)), found[1], found[2] or "")
-        for found in _EXAMPLE.finditer(text)
+        Example(text.count("\n", 0, match.start(1)), match[1], match[2] or "")
+        for match in _EXAMPLE.finditer(text)
     ]
 
 

@@ -17,7 +17,7 @@ from creditd import (
     request_id_of,
 )
 from tests.conftest import Connect
-from tests.support.scripted import SILENCE, scripted_server
+from tests.support.scripted import NO_ANSWER, scripted_server
 
 ENOUGH_S = 0.2
 
@@ -36,7 +36,7 @@ async def _limited(write: Any, limit_s: float) -> str | None:
 
 
 async def _cancelled(write: Any) -> BaseException:
-    """What `asyncio.wait_for` raises of a write that takes too long."""
+    """The exception of `asyncio.wait_for` around a write that takes too long."""
     try:
         await asyncio.wait_for(write, ENOUGH_S)
     except asyncio.TimeoutError as error:
@@ -55,14 +55,14 @@ def test_a_write_that_wait_for_cancels() -> None:
             )
             return [request_id_of(error) for error in errors]
 
-    with scripted_server(*([SILENCE] * 4)) as server:
-        found = asyncio.run(main(server.address))
+    with scripted_server(*([NO_ANSWER] * 4)) as server:
+        ids = asyncio.run(main(server.address))
         sent = {one.account: one.request_id for one in server.requests}
-    assert "" not in found
-    assert len(set(found)) == len(found)
-    assert found[9] == "order-17"
+    assert "" not in ids
+    assert len(set(ids)) == len(ids)
+    assert ids[9] == "order-17"
     # The server has threads for a few of them.
-    assert {f"team-{found.index(one)}" for one in sent.values()} == set(sent)
+    assert {f"team-{ids.index(one)}" for one in sent.values()} == set(sent)
 
 
 def test_a_task_that_is_cancelled() -> None:
@@ -75,7 +75,7 @@ def test_a_task_that_is_cancelled() -> None:
                 await task
             return caught.value
 
-    with scripted_server(SILENCE) as server:
+    with scripted_server(NO_ANSWER) as server:
         error = asyncio.run(main(server.address))
         assert request_id_of(error) == server.requests[0].request_id
 
@@ -87,16 +87,16 @@ def test_nothing_is_paid_twice_that_is_repeated_so(server: str) -> None:
             await client.grant(account, 100)
             for number in range(20):
                 # Some of them are done, and others are not, or were cancelled before they began.
-                found = await _limited(client.charge(account, credits=1), number / 10_000)
-                if found is not None:
-                    await client.charge(account, credits=1, request_id=found or None)
+                request_id = await _limited(client.charge(account, credits=1), number / 10_000)
+                if request_id is not None:
+                    await client.charge(account, credits=1, request_id=request_id or None)
             assert (await client.get_balance(account)).available == 80
 
     asyncio.run(main())
 
 
 def test_an_error_has_it(connect: Connect) -> None:
-    with scripted_server(SILENCE) as server:
+    with scripted_server(NO_ANSWER) as server:
         with pytest.raises(DeadlineExceededError) as caught:
             connect(server.address).call("charge", "team-a", credits=1, timeout=ENOUGH_S)
         assert request_id_of(caught.value) == caught.value.request_id
@@ -119,7 +119,7 @@ def test_the_id_of_an_earlier_call_is_not_found() -> None:
                 return await _cancelled(client.get_balance("team-a"))
         raise AssertionError("it was answered")
 
-    with scripted_server(SILENCE) as server:
+    with scripted_server(NO_ANSWER) as server:
         assert request_id_of(asyncio.run(main(server.address))) == ""
 
 
@@ -127,7 +127,7 @@ def test_a_write_that_is_interrupted() -> None:
     def interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
 
-    with scripted_server(SILENCE) as server, Client(server.address) as client:
+    with scripted_server(NO_ANSWER) as server, Client(server.address) as client:
         timer = threading.Timer(ENOUGH_S, interrupt)
         timer.start()
         with pytest.raises(KeyboardInterrupt) as caught:

@@ -28,7 +28,8 @@ from creditd import (
 from creditd._attempts import Attempts
 from tests.conftest import Connect
 from tests.support.samples import sample
-from tests.support.scenario_calls import METHODS, arguments, client_method
+from tests.support.scenario_calls import arguments, client_method
+from tests.support.schema import METHODS, WRITES
 from tests.support.scripted import GRANT, Refusal, scripted_server
 from tests.support.server import running_server
 
@@ -40,12 +41,6 @@ IN_300_MS = Refusal(
 IN_A_MINUTE = Refusal(
     grpc.StatusCode.UNAVAILABLE, details=[RetryInfo(retry_delay=Duration(seconds=60))]
 )
-# A reply that can be a replay is that of a write.
-WRITES = [
-    name
-    for name, described in METHODS.items()
-    if "replayed" in described.output_type.fields_by_name
-]
 
 
 def unavailable(retry_after_s: float | None = None) -> CreditdError:
@@ -54,29 +49,29 @@ def unavailable(retry_after_s: float | None = None) -> CreditdError:
 
 
 @pytest.mark.parametrize(
-    ("made", "error", "now_s", "chance", "pause_s"),
+    ("made", "error", "now_s", "jitter", "pause_s"),
     [
-        # backoff doubles up to its maximum; chance takes any part of it
+        # the backoff doubles up to its maximum, and is multiplied by the jitter
         (1, unavailable(), 0, 1, 1),
         (1, unavailable(), 0, 0, 0),
         (1, unavailable(), 0, 0.5, 0.5),
         (2, unavailable(), 0, 1, 2),
         (3, unavailable(), 0, 1, 3),
         (1_000_000, unavailable(), 0, 1, 3),
-        # what the server asks for comes first
+        # the retry_after of the server is added to it
         (1, unavailable(10), 0, 0, 10),
         (1, unavailable(10), 0, 1, 11),
-        # there is an attempt at the end of what is left
+        # it leaves time for one more attempt
         (3, unavailable(), 98.01, 1, 1.98),
         (3, unavailable(97.49), 0, 1, 99.99),
     ],
 )
 def test_pauses(
-    made: int, error: CreditdError, now_s: float, chance: float, pause_s: float
+    made: int, error: CreditdError, now_s: float, jitter: float, pause_s: float
 ) -> None:
     policy = RetryPolicy(initial_backoff_s=1, max_backoff_s=3)
     attempts = Attempts(policy, deadline_s=100, made=made)
-    assert attempts.pause_s(error, now_s, chance) == pytest.approx(pause_s)
+    assert attempts.pause_s(error, now_s, jitter) == pytest.approx(pause_s)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +288,7 @@ def test_a_server_that_comes_late_is_found(connect: Connect, tmp_path: Path) -> 
     assert (granted.entry.request_id, granted.replayed) == ("order-17", False)
     assert again.replayed
     assert again.entry == granted.entry
-    # Left alone, grpc looks for a connection every 5 s. A pause is 2 s at most, here and in grpc.
+    # By itself, grpc tries to connect every 5 s. A pause is 2 s at most, here and in grpc.
     assert found_at_s - up_at_s[0] < 4.9
 
 

@@ -1,4 +1,4 @@
-"""The reader of the scenarios itself: what it must see as equal, and as different."""
+"""The reader of the scenarios: variables, and which replies match."""
 
 import json
 from datetime import datetime, timezone
@@ -109,8 +109,8 @@ def test_does_not_match(expected: Any, actual: Any, path: str) -> None:
     ],
 )
 def test_refusals(expected: dict[str, Any], bad: list[str]) -> None:
-    found = refusal_mismatches(expected, REFUSAL, "refusal")
-    assert [one.split(":")[0] for one in found] == bad
+    mismatched = refusal_mismatches(expected, REFUSAL, "refusal")
+    assert [one.split(":")[0] for one in mismatched] == bad
 
 
 @pytest.mark.parametrize(

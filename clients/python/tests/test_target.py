@@ -1,4 +1,4 @@
-"""Which targets are spoken to, how, and by which name."""
+"""Targets: which are refused, by TLS or in plaintext, by which authority."""
 
 import asyncio
 import subprocess
@@ -195,7 +195,7 @@ def test_a_proxy_stands_before_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_wheel_says_who_and_where(tmp_path: Path) -> None:
-    """What `pip show` has of the installed package."""
+    """The metadata of the installed package."""
     shown = subprocess.run(
         [sys.executable, "-m", "pip", "show", "--verbose", "creditd"],
         capture_output=True,

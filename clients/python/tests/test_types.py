@@ -1,4 +1,4 @@
-"""An argument of a wrong kind is refused in a sentence that names it, and nothing is sent."""
+"""An argument of a wrong type is refused with a message that names it; nothing is sent."""
 
 import asyncio
 from datetime import timedelta
@@ -119,7 +119,7 @@ ACCOUNT = {"account": "team-a"}
 def test_wrong_kinds(method: str, arguments: dict[str, Any], says: str, connect: Connect) -> None:
     with scripted_server(ESTIMATE) as server:
         driver = connect(server.address)
-        # At once, and not with the first that is read.
+        # By the call itself, not when the first result is read.
         reads = method in {"list_entries", "list_holds", "watch_balance"}
         begin = driver.iterate if reads else driver.call
         with pytest.raises((TypeError, ValueError)) as caught:

@@ -19,7 +19,7 @@ from creditd import (
 )
 from creditd.v1 import ledger_pb2
 from tests.conftest import Connect
-from tests.support.scripted import SILENCE, Refusal, Scripted, scripted_server
+from tests.support.scripted import NO_ANSWER, Refusal, Scripted, scripted_server
 
 WAIT_S_MAX = 20
 
@@ -44,7 +44,7 @@ def test_it_yields_until_the_server_ends_it(connect: Connect) -> None:
 
 
 def test_it_yields_before_the_stream_ends(connect: Connect) -> None:
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         watch = connect(server.address).iterate("watch_balance", "team-a")
         assert next(watch).available == Decimal(5)
         assert not server.stream_ended.is_set()
@@ -55,7 +55,7 @@ def test_the_timeout_of_the_client_is_not_for_watches(connect: Connect) -> None:
         driver = connect(server.address, timeout=0.5)
         list(driver.iterate("watch_balance", "team-a"))
         list(driver.iterate("watch_balance", "team-a", timeout=WAIT_S_MAX))
-    # Without a deadline grpc says nothing, or a number of centuries.
+    # Without a deadline grpc gives None, or a number of centuries.
     without, with_one = server.stream_seconds_left
     assert without is None or without > 1e6
     assert with_one is not None
@@ -63,7 +63,7 @@ def test_the_timeout_of_the_client_is_not_for_watches(connect: Connect) -> None:
 
 
 def test_a_timeout_of_its_own_ends_it(connect: Connect) -> None:
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         watch = connect(server.address).iterate("watch_balance", "team-a", timeout=0.5)
         assert next(watch).available == Decimal(5)
         with pytest.raises(DeadlineExceededError):
@@ -85,7 +85,7 @@ def test_it_is_not_sent_again(
 
 
 def test_closing_ends_it_here_and_there(connect: Connect) -> None:
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         watch = connect(server.address).iterate("watch_balance", "team-a")
         next(watch)
         watch.close()
@@ -96,7 +96,7 @@ def test_closing_ends_it_here_and_there(connect: Connect) -> None:
 
 def test_another_thread_can_close_it() -> None:
     with (
-        scripted_server([balance("5"), SILENCE]) as server,
+        scripted_server([balance("5"), NO_ANSWER]) as server,
         Client(server.address) as client,
         client.watch_balance("team-a") as watch,
     ):
@@ -109,7 +109,7 @@ def test_another_thread_can_close_it() -> None:
 
 
 def test_the_end_of_its_block_closes_it() -> None:
-    with scripted_server([balance("5"), SILENCE]) as server, Client(server.address) as client:
+    with scripted_server([balance("5"), NO_ANSWER]) as server, Client(server.address) as client:
         with client.watch_balance("team-a") as watch:
             next(watch)
         check_stream_ended(server)
@@ -122,7 +122,7 @@ def test_it_keeps_the_connection_of_a_client_that_nobody_holds() -> None:
 
 
 def test_the_end_of_the_client_is_no_quiet_end(connect: Connect) -> None:
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         driver = connect(server.address)
         watch = driver.iterate("watch_balance", "team-a")
         next(watch)
@@ -143,7 +143,7 @@ def test_the_end_of_the_client_ends_a_wait() -> None:
         with pytest.raises(CreditdError, match="client was closed"):
             await asyncio.wait_for(rest, WAIT_S_MAX)
 
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         asyncio.run(main(server.address))
         check_stream_ended(server)
 
@@ -157,7 +157,7 @@ def test_another_task_can_close_it() -> None:
             await watch.close()
             assert await asyncio.wait_for(rest, WAIT_S_MAX) == []
 
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         asyncio.run(main(server.address))
         check_stream_ended(server)
 
@@ -173,7 +173,7 @@ def test_a_task_that_is_cancelled_while_its_watch_is_closed_stays_cancelled() ->
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.wait_for(rest, WAIT_S_MAX)
 
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         asyncio.run(main(server.address))
 
 
@@ -189,7 +189,7 @@ def test_a_wait_that_is_cancelled_ends_the_watch() -> None:
                 await anext(watch)
             assert time.monotonic() - start_s < WAIT_S_MAX
 
-    with scripted_server([balance("5"), SILENCE]) as server:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
         asyncio.run(main(server.address))
         check_stream_ended(server)
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::entry::{Entry, EntryKind, GrantFacts, GrantShare};
 use super::grants::{BurnKey, GrantState, Grants};
 use super::hold::{HoldStatus, OpenHold};
-use super::id::{EntryId, GrantId, HoldId};
+use super::id::{AccountId as _, EntryId, GrantId, HoldId};
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels};
 use crate::domain::time::Timestamp;
@@ -15,15 +15,25 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     name: AccountName,
-    version: i64,
     available: Credits,
     held: Credits,
-    last_entry: Option<EntryId>,
+    last: LastIds,
     last_time: Timestamp,
     grants: Grants,
     holds: BTreeMap<HoldId, OpenHold>,
     /// What ends by itself, and when.
     pub(super) due: BTreeSet<(Timestamp, Due)>,
+}
+
+/// The newest id of each kind, 0 where there is none yet. The next one is one more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastIds {
+    /// The newest entry.
+    pub entry: EntryId,
+    /// The newest grant.
+    pub grant: GrantId,
+    /// The newest hold.
+    pub hold: HoldId,
 }
 
 /// Something that ends by itself. At one instant holds end before grants, so that
@@ -39,11 +49,9 @@ pub(super) enum Due {
 pub struct AccountParts {
     /// Its name.
     pub name: AccountName,
-    /// The number of its moves.
-    pub version: i64,
-    /// Its newest entry.
-    pub last_entry: Option<EntryId>,
-    /// When that was.
+    /// Its newest ids.
+    pub last: LastIds,
+    /// When its newest entry was written.
     pub last_time: Timestamp,
     /// Grants with something left or held, in any order.
     pub grants: Vec<GrantState>,
@@ -62,10 +70,13 @@ impl Account {
     pub const fn new(name: AccountName) -> Self {
         Self {
             name,
-            version: 0,
             available: Credits::ZERO,
             held: Credits::ZERO,
-            last_entry: None,
+            last: LastIds {
+                entry: EntryId(0),
+                grant: GrantId(0),
+                hold: HoldId(0),
+            },
             last_time: Timestamp::MIN,
             grants: Grants::new(),
             holds: BTreeMap::new(),
@@ -77,8 +88,7 @@ impl Account {
     #[must_use]
     pub fn from_parts(parts: AccountParts) -> Option<Self> {
         let mut account = Self::new(parts.name);
-        account.version = parts.version;
-        account.last_entry = parts.last_entry;
+        account.last = parts.last;
         account.last_time = parts.last_time;
         let mut kept_by_holds = Credits::ZERO;
         for hold in parts.holds {
@@ -107,16 +117,16 @@ impl Account {
         &self.name
     }
 
-    /// The number of its moves of credits.
+    /// The number of its newest entry.
     #[must_use]
     pub const fn version(&self) -> i64 {
-        self.version
+        self.last.entry.0
     }
 
     /// Whether nothing was ever granted to it.
     #[must_use]
     pub const fn is_unopened(&self) -> bool {
-        self.last_entry.is_none()
+        self.last.entry.0 == 0
     }
 
     /// Live credits, less what is held.
@@ -131,10 +141,10 @@ impl Account {
         self.held
     }
 
-    /// Its newest entry.
+    /// Its newest ids.
     #[must_use]
-    pub const fn last_entry(&self) -> Option<EntryId> {
-        self.last_entry
+    pub const fn last(&self) -> LastIds {
+        self.last
     }
 
     /// When its newest entry was written.
@@ -187,12 +197,10 @@ impl Account {
     }
 
     /// An entry that would be the account's next one and moves nothing yet.
-    pub(super) fn next_entry(&self, id: EntryId, time: Timestamp, kind: EntryKind) -> Entry {
+    pub(super) fn next_entry(&self, time: Timestamp, kind: EntryKind) -> Entry {
         Entry {
-            id,
-            previous: self.last_entry,
+            id: self.next_entry_id(&kind),
             account: self.name.clone(),
-            version: self.version.saturating_add(kind.raises()),
             kind,
             credits: Credits::ZERO,
             held: Credits::ZERO,
@@ -206,6 +214,14 @@ impl Account {
             usage: None,
             hold: None,
             shares: Vec::new(),
+        }
+    }
+
+    /// The id of the next entry, if it is of this kind.
+    fn next_entry_id(&self, kind: &EntryKind) -> EntryId {
+        match kind.is_move() {
+            true => self.last.entry.next(),
+            false => self.last.entry,
         }
     }
 
@@ -228,9 +244,13 @@ impl Account {
         self.follow(entry)?;
         let mut position = at.and_then(|key| self.grants.find_key(key));
         match &entry.kind {
-            EntryKind::Grant(terms) => {
+            EntryKind::Grant { id, terms } => {
+                if *id != self.last.grant.next() {
+                    return None;
+                }
+                self.last.grant = *id;
                 let facts = GrantFacts {
-                    id: GrantId(entry.id),
+                    id: *id,
                     terms: Arc::clone(terms),
                     revoked: false,
                 };
@@ -270,16 +290,14 @@ impl Account {
     /// What every entry changes, whatever its kind: the figures of the account.
     fn follow(&mut self, entry: &Entry) -> Option<()> {
         let follows = entry.account == self.name
-            && entry.version == self.version.checked_add(entry.kind.raises())?
-            && entry.previous == self.last_entry
+            && entry.id == self.next_entry_id(&entry.kind)
             && entry.create_time >= self.last_time;
         let moved = entry.credits.checked_add(entry.held).ok()?;
         let sum = moved.checked_add(entry.spent).ok()?;
         if !follows || !(sum.is_zero() || entry.kind.enters_or_leaves()) {
             return None;
         }
-        self.version = entry.version;
-        self.last_entry = Some(entry.id);
+        self.last.entry = entry.id;
         self.last_time = entry.create_time;
         self.available = add(self.available, entry.credits)?;
         self.held = add(self.held, entry.held)?;
@@ -341,9 +359,10 @@ impl Account {
         let after = entry.hold.as_ref()?;
         let mut shares = Vec::new();
         if matches!(entry.kind, EntryKind::Hold) {
-            if after.id != HoldId(entry.id) || after.status != HoldStatus::Open {
+            if after.id != self.last.hold.next() || after.status != HoldStatus::Open {
                 return None;
             }
+            self.last.hold = after.id;
         } else {
             let before = self.holds.remove(&after.id)?;
             let due = (before.hold.expire_time, Due::Hold(after.id));

@@ -149,8 +149,8 @@ pub fn afford<'a>(
 mod tests {
     use super::*;
     use crate::domain::AccountName;
-    use crate::domain::ledger::id::{EntryId, GrantId};
-    use crate::domain::ledger::{AccountParts, GrantState};
+    use crate::domain::ledger::id::GrantId;
+    use crate::domain::ledger::{AccountParts, GrantState, LastIds};
 
     const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -171,7 +171,7 @@ mod tests {
                     .collect(),
             };
             GrantState {
-                id: GrantId(EntryId(i64::try_from(number).unwrap())),
+                id: GrantId(i64::try_from(number).unwrap()),
                 terms: Arc::new(GrantTerms {
                     granted: credits(100),
                     priority: i32::try_from(mixed % 5).unwrap(),
@@ -187,8 +187,7 @@ mod tests {
         };
         Account::from_parts(AccountParts {
             name: AccountName::new("team-a").unwrap(),
-            version: 1,
-            last_entry: Some(EntryId(1)),
+            last: LastIds::default(),
             last_time: Timestamp::from_unix_nanos(0),
             grants: (0..grants).map(grant).collect(),
             holds: Vec::new(),

@@ -36,13 +36,13 @@ pub struct Command {
     pub action: Action,
 }
 
-/// What to do.
+/// What to do. A command has the priced cost of work; `C` is what stands in its place before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum Action<C = Priced> {
     /// Add credits; the first grant opens the account.
     Grant(GrantAction),
     /// Pay for work, or refuse whole.
-    Charge(Priced),
+    Charge(C),
     /// Give back a charge or settlement.
     Refund {
         /// Which one.
@@ -53,7 +53,7 @@ pub enum Action {
     /// Set credits aside.
     Hold {
         /// How much, and for what.
-        cost: Priced,
+        cost: C,
         /// How long, in nanoseconds.
         ttl_nanos: i64,
     },
@@ -69,7 +69,7 @@ pub enum Action {
         /// Which one.
         hold: Named<HoldId>,
         /// How much, and for what.
-        cost: Priced,
+        cost: C,
         /// Whether the rest stays held.
         keep_open: bool,
         /// Where what the hold does not have comes from.
@@ -128,4 +128,48 @@ pub struct GrantAction {
     pub services: Vec<Box<str>>,
     /// What is wrong by the rate cards; see [`Priced`].
     pub faults: Faults,
+}
+
+impl<C> Action<C> {
+    /// What is to be paid for, where something is.
+    #[must_use]
+    pub const fn cost(&self) -> Option<&C> {
+        match self {
+            Self::Charge(cost) | Self::Hold { cost, .. } | Self::SettleHold { cost, .. } => {
+                Some(cost)
+            }
+            Self::Grant(_)
+            | Self::Refund { .. }
+            | Self::ExtendHold { .. }
+            | Self::ReleaseHold { .. }
+            | Self::RevokeGrant { .. } => None,
+        }
+    }
+
+    /// The same with another cost.
+    pub fn map_cost<D>(self, change: impl FnOnce(C) -> D) -> Action<D> {
+        match self {
+            Self::Grant(grant) => Action::Grant(grant),
+            Self::Charge(cost) => Action::Charge(change(cost)),
+            Self::Refund { entry, credits } => Action::Refund { entry, credits },
+            Self::Hold { cost, ttl_nanos } => Action::Hold {
+                cost: change(cost),
+                ttl_nanos,
+            },
+            Self::ExtendHold { hold, ttl_nanos } => Action::ExtendHold { hold, ttl_nanos },
+            Self::SettleHold {
+                hold,
+                cost,
+                keep_open,
+                overage,
+            } => Action::SettleHold {
+                hold,
+                cost: change(cost),
+                keep_open,
+                overage,
+            },
+            Self::ReleaseHold { hold } => Action::ReleaseHold { hold },
+            Self::RevokeGrant { grant } => Action::RevokeGrant { grant },
+        }
+    }
 }

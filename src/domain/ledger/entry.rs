@@ -14,10 +14,9 @@ use crate::domain::time::Timestamp;
 /// enter or leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The entry.
+    /// The entry. One of kind [`EntryKind::Extend`] has no number of its own, but that of
+    /// the entry before it.
     pub id: EntryId,
-    /// The account's entry before it.
-    pub previous: Option<EntryId>,
     /// Whose it is.
     pub account: AccountName,
     /// What happened.
@@ -32,8 +31,6 @@ pub struct Entry {
     pub available: Credits,
     /// When.
     pub create_time: Timestamp,
-    /// Counts the account's moves of credits, from 1.
-    pub version: i64,
     /// The write that it answers; None where the server made it by itself.
     pub request_id: Option<RequestId>,
     /// What the caller keeps with it.
@@ -53,8 +50,13 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Credits came in, under these terms. The grant has the entry's number.
-    Grant(Arc<GrantTerms>),
+    /// Credits came in.
+    Grant {
+        /// The grant.
+        id: GrantId,
+        /// Its terms.
+        terms: Arc<GrantTerms>,
+    },
     /// Work was paid for.
     Charge,
     /// A charge or settlement was given back, in part or whole.
@@ -64,7 +66,7 @@ pub enum EntryKind {
         /// The grants to which credits came back.
         grants: Vec<GrantFacts>,
     },
-    /// Credits were set aside. The hold has the entry's number.
+    /// Credits were set aside.
     Hold,
     /// Work was paid for out of a hold.
     Settle,
@@ -82,16 +84,10 @@ impl EntryKind {
     /// Whether credits enter or leave, so that the entry does not sum to 0.
     #[must_use]
     pub const fn enters_or_leaves(&self) -> bool {
-        matches!(self, Self::Grant(_) | Self::Expire(_) | Self::Revoke(_))
+        matches!(self, Self::Grant { .. } | Self::Expire(_) | Self::Revoke(_))
     }
 
-    /// By how much it raises the account's version.
-    #[must_use]
-    pub const fn raises(&self) -> i64 {
-        if self.is_move() { 1 } else { 0 }
-    }
-
-    /// Whether it moves credits, and callers see it.
+    /// Whether it moves credits. Then it has a number, and callers see it.
     #[must_use]
     pub const fn is_move(&self) -> bool {
         !matches!(self, Self::Extend)
@@ -101,7 +97,7 @@ impl EntryKind {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Grant(_) => "grant",
+            Self::Grant { .. } => "grant",
             Self::Charge => "charge",
             Self::Refund { .. } => "refund",
             Self::Hold => "hold",

@@ -215,7 +215,6 @@ impl Grants {
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
-    use crate::domain::ledger::id::EntryId;
 
     const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -241,7 +240,7 @@ mod tests {
             create_time: Timestamp::from_unix_nanos(0),
         };
         GrantState {
-            id: GrantId(EntryId(number)),
+            id: GrantId(number),
             terms: Arc::new(terms),
             remaining: credits(number % 4 * 10),
             held: credits(1),

@@ -1,127 +1,223 @@
-//! Ids of entries, grants and holds: one sequence of numbers, a letter before
-//! each kind. They are opaque to callers, and one that names nothing is not found,
-//! whatever it looks like.
+//! Ids of entries, grants and holds. Each kind counts within its account, from 1.
+//!
+//! On the wire an id is a letter for the kind, the number, a dash and four check characters
+//! that are made from account, kind and number: `e7-k3fq`. Callers treat it as opaque. An id
+//! of another account, like every text that was not given out, names nothing.
 
-use std::fmt;
+use crate::domain::names::{AccountName, repeated};
 
-use crate::domain::names::repeated;
-
-/// Identifies an entry; entries are numbered in the order of their writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An entry. Its number is the account's version after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub i64);
 
-/// Identifies a grant by the entry that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId(pub EntryId);
+/// A grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantId(pub i64);
 
-/// Identifies a hold by the entry that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HoldId(pub EntryId);
+/// A hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldId(pub i64);
 
-impl EntryId {
-    /// The one after it.
+/// A kind of id that counts within an account.
+pub trait AccountId: Copy {
+    /// The letter before the numbers of this kind.
+    const LETTER: char;
+
+    /// The id of that number.
+    fn of(number: i64) -> Self;
+
+    /// The number, from 1.
+    fn number(self) -> i64;
+
+    /// The id after this one.
     #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+    fn next(self) -> Self {
+        Self::of(self.number().saturating_add(1))
+    }
+
+    /// The check characters of this account's id.
+    fn check(self, account: &AccountName) -> [u8; CHECK_LENGTH] {
+        check(Self::LETTER, self.number(), account)
+    }
+
+    /// This account's id as callers see it.
+    fn text(self, account: &AccountName) -> String {
+        let check = self.check(account).map(char::from);
+        let [a, b, c, d] = check;
+        format!("{}{}-{a}{b}{c}{d}", Self::LETTER, self.number())
     }
 }
 
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "e{}", self.0)
+impl AccountId for EntryId {
+    const LETTER: char = 'e';
+
+    fn of(number: i64) -> Self {
+        Self(number)
+    }
+
+    fn number(self) -> i64 {
+        self.0
     }
 }
 
-impl fmt::Display for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "g{}", self.0.0)
+impl AccountId for GrantId {
+    const LETTER: char = 'g';
+
+    fn of(number: i64) -> Self {
+        Self(number)
+    }
+
+    fn number(self) -> i64 {
+        self.0
     }
 }
 
-impl fmt::Display for HoldId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "h{}", self.0.0)
+impl AccountId for HoldId {
+    const LETTER: char = 'h';
+
+    fn of(number: i64) -> Self {
+        Self(number)
+    }
+
+    fn number(self) -> i64 {
+        self.0
     }
 }
 
-/// What a caller names: an id, or a text that is none and names nothing.
+/// How many check characters an id has.
+pub const CHECK_LENGTH: usize = 4;
+/// Five bits each: digits and letters that are not mistaken for each other.
+const CHECK_ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// FNV-1a over kind, number and account, its bits mixed as MurmurHash3 does at its end. It is
+/// the same in every store and every version of the program.
+fn check(letter: char, number: i64, account: &AccountName) -> [u8; CHECK_LENGTH] {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    u32::from(letter)
+        .to_le_bytes()
+        .into_iter()
+        .for_each(&mut add);
+    number.to_le_bytes().into_iter().for_each(&mut add);
+    account.as_str().bytes().for_each(&mut add);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^= hash >> 33;
+    [59, 54, 49, 44].map(|shift: u32| {
+        let [bits, ..] = (hash >> shift).to_le_bytes();
+        let character = CHECK_ALPHABET.get(usize::from(bits & 0x1f));
+        character.copied().unwrap_or_default()
+    })
+}
+
+/// What a caller names by an id: a text, and what it stands for on an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named<T> {
-    /// An id; whether there is such a thing is still to be seen.
-    Id(T),
-    /// The text, cut.
-    Nothing(Box<str>),
+pub struct Named<T> {
+    text: Box<str>,
+    id: Option<T>,
 }
 
-impl<T: fmt::Display> Named<T> {
-    /// As a refusal repeats it.
+impl<T: AccountId> Named<T> {
+    /// Reads the text as an id of this account. Without an account, or where the text was
+    /// not given out for it, it names nothing.
     #[must_use]
-    pub fn text(&self) -> Box<str> {
-        match self {
-            Self::Id(id) => id.to_string().into(),
-            Self::Nothing(text) => text.clone(),
+    pub fn read(text: &str, account: Option<&AccountName>) -> Self {
+        Self {
+            text: repeated(text),
+            id: account.and_then(|account| read(text, account)),
         }
     }
-}
 
-impl<T: Copy> Named<T> {
-    /// The id, where it is one.
+    /// What stands for an id of this account.
+    #[must_use]
+    pub fn of(id: T, account: &AccountName) -> Self {
+        Self {
+            text: id.text(account).into(),
+            id: Some(id),
+        }
+    }
+
+    /// The id, where it can be one. Whether there is such a thing is still to be seen.
     #[must_use]
     pub const fn id(&self) -> Option<T> {
-        match self {
-            Self::Id(id) => Some(*id),
-            Self::Nothing(_) => None,
-        }
+        self.id
+    }
+
+    /// The text, cut, as a refusal repeats it.
+    #[must_use]
+    pub fn text(&self) -> Box<str> {
+        self.text.clone()
     }
 }
 
-fn read<T: fmt::Display>(text: &str, letter: char, make: impl FnOnce(EntryId) -> T) -> Named<T> {
-    let number = text.strip_prefix(letter).and_then(|n| n.parse().ok());
-    match number.map(|number| make(EntryId(number))) {
-        // Only the text that was given out: no leading zeros, no sign.
-        Some(id) if id.to_string() == text => Named::Id(id),
-        _ => Named::Nothing(repeated(text)),
-    }
-}
-
-/// The entry that a caller names.
-#[must_use]
-pub fn entry_named(text: &str) -> Named<EntryId> {
-    read(text, 'e', |id| id)
-}
-
-/// The grant that a caller names.
-#[must_use]
-pub fn grant_named(text: &str) -> Named<GrantId> {
-    read(text, 'g', GrantId)
-}
-
-/// The hold that a caller names.
-#[must_use]
-pub fn hold_named(text: &str) -> Named<HoldId> {
-    read(text, 'h', HoldId)
+fn read<T: AccountId>(text: &str, account: &AccountName) -> Option<T> {
+    let (number, _) = text.strip_prefix(T::LETTER)?.split_once('-')?;
+    let id = T::of(number.parse().ok()?);
+    // Only the text that was given out: no leading zeros, no sign.
+    (id.number() > 0 && id.text(account) == text).then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn account(name: &str) -> AccountName {
+        AccountName::new(name).unwrap()
+    }
+
+    /// Ids stay what they are: callers keep them.
+    #[test]
+    fn ids_are_the_same_for_ever() {
+        let account = account("team-a");
+        assert_eq!(EntryId(7).text(&account), "e7-2p2n");
+        assert_eq!(GrantId(7).text(&account), "g7-j2xf");
+        assert_eq!(HoldId(i64::MAX).text(&account), "h9223372036854775807-na3p");
+    }
+
     #[test]
     fn only_what_was_given_out_is_an_id() {
-        assert_eq!(hold_named("h12"), Named::Id(HoldId(EntryId(12))));
+        let account = account("team-a");
+        let good = HoldId(12).text(&account);
+        let read = |text: &str| Named::<HoldId>::read(text, Some(&account)).id();
+        assert_eq!(read(&good), Some(HoldId(12)));
+        assert_eq!(Named::<HoldId>::read(&good, None).id(), None);
+        let check = good.strip_prefix("h12").unwrap();
         for text in [
             "",
             "h",
             "12",
-            "e12",
-            "h012",
-            "h+12",
-            "h12 ",
-            "H12",
-            "h-0",
-            "h9999999999999999999",
+            "h12",
+            "h12-",
+            "h12-0000",
+            &format!("e12{check}"),
+            &format!("h012{check}"),
+            &format!("h+12{check}"),
+            &format!("h12{check} "),
+            &format!("H12{check}"),
+            &format!("h13{check}"),
+            &HoldId(0).text(&account),
+            &HoldId(-1).text(&account),
+            "h9999999999999999999-0000",
         ] {
-            assert!(matches!(hold_named(text), Named::Nothing(_)), "{text}");
+            assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    /// An id of one account names nothing on another: of a million pairs one passes by
+    /// chance.
+    #[test]
+    fn an_id_of_another_account_names_nothing() {
+        let names = ["team-a", "team-b", "team-c", "a", "b"].map(account);
+        let mut passed = 0;
+        for number in 1..=20_000 {
+            for one in &names {
+                let text = EntryId(number).text(one);
+                for other in names.iter().filter(|other| *other != one) {
+                    let id = Named::<EntryId>::read(&text, Some(other)).id();
+                    passed += i32::from(id.is_some());
+                }
+            }
+        }
+        assert!(passed <= 4, "{passed} of 400,000");
     }
 }

@@ -7,7 +7,7 @@ use super::account::{Account, Due, Inconsistent};
 use super::entry::{Entry, EntryKind, GrantShare};
 use super::grants::BurnKey;
 use super::hold::{Hold, HoldStatus};
-use super::id::{EntryId, HoldId};
+use super::id::{AccountId as _, HoldId};
 use crate::domain::amount::Credits;
 use crate::domain::time::Timestamp;
 
@@ -31,37 +31,34 @@ impl Account {
         self.next_due().is_some_and(|time| time <= now)
     }
 
-    /// Ends what has ended by `now`: the entries that say so, numbered from `next`,
-    /// each dated at its instant, or where credits came back later, when they
-    /// did. They are applied already.
+    /// Ends what has ended by `now`: the entries that say so, each dated at its instant, or
+    /// where credits came back later, when they did. They are applied already.
     ///
     /// # Errors
     /// [`Inconsistent`] never in a sound account.
-    pub fn lapse(&mut self, now: Timestamp, next: EntryId) -> Result<Vec<Entry>, Inconsistent> {
+    pub fn lapse(&mut self, now: Timestamp) -> Result<Vec<Entry>, Inconsistent> {
         let mut entries = Vec::new();
-        let mut id = next;
         while let Some((time, due)) = self.due.first().copied()
             && time <= now
         {
             let time = time.max(self.last_time());
             let entry = match due {
-                Due::Hold(hold) => self.end_hold(hold, time, id),
-                Due::Grant(key) => self.end_grant(key, time, id),
+                Due::Hold(hold) => self.end_hold(hold, time),
+                Due::Grant(key) => self.end_grant(key, time),
             };
             entries.push(entry?);
-            id = id.next();
         }
         Ok(entries)
     }
 
-    fn end_hold(
-        &mut self,
-        hold: HoldId,
-        time: Timestamp,
-        id: EntryId,
-    ) -> Result<Entry, Inconsistent> {
-        let entry = self.release_entry(hold, HoldStatus::Expired, time, id);
-        let entry = entry.ok_or(Inconsistent(id))?;
+    /// The next entry does not follow.
+    fn inconsistent(&self) -> Inconsistent {
+        Inconsistent(self.last().entry.next())
+    }
+
+    fn end_hold(&mut self, hold: HoldId, time: Timestamp) -> Result<Entry, Inconsistent> {
+        let entry = self.release_entry(hold, HoldStatus::Expired, time);
+        let entry = entry.ok_or_else(|| self.inconsistent())?;
         self.apply(&entry)?;
         Ok(entry)
     }
@@ -72,11 +69,10 @@ impl Account {
         hold: HoldId,
         status: HoldStatus,
         time: Timestamp,
-        id: EntryId,
     ) -> Option<Entry> {
         let open = self.holds().get(&hold)?;
         let held = open.hold.held;
-        let mut entry = self.next_entry(id, time, EntryKind::Release);
+        let mut entry = self.next_entry(time, EntryKind::Release);
         entry.credits = held;
         entry.held = held.negated();
         entry.available = self.available().checked_add(held).ok()?;
@@ -98,23 +94,19 @@ impl Account {
         Some(entry)
     }
 
-    fn end_grant(
-        &mut self,
-        key: BurnKey,
-        time: Timestamp,
-        id: EntryId,
-    ) -> Result<Entry, Inconsistent> {
-        let (grant, remaining, revoked) = self.grant_at(key).ok_or(Inconsistent(id))?;
+    fn end_grant(&mut self, key: BurnKey, time: Timestamp) -> Result<Entry, Inconsistent> {
+        let grant = self.grant_at(key);
+        let (grant, remaining, revoked) = grant.ok_or_else(|| self.inconsistent())?;
         let kind = match revoked {
             true => EntryKind::Revoke(grant),
             false => EntryKind::Expire(grant),
         };
-        let mut entry = self.next_entry(id, time, kind);
+        let mut entry = self.next_entry(time, kind);
         entry.credits = remaining.negated();
         entry.available = self
             .available()
             .checked_sub(remaining)
-            .map_err(|_| Inconsistent(id))?;
+            .map_err(|_| self.inconsistent())?;
         entry.shares = vec![GrantShare {
             grant,
             credits: entry.credits,

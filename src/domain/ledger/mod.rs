@@ -17,12 +17,12 @@ mod lapse;
 mod lookup;
 mod payers;
 
-pub use account::{Account, AccountParts, Inconsistent};
+pub use account::{Account, AccountParts, Inconsistent, LastIds};
 pub use afford::{Affordability, Purse, afford};
 pub use command::{Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey};
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
-pub use id::{EntryId, GrantId, HoldId, Named, entry_named, grant_named, hold_named};
+pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, Named};
 pub use lookup::{EarlierWrite, LookedUp, Reference, Referenced, Spending, needs};

@@ -1,19 +1,21 @@
-//! Conversions of `ledger.proto`: what the ledger answers.
+//! Conversions of `ledger.proto`: balances, entries and holds.
 
 use std::collections::BTreeMap;
 
-use super::{duration_to_pb, timestamp_from_pb, timestamp_to_pb};
-use crate::app::{Balance, Written};
-use crate::domain::ledger::{Entry, EntryKind, GrantId, GrantShare, GrantState, Hold, HoldStatus};
+use super::{credits_to_pb, duration_to_pb, timestamp_from_pb, timestamp_to_pb};
+use crate::app::Balance;
+use crate::domain::ledger::{
+    AccountId as _, Entry, EntryKind, GrantShare, GrantState, Hold, HoldStatus,
+};
 use crate::domain::pricing::{Given, UsageRecord};
-use crate::domain::{AccountName, Faults, Labels, Timestamp};
+use crate::domain::{AccountName, Fault, Faults, Labels, Timestamp};
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// Room for the list of a reply, below the 4 MiB that it may have.
+/// Room for the list of a reply, below the limit of a message.
 const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
 
-/// Which balance is asked for; what is wrong is added to `faults`.
+/// A `GetBalanceRequest`; what is wrong with it is added to `faults`.
 pub fn balance_query_from_pb(
     request: &pb::GetBalanceRequest,
     faults: &mut Faults,
@@ -28,16 +30,16 @@ pub fn balance_query_from_pb(
 #[must_use]
 pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
     pb::Balance {
-        account: balance.account.to_string(),
-        available: balance.available.to_string(),
-        held: balance.held.to_string(),
-        grants: that_fit(balance.grants.iter().map(grant_to_pb)),
+        account: balance.account.as_str().to_owned(),
+        available: credits_to_pb(balance.available),
+        held: credits_to_pb(balance.held),
+        grants: that_fit((balance.grants.iter()).map(|grant| grant_to_pb(grant, &balance.account))),
         read_time: Some(timestamp_to_pb(balance.time)),
         version: balance.version,
     }
 }
 
-/// The first of a list, as many as a reply has room for, and one in any case.
+/// The first items of a list that a reply has room for, and the very first in any case.
 pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut bytes = 0_usize;
     items
@@ -49,16 +51,16 @@ pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
         .collect()
 }
 
-fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
+fn grant_to_pb(grant: &GrantState, account: &AccountName) -> pb::GrantBalance {
     let terms = &grant.terms;
     pb::GrantBalance {
-        grant_id: grant.id.to_string(),
-        granted: terms.granted.to_string(),
-        remaining: grant.remaining.to_string(),
+        grant_id: grant.id.text(account),
+        granted: credits_to_pb(terms.granted),
+        remaining: credits_to_pb(grant.remaining),
         priority: terms.priority,
         expire_time: terms.expire_time.map(timestamp_to_pb),
         source: terms.source.to_string(),
-        held: grant.held.to_string(),
+        held: credits_to_pb(grant.held),
         services: terms.services.iter().map(ToString::to_string).collect(),
         create_time: Some(timestamp_to_pb(terms.create_time)),
     }
@@ -67,17 +69,20 @@ fn grant_to_pb(grant: &GrantState) -> pb::GrantBalance {
 /// An entry.
 #[must_use]
 pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
+    let account = &entry.account;
     let mut message = pb::Entry {
-        entry_id: entry.id.to_string(),
-        account: entry.account.to_string(),
+        entry_id: entry.id.text(account),
+        account: entry.account.as_str().to_owned(),
         kind: kind_to_pb(&entry.kind).into(),
-        credits: entry.credits.to_string(),
-        available: entry.available.to_string(),
+        credits: credits_to_pb(entry.credits),
+        available: credits_to_pb(entry.available),
         create_time: Some(timestamp_to_pb(entry.create_time)),
-        spent: entry.spent.to_string(),
-        held: entry.held.to_string(),
-        version: entry.version,
-        grants: entry.shares.iter().map(share_to_pb).collect(),
+        spent: credits_to_pb(entry.spent),
+        held: credits_to_pb(entry.held),
+        version: entry.id.0,
+        grants: (entry.shares.iter())
+            .map(|share| share_to_pb(share, account))
+            .collect(),
         ..pb::Entry::default()
     };
     if let Some(id) = &entry.request_id {
@@ -95,20 +100,20 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
         message.usage = Some(usage_to_pb(service, usage));
     }
     if let Some(hold) = &entry.hold {
-        message.hold_id = hold.id.to_string();
+        message.hold_id = hold.id.text(account);
     }
     match &entry.kind {
-        EntryKind::Grant(terms) => {
-            message.grant_id = GrantId(entry.id).to_string();
+        EntryKind::Grant { id, terms } => {
+            message.grant_id = id.text(account);
             message.source = terms.source.to_string();
             message.expire_time = terms.expire_time.map(timestamp_to_pb);
             message.priority = terms.priority;
             message.services = terms.services.iter().map(ToString::to_string).collect();
         }
         EntryKind::Expire(grant) | EntryKind::Revoke(grant) => {
-            message.grant_id = grant.to_string();
+            message.grant_id = grant.text(account);
         }
-        EntryKind::Refund { of, .. } => message.refunded_entry_id = of.to_string(),
+        EntryKind::Refund { of, .. } => message.refunded_entry_id = of.text(account),
         EntryKind::Charge
         | EntryKind::Hold
         | EntryKind::Settle
@@ -120,24 +125,39 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
 
 const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
     match kind {
-        EntryKind::Grant(_) => pb::EntryKind::Grant,
+        EntryKind::Grant { .. } => pb::EntryKind::Grant,
         EntryKind::Charge => pb::EntryKind::Charge,
         EntryKind::Refund { .. } => pb::EntryKind::Refund,
         EntryKind::Hold => pb::EntryKind::Hold,
         EntryKind::Settle => pb::EntryKind::Settle,
         EntryKind::Release => pb::EntryKind::Release,
-        // Callers do not see it: it is no move.
+        // Moves no credits: callers do not see it.
         EntryKind::Extend => pb::EntryKind::Unspecified,
         EntryKind::Expire(_) => pb::EntryKind::Expire,
         EntryKind::Revoke(_) => pb::EntryKind::Revoke,
     }
 }
 
-fn share_to_pb(share: &GrantShare) -> pb::GrantShare {
+/// The word for a kind of entry, by which ListEntries filters.
+pub(super) fn kind_from_pb(value: i32) -> Result<&'static str, Fault> {
+    Ok(match pb::EntryKind::try_from(value) {
+        Ok(pb::EntryKind::Grant) => "grant",
+        Ok(pb::EntryKind::Charge) => "charge",
+        Ok(pb::EntryKind::Refund) => "refund",
+        Ok(pb::EntryKind::Hold) => "hold",
+        Ok(pb::EntryKind::Settle) => "settle",
+        Ok(pb::EntryKind::Release) => "release",
+        Ok(pb::EntryKind::Expire) => "expire",
+        Ok(pb::EntryKind::Revoke) => "revoke",
+        Ok(pb::EntryKind::Unspecified) | Err(_) => return Err(Fault::UnknownValue { value }),
+    })
+}
+
+fn share_to_pb(share: &GrantShare, account: &AccountName) -> pb::GrantShare {
     pb::GrantShare {
-        grant_id: share.grant.to_string(),
-        credits: share.credits.to_string(),
-        held: share.held.to_string(),
+        grant_id: share.grant.text(account),
+        credits: credits_to_pb(share.credits),
+        held: credits_to_pb(share.held),
     }
 }
 
@@ -173,101 +193,16 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
     let service = terms.service.as_deref().unwrap_or_default();
     let usage = terms.usage.as_deref();
     pb::HoldState {
-        hold_id: hold.id.to_string(),
-        held: hold.held.to_string(),
-        settled: hold.settled.to_string(),
+        hold_id: hold.id.text(account),
+        held: credits_to_pb(hold.held),
+        settled: credits_to_pb(hold.settled),
         expire_time: Some(timestamp_to_pb(hold.expire_time)),
         status: status.into(),
-        account: account.to_string(),
+        account: account.as_str().to_owned(),
         create_time: Some(timestamp_to_pb(terms.create_time)),
         service: service.to_owned(),
         labels: labels_to_pb(&terms.labels),
         request_id: terms.request_id.as_str().to_owned(),
         usage: usage.map(|usage| usage_to_pb(service, usage)),
-    }
-}
-
-fn hold_of(written: &Written) -> Option<pb::HoldState> {
-    let hold = written.entry.hold.as_deref();
-    hold.map(|hold| hold_to_pb(hold, &written.entry.account))
-}
-
-/// What a charge wrote.
-#[must_use]
-pub fn charge_response_to_pb(written: &Written) -> pb::ChargeResponse {
-    pb::ChargeResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a grant wrote.
-#[must_use]
-pub fn grant_response_to_pb(written: &Written) -> pb::GrantResponse {
-    pb::GrantResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a revocation wrote.
-#[must_use]
-pub fn revoke_response_to_pb(written: &Written) -> pb::RevokeGrantResponse {
-    pb::RevokeGrantResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a refund wrote.
-#[must_use]
-pub fn refund_response_to_pb(written: &Written) -> pb::RefundResponse {
-    pb::RefundResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a hold wrote.
-#[must_use]
-pub fn hold_response_to_pb(written: &Written) -> pb::HoldResponse {
-    pb::HoldResponse {
-        hold: hold_of(written),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What an extension wrote.
-#[must_use]
-pub fn extend_response_to_pb(written: &Written) -> pb::ExtendHoldResponse {
-    pb::ExtendHoldResponse {
-        hold: hold_of(written),
-        replayed: written.replayed,
-    }
-}
-
-/// What a settlement wrote.
-#[must_use]
-pub fn settle_response_to_pb(written: &Written) -> pb::SettleHoldResponse {
-    pb::SettleHoldResponse {
-        entry: Some(entry_to_pb(&written.entry)),
-        hold: hold_of(written),
-        available: written.available.to_string(),
-        replayed: written.replayed,
-    }
-}
-
-/// What a release wrote.
-#[must_use]
-pub fn release_response_to_pb(written: &Written) -> pb::ReleaseHoldResponse {
-    pb::ReleaseHoldResponse {
-        hold: hold_of(written),
-        available: written.available.to_string(),
-        replayed: written.replayed,
     }
 }

@@ -1,5 +1,5 @@
-//! Between messages and values. `…_from_pb` can fail and collects every fault by
-//! its path; `…_to_pb` cannot.
+//! Between messages and values. `…_from_pb` can fail and collects everything that is wrong by the
+//! path of its field; `…_to_pb` cannot.
 
 pub mod ledger;
 pub mod page;
@@ -8,7 +8,12 @@ pub mod write;
 
 use crate::domain::fault::{Fault, TimeRule};
 use crate::domain::pricing::Given;
-use crate::domain::{AccountName, Timestamp};
+use crate::domain::{AccountName, Credits, Timestamp};
+
+/// An amount as text, without the cost of formatting.
+fn credits_to_pb(credits: Credits) -> String {
+    credits.write_canonical(&mut [0; 24]).to_owned()
+}
 
 /// A time, if it lies in the years 1 to 9999.
 ///
@@ -34,12 +39,11 @@ pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// Seconds that protobuf's Duration may have, on either side of 0.
+/// The largest number of seconds of a protobuf Duration, on either side of 0.
 pub const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
-/// A duration in nanoseconds; None where it is none: out of protobuf's range, or with
-/// mixed signs.
+/// A duration in nanoseconds. None where it is out of protobuf's range or has mixed signs.
 #[must_use]
 pub fn duration_nanos(duration: &prost_types::Duration) -> Option<i128> {
     nanos_of(duration.seconds, duration.nanos)
@@ -55,7 +59,7 @@ fn nanos_of(seconds: i64, nanos: i32) -> Option<i128> {
         .filter(|_| in_range && one_sign)
 }
 
-/// A quantity of time, good or bad.
+/// A quantity of time. It may be out of protobuf's range.
 #[must_use]
 pub fn given_from_parts(seconds: i64, nanos: i32) -> Given {
     match nanos_of(seconds, nanos) {
@@ -70,7 +74,7 @@ pub fn duration_to_pb(nanos: i128) -> prost_types::Duration {
     let seconds = nanos.checked_div(NANOS_PER_SECOND).unwrap_or_default();
     let rest = nanos.checked_rem(NANOS_PER_SECOND).unwrap_or_default();
     prost_types::Duration {
-        // It came in as one.
+        // It was read from one.
         seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
         nanos: i32::try_from(rest).unwrap_or_default(),
     }

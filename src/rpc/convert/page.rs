@@ -1,27 +1,27 @@
-//! Pages of lists: their sizes, and the tokens by which they go on.
+//! Pages of lists: their sizes, filters and page tokens.
 //!
-//! A token names where its page ended and for which list it is good: the account and
-//! the filters. It is opaque to callers, and one that was not given for this list is
-//! refused.
+//! A token has the last item of its page and a hash of its list: the account and the filters. A
+//! token of another list is refused.
 
 use sha2::{Digest as _, Sha256};
 
+use super::ledger::kind_from_pb;
 use super::timestamp_from_pb;
 use super::write::id_from_pb;
 use crate::app::{EntryQuery, HoldQuery};
-use crate::domain::ledger::{EntryId, HoldId, hold_named};
+use crate::domain::ledger::{EntryId, HoldId};
 use crate::domain::names::{SERVICE_BYTES_MAX, check_length};
 use crate::domain::{AccountName, Fault, Faults, Labels, RequestId, Timestamp};
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// Length of a page where the request names none.
+/// Length of a page where the request does not say.
 pub const PAGE_SIZE_DEFAULT: usize = 50;
 /// Largest length of a page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
-/// Kinds that a filter may list; there are fewer.
+/// Most kinds that a filter may list; there are fewer.
 pub const KINDS_MAX: usize = 64;
 
-/// Identifies a list.
+/// A hash of the account and the filters of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListKey([u8; 4]);
 
@@ -42,21 +42,20 @@ impl ListKey {
 
     /// The token by which a list goes on after this one.
     #[must_use]
-    pub fn token(self, last: EntryId) -> String {
-        format!("{:08x}{:016x}", u32::from_be_bytes(self.0), last.0)
+    pub fn token(self, last: i64) -> String {
+        format!("{:08x}{:016x}", u32::from_be_bytes(self.0), last)
     }
 
-    /// Where a list goes on; None at its beginning.
-    fn place(self, token: &str) -> Result<Option<EntryId>, Fault> {
+    /// The last item of the page before; None at the beginning of the list.
+    fn last(self, token: &str) -> Result<Option<i64>, Fault> {
         if token.is_empty() {
             return Ok(None);
         }
-        let (key, place) = token.split_at_checked(8).ok_or(Fault::InvalidPageToken)?;
-        let place = i64::from_str_radix(place, 16).map_err(|_| Fault::InvalidPageToken)?;
-        let place = EntryId(place);
+        let (key, last) = token.split_at_checked(8).ok_or(Fault::InvalidPageToken)?;
+        let last = i64::from_str_radix(last, 16).map_err(|_| Fault::InvalidPageToken)?;
         // Only the text that was given out.
-        match key.len() == 8 && self.token(place) == token {
-            true => Ok(Some(place)),
+        match key.len() == 8 && self.token(last) == token {
+            true => Ok(Some(last)),
             false => Err(Fault::InvalidPageToken),
         }
     }
@@ -70,17 +69,17 @@ fn size_from_pb(size: i32) -> Result<usize, Fault> {
     }
 }
 
-/// A list that is asked for.
+/// A request for a page.
 pub struct ListQuery<T> {
-    /// Whose; None where it was bad.
+    /// The account; None where it was bad.
     pub account: Option<AccountName>,
-    /// What of it.
+    /// The filters and the page.
     pub query: T,
-    /// Which list it is.
+    /// The list, for the token of the next page.
     pub key: ListKey,
 }
 
-/// Which open holds are asked for; what is wrong is added to `faults`.
+/// A `ListHoldsRequest`; what is wrong with it is added to `faults`.
 pub fn holds_query_from_pb(
     request: &pb::ListHoldsRequest,
     faults: &mut Faults,
@@ -88,7 +87,7 @@ pub fn holds_query_from_pb(
     let key = holds_key(request);
     let account = faults.keep("account", AccountName::new(&request.account));
     let limit = faults.keep("page_size", size_from_pb(request.page_size));
-    let after = faults.keep("page_token", key.place(&request.page_token));
+    let after = faults.keep("page_token", key.last(&request.page_token));
     let request_id = match request.request_id.as_str() {
         "" => None,
         text => faults.keep("request_id", RequestId::new(text)),
@@ -110,7 +109,7 @@ pub fn holds_query_from_pb(
     }
 }
 
-/// The list of these filters.
+/// The hash of the account and the filters.
 fn holds_key(request: &pb::ListHoldsRequest) -> ListKey {
     let start = time_part(request.start_time.as_ref());
     let end = time_part(request.end_time.as_ref());
@@ -128,7 +127,7 @@ fn holds_key(request: &pb::ListHoldsRequest) -> ListKey {
     ListKey::of(&parts)
 }
 
-/// A time by which a list is filtered.
+/// The time of a filter.
 fn time_from_pb(
     field: &'static str,
     time: Option<&prost_types::Timestamp>,
@@ -137,12 +136,12 @@ fn time_from_pb(
     time.and_then(|time| faults.keep(field, timestamp_from_pb(time)))
 }
 
-/// The same, as a part of what identifies a list.
+/// The same as a part of the hash.
 fn time_part(time: Option<&prost_types::Timestamp>) -> String {
     time.map_or_else(String::new, |t| format!("{}.{}", t.seconds, t.nanos))
 }
 
-/// Which entries are asked for; what is wrong is added to `faults`.
+/// A `ListEntriesRequest`; what is wrong with it is added to `faults`.
 pub fn entries_query_from_pb(
     request: &pb::ListEntriesRequest,
     faults: &mut Faults,
@@ -150,7 +149,7 @@ pub fn entries_query_from_pb(
     let key = entries_key(request);
     let account = faults.keep("account", AccountName::new(&request.account));
     let limit = faults.keep("page_size", size_from_pb(request.page_size));
-    let before = faults.keep("page_token", key.place(&request.page_token));
+    let before = faults.keep("page_token", key.last(&request.page_token));
     let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
     let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
     faults.keep(
@@ -160,12 +159,12 @@ pub fn entries_query_from_pb(
     let kinds = faults.keep("kinds", kinds_from_pb(&request.kinds));
     let hold = match request.hold_id.as_str() {
         "" => None,
-        text => id_from_pb("hold_id", text, hold_named, faults),
+        text => id_from_pb("hold_id", text, account.as_ref(), faults),
     };
     ListQuery {
         account,
         query: EntryQuery {
-            before: before.flatten(),
+            before: before.flatten().map(EntryId),
             limit: limit.unwrap_or_default(),
             start_time,
             end_time,
@@ -177,7 +176,7 @@ pub fn entries_query_from_pb(
     }
 }
 
-/// The list of these filters. Kinds are a set.
+/// The hash of the account and the filters. Kinds are a set.
 fn entries_key(request: &pb::ListEntriesRequest) -> ListKey {
     let mut kinds = request.kinds.clone();
     kinds.sort_unstable();
@@ -202,18 +201,4 @@ fn kinds_from_pb(kinds: &[i32]) -> Result<Vec<&'static str>, Fault> {
         });
     }
     kinds.iter().map(|kind| kind_from_pb(*kind)).collect()
-}
-
-fn kind_from_pb(value: i32) -> Result<&'static str, Fault> {
-    Ok(match pb::EntryKind::try_from(value) {
-        Ok(pb::EntryKind::Grant) => "grant",
-        Ok(pb::EntryKind::Charge) => "charge",
-        Ok(pb::EntryKind::Refund) => "refund",
-        Ok(pb::EntryKind::Hold) => "hold",
-        Ok(pb::EntryKind::Settle) => "settle",
-        Ok(pb::EntryKind::Release) => "release",
-        Ok(pb::EntryKind::Expire) => "expire",
-        Ok(pb::EntryKind::Revoke) => "revoke",
-        Ok(pb::EntryKind::Unspecified) | Err(_) => return Err(Fault::UnknownValue { value }),
-    })
 }

@@ -1,12 +1,12 @@
 //! Conversions of `pricing.proto`.
 
-use super::{given_from_parts, optional_account_from_pb, timestamp_from_pb};
+use super::{credits_to_pb, given_from_parts, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
 use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
 use crate::domain::{AccountName, Fault, Faults};
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// A usage; what is wrong with it is found when it is priced.
+/// A usage. Its faults are found when it is priced.
 #[must_use]
 pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
     Usage {
@@ -21,56 +21,31 @@ pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
     }
 }
 
-/// Which prices, and the account that they are for.
+/// A request without a selector has this one.
+static DEFAULT_PRICES: pb::PriceSelector = pb::PriceSelector {
+    account: String::new(),
+    rate_card: String::new(),
+    revision: String::new(),
+    price_time: None,
+};
+
+/// A `PriceSelector`.
 pub struct Prices<'a> {
     /// Which prices.
     pub selector: Selector<'a>,
-    /// The account, where one is named.
+    /// Whose prices, where it says.
     pub account: Option<AccountName>,
 }
 
-/// A `PriceSelector` as it came.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SelectorText<'a> {
-    /// Whose prices; "" for nobody's.
-    pub account: &'a str,
-    /// Name of a card, or "".
-    pub rate_card: &'a str,
-    /// A revision, or "".
-    pub revision: &'a str,
-    /// Prices in force then.
-    pub price_time: Option<prost_types::Timestamp>,
-}
-
-/// Which prices a request asks for; what is wrong is added to `faults`.
+/// The `PriceSelector` of a request; what is wrong with it is added to `faults`.
 pub fn prices_from_pb<'a>(
     prices: Option<&'a pb::PriceSelector>,
     check_balance: bool,
     faults: &mut Faults,
 ) -> Prices<'a> {
-    prices_from_text(prices.map(selector_from_pb), check_balance, faults)
-}
-
-/// A selector as it came.
-#[must_use]
-pub fn selector_from_pb(prices: &pb::PriceSelector) -> SelectorText<'_> {
-    SelectorText {
-        account: &prices.account,
-        rate_card: &prices.rate_card,
-        revision: &prices.revision,
-        price_time: prices.price_time,
-    }
-}
-
-/// The same, of a selector that need not be a message.
-pub fn prices_from_text<'a>(
-    prices: Option<SelectorText<'a>>,
-    check_balance: bool,
-    faults: &mut Faults,
-) -> Prices<'a> {
-    let prices = prices.unwrap_or_default();
+    let prices = prices.unwrap_or(&DEFAULT_PRICES);
     let account = faults
-        .keep("prices.account", optional_account_from_pb(prices.account))
+        .keep("prices.account", optional_account_from_pb(&prices.account))
         .flatten();
     if check_balance && prices.account.is_empty() {
         faults.add("prices.account", Fault::Required);
@@ -86,8 +61,8 @@ pub fn prices_from_text<'a>(
     let price_time = price_time.and_then(|time| faults.keep("prices.price_time", time));
     Prices {
         selector: Selector {
-            rate_card: prices.rate_card,
-            revision: prices.revision,
+            rate_card: &prices.rate_card,
+            revision: &prices.revision,
             price_time,
         },
         account,
@@ -104,10 +79,10 @@ pub fn estimate_to_pb(card: &Card, quote: &Quote<'_>, explain: bool) -> pb::Esti
     };
     pb::Estimate {
         service: quote.service().key.to_string(),
-        credits: quote.credits().to_string(),
-        display_credits: quote.shown().to_string(),
+        credits: credits_to_pb(quote.credits()),
+        display_credits: credits_to_pb(quote.shown()),
         rate_card: card.name().to_owned(),
-        revision: card.revision().to_string(),
+        revision: card.revision().as_str().to_owned(),
         lines,
     }
 }
@@ -117,8 +92,8 @@ fn line_to_pb(line: Line) -> pb::EstimateLine {
         description: line.description,
         quantity: line.quantity,
         unit: line.unit,
-        unit_credits: line.unit_credits.to_string(),
-        credits: line.credits.to_string(),
+        unit_credits: credits_to_pb(line.unit_credits),
+        credits: credits_to_pb(line.credits),
     }
 }
 
@@ -127,8 +102,8 @@ fn line_to_pb(line: Line) -> pb::EstimateLine {
 pub fn affordability_to_pb(affordability: &Affordability) -> pb::Affordability {
     pb::Affordability {
         sufficient: affordability.sufficient(),
-        available: affordability.available.to_string(),
-        shortfall: affordability.shortfall.to_string(),
+        available: credits_to_pb(affordability.available),
+        shortfall: credits_to_pb(affordability.shortfall),
     }
 }
 
@@ -137,7 +112,7 @@ pub fn affordability_to_pb(affordability: &Affordability) -> pb::Affordability {
 pub fn rate_card_to_pb(card: &Card) -> pb::GetRateCardResponse {
     pb::GetRateCardResponse {
         rate_card: card.name().to_owned(),
-        revision: card.revision().to_string(),
+        revision: card.revision().as_str().to_owned(),
         services: card.services().iter().map(service_to_pb).collect(),
     }
 }

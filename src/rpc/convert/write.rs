@@ -1,19 +1,15 @@
-//! Conversions of `ledger.proto`: what callers ask the ledger to do. What is wrong
-//! with a request, whatever the time, the prices and the account are, is collected in
-//! its form.
+//! Conversions of `ledger.proto`: writes. A request becomes a form, with all that is wrong with
+//! it whatever the time, the prices and the account are; what was written becomes the reply.
 
-use super::duration_nanos;
-use super::pricing::{SelectorText, prices_from_text, selector_from_pb, usage_from_pb};
-use crate::app::{
-    ChargeForm, CostForm, GrantForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, HoldForm,
-    SettleForm, What, WriteForm,
-};
+use std::collections::BTreeMap;
+
+use super::ledger::{entry_to_pb, hold_to_pb};
+use super::pricing::{prices_from_pb, usage_from_pb};
+use super::{credits_to_pb, duration_nanos, timestamp_from_pb};
+use crate::app::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm, Written};
 use crate::domain::amount::AmountFault;
-use crate::domain::ledger::{
-    EntryId, GrantId, HoldId, Named, Overage, entry_named, grant_named, hold_named,
-};
+use crate::domain::ledger::{AccountId, Action, GrantAction, Named, Overage};
 use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
-use crate::domain::pricing::Usage;
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -23,57 +19,233 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const TTL_NANOS_MAX: i64 = HOLD_TTL_SECONDS_MAX * NANOS_PER_SECOND;
 const TTL_NANOS_DEFAULT: i64 = HOLD_TTL_SECONDS_DEFAULT * NANOS_PER_SECOND;
 
-/// What every write has.
-fn write_from_pb(request_id: &str, account: &str) -> WriteForm {
-    let mut faults = Faults::new();
-    WriteForm {
-        request_id: faults.keep("request_id", RequestId::new(request_id)),
-        account: faults.keep("account", AccountName::new(account)),
-        labels: Labels::default(),
-        faults,
-    }
+/// For the verbs whose entry has the labels of their hold.
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+/// How the amount of a verb is read: a settlement may be "0".
+type ParseAmount = fn(&str) -> Result<Credits, AmountFault>;
+
+/// The oneof `what` of a request that has something to pay for.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Usage(&'a pb::Usage),
+    Credits(&'a str),
 }
 
-impl WriteForm {
-    fn labelled(mut self, labels: &std::collections::BTreeMap<String, String>) -> Self {
-        if !labels.is_empty() {
-            let labels = self.faults.keep("labels", Labels::new(labels.iter()));
-            self.labels = labels.unwrap_or_default();
+/// The same, of the type that the schema generates for each such request.
+macro_rules! work {
+    ($request:ident, $oneof:ident) => {
+        $request.what.as_ref().map(|what| match what {
+            pb::$oneof::What::Usage(usage) => Work::Usage(usage),
+            pb::$oneof::What::Credits(text) => Work::Credits(text),
+        })
+    };
+}
+
+/// Replies of writes, each with its parts of what was written.
+macro_rules! replies {
+    ($($reply:ident { $($part:ident),+ })+) => {$(
+        impl From<&Written> for pb::$reply {
+            fn from(written: &Written) -> Self {
+                Self { $($part: part_to_pb!($part, written)),+ }
+            }
         }
-        self
+    )+};
+}
+
+macro_rules! part_to_pb {
+    (entry, $written:ident) => {
+        Some(entry_to_pb(&$written.entry))
+    };
+    (hold, $written:ident) => {
+        hold_part($written)
+    };
+    (available, $written:ident) => {
+        credits_to_pb($written.available)
+    };
+    (replayed, $written:ident) => {
+        $written.replayed
+    };
+}
+
+replies! {
+    GrantResponse { entry, available, replayed }
+    ChargeResponse { entry, available, replayed }
+    RefundResponse { entry, available, replayed }
+    HoldResponse { hold, available, replayed }
+    ExtendHoldResponse { hold, replayed }
+    SettleHoldResponse { entry, hold, available, replayed }
+    ReleaseHoldResponse { hold, available, replayed }
+    RevokeGrantResponse { entry, available, replayed }
+}
+
+fn hold_part(written: &Written) -> Option<pb::HoldState> {
+    let hold = written.entry.hold.as_deref();
+    hold.map(|hold| hold_to_pb(hold, &written.entry.account))
+}
+
+/// What every write has.
+struct Head {
+    request_id: Option<RequestId>,
+    account: Option<AccountName>,
+    faults: Faults,
+}
+
+impl Head {
+    fn from_pb(request_id: &str, account: &str) -> Self {
+        let mut faults = Faults::new();
+        Self {
+            request_id: faults.keep("request_id", RequestId::new(request_id)),
+            account: faults.keep("account", AccountName::new(account)),
+            faults,
+        }
+    }
+
+    /// What the write names on its account; for a text that is missing, nothing.
+    fn id<T: AccountId>(&mut self, field: &'static str, text: &str) -> Named<T> {
+        let id = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
+        id.unwrap_or_else(|| Named::read("", None))
+    }
+
+    fn form<'a>(
+        mut self,
+        action: Action<CostForm<'a>>,
+        labels: &BTreeMap<String, String>,
+    ) -> WriteForm<'a> {
+        let labels = match labels.is_empty() {
+            true => None,
+            false => self.faults.keep("labels", Labels::new(labels.iter())),
+        };
+        WriteForm {
+            request_id: self.request_id,
+            account: self.account,
+            labels: labels.unwrap_or_default(),
+            action,
+            faults: self.faults,
+        }
     }
 }
 
-/// A request to add credits.
+/// A `GrantRequest`.
 #[must_use]
-pub fn grant_from_pb(request: &pb::GrantRequest) -> GrantForm {
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let faults = &mut write.faults;
-    let credits = faults.keep(
-        "credits",
-        amount_from_pb(&request.credits, Credits::parse_positive),
-    );
-    let expire_time = request.expire_time.as_ref().map(super::timestamp_from_pb);
+pub fn grant_from_pb(request: &pb::GrantRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let faults = &mut head.faults;
+    let credits = amount_from_pb(&request.credits, Credits::parse_positive);
+    let credits = faults.keep("credits", credits);
+    let expire_time = request.expire_time.as_ref().map(timestamp_from_pb);
     let expire_time = expire_time.and_then(|time| faults.keep("expire_time", time));
     faults.keep("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
     let services = faults.keep("services", services_from_pb(&request.services));
-    GrantForm {
-        write: write.labelled(&request.labels),
-        credits,
+    let action = Action::Grant(GrantAction {
+        credits: credits.unwrap_or_default(),
         expire_time,
         priority: request.priority,
         source: request.source.as_str().into(),
         services: services.unwrap_or_default(),
+        faults: Faults::new(),
+    });
+    head.form(action, &request.labels)
+}
+
+/// A `ChargeRequest`.
+#[must_use]
+pub fn charge_from_pb(request: &pb::ChargeRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let work = work!(request, charge_request);
+    let prices = request.prices.as_ref();
+    let cost = cost_from_pb(work, prices, Credits::parse_positive, &mut head);
+    head.form(Action::Charge(cost), &request.labels)
+}
+
+/// A `RefundRequest`.
+#[must_use]
+pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let entry = head.id("entry_id", &request.entry_id);
+    let faults = &mut head.faults;
+    let credits = request
+        .credits
+        .as_ref()
+        .and_then(|text| faults.keep("credits", parsed_amount(text, Credits::parse_positive)));
+    let entry = entry;
+    head.form(Action::Refund { entry, credits }, &request.labels)
+}
+
+/// A `HoldRequest`.
+#[must_use]
+pub fn hold_from_pb(request: &pb::HoldRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let work = work!(request, hold_request);
+    let prices = request.prices.as_ref();
+    let cost = cost_from_pb(work, prices, Credits::parse_positive, &mut head);
+    let ttl_nanos = match &request.ttl {
+        Some(ttl) => ttl_from_pb(ttl),
+        None => Ok(TTL_NANOS_DEFAULT),
+    };
+    let ttl_nanos = head.faults.keep("ttl", ttl_nanos).unwrap_or_default();
+    head.form(Action::Hold { cost, ttl_nanos }, &request.labels)
+}
+
+/// An `ExtendHoldRequest`.
+#[must_use]
+pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let hold = head.id("hold_id", &request.hold_id);
+    let ttl = request.ttl.as_ref().ok_or(Fault::Required);
+    let ttl_nanos = head.faults.keep("ttl", ttl.and_then(ttl_from_pb));
+    let action = Action::ExtendHold {
+        hold: hold,
+        ttl_nanos: ttl_nanos.unwrap_or_default(),
+    };
+    head.form(action, &NO_LABELS)
+}
+
+/// A `SettleHoldRequest`.
+#[must_use]
+pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let hold = head.id("hold_id", &request.hold_id);
+    let work = work!(request, settle_hold_request);
+    let cost = cost_from_pb(work, request.prices.as_ref(), Credits::parse, &mut head);
+    let overage = head
+        .faults
+        .keep("overage", overage_from_pb(request.overage));
+    let action = Action::SettleHold {
+        hold: hold,
+        cost,
+        keep_open: request.keep_open,
+        overage: overage.unwrap_or(Overage::Reject),
+    };
+    head.form(action, &request.labels)
+}
+
+/// A `ReleaseHoldRequest`.
+#[must_use]
+pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let hold = head.id("hold_id", &request.hold_id);
+    let hold = hold;
+    head.form(Action::ReleaseHold { hold }, &NO_LABELS)
+}
+
+/// A `RevokeGrantRequest`.
+#[must_use]
+pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> WriteForm<'_> {
+    let mut head = Head::from_pb(&request.request_id, &request.account);
+    let grant = head.id("grant_id", &request.grant_id);
+    let grant = grant;
+    head.form(Action::RevokeGrant { grant }, &request.labels)
+}
+
+fn amount_from_pb(text: &str, parse: ParseAmount) -> Result<Credits, Fault> {
+    match text {
+        "" => Err(Fault::Required),
+        text => parsed_amount(text, parse),
     }
 }
 
-fn amount_from_pb(
-    text: &str,
-    parse: fn(&str) -> Result<Credits, AmountFault>,
-) -> Result<Credits, Fault> {
-    if text.is_empty() {
-        return Err(Fault::Required);
-    }
+fn parsed_amount(text: &str, parse: ParseAmount) -> Result<Credits, Fault> {
     parse(text).map_err(|fault| Fault::InvalidAmount {
         value: repeated(text),
         fault,
@@ -97,116 +269,47 @@ fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
     Ok(services)
 }
 
-/// What is to be paid for, as it comes.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Asked<'a> {
-    /// Work.
-    Usage(Usage<'a>),
-    /// An amount.
-    Credits(&'a str),
-    /// It does not say.
-    #[default]
-    Nothing,
-}
-
-fn cost_from_text<'a>(
-    asked: &Asked<'a>,
-    parse: fn(&str) -> Result<Credits, AmountFault>,
-    prices: Option<SelectorText<'a>>,
-    write: &mut WriteForm,
+/// What is to be paid for, and by which prices.
+fn cost_from_pb<'a>(
+    work: Option<Work<'a>>,
+    prices: Option<&'a pb::PriceSelector>,
+    parse: ParseAmount,
+    head: &mut Head,
 ) -> CostForm<'a> {
-    let faults = &mut write.faults;
-    let what = match asked {
-        Asked::Nothing => {
+    let faults = &mut head.faults;
+    let usage = match work {
+        None => {
             faults.add("usage", Fault::Required);
             None
         }
-        Asked::Usage(usage) => {
+        Some(Work::Usage(usage)) => {
+            let usage = usage_from_pb(usage);
             faults.merge(usage.own_faults().under("usage."));
-            Some(What::Usage(*usage))
+            Some(usage)
         }
-        Asked::Credits(text) => faults
-            .keep("credits", amount_from_pb(text, parse))
-            .map(What::Credits),
+        Some(Work::Credits(_)) => None,
     };
-    let prices = prices_from_text(prices, false, faults);
-    if let Some(other) = prices.account
-        && write.account.as_ref().is_some_and(|payer| *payer != other)
+    let credits = match work {
+        Some(Work::Credits(text)) => faults.keep("credits", amount_from_pb(text, parse)),
+        _ => None,
+    };
+    let prices = prices_from_pb(prices, false, faults);
+    if let (Some(other), Some(payer)) = (&prices.account, &head.account)
+        && payer != other
     {
-        faults.add(
-            "prices.account",
-            Fault::ConflictingFields { other: "account" },
-        );
+        let other = "account";
+        faults.add("prices.account", Fault::ConflictingFields { other });
     }
-    if matches!(asked, Asked::Credits(_)) && !prices.selector.is_default() {
-        // An amount has no price: what was meant would be a guess.
-        faults.add("prices", Fault::ConflictingFields { other: "credits" });
-    }
-    CostForm {
-        what,
-        prices: prices.selector,
-    }
-}
-
-/// A `ChargeRequest` without its labels, as it came.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ChargeText<'a> {
-    /// The caller's name of it.
-    pub request_id: &'a str,
-    /// Whose credits.
-    pub account: &'a str,
-    /// What is to be paid for.
-    pub what: Asked<'a>,
-    /// By which prices.
-    pub prices: Option<SelectorText<'a>>,
-}
-
-/// A request to pay for work.
-#[must_use]
-pub fn charge_from_pb(request: &pb::ChargeRequest) -> ChargeForm<'_> {
-    use pb::charge_request::What as Pb;
-    let mut form = charge_from_text(&ChargeText {
-        request_id: &request.request_id,
-        account: &request.account,
-        what: match &request.what {
-            Some(Pb::Usage(usage)) => Asked::Usage(usage_from_pb(usage)),
-            Some(Pb::Credits(text)) => Asked::Credits(text),
-            None => Asked::Nothing,
-        },
-        prices: request.prices.as_ref().map(selector_from_pb),
-    });
-    form.write = form.write.labelled(&request.labels);
-    form
-}
-
-/// The same, of a request that need not be a message and has no labels.
-#[must_use]
-pub fn charge_from_text<'a>(text: &ChargeText<'a>) -> ChargeForm<'a> {
-    let mut write = write_from_pb(text.request_id, text.account);
-    let cost = cost_from_text(&text.what, Credits::parse_positive, text.prices, &mut write);
-    ChargeForm { write, cost }
-}
-
-/// A request to set credits aside.
-#[must_use]
-pub fn hold_from_pb(request: &pb::HoldRequest) -> HoldForm<'_> {
-    use pb::hold_request::What as Pb;
-    let asked = match &request.what {
-        Some(Pb::Usage(usage)) => Asked::Usage(usage_from_pb(usage)),
-        Some(Pb::Credits(text)) => Asked::Credits(text),
-        None => Asked::Nothing,
-    };
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let prices = request.prices.as_ref().map(selector_from_pb);
-    let cost = cost_from_text(&asked, Credits::parse_positive, prices, &mut write);
-    let ttl_nanos = match &request.ttl {
-        Some(ttl) => write.faults.keep("ttl", ttl_from_pb(ttl)),
-        None => Some(TTL_NANOS_DEFAULT),
-    };
-    HoldForm {
-        write: write.labelled(&request.labels),
-        cost,
-        ttl_nanos,
+    let prices = prices.selector;
+    match usage {
+        Some(usage) => CostForm::Usage { usage, prices },
+        None => {
+            if matches!(work, Some(Work::Credits(_))) && !prices.is_default() {
+                // An amount has no price: what was meant would be a guess.
+                faults.add("prices", Fault::ConflictingFields { other: "credits" });
+            }
+            CostForm::Credits(credits.unwrap_or_default())
+        }
     }
 }
 
@@ -229,43 +332,6 @@ fn ttl_text(ttl: &prost_types::Duration) -> String {
     }
 }
 
-/// A request to set the end of a hold anew.
-#[must_use]
-pub fn extend_from_pb(
-    request: &pb::ExtendHoldRequest,
-) -> (WriteForm, Option<Named<HoldId>>, Option<i64>) {
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
-    let ttl = request.ttl.as_ref().ok_or(Fault::Required);
-    let ttl_nanos = write.faults.keep("ttl", ttl.and_then(ttl_from_pb));
-    (write, hold, ttl_nanos)
-}
-
-/// A request to pay out of a hold.
-#[must_use]
-pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> SettleForm<'_> {
-    use pb::settle_hold_request::What as Pb;
-    let asked = match &request.what {
-        Some(Pb::Usage(usage)) => Asked::Usage(usage_from_pb(usage)),
-        Some(Pb::Credits(text)) => Asked::Credits(text),
-        None => Asked::Nothing,
-    };
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
-    let prices = request.prices.as_ref().map(selector_from_pb);
-    let cost = cost_from_text(&asked, Credits::parse, prices, &mut write);
-    let overage = write
-        .faults
-        .keep("overage", overage_from_pb(request.overage));
-    SettleForm {
-        write: write.labelled(&request.labels),
-        hold,
-        cost,
-        keep_open: request.keep_open,
-        overage: overage.unwrap_or(Overage::Reject),
-    }
-}
-
 fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
     match pb::Overage::try_from(value) {
         Ok(pb::Overage::Unspecified | pb::Overage::Reject) => Ok(Overage::Reject),
@@ -274,59 +340,16 @@ fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
     }
 }
 
-/// A request to return what a hold keeps.
-#[must_use]
-pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> (WriteForm, Option<Named<HoldId>>) {
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let hold = id_from_pb("hold_id", &request.hold_id, hold_named, &mut write.faults);
-    (write, hold)
-}
-
-/// A request to give back a charge.
-#[must_use]
-pub fn refund_from_pb(
-    request: &pb::RefundRequest,
-) -> (WriteForm, Option<Named<EntryId>>, Option<Credits>) {
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let entry = id_from_pb(
-        "entry_id",
-        &request.entry_id,
-        entry_named,
-        &mut write.faults,
-    );
-    let credits = request.credits.as_ref().and_then(|text| {
-        let amount = Credits::parse_positive(text).map_err(|fault| Fault::InvalidAmount {
-            value: repeated(text),
-            fault,
-        });
-        write.faults.keep("credits", amount)
-    });
-    (write.labelled(&request.labels), entry, credits)
-}
-
-/// A request to take a grant back.
-#[must_use]
-pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> (WriteForm, Option<Named<GrantId>>) {
-    let mut write = write_from_pb(&request.request_id, &request.account);
-    let grant = id_from_pb(
-        "grant_id",
-        &request.grant_id,
-        grant_named,
-        &mut write.faults,
-    );
-    (write.labelled(&request.labels), grant)
-}
-
-/// What a caller names.
-pub fn id_from_pb<T>(
+/// What a caller names on an account. An empty text is a fault, and names nothing.
+pub fn id_from_pb<T: AccountId>(
     field: &'static str,
     text: &str,
-    read: fn(&str) -> Named<T>,
+    account: Option<&AccountName>,
     faults: &mut Faults,
 ) -> Option<Named<T>> {
     if text.is_empty() {
         faults.add(field, Fault::Required);
         return None;
     }
-    Some(read(text))
+    Some(Named::read(text, account))
 }

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 
 use super::observe::Record;
 use super::permits::{Handover, Permits, Pool};
-use crate::rpc::refused::{Refused, WireFault};
+use crate::rpc::refused::{Refused, RpcRefusal};
 
 pin_project_lite::pin_project! {
     /// A reply that keeps its call's permits until it has left.
@@ -98,7 +98,7 @@ impl http_body::Body for ReplyBody {
         if let Some(end) = this.end
             && end.sleep.as_mut().poll(context).is_ready()
         {
-            let fault = WireFault::DeadlineExceeded {
+            let fault = RpcRefusal::DeadlineExceeded {
                 deadline_ms: end.after.as_millis(),
             };
             let mut trailers = HeaderMap::new();
@@ -235,7 +235,7 @@ where
     }
 }
 
-fn acquire_for_bytes(bytes: usize, permits: &mut Permits, pool: &Pool) -> Result<(), WireFault> {
+fn acquire_for_bytes(bytes: usize, permits: &mut Permits, pool: &Pool) -> Result<(), RpcRefusal> {
     // One request fits, however small the limit is.
     let count = bytes
         .div_euclid(BYTES_PER_PERMIT)
@@ -243,7 +243,7 @@ fn acquire_for_bytes(bytes: usize, permits: &mut Permits, pool: &Pool) -> Result
     permits.grow_to(count, pool)
 }
 
-fn acquire_for_batch(batch: &Batch, pool: &Pool) -> Result<(), WireFault> {
+fn acquire_for_batch(batch: &Batch, pool: &Pool) -> Result<(), RpcRefusal> {
     // One batch fits, however small the limit is; the call has one permit.
     let count = batch.weight.min(pool.size()).saturating_sub(1);
     if count > 0 {

@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use super::{GRPC_STATUS, ReplyBody};
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
-use crate::rpc::refused::{Refused, WireFault};
+use crate::rpc::refused::{Refused, RpcRefusal};
 
 /// Puts [`Complete`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ fn completed(response: Response<ReplyBody>) -> Response<ReplyBody> {
 }
 
 /// What a refusal without details is about; None where there is nothing to add.
-fn missing_reason(headers: &HeaderMap) -> Option<WireFault> {
+fn missing_reason(headers: &HeaderMap) -> Option<RpcRefusal> {
     headers.get(&GRPC_STATUS)?;
     let status = Status::from_header_map(headers)?;
     if !status.details().is_empty() {
@@ -95,20 +95,20 @@ fn missing_reason(headers: &HeaderMap) -> Option<WireFault> {
     }
     let problem = || repeated(status.message()).into_string();
     match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted => Some(WireFault::MessageTooLarge {
+        Code::OutOfRange | Code::ResourceExhausted => Some(RpcRefusal::MessageTooLarge {
             limit_bytes: MESSAGE_BYTES_MAX,
         }),
         // A message that is compressed in no way that its headers name.
         Code::Internal if status.message().contains("compressed-flag") => {
-            Some(WireFault::UnsupportedEncoding {
+            Some(RpcRefusal::UnsupportedEncoding {
                 problem: "the message is marked as compressed, and no grpc-encoding says how"
                     .to_owned(),
             })
         }
         // A broken frame, or a message that ends too early. What is wrong with
         // the server itself comes with details.
-        Code::Internal | Code::Unknown => Some(WireFault::MalformedMessage { problem: problem() }),
-        Code::Unimplemented => Some(WireFault::UnsupportedEncoding { problem: problem() }),
+        Code::Internal | Code::Unknown => Some(RpcRefusal::MalformedMessage { problem: problem() }),
+        Code::Unimplemented => Some(RpcRefusal::UnsupportedEncoding { problem: problem() }),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::rpc::refused::{Refused, WireFault};
+use crate::rpc::refused::{Refused, RpcRefusal};
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -101,7 +101,7 @@ where
         if sleep.is_none_or(|slept| slept.is_pending()) {
             return Poll::Pending;
         }
-        let fault = WireFault::DeadlineExceeded {
+        let fault = RpcRefusal::DeadlineExceeded {
             deadline_ms: this.deadline.as_millis(),
         };
         Poll::Ready(Ok(Refused::from(fault).into_status().into_http()))

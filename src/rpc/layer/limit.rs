@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use super::body::{Batch, MeteredBody, ReplyBody};
 use super::permits::{Handover, Permits, Pool};
 use crate::rpc::method::{self, Kind};
-use crate::rpc::refused::{Refused, Resource, WireFault};
+use crate::rpc::refused::{Refused, Resource, RpcRefusal};
 
 /// Most watches of health.
 const HEALTH_WATCHES_MAX: usize = 1_024;
@@ -129,7 +129,7 @@ pin_project_lite::pin_project! {
     pub enum Limited<F> {
         /// It is refused.
         Shed {
-            fault: Option<WireFault>,
+            fault: Option<RpcRefusal>,
         },
         /// It goes on.
         Called {

@@ -21,7 +21,7 @@ use super::request_id::{self, CallId, Ids};
 use super::{GRPC_STATUS, ReplyBody};
 use crate::rpc::method::{self, Method};
 use crate::rpc::peer::PeerAddress;
-use crate::rpc::refused::{Refused, WireFault, error_info};
+use crate::rpc::refused::{Refused, RpcRefusal, error_info};
 
 /// Puts [`Observe`] around a service.
 #[derive(Clone)]
@@ -211,7 +211,7 @@ fn micros(elapsed: Duration) -> u64 {
 /// Answers a call that a defect ended.
 fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<ReplyBody> {
     tracing::error!(x_request_id, panic = what, "a defect stopped a call");
-    let fault = WireFault::Internal { x_request_id };
+    let fault = RpcRefusal::Internal { x_request_id };
     ReplyBody::free(Refused::from(fault).into_status().into_http())
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::rpc::refused::{Resource, WireFault};
+use crate::rpc::refused::{Resource, RpcRefusal};
 
 /// A semaphore that is never waited for.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ impl Pool {
     }
 
     /// Takes so many, if they are free.
-    pub(super) fn acquire(&self, count: usize) -> Result<OwnedSemaphorePermit, WireFault> {
+    pub(super) fn acquire(&self, count: usize) -> Result<OwnedSemaphorePermit, RpcRefusal> {
         let permits = u32::try_from(count).ok().and_then(|count| {
             Arc::clone(&self.semaphore)
                 .try_acquire_many_owned(count)
                 .ok()
         });
-        permits.ok_or(WireFault::Overloaded {
+        permits.ok_or(RpcRefusal::Overloaded {
             limit: self.size,
             resource: self.resource,
         })
@@ -51,7 +51,7 @@ pub struct Permits(Option<OwnedSemaphorePermit>);
 
 impl Permits {
     /// Acquires more, so that there are so many.
-    pub(super) fn grow_to(&mut self, count: usize, pool: &Pool) -> Result<(), WireFault> {
+    pub(super) fn grow_to(&mut self, count: usize, pool: &Pool) -> Result<(), RpcRefusal> {
         let more = count.saturating_sub(self.count());
         if more > 0 {
             let more = pool.acquire(more)?;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use rusqlite::{Row, params};
 
-use super::journal::{BadRow, Journal};
+use super::journal::{BadRow, Journal, Position};
 use super::rows::StoredEntry;
 use super::times::At;
 use crate::domain::Credits;
-use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantFacts, GrantId, GrantTerms, Hold};
+use crate::domain::ledger::{EntryId, EntryKind, GrantFacts, GrantId, GrantTerms, Hold};
 use crate::rfc3339;
 
 /// How many rows one statement asks for at most.
@@ -58,10 +58,11 @@ impl Drop for ReadAhead<'_> {
 
 /// A link of an account's chain of entries, and what the entry will ask for.
 pub(super) struct Link {
-    id: i64,
+    position: i64,
     previous: Option<i64>,
     grants: Vec<i64>,
-    hold: Option<i64>,
+    /// The hold that its entry is about and did not make.
+    earlier_hold: Option<i64>,
 }
 
 impl Journal {
@@ -69,18 +70,18 @@ impl Journal {
     /// long as the account is being read.
     pub(super) fn read_ahead(
         &self,
+        account_id: i64,
         grants: impl IntoIterator<Item = i64>,
         holds: impl IntoIterator<Item = i64>,
     ) -> Result<ReadAhead<'_>, BadRow> {
         let guard = ReadAhead(&self.ahead);
-        let grants = self.made_grants(grants)?;
+        let grants = self.made_grants(account_id, grants)?;
         self.ahead.grants.borrow_mut().extend(grants);
-        let mut ids: Vec<i64> = holds.into_iter().collect();
-        sort(&mut ids);
-        let mut made = HashMap::with_capacity(ids.len());
-        self.each_entry(&ids, |stored| {
+        let positions = self.holds_made(account_id, holds)?;
+        let mut made = HashMap::with_capacity(positions.len());
+        self.each_entry(&positions, |stored| {
             if let (EntryKind::Hold, Some(hold)) = (&stored.entry.kind, stored.entry.hold) {
-                made.insert(hold.id.0.0, hold);
+                made.insert(hold.id.0, hold);
             }
         })?;
         self.ahead.holds.borrow_mut().extend(made);
@@ -92,9 +93,33 @@ impl Journal {
         self.ahead.holds.borrow().get(&id).cloned()
     }
 
+    /// Positions of the entries that made these holds, in order.
+    fn holds_made(
+        &self,
+        account_id: i64,
+        ids: impl IntoIterator<Item = i64>,
+    ) -> Result<Vec<i64>, BadRow> {
+        let mut ids: Vec<i64> = ids.into_iter().collect();
+        sort(&mut ids);
+        let mut positions = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(ROWS_MAX) {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT h.made FROM json_each(?1) asked
+                   CROSS JOIN holds h ON h.account_id = ?2 AND h.hold_id = asked.value",
+            )?;
+            let rows = statement.query_map(params![list(ids), account_id], |row| row.get(0))?;
+            for position in rows {
+                positions.push(position?);
+            }
+        }
+        sort(&mut positions);
+        Ok(positions)
+    }
+
     /// These grants, each that was ever made.
     pub(super) fn made_grants(
         &self,
+        account_id: i64,
         ids: impl IntoIterator<Item = i64>,
     ) -> Result<HashMap<i64, MadeGrant>, BadRow> {
         let mut found = HashMap::new();
@@ -117,11 +142,12 @@ impl Journal {
                 "SELECT g.grant_id, g.granted, g.priority, g.expire_time, g.source, g.services,
                         e.create_time, r.entry_id
                    FROM json_each(?1) asked
-                   CROSS JOIN grants g ON g.grant_id = asked.value
-                   CROSS JOIN entries e ON e.entry_id = g.grant_id
-                   LEFT JOIN revocations r ON r.grant_id = g.grant_id",
+                   CROSS JOIN grants g ON g.account_id = ?2 AND g.grant_id = asked.value
+                   CROSS JOIN entries e ON e.position = g.position
+                   LEFT JOIN revocations r
+                     ON r.account_id = g.account_id AND r.grant_id = g.grant_id",
             )?;
-            let mut rows = statement.query([list(ids)])?;
+            let mut rows = statement.query(params![list(ids), account_id])?;
             while let Some(row) = rows.next()? {
                 found.insert(row.get(0)?, read_grant(row)?);
             }
@@ -129,21 +155,25 @@ impl Journal {
         Ok(found)
     }
 
-    /// Shows these entries, which are in order; all of them must be there.
-    fn each_entry(&self, ids: &[i64], mut show: impl FnMut(StoredEntry)) -> Result<(), BadRow> {
-        if !ids.is_empty() {
+    /// Shows the entries at these positions, which are in order; all of them must be there.
+    fn each_entry(
+        &self,
+        positions: &[i64],
+        mut show: impl FnMut(StoredEntry),
+    ) -> Result<(), BadRow> {
+        if !positions.is_empty() {
             self.write_waiting()?;
         }
-        for ids in ids.chunks(ROWS_MAX) {
+        for ids in positions.chunks(ROWS_MAX) {
             let mut statement = self.connection.prepare_cached(
                 "SELECT e.* FROM json_each(?1) asked
-                   CROSS JOIN entries e ON e.entry_id = asked.value",
+                   CROSS JOIN entries e ON e.position = asked.value",
             )?;
             let mut rows = statement.query([list(ids)])?;
             let mut wanted = ids.iter();
             while let Some(row) = rows.next()? {
                 let stored = self.read_entry(row)?;
-                missing(wanted.next().copied(), Some(stored.entry.id.0))?;
+                missing(wanted.next().copied(), Some(stored.place.position.0))?;
                 show(stored);
             }
             missing(wanted.next().copied(), None)?;
@@ -152,11 +182,11 @@ impl Journal {
     }
 
     /// The entries of these links, in their order.
-    pub(super) fn entries_of(&self, links: &[Link]) -> Result<Vec<Entry>, BadRow> {
+    pub(super) fn entries_of(&self, links: &[Link]) -> Result<Vec<StoredEntry>, BadRow> {
         let mut entries = Vec::with_capacity(links.len());
         // They follow each other from the newest back.
-        let ids: Vec<i64> = links.iter().rev().map(|link| link.id).collect();
-        self.each_entry(&ids, |stored| entries.push(stored.entry))?;
+        let positions: Vec<i64> = links.iter().rev().map(|link| link.position).collect();
+        self.each_entry(&positions, |stored| entries.push(stored))?;
         entries.reverse();
         Ok(entries)
     }
@@ -164,12 +194,12 @@ impl Journal {
     /// The way from an entry of an account back to the one after `until`, newest first.
     pub(super) fn chain(
         &self,
-        head: Option<EntryId>,
-        until: Option<EntryId>,
+        head: Option<Position>,
+        until: Option<Position>,
     ) -> Result<Vec<Link>, BadRow> {
         let mut links: Vec<Link> = Vec::new();
-        let mut next = head.map(|id| id.0);
-        let until = until.map(|id| id.0);
+        let mut next = head.map(|head| head.0);
+        let until = until.map(|until| until.0);
         while let Some(id) = next
             && next > until
         {
@@ -178,7 +208,7 @@ impl Journal {
             links.extend(more);
         }
         if next != until {
-            let head = head.map_or(0, |id| id.0);
+            let head = head.map_or(0, |head| head.0);
             return Err(BadRow(format!(
                 "the entries before {head} do not lead back to it"
             )));
@@ -188,36 +218,41 @@ impl Journal {
 
     /// An account's entries from that one back, newest first: at least one, and at most so
     /// many.
-    pub(super) fn entries_back(&self, id: EntryId, most: usize) -> Result<Vec<Entry>, BadRow> {
-        let links = self.links(id.0, None, most)?;
+    pub(super) fn entries_back(
+        &self,
+        account_id: i64,
+        from: Position,
+        most: usize,
+    ) -> Result<Vec<StoredEntry>, BadRow> {
+        let links = self.links(from.0, None, most)?;
         let grants = links.iter().flat_map(Link::grants);
         let holds = links.iter().filter_map(Link::earlier_hold);
-        let _ahead = self.read_ahead(grants, holds)?;
+        let _ahead = self.read_ahead(account_id, grants, holds)?;
         self.entries_of(&links)
     }
 
     /// The links from that one on, at most so many, and none up to `until`.
-    fn links(&self, id: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
+    fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
         self.write_waiting()?;
         let mut statement = self.connection.prepare_cached(
-            "WITH RECURSIVE chain (entry_id, previous, kind, hold_id, shares, length) AS (
-               SELECT entry_id, previous, kind, hold_id, shares, 1
-                 FROM entries WHERE entry_id = ?1
+            "WITH RECURSIVE chain (position, previous, kind, grant_id, hold_id, shares, length) AS (
+               SELECT position, previous, kind, grant_id, hold_id, shares, 1
+                 FROM entries WHERE position = ?1
                UNION ALL
-               SELECT e.entry_id, e.previous, e.kind, e.hold_id,
+               SELECT e.position, e.previous, e.kind, e.grant_id, e.hold_id,
                       iif(e.kind = 'refund', e.shares, NULL), length + 1
-                 FROM chain JOIN entries e ON e.entry_id = chain.previous
+                 FROM chain JOIN entries e ON e.position = chain.previous
                 WHERE chain.previous > ?2 AND length < ?3)
-             SELECT entry_id, previous, kind, hold_id, shares FROM chain",
+             SELECT position, previous, kind, grant_id, hold_id, shares FROM chain",
         )?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![id, until.unwrap_or(i64::MIN), most])?;
+        let mut rows = statement.query(params![from, until.unwrap_or(i64::MIN), most])?;
         let mut links = Vec::new();
         while let Some(row) = rows.next()? {
             links.push(read_link(row)?);
         }
         match links.is_empty() {
-            true => Err(BadRow(format!("entry {id} is missing"))),
+            true => Err(missing_at(from)),
             false => Ok(links),
         }
     }
@@ -231,27 +266,28 @@ impl Link {
 
     /// The hold that its entry is about and did not make.
     pub(super) fn earlier_hold(&self) -> Option<i64> {
-        self.hold.filter(|hold| *hold != self.id)
+        self.earlier_hold
     }
 }
 
 fn read_link(row: &Row<'_>) -> Result<Link, BadRow> {
-    let id: i64 = row.get(0)?;
-    let grants = match row.get_ref(2)?.as_str().unwrap_or_default() {
-        "grant" => vec![id],
+    let kind = row.get_ref(2)?.as_str().unwrap_or_default();
+    let grants = match kind {
+        "grant" => row.get::<_, Option<i64>>(3)?.into_iter().collect(),
         "refund" => {
-            let shares = row.get_ref(4)?.as_str().unwrap_or_default();
+            let shares = row.get_ref(5)?.as_str().unwrap_or_default();
             // What cannot be read is found when the entry is.
             let shares = super::text::shares_from_json(shares).unwrap_or_default();
-            shares.iter().map(|share| share.grant.0.0).collect()
+            shares.iter().map(|share| share.grant.0).collect()
         }
         _ => Vec::new(),
     };
+    let hold: Option<i64> = row.get(4)?;
     Ok(Link {
-        id,
+        position: row.get(0)?,
         previous: row.get(1)?,
         grants,
-        hold: row.get(3)?,
+        earlier_hold: hold.filter(|_| kind != "hold"),
     })
 }
 
@@ -280,9 +316,13 @@ fn read_grant(row: &Row<'_>) -> Result<MadeGrant, BadRow> {
 
 fn missing(wanted: Option<i64>, found: Option<i64>) -> Result<(), BadRow> {
     match wanted {
-        Some(id) if wanted != found => Err(BadRow(format!("entry {id} is missing"))),
+        Some(position) if wanted != found => Err(missing_at(position)),
         _ => Ok(()),
     }
+}
+
+fn missing_at(position: i64) -> BadRow {
+    BadRow(format!("the entry at {position} is missing"))
 }
 
 /// Rows that stand together are read together.

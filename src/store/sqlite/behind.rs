@@ -9,9 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::books::{Books, Undo};
-use super::journal::BadRow;
+use super::journal::{BadRow, Position};
 use crate::domain::AccountName;
-use crate::domain::ledger::EntryId;
 
 /// How many entries the rows of accounts may be behind.
 pub(super) const BEHIND_MAX: i64 = 131_072;
@@ -45,9 +44,9 @@ impl Hasher for Mixed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Its newest entry.
-    pub(super) entry: EntryId,
+    pub(super) entry: Position,
     /// The first entry that the account's row does not have.
-    pub(super) since: EntryId,
+    pub(super) since: Position,
     /// Whose it is.
     pub(super) name: AccountName,
 }
@@ -55,17 +54,17 @@ pub(super) struct Head {
 /// Where an account stood whose row was behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stood {
-    pub(super) entry: EntryId,
-    pub(super) since: EntryId,
+    pub(super) entry: Position,
+    pub(super) since: Position,
 }
 
 /// The accounts whose rows are behind, by their number and by how far.
 #[derive(Default)]
 pub(super) struct Behind {
     heads: HashMap<i64, Head, BuildHasherDefault<Mixed>>,
-    order: BTreeSet<(EntryId, i64)>,
+    order: BTreeSet<(Position, i64)>,
     /// Those among them that cannot be read: their rows stay behind.
-    stuck: BTreeSet<(EntryId, i64)>,
+    stuck: BTreeSet<(Position, i64)>,
 }
 
 impl Behind {
@@ -80,8 +79,8 @@ impl Behind {
         &mut self,
         account: i64,
         name: &AccountName,
-        entry: EntryId,
-        next: EntryId,
+        entry: Position,
+        next: Position,
     ) -> Option<Stood> {
         if let Some(head) = self.heads.get_mut(&account) {
             let stood = Stood {
@@ -120,18 +119,18 @@ impl Behind {
     }
 
     /// The account that fell behind first, among those that can be read.
-    fn first(&self) -> Option<(EntryId, i64)> {
+    fn first(&self) -> Option<(Position, i64)> {
         self.order.first().copied()
     }
 
-    fn give_up(&mut self, since: EntryId, account: i64) {
+    fn give_up(&mut self, since: Position, account: i64) {
         self.order.remove(&(since, account));
         self.stuck.insert((since, account));
     }
 
     /// The first entry that any row does not have.
-    fn since(&self) -> Option<EntryId> {
-        let first = |set: &BTreeSet<(EntryId, i64)>| set.first().map(|(since, _)| *since);
+    fn since(&self) -> Option<Position> {
+        let first = |set: &BTreeSet<(Position, i64)>| set.first().map(|(since, _)| *since);
         first(&self.order)
             .into_iter()
             .chain(first(&self.stuck))
@@ -141,7 +140,7 @@ impl Behind {
 
 impl Books {
     /// At start: an entry that is newer than the rows of accounts are.
-    pub(super) fn note_behind(&mut self, account: i64, name: &AccountName, entry: EntryId) {
+    pub(super) fn note_behind(&mut self, account: i64, name: &AccountName, entry: Position) {
         let since = self.behind.get(account).map_or(entry, |head| head.since);
         let head = Head {
             entry,
@@ -158,7 +157,7 @@ impl Books {
         let mut saved = 0_usize;
         while saved < most
             && let Some((since, account)) = self.behind.first()
-            && self.next_entry.0.saturating_sub(since.0) >= behind_max
+            && self.next_position.0.saturating_sub(since.0) >= behind_max
         {
             let first = account.saturating_sub(account.rem_euclid(NEIGHBOURS));
             for neighbour in first..first.saturating_add(NEIGHBOURS) {
@@ -168,10 +167,10 @@ impl Books {
             }
         }
         if saved > 0 {
-            let since = self.behind.since().unwrap_or(self.next_entry);
+            let since = self.behind.since().unwrap_or(self.next_position);
             self.journal
                 .connection
-                .prepare_cached("UPDATE file SET folded = ?1")?
+                .prepare_cached("UPDATE file SET flushed = ?1")?
                 .execute([since.0.saturating_sub(1)])?;
         }
         Ok(())
@@ -203,7 +202,7 @@ impl Books {
                 entry: head.entry,
                 since: head.since,
             }),
-            next_entry: self.next_entry,
+            next_position: self.next_position,
         });
         self.behind.set(account, None);
         Ok(true)

@@ -11,18 +11,19 @@ use super::accounts::Loaded;
 use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
 use super::cache::{Cache, Slot};
 use super::group::decide;
-use super::journal::{BadRow, Journal};
+use super::journal::{BadRow, Journal, Position};
 use super::requests::{Key, Progress, Requests, Scope};
+use super::rows::Place;
 use crate::domain::clock::Disbelief;
 use crate::domain::ledger::{
-    Account, Command, Decision, EarlierWrite, Effects, Entry, EntryId, Inconsistent, LookedUp,
+    Account, Command, Decision, EarlierWrite, Effects, Entry, Fingerprint, Inconsistent, LookedUp,
     needs,
 };
-use crate::domain::{AccountName, RequestId, Timestamp};
+use crate::domain::{AccountName, Credits, RequestId, Timestamp};
 use crate::store::{Answer, StoreRefusal, Unavailable, Written};
 
-/// A checkpoint is due after so many entries, or as many as the account is large.
-const CHECKPOINT_ENTRIES: usize = 256;
+/// A snapshot is due after so many entries, or as many as the account is large.
+const SNAPSHOT_ENTRIES: usize = 256;
 
 pub(super) struct Books {
     pub(super) journal: Journal,
@@ -30,12 +31,12 @@ pub(super) struct Books {
     /// Where accounts stand whose rows are behind.
     pub(super) behind: Behind,
     pub(super) requests: Requests,
-    pub(super) next_entry: EntryId,
+    pub(super) next_position: Position,
     next_account: i64,
     pub(super) group: Group,
     /// The entry up to which the file itself has the journal, where its `-wal` does not say so
     /// yet.
-    pub(super) moved: Option<EntryId>,
+    pub(super) moved: Option<Position>,
     /// Why nothing is dated now.
     pub(super) disbelief: Option<Disbelief>,
 }
@@ -54,14 +55,14 @@ pub(super) enum Undo {
         account: i64,
         name: AccountName,
         before: Option<Stood>,
-        next_entry: EntryId,
+        next_position: Position,
     },
     Account {
         id: i64,
     },
     Request {
         key: Key,
-        entry: EntryId,
+        position: Position,
     },
 }
 
@@ -94,7 +95,7 @@ impl Books {
         journal: Journal,
         requests: Requests,
         accounts_max: usize,
-        next_entry: EntryId,
+        next_position: Position,
         next_account: i64,
     ) -> Self {
         Self {
@@ -102,7 +103,7 @@ impl Books {
             cache: Cache::new(accounts_max),
             behind: Behind::default(),
             requests,
-            next_entry,
+            next_position,
             next_account,
             group: Group::default(),
             moved: None,
@@ -115,12 +116,12 @@ impl Books {
         &mut self,
         account: i64,
         id: &RequestId,
-        entry: EntryId,
+        position: Position,
         time: Timestamp,
         scope: Scope,
     ) {
         let key = self.requests.key(account, id);
-        self.requests.insert(key, entry, time, scope);
+        self.requests.insert(key, position, time, scope);
     }
 
     /// The account, as it stands. None: there is none.
@@ -169,7 +170,7 @@ impl Books {
         let Some(loaded) = self.cache.at(slot) else {
             return Ok(());
         };
-        match Arc::make_mut(&mut loaded.account).lapse(now, self.next_entry) {
+        match Arc::make_mut(&mut loaded.account).lapse(now) {
             Ok(lapsed) => self.write_lapsed(slot, &lapsed),
             Err(at) => {
                 let name = loaded.account.name().clone();
@@ -182,16 +183,47 @@ impl Books {
 
     /// Writes what has expired, and has left the account in memory.
     fn write_lapsed(&mut self, slot: Slot, lapsed: &[Entry]) -> Result<(), BadRow> {
-        let (Some(last), Some(loaded)) = (lapsed.last(), self.cache.at(slot)) else {
+        if lapsed.is_empty() {
             return Ok(());
-        };
-        let (id, name) = (loaded.id, loaded.account.name().clone());
-        self.note_head(id, &name, last);
+        }
         self.begin()?;
         for entry in lapsed {
-            self.journal.write_entry(id, entry, None, None)?;
+            self.append(slot, entry, None, None)?;
         }
-        self.step(slot, lapsed.len())
+        self.write_snapshot_if_due(slot)
+    }
+
+    /// Appends an entry of an account to the journal. It is applied to the account already.
+    fn append(
+        &mut self,
+        slot: Slot,
+        entry: &Entry,
+        fingerprint: Option<&Fingerprint>,
+        answered: Option<Credits>,
+    ) -> Result<Position, BadRow> {
+        let position = self.next_position;
+        let Some(loaded) = self.cache.at(slot) else {
+            return Err(BadRow("an account is not there".to_owned()));
+        };
+        let place = Place {
+            account_id: loaded.id,
+            position,
+            previous: loaded.head,
+        };
+        loaded.head = Some(position);
+        loaded.steps = loaded.steps.saturating_add(1);
+        let id = loaded.id;
+        let before = (self.behind).advance(id, &entry.account, position, position);
+        self.group.undo.push(Undo::Head {
+            account: id,
+            name: entry.account.clone(),
+            before,
+            next_position: position,
+        });
+        self.next_position = position.next();
+        self.journal
+            .write_entry(place, entry, fingerprint, answered)?;
+        Ok(position)
     }
 
     /// An account that does not follow its own rules is not kept in memory: what the file
@@ -228,13 +260,17 @@ impl Books {
         {
             return Ok(Err(disbelief.into()));
         }
-        let next = self.next_entry;
+        if looked_up.earlier.is_none() {
+            // From here on the account in memory may change: what fails is taken back with
+            // the group.
+            self.begin()?;
+        }
         let mut unopened = None;
         let account = match slot.and_then(|slot| self.cache.at(slot)) {
             Some(loaded) => &mut loaded.account,
             None => unopened.insert(Arc::new(Account::new(command.account.clone()))),
         };
-        let effects = match decide(account, command, looked_up, now, next) {
+        let effects = match decide(account, command, looked_up, now) {
             Ok(Decision::Write(effects)) => effects,
             Ok(Decision::Replay(written)) => return Ok(Ok(*written)),
             Ok(Decision::Refuse { refusal, lapsed }) => {
@@ -245,38 +281,32 @@ impl Books {
             }
             Err(at) => return Ok(Err(self.defect(&command.account, at))),
         };
-        self.begin()?;
         let slot = match (slot, unopened) {
             (None, Some(account)) => Some(self.open_account(id, account)?),
             (slot, _) => slot,
         };
-        self.note_head(id, &command.account, effects.last());
+        let Some(slot) = slot else {
+            return Err(BadRow("an account is not there".to_owned()));
+        };
         let Effects {
             lapsed,
             entry,
             follow_ups,
             available,
         } = *effects;
-        self.requests
-            .insert(key, entry.id, now, Scope::of(entry.kind.name()));
-        self.group.undo.push(Undo::Request {
-            key,
-            entry: entry.id,
-        });
         for entry in &lapsed {
-            self.journal.write_entry(id, entry, None, None)?;
+            self.append(slot, entry, None, None)?;
         }
         let answered = (available != entry.available).then_some(available);
         let fingerprint = Some(&command.request.fingerprint);
-        self.journal
-            .write_entry(id, &entry, fingerprint, answered)?;
+        let position = self.append(slot, &entry, fingerprint, answered)?;
         for entry in &follow_ups {
-            self.journal.write_entry(id, entry, None, None)?;
+            self.append(slot, entry, None, None)?;
         }
-        if let Some(slot) = slot {
-            let entries = lapsed.len().saturating_add(follow_ups.len());
-            self.step(slot, entries.saturating_add(1))?;
-        }
+        self.requests
+            .insert(key, position, now, Scope::of(entry.kind.name()));
+        self.group.undo.push(Undo::Request { key, position });
+        self.write_snapshot_if_due(slot)?;
         Ok(Ok(Written {
             entry: match shares {
                 Shares::Answered => entry,
@@ -301,10 +331,10 @@ impl Books {
         let Some(loaded) = slot.and_then(|slot| self.cache.at(slot)) else {
             return Ok(LookedUp::default());
         };
-        let reference = needs(&loaded.account, command);
+        let (reference, head) = (needs(&loaded.account, command), loaded.head);
         let earlier = self.earlier_write(id, key, command, shares)?;
         let referenced = match (&earlier, reference) {
-            (None, Some(reference)) => self.journal.look_up(id, reference)?,
+            (None, Some(reference)) => self.journal.look_up(id, head, reference)?,
             _ => None,
         };
         Ok(LookedUp {
@@ -321,6 +351,7 @@ impl Books {
         Ok(self.cache.insert(Loaded {
             id,
             account,
+            head: None,
             steps: 0,
         }))
     }
@@ -350,7 +381,7 @@ impl Books {
             let Some(stored) = stored else {
                 continue;
             };
-            let same = stored.account_id == id
+            let same = stored.place.account_id == id
                 && stored.entry.request_id.as_ref() == Some(&command.request.id);
             if let Some(fingerprint) = stored.fingerprint.filter(|_| same) {
                 return Ok(Some(EarlierWrite {
@@ -363,29 +394,16 @@ impl Books {
         Ok(None)
     }
 
-    /// Notes where an account stands now.
-    fn note_head(&mut self, account: i64, name: &AccountName, last: &Entry) {
-        let before = self.behind.advance(account, name, last.id, self.next_entry);
-        self.group.undo.push(Undo::Head {
-            account,
-            name: name.clone(),
-            before,
-            next_entry: self.next_entry,
-        });
-        self.next_entry = last.id.next();
-    }
-
-    /// Counts entries of an account, and keeps a checkpoint where one is due.
-    fn step(&mut self, slot: Slot, entries: usize) -> Result<(), BadRow> {
+    /// Keeps a snapshot of the account where one is due.
+    fn write_snapshot_if_due(&mut self, slot: Slot) -> Result<(), BadRow> {
         let Some(loaded) = self.cache.at(slot) else {
             return Ok(());
         };
-        loaded.steps = loaded.steps.saturating_add(entries);
-        if loaded.steps < CHECKPOINT_ENTRIES.max(loaded.account.size()) {
+        if loaded.steps < SNAPSHOT_ENTRIES.max(loaded.account.size()) {
             return Ok(());
         }
         loaded.steps = 0;
-        self.journal.write_checkpoint(loaded)
+        self.journal.write_snapshot(loaded)
     }
 
     fn undo(&mut self) {
@@ -395,12 +413,12 @@ impl Books {
                     self.next_account = id;
                     self.journal.forget_names();
                 }
-                Undo::Request { key, entry } => self.requests.remove(key, entry),
+                Undo::Request { key, position } => self.requests.remove(key, position),
                 Undo::Head {
                     account,
                     name,
                     before,
-                    next_entry,
+                    next_position,
                 } => {
                     let before = before.map(|stood| Head {
                         entry: stood.entry,
@@ -408,7 +426,7 @@ impl Books {
                         name: name.clone(),
                     });
                     self.behind.set(account, before);
-                    self.next_entry = next_entry;
+                    self.next_position = next_position;
                     // The file has it as it was.
                     self.cache.forget(&name);
                 }
@@ -440,8 +458,8 @@ impl Books {
             }
         }
         let group = std::mem::take(&mut self.group);
-        let last_entry = EntryId(self.next_entry.0.saturating_sub(1));
-        self.requests.committed(group.progress, last_entry);
+        let last = self.next_position.previous();
+        self.requests.committed(group.progress, last);
         Ok(Committed {
             wrote: !group.undo.is_empty(),
             steps: group.undo,
@@ -459,15 +477,13 @@ impl Books {
         self.undo();
         self.group = Group::default();
     }
-
-    /// The number of the entry that is written next.
-    pub(super) const fn next_entry(&self) -> EntryId {
-        self.next_entry
-    }
 }
 
 pub(super) fn does_not_follow(at: Inconsistent) -> BadRow {
-    BadRow(format!("{} does not follow from those before it", at.0))
+    BadRow(format!(
+        "entry {} does not follow from those before it",
+        at.0.0
+    ))
 }
 
 pub(super) fn unavailable(operation: &'static str, cause: &BadRow) -> StoreRefusal {

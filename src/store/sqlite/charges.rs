@@ -13,6 +13,7 @@ use std::ops::Range;
 use rusqlite::Statement;
 
 use super::journal::{BadRow, Journal};
+use super::rows::Place;
 use super::text::{labels_to_json, write_shares, write_usage};
 use super::times::At;
 use crate::domain::Credits;
@@ -27,7 +28,7 @@ const WAITING_MAX: usize = 4_096;
 
 /// The columns of a charge that differ from charge to charge. What it spends is what it
 /// takes from the account; it holds nothing and refunds nothing.
-const COLUMNS: &str = "entry_id, account_id, previous, version, spent, available, answered, \
+const COLUMNS: &str = "position, account_id, previous, entry_id, spent, available, answered, \
     create_time, request_id, fingerprint, service, card_id, usage, labels, shares, credits, kind, held";
 /// How many of them are bound.
 const BOUND: usize = 15;
@@ -78,10 +79,10 @@ impl Rows {
 
 /// A row; its texts are where they stand among all.
 struct Row {
-    entry_id: i64,
+    position: i64,
     account_id: i64,
     previous: Option<i64>,
-    version: i64,
+    entry_id: i64,
     spent: i64,
     available: i64,
     answered: Option<i64>,
@@ -107,7 +108,7 @@ impl Journal {
     /// Takes the row of a charge; false where the entry needs a row of another form.
     pub(super) fn take_charge(
         &self,
-        account_id: i64,
+        place: Place,
         entry: &Entry,
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
@@ -118,10 +119,10 @@ impl Journal {
         let card_id = self.card_id(entry.pricing.as_ref())?;
         let mut rows = self.charges.rows.borrow_mut();
         let row = Row {
+            position: place.position.0,
+            account_id: place.account_id,
+            previous: place.previous.map(|previous| previous.0),
             entry_id: entry.id.0,
-            account_id,
-            previous: entry.previous.map(|id| id.0),
-            version: entry.version,
             spent: entry.spent.nanos(),
             available: entry.available.nanos(),
             answered: answered.map(Credits::nanos),
@@ -230,10 +231,10 @@ fn bind(
 ) -> rusqlite::Result<()> {
     let text = |place: &Option<Range<usize>>| texts.get(place.clone()?);
     let at = |column: usize| before.saturating_add(column);
-    statement.raw_bind_parameter(at(1), row.entry_id)?;
+    statement.raw_bind_parameter(at(1), row.position)?;
     statement.raw_bind_parameter(at(2), row.account_id)?;
     statement.raw_bind_parameter(at(3), row.previous)?;
-    statement.raw_bind_parameter(at(4), row.version)?;
+    statement.raw_bind_parameter(at(4), row.entry_id)?;
     statement.raw_bind_parameter(at(SPENT), row.spent)?;
     statement.raw_bind_parameter(at(6), row.available)?;
     statement.raw_bind_parameter(at(7), row.answered)?;

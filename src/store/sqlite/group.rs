@@ -10,7 +10,7 @@ use super::clock;
 use super::journal::BadRow;
 use crate::domain::Timestamp;
 use crate::domain::clock::ClockMark;
-use crate::domain::ledger::{self, Account, Command, Decision, EntryId, Inconsistent, LookedUp};
+use crate::domain::ledger::{self, Account, Command, Decision, Inconsistent, LookedUp};
 use crate::failpoint;
 use crate::store::{Answer, Written};
 
@@ -65,14 +65,14 @@ impl Books {
 
     /// All that was committed is in the file itself now.
     pub(super) fn all_moved(&mut self) {
-        self.moved = Some(EntryId(self.next_entry.0.saturating_sub(1)));
+        self.moved = Some(self.next_position.previous());
     }
 
     /// Says in the `-wal`, which is begun anew, from where it goes on.
     pub(super) fn write_moved(&self) -> Result<(), BadRow> {
         if let Some(moved) = self.moved {
             (self.journal.connection)
-                .prepare_cached("UPDATE file SET moved = ?1, probes = probes + 1")?
+                .prepare_cached("UPDATE file SET checkpointed = ?1, probes = probes + 1")?
                 .execute([moved.0])?;
         }
         Ok(())
@@ -115,11 +115,11 @@ pub(super) fn decide(
     command: &Command,
     looked_up: LookedUp,
     now: Timestamp,
-    next: EntryId,
 ) -> Result<Decision, Inconsistent> {
+    let last = account.last().entry;
     let decided = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("decide");
-        ledger::decide(account, command, looked_up, now, next)
+        ledger::decide(account, command, looked_up, now)
     }));
-    decided.unwrap_or(Err(Inconsistent(next)))
+    decided.unwrap_or(Err(Inconsistent(last)))
 }

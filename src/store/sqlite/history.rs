@@ -14,9 +14,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::queue::{Limits, Queue, Refused};
 use super::books::unavailable;
-use super::journal::{BadRow, Journal};
+use super::journal::{BadRow, Journal, Position};
 use super::times::At;
-use crate::domain::ledger::{Entry, EntryId, EntryKind, HoldId, Named};
+use crate::domain::ledger::{AccountId as _, Entry, EntryId, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
@@ -42,7 +42,9 @@ const READ_AT_ONCE_MAX: usize = 256;
 pub(super) struct Whose {
     pub(super) id: i64,
     pub(super) name: AccountName,
-    pub(super) head: Option<EntryId>,
+    pub(super) head: Option<Position>,
+    /// Its newest entry in the file.
+    pub(super) last: EntryId,
     /// What has ended since and could not be written.
     pub(super) unwritten: Vec<Entry>,
 }
@@ -172,7 +174,7 @@ fn as_of_then(
     let mut account = journal.load_as_of(whose.id, &whose.name, whose.head, as_of)?;
     // What had expired by then and was not written by then.
     account
-        .lapse(as_of, EntryId(i64::MAX))
+        .lapse(as_of)
         .map_err(super::books::does_not_follow)?;
     Ok(AccountSnapshot {
         account: Arc::new(account),
@@ -215,23 +217,27 @@ fn entries(
             Some(entry) => entry.clone(),
             None => {
                 if read.is_empty()
-                    && let Some(id) = next
+                    && let Some(from) = next
                 {
                     let wanted = query.limit.saturating_sub(page.entries.len());
                     let wanted = wanted.clamp(READ_AT_ONCE_MIN, READ_AT_ONCE_MAX);
-                    read = journal.entries_back(id, wanted)?.into();
+                    read = journal.entries_back(whose.id, from, wanted)?.into();
                 }
-                let Some(entry) = read.pop_front() else {
+                let Some(stored) = read.pop_front() else {
                     return Ok(Ok(page));
                 };
-                next = entry.previous;
-                entry
+                next = stored.place.previous;
+                stored.entry
             }
         };
         if query.is_past(&entry) || Some(entry.id) < oldest {
             return Ok(Ok(page));
         }
-        last_scanned = Some(entry.id);
+        // The page goes on below it.
+        last_scanned = Some(match entry.kind.is_move() {
+            true => entry.id,
+            false => entry.id.next(),
+        });
         if query.matches(&entry) {
             if page.entries.len() == query.limit {
                 // There is one more: the page goes on below its last one.
@@ -245,8 +251,8 @@ fn entries(
     Ok(Ok(page))
 }
 
-/// The oldest entry that can be on the list, and the newest one of the page.
-type Range = (Option<EntryId>, Option<EntryId>);
+/// The oldest entry that can be on the list, and where the newest one of the page stands.
+type Range = (Option<EntryId>, Option<Position>);
 
 fn begin(
     journal: &Journal,
@@ -263,51 +269,53 @@ fn begin(
         newest = closed.or(newest);
     }
     if let Some(before) = query.before {
-        let unwritten = whose.unwritten.iter().any(|entry| entry.id == before);
-        let stored = journal.entry(before)?;
-        match stored.filter(|stored| stored.account_id == whose.id) {
-            Some(stored) => newest = stored.entry.previous,
-            None if unwritten => {}
-            None => return Ok(Err(Refusal::invalid("page_token", Fault::InvalidPageToken))),
+        let last = whose.unwritten.last().map_or(whose.last, |entry| entry.id);
+        if before.0 < 1 || before > last.next() {
+            return Ok(Err(Refusal::invalid("page_token", Fault::InvalidPageToken)));
+        }
+        // What has not been written is newer than all that has.
+        if before <= whose.last {
+            let below = EntryId(before.0.saturating_sub(1));
+            newest = journal.position_of(whose.id, newest, below)?;
         }
     } else if let Some(end) = query.end_time {
-        // A checkpoint that is not before the end saves the walk down to it.
-        let checkpoint: Option<i64> = journal
+        // A snapshot that is not before the end saves the walk down to it.
+        let snapshot: Option<i64> = journal
             .connection
             .prepare_cached(
-                "SELECT entry_id FROM checkpoints
-                 WHERE account_id = ?1 AND create_time >= ?2 ORDER BY entry_id LIMIT 1",
+                "SELECT position FROM snapshots
+                 WHERE account_id = ?1 AND create_time >= ?2
+                 ORDER BY entry_id, position LIMIT 1",
             )?
             .query_row(params![whose.id, At(end)], |row| row.get(0))
             .optional()?;
-        if let Some(checkpoint) = checkpoint.map(EntryId)
-            && Some(checkpoint) < newest
+        if let Some(snapshot) = snapshot.map(Position)
+            && Some(snapshot) < newest
         {
-            newest = Some(checkpoint);
+            newest = Some(snapshot);
         }
     }
     Ok(Ok((oldest, newest)))
 }
 
-/// The entry that made a hold, and the one that closed it.
+/// The entry that made a hold, and where the one stands that closed it.
 fn hold_range(
     journal: &Journal,
     whose: &Whose,
     named: &Named<HoldId>,
-) -> Result<Option<(EntryId, Option<EntryId>)>, BadRow> {
-    let Some(HoldId(made)) = named.id() else {
+) -> Result<Option<(EntryId, Option<Position>)>, BadRow> {
+    let Some(id) = named.id() else {
         return Ok(None);
     };
-    let stored = journal.entry(made)?;
-    let is_it = |kind: &EntryKind| matches!(kind, EntryKind::Hold);
-    let found = stored.filter(|s| s.account_id == whose.id && is_it(&s.entry.kind));
-    if found.is_none() {
-        return Ok(None);
-    }
-    let closed: Option<i64> = journal
+    Ok(journal
         .connection
-        .prepare_cached("SELECT entry_id FROM closed_holds WHERE hold_id = ?1")?
-        .query_row([made.0], |row| row.get(0))
-        .optional()?;
-    Ok(Some((made, closed.map(EntryId))))
+        .prepare_cached(
+            "SELECT e.entry_id, h.closed FROM holds h JOIN entries e ON e.position = h.made
+              WHERE h.account_id = ?1 AND h.hold_id = ?2",
+        )?
+        .query_row([whose.id, id.0], |row| {
+            let closed: Option<i64> = row.get(1)?;
+            Ok((EntryId(row.get(0)?), closed.map(Position)))
+        })
+        .optional()?)
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::ahead::Ahead;
 use super::charges::Charges;
 use crate::domain::ledger::{
-    EntryId, EntryKind, GrantFacts, GrantId, Hold, HoldId, Pricing, Reference, Referenced, Spending,
+    EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
 };
 use crate::domain::{AccountName, Credits};
 
@@ -21,6 +21,20 @@ pub(super) struct BadRow(pub(super) String);
 impl From<rusqlite::Error> for BadRow {
     fn from(error: rusqlite::Error) -> Self {
         Self(error.to_string())
+    }
+}
+
+/// Where an entry stands in the journal of all accounts. Callers never see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position(pub(super) i64);
+
+impl Position {
+    pub(super) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    pub(super) const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
     }
 }
 
@@ -126,6 +140,7 @@ impl Journal {
     pub(super) fn look_up(
         &self,
         account_id: i64,
+        head: Option<Position>,
         reference: Reference,
     ) -> Result<Option<Referenced>, BadRow> {
         Ok(match reference {
@@ -133,8 +148,11 @@ impl Journal {
                 let hold = self.closed_hold(account_id, id)?;
                 hold.map(Referenced::ClosedHold)
             }
-            Reference::Grant(id) => self.owned_grant(account_id, id)?.map(|_| Referenced::Grant),
-            Reference::Spending(id) => self.spending(account_id, id)?.map(Referenced::Spending),
+            Reference::Grant(id) => self.grant_facts(account_id, id)?.map(|_| Referenced::Grant),
+            Reference::Spending(id) => {
+                let spending = self.spending(account_id, head, id)?;
+                spending.map(Referenced::Spending)
+            }
         })
     }
 
@@ -144,56 +162,86 @@ impl Journal {
         account_id: i64,
         id: HoldId,
     ) -> Result<Option<Arc<Hold>>, BadRow> {
-        let closed: Option<i64> = self
+        let closed: Option<Option<i64>> = self
             .connection
-            .prepare_cached("SELECT entry_id FROM closed_holds WHERE hold_id = ?1")?
-            .query_row([id.0.0], |row| row.get(0))
+            .prepare_cached("SELECT closed FROM holds WHERE account_id = ?1 AND hold_id = ?2")?
+            .query_row([account_id, id.0], |row| row.get(0))
             .optional()?;
-        let Some(closed) = closed else {
+        let Some(closed) = closed.flatten() else {
             return Ok(None);
         };
-        let stored = self.entry(EntryId(closed))?;
-        let stored = stored.filter(|stored| stored.account_id == account_id);
+        let stored = self.entry(Position(closed))?;
         Ok(stored.and_then(|stored| stored.entry.hold))
     }
 
-    fn owned_grant(&self, account_id: i64, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
-        let owner: Option<i64> = self
+    /// Where the account's entry of that number stands: a snapshot at or after it is found by
+    /// its key, and from there it is a few hundred entries back at most.
+    pub(super) fn position_of(
+        &self,
+        account_id: i64,
+        head: Option<Position>,
+        id: EntryId,
+    ) -> Result<Option<Position>, BadRow> {
+        let Some(head) = head else { return Ok(None) };
+        self.write_waiting()?;
+        let snapshot: Option<i64> = self
             .connection
-            .prepare_cached("SELECT account_id FROM grants WHERE grant_id = ?1")?
-            .query_row([id.0.0], |row| row.get(0))
+            .prepare_cached(
+                "SELECT position FROM snapshots WHERE account_id = ?1 AND entry_id >= ?2
+                  ORDER BY entry_id, position LIMIT 1",
+            )?
+            .query_row([account_id, id.0], |row| row.get(0))
             .optional()?;
-        match owner == Some(account_id) {
-            true => self.grant_facts(id),
-            false => Ok(None),
-        }
+        // The journal may have grown since the question was asked.
+        let from = snapshot.map_or(head, |snapshot| head.min(Position(snapshot)));
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "WITH RECURSIVE chain (position, previous, entry_id, kind) AS (
+                   SELECT position, previous, entry_id, kind FROM entries WHERE position = ?1
+                   UNION ALL
+                   SELECT e.position, e.previous, e.entry_id, e.kind
+                     FROM chain JOIN entries e ON e.position = chain.previous
+                    WHERE chain.entry_id > ?2 OR (chain.entry_id = ?2 AND chain.kind = 'extend'))
+                 SELECT position FROM chain WHERE entry_id = ?2 AND kind <> 'extend'",
+            )?
+            .query_row([from.0, id.0], |row| row.get(0))
+            .optional()?;
+        Ok(found.map(Position))
     }
 
-    fn spending(&self, account_id: i64, id: EntryId) -> Result<Option<Spending>, BadRow> {
-        let Some(stored) = self.entry(id)? else {
+    fn spending(
+        &self,
+        account_id: i64,
+        head: Option<Position>,
+        id: EntryId,
+    ) -> Result<Option<Spending>, BadRow> {
+        let position = self.position_of(account_id, head, id)?;
+        let stored = position.map(|position| self.entry(position)).transpose()?;
+        let Some(stored) = stored.flatten() else {
             return Ok(None);
         };
-        if stored.account_id != account_id {
-            return Ok(None);
-        }
         let entry = stored.entry;
         let refunded: i64 = self
             .connection
-            .prepare_cached("SELECT coalesce(sum(credits), 0) FROM refunds WHERE refunded_id = ?1")?
-            .query_row([id.0], |row| row.get(0))?;
+            .prepare_cached(
+                "SELECT coalesce(sum(credits), 0) FROM refunds
+                  WHERE account_id = ?1 AND refunded_id = ?2",
+            )?
+            .query_row([account_id, id.0], |row| row.get(0))?;
         let wrong = || BadRow(format!("entry {} cannot be refunded", id.0));
         let refunded = Credits::from_nanos(refunded).map_err(|_| wrong())?;
         let paid = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
         let shares = entry.shares.iter().filter(|_| paid);
-        let grants = self.made_grants(shares.clone().map(|share| share.grant.0.0))?;
+        let grants = self.made_grants(account_id, shares.clone().map(|share| share.grant.0))?;
         if shares
             .clone()
-            .any(|share| !grants.contains_key(&share.grant.0.0))
+            .any(|share| !grants.contains_key(&share.grant.0))
         {
             return Err(wrong());
         }
         Ok(Spending::of(&entry, refunded, |id| {
-            let made = grants.get(&id.0.0)?;
+            let made = grants.get(&id.0)?;
             Some(made.before(id, EntryId(i64::MAX)))
         }))
     }

@@ -15,8 +15,8 @@ use super::whole::{self, Alone};
 const APPLICATION_ID: i32 = 0x6372_6564;
 /// Each makes the next version of the schema out of the one before it.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
-/// What the first of them makes. Files of version 1 were never released.
-const VERSION_FIRST: i64 = 2;
+/// What the first of them makes. Files of versions 1 and 2 were never released.
+const VERSION_FIRST: i64 = 3;
 /// Files up to this size are checked whole at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

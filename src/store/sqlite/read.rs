@@ -11,7 +11,7 @@ use super::history::{Question, Whose};
 use super::journal::BadRow;
 use super::writer::Writer;
 use crate::domain::fault::TimeRule;
-use crate::domain::ledger::{Account, Entry, EntryId, Hold, HoldId, Named};
+use crate::domain::ledger::{Account, Entry, Hold, HoldId, Named};
 use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
@@ -79,7 +79,8 @@ impl View<'_> {
         Whose {
             id: self.loaded.id,
             name: self.loaded.account.name().clone(),
-            head: self.loaded.account.last_entry(),
+            head: self.loaded.head,
+            last: self.loaded.account.last().entry,
             unwritten: self.lapsed.map_or_else(Vec::new, |(_, entries)| entries),
         }
     }
@@ -111,9 +112,8 @@ impl Writer {
         {
             return read.refuse(Refusal::invalid("as_of", fault).into());
         }
-        let next = self.books.next_entry();
         let view = match self.books.account(&read.name) {
-            Ok(Some(loaded)) => view(loaded, now, next),
+            Ok(Some(loaded)) => view(loaded, now),
             Ok(None) => {
                 let account = read.name.clone();
                 return read.refuse(Refusal::AccountNotFound { account }.into());
@@ -182,13 +182,11 @@ impl Writer {
     }
 }
 
-fn view(loaded: &Loaded, now: Timestamp, next: EntryId) -> Result<View<'_>, BadRow> {
+fn view(loaded: &Loaded, now: Timestamp) -> Result<View<'_>, BadRow> {
     let mut lapsed = None;
     if loaded.account.has_lapsed(now) {
         let mut account = Account::clone(&loaded.account);
-        let entries = account
-            .lapse(now, next)
-            .map_err(super::books::does_not_follow)?;
+        let entries = account.lapse(now).map_err(super::books::does_not_follow)?;
         lapsed = Some((Arc::new(account), entries));
     }
     Ok(View { loaded, lapsed })

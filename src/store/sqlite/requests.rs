@@ -25,8 +25,7 @@ use siphasher::sip::SipHasher13;
 use self::merge::{Merge, Step};
 use self::runs::{Runs, delete_keys, delete_run, write_row};
 use super::filter::Filter;
-use super::journal::BadRow;
-use crate::domain::ledger::EntryId;
+use super::journal::{BadRow, Position};
 use crate::domain::{RequestId, Timestamp};
 
 pub(super) use self::runs::{PAIR_BYTES, Run, Scope};
@@ -44,7 +43,7 @@ const MERGED_PER_NEW: usize = 16;
 pub(super) type Key = u64;
 
 /// Entries by what stands for their request_ids.
-type Newest = HashMap<Key, EntryId, BuildHasherDefault<Itself>>;
+type Newest = HashMap<Key, Position, BuildHasherDefault<Itself>>;
 
 /// A hash of a number that is a hash already, by a key that nobody outside knows.
 #[derive(Default)]
@@ -67,7 +66,7 @@ impl Hasher for Itself {
 }
 
 /// A hash and the entry that answers it.
-type Pair = (Key, EntryId);
+type Pair = (Key, Position);
 
 /// How request_ids are hashed in this file.
 #[derive(Clone, Copy)]
@@ -136,7 +135,7 @@ struct Freezing {
     twins: Vec<Pair>,
     credits: Vec<Pair>,
     newest_time: Timestamp,
-    last_entry: EntryId,
+    last_position: Position,
     /// The numbers of the runs are this one and the next.
     first_id: i64,
     sorting: Option<Receiver<[Sorted; 2]>>,
@@ -181,7 +180,7 @@ impl Requests {
 
     /// The entries that may answer it: at most one does, and nearly always there is
     /// none.
-    pub(super) fn find(&self, connection: &Connection, key: Key) -> Result<Vec<EntryId>, BadRow> {
+    pub(super) fn find(&self, connection: &Connection, key: Key) -> Result<Vec<Position>, BadRow> {
         let mut found = Vec::new();
         let frozen = self.freezing.as_ref();
         let maps = [Some(&self.newest), frozen.map(|f| &f.newest)];
@@ -200,7 +199,7 @@ impl Requests {
     }
 
     /// Notes that an entry answers it; `scope` says for how long.
-    pub(super) fn insert(&mut self, key: Key, entry: EntryId, time: Timestamp, scope: Scope) {
+    pub(super) fn insert(&mut self, key: Key, entry: Position, time: Timestamp, scope: Scope) {
         self.newest_time = self.newest_time.max(time);
         if let Some(other) = self.newest.insert(key, entry) {
             self.twins.push((key, other));
@@ -211,7 +210,7 @@ impl Requests {
     }
 
     /// Takes a note back, the newest one first.
-    pub(super) fn remove(&mut self, key: Key, entry: EntryId) {
+    pub(super) fn remove(&mut self, key: Key, entry: Position) {
         if self.credits.last() == Some(&(key, entry)) {
             self.credits.pop();
         }
@@ -264,10 +263,10 @@ impl Requests {
         Ok(progress)
     }
 
-    /// The group is in the file, and what was done along with it; `last_entry` is the
+    /// The group is in the file, and what was done along with it; `last_position` is the
     /// journal's newest. What is full becomes a run now, when nothing of it can be
     /// taken back any more.
-    pub(super) fn committed(&mut self, progress: Progress, last_entry: EntryId) {
+    pub(super) fn committed(&mut self, progress: Progress, last_position: Position) {
         if let Some(run) = progress.cleaned {
             self.runs.cleaned(run);
         }
@@ -295,7 +294,7 @@ impl Requests {
             self.runs_changed = false;
         }
         if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
-            self.freeze(last_entry);
+            self.freeze(last_position);
         }
     }
 
@@ -326,7 +325,7 @@ impl Requests {
         let _ = std::thread::Builder::new().spawn(move || drop(gone));
     }
 
-    fn freeze(&mut self, last_entry: EntryId) {
+    fn freeze(&mut self, last_position: Position) {
         let newest = std::mem::take(&mut self.newest);
         let twins = std::mem::take(&mut self.twins);
         let credits = std::mem::take(&mut self.credits);
@@ -346,7 +345,7 @@ impl Requests {
             twins,
             credits,
             newest_time: self.newest_time,
-            last_entry,
+            last_position,
             first_id: self.runs.take_ids(2),
             sorting: Some(sorting),
             sorted: None,
@@ -411,7 +410,7 @@ impl Freezing {
         let run = |((scope, id), sorted): ((Scope, i64), &Sorted)| Run {
             id,
             scope,
-            last_entry: self.last_entry.0,
+            last_position: self.last_position.0,
             newest_time: self.newest_time,
             length: sorted.pairs.len(),
             filter: None,
@@ -445,8 +444,8 @@ impl Freezing {
                 run.write(connection, Some(&sorted.filter))?;
             }
             connection
-                .prepare_cached("UPDATE file SET covered = ?1")?
-                .execute([self.last_entry.0])?;
+                .prepare_cached("UPDATE file SET indexed = ?1")?
+                .execute([self.last_position.0])?;
         }
         Ok(Some(frozen))
     }

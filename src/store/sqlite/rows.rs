@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Row, params};
 use serde_json::Value;
 
-use super::journal::{BadRow, Journal};
+use super::journal::{BadRow, Journal, Position};
 use super::text::{
     labels_from_json, labels_to_json, shares_from_json, shares_to_json, usage_from_json,
     usage_to_json,
@@ -18,10 +18,19 @@ use crate::domain::ledger::{
 use crate::domain::{AccountName, Credits, RequestId};
 use crate::rfc3339;
 
+/// Where a row stands in the journal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) account_id: i64,
+    pub(super) position: Position,
+    /// The account's row before it.
+    pub(super) previous: Option<Position>,
+}
+
 /// A row, and what it says about the request that it answers.
 pub(super) struct StoredEntry {
     pub(super) entry: Entry,
-    pub(super) account_id: i64,
+    pub(super) place: Place,
     pub(super) fingerprint: Option<Fingerprint>,
     /// Available as the caller was told it.
     pub(super) answered: Credits,
@@ -29,34 +38,37 @@ pub(super) struct StoredEntry {
 
 /// All columns, in the order in which they stand in the schema, on which
 /// [`Journal::read_entry`] relies.
-const ENTRY_BY_ID: &str = "SELECT * FROM entries WHERE entry_id = ?1";
+const ENTRY_AT: &str = "SELECT * FROM entries WHERE position = ?1";
 /// The same without the shares, which can be most of a row.
 const ENTRY_WITHOUT_SHARES: &str =
-    "SELECT entry_id, account_id, previous, version, kind, credits, held, spent, available,
+    "SELECT position, account_id, previous, entry_id, kind, credits, held, spent, available,
             answered, create_time, request_id, fingerprint, service, card_id, usage, grant_id,
             hold_id, hold_held, hold_settled, hold_expire_time, hold_status, refunded_id, labels,
             '[]'
-       FROM entries WHERE entry_id = ?1";
+       FROM entries WHERE position = ?1";
 
-fn bad(id: i64) -> BadRow {
-    BadRow(format!("entry {id} cannot be read"))
+fn bad(position: i64) -> BadRow {
+    BadRow(format!("the entry at {position} cannot be read"))
 }
 
 impl Journal {
-    /// The entry of that id.
-    pub(super) fn entry(&self, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
-        self.entry_by(ENTRY_BY_ID, id)
+    /// The entry at that position.
+    pub(super) fn entry(&self, position: Position) -> Result<Option<StoredEntry>, BadRow> {
+        self.entry_by(ENTRY_AT, position)
     }
 
     /// The same, without its shares and a refund's grants.
-    pub(super) fn entry_without_shares(&self, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
-        self.entry_by(ENTRY_WITHOUT_SHARES, id)
+    pub(super) fn entry_without_shares(
+        &self,
+        position: Position,
+    ) -> Result<Option<StoredEntry>, BadRow> {
+        self.entry_by(ENTRY_WITHOUT_SHARES, position)
     }
 
-    fn entry_by(&self, sql: &str, id: EntryId) -> Result<Option<StoredEntry>, BadRow> {
+    fn entry_by(&self, sql: &str, position: Position) -> Result<Option<StoredEntry>, BadRow> {
         self.write_waiting()?;
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([id.0])?;
+        let mut rows = statement.query([position.0])?;
         match rows.next()? {
             Some(row) => self.read_entry(row).map(Some),
             None => Ok(None),
@@ -65,36 +77,38 @@ impl Journal {
 
     /// Reads a whole row of `entries`.
     pub(super) fn read_entry(&self, row: &Row<'_>) -> Result<StoredEntry, BadRow> {
-        let id: i64 = row.get(0)?;
+        let position: i64 = row.get(0)?;
+        let bad = || bad(position);
         let account_id: i64 = row.get(1)?;
+        let number: i64 = row.get(3)?;
         let credits = |column: usize| -> Result<Credits, BadRow> {
-            Credits::from_nanos(row.get(column)?).map_err(|_| bad(id))
+            Credits::from_nanos(row.get(column)?).map_err(|_| bad())
         };
         let text = |column: usize| row.get::<_, Option<String>>(column);
         let At(create_time) = row.get(10)?;
         let request_id = text(11)?
-            .map(|text| RequestId::new(&text).map_err(|_| bad(id)))
+            .map(|text| RequestId::new(&text).map_err(|_| bad()))
             .transpose()?;
         let usage = text(15)?
-            .map(|text| usage_from_json(&text).ok_or_else(|| bad(id)))
+            .map(|text| usage_from_json(&text).ok_or_else(bad))
             .transpose()?;
-        let shares = shares_from_json(&row.get::<_, String>(24)?).ok_or_else(|| bad(id))?;
-        let kind = row.get_ref(4)?.as_str().map_err(|_| bad(id))?;
-        let grant = row
-            .get::<_, Option<i64>>(16)?
-            .map(|id| GrantId(EntryId(id)));
+        let shares = shares_from_json(&row.get::<_, String>(24)?).ok_or_else(bad)?;
+        let kind = row.get_ref(4)?.as_str().map_err(|_| bad())?;
+        let grant = row.get::<_, Option<i64>>(16)?.map(GrantId);
         let kind = match kind {
             "grant" => {
-                let facts = self.grant_facts(GrantId(EntryId(id)))?;
-                EntryKind::Grant(facts.ok_or_else(|| bad(id))?.terms)
+                let id = grant.ok_or_else(bad)?;
+                let facts = self.grant_facts(account_id, id)?;
+                let terms = facts.ok_or_else(bad)?.terms;
+                EntryKind::Grant { id, terms }
             }
             "charge" => EntryKind::Charge,
             "refund" => {
-                let of = row.get::<_, Option<i64>>(22)?.ok_or_else(|| bad(id))?;
-                let made = self.made_grants(shares.iter().map(|share| share.grant.0.0))?;
+                let of = row.get::<_, Option<i64>>(22)?.ok_or_else(bad)?;
+                let made = self.made_grants(account_id, shares.iter().map(|s| s.grant.0))?;
                 let facts = |grant: GrantId| {
-                    let made = made.get(&grant.0.0).ok_or_else(|| bad(id))?;
-                    Ok(made.before(grant, EntryId(id)))
+                    let made = made.get(&grant.0).ok_or_else(bad)?;
+                    Ok(made.before(grant, EntryId(number)))
                 };
                 let grants = shares.iter().map(|share| facts(share.grant));
                 EntryKind::Refund {
@@ -106,38 +120,40 @@ impl Journal {
             "settle" => EntryKind::Settle,
             "release" => EntryKind::Release,
             "extend" => EntryKind::Extend,
-            "expire" => EntryKind::Expire(grant.ok_or_else(|| bad(id))?),
-            "revoke" => EntryKind::Revoke(grant.ok_or_else(|| bad(id))?),
-            _ => return Err(bad(id)),
+            "expire" => EntryKind::Expire(grant.ok_or_else(bad)?),
+            "revoke" => EntryKind::Revoke(grant.ok_or_else(bad)?),
+            _ => return Err(bad()),
         };
         let available = credits(8)?;
         let mut entry = Entry {
-            id: EntryId(id),
-            previous: row.get::<_, Option<i64>>(2)?.map(EntryId),
-            account: self.account_name(account_id)?.ok_or_else(|| bad(id))?,
+            id: EntryId(number),
+            account: self.account_name(account_id)?.ok_or_else(bad)?,
             kind,
             credits: credits(5)?,
             held: credits(6)?,
             spent: credits(7)?,
             available,
             create_time,
-            version: row.get(3)?,
             request_id,
-            labels: labels_from_json(text(23)?.as_deref()).ok_or_else(|| bad(id))?,
+            labels: labels_from_json(text(23)?.as_deref()).ok_or_else(bad)?,
             service: text(13)?.map(Arc::from),
             pricing: self.pricing(row.get(14)?)?,
             usage,
             hold: None,
             shares,
         };
-        entry.hold = self.read_hold(row, &entry)?;
+        entry.hold = self.read_hold(row, account_id, &entry)?;
         let answered = match row.get::<_, Option<i64>>(9)? {
-            Some(nanos) => Credits::from_nanos(nanos).map_err(|_| bad(id))?,
+            Some(nanos) => Credits::from_nanos(nanos).map_err(|_| bad())?,
             None => available,
         };
         Ok(StoredEntry {
             entry,
-            account_id,
+            place: Place {
+                account_id,
+                position: Position(position),
+                previous: row.get::<_, Option<i64>>(2)?.map(Position),
+            },
             fingerprint: row.get(12)?,
             answered,
         })
@@ -145,21 +161,27 @@ impl Journal {
 
     /// The hold after the entry. What never changes of it stands in the entry that
     /// made it.
-    fn read_hold(&self, row: &Row<'_>, entry: &Entry) -> Result<Option<Arc<Hold>>, BadRow> {
+    fn read_hold(
+        &self,
+        row: &Row<'_>,
+        account_id: i64,
+        entry: &Entry,
+    ) -> Result<Option<Arc<Hold>>, BadRow> {
         let Some(id) = row.get::<_, Option<i64>>(17)? else {
             return Ok(None);
         };
-        let wrong = || bad(entry.id.0);
-        let terms = match id == entry.id.0 {
+        let position: i64 = row.get(0)?;
+        let wrong = || bad(position);
+        let terms = match matches!(entry.kind, EntryKind::Hold) {
             true => Arc::new(HoldTerms::of(entry).ok_or_else(wrong)?),
             false => match self.hold_ahead(id) {
                 Some(made) => Arc::clone(&made.terms),
-                None => Arc::new(self.hold_terms(id)?.ok_or_else(wrong)?),
+                None => Arc::new(self.hold_terms(account_id, id)?.ok_or_else(wrong)?),
             },
         };
         let status: String = row.get(21)?;
         Ok(Some(Arc::new(Hold {
-            id: HoldId(EntryId(id)),
+            id: HoldId(id),
             terms,
             held: Credits::from_nanos(row.get(18)?).map_err(|_| wrong())?,
             settled: Credits::from_nanos(row.get(19)?).map_err(|_| wrong())?,
@@ -169,64 +191,71 @@ impl Journal {
     }
 
     /// What the entry says that made a hold, as far as callers see it of the hold.
-    fn hold_terms(&self, id: i64) -> Result<Option<HoldTerms>, BadRow> {
+    fn hold_terms(&self, account_id: i64, id: i64) -> Result<Option<HoldTerms>, BadRow> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT create_time, request_id, service, card_id, usage, labels
-             FROM entries WHERE entry_id = ?1",
+            "SELECT e.create_time, e.request_id, e.service, e.card_id, e.usage, e.labels
+               FROM holds h JOIN entries e ON e.position = h.made
+              WHERE h.account_id = ?1 AND h.hold_id = ?2",
         )?;
-        let mut rows = statement.query([id])?;
+        let mut rows = statement.query([account_id, id])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
+        let bad = || BadRow(format!("the entry that made hold {id} cannot be read"));
         let text = |column: usize| row.get::<_, Option<String>>(column);
-        let usage = text(4)?.map(|text| usage_from_json(&text).ok_or_else(|| bad(id)));
+        let usage = text(4)?.map(|text| usage_from_json(&text).ok_or_else(bad));
         Ok(Some(HoldTerms {
             service: text(2)?.map(Arc::from),
             pricing: self.pricing(row.get(3)?)?,
             usage: usage.transpose()?,
             create_time: row.get::<_, At>(0)?.0,
-            request_id: RequestId::new(&text(1)?.unwrap_or_default()).map_err(|_| bad(id))?,
-            labels: labels_from_json(text(5)?.as_deref()).ok_or_else(|| bad(id))?,
+            request_id: RequestId::new(&text(1)?.unwrap_or_default()).map_err(|_| bad())?,
+            labels: labels_from_json(text(5)?.as_deref()).ok_or_else(bad)?,
         }))
     }
 
     /// A grant that was ever made, as it is now.
-    pub(super) fn grant_facts(&self, id: GrantId) -> Result<Option<GrantFacts>, BadRow> {
-        let made = self.made_grants([id.0.0])?;
-        let made = made.get(&id.0.0);
+    pub(super) fn grant_facts(
+        &self,
+        account_id: i64,
+        id: GrantId,
+    ) -> Result<Option<GrantFacts>, BadRow> {
+        let made = self.made_grants(account_id, [id.0])?;
+        let made = made.get(&id.0);
         Ok(made.map(|made| made.before(id, EntryId(i64::MAX))))
     }
 
     /// Adds an entry, and what is to be found of it without a walk.
     pub(super) fn write_entry(
         &self,
-        account_id: i64,
+        place: Place,
         entry: &Entry,
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
     ) -> Result<(), BadRow> {
-        if self.take_charge(account_id, entry, fingerprint, answered)? {
+        if self.take_charge(place, entry, fingerprint, answered)? {
             return Ok(());
         }
         self.write_waiting()?;
+        let (account_id, position) = (place.account_id, place.position.0);
         let (mut grant_id, mut refunded_id) = (None, None);
         match &entry.kind {
-            EntryKind::Grant(terms) => {
-                grant_id = Some(entry.id.0);
-                self.write_grant(account_id, entry.id, terms)?;
+            EntryKind::Grant { id, terms } => {
+                grant_id = Some(id.0);
+                self.write_grant(place, *id, terms)?;
             }
-            EntryKind::Expire(grant) => grant_id = Some(grant.0.0),
+            EntryKind::Expire(grant) => grant_id = Some(grant.0),
             EntryKind::Revoke(grant) => {
-                grant_id = Some(grant.0.0);
+                grant_id = Some(grant.0);
                 self.connection
-                    .prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2)")?
-                    .execute([grant.0.0, entry.id.0])?;
+                    .prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2, ?3)")?
+                    .execute([account_id, grant.0, entry.id.0])?;
             }
             EntryKind::Refund { of, .. } => {
                 refunded_id = Some(of.0);
                 self.connection
-                    .prepare_cached("INSERT INTO refunds VALUES (?1, ?2, ?3)")?
-                    .execute([of.0, entry.id.0, entry.credits.nanos()])?;
+                    .prepare_cached("INSERT INTO refunds VALUES (?1, ?2, ?3, ?4)")?
+                    .execute([account_id, of.0, entry.id.0, entry.credits.nanos()])?;
             }
             EntryKind::Charge
             | EntryKind::Hold
@@ -235,10 +264,8 @@ impl Journal {
             | EntryKind::Extend => {}
         }
         let hold = entry.hold.as_deref();
-        if let Some(hold) = hold.filter(|hold| hold.status != HoldStatus::Open) {
-            self.connection
-                .prepare_cached("INSERT INTO closed_holds VALUES (?1, ?2)")?
-                .execute([hold.id.0.0, entry.id.0])?;
+        if let Some(hold) = hold {
+            self.write_hold(place, matches!(entry.kind, EntryKind::Hold), hold)?;
         }
         self.connection
             .prepare_cached(
@@ -246,10 +273,10 @@ impl Journal {
                  ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
             )?
             .execute(params![
-                entry.id.0,
+                position,
                 account_id,
-                entry.previous.map(|id| id.0),
-                entry.version,
+                place.previous.map(|previous| previous.0),
+                entry.id.0,
                 entry.kind.name(),
                 entry.credits.nanos(),
                 entry.held.nanos(),
@@ -263,7 +290,7 @@ impl Journal {
                 self.card_id(entry.pricing.as_ref())?,
                 entry.usage.as_deref().map(usage_to_json),
                 grant_id,
-                hold.map(|hold| hold.id.0.0),
+                hold.map(|hold| hold.id.0),
                 hold.map(|hold| hold.held.nanos()),
                 hold.map(|hold| hold.settled.nanos()),
                 hold.map(|hold| At(hold.expire_time)),
@@ -275,14 +302,33 @@ impl Journal {
         Ok(())
     }
 
-    fn write_grant(&self, account_id: i64, id: EntryId, terms: &GrantTerms) -> Result<(), BadRow> {
+    /// Where a hold was made, and where it was closed.
+    fn write_hold(&self, place: Place, is_new: bool, hold: &Hold) -> Result<(), BadRow> {
+        let sql = match (is_new, hold.status) {
+            (true, _) => "INSERT INTO holds VALUES (?1, ?2, ?3, NULL)",
+            (false, HoldStatus::Open) => return Ok(()),
+            (false, _) => "UPDATE holds SET closed = ?3 WHERE account_id = ?1 AND hold_id = ?2",
+        };
+        let changed = (self.connection.prepare_cached(sql)?).execute([
+            place.account_id,
+            hold.id.0,
+            place.position.0,
+        ])?;
+        match changed {
+            1 => Ok(()),
+            _ => Err(BadRow(format!("hold {} is not in its table", hold.id.0))),
+        }
+    }
+
+    fn write_grant(&self, place: Place, id: GrantId, terms: &GrantTerms) -> Result<(), BadRow> {
         let services = (!terms.services.is_empty())
             .then(|| Value::from_iter(terms.services.iter().map(|s| &**s)).to_string());
         self.connection
-            .prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
             .execute(params![
+                place.account_id,
                 id.0,
-                account_id,
+                place.position.0,
                 terms.granted.nanos(),
                 terms.priority,
                 terms.expire_time.map(rfc3339::format),
@@ -295,7 +341,9 @@ impl Journal {
     /// Adds an account that has no entries yet.
     pub(super) fn write_account(&self, id: i64, name: &AccountName) -> Result<(), BadRow> {
         self.connection
-            .prepare_cached("INSERT INTO accounts VALUES (?1, ?2, NULL, 0, 0, 0, '{}')")?
+            .prepare_cached(
+                "INSERT INTO accounts VALUES (?1, ?2, NULL, 0, 0, '{\"last\":[0,0,0]}')",
+            )?
             .execute(params![id, name.as_str()])?;
         Ok(())
     }

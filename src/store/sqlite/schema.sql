@@ -1,4 +1,4 @@
--- Version 2 of creditd's data file; version 1 was never released. docs/data-file.md explains it to people.
+-- Version 3 of creditd's data file; versions 1 and 2 were never released. docs/data-file.md explains it to people.
 -- Amounts are whole billionths of a credit, times nanoseconds since 1970 (UTC), and those
 -- after April 2262, which 64 bits do not reach, RFC 3339 texts of one width: they sort after
 -- all numbers. The views at the end show both as people write them.
@@ -13,12 +13,13 @@ CREATE TABLE rate_cards (
   replaced      ANY                -- when a server began to serve others; null while it is served
 ) STRICT;
 
--- The journal: rows are only ever added, in the order of entry_id.
+-- The journal: rows are only ever added, in the order of position. Ids of entries, grants and
+-- holds count within their account, each from 1.
 CREATE TABLE entries (
-  entry_id          INTEGER PRIMARY KEY,
+  position          INTEGER PRIMARY KEY,  -- in the journal
   account_id        INTEGER NOT NULL,     -- of accounts
-  previous          INTEGER,              -- the account's entry before this one
-  version           INTEGER NOT NULL,     -- counts the account's moves of credits, from 1
+  previous          INTEGER,              -- position of the account's row before this one
+  entry_id          INTEGER NOT NULL,     -- an 'extend' has that of the entry before it
   kind              TEXT NOT NULL,        -- 'grant', 'charge', 'refund', 'hold', 'settle', 'release', 'extend', 'expire', 'revoke'
   credits           INTEGER NOT NULL,     -- change of available
   held              INTEGER NOT NULL,     -- change of held
@@ -37,67 +38,73 @@ CREATE TABLE entries (
   hold_settled      INTEGER,
   hold_expire_time  ANY,
   hold_status       TEXT,                 -- 'open', 'settled', 'released', 'expired'
-  refunded_id       INTEGER,              -- the charge or settlement that a refund gives back
+  refunded_id       INTEGER,              -- entry_id of the charge or settlement that a refund gives back
   labels            TEXT,                 -- JSON object, null for none
   shares            TEXT NOT NULL         -- JSON: [[grant_id, change of remaining, change of held], ...]
 ) STRICT;
 
--- Terms of each grant. Its id is that of the entry which made it.
+-- Terms of each grant.
 CREATE TABLE grants (
-  grant_id     INTEGER PRIMARY KEY,
   account_id   INTEGER NOT NULL,
+  grant_id     INTEGER NOT NULL,
+  position     INTEGER NOT NULL,     -- of the entry that made it
   granted      INTEGER NOT NULL,
   priority     INTEGER NOT NULL,
   expire_time  TEXT,                 -- RFC 3339, null for never
   source       TEXT NOT NULL,
-  services     TEXT                  -- JSON array, null for all
-) STRICT;
+  services     TEXT,                 -- JSON array, null for all
+  PRIMARY KEY (account_id, grant_id)
+) STRICT, WITHOUT ROWID;
 
--- What the journal says about some things, to be found without a walk. Rows are only
--- ever added.
+-- What the journal says about some things, to be found without a walk.
 CREATE TABLE revocations (
-  grant_id     INTEGER PRIMARY KEY,
-  entry_id     INTEGER NOT NULL
-) STRICT;
+  account_id   INTEGER NOT NULL,
+  grant_id     INTEGER NOT NULL,
+  entry_id     INTEGER NOT NULL,     -- that revoked it first
+  PRIMARY KEY (account_id, grant_id)
+) STRICT, WITHOUT ROWID;
 
-CREATE TABLE closed_holds (
-  hold_id      INTEGER PRIMARY KEY,
-  entry_id     INTEGER NOT NULL      -- that closed it
-) STRICT;
+CREATE TABLE holds (
+  account_id   INTEGER NOT NULL,
+  hold_id      INTEGER NOT NULL,
+  made         INTEGER NOT NULL,     -- position of the entry that made it
+  closed       INTEGER,              -- position of the entry that closed it
+  PRIMARY KEY (account_id, hold_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE refunds (
+  account_id   INTEGER NOT NULL,
   refunded_id  INTEGER NOT NULL,
   entry_id     INTEGER NOT NULL,
   credits      INTEGER NOT NULL,
-  PRIMARY KEY (refunded_id, entry_id)
+  PRIMARY KEY (account_id, refunded_id, entry_id)
 ) STRICT, WITHOUT ROWID;
 
--- Accounts, each as it was after its entry `head`. The rows follow the journal at a
--- distance; entries after file.folded may be missing from them.
+-- Accounts, each as it was after its entry at `head`. Rows of dirty accounts are older than
+-- the journal; entries after file.flushed may be missing from them.
 CREATE TABLE accounts (
   account_id   INTEGER PRIMARY KEY,
   name         TEXT NOT NULL UNIQUE,
-  head         INTEGER,              -- null before the first time
-  version      INTEGER NOT NULL,
+  head         INTEGER,              -- position; null before the first flush
   last_time    ANY NOT NULL,
-  steps        INTEGER NOT NULL,     -- entries since its newest checkpoint
-  state        TEXT NOT NULL         -- JSON: its live grants and open holds
+  steps        INTEGER NOT NULL,     -- entries since its newest snapshot
+  state        TEXT NOT NULL         -- JSON: its newest ids, live grants and open holds
 ) STRICT;
 
 -- Accounts as they were at earlier times, every few hundred entries.
-CREATE TABLE checkpoints (
+CREATE TABLE snapshots (
   account_id   INTEGER NOT NULL,
-  entry_id     INTEGER NOT NULL,     -- after this one
-  create_time  ANY NOT NULL,         -- of that one
-  version      INTEGER NOT NULL,
+  entry_id     INTEGER NOT NULL,     -- its newest entry then
+  position     INTEGER NOT NULL,     -- of the account's newest row then
+  create_time  ANY NOT NULL,         -- of that row
   state        TEXT NOT NULL,
-  PRIMARY KEY (account_id, entry_id)
+  PRIMARY KEY (account_id, entry_id, position)
 ) STRICT, WITHOUT ROWID;
 
 -- Where request_ids of the last days stand in the journal: sorted runs, oldest first.
 CREATE TABLE request_runs (
   run_id       INTEGER PRIMARY KEY,
-  last_entry   INTEGER NOT NULL,     -- it covers the journal up to here
+  last_position INTEGER NOT NULL,    -- it has those of the journal up to here
   newest_time  ANY NOT NULL,
   filter       BLOB NOT NULL,        -- says of most request_ids that they are not in it; empty where it would be too large for memory
   credits      INTEGER NOT NULL,     -- 1: those of grants, refunds and revocations alone, which are kept for longer; 0: all
@@ -107,19 +114,19 @@ CREATE TABLE request_runs (
 CREATE TABLE request_keys (
   run_id       INTEGER NOT NULL,
   first_key    INTEGER NOT NULL,
-  keys         BLOB NOT NULL,        -- pairs of key and entry_id, 8 bytes each, in order
+  keys         BLOB NOT NULL,        -- pairs of key and position, 8 bytes each, in order
   PRIMARY KEY (run_id, first_key)
 ) STRICT, WITHOUT ROWID;
 
 -- One row about the file itself.
 CREATE TABLE file (
   file_id      INTEGER PRIMARY KEY CHECK (file_id = 1),
-  folded       INTEGER NOT NULL,     -- the rows of accounts hold all entries up to this one
-  covered      INTEGER NOT NULL,     -- request_ids up to this entry are in runs, or were
+  flushed      INTEGER NOT NULL,     -- the rows of accounts have all entries up to this position
+  indexed      INTEGER NOT NULL,     -- request_ids up to this position are in runs, or were
   key          BLOB NOT NULL,        -- 16 random bytes by which request_ids are hashed
   probes       INTEGER NOT NULL,     -- rises when the server tries whether it can write, and begins the -wal
   in_use       INTEGER NOT NULL,     -- 1 while a server uses the file
-  moved        INTEGER NOT NULL      -- the file itself held all entries up to this one when its -wal was begun
+  checkpointed INTEGER NOT NULL      -- the file itself had all entries up to this position when its -wal was begun
 ) STRICT;
 
 -- What the clock said last: by this the next start tells a clock that was set from time
@@ -133,8 +140,9 @@ CREATE TABLE clock (
 
 -- For people: SELECT * FROM ledger WHERE account = 'team-a';
 CREATE VIEW ledger AS
-SELECT e.entry_id,
+SELECT e.position,
        a.name AS account,
+       e.entry_id,
        e.kind,
        printf('%s%d.%09d', iif(e.credits < 0, '-', ''), abs(e.credits) / 1000000000, abs(e.credits) % 1000000000) AS credits,
        printf('%s%d.%09d', iif(e.held < 0, '-', ''), abs(e.held) / 1000000000, abs(e.held) % 1000000000) AS held,

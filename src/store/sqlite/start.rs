@@ -6,10 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::SqliteSettings;
 use super::books::Books;
-use super::journal::{BadRow, Journal};
+use super::journal::{BadRow, Journal, Position};
 use super::requests::{Limits, Requests, Scope};
 use super::times::At;
-use crate::domain::ledger::EntryId;
 use crate::domain::{AccountName, RequestId, Timestamp};
 
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
@@ -20,7 +19,7 @@ pub(super) fn books(
     connection: Connection,
     settings: SqliteSettings,
 ) -> Result<(Books, Option<Timestamp>), BadRow> {
-    let (folded, covered, key) = file_row(&connection)?;
+    let (flushed, indexed, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
         kept_nanos: i64::from(settings.request_hours).saturating_mul(NANOS_PER_HOUR),
@@ -30,12 +29,12 @@ pub(super) fn books(
     let requests = Requests::load(&connection, key, limits)?;
     let newest: Option<(i64, At)> = connection
         .query_row(
-            "SELECT entry_id, create_time FROM entries ORDER BY entry_id DESC LIMIT 1",
+            "SELECT position, create_time FROM entries ORDER BY position DESC LIMIT 1",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    let last_entry = newest.map_or(0, |(entry, _)| entry);
+    let last_position = newest.map_or(0, |(entry, _)| entry);
     let last_write = newest.map(|(_, At(time))| time);
     let last_account: i64 = connection.query_row(
         "SELECT coalesce(max(account_id), 0) FROM accounts",
@@ -46,52 +45,52 @@ pub(super) fn books(
         Journal::new(connection),
         requests,
         settings.accounts_max,
-        EntryId(last_entry).next(),
+        Position(last_position).next(),
         last_account.saturating_add(1),
     );
-    for (entry, account, name) in read_tail(&books.journal, folded)? {
+    for (entry, account, name) in read_tail(&books.journal, flushed)? {
         let name = AccountName::new(&name)
             .map_err(|_| BadRow(format!("account {account} has no proper name")))?;
         books.note_behind(account, &name, entry);
     }
-    read_requests(&mut books, covered)?;
+    read_requests(&mut books, indexed)?;
     Ok((books, last_write))
 }
 
 /// The row about the file.
-fn file_row(connection: &Connection) -> Result<(EntryId, EntryId, [u8; 16]), BadRow> {
-    let sql = "SELECT folded, covered, key FROM file";
+fn file_row(connection: &Connection) -> Result<(Position, Position, [u8; 16]), BadRow> {
+    let sql = "SELECT flushed, indexed, key FROM file";
     Ok(connection.query_row(sql, [], |row| {
-        Ok((EntryId(row.get(0)?), EntryId(row.get(1)?), row.get(2)?))
+        Ok((Position(row.get(0)?), Position(row.get(1)?), row.get(2)?))
     })?)
 }
 
 /// The newest entries of accounts whose rows may not have them, after the first one.
-fn read_tail(journal: &Journal, folded: EntryId) -> Result<Vec<(EntryId, i64, String)>, BadRow> {
+fn read_tail(journal: &Journal, flushed: Position) -> Result<Vec<(Position, i64, String)>, BadRow> {
     let mut statement = journal.connection.prepare(
         "SELECT e.first, e.account_id, a.name FROM (
-           SELECT min(entry_id) AS first, account_id FROM entries
-            WHERE entry_id > ?1 GROUP BY account_id
+           SELECT min(position) AS first, account_id FROM entries
+            WHERE position > ?1 GROUP BY account_id
            UNION ALL
-           SELECT max(entry_id), account_id FROM entries
-            WHERE entry_id > ?1 GROUP BY account_id) e
+           SELECT max(position), account_id FROM entries
+            WHERE position > ?1 GROUP BY account_id) e
          JOIN accounts a USING (account_id) ORDER BY e.first",
     )?;
-    let rows = statement.query_map([folded.0], |row| {
-        Ok((EntryId(row.get(0)?), row.get(1)?, row.get(2)?))
+    let rows = statement.query_map([flushed.0], |row| {
+        Ok((Position(row.get(0)?), row.get(1)?, row.get(2)?))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Request_ids that are in no run.
-fn read_requests(books: &mut Books, covered: EntryId) -> Result<(), BadRow> {
+fn read_requests(books: &mut Books, indexed: Position) -> Result<(), BadRow> {
     let mut found = Vec::new();
     {
         let mut statement = books.journal.connection.prepare(
-            "SELECT entry_id, account_id, create_time, request_id, kind FROM entries
-             WHERE entry_id > ?1 AND request_id IS NOT NULL ORDER BY entry_id",
+            "SELECT position, account_id, create_time, request_id, kind FROM entries
+             WHERE position > ?1 AND request_id IS NOT NULL ORDER BY position",
         )?;
-        let mut rows = statement.query([covered.0])?;
+        let mut rows = statement.query([indexed.0])?;
         while let Some(row) = rows.next()? {
             let entry: i64 = row.get(0)?;
             let id = row.get_ref(3)?.as_str().ok().map(RequestId::new);
@@ -100,7 +99,7 @@ fn read_requests(books: &mut Books, covered: EntryId) -> Result<(), BadRow> {
             };
             let At(time) = row.get(2)?;
             let scope = Scope::of(row.get_ref(4)?.as_str().unwrap_or_default());
-            found.push((EntryId(entry), row.get::<_, i64>(1)?, time, id, scope));
+            found.push((Position(entry), row.get::<_, i64>(1)?, time, id, scope));
         }
     }
     for (entry, account, time, id, scope) in found {

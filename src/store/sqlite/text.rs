@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::times::At;
-use crate::domain::ledger::{EntryId, GrantId, GrantShare};
+use crate::domain::ledger::{EntryId, GrantId, GrantShare, HoldId, LastIds};
 use crate::domain::pricing::{Given, UsageRecord};
 use crate::domain::{Credits, Labels};
 
@@ -106,7 +106,7 @@ pub(super) fn write_shares(shares: &[GrantShare], text: &mut String) {
     text.push('[');
     for (position, share) in shares.iter().enumerate() {
         text.push_str(if position == 0 { "[" } else { ",[" });
-        text.push_str(number.format(share.grant.0.0));
+        text.push_str(number.format(share.grant.0));
         text.push(',');
         text.push_str(number.format(share.credits.nanos()));
         text.push(',');
@@ -121,7 +121,7 @@ pub(super) fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {
     rows.into_iter()
         .map(|(grant, credits, held)| {
             Some(GrantShare {
-                grant: GrantId(EntryId(grant)),
+                grant: GrantId(grant),
                 credits: Credits::from_nanos(credits).ok()?,
                 held: Credits::from_nanos(held).ok()?,
             })
@@ -134,10 +134,31 @@ pub(super) fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateText {
+    /// The newest entry, grant and hold.
+    last: (i64, i64, i64),
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) grants: Vec<GrantText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) holds: Vec<HoldText>,
+}
+
+impl StateText {
+    pub(super) const fn new(last: LastIds, grants: Vec<GrantText>, holds: Vec<HoldText>) -> Self {
+        Self {
+            last: (last.entry.0, last.grant.0, last.hold.0),
+            grants,
+            holds,
+        }
+    }
+
+    pub(super) const fn last(&self) -> LastIds {
+        let (entry, grant, hold) = self.last;
+        LastIds {
+            entry: EntryId(entry),
+            grant: GrantId(grant),
+            hold: HoldId(hold),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -95,7 +95,7 @@ pub(super) fn alone(path: &Path) -> Alone {
         let (key, in_use) = connection.query_row("SELECT key, in_use FROM file", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
-        let last = "SELECT coalesce(max(entry_id), 0) FROM entries";
+        let last = "SELECT coalesce(max(position), 0) FROM entries";
         let last_entry = connection.query_row(last, [], |row| row.get(0)).ok();
         Ok(Alone::Data(Said {
             key,
@@ -153,7 +153,7 @@ fn together(
     key: Option<&[u8]>,
     last_entry: Option<i64>,
 ) -> Result<Option<String>, Fault> {
-    let row = connection.query_row("SELECT key, moved FROM file", [], |row| {
+    let row = connection.query_row("SELECT key, checkpointed FROM file", [], |row| {
         Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?))
     });
     // What cannot be read is found by other checks.
@@ -208,7 +208,7 @@ pub(super) fn begin_use(connection: &Connection) -> rusqlite::Result<()> {
         // on. A row that stays the same would not be written.
         connection.execute(
             "UPDATE file SET probes = probes + 1,
-                    moved = (SELECT coalesce(max(entry_id), 0) FROM entries)",
+                    checkpointed = (SELECT coalesce(max(position), 0) FROM entries)",
             [],
         )?;
     }

@@ -29,7 +29,6 @@ pub struct MemoryStore {
 /// All that there is.
 struct Books {
     accounts: HashMap<AccountName, Book>,
-    next: EntryId,
     last_time: Timestamp,
     /// Why nothing is written now.
     disbelief: Option<Disbelief>,
@@ -51,7 +50,6 @@ impl MemoryStore {
         Self {
             books: Mutex::new(Books {
                 accounts: HashMap::new(),
-                next: EntryId(1),
                 last_time: Timestamp::MIN,
                 disbelief: None,
                 cards: Vec::new(),
@@ -80,7 +78,6 @@ impl MemoryStore {
 
 impl Books {
     fn book(&mut self, name: &AccountName, now: Timestamp) -> Answer<&mut Book> {
-        let next = &mut self.next;
         let book = self
             .accounts
             .get_mut(name)
@@ -88,13 +85,12 @@ impl Books {
                 account: name.clone(),
             })?;
         let lapsed = Arc::make_mut(&mut book.account)
-            .lapse(now, *next)
+            .lapse(now)
             .map_err(defect)?;
-        if let Some(last) = lapsed.last() {
-            *next = last.id.next();
-            if let Some(watched) = self.watched.get(name) {
-                watched.send_replace(());
-            }
+        if let Some(watched) = self.watched.get(name)
+            && !lapsed.is_empty()
+        {
+            watched.send_replace(());
         }
         book.entries.extend(lapsed);
         Ok(book)
@@ -140,19 +136,15 @@ impl Books {
         {
             return Err(disbelief.into());
         }
-        let decision = decide(&mut book.account, command, looked_up, now, self.next);
+        let decision = decide(&mut book.account, command, looked_up, now);
         let effects = match decision.map_err(defect)? {
             Decision::Replay(written) => return Ok(*written),
             Decision::Refuse { refusal, lapsed } => {
-                if let Some(last) = lapsed.last() {
-                    self.next = last.id.next();
-                }
                 book.entries.extend(lapsed);
                 return Err(refusal.into());
             }
             Decision::Write(effects) => effects,
         };
-        self.next = effects.last().id.next();
         let Effects {
             lapsed,
             entry,
@@ -203,7 +195,7 @@ impl Book {
 
     fn grant(&self, id: GrantId) -> Option<GrantFacts> {
         let made = self.entries.iter().find_map(|entry| match &entry.kind {
-            EntryKind::Grant(terms) if GrantId(entry.id) == id => Some(terms),
+            EntryKind::Grant { id: made, terms } if *made == id => Some(terms),
             _ => None,
         });
         let revokes = |entry: &Entry| matches!(entry.kind, EntryKind::Revoke(grant) if grant == id);
@@ -215,7 +207,8 @@ impl Book {
     }
 
     fn spending(&self, id: EntryId) -> Option<Spending> {
-        let entry = self.entries.iter().find(|entry| entry.id == id)?;
+        let mut moves = self.entries.iter().filter(|entry| entry.kind.is_move());
+        let entry = moves.find(|entry| entry.id == id)?;
         let mut refunded = Credits::ZERO;
         for refund in &self.entries {
             if matches!(refund.kind, EntryKind::Refund { of, .. } if of == id) {
@@ -229,7 +222,7 @@ impl Book {
 fn defect(at: Inconsistent) -> StoreRefusal {
     StoreRefusal::Unavailable(Unavailable {
         operation: "write",
-        cause: format!("{} does not follow from those before it", at.0),
+        cause: format!("entry {} does not follow from those before it", at.0.0),
     })
 }
 

@@ -24,7 +24,7 @@ class _Named(IntEnum):
 
 
 class EntryKind(_Named):
-    """What moved credits."""
+    """The kind of an entry: which verb or expiry moved the credits."""
 
     UNSPECIFIED = 0
     GRANT = 1
@@ -38,7 +38,7 @@ class EntryKind(_Named):
 
 
 class HoldStatus(_Named):
-    """Where a hold stands. Only an OPEN one can change."""
+    """The status of a hold. Only an OPEN one can change."""
 
     UNSPECIFIED = 0
     OPEN = 1

@@ -1,4 +1,4 @@
-"""What calls raise. Catch by class, decide by `reason` and `metadata`; messages may improve."""
+"""The exceptions of calls. Decide by class, `reason` and `metadata`; messages may change."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,15 +43,15 @@ class CreditdError(Exception):
     Attributes:
         message: What happened, for people.
         code: The gRPC status code.
-        reason: One of `Reason`, or "" where the server had no say (no connection, a deadline
-            that passed here).
+        reason: One of `Reason`, or "" where the server gave none (no connection, a deadline that
+            passed here).
         metadata: Every variable of the message, under the keys that `Reason` lists.
-        fields: All fields that were refused.
+        fields: The violations of all fields that were refused.
         request_id: The idempotency key that the write carried, given or made by the client; ""
             for a read, and for a batch, whose items have their own. Where it is not known whether
             the write took effect, send the same call again with this request_id: nothing is done
             twice.
-        x_request_id: The name of the call in the server's log, which has more under it.
+        x_request_id: The id of the call in the server's log, which has more about it.
         retry_after: How long the server asks to wait, where it does.
         attempts: How often the call was sent.
     """
@@ -87,7 +87,7 @@ class CreditdError(Exception):
 
 
 class InvalidArgumentError(CreditdError):
-    """The request is wrong, whatever the state of the server. `fields` names all that is."""
+    """The request is wrong, whatever the state of the server. `fields` has every violation."""
 
 
 class NotFoundError(CreditdError):
@@ -95,11 +95,11 @@ class NotFoundError(CreditdError):
 
 
 class FailedPreconditionError(CreditdError):
-    """The request is right, and the state of the account does not allow it now."""
+    """The request is valid, but the state of the account does not allow it now."""
 
 
 class InsufficientCreditsError(FailedPreconditionError):
-    """The account cannot pay. Nothing moved."""
+    """The account cannot pay. No credits moved."""
 
     @property
     def required(self) -> Decimal:
@@ -118,17 +118,17 @@ class InsufficientCreditsError(FailedPreconditionError):
 
 
 class HoldClosedError(FailedPreconditionError):
-    """The hold was settled, released or has expired. Nothing moved."""
+    """The hold was settled, released or has expired. No credits moved."""
 
     @property
     def status(self) -> HoldStatus:
-        """Where the hold stands."""
+        """The status of the hold."""
         name = self.metadata["status"].upper()
         return HoldStatus.__members__.get(name, HoldStatus.UNSPECIFIED)
 
 
 class HoldExceededError(FailedPreconditionError):
-    """The settlement is more than the hold has left, and overage is refused. Nothing moved."""
+    """The settlement is more than the hold has left, and overage is refused. No credits moved."""
 
     @property
     def required(self) -> Decimal:
@@ -142,21 +142,21 @@ class HoldExceededError(FailedPreconditionError):
 
 
 class RefundExceedsChargeError(FailedPreconditionError):
-    """The refund is more than what is left of the charge. Nothing moved."""
+    """The refund is more than what is left of the charge. No credits moved."""
 
     @property
     def requested(self) -> Decimal:
-        """What was to be given back."""
+        """The credits that the refund asked for."""
         return Decimal(self.metadata["requested"])
 
     @property
     def refundable(self) -> Decimal:
-        """What can still be given back."""
+        """The credits that can still be refunded."""
         return Decimal(self.metadata["refundable"])
 
 
 class RequestIdReusedError(CreditdError):
-    """The request_id was used before with another body. Nothing moved."""
+    """The request_id was used before with another body. No credits moved."""
 
 
 class DeadlineExceededError(CreditdError):

@@ -1,4 +1,4 @@
-"""What calls take and return: frozen dataclasses with the field names of the .proto files.
+"""Arguments and results of calls: frozen dataclasses with the field names of the .proto files.
 
 Every amount is a Decimal, every time a datetime in UTC cut to whole microseconds; None stands where
 the server may leave a field out. The .proto files say what each field means.
@@ -112,8 +112,8 @@ class BatchEstimate:
 class ServicePrice:
     """One service of a rate card; `rule` is the price in words.
 
-    `quantity_max` is the largest quantity of one usage with its unit, "3600 s";
-    empty without a limit.
+    `quantity_max` is the largest quantity of one usage with its unit, such as "3600 s"; empty
+    without a limit.
     """
 
     service: str
@@ -263,7 +263,7 @@ class BatchCharge:
     """The answers to a batch, in the order of the request.
 
     A charge that was refused stands in `results` as the error that `charge` would have raised,
-    with the `request_id` of that charge.
+    with the `request_id` of that charge. Entries here have no `grants`; `list_entries` has them.
     """
 
     results: list[ChargeResult | CreditdError]
@@ -283,8 +283,8 @@ class RefundResult:
 class Hold:
     """Credits set aside: what is still `held`, and what its settlements cost, `settled`.
 
-    `service` is empty for a hold by amount, and `usage` is None. `request_id` is that of the call
-    that made it, and `labels` and `usage` are those that it was made with.
+    `service` is empty for a hold by amount, and `usage` is None. `request_id`, `labels` and `usage`
+    are those of the call that made it.
     """
 
     hold_id: str

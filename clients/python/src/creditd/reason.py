@@ -9,14 +9,14 @@ class Reason:
     A newer server may send others. They stay plain text, so compare and fall back.
     """
 
-    #: The service is not on the rate card. nearest_service is the key that is
-    #: spelled most like it; the message names it only where it may have been meant.
+    #: The service is not on the rate card. nearest_service is the key that is spelled most
+    #: like it; the message names it only if it may have been meant.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, service, rate_card, nearest_service
     UNKNOWN_SERVICE: Final = "UNKNOWN_SERVICE"
 
-    #: What the account may spend on this is less than what it costs. available
-    #: is what this call could have spent.
+    #: The account may spend less on this than it costs. available is what this call could
+    #: have spent.
     #: Code: FAILED_PRECONDITION
     #: Metadata: account, required, available, shortfall
     INSUFFICIENT_CREDITS: Final = "INSUFFICIENT_CREDITS"
@@ -81,7 +81,8 @@ class Reason:
     #: Metadata: account, request_id
     REQUEST_ID_REUSED: Final = "REQUEST_ID_REUSED"
 
-    #: The reply could pass the 4 MiB that clients take by default. Nothing moved.
+    #: The reply could be larger than the 4 MiB that clients accept by default. Nothing
+    #: moved.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, limit_bytes, items_that_fit
     REPLY_TOO_LARGE: Final = "REPLY_TOO_LARGE"
@@ -148,8 +149,8 @@ class Reason:
     #: Metadata: field, other_field
     CONFLICTING_FIELDS: Final = "CONFLICTING_FIELDS"
 
-    #: The text is not a name of an account, which has 1 to 128 printable ASCII
-    #: characters. A space, a " and a \ are none of them.
+    #: The text is not a name of an account: 1 to 128 printable ASCII characters but space,
+    #: " and \.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, value, length_bytes
     INVALID_ACCOUNT: Final = "INVALID_ACCOUNT"
@@ -159,8 +160,8 @@ class Reason:
     #: Metadata: field, value, length_bytes
     INVALID_REQUEST_ID: Final = "INVALID_REQUEST_ID"
 
-    #: A text is shorter or longer than allowed, or the key or value of a label,
-    #: attribute or meter, where key says of which.
+    #: A text is shorter or longer than allowed. If it is the key or value of a label,
+    #: attribute or meter, key names it.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, key, length_bytes, length_bytes_min, length_bytes_max
     INVALID_LENGTH: Final = "INVALID_LENGTH"
@@ -185,8 +186,8 @@ class Reason:
     #: Metadata: limit_bytes
     MESSAGE_TOO_LARGE: Final = "MESSAGE_TOO_LARGE"
 
-    #: The request is compressed in a way that the server does not read, or marked as
-    #: compressed without a grpc-encoding that says how.
+    #: The server cannot read the request's compression, or the request is marked as
+    #: compressed without a grpc-encoding.
     #: Code: UNIMPLEMENTED
     #: Metadata: problem
     UNSUPPORTED_ENCODING: Final = "UNSUPPORTED_ENCODING"
@@ -196,35 +197,34 @@ class Reason:
     #: Metadata: method
     UNKNOWN_METHOD: Final = "UNKNOWN_METHOD"
 
-    #: The answer was not ready within the caller's deadline or the server's own.
-    #: A call that moves credits may still have moved them: send it again with the
-    #: same request_id.
+    #: The answer was not ready within the caller's or the server's deadline. A call that
+    #: moves credits may have moved them: send it again with the same request_id.
     #: Code: DEADLINE_EXCEEDED
     #: Metadata: deadline_ms
     DEADLINE_EXCEEDED: Final = "DEADLINE_EXCEEDED"
 
-    #: The server has taken on as much as it does: calls in flight, calls or writes
-    #: and reads waiting for the ledger, or streams of health or reflection, as
-    #: resource says. Nothing moved. Try again when RetryInfo says.
+    #: The server is at a limit, which resource names: calls in flight, calls or writes and
+    #: reads waiting for the ledger, streams of health or reflection. Nothing moved. Try
+    #: again when RetryInfo says.
     #: Code: UNAVAILABLE
     #: Metadata: limit, resource
     SERVER_OVERLOADED: Final = "SERVER_OVERLOADED"
 
-    #: The data file cannot be read or written now. A call that moves credits may
-    #: have moved them: send it again with the same request_id, when RetryInfo says.
-    #: operation is "read" or "write".
+    #: The data file cannot be read or written now, as operation says. A call that moves
+    #: credits may have moved them: send it again with the same request_id, when RetryInfo
+    #: says.
     #: Code: UNAVAILABLE
     #: Metadata: operation
     STORE_UNAVAILABLE: Final = "STORE_UNAVAILABLE"
 
-    #: A defect in the server. The log has more under x_request_id, the id of the
-    #: call, which the reply carries as x-request-id.
+    #: A defect in the server. The log has more under x_request_id, the id of the call. The
+    #: reply has it as x-request-id.
     #: Code: INTERNAL
     #: Metadata: x_request_id
     INTERNAL: Final = "INTERNAL"
 
-    #: Other prices took the place of these longer ago than the server's
-    #: --revision-age-days-max. Without that option this does not happen.
+    #: These prices were replaced longer ago than the server's --revision-age-days-max.
+    #: Without that option this does not happen.
     #: Code: FAILED_PRECONDITION
     #: Metadata: revision, replaced_time, age_days_max
     REVISION_TOO_OLD: Final = "REVISION_TOO_OLD"
@@ -234,7 +234,7 @@ class Reason:
     #: Metadata: account, limit
     TOO_MANY_GRANTS: Final = "TOO_MANY_GRANTS"
 
-    #: The field has a number that is no value of its enum.
+    #: The field's number is no value of its enum.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, value
     UNKNOWN_VALUE: Final = "UNKNOWN_VALUE"
@@ -254,21 +254,20 @@ class Reason:
     #: Metadata: account, limit
     TOO_MANY_HOLDS: Final = "TOO_MANY_HOLDS"
 
-    #: As many balances are being watched as the server allows. Try again when
-    #: RetryInfo says.
+    #: As many balances are watched as the server allows. Try again when RetryInfo says.
     #: Code: UNAVAILABLE
     #: Metadata: limit
     TOO_MANY_WATCHERS: Final = "TOO_MANY_WATCHERS"
 
     #: The server's clock disagrees with the time that has passed since it was last
-    #: believed, so nothing is dated by it: nothing moved. The server recovers by
-    #: itself once its clock is right again: try again when RetryInfo says.
+    #: believed, so nothing is dated by it. Nothing moved. The server recovers by itself
+    #: once its clock is right: try again when RetryInfo says.
     #: Code: UNAVAILABLE
     #: Metadata: clock_time, believed_time
     CLOCK_NOT_BELIEVED: Final = "CLOCK_NOT_BELIEVED"
 
-    #: The call's metadata is larger than the server reads: the sum of its names and
-    #: values, and 32 bytes for each pair. gRPC's own pairs count.
+    #: The call's metadata is larger than the server reads: its names and values, and 32
+    #: bytes for each pair. gRPC's own pairs count.
     #: Code: RESOURCE_EXHAUSTED
     #: Metadata: limit_bytes
     METADATA_TOO_LARGE: Final = "METADATA_TOO_LARGE"

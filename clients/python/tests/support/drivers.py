@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Driver(Protocol):
-    """A client behind plain calls."""
+    """A client behind functions that block."""
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
 
@@ -34,7 +34,7 @@ class Driver(Protocol):
 
 
 class Iterating(Protocol):
-    """What a method gives that yields results, behind plain calls."""
+    """The iterator that a method returns, behind functions that block."""
 
     def __iter__(self) -> Self: ...
 
@@ -44,7 +44,7 @@ class Iterating(Protocol):
 
 
 class SyncDriver:
-    """Client."""
+    """Drives a Client."""
 
     def __init__(self, target: str, **options: Any) -> None:
         self._client = Client(target, **options)
@@ -53,8 +53,8 @@ class SyncDriver:
         return getattr(self._client, method)(*args, **kwargs)
 
     def iterate(self, method: str, *args: Any, **kwargs: Any) -> Iterating:
-        found: Iterating = getattr(self._client, method)(*args, **kwargs)
-        return found
+        iterator: Iterating = getattr(self._client, method)(*args, **kwargs)
+        return iterator
 
     def idle(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -73,7 +73,7 @@ class SyncDriver:
 
 
 class AsyncDriver:
-    """AsyncClient, in an event loop of its own."""
+    """Drives an AsyncClient in an event loop of its own."""
 
     def __init__(self, target: str, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -25,14 +26,14 @@ WAIT_S_MAX = 20
 
 
 def child_work(client: Client, address: str, account: str) -> None:
-    """With the client of the parent, and with one of its own."""
+    """Calls by the client of the parent, and by one of its own."""
     client.charge(account, credits=1, timeout=WAIT_S_MAX)
     with Client(address) as own, own.watch_balance(account) as watch:
         next(watch)
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Forks; the child ends as programs do, with all that they run at their end."""
+    """Forks; the child ends by sys.exit, which runs its exit handlers."""
     child = os.fork()
     if child == 0:
         work()
@@ -43,9 +44,12 @@ def fork(work: Callable[[], None]) -> int:
 def ended_well(child: int) -> bool:
     end_s = time.monotonic() + WAIT_S_MAX
     while time.monotonic() < end_s:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return status == 0
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            if code != 0:
+                print("it ended with", code, flush=True)
+            return code == 0
         time.sleep(0.01)
     os.kill(child, 9)
     os.waitpid(child, 0)
@@ -60,14 +64,14 @@ class Parent:
         self.account = f"fork-{uuid4()}"
         self.client = Client(address, timeout=WAIT_S_MAX)
         self.client.grant(self.account, 1000)
-        self.seen: list[Decimal] = []
+        self.balances: list[Decimal] = []
         self.calls = 0
         self.over = threading.Event()
         self.counting = threading.Lock()
         self.watch = self.client.watch_balance(self.account) if "watch" in modes else None
         self.watching = [self._start(self._watch)] if self.watch is not None else []
         self.calling = [self._start(self._call) for _ in range(4) if "calls" in modes]
-        self._until(lambda: bool(self.seen) or not self.watching)
+        self._until(lambda: bool(self.balances) or not self.watching)
         self._until(lambda: self.calls > 0 or not self.calling)
 
     @staticmethod
@@ -75,7 +79,8 @@ class Parent:
         def guarded() -> None:
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - said, and then it ends
+            except Exception as error:  # noqa: BLE001 - printed, and then the thread ends
+                traceback.print_exc()
                 print(f"parent: {error!r}", flush=True)
 
         thread = threading.Thread(target=guarded, daemon=True)
@@ -85,7 +90,7 @@ class Parent:
     def _watch(self) -> None:
         assert self.watch is not None
         for balance in self.watch:
-            self.seen.append(balance.available)
+            self.balances.append(balance.available)
 
     def _call(self) -> None:
         while not self.over.is_set():
@@ -101,7 +106,7 @@ class Parent:
             time.sleep(0.01)
 
     def check(self, children: int) -> None:
-        """Every call was done once, and the watch has seen it."""
+        """Every call was done once, and the watch yielded the last balance."""
         before = self.calls
         self._until(lambda: self.calls > before or not self.calling)
         self.over.set()
@@ -110,7 +115,7 @@ class Parent:
         left = self.client.get_balance(self.account).available
         spent = children + self.calls * Decimal("0.001")
         assert left == 1000 - spent, f"{left} are left after {spent}"
-        self._until(lambda: not self.watching or self.seen[-1] == left)
+        self._until(lambda: not self.watching or self.balances[-1] == left)
         if self.watch is not None:
             self.watch.close()
             self.watching[0].join(WAIT_S_MAX)
@@ -118,7 +123,7 @@ class Parent:
 
 def plain(address: str, modes: set[str]) -> None:
     parent = Parent(address, modes)
-    # Also a watch of the thread that forks, which the child inherits in the middle.
+    # The thread that forks has a watch too, which the child goes on reading.
     with parent.client.watch_balance(parent.account) as watch:
         next(watch)
 
@@ -188,7 +193,7 @@ def after_asyncio(address: str, _: set[str]) -> None:
 
 
 def beside_asyncio(address: str, _: set[str]) -> None:
-    """An AsyncClient that is open at the fork: the child is told what to do."""
+    """An AsyncClient that is open at the fork: the child gets an error that says what to do."""
 
     def work() -> None:
         try:
@@ -199,7 +204,7 @@ def beside_asyncio(address: str, _: set[str]) -> None:
             Client(address).get_rate_card()
         except RuntimeError as error:
             print(error, flush=True)
-        # The stack of the parent's event loop is still below.
+        # The parent's event loop is still on the stack, and must not run on.
         os._exit(0)
 
     async def use() -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy that can lose its connections the way a firewall does: without a word."""
+"""A TCP proxy that can lose its connections silently, as a firewall does."""
 
 import selectors
 import socket

@@ -6,10 +6,9 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
-from tests.support.scenario_calls import is_map, is_repeated
+from tests.support.schema import is_map, is_repeated, message_class
 
 # Of each oneof only one field can be set: the first or the second.
 CHOICES = [0, 1]
@@ -22,7 +21,7 @@ def sample(message: Descriptor, choice: int = 0) -> dict[str, Any]:
 
 def parsed(message: Descriptor, json: dict[str, Any]) -> Message:
     """The message with this JSON."""
-    return ParseDict(json, GetMessageClass(message)())
+    return ParseDict(json, message_class(message)())
 
 
 def _sample(message: Descriptor, choice: int, numbers: "count[int]") -> dict[str, Any]:

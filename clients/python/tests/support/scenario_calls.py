@@ -20,22 +20,16 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
 import creditd
 from creditd import Client, CreditdError
-from creditd.v1 import ledger_pb2, pricing_pb2
 from tests.support.drivers import Driver
 from tests.support.scenarios import Refusal
+from tests.support.schema import METHODS, is_map, is_repeated
 
-METHODS: dict[str, MethodDescriptor] = {
-    method.name: method
-    for file in (pricing_pb2, ledger_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-}
 _MICROSECOND_DIGITS = 6
 # Arguments of all methods that are no field of a request.
 _OPTIONS = {"self", "timeout", "metadata", "x_request_id"}
@@ -68,16 +62,16 @@ def _arguments(
     parameters = inspect.signature(function).parameters
     places = _places(set(parameters), message)
     assert set(parameters) - _OPTIONS == set(places), f"{function} has no field for an argument"
-    found = {}
+    values = {}
     for name, (outer, field) in places.items():
         holder = request if outer is None else request.get(outer.name, {})
         if field.name in holder:
-            found[name] = _python_value(field, holder[field.name])
+            values[name] = _python_value(field, holder[field.name])
         elif _is_demanded(function, parameters[name]):
             # The request lacks what the client demands or makes by itself: it is sent empty.
-            found[name] = _empty(field)
+            values[name] = _empty(field)
     _check_known(message, request)
-    return found
+    return values
 
 
 def _places(
@@ -144,16 +138,6 @@ def _python_single(field: FieldDescriptor, value: Any) -> Any:
         return _duration(value)
     kind = getattr(creditd, field.message_type.name.removesuffix("Request"))
     return kind(**_arguments(kind, field.message_type, value))
-
-
-def is_map(field: FieldDescriptor) -> bool:
-    """Whether it is a map, which counts as repeated too."""
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
-
-
-def is_repeated(field: FieldDescriptor) -> bool:
-    """Whether it is a list or a map; newer releases of protobuf warn of `label`."""
-    return isinstance(field.default_value, list)
 
 
 def _time(text: str) -> datetime:

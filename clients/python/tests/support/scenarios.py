@@ -41,18 +41,18 @@ class Refusal:
 
 def read_scenarios(directory: Path = DIRECTORY) -> list[Scenario]:
     """All scenarios that run for this client, by file and place in it."""
-    found = []
+    scenarios = []
     for path in sorted(directory.glob("*.json")):
         for entry in json.loads(path.read_text()):
             unknown = entry.keys() - {"name", "steps", "only"}
             assert not unknown, f"{path.name}: {entry['name']} has unknown keys {unknown}"
             if CLIENT in entry.get("only", [CLIENT]):
-                found.append(Scenario(entry["name"], path, entry["steps"]))
-    return found
+                scenarios.append(Scenario(entry["name"], path, entry["steps"]))
+    return scenarios
 
 
 def check_step_form(step: Mapping[str, Any]) -> None:
-    """Fails on a step that the format does not have, so that a typing error is no test."""
+    """Fails on a step with unknown keys, so that a typing error is noticed."""
     assert not step.keys() - _STEP_KEYS, f"unknown keys {step.keys() - _STEP_KEYS}"
     assert ("reply" in step) != ("refusal" in step), "a step has one of reply and refusal"
     assert not step.get("refusal", {}).keys() - _REFUSAL_KEYS, "unknown keys in refusal"
@@ -60,7 +60,7 @@ def check_step_form(step: Mapping[str, Any]) -> None:
 
 @dataclass
 class Variables:
-    """What texts of one scenario may contain: its account, times, what steps saved."""
+    """The variables of one scenario: its account, times, values that steps saved."""
 
     account: str
     saved: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Variables:
         return value
 
     def save(self, paths: Mapping[str, str], reply: Any) -> None:
-        """Keeps the values of the reply that `paths` names."""
+        """Saves the values of the reply that `paths` names."""
         for name, path in paths.items():
             value = reply
             for part in path.split("."):
@@ -94,7 +94,7 @@ class Variables:
         if whole:
             # Alone in its text, a saved number stays a number.
             return self._value(whole[1], now)
-        return _VARIABLE.sub(lambda found: str(self._value(found[1], now)), text)
+        return _VARIABLE.sub(lambda match: str(self._value(match[1], now)), text)
 
     def _value(self, name: str, now: datetime) -> Any:
         if name == "account":

@@ -1,4 +1,4 @@
-"""A gRPC server that answers by a script and keeps what it was sent.
+"""A gRPC server that answers by a script and records the requests.
 
 For what the real server does only on bad days: it is unavailable, slow, or says odd things.
 """
@@ -12,11 +12,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyPb
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
-from creditd.v1 import ledger_pb2, ledger_pb2_grpc, pricing_pb2, pricing_pb2_grpc
+from creditd.v1 import ledger_pb2, pricing_pb2
+from tests.support.schema import SERVICES, message_class
 
 ESTIMATE = pricing_pb2.EstimateResponse(
     estimate=pricing_pb2.Estimate(service="ai_scripts", credits="0.2", display_credits="0.2")
@@ -33,13 +35,13 @@ HOLD = ledger_pb2.HoldState(
     expire_time=Timestamp(seconds=2),
 )
 GRANT = ledger_pb2.GrantResponse(entry=ENTRY, available="5")
-SILENCE = object()
+NO_ANSWER = object()
 """No answer until the caller has given up."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A failure with these details, or with `raw_details` as they stand."""
+    """A failure with these details, or with the bytes of `raw_details` in their place."""
 
     code: grpc.StatusCode
     message: str = "no"
@@ -62,7 +64,7 @@ class Refusal:
 
 
 @dataclass
-class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerServiceServicer):
+class Scripted:
     """Answers call n by script[n], and every call after the last by the last."""
 
     script: Sequence[object]
@@ -72,6 +74,22 @@ class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerSe
     over: threading.Event = field(default_factory=threading.Event)
     stream_ended: threading.Event = field(default_factory=threading.Event)
     stream_seconds_left: list[float | None] = field(default_factory=list)
+
+    def handler(self, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+        """The handler of all methods of a service."""
+        handlers = {}
+        for method in service.methods:
+            make, answer = (
+                (grpc.unary_stream_rpc_method_handler, self._stream)
+                if method.server_streaming
+                else (grpc.unary_unary_rpc_method_handler, self._answer)
+            )
+            handlers[method.name] = make(
+                answer,
+                request_deserializer=message_class(method.input_type).FromString,
+                response_serializer=message_class(method.output_type).SerializeToString,
+            )
+        return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
     def _answer(self, request: Any, context: Any) -> Any:
         step = self.script[min(len(self.requests), len(self.script) - 1)]
@@ -88,13 +106,13 @@ class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerSe
         self.metadata.append(dict(context.invocation_metadata()))
         self.stream_seconds_left.append(context.time_remaining())
         for step in steps:
-            if step is SILENCE:
+            if step is NO_ANSWER:
                 self.over.wait()
             else:
                 yield self._do(step, context)
 
     def _do(self, step: object, context: Any) -> Any:
-        if step is SILENCE:
+        if step is NO_ANSWER:
             self.over.wait()
         if isinstance(step, Refusal):
             trailing = [("grpc-status-details-bin", step.wire_details()), *step.trailing]
@@ -103,20 +121,12 @@ class Scripted(pricing_pb2_grpc.PricingServiceServicer, ledger_pb2_grpc.LedgerSe
         return step
 
 
-for _service in (pricing_pb2, ledger_pb2):
-    for _described in _service.DESCRIPTOR.services_by_name.values():
-        for _method in _described.methods:
-            _answer = Scripted._stream if _method.server_streaming else Scripted._answer  # noqa: SLF001
-            setattr(Scripted, _method.name, _answer)
-
-
 @contextmanager
 def scripted_server(*script: object) -> Iterator[Scripted]:
     """The server with that script; `address` says where it listens."""
     scripted = Scripted(script)
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
-    pricing_pb2_grpc.add_PricingServiceServicer_to_server(scripted, server)
-    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(scripted, server)
+    server.add_generic_rpc_handlers([scripted.handler(service) for service in SERVICES])
     scripted.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:

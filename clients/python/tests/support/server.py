@@ -68,10 +68,10 @@ def running_server(directory: Path, listen: str = "127.0.0.1:0", *options: str) 
             drain.join(_STOP_S_MAX)
 
 
-def _drain(printed: IO[str], kept: IO[str], lines: "queue.SimpleQueue[str]") -> None:
+def _drain(printed: IO[str], log: IO[str], lines: "queue.SimpleQueue[str]") -> None:
     for line in printed:
-        kept.write(line)
-        kept.flush()
+        log.write(line)
+        log.flush()
         lines.put(line)
     lines.put("")
 
@@ -83,9 +83,9 @@ def _address(lines: "queue.SimpleQueue[str]", stderr_path: Path) -> str:
             line = lines.get(timeout=_START_S_MAX)
         except queue.Empty:
             line = ""
-        found = _ADDRESS.search(line)
-        if found is not None:
-            return found[1]
+        match = _ADDRESS.search(line)
+        if match is not None:
+            return match[1]
         if not line:
             raise RuntimeError(
                 f"the server does not say where it listens; its stderr: {stderr_path.read_text()}"

@@ -9,7 +9,7 @@ use crate::domain::fault::TimeRule;
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::GrantAction;
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare, GrantTerms};
-use crate::domain::ledger::id::{GrantId, Named};
+use crate::domain::ledger::id::{AccountId as _, GrantId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
@@ -44,11 +44,13 @@ pub(super) fn grant(
         services: action.services.clone(),
         create_time: context.now,
     };
-    let kind = EntryKind::Grant(Arc::new(terms));
-    let mut entry = account.next_entry(context.id, context.now, kind);
+    let id = account.last().grant.next();
+    let terms = Arc::new(terms);
+    let kind = EntryKind::Grant { id, terms };
+    let mut entry = account.next_entry(context.now, kind);
     entry.credits = action.credits;
     entry.shares = vec![GrantShare {
-        grant: GrantId(context.id),
+        grant: id,
         credits: action.credits,
         held: Credits::ZERO,
     }];
@@ -72,7 +74,7 @@ pub(super) fn revoke(
         (None, Some(Referenced::Grant)) => Credits::ZERO,
         (None, _) => return Err(not_found()),
     };
-    let mut entry = account.next_entry(context.id, context.now, EntryKind::Revoke(id));
+    let mut entry = account.next_entry(context.now, EntryKind::Revoke(id));
     if !remaining.is_zero() {
         entry.credits = remaining.negated();
         entry.shares = vec![taken((id, remaining))];

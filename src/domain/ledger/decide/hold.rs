@@ -9,7 +9,7 @@ use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::Priced;
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare};
 use crate::domain::ledger::hold::{Hold, HoldStatus, HoldTerms, OpenHold};
-use crate::domain::ledger::id::{HoldId, Named};
+use crate::domain::ledger::id::{AccountId as _, HoldId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
@@ -30,7 +30,7 @@ pub(super) fn hold(
         });
     }
     let kept = pay(account, cost.service.as_deref(), cost.credits)?;
-    let mut entry = account.next_entry(context.id, context.now, EntryKind::Hold);
+    let mut entry = account.next_entry(context.now, EntryKind::Hold);
     entry.credits = cost.credits.negated();
     entry.held = cost.credits;
     entry.shares = kept
@@ -43,7 +43,7 @@ pub(super) fn hold(
         .collect();
     describe(&mut entry, cost);
     entry.hold = Some(Arc::new(Hold {
-        id: HoldId(context.id),
+        id: account.last().hold.next(),
         terms: Arc::new(HoldTerms {
             service: cost.service.clone(),
             pricing: cost.pricing.clone(),
@@ -79,7 +79,7 @@ pub(super) fn open_hold<'a>(
         _ => expired.find(|hold| hold.id == id),
     };
     Err(closed.map_or_else(not_found, |hold| Refusal::HoldClosed {
-        hold: hold.id,
+        hold: named.text(),
         status: hold.status,
     }))
 }
@@ -91,7 +91,7 @@ pub(super) fn extend(
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
     let open = open_hold(account, named, context)?;
-    let mut entry = account.next_entry(context.id, context.now, EntryKind::Extend);
+    let mut entry = account.next_entry(context.now, EntryKind::Extend);
     entry.hold = Some(Arc::new(Hold {
         expire_time: context.now.plus_nanos(ttl_nanos),
         ..Hold::clone(&open.hold)
@@ -106,7 +106,7 @@ pub(super) fn release(
 ) -> Result<Entry, Refusal> {
     let open = open_hold(account, named, context)?;
     account
-        .release_entry(open.hold.id, HoldStatus::Released, context.now, context.id)
+        .release_entry(open.hold.id, HoldStatus::Released, context.now)
         // What is held and available together never passes the largest amount.
         .ok_or_else(|| super::pay::too_large(account))
 }

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use super::account::{Account, Inconsistent};
 use super::command::{Action, Command, Cost, Priced};
 use super::entry::{Entry, EntryKind};
-use super::id::EntryId;
 use super::lookup::{EarlierWrite, LookedUp, Referenced};
 use crate::domain::amount::Credits;
 use crate::domain::refusal::Refusal;
@@ -93,7 +92,6 @@ struct Context<'a> {
     /// What expired just now.
     lapsed: &'a [Entry],
     now: Timestamp,
-    id: EntryId,
 }
 
 /// Decides a command over the account as it was before, and applies to the account the
@@ -107,7 +105,6 @@ pub fn decide(
     command: &Command,
     looked_up: LookedUp,
     now: Timestamp,
-    next: EntryId,
 ) -> Result<Decision, Inconsistent> {
     if let Some(earlier) = looked_up.earlier {
         return Ok(match replay(command, earlier) {
@@ -118,8 +115,10 @@ pub fn decide(
             },
         });
     }
+    // The account's time never goes back, whatever the clock does.
+    let now = now.max(account.last_time());
     let lapsed = match account.has_lapsed(now) {
-        true => Arc::make_mut(account).lapse(now, next)?,
+        true => Arc::make_mut(account).lapse(now)?,
         false => Vec::new(),
     };
     let context = Context {
@@ -127,7 +126,6 @@ pub fn decide(
         referenced: looked_up.referenced.as_ref(),
         lapsed: &lapsed,
         now,
-        id: lapsed.last().map_or(next, |last| last.id.next()),
     };
     let mut entry = match entry_of(account, context) {
         Ok(entry) => entry,
@@ -138,7 +136,7 @@ pub fn decide(
     let account = Arc::make_mut(account);
     account.apply(&entry)?;
     let follow_ups = match account.has_lapsed(now) {
-        true => account.lapse(now, entry.id.next())?,
+        true => account.lapse(now)?,
         false => Vec::new(),
     };
     Ok(Decision::Write(Box::new(Effects {
@@ -210,7 +208,7 @@ fn exists(account: &Account) -> Result<(), Refusal> {
 
 fn charge(account: &Account, priced: &Priced, context: Context<'_>) -> Result<Entry, Refusal> {
     let cost = cost_of(account, priced)?;
-    let mut entry = account.next_entry(context.id, context.now, EntryKind::Charge);
+    let mut entry = account.next_entry(context.now, EntryKind::Charge);
     entry.shares = pay::pay(account, cost.service.as_deref(), cost.credits)?
         .into_iter()
         .map(pay::taken)

@@ -25,7 +25,7 @@ pub(super) fn refund(
     };
     if !spending.refundable {
         return Err(Refusal::EntryNotRefundable {
-            entry: of,
+            entry: named.text(),
             kind: spending.kind,
         });
     }
@@ -35,7 +35,7 @@ pub(super) fn refund(
     let requested = credits.unwrap_or(refundable);
     if requested.is_zero() || requested > refundable {
         return Err(Refusal::RefundExceedsCharge {
-            entry: of,
+            entry: named.text(),
             requested: credits.unwrap_or(spending.spent),
             refundable,
         });
@@ -51,7 +51,7 @@ pub(super) fn refund(
     let shares = shares.collect();
     let grants = back.into_iter().map(|(facts, _)| facts).collect();
     let kind = EntryKind::Refund { of, grants };
-    let mut entry = account.next_entry(context.id, context.now, kind);
+    let mut entry = account.next_entry(context.now, kind);
     entry.credits = requested;
     entry.spent = requested.negated();
     entry.shares = shares;

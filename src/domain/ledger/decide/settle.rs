@@ -31,14 +31,14 @@ pub(super) fn settle(
     let cost = priced.as_ref().map_err(Refusal::clone)?;
     let open = open_hold(account, named, context)?;
     let hold = &open.hold;
-    check_service(hold, cost)?;
+    check_service(named, hold, cost)?;
     // An amount counts as the service for which the hold was made.
     let service = cost.service.clone().or_else(|| hold.terms.service.clone());
 
     let beyond = match cost.credits > hold.held {
         true if terms.overage == Overage::Reject => {
             return Err(Refusal::HoldExceeded {
-                hold: hold.id,
+                hold: named.text(),
                 required: cost.credits,
                 held: hold.held,
             });
@@ -52,7 +52,7 @@ pub(super) fn settle(
     let arithmetic = |TooLarge| too_large(account);
     let mut shares = from_hold(open, cost.credits, terms.keep_open).map_err(arithmetic)?;
     add_overage(&mut shares, overage).map_err(arithmetic)?;
-    let mut entry = account.next_entry(context.id, context.now, EntryKind::Settle);
+    let mut entry = account.next_entry(context.now, EntryKind::Settle);
     for share in &shares {
         entry.credits = entry
             .credits
@@ -76,11 +76,11 @@ pub(super) fn settle(
     seal(account, entry)
 }
 
-fn check_service(hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
+fn check_service(named: &Named<HoldId>, hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
     match (&hold.terms.service, &cost.service) {
         (Some(made_for), Some(service)) if made_for != service => {
             Err(Refusal::HoldServiceMismatch {
-                hold: hold.id,
+                hold: named.text(),
                 hold_service: made_for.clone(),
                 service: service.clone(),
             })

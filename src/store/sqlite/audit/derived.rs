@@ -17,14 +17,19 @@ const COUNTS: &[(&str, &str, &str)] = &[
         "SELECT count(*) FROM entries WHERE kind = 'refund'",
     ),
     (
-        "closed_holds",
-        "SELECT count(*) FROM closed_holds",
+        "holds",
+        "SELECT count(*) FROM holds",
+        "SELECT count(*) FROM entries WHERE kind = 'hold'",
+    ),
+    (
+        "holds (closed)",
+        "SELECT count(closed) FROM holds",
         "SELECT count(*) FROM entries WHERE hold_status <> 'open'",
     ),
     (
         "revocations",
         "SELECT count(*) FROM revocations",
-        "SELECT count(DISTINCT grant_id) FROM entries WHERE kind = 'revoke'",
+        "SELECT count(*) FROM (SELECT DISTINCT account_id, grant_id FROM entries WHERE kind = 'revoke')",
     ),
 ];
 
@@ -57,23 +62,21 @@ impl Audit<'_> {
     /// Never more than was paid, and only of what was paid.
     fn check_refunds(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
-            "SELECT r.refunded_id, sum(r.credits), e.spent, e.kind, e.account_id,
-                    count(*) FILTER (WHERE back.account_id IS NOT e.account_id)
-               FROM refunds r
-               LEFT JOIN entries e ON e.entry_id = r.refunded_id
-               LEFT JOIN entries back ON back.entry_id = r.entry_id
-              GROUP BY r.refunded_id",
+            // A table of refunded entries, since entries are not indexed by their ids.
+            "SELECT r.account_id, r.refunded_id, r.credits, e.spent, e.kind
+               FROM (SELECT account_id, refunded_id, sum(credits) AS credits
+                       FROM refunds GROUP BY account_id, refunded_id) r
+               LEFT JOIN (SELECT account_id, entry_id, spent, kind FROM entries
+                           WHERE kind IN ('charge', 'settle')) e
+                 ON e.account_id = r.account_id AND e.entry_id = r.refunded_id",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let refunded: i64 = row.get(0)?;
-            let (sum, spent): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
-            let kind: Option<String> = row.get(3)?;
-            let elsewhere: i64 = row.get(5)?;
-            let paid = matches!(kind.as_deref(), Some("charge" | "settle"));
-            if !paid || elsewhere != 0 || spent.is_none_or(|spent| sum > spent) {
+            let (account, refunded): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let (sum, spent): (i64, Option<i64>) = (row.get(2)?, row.get(3)?);
+            if spent.is_none_or(|spent| sum > spent) {
                 self.report.add(format!(
-                    "entry {refunded} was refunded by more than it paid, or paid nothing"
+                    "entry {refunded} of account {account} was refunded by more than it paid, or paid nothing"
                 ));
             }
         }
@@ -83,11 +86,11 @@ impl Audit<'_> {
     /// Every account's row stands at an entry of its own, and none is older than the
     /// file says.
     fn check_folds(&mut self) -> Result<(), BadRow> {
-        let folded = self.count("SELECT folded FROM file")?;
-        let last = self.count("SELECT coalesce(max(entry_id), 0) FROM entries")?;
-        if folded > last {
+        let flushed = self.count("SELECT flushed FROM file")?;
+        let last = self.count("SELECT coalesce(max(position), 0) FROM entries")?;
+        if flushed > last {
             self.report.add(format!(
-                "entries up to {folded} were written, and the journal ends at {last}"
+                "entries up to {flushed} were written, and the journal ends at {last}"
             ));
         }
         let mut wrong = Vec::new();
@@ -103,11 +106,11 @@ impl Audit<'_> {
             let Some(account) = &fold.account else {
                 continue;
             };
-            let newest = account.last_entry();
-            if newest.is_none() {
+            let newest = fold.head;
+            if account.is_unopened() {
                 wrong.push(format!("account {} has no entries", fold.name));
             }
-            if newest.is_some_and(|id| id.0 <= folded) && fold.row_head != newest {
+            if newest.is_some_and(|head| head.0 <= flushed) && fold.row_head != newest {
                 wrong.push(format!("account {}: its row is too far behind", fold.name));
             }
         }

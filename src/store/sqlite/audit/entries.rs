@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use super::{Audit, Fold};
 use crate::domain::Credits;
-use crate::domain::ledger::{Entry, EntryId, EntryKind, GrantId, HoldStatus};
+use crate::domain::ledger::{Entry, EntryKind, GrantId, HoldStatus};
 use crate::store::sqlite::accounts::state_text;
-use crate::store::sqlite::journal::{BadRow, Journal};
+use crate::store::sqlite::journal::{BadRow, Journal, Position};
+use crate::store::sqlite::rows::Place;
 use crate::store::sqlite::times::At;
 
 /// How often progress is told, in entries.
@@ -18,7 +19,7 @@ impl Audit<'_> {
         let connection = &self.journal.connection;
         let total: i64 = connection.query_row("SELECT count(*) FROM entries", [], |r| r.get(0))?;
         let total = u64::try_from(total).unwrap_or_default();
-        let mut checkpoints = self.checkpoints()?;
+        let mut snapshots = self.snapshots()?;
         let mut last = i64::MIN;
         loop {
             // A page at a time, since each entry asks further questions.
@@ -28,7 +29,7 @@ impl Audit<'_> {
             }
             for id in ids {
                 last = id;
-                self.fold_entry(EntryId(id), &mut checkpoints);
+                self.fold_entry(Position(id), &mut snapshots);
                 self.report.entries = self.report.entries.saturating_add(1);
                 if self.report.entries.is_multiple_of(PROGRESS_ENTRIES) {
                     (self.progress)(self.report.entries, total);
@@ -36,9 +37,9 @@ impl Audit<'_> {
             }
         }
         (self.progress)(self.report.entries, total);
-        for (account, entry) in checkpoints {
+        for (account, position) in snapshots {
             self.report.add(format!(
-                "a checkpoint of account {account} names entry {entry}, which is none of its"
+                "a snapshot of account {account} names the entry at {position}, which is none of its"
             ));
         }
         Ok(())
@@ -46,36 +47,36 @@ impl Audit<'_> {
 
     fn ids_after(&self, last: i64) -> Result<Vec<i64>, BadRow> {
         let mut statement = self.journal.connection.prepare_cached(
-            "SELECT entry_id FROM entries WHERE entry_id > ?1 ORDER BY entry_id LIMIT 1000",
+            "SELECT position FROM entries WHERE position > ?1 ORDER BY position LIMIT 1000",
         )?;
         let ids = statement.query_map([last], |row| row.get(0))?;
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    fn checkpoints(&self) -> Result<HashSet<(i64, i64)>, BadRow> {
+    fn snapshots(&self) -> Result<HashSet<(i64, i64)>, BadRow> {
         let mut statement = self
             .journal
             .connection
-            .prepare("SELECT account_id, entry_id FROM checkpoints")?;
+            .prepare("SELECT account_id, position FROM snapshots")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn fold_entry(&mut self, id: EntryId, checkpoints: &mut HashSet<(i64, i64)>) {
-        let stored = match self.journal.entry(id) {
+    fn fold_entry(&mut self, position: Position, snapshots: &mut HashSet<(i64, i64)>) {
+        let stored = match self.journal.entry(position) {
             Ok(Some(stored)) => stored,
             Ok(None) => return,
             Err(BadRow(cause)) => {
                 self.report.add(cause);
-                self.give_up_after(id);
+                self.give_up_after(position);
                 return;
             }
         };
-        let entry = &stored.entry;
-        let Some(mut fold) = self.folds.remove(&stored.account_id) else {
+        let (entry, place) = (&stored.entry, stored.place);
+        let Some(mut fold) = self.folds.remove(&place.account_id) else {
             self.report.add(format!(
-                "entry {} is of account {}, which is not there",
-                id.0, stored.account_id
+                "the entry at {} is of account {}, which is not there",
+                position.0, place.account_id
             ));
             return;
         };
@@ -84,40 +85,42 @@ impl Audit<'_> {
             if entry.request_id.is_some() && account.has_lapsed(entry.create_time) {
                 wrong.push("something had ended before it and had not left".to_owned());
             }
-            if let Some(problem) = misspent(&self.journal, entry) {
+            if let Some(problem) = misspent(&self.journal, place, entry) {
                 wrong.push(problem);
             }
-            if account.apply(entry).is_err() {
+            if account.apply(entry).is_err() || place.previous != fold.head {
                 wrong.push("it does not follow from those before it".to_owned());
                 fold.account = None;
             }
             wrong.extend(self.wrong_price(entry));
             for problem in wrong {
                 self.report
-                    .add(format!("entry {} of {}: {problem}", id.0, fold.name));
+                    .add(format!("entry {} of {}: {problem}", entry.id.0, fold.name));
             }
         }
+        fold.head = Some(position);
         self.check_answer(entry, stored.answered, &fold);
-        self.check_found(stored.account_id, entry);
-        self.check_row(stored.account_id, entry, &mut fold);
-        if checkpoints.remove(&(stored.account_id, id.0)) {
-            self.check_checkpoint(stored.account_id, id, &fold);
+        self.check_found(place, entry, &fold);
+        self.check_row(place, entry, &mut fold);
+        if snapshots.remove(&(place.account_id, position.0)) {
+            self.check_snapshot(place, &fold);
         }
-        self.folds.insert(stored.account_id, fold);
+        self.folds.insert(place.account_id, fold);
     }
 
     /// An entry that cannot be read: what its account has after it is not known.
-    fn give_up_after(&mut self, id: EntryId) {
+    fn give_up_after(&mut self, position: Position) {
         let account = self.journal.connection.query_row(
-            "SELECT account_id FROM entries WHERE entry_id = ?1",
-            [id.0],
+            "SELECT account_id FROM entries WHERE position = ?1",
+            [position.0],
             |row| row.get::<_, i64>(0),
         );
         if let Ok(account) = account
             && let Some(fold) = self.folds.get_mut(&account)
         {
             fold.account = None;
-            fold.row_seen |= fold.row_head == Some(id);
+            fold.row_seen |= fold.row_head == Some(position);
+            fold.head = Some(position);
         }
     }
 
@@ -163,64 +166,65 @@ impl Audit<'_> {
     }
 
     /// What an entry says is also found where it is looked for.
-    fn check_found(&mut self, account: i64, entry: &Entry) {
-        let id = entry.id.0;
+    fn check_found(&mut self, place: Place, entry: &Entry, fold: &Fold) {
+        let (account, position, id) = (place.account_id, place.position.0, entry.id.0);
         let one = |sql: &str, params: &[i64]| -> Result<bool, BadRow> {
             let params = rusqlite::params_from_iter(params);
             let mut statement = self.journal.connection.prepare_cached(sql)?;
             Ok(statement.exists(params)?)
         };
         let found = match &entry.kind {
-            EntryKind::Grant(terms) => one(
-                "SELECT 1 FROM grants WHERE grant_id = ?1 AND account_id = ?2 AND granted = ?3",
-                &[id, account, entry.credits.nanos()],
+            EntryKind::Grant { id: grant, terms } => one(
+                "SELECT 1 FROM grants
+                  WHERE account_id = ?1 AND grant_id = ?2 AND position = ?3 AND granted = ?4",
+                &[account, grant.0, position, entry.credits.nanos()],
             )
             .map(|found| found && terms.granted == entry.credits),
             EntryKind::Revoke(GrantId(grant)) => one(
-                "SELECT 1 FROM revocations WHERE grant_id = ?1 AND entry_id <= ?2",
-                &[grant.0, id],
+                "SELECT 1 FROM revocations
+                  WHERE account_id = ?1 AND grant_id = ?2 AND entry_id <= ?3",
+                &[account, *grant, id],
             ),
             EntryKind::Refund { of, .. } => one(
-                "SELECT 1 FROM refunds WHERE refunded_id = ?1 AND entry_id = ?2 AND credits = ?3",
-                &[of.0, id, entry.credits.nanos()],
+                "SELECT 1 FROM refunds
+                  WHERE account_id = ?1 AND refunded_id = ?2 AND entry_id = ?3 AND credits = ?4",
+                &[account, of.0, id, entry.credits.nanos()],
             ),
-            _ => match entry.hold.as_deref() {
+            kind => match entry.hold.as_deref() {
+                Some(hold) if matches!(kind, EntryKind::Hold) => one(
+                    "SELECT 1 FROM holds WHERE account_id = ?1 AND hold_id = ?2 AND made = ?3",
+                    &[account, hold.id.0, position],
+                ),
                 Some(hold) if hold.status != HoldStatus::Open => one(
-                    "SELECT 1 FROM closed_holds WHERE hold_id = ?1 AND entry_id = ?2",
-                    &[hold.id.0.0, id],
+                    "SELECT 1 FROM holds WHERE account_id = ?1 AND hold_id = ?2 AND closed = ?3",
+                    &[account, hold.id.0, position],
                 ),
                 _ => Ok(true),
             },
         };
+        let name = &fold.name;
         match found {
             Ok(true) => {}
             Ok(false) => self.report.add(format!(
-                "entry {id}: what it says is not in the table where it is looked for"
+                "entry {id} of {name}: what it says is not in the table where it is looked for"
             )),
-            Err(BadRow(cause)) => self.report.add(format!("entry {id}: {cause}")),
+            Err(BadRow(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
         }
     }
 
     /// The account's row, where the journal has come to where it stands.
-    fn check_row(&mut self, id: i64, entry: &Entry, fold: &mut Fold) {
-        if fold.row_head != Some(entry.id) {
+    fn check_row(&mut self, place: Place, entry: &Entry, fold: &mut Fold) {
+        if fold.row_head != Some(place.position) {
             return;
         }
         fold.row_seen = true;
         let Some(account) = &fold.account else { return };
         let kept = self.journal.connection.query_row(
-            "SELECT state, version, last_time FROM accounts WHERE account_id = ?1",
-            [id],
-            |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, At>(2)?,
-                ))
-            },
+            "SELECT state, last_time FROM accounts WHERE account_id = ?1",
+            [place.account_id],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, At>(1)?)),
         );
-        let time = At(entry.create_time);
-        let expected = (state_text(account), account.version(), time);
+        let expected = (state_text(account), At(entry.create_time));
         if kept.ok() != Some(expected) {
             self.report.add(format!(
                 "account {}: its row is not what its entries up to {} make",
@@ -229,12 +233,12 @@ impl Audit<'_> {
         }
     }
 
-    fn check_checkpoint(&mut self, id: i64, entry: EntryId, fold: &Fold) {
+    fn check_snapshot(&mut self, place: Place, fold: &Fold) {
         let Some(account) = &fold.account else { return };
         let kept = self.journal.connection.query_row(
-            "SELECT state, version, create_time FROM checkpoints
-             WHERE account_id = ?1 AND entry_id = ?2",
-            [id, entry.0],
+            "SELECT state, entry_id, create_time FROM snapshots
+             WHERE account_id = ?1 AND position = ?2",
+            [place.account_id, place.position.0],
             |row| {
                 Ok((
                     row.get::<_, String>(0)?,
@@ -243,19 +247,19 @@ impl Audit<'_> {
                 ))
             },
         );
-        let time = At(account.last_time());
-        let expected = (state_text(account), account.version(), time);
+        let entry = account.last().entry.0;
+        let expected = (state_text(account), entry, At(account.last_time()));
         if kept.ok() != Some(expected) {
             self.report.add(format!(
-                "account {}: its checkpoint at entry {} is not what its entries make",
-                fold.name, entry.0
+                "account {}: its snapshot at entry {entry} is not what its entries make",
+                fold.name
             ));
         }
     }
 }
 
 /// What is wrong with the grants that paid: one that may not pay for that.
-fn misspent(journal: &Journal, entry: &Entry) -> Option<String> {
+fn misspent(journal: &Journal, place: Place, entry: &Entry) -> Option<String> {
     let pays = matches!(
         entry.kind,
         EntryKind::Charge | EntryKind::Hold | EntryKind::Settle
@@ -268,14 +272,18 @@ fn misspent(journal: &Journal, entry: &Entry) -> Option<String> {
         .iter()
         .filter(|share| share.credits < Credits::ZERO)
     {
-        let facts = journal.grant_facts(share.grant).ok().flatten();
+        let facts = journal.grant_facts(place.account_id, share.grant);
+        let facts = facts.ok().flatten();
         let Some(facts) = facts else {
-            return Some(format!("it took from {}, which is not there", share.grant));
+            return Some(format!(
+                "it took from grant {}, which is not there",
+                share.grant.0
+            ));
         };
         if !facts.terms.pays_for(entry.service.as_deref()) {
             return Some(format!(
-                "it took from {}, which may not pay for it",
-                share.grant
+                "it took from grant {}, which may not pay for it",
+                share.grant.0
             ));
         }
     }

@@ -13,11 +13,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::journal::{BadRow, Journal};
+use super::journal::{BadRow, Journal, Position};
 use super::open::leave_wal;
 use super::whole::{self, Alone};
 use crate::domain::Credits;
-use crate::domain::ledger::{Account, EntryId};
+use crate::domain::ledger::Account;
 use crate::domain::pricing::Usage;
 use crate::store::ServedCard;
 
@@ -82,8 +82,10 @@ struct Fold {
     name: String,
     /// None once an entry did not follow: what comes after it cannot be judged.
     account: Option<Account>,
+    /// Where its newest entry so far stands.
+    head: Option<Position>,
     /// Where its row stands.
-    row_head: Option<EntryId>,
+    row_head: Option<Position>,
     row_seen: bool,
 }
 
@@ -218,7 +220,8 @@ impl Audit<'_> {
             let fold = Fold {
                 name,
                 account,
-                row_head: row.get::<_, Option<i64>>(2)?.map(EntryId),
+                head: None,
+                row_head: row.get::<_, Option<i64>>(2)?.map(Position),
                 row_seen: false,
             };
             self.folds.insert(id, fold);

@@ -28,7 +28,7 @@ impl Audit<'_> {
                       lag(entry_id) OVER w AS before, lag(create_time) OVER w AS earlier,
                       lag(kind) OVER w AS kind
                  FROM entries WHERE request_id IS NOT NULL
-               WINDOW w AS (PARTITION BY account_id, request_id ORDER BY entry_id))
+               WINDOW w AS (PARTITION BY account_id, request_id ORDER BY position))
               WHERE before IS NOT NULL",
         )?;
         let mut rows = statement.query([])?;
@@ -83,7 +83,7 @@ impl Audit<'_> {
                         "run {id} of request_ids is not what the journal says: {wrong} of {found} are wrong"
                     ));
                 }
-                covered = Some(run.last_entry);
+                covered = Some(run.last_position);
             }
         }
         Ok(())
@@ -110,7 +110,7 @@ impl Audit<'_> {
                 let entry = entry.try_into().map_or(0, i64::from_be_bytes);
                 let said = connection
                     .prepare_cached(
-                        "SELECT account_id, request_id, kind FROM entries WHERE entry_id = ?1",
+                        "SELECT account_id, request_id, kind FROM entries WHERE position = ?1",
                     )?
                     .query_row([entry], |row| {
                         let id = row.get::<_, Option<String>>(1)?;
@@ -121,7 +121,7 @@ impl Audit<'_> {
                     let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
                     belongs.then_some(key)
                 });
-                let in_part = entry <= run.last_entry && covered.is_none_or(|c| entry > c);
+                let in_part = entry <= run.last_position && covered.is_none_or(|c| entry > c);
                 let in_order = key.cast_signed() >= previous;
                 if said != Some(key) || !in_part || !in_order || !run.may_have(key) {
                     wrong = wrong.saturating_add(1);
@@ -138,9 +138,9 @@ impl Audit<'_> {
         let all = run.scope == Scope::All;
         let count: i64 = self.journal.connection.query_row(
             "SELECT count(*) FROM entries
-              WHERE request_id IS NOT NULL AND entry_id <= ?1 AND entry_id > ?2
+              WHERE request_id IS NOT NULL AND position <= ?1 AND position > ?2
                 AND (?3 OR kind IN ('grant', 'refund', 'revoke'))",
-            (run.last_entry, covered, all),
+            (run.last_position, covered, all),
             |row| row.get(0),
         )?;
         Ok(u64::try_from(count).unwrap_or_default())

@@ -32,7 +32,7 @@ pub(super) struct Merge {
     id: i64,
     scope: Scope,
     sources: Vec<i64>,
-    last_entry: i64,
+    last_position: i64,
     newest_time: Timestamp,
     length: usize,
     /// None where it would take too much memory, or none is wanted. It may have keys
@@ -92,13 +92,13 @@ impl Merge {
         let filter_bytes = Filter::bytes_for(length);
         let has_filter =
             scope == Scope::Credits && filter_bytes <= limits.filter_bytes_max.div_euclid(4);
-        let (last_entry, newest_time) = (newest.last_entry, newest.newest_time);
+        let (last_position, newest_time) = (newest.last_position, newest.newest_time);
         let sources = sources.iter().map(|run| run.id).collect();
         Some(Self {
             id: runs.take_ids(1),
             scope,
             sources,
-            last_entry,
+            last_position,
             newest_time,
             length,
             filter: has_filter.then(|| Filter::with_room_for(length)),
@@ -158,7 +158,7 @@ impl Merge {
         Run {
             id: self.id,
             scope: self.scope,
-            last_entry: self.last_entry,
+            last_position: self.last_position,
             newest_time: self.newest_time,
             length: self.length,
             filter,

@@ -8,9 +8,8 @@ use rusqlite::{Connection, params};
 
 use super::{Key, Limits, Pair, ROW_KEYS};
 use crate::domain::Timestamp;
-use crate::domain::ledger::EntryId;
 use crate::store::sqlite::filter::Filter;
-use crate::store::sqlite::journal::BadRow;
+use crate::store::sqlite::journal::{BadRow, Position};
 use crate::store::sqlite::times::At;
 
 /// Bytes of a pair in a row of `request_keys`.
@@ -50,7 +49,7 @@ pub(in crate::store::sqlite) struct Run {
     pub(in crate::store::sqlite) id: i64,
     pub(in crate::store::sqlite) scope: Scope,
     /// It covers the journal up to here, from where the run of its scope before it ends.
-    pub(in crate::store::sqlite) last_entry: i64,
+    pub(in crate::store::sqlite) last_position: i64,
     pub(in crate::store::sqlite) newest_time: Timestamp,
     /// How many request_ids it has.
     pub(in crate::store::sqlite) length: usize,
@@ -65,8 +64,8 @@ impl Run {
         filter_bytes_max: usize,
     ) -> Result<Vec<Self>, BadRow> {
         let mut statement = connection.prepare(
-            "SELECT run_id, credits, last_entry, newest_time, pairs, length(filter)
-               FROM request_runs ORDER BY last_entry, credits",
+            "SELECT run_id, credits, last_position, newest_time, pairs, length(filter)
+               FROM request_runs ORDER BY last_position, credits",
         )?;
         let mut rows = statement.query([])?;
         let (mut runs, mut sizes) = (Vec::new(), Vec::new());
@@ -81,7 +80,7 @@ impl Run {
                     true => Scope::Credits,
                     false => Scope::All,
                 },
-                last_entry: row.get(2)?,
+                last_position: row.get(2)?,
                 newest_time: row.get::<_, At>(3)?.0,
                 length: usize::try_from(length).unwrap_or_default(),
                 filter: None,
@@ -121,13 +120,13 @@ impl Run {
     ) -> Result<(), BadRow> {
         connection
             .prepare_cached(
-                "INSERT INTO request_runs (run_id, credits, last_entry, newest_time, pairs, filter)
+                "INSERT INTO request_runs (run_id, credits, last_position, newest_time, pairs, filter)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 self.id,
                 self.scope.column(),
-                self.last_entry,
+                self.last_position,
                 At(self.newest_time),
                 i64::try_from(self.length).unwrap_or(i64::MAX),
                 filter.map(Filter::to_bytes).unwrap_or_default(),
@@ -200,7 +199,7 @@ impl Runs {
 
     /// Adds a run, which is in the file.
     pub(super) fn add(&mut self, run: Run) {
-        let at = (self.list).partition_point(|other| other.last_entry <= run.last_entry);
+        let at = (self.list).partition_point(|other| other.last_position <= run.last_position);
         self.list.insert(at, run);
         let size = |run: &Run| run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
         let sizes: Vec<_> = self.list.iter().map(size).collect();
@@ -240,7 +239,7 @@ impl Runs {
         &self,
         connection: &Connection,
         key: Key,
-        found: &mut Vec<EntryId>,
+        found: &mut Vec<Position>,
     ) -> Result<(), BadRow> {
         for run in self.list.iter().filter(|run| run.may_have(key)) {
             find_in_run(connection, run.id, key, found)?;
@@ -289,7 +288,7 @@ pub(super) fn pairs_of_row(bytes: &[u8]) -> impl Iterator<Item = Pair> {
     let number = |bytes: &[u8]| bytes.try_into().map_or(0, i64::from_be_bytes);
     bytes.chunks_exact(PAIR_BYTES).map(move |pair| {
         let (key, id) = pair.split_at(8);
-        (number(key).cast_unsigned(), EntryId(number(id)))
+        (number(key).cast_unsigned(), Position(number(id)))
     })
 }
 
@@ -297,7 +296,7 @@ fn find_in_run(
     connection: &Connection,
     run: i64,
     key: Key,
-    found: &mut Vec<EntryId>,
+    found: &mut Vec<Position>,
 ) -> Result<(), BadRow> {
     let mut statement = connection.prepare_cached(
         "SELECT first_key, keys FROM request_keys WHERE run_id = ?1 AND first_key <= ?2

@@ -66,8 +66,8 @@ class ChargeCalls(Transport):
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
             NotFoundError: There is no such account, rate card or revision.
-            InsufficientCreditsError: The account cannot pay; nothing moved, and the request_id is
-                free.
+            InsufficientCreditsError: The account cannot pay; no credits moved, and the
+                request_id is free.
             RequestIdReusedError: The request_id belongs to another call.
             DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
                 error's `request_id`.
@@ -163,7 +163,7 @@ class ChargeCalls(Transport):
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
             NotFoundError: There is no such account or entry.
-            RefundExceedsChargeError: It is more than what is left of the charge; nothing moved.
+            RefundExceedsChargeError: It is more than what is left of the charge; no credits moved.
             RequestIdReusedError: The request_id belongs to another call.
             DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
                 error's `request_id`.

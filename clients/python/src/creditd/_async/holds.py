@@ -74,8 +74,8 @@ class HoldCalls(Transport):
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
             NotFoundError: There is no such account, rate card or revision.
-            InsufficientCreditsError: The account cannot pay; nothing moved, and the request_id is
-                free.
+            InsufficientCreditsError: The account cannot pay; no credits moved, and the
+                request_id is free.
             RequestIdReusedError: The request_id belongs to another call.
             DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
                 error's `request_id`.
@@ -130,7 +130,7 @@ class HoldCalls(Transport):
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
             NotFoundError: There is no such account or hold.
-            HoldClosedError: The hold was settled, released or has expired; nothing moved.
+            HoldClosedError: The hold was settled, released or has expired; no credits moved.
             RequestIdReusedError: The request_id belongs to another call.
             DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
                 error's `request_id`.
@@ -192,11 +192,11 @@ class HoldCalls(Transport):
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
             NotFoundError: There is no such account, hold, rate card or revision.
-            HoldClosedError: The hold was settled, released or has expired; nothing moved.
-            HoldExceededError: It cost more than is held, and `overage` does not allow that; nothing
-                moved.
-            InsufficientCreditsError: The account cannot pay; nothing moved, and the request_id is
-                free.
+            HoldClosedError: The hold was settled, released or has expired; no credits moved.
+            HoldExceededError: It cost more than is held, and `overage` does not allow that; no
+                credits moved.
+            InsufficientCreditsError: The account cannot pay; no credits moved, and the
+                request_id is free.
             RequestIdReusedError: The request_id belongs to another call.
             DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
                 error's `request_id`.
@@ -251,7 +251,7 @@ class HoldCalls(Transport):
         Raises:
             InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
             NotFoundError: There is no such account or hold.
-            HoldClosedError: The hold was settled, released or has expired; nothing moved.
+            HoldClosedError: The hold was settled, released or has expired; no credits moved.
             RequestIdReusedError: The request_id belongs to another call.
             DeadlineExceededError: No answer in time. It may have taken effect: repeat it with the
                 error's `request_id`.

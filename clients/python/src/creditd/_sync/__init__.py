@@ -19,8 +19,8 @@ class Client(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
 
     - `timeout`: seconds or a timedelta for the whole call, retries and the pauses between them
       included; default: the client's.
-    - `metadata`: pairs to send along.
-    - `x_request_id`: the name of the call in the server's log; default: one that the server makes.
+    - `metadata`: further metadata to send, as pairs of key and value.
+    - `x_request_id`: the id of the call in the server's log; default: one that the server makes.
 
     Every method that moves credits, and `extend_hold`, takes a `request_id`, unique within the
     account, and makes one where none is given. The same request_id with the same arguments returns
@@ -30,14 +30,14 @@ class Client(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
         target: Address of the server: host and port, "unix:" and a path, or another form of grpc.
         timeout: Seconds or a timedelta that a call may take.
         retry: Which calls are sent again, and when. Writes are too: they keep their request_id.
-        credentials: For TLS. Without them loopback addresses and Unix sockets are spoken to in
-            plaintext, and other hosts by TLS with the usual certificates.
-        insecure: Speak plaintext to any host.
+        credentials: For TLS. Without them loopback addresses and Unix sockets are reached in
+            plaintext, and other hosts by TLS with the usual root certificates.
+        insecure: Reach any host in plaintext.
         channel: Used as it is, in place of a connection to `target`, and left open by `close`.
 
     Raises:
-        ValueError: The target leads nowhere, or arguments exclude each other.
-        TypeError: An argument is of another type.
+        ValueError: The target is invalid, or arguments exclude each other.
+        TypeError: An argument has a wrong type.
     """
 
 

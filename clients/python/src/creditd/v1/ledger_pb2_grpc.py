@@ -26,16 +26,17 @@ if _version_not_supported:
 
 
 class LedgerServiceStub(object):
-    """Keeps prepaid credits. Every call that moves credits carries a request_id and
-    answers only after the move is on disk: the same request_id with the same body
-    returns the first answer, with another body it is refused.
+    """Keeps prepaid credits.
 
-    A call that is refused moves nothing and does not use its request_id up. Sent
-    again it is decided anew, and may be done: a Charge that was refused with
-    INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
-    it by a queue or a retry that nobody thinks of any more. Who must not be charged
-    later, because the customer was told that it failed, does not send a refused
-    request_id again: repeat only what was not answered (UNAVAILABLE,
+    Every call that moves credits carries a request_id, its idempotency key, and is
+    answered only after the move is on disk. The same request_id with the same body
+    returns the first answer; with another body it is refused.
+
+    A refused call moves nothing and does not use its request_id up. Sent again, it is
+    decided anew and may be done. Example: a Charge was refused with
+    INSUFFICIENT_CREDITS, the customer tops up, and a queue delivers the Charge again:
+    now it takes its credits. If the customer was told that it failed, do not send a
+    refused request_id again: repeat only what was not answered (UNAVAILABLE,
     DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
 
     Names, in every request:
@@ -45,9 +46,10 @@ class LedgerServiceStub(object):
     service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
     labels       at most 16, keys of 1 to 64 bytes, values of at most 256
     source       at most 256 bytes
-    ids          those of holds, grants and entries come from replies and are
-    opaque: one that names nothing of the account is NOT_FOUND
-    docs/limits.md has all limits.
+    ids          of holds, grants and entries come from replies. An id is opaque and
+    unique together with its account: one of another account, or one that
+    names nothing, is NOT_FOUND
+    docs/limits.md has all limits, docs/glossary.md the terms.
     """
 
     def __init__(self, channel):
@@ -129,16 +131,17 @@ class LedgerServiceStub(object):
 
 
 class LedgerServiceServicer(object):
-    """Keeps prepaid credits. Every call that moves credits carries a request_id and
-    answers only after the move is on disk: the same request_id with the same body
-    returns the first answer, with another body it is refused.
+    """Keeps prepaid credits.
 
-    A call that is refused moves nothing and does not use its request_id up. Sent
-    again it is decided anew, and may be done: a Charge that was refused with
-    INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
-    it by a queue or a retry that nobody thinks of any more. Who must not be charged
-    later, because the customer was told that it failed, does not send a refused
-    request_id again: repeat only what was not answered (UNAVAILABLE,
+    Every call that moves credits carries a request_id, its idempotency key, and is
+    answered only after the move is on disk. The same request_id with the same body
+    returns the first answer; with another body it is refused.
+
+    A refused call moves nothing and does not use its request_id up. Sent again, it is
+    decided anew and may be done. Example: a Charge was refused with
+    INSUFFICIENT_CREDITS, the customer tops up, and a queue delivers the Charge again:
+    now it takes its credits. If the customer was told that it failed, do not send a
+    refused request_id again: repeat only what was not answered (UNAVAILABLE,
     DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
 
     Names, in every request:
@@ -148,25 +151,30 @@ class LedgerServiceServicer(object):
     service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
     labels       at most 16, keys of 1 to 64 bytes, values of at most 256
     source       at most 256 bytes
-    ids          those of holds, grants and entries come from replies and are
-    opaque: one that names nothing of the account is NOT_FOUND
-    docs/limits.md has all limits.
+    ids          of holds, grants and entries come from replies. An id is opaque and
+    unique together with its account: one of another account, or one that
+    names nothing, is NOT_FOUND
+    docs/limits.md has all limits, docs/glossary.md the terms.
     """
 
     def GetBalance(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The balance now, or as it was at an earlier time.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchBalance(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The balance now and after each change. A slow reader gets the newest balance and
+        misses those between. The stream ends with OK when the server stops.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The account's entries, newest first.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -179,7 +187,7 @@ class LedgerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Charge(self, request, context):
-        """Prices and deducts at once, or refuses whole.
+        """Prices usage and takes its cost at once, whole, or is refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,32 +215,35 @@ class LedgerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExtendHold(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Sets a new end for an open hold. It moves no credits and writes no entry.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SettleHold(self, request, context):
-        """Charges what the work cost and returns the rest.
+        """Pays from a hold what the work cost, and returns the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseHold(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns all that a hold still has.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetHold(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A hold of any status.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListHolds(self, request, context):
-        """Open holds, oldest first, so that a worker that crashed finds its own.
+        """Open holds, oldest first. A worker that crashed finds its own by their labels.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -327,16 +338,17 @@ def add_LedgerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LedgerService(object):
-    """Keeps prepaid credits. Every call that moves credits carries a request_id and
-    answers only after the move is on disk: the same request_id with the same body
-    returns the first answer, with another body it is refused.
+    """Keeps prepaid credits.
 
-    A call that is refused moves nothing and does not use its request_id up. Sent
-    again it is decided anew, and may be done: a Charge that was refused with
-    INSUFFICIENT_CREDITS takes its credits where it comes again after a top-up, be
-    it by a queue or a retry that nobody thinks of any more. Who must not be charged
-    later, because the customer was told that it failed, does not send a refused
-    request_id again: repeat only what was not answered (UNAVAILABLE,
+    Every call that moves credits carries a request_id, its idempotency key, and is
+    answered only after the move is on disk. The same request_id with the same body
+    returns the first answer; with another body it is refused.
+
+    A refused call moves nothing and does not use its request_id up. Sent again, it is
+    decided anew and may be done. Example: a Charge was refused with
+    INSUFFICIENT_CREDITS, the customer tops up, and a queue delivers the Charge again:
+    now it takes its credits. If the customer was told that it failed, do not send a
+    refused request_id again: repeat only what was not answered (UNAVAILABLE,
     DEADLINE_EXCEEDED, a broken connection), and take refusals as final.
 
     Names, in every request:
@@ -346,9 +358,10 @@ class LedgerService(object):
     service      1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~, a key of a rate card
     labels       at most 16, keys of 1 to 64 bytes, values of at most 256
     source       at most 256 bytes
-    ids          those of holds, grants and entries come from replies and are
-    opaque: one that names nothing of the account is NOT_FOUND
-    docs/limits.md has all limits.
+    ids          of holds, grants and entries come from replies. An id is opaque and
+    unique together with its account: one of another account, or one that
+    names nothing, is NOT_FOUND
+    docs/limits.md has all limits, docs/glossary.md the terms.
     """
 
     @staticmethod

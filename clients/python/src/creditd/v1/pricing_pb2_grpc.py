@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PricingServiceStub(object):
-    """Prices usage. Nothing here has a side effect, so every call may be retried.
+    """Prices usage. No call has a side effect, so every call may be retried.
     """
 
     def __init__(self, channel):
@@ -53,7 +53,7 @@ class PricingServiceStub(object):
 
 
 class PricingServiceServicer(object):
-    """Prices usage. Nothing here has a side effect, so every call may be retried.
+    """Prices usage. No call has a side effect, so every call may be retried.
     """
 
     def Estimate(self, request, context):
@@ -64,8 +64,8 @@ class PricingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchEstimate(self, request, context):
-        """Prices up to 10,000 usages. Results keep the order of the request, and one
-        bad item fails alone.
+        """Prices up to 10,000 usages. Results are in the order of the request, and a bad
+        item fails alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ def add_PricingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PricingService(object):
-    """Prices usage. Nothing here has a side effect, so every call may be retried.
+    """Prices usage. No call has a side effect, so every call may be retried.
     """
 
     @staticmethod

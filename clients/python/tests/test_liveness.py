@@ -1,4 +1,4 @@
-"""A connection over which nothing comes any more is replaced, whoever waits over it."""
+"""A connection that receives nothing any more is replaced, whatever waits over it."""
 
 import asyncio
 import logging
@@ -19,10 +19,11 @@ from creditd._sync.transport import Transport
 from tests.conftest import Connect
 from tests.support.drivers import Driver
 from tests.support.proxy import Proxy, running_proxy
-from tests.support.scripted import ESTIMATE, SILENCE, Scripted, scripted_server
+from tests.support.schema import SERVICES
+from tests.support.scripted import ESTIMATE, NO_ANSWER, scripted_server
 
-# The client's own limits, made smaller by one factor, but for the time of an answer: a machine that
-# is busy is not to be taken for a dead connection.
+# The client's own limits divided by one factor, but for the probe's timeout: a machine that is busy
+# must not be taken for a dead connection.
 FACTOR = 20
 QUICK = Liveness(Liveness().idle_s / FACTOR, 2 * Liveness().probe_timeout_s / FACTOR)
 BACK_S_MAX = 60 / FACTOR
@@ -30,7 +31,7 @@ BACK_S_MAX = 60 / FACTOR
 
 @pytest.fixture
 def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy before the real server, and clients that are as much quicker as its test is."""
+    """A proxy before the real server, and clients with the shorter limits."""
     monkeypatch.setattr(Transport, "_liveness", QUICK)
     monkeypatch.setattr(AsyncTransport, "_liveness", QUICK)
     with running_proxy(server) as one:
@@ -40,7 +41,7 @@ def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 def check_back(
     driver: Driver, account: str, pace_s: float, deadline_s: float, lost_s: float
 ) -> None:
-    """Calls at that pace until one is answered, which must be within the time."""
+    """Calls at that pace until one is answered, which must be within BACK_S_MAX."""
     for number in range(1000):
         driver.idle(max(lost_s + number * pace_s - time.monotonic(), 0))
         try:
@@ -135,7 +136,7 @@ def test_a_watch_goes_on_although_nobody_calls(connect: Connect, proxy: Proxy, s
         assert next(watch).available == Decimal(4)
         assert time.monotonic() - start_s < BACK_S_MAX
         changing.join()
-        # What was yielded is not yielded again.
+        # The balance that was yielded is not yielded again by the new stream.
         other.charge(account, credits=1)
         assert next(watch).available == Decimal(3)
     assert proxy.accepted == 2
@@ -156,7 +157,7 @@ def test_a_slow_server_is_not_a_lost_one(connect: Connect, monkeypatch: pytest.M
     monkeypatch.setattr(Transport, "_liveness", QUICK)
     monkeypatch.setattr(AsyncTransport, "_liveness", QUICK)
     with (
-        scripted_server(SILENCE, SILENCE, ESTIMATE) as server,
+        scripted_server(NO_ANSWER, NO_ANSWER, ESTIMATE) as server,
         running_proxy(server.address) as proxy,
     ):
         driver = connect(proxy.address)
@@ -209,5 +210,5 @@ def test_a_client_that_ends_meanwhile(method: str, proxy: Proxy) -> None:
 
 
 def test_scripted_servers_know_no_health() -> None:
-    # So that above an answer that there is no such method is one, too.
-    assert not hasattr(Scripted, "Check")
+    # So that the tests above also show that UNIMPLEMENTED answers a probe.
+    assert "grpc.health.v1.Health" not in {service.full_name for service in SERVICES}

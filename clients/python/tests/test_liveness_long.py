@@ -92,7 +92,7 @@ def test_every_pace_is_back_within_a_minute(server: str) -> None:
 
 
 def test_a_quiet_watch_is_kept_by_a_server_with_the_policy_of_grpc() -> None:
-    """Which is to send clients away that ping more often than every 5 minutes."""
+    """Its policy is to close connections that ping more often than every 5 minutes."""
     with (
         quiet_server(QUIET_S) as address,
         Client(address) as client,
@@ -103,7 +103,7 @@ def test_a_quiet_watch_is_kept_by_a_server_with_the_policy_of_grpc() -> None:
 
 @contextmanager
 def quiet_server(quiet_s: float) -> Iterator[str]:
-    """A server of grpc as it comes, whose watches say nothing for so long."""
+    """A server of grpc with its defaults, whose watches send nothing for so long."""
     over = threading.Event()
 
     def watch(_: ledger_pb2.WatchBalanceRequest, __: object) -> Iterator[object]:

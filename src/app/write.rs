@@ -1,0 +1,187 @@
+//! Writes: from the form of a request to the command that the ledger decides.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::{App, AppError, fingerprint};
+use crate::domain::fault::TimeRule;
+use crate::domain::ledger::{
+    Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey,
+};
+use crate::domain::pricing::{Card, Catalog, Selector, Usage, UsageRecord};
+use crate::domain::{AccountName, Credits, Fault, Faults, Labels, Refusal, RequestId};
+use crate::store::{Pending, Written};
+
+/// The longest that a hold can be made or extended for.
+pub const HOLD_TTL_SECONDS_MAX: i64 = 86_400;
+/// How long a hold lasts where the request does not say.
+pub const HOLD_TTL_SECONDS_DEFAULT: i64 = 3_600;
+
+/// A request to move credits. A field that was bad has a default in its place and stands among
+/// the faults: only a form without faults becomes a command.
+#[derive(Clone, Debug)]
+pub struct WriteForm<'a> {
+    /// The caller's name of this write; None where it was bad.
+    pub request_id: Option<RequestId>,
+    /// Whose credits move; None where it was bad.
+    pub account: Option<AccountName>,
+    /// Kept with the entry.
+    pub labels: Labels,
+    /// What to do, its cost not priced yet.
+    pub action: Action<CostForm<'a>>,
+    /// What is wrong, whatever the time, the prices and the account are.
+    pub faults: Faults,
+}
+
+/// What is to be paid for.
+#[derive(Clone, Copy, Debug)]
+pub enum CostForm<'a> {
+    /// Work, and the prices to price it by.
+    Usage {
+        /// The work.
+        usage: Usage<'a>,
+        /// Which prices.
+        prices: Selector<'a>,
+    },
+    /// An amount that the caller decided.
+    Credits(Credits),
+}
+
+impl App {
+    /// Makes a command of the form and hands it to the store. The answer comes once what was
+    /// written is durable; the form is not needed for it any more.
+    ///
+    /// # Errors
+    /// What is wrong with the form, or that prices cannot be read.
+    pub async fn write(&self, form: WriteForm<'_>) -> Result<Pending<Box<Written>>, AppError> {
+        let command = match (&form.action, &form.account) {
+            (Action::SettleHold { hold, cost, .. }, Some(account)) if cost.has_default_prices() => {
+                let catalog = self.prices().into_shared();
+                let card = self.card_of_hold(&catalog, account, hold).await?;
+                self.command(&catalog, form, card)?
+            }
+            _ => self.command(&self.prices(), form, None)?,
+        };
+        Ok(self.store.write(command))
+    }
+
+    /// The card with which a hold was priced: a settlement is priced by it, unless it asks for
+    /// other prices. A card never changes, so it can be read ahead. None where there is none:
+    /// the ledger says what is wrong with the hold, after it has looked up the request_id.
+    async fn card_of_hold<'a>(
+        &self,
+        catalog: &'a Catalog,
+        account: &AccountName,
+        hold: &Named<HoldId>,
+    ) -> Result<Option<&'a Card>, AppError> {
+        if hold.id().is_none() {
+            return Ok(None);
+        }
+        match self.store.hold(account.clone(), hold.clone()).await {
+            Ok(hold) => {
+                let pricing = hold.terms.pricing.as_ref();
+                let card = pricing.and_then(|pricing| catalog.ever_served(&pricing.revision));
+                Ok(card.map(|card| &**card))
+            }
+            Err(AppError::Refused(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The command that a form means, priced by this catalog, or by one card of it.
+    pub(super) fn command(
+        &self,
+        catalog: &Catalog,
+        form: WriteForm<'_>,
+        card: Option<&Card>,
+    ) -> Result<Command, Refusal> {
+        let WriteForm {
+            request_id,
+            account,
+            labels,
+            mut action,
+            faults,
+        } = form;
+        if let Action::Grant(grant) = &mut action {
+            let mut keys = grant.services.iter();
+            if let Some(fault) = keys.find_map(|key| catalog.unknown_service(key)) {
+                grant.faults.add("services", fault);
+            }
+        }
+        let price = |cost: CostForm<'_>| match cost {
+            CostForm::Usage { usage, prices } => {
+                let card = card.map_or_else(|| self.card(catalog, &prices), Ok)?;
+                cost_of(card, &usage)
+            }
+            CostForm::Credits(credits) => Ok(Box::new(Cost {
+                credits,
+                service: None,
+                pricing: None,
+                usage: None,
+            })),
+        };
+        match (request_id, account) {
+            (Some(id), Some(account)) if faults.is_empty() => {
+                let fingerprint = fingerprint::of(&action, &labels);
+                Ok(Command {
+                    account,
+                    request: RequestKey { id, fingerprint },
+                    labels,
+                    action: action.map_cost(price),
+                })
+            }
+            _ => Err(self.all_faults(faults, &action.map_cost(price)).into()),
+        }
+    }
+
+    /// Everything that is wrong with a bad form. No earlier answer can belong to it, so what is
+    /// wrong by the prices and the time of the moment is named together with the rest.
+    fn all_faults(&self, mut faults: Faults, action: &Action) -> Faults {
+        let mut add = |field: &Cow<'static, str>, fault: &Fault| {
+            if !faults.has(field) {
+                faults.add(field.clone(), fault.clone());
+            }
+        };
+        if let Action::Grant(GrantAction {
+            expire_time: Some(time),
+            ..
+        }) = action
+            && let Some(fault) = TimeRule::Future.fault(*time, self.now())
+        {
+            add(&"expire_time".into(), &fault);
+        }
+        let by_prices = match action {
+            Action::Grant(grant) => Some(&grant.faults),
+            // That the prices themselves are missing is said once the form is right.
+            other => other.cost().and_then(|cost| match cost {
+                Err(Refusal::Invalid(faults)) => Some(faults),
+                Ok(_) | Err(_) => None,
+            }),
+        };
+        for violation in by_prices.map_or(&[][..], Faults::violations) {
+            add(&violation.field, &violation.fault);
+        }
+        faults
+    }
+}
+
+impl CostForm<'_> {
+    /// Whether it has to be priced and does not say by which prices.
+    fn has_default_prices(&self) -> bool {
+        matches!(self, Self::Usage { prices, .. } if prices.is_default())
+    }
+}
+
+/// What a usage costs under a card.
+fn cost_of(card: &Card, usage: &Usage<'_>) -> Priced {
+    let quote = card.price(usage).map_err(|faults| faults.under("usage."))?;
+    Ok(Box::new(Cost {
+        credits: quote.credits(),
+        service: Some(Arc::clone(&quote.service().key)),
+        pricing: Some(Pricing {
+            rate_card: card.shared_name(),
+            revision: card.revision().shared(),
+        }),
+        usage: Some(Arc::new(UsageRecord::from(usage))),
+    }))
+}

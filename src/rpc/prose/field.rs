@@ -1,0 +1,240 @@
+//! The sentence and the reason of everything that can be wrong with a field.
+
+use super::{Prose, Variables};
+use crate::domain::Fault;
+use crate::domain::amount::{AmountFault, Credits};
+use crate::domain::fault::{PairPart, TimeRule};
+use crate::rfc3339;
+use crate::rpc::pb::creditd::v1::ErrorReason;
+
+/// What is wrong with the field, in words.
+#[must_use]
+#[expect(clippy::too_many_lines, reason = "one arm a fault, read as a table")]
+pub fn prose(field: &str, fault: &Fault) -> Prose {
+    use ErrorReason as Reason;
+    let mut variables: Variables = vec![("field", field.to_owned())];
+    let mut with = |name, value: &dyn ToString| variables.push((name, value.to_string()));
+    let (reason, template) = match fault {
+        Fault::Required => (Reason::FieldRequired, "{field} is required"),
+        Fault::InvalidAmount { value, fault } => {
+            with("value", value);
+            with("problem", &amount_problem(*fault));
+            (
+                Reason::InvalidAmount,
+                "{field} \"{value}\" is no amount: {problem}; write it like \"12\" or \"0.25\"",
+            )
+        }
+        Fault::InvalidQuantity { value } => {
+            with("value", value);
+            (
+                Reason::InvalidQuantity,
+                "{field} \"{value}\" must be more than 0",
+            )
+        }
+        Fault::QuantityOutOfRange { value } => {
+            with("value", value);
+            (
+                Reason::InvalidQuantity,
+                "{field} of {value} is no duration: at most 315576000000 s, seconds and nanos of one sign",
+            )
+        }
+        Fault::WrongQuantity { service, meter } => {
+            with("service", service);
+            with("meter", meter);
+            (
+                Reason::WrongQuantity,
+                "{field} does not fit: service \"{service}\" is priced by {meter}",
+            )
+        }
+        Fault::QuantityTooLarge {
+            service,
+            value,
+            limit,
+        } => {
+            with("service", service);
+            with("value", value);
+            with("limit", limit);
+            (
+                Reason::QuantityTooLarge,
+                "{field} of {value} is over the limit of {limit} for service \"{service}\"",
+            )
+        }
+        Fault::UnknownService {
+            service,
+            rate_card,
+            nearest,
+        } => {
+            with("service", service);
+            with("rate_card", rate_card);
+            let (nearest, close) = nearest.clone().unwrap_or_default();
+            // The nearest key is always in the metadata. The sentence suggests it only if it is close.
+            if !nearest.is_empty() {
+                with("nearest_service", &nearest);
+            }
+            let template = if close {
+                "{field} \"{service}\" is not on rate card \"{rate_card}\"; did you mean \"{nearest_service}\"? GetRateCard lists all services"
+            } else {
+                "{field} \"{service}\" is not on rate card \"{rate_card}\"; GetRateCard lists all services"
+            };
+            (Reason::UnknownService, template)
+        }
+        Fault::UnknownMeter { meter, service } => {
+            with("meter", meter);
+            with("service", service);
+            (
+                Reason::UnknownMeter,
+                "{field} has \"{meter}\", which does not price service \"{service}\"",
+            )
+        }
+        Fault::UnknownAttribute { attribute, service } => {
+            with("attribute", attribute);
+            with("service", service);
+            (
+                Reason::UnknownAttribute,
+                "{field} has \"{attribute}\", which does not price service \"{service}\"",
+            )
+        }
+        Fault::CostTooLarge => {
+            with("limit", &Credits::MAX);
+            (
+                Reason::CostTooLarge,
+                "{field} makes a cost of more than {limit} credits, the largest amount; split it",
+            )
+        }
+        Fault::BatchEmpty { limit } => {
+            with("limit", limit);
+            (
+                Reason::BatchEmpty,
+                "{field} is empty; send 1 to {limit} items",
+            )
+        }
+        Fault::TooManyItems { size, limit } => {
+            with("size", size);
+            with("limit", limit);
+            (
+                Reason::TooManyItems,
+                "{field} has {size} items; the limit is {limit}",
+            )
+        }
+        Fault::ReplyTooLarge {
+            limit_bytes,
+            items_that_fit,
+        } => {
+            with("limit_bytes", limit_bytes);
+            with("items_that_fit", items_that_fit);
+            (
+                Reason::ReplyTooLarge,
+                "the reply to {field} would pass the {limit_bytes} bytes that clients take by default; send at most {items_that_fit} such {items_that_fit:item|items} a call",
+            )
+        }
+        Fault::InvalidTime { value, rule } => {
+            let value = value.map_or_else(|| "out of range".to_owned(), rfc3339::format);
+            with("value", &value);
+            with("rule", &time_rule(*rule));
+            (Reason::InvalidTime, "{field} {value} must be {rule}")
+        }
+        Fault::ConflictingFields { other } => {
+            with("other_field", other);
+            (
+                Reason::ConflictingFields,
+                "{field} cannot go together with {other_field}",
+            )
+        }
+        Fault::InvalidAccount { value, length } => {
+            with("value", value);
+            with("length_bytes", length);
+            (
+                Reason::InvalidAccount,
+                "{field} \"{value}\" of {length_bytes} {length_bytes:byte|bytes} is no account name; use 1 to 128 printable ASCII characters but space, \" and \\",
+            )
+        }
+        Fault::InvalidRequestId { value, length } => {
+            with("value", value);
+            with("length_bytes", length);
+            (
+                Reason::InvalidRequestId,
+                "{field} \"{value}\" of {length_bytes} {length_bytes:byte|bytes} is no request_id; use 1 to 256 printable ASCII characters",
+            )
+        }
+        Fault::UnknownValue { value } => {
+            with("value", value);
+            (
+                Reason::UnknownValue,
+                "{field} {value} is no value that this server knows; use one of the enum's names",
+            )
+        }
+        Fault::InvalidTtl {
+            value,
+            limit_seconds,
+        } => {
+            with("value", value);
+            with("limit", &format!("{limit_seconds} s"));
+            (
+                Reason::InvalidTtl,
+                "{field} of {value} must be more than 0 and at most {limit}",
+            )
+        }
+        Fault::InvalidPageSize { value } => {
+            with("value", value);
+            (
+                Reason::InvalidPageSize,
+                "{field} {value} is negative; use 0 for the default of 50",
+            )
+        }
+        Fault::InvalidPageToken => (
+            Reason::InvalidPageToken,
+            "{field} is not from this list; take next_page_token as it came, with the same filters",
+        ),
+        Fault::InvalidPair {
+            key,
+            part,
+            length,
+            min,
+            max,
+        } => {
+            with("key", key);
+            with("length_bytes", length);
+            with("length_bytes_min", min);
+            with("length_bytes_max", max);
+            let template = match part {
+                PairPart::Key => {
+                    "{field} has a key of {length_bytes} bytes, \"{key}\"; it must have {length_bytes_min} to {length_bytes_max}"
+                }
+                PairPart::Value => {
+                    "{field} has a value of {length_bytes} bytes under \"{key}\"; it must have {length_bytes_min} to {length_bytes_max}"
+                }
+            };
+            (Reason::InvalidLength, template)
+        }
+        Fault::InvalidLength { length, min, max } => {
+            with("length_bytes", length);
+            with("length_bytes_min", min);
+            with("length_bytes_max", max);
+            (
+                Reason::InvalidLength,
+                "{field} is {length_bytes} {length_bytes:byte|bytes} long; it must have {length_bytes_min} to {length_bytes_max}",
+            )
+        }
+    };
+    Prose::new(reason, template, variables)
+}
+
+const fn amount_problem(fault: AmountFault) -> &'static str {
+    match fault {
+        AmountFault::Empty => "it is empty",
+        AmountFault::Grammar => "only digits and one point are allowed",
+        AmountFault::Negative => "it is negative",
+        AmountFault::Zero => "it is zero",
+        AmountFault::Decimals => "it has more than 9 decimals",
+        AmountFault::TooLarge => "it is more than 9000000000",
+        AmountFault::TooLong => "it is too long",
+    }
+}
+
+const fn time_rule(rule: TimeRule) -> &'static str {
+    match rule {
+        TimeRule::Future => "later than now",
+        TimeRule::NotFuture => "now or earlier",
+        TimeRule::InRange => "in the years 1 to 9999",
+    }
+}

@@ -1,0 +1,173 @@
+//! Results of batches, written field by field in the order of their numbers, as the generated
+//! encoder writes them.
+
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use crate::app::Written;
+use crate::domain::Credits;
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind};
+use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
+use crate::rpc::batch::batch_item_to_pb;
+use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
+use crate::rpc::pb::creditd::v1 as pb;
+
+/// Writes a message that `put` writes without its length. Returns its length.
+pub(in crate::rpc) fn put_message(
+    number: u32,
+    into: &mut Vec<u8>,
+    put: impl FnOnce(&mut Vec<u8>),
+) -> usize {
+    // Most lengths are one byte. Room for it is made first, and a longer one moves the message.
+    put_tag(number, 0, into);
+    let start = into.len();
+    put(into);
+    let length = into.len().saturating_sub(start);
+    let at = start.saturating_sub(1);
+    match (u8::try_from(length), into.get_mut(at)) {
+        (Ok(short @ ..0x80), Some(byte)) => *byte = short,
+        _ => {
+            let mut long = Vec::with_capacity(10);
+            encode_varint(u64::try_from(length).unwrap_or_default(), &mut long);
+            into.splice(at..start, long);
+        }
+    }
+    length
+}
+
+/// Writes the fields of a generated message.
+pub(in crate::rpc) fn put_fields(message: &impl Message, into: &mut Vec<u8>) {
+    // A vector has room for everything.
+    let _ = message.encode(into);
+}
+
+/// Writes the tag and the length of a field.
+fn put_tag(number: u32, length: usize, into: &mut Vec<u8>) {
+    if let (Ok(number @ ..16), Ok(length @ ..0x80)) = (u8::try_from(number), u8::try_from(length)) {
+        // Nearly always each takes a byte; 2 is the wire type.
+        into.extend_from_slice(&[number << 3 | 2, length]);
+        return;
+    }
+    encode_key(number, WireType::LengthDelimited, into);
+    encode_varint(u64::try_from(length).unwrap_or_default(), into);
+}
+
+#[inline]
+fn put_text(number: u32, text: &str, into: &mut Vec<u8>) {
+    if !text.is_empty() {
+        put_tag(number, text.len(), into);
+        into.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn put_credits(number: u32, credits: Credits, into: &mut Vec<u8>) {
+    put_text(number, credits.write_canonical(&mut [0; 24]), into);
+}
+
+fn put_integer(number: u32, value: i64, into: &mut Vec<u8>) {
+    if value != 0 {
+        put_present(number, value, into);
+    }
+}
+
+/// Writes a number that stands there also where it is 0.
+fn put_present(number: u32, value: i64, into: &mut Vec<u8>) {
+    prost::encoding::int64::encode(number, &value, into);
+}
+
+/// Writes estimates by one card.
+pub struct EstimateWriter {
+    /// The fields of the card, which are the same in every estimate.
+    card: Vec<u8>,
+}
+
+impl EstimateWriter {
+    /// A writer for estimates by this card.
+    #[must_use]
+    pub fn new(by: &Card) -> Self {
+        let mut card = Vec::with_capacity(64);
+        put_text(4, by.name(), &mut card);
+        put_text(5, by.revision().as_str(), &mut card);
+        Self { card }
+    }
+
+    /// Writes the fields of an `Estimate` without lines.
+    pub fn put(&self, quote: &Quote<'_>, into: &mut Vec<u8>) {
+        put_text(1, &quote.service().key, into);
+        put_credits(2, quote.credits(), into);
+        put_credits(3, quote.shown(), into);
+        into.extend_from_slice(&self.card);
+    }
+}
+
+/// Writes the fields of the `ChargeResponse` of a batch, whose entry has no grants.
+pub fn put_charge(written: &Written, into: &mut Vec<u8>) {
+    if !is_plain(&written.entry) {
+        put_fields(&batch_item_to_pb(written), into);
+        return;
+    }
+    put_message(1, into, |into| put_entry(&written.entry, into));
+    put_credits(2, written.available, into);
+    put_integer(3, i64::from(written.replayed), into);
+}
+
+/// Whether the entry is a charge of a usage without maps, or of an amount.
+fn is_plain(entry: &Entry) -> bool {
+    let has_maps = |usage: &UsageRecord| !(usage.attributes.is_empty() && usage.meters.is_empty());
+    matches!(entry.kind, EntryKind::Charge)
+        && entry.hold.is_none()
+        && !entry.usage.as_deref().is_some_and(has_maps)
+}
+
+fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
+    put_text(1, &entry.id.text(&entry.account), into);
+    put_text(2, entry.account.as_str(), into);
+    put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
+    put_credits(4, entry.credits, into);
+    put_credits(5, entry.available, into);
+    put_message(6, into, |into| {
+        let time = timestamp_to_pb(entry.create_time);
+        put_integer(1, time.seconds, into);
+        put_integer(2, i64::from(time.nanos), into);
+    });
+    if let Some(id) = &entry.request_id {
+        put_text(7, id.as_str(), into);
+    }
+    if let Some(service) = &entry.service {
+        put_text(8, service, into);
+    }
+    if let Some(pricing) = &entry.pricing {
+        put_text(9, &pricing.rate_card, into);
+        put_text(10, &pricing.revision, into);
+    }
+    for (key, value) in entry.labels.iter() {
+        put_message(11, into, |into| {
+            put_text(1, key, into);
+            put_text(2, value, into);
+        });
+    }
+    put_credits(12, entry.spent, into);
+    put_credits(13, entry.held, into);
+    if let (Some(usage), Some(service)) = (&entry.usage, &entry.service) {
+        put_message(14, into, |into| {
+            put_text(1, service, into);
+            put_quantity(usage.quantity, into);
+        });
+    }
+    put_integer(18, entry.id.0, into);
+}
+
+fn put_quantity(quantity: Given, into: &mut Vec<u8>) {
+    match quantity {
+        Given::Duration(nanos) => {
+            put_message(2, into, |into| {
+                let duration = duration_to_pb(nanos);
+                put_integer(1, duration.seconds, into);
+                put_integer(2, i64::from(duration.nanos), into);
+            });
+        }
+        Given::Count(count) => put_present(3, count, into),
+        // What is no duration was never priced.
+        Given::Nothing | Given::NoDuration { .. } => {}
+    }
+}
