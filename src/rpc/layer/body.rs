@@ -213,12 +213,13 @@ where
             batch,
         } = this.bound
         {
-            let acquired = acquire_for_bytes(*this.bytes, permits, pool).and_then(|()| match batch
-                .take_if(|_| has_ended)
+            let mut acquired = acquire_for_bytes(*this.bytes, permits, pool);
+            let has_ended = || frame.is_none() || this.body.is_end_stream();
+            if acquired.is_ok()
+                && let Some(batch) = batch.take_if(|_| has_ended())
             {
-                Some(batch) => acquire_for_batch(&batch, pool),
-                None => Ok(()),
-            });
+                acquired = acquire_for_batch(&batch, pool);
+            }
             if let Err(fault) = acquired {
                 return Poll::Ready(Some(Err(Refused::from(fault).into_status().into())));
             }
