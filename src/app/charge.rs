@@ -21,14 +21,13 @@ impl App {
         check_batch("charges", forms.len())
             .or(())
             .map_err(Refusal::from)?;
-        let items: Vec<_> = {
-            // One price snapshot for all items.
-            let prices = self.prices();
-            let forms = forms.into_iter();
-            forms
-                .map(|form| self.command(&prices, form, None))
-                .collect()
-        };
+        // One price snapshot for all items.
+        let selectors = forms.iter().filter_map(WriteForm::selector);
+        let prices = self.prices_for(selectors).await?;
+        let items: Vec<_> = forms
+            .into_iter()
+            .map(|form| self.command(&prices, form, None))
+            .collect();
         check(&items)?;
         let mut commands = Vec::with_capacity(items.len());
         let refused: Vec<Option<Refusal>> = items

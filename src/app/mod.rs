@@ -7,16 +7,20 @@ mod charge;
 mod estimate;
 mod fingerprint;
 mod hold;
-mod prices;
+pub mod prices;
 mod write;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::lock::Mutex;
 
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
+use crate::store::cards::RateCardStore;
 use crate::store::{Clock, Store};
+
+use self::prices::Lookups;
 
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
 pub use estimate::BatchEstimate;
@@ -31,16 +35,27 @@ pub const BATCH_LENGTH_MAX: usize = 10_000;
 pub struct App {
     catalog: ArcSwap<Catalog>,
     store: Arc<dyn Store>,
+    cards: Arc<dyn RateCardStore>,
+    /// Locked by whoever looks up `cards` or replaces `catalog`.
+    lookups: Mutex<Lookups>,
     clock: Arc<dyn Clock>,
 }
 
 impl App {
-    /// The use cases over these prices and this store.
+    /// The use cases over these prices and stores. The prices are those that are in force in
+    /// `cards`.
     #[must_use]
-    pub fn new(catalog: Catalog, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        catalog: Catalog,
+        store: Arc<dyn Store>,
+        cards: Arc<dyn RateCardStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             catalog: ArcSwap::from_pointee(catalog),
             store,
+            lookups: Mutex::new(Lookups::new(cards.as_ref())),
+            cards,
             clock,
         }
     }

@@ -1,17 +1,32 @@
-//! The prices that are served: a snapshot, which can be replaced while calls go on. A call
-//! takes it once when it begins, and keeps what it has.
+//! The prices in force: a snapshot, which is replaced while calls go on. A call takes one
+//! snapshot when it begins and uses no other.
+//!
+//! What is in force stands in the store of rate cards, and other servers may publish there.
+//! A revision that is not in the snapshot is looked up there, and the snapshot follows each
+//! change.
 
+use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
-use super::App;
+use super::card_file::{self, LoadedCard};
+use super::{App, AppError};
 use crate::domain::Refusal;
-use crate::domain::pricing::{Card, Catalog, Selector};
+use crate::domain::pricing::{Card, Catalog, CatalogFault, KnownCard, Selector};
+use crate::store::cards::{PublishedCard, RateCardStore, StoredCard};
+use crate::store::{Changes, Unavailable};
 
-/// The prices of one moment, for a call that does not wait: to take them costs no count that
-/// threads share.
+/// How many revisions are looked up at once.
+const LOOKUP_LENGTH_MAX: usize = 64;
+/// How many revisions that nobody published are remembered, and for how long: another server
+/// may publish one, and the notice of it may be late.
+const ABSENT_MAX: usize = 256;
+const ABSENT_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// The price snapshot of a call that does not wait: to take it, threads share no counter.
 pub struct Prices(Guard<Arc<Catalog>>);
 
 impl Prices {
@@ -30,20 +45,265 @@ impl Deref for Prices {
     }
 }
 
+/// Why the prices in force cannot be taken from the store.
+#[derive(Debug, thiserror::Error)]
+pub enum PricesError {
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] Unavailable),
+    /// A card in it cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// No cards are in force, or they do not go together.
+    #[error("the rate cards in force do not go together: {0:?}")]
+    InForce(CatalogFault),
+}
+
+/// The snapshot before a change and the one after it.
+pub struct PriceChange {
+    /// The one that calls took until then.
+    pub before: Arc<Catalog>,
+    /// The one that calls take from then on.
+    pub after: Arc<Catalog>,
+}
+
+/// What is known of the store of rate cards beside the snapshot. Whoever has it locked is the
+/// only one who looks cards up or replaces the snapshot.
+pub(super) struct Lookups {
+    absent: AbsentRevisions,
+    changes: Changes,
+}
+
+impl Lookups {
+    pub(super) fn new(cards: &dyn RateCardStore) -> Self {
+        Self {
+            absent: AbsentRevisions::default(),
+            changes: cards.changes(),
+        }
+    }
+}
+
+/// Revisions that were not found a moment ago.
+#[derive(Default)]
+struct AbsentRevisions(VecDeque<(Box<str>, Instant)>);
+
+impl AbsentRevisions {
+    fn contains(&mut self, revision: &str) -> bool {
+        while let Some((_, since)) = self.0.front()
+            && since.elapsed() > ABSENT_AGE_MAX
+        {
+            self.0.pop_front();
+        }
+        self.0.iter().any(|(absent, _)| **absent == *revision)
+    }
+
+    fn add(&mut self, revision: Box<str>) {
+        if self.0.len() >= ABSENT_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((revision, Instant::now()));
+    }
+}
+
+/// Publishes these cards, at least one, and answers with the prices in force then. The first
+/// card's name is the default. Where a card in the store cannot be read, nothing is published.
+///
+/// # Errors
+/// What is wrong with the store or with a card in it.
+pub async fn publish(
+    store: &dyn RateCardStore,
+    cards: &[LoadedCard],
+    revision_age_days_max: Option<u32>,
+) -> Result<Catalog, PricesError> {
+    let in_force = cards.iter().map(|loaded| Arc::new(loaded.card.clone()));
+    let own = Catalog::new(in_force.collect(), revision_age_days_max);
+    let mut own = own.map_err(PricesError::InForce)?;
+    for published in store.list().await? {
+        remember(&mut own, published)?;
+    }
+    let stored = cards.iter().map(|loaded| loaded.stored.clone());
+    store.publish(stored.collect()).await?;
+    // When others were replaced is known only now.
+    in_force_now(store, &own, own.default_name()).await
+}
+
+/// The prices in force in the store. Cards that `known` has are not read again.
+async fn in_force_now(
+    store: &dyn RateCardStore,
+    known: &Catalog,
+    default: &str,
+) -> Result<Catalog, PricesError> {
+    let (mut in_force, mut replaced) = (Vec::new(), Vec::new());
+    for PublishedCard {
+        card: stored,
+        replaced: since,
+    } in store.list().await?
+    {
+        let card = known.card_of_revision(&stored.revision).cloned();
+        match (card, since) {
+            (Some(card), None) => in_force.push(card),
+            (None, None) => in_force.push(restore(&stored)?),
+            (Some(card), replaced_at) => replaced.push(KnownCard {
+                card,
+                replaced: replaced_at,
+            }),
+            // It is looked up where somebody names its revision.
+            (None, Some(_)) => {}
+        }
+    }
+    let catalog = Catalog::new(in_force, known.revision_age_days_max());
+    let mut catalog = catalog.map_err(PricesError::InForce)?.with_default(default);
+    replaced
+        .into_iter()
+        .for_each(|known| catalog.remember(known));
+    catalog.remember_services(known);
+    Ok(catalog)
+}
+
+fn restore(stored: &StoredCard) -> Result<Arc<Card>, PricesError> {
+    let card = card_file::restore(stored).map_err(PricesError::Unreadable)?;
+    Ok(Arc::new(card))
+}
+
+fn remember(catalog: &mut Catalog, published: PublishedCard) -> Result<(), PricesError> {
+    catalog.remember(KnownCard {
+        card: restore(&published.card)?,
+        replaced: published.replaced,
+    });
+    Ok(())
+}
+
 impl App {
-    /// The prices as they are now.
+    /// The price snapshot of this moment.
     #[must_use]
     pub fn prices(&self) -> Prices {
         Prices(self.catalog.load())
     }
 
-    /// Serves these prices from now on. Calls that have begun keep those that they began with,
-    /// which are returned.
-    pub fn replace_prices(&self, catalog: Arc<Catalog>) -> Arc<Catalog> {
-        self.catalog.swap(catalog)
+    /// The price snapshot of this moment, with the cards of the revisions that are asked for:
+    /// those that it does not have are looked up. A revision that is not there either was
+    /// never published.
+    ///
+    /// # Errors
+    /// That the store of rate cards cannot be read.
+    pub async fn prices_for<'s>(
+        &self,
+        selectors: impl IntoIterator<Item = Selector<'s>>,
+    ) -> Result<Arc<Catalog>, AppError> {
+        let mut prices = self.prices().into_shared();
+        let mut missing: Vec<Box<str>> = selectors
+            .into_iter()
+            .filter(|selector| !prices.has_revision_of(selector))
+            .filter(|selector| card_file::is_revision(selector.revision))
+            .map(|selector| selector.revision.into())
+            .collect();
+        if missing.is_empty() {
+            return Ok(prices);
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let mut found = Vec::new();
+        for revisions in missing.chunks(LOOKUP_LENGTH_MAX) {
+            found.extend(self.look_up(revisions).await?);
+        }
+        prices = self.prices().into_shared();
+        let in_it = |known: &KnownCard| {
+            let revision = known.card.revision().as_str();
+            prices.card_of_revision(revision).is_some()
+        };
+        if !found.iter().all(in_it) {
+            // So many were looked up meanwhile that the snapshot lost some again.
+            let catalog = Arc::make_mut(&mut prices);
+            found.into_iter().for_each(|known| catalog.add(known));
+        }
+        Ok(prices)
     }
 
-    /// The card that a request means now.
+    /// The published cards of these revisions. One look-up is under way at a time: calls that
+    /// wait for the same card find it in the snapshot when it is their turn.
+    async fn look_up(&self, revisions: &[Box<str>]) -> Result<Vec<KnownCard>, AppError> {
+        let mut lookups = self.lookups.lock().await;
+        if lookups.changes.has_changed().unwrap_or(false) {
+            lookups.changes.mark_unchanged();
+            lookups.absent = AbsentRevisions::default();
+        }
+        let mut prices = self.prices().into_shared();
+        let mut found = Vec::new();
+        let mut missing = Vec::new();
+        for revision in revisions {
+            match prices.known(revision) {
+                Some(known) => found.push(known.clone()),
+                None if lookups.absent.contains(revision) => {}
+                None => missing.push(revision.clone()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let mut published = HashMap::new();
+        for card in self.cards.find(missing.clone()).await? {
+            published.insert(card.card.revision.clone(), card);
+        }
+        let before = found.len();
+        for revision in missing {
+            let Some(PublishedCard { card, replaced }) = published.remove(&*revision) else {
+                lookups.absent.add(revision);
+                continue;
+            };
+            let card = restore(&card).map_err(|problem| Unavailable {
+                operation: "read",
+                cause: problem.to_string(),
+            })?;
+            found.push(KnownCard { card, replaced });
+        }
+        let new = found.iter().skip(before);
+        let new: Vec<_> = new.cloned().collect();
+        if !new.is_empty() {
+            let catalog = Arc::make_mut(&mut prices);
+            new.into_iter().for_each(|known| catalog.remember(known));
+            self.catalog.store(prices);
+        }
+        Ok(found)
+    }
+
+    /// Publishes these cards, and serves their prices from then on. The first one's name is
+    /// the default.
+    ///
+    /// # Errors
+    /// What is wrong with the store or with a card in it. The snapshot stays as it was.
+    pub async fn publish_prices(&self, cards: &[LoadedCard]) -> Result<PriceChange, PricesError> {
+        let default = cards.first().map_or("", |loaded| loaded.card.name());
+        let stored = cards.iter().map(|loaded| loaded.stored.clone());
+        self.cards.publish(stored.collect()).await?;
+        self.take_up(Some(default)).await
+    }
+
+    /// Serves the prices that are in force in the store, whoever published them.
+    ///
+    /// # Errors
+    /// As [`App::publish_prices`].
+    pub async fn follow_prices(&self) -> Result<PriceChange, PricesError> {
+        self.take_up(None).await
+    }
+
+    /// Notifies of each change of what is in force in the store.
+    #[must_use]
+    pub fn price_changes(&self) -> Changes {
+        self.cards.changes()
+    }
+
+    async fn take_up(&self, default: Option<&str>) -> Result<PriceChange, PricesError> {
+        let mut lookups = self.lookups.lock().await;
+        lookups.absent = AbsentRevisions::default();
+        let before = self.prices().into_shared();
+        let default = default.unwrap_or_else(|| before.default_name());
+        let after = in_force_now(self.cards.as_ref(), &before, default).await?;
+        let after = Arc::new(after);
+        self.catalog.store(Arc::clone(&after));
+        Ok(PriceChange { before, after })
+    }
+
+    /// The card of the snapshot of this moment that a request means.
     ///
     /// # Errors
     /// That there is none.
@@ -52,7 +312,10 @@ impl App {
     }
 
     /// The card of these prices that a request means.
-    pub(super) fn card<'a>(
+    ///
+    /// # Errors
+    /// That there is none.
+    pub fn card<'a>(
         &self,
         prices: &'a Catalog,
         selector: &Selector<'_>,

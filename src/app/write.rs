@@ -54,38 +54,43 @@ impl App {
     /// # Errors
     /// What is wrong with the form, or that prices cannot be read.
     pub async fn write(&self, form: WriteForm<'_>) -> Result<Pending<Box<Written>>, AppError> {
-        let command = match (&form.action, &form.account) {
+        let prices = self.prices_for(form.selector()).await?;
+        let card = match (&form.action, &form.account) {
             (Action::SettleHold { hold, cost, .. }, Some(account)) if cost.has_default_prices() => {
-                let catalog = self.prices().into_shared();
-                let card = self.card_of_hold(&catalog, account, hold).await?;
-                self.command(&catalog, form, card)?
+                self.card_of_hold(account, hold).await?
             }
-            _ => self.command(&self.prices(), form, None)?,
+            _ => None,
         };
+        let command = self.command(&prices, form, card.as_deref())?;
         Ok(self.store.write(command))
     }
 
     /// The card with which a hold was priced: a settlement is priced by it, unless it asks for
     /// other prices. A card never changes, so it can be read ahead. None where there is none:
     /// the ledger says what is wrong with the hold, after it has looked up the request_id.
-    async fn card_of_hold<'a>(
+    async fn card_of_hold(
         &self,
-        catalog: &'a Catalog,
         account: &AccountName,
         hold: &Named<HoldId>,
-    ) -> Result<Option<&'a Card>, AppError> {
+    ) -> Result<Option<Arc<Card>>, AppError> {
         if hold.id().is_none() {
             return Ok(None);
         }
-        match self.store.hold(account.clone(), hold.clone()).await {
-            Ok(hold) => {
-                let pricing = hold.terms.pricing.as_ref();
-                let card = pricing.and_then(|pricing| catalog.ever_served(&pricing.revision));
-                Ok(card.map(|card| &**card))
-            }
-            Err(AppError::Refused(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+        let hold = match self.store.hold(account.clone(), hold.clone()).await {
+            Ok(hold) => hold,
+            Err(AppError::Refused(_)) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let Some(pricing) = &hold.terms.pricing else {
+            return Ok(None);
+        };
+        let revision = &*pricing.revision;
+        let selector = Selector {
+            revision,
+            ..Selector::default()
+        };
+        let prices = self.prices_for([selector]).await?;
+        Ok(prices.card_of_revision(revision).cloned())
     }
 
     /// The command that a form means, priced by this catalog, or by one card of it.
@@ -162,6 +167,16 @@ impl App {
             add(&violation.field, &violation.fault);
         }
         faults
+    }
+}
+
+impl<'a> WriteForm<'a> {
+    /// By which prices its work is to be priced, where there is any.
+    pub(super) fn selector(&self) -> Option<Selector<'a>> {
+        match self.action.cost()? {
+            CostForm::Usage { prices, .. } => Some(*prices),
+            CostForm::Credits(_) => None,
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl PricingApi {
         let mut faults = Faults::new();
         let check_balance = request.check_balance;
         let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
-        let by = self.0.prices().into_shared();
+        let by = self.0.prices_for([prices.selector]).await;
+        let by = by.map_err(Refused::from)?;
         let batch = self
             .0
             .batch_estimate(&by, &usages, &prices.selector, faults)
@@ -91,7 +92,8 @@ impl PricingService for PricingApi {
         let check_balance = request.check_balance;
         let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
         let usage = request.usage.as_ref().map(usage_from_pb);
-        let by = self.0.prices().into_shared();
+        let by = self.0.prices_for([prices.selector]).await;
+        let by = by.map_err(Refused::from)?;
         let (card, quote) = self
             .0
             .estimate(&by, usage.as_ref(), &prices.selector, faults)
@@ -126,12 +128,14 @@ impl PricingService for PricingApi {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
         let prices = prices_from_pb(request.prices.as_ref(), false, &mut faults);
-        let card = faults
+        faults
             .or(())
             .map_err(Refusal::from)
-            .and_then(|()| self.0.rate_card(&prices.selector))
             .map_err(Refused::from)?;
-        Ok(reply(&headers, rate_card_to_pb(&card)))
+        let by = self.0.prices_for([prices.selector]).await;
+        let by = by.map_err(Refused::from)?;
+        let card = self.0.card(&by, &prices.selector).map_err(Refused::from)?;
+        Ok(reply(&headers, rate_card_to_pb(card)))
     }
 }
 

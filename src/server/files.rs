@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::app::card_file;
 use crate::domain::Credits;
 use crate::domain::pricing::{Card, Usage};
-use crate::store::ServedCard;
+use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
 pub use crate::store::sqlite::AuditReport;
@@ -16,7 +16,7 @@ pub use crate::store::sqlite::AuditReport;
 struct Cards(HashMap<String, Card>);
 
 impl Reprice for Cards {
-    fn card(&mut self, card: &ServedCard) -> Result<(), String> {
+    fn card(&mut self, card: &StoredCard) -> Result<(), String> {
         let restored = card_file::restore(card).map_err(|problem| problem.to_string())?;
         self.0.insert(card.revision.clone(), restored);
         Ok(())

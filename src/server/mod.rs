@@ -27,11 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
 use crate::app::card_file::CardFileError;
+use crate::app::prices::publish;
 use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
@@ -142,10 +144,11 @@ impl Parts {
         let socket = listener::reserve(config.listen)?;
         // The data file: its lock refuses a second server.
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store = Arc::new(store);
         // Prices that will be served are on disk before anybody sees their revision.
-        let catalog = prices::catalog(cards, store.as_ref(), config.revision_age_days_max)?;
-        let app = Arc::new(App::new(catalog, Arc::clone(&store), clock));
+        let published = publish(store.as_ref(), &cards, config.revision_age_days_max);
+        let catalog = Handle::current().block_on(published)?;
+        let app = Arc::new(App::new(catalog, store.clone(), store.clone(), clock));
         // Health says NOT_SERVING until the server runs.
         let (health, state) = watch::channel(State {
             serving: Serving::No,
@@ -223,7 +226,7 @@ impl Server {
     pub async fn run(self, signals: impl Stream<Item = Signal>) -> Result<Totals, StartError> {
         let mut signals = std::pin::pin!(signals.fuse());
         let (config, workers, health) = (self.config, self.workers, self.health);
-        let reload = Reload::new(Arc::clone(&config), Arc::clone(&self.store), self.app);
+        let reload = Reload::new(Arc::clone(&config), self.app);
         let reload_asked = Notify::new();
         health.send_modify(|state| state.serving = Serving::Yes);
         banner::log(self.address, &config);
@@ -258,7 +261,7 @@ impl Server {
         let defect = tokio::select! {
             () = serve => None,
             () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
-            never = reload.at_each(&reload_asked) => match never {},
+            never = reload.run(&reload_asked) => match never {},
             () = workers.one_panicked() => Some("a thread that serves"),
         };
         if defect.is_some() {
@@ -268,8 +271,7 @@ impl Server {
             health.send_modify(|state| state.serving = Serving::Ended);
             let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
         }
-        // Reading rate cards uses the store: it is finished first.
-        reload.finish().await;
+        drop(reload);
         let store = self.store;
         let closed = tokio::task::spawn_blocking(move || {
             workers.join();

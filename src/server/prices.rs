@@ -1,23 +1,32 @@
-//! Prices at start and at SIGHUP: which cards are served, and which were once.
+//! The rate cards that a server publishes when it starts and at SIGHUP: those of its files.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::StartError;
 use crate::app::card_file::{self, CardFileError, LoadedCard};
-use crate::domain::pricing::{Card, Catalog, CatalogFault};
+use crate::app::prices::PricesError;
+use crate::domain::pricing::{Catalog, CatalogFault};
 use crate::rfc3339;
-use crate::store::{ServedCard, Store};
 
 /// Cards and where they came from.
-pub(super) struct Cards {
+struct Cards {
     cards: Vec<LoadedCard>,
     files: Vec<PathBuf>,
 }
 
 /// Reads the files, or takes the built-in card where there are none.
-pub(super) fn load(files: &[PathBuf]) -> Result<Cards, CardFileError> {
+///
+/// # Errors
+/// What is wrong with one of them, or that they do not go together.
+pub(super) fn load(files: &[PathBuf]) -> Result<Vec<LoadedCard>, StartError> {
+    let cards = read(files)?;
+    // They are not published unless they go together.
+    combine(&cards)?;
+    Ok(cards.cards)
+}
+
+fn read(files: &[PathBuf]) -> Result<Cards, CardFileError> {
     if files.is_empty() {
         return Ok(Cards {
             cards: vec![card_file::built_in()?],
@@ -34,46 +43,24 @@ pub(super) fn load(files: &[PathBuf]) -> Result<Cards, CardFileError> {
     })
 }
 
-/// Keeps the cards in the store, and adds those that it kept before.
-pub(super) fn catalog(
-    cards: Cards,
-    store: &dyn Store,
-    revision_age_days_max: Option<u32>,
-) -> Result<Catalog, StartError> {
-    let mut catalog = combine(&cards, revision_age_days_max)?;
-    let mut once_served = HashMap::new();
-    for kept in store.served_cards()? {
-        once_served.insert(kept.revision.clone(), Arc::new(restore(&kept)?));
-    }
-    // Before their age is read: what this server replaces, it replaces now.
-    let served: Vec<_> = cards
-        .cards
-        .iter()
-        .map(|loaded| loaded.kept.clone())
-        .collect();
-    store.serve_cards(&served)?;
-    for kept in store.served_cards()? {
-        if let Some(card) = once_served.remove(&kept.revision) {
-            catalog.remember(card, kept.replaced);
+impl From<PricesError> for StartError {
+    fn from(error: PricesError) -> Self {
+        match error {
+            PricesError::Store(unavailable) => Self::Store(unavailable),
+            PricesError::Unreadable(problem) => Self::Prices(format!(
+                "the data file holds a rate card that cannot be read: {problem}; restore the file from a backup, or use the newer creditd that wrote it"
+            )),
+            other @ PricesError::InForce(_) => Self::Prices(other.to_string()),
         }
     }
-    Ok(catalog)
 }
 
-fn restore(kept: &ServedCard) -> Result<Card, StartError> {
-    card_file::restore(kept).map_err(|problem| {
-        StartError::Prices(format!(
-            "the data file holds a rate card that cannot be read: {problem}; restore the file from a backup, or use the newer creditd that wrote it"
-        ))
-    })
-}
-
-fn combine(cards: &Cards, revision_age_days_max: Option<u32>) -> Result<Catalog, StartError> {
+fn combine(cards: &Cards) -> Result<Catalog, StartError> {
     let all = cards
         .cards
         .iter()
         .map(|loaded| Arc::new(loaded.card.clone()));
-    Catalog::new(all.collect(), revision_age_days_max).map_err(|fault| {
+    Catalog::new(all.collect(), None).map_err(|fault| {
         StartError::Prices(match fault {
             CatalogFault::NoCards => "there is no rate card".to_owned(),
             CatalogFault::SameTime(first, second) => {
@@ -95,10 +82,10 @@ fn combine(cards: &Cards, revision_age_days_max: Option<u32>) -> Result<Catalog,
     })
 }
 
-/// The cards of these files as they would be served, without any store.
+/// The cards of these files as a server would publish them, without any store.
 ///
 /// # Errors
 /// What is wrong with them.
 pub fn offline(files: &[PathBuf]) -> Result<Catalog, StartError> {
-    combine(&load(files)?, None)
+    combine(&read(files)?)
 }

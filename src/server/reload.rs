@@ -1,89 +1,98 @@
-//! The rate cards are read again where that is asked for, and served without a restart.
+//! Prices that change while the server runs: where it is asked to, it publishes the rate cards
+//! of its files again, and it follows what other servers publish into the same store.
 //!
-//! All of them or none: where one is wrong, or cannot be kept in the data file, those that
-//! were served before serve on. Calls that have begun keep the prices that they began with.
+//! All cards or none: where one is wrong, or cannot be published, the prices from before
+//! stay. Calls that have begun keep the price snapshot that they began with.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
 use super::config::Config;
 use super::{StartError, prices};
 use crate::app::App;
+use crate::app::card_file::LoadedCard;
+use crate::app::prices::PriceChange;
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
 use crate::rfc3339;
-use crate::store::Store;
 
-/// What is needed to read rate cards again.
-#[derive(Clone)]
+/// How often to try again to serve what is in force.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keeps the prices of a running server up to date.
 pub(super) struct Reload {
     config: Arc<Config>,
-    store: Arc<dyn Store>,
     app: Arc<App>,
-    /// Locked while they are read.
-    reading: Arc<Mutex<()>>,
 }
 
 impl Reload {
-    pub(super) fn new(config: Arc<Config>, store: Arc<dyn Store>, app: Arc<App>) -> Self {
-        Self {
-            config,
-            store,
-            app,
-            reading: Arc::default(),
-        }
+    pub(super) const fn new(config: Arc<Config>, app: Arc<App>) -> Self {
+        Self { config, app }
     }
 
-    /// Reads them each time that it is asked to, for ever.
-    pub(super) async fn at_each(&self, asked: &Notify) -> Infallible {
+    /// Publishes each time that it is asked to, and follows each change, for ever.
+    pub(super) async fn run(&self, asked: &Notify) -> Infallible {
+        let mut changes = self.app.price_changes();
+        // Another server may have published since the start.
+        let mut behind = !self.follow().await;
         loop {
-            asked.notified().await;
-            let reload = self.clone();
-            let reading = Arc::clone(&self.reading).lock_owned().await;
-            // It reads files and waits for the disk: connections are accepted meanwhile.
-            let done = tokio::task::spawn_blocking(move || {
-                let done = reload.once();
-                drop((reload, reading));
-                done
-            });
-            match done.await {
-                Ok(Ok(changes)) => {
-                    let source = self.source();
-                    tracing::info!(source, changes, "rate cards reloaded");
-                }
-                Ok(Err(problem)) => {
-                    tracing::error!(problem, "rate cards not reloaded; the old ones serve on");
-                }
-                // The panic is in the log.
-                Err(_) => tracing::error!("rate cards not reloaded: a defect"),
+            tokio::select! {
+                () = asked.notified() => self.publish().await,
+                Ok(()) = changes.changed() => behind = !self.follow().await,
+                () = tokio::time::sleep(RETRY_INTERVAL), if behind => behind = !self.follow().await,
             }
         }
     }
 
-    /// Waits until they are not being read.
-    pub(super) async fn finish(self) {
-        let _ = self.reading.lock().await;
+    async fn publish(&self) {
+        let published = match self.load().await {
+            Ok(cards) => self.app.publish_prices(&cards).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        match published {
+            Ok(change) => {
+                let (source, changes) = (self.source(), describe(&change));
+                tracing::info!(source, changes, "rate cards reloaded");
+            }
+            Err(error) => {
+                let problem = problem(error);
+                tracing::error!(problem, "rate cards not reloaded; the old ones serve on");
+            }
+        }
     }
 
-    /// Reads them, keeps them, serves them. What changed, or why nothing did.
-    fn once(&self) -> Result<String, String> {
-        let catalog = self.read().map_err(|error| match error {
-            StartError::Store(unavailable) => format!("data file: {unavailable}"),
-            other => other.to_string(),
-        })?;
-        let catalog = Arc::new(catalog);
-        let before = self.app.replace_prices(Arc::clone(&catalog));
-        Ok(changes(&before, &catalog))
+    /// Reads the files. Connections are accepted meanwhile.
+    async fn load(&self) -> Result<Vec<LoadedCard>, StartError> {
+        let config = Arc::clone(&self.config);
+        let loaded = tokio::task::spawn_blocking(move || prices::load(&config.rate_cards));
+        // The panic is in the log.
+        let defect = |_| Err(StartError::Prices("a defect".to_owned()));
+        loaded.await.unwrap_or_else(defect)
     }
 
-    fn read(&self) -> Result<Catalog, StartError> {
-        let cards = prices::load(&self.config.rate_cards)?;
-        // They are on disk before anybody sees their revision.
-        let age = self.config.revision_age_days_max;
-        prices::catalog(cards, self.store.as_ref(), age)
+    /// Serves what is in force in the store; false where that failed.
+    async fn follow(&self) -> bool {
+        match self.app.follow_prices().await {
+            Ok(change) => {
+                let changes = describe(&change);
+                if changes != UNCHANGED {
+                    tracing::info!(changes, "other rate cards are in force");
+                }
+                true
+            }
+            Err(error) => {
+                let problem = problem(error.into());
+                tracing::error!(
+                    problem,
+                    "changed rate cards not served; the old ones serve on"
+                );
+                false
+            }
+        }
     }
 
     /// Where they come from.
@@ -100,30 +109,40 @@ impl Reload {
     }
 }
 
-/// What is served now and was not before, and the other way round.
-fn changes(before: &Catalog, after: &Catalog) -> String {
+/// Says that prices are as they were.
+const UNCHANGED: &str = "none";
+
+fn problem(error: StartError) -> String {
+    match error {
+        StartError::Store(unavailable) => format!("data file: {unavailable}"),
+        other => other.to_string(),
+    }
+}
+
+/// Which cards came into force, and which are in force no longer.
+fn describe(PriceChange { before, after }: &PriceChange) -> String {
     let (old, new) = (revisions(before), revisions(after));
-    let mut told = Vec::new();
+    let mut changes = Vec::new();
     for ((name, time), revision) in &new {
-        let card = describe(name, *time);
+        let card = card_text(name, *time);
         match old.get(&(*name, *time)) {
             Some(was) if was == revision => {}
-            Some(was) => told.push(format!("{card} is revision {revision}, before {was}")),
-            None => told.push(format!("{card} is new, revision {revision}")),
+            Some(was) => changes.push(format!("{card} is revision {revision}, before {was}")),
+            None => changes.push(format!("{card} is new, revision {revision}")),
         }
     }
     for (key @ (name, time), was) in &old {
         if !new.contains_key(key) {
-            let card = describe(name, *time);
-            told.push(format!("{card} is not served any more, revision {was}"));
+            let card = card_text(name, *time);
+            changes.push(format!("{card} is not served any more, revision {was}"));
         }
     }
     if before.default_name() != after.default_name() {
-        told.push(format!("the default is \"{}\"", after.default_name()));
+        changes.push(format!("the default is \"{}\"", after.default_name()));
     }
-    match told.is_empty() {
-        true => "none".to_owned(),
-        false => told.join("; "),
+    match changes.is_empty() {
+        true => UNCHANGED.to_owned(),
+        false => changes.join("; "),
     }
 }
 
@@ -138,9 +157,59 @@ fn revisions(catalog: &Catalog) -> BTreeMap<(&str, Option<Timestamp>), &str> {
         .collect()
 }
 
-fn describe(name: &str, time: Option<Timestamp>) -> String {
+fn card_text(name: &str, time: Option<Timestamp>) -> String {
     match time {
         None => format!("\"{name}\""),
         Some(time) => format!("\"{name}\" from {}", rfc3339::format(time)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::card_file;
+    use crate::app::prices::publish;
+    use crate::server::{Options, SystemClock};
+    use crate::store::cards::RateCardStore as _;
+    use crate::store::sqlite::{SqliteSettings, SqliteStore};
+
+    /// A rate card of one service.
+    fn card(directory: &std::path::Path, credits: &str) -> LoadedCard {
+        let text = format!(
+            "format = 1\nname = \"plan\"\ntitle = \"Plan\"\n[[service]]\nkey = \"work\"\n\
+             title = \"Work\"\nrule = \"a piece\"\nmeter = \"count\"\npiece = \"piece\"\n\
+             price = {{ model = \"per_piece\", credits = \"{credits}\" }}\n"
+        );
+        let file = directory.join("card.toml");
+        std::fs::write(&file, text).unwrap();
+        card_file::load(&file).unwrap()
+    }
+
+    /// What another server publishes into the store is served without a signal.
+    #[tokio::test]
+    async fn it_follows_what_others_publish() {
+        let directory = tempfile::tempdir().unwrap();
+        let [own, other] = ["1", "2"].map(|credits| card(directory.path(), credits));
+        let file = directory.path().join("creditd.db");
+        let clock = Arc::new(SystemClock);
+        let store = SqliteStore::open(&file, clock.clone(), SqliteSettings::default());
+        let store = Arc::new(store.unwrap());
+        let catalog = publish(store.as_ref(), &[own], None).await.unwrap();
+        let app = App::new(catalog, store.clone(), store.clone(), clock);
+        let app = Arc::new(app);
+        let config = Options::default().over(Options::default()).unwrap();
+        let reload = Reload::new(Arc::new(config), Arc::clone(&app));
+        let served = async {
+            store.publish(vec![other.stored]).await.unwrap();
+            while app.prices().cards()[0].revision() != other.card.revision() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let asked = Notify::new();
+        tokio::select! {
+            never = reload.run(&asked) => match never {},
+            () = served => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("it does not follow"),
+        }
     }
 }

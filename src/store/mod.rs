@@ -1,5 +1,5 @@
 //! What keeps credits: the contract between the use cases and the places where
-//! accounts, entries and served rate cards are kept.
+//! accounts and entries are kept. [`cards`] is the contract for published rate cards.
 //!
 //! A store is handed commands, never a transaction. It looks up what
 //! `domain::ledger::needs` names, lets `domain::ledger::decide` decide under its own lock,
@@ -20,6 +20,7 @@
 //! One suite of tests runs over every store, and over a plain one in memory that it compares
 //! them with.
 
+pub mod cards;
 mod pending;
 pub mod sqlite;
 
@@ -57,7 +58,7 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// Keeps accounts and served rate cards.
+/// Keeps accounts.
 pub trait Store: Send + Sync + 'static {
     /// Decides a command and makes it durable.
     fn write(&self, command: Command) -> Pending<Box<Written>>;
@@ -78,20 +79,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tells of each change of the account from now on.
     fn watch(&self, name: AccountName) -> Pending<Changes>;
-
-    /// Every rate card that was ever served, oldest first.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
-    fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable>;
-
-    /// Keeps the rate cards that are served from now on, for ever. Cards that were
-    /// served and are not among them are noted as replaced now. It waits until that is
-    /// durable: not for a thread that serves.
-    ///
-    /// # Errors
-    /// Where it cannot be written, or where another content has that revision.
-    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable>;
 
     /// Whether it can write, now and from now on.
     fn writable(&self) -> watch::Receiver<bool>;
@@ -156,19 +143,6 @@ pub struct EntryPage {
     pub entries: Vec<Entry>,
     /// Where to go on: below this one. None: there are no more.
     pub next: Option<EntryId>,
-}
-
-/// A rate card as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServedCard {
-    /// Its revision.
-    pub revision: String,
-    /// Its name.
-    pub name: String,
-    /// All of it, as text.
-    pub content: String,
-    /// When the server began to serve others; None where it is served.
-    pub replaced: Option<Timestamp>,
 }
 
 /// Why a store did not do what it was asked to.

@@ -1,4 +1,4 @@
-//! Data files that are proved, copied, and damaged on purpose.
+//! `creditd audit` and `creditd backup`: sound, copied and damaged data files.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -10,15 +10,16 @@ use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use creditd::server::SystemClock;
+use creditd::store::Clock;
+use creditd::store::cards::RateCardStore as _;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
-use creditd::store::{Clock, Store as _};
 use tonic::Request;
 
 use crate::support::server::{Program, Settings, run};
 use crate::support::table;
 use crate::support::{grant, usage};
 
-/// A file in which everything has happened, with short runs of request_ids.
+/// A data file with entries of every kind, and with short sorted runs of request_ids.
 fn sound() -> &'static Path {
     static FILE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, file) = FILE.get_or_init(|| {
@@ -41,16 +42,15 @@ async fn make(file: &Path) {
     };
     let store = SqliteStore::open(file, Arc::clone(&clock), settings).unwrap();
     let loaded = card_file::built_in().unwrap();
-    store
-        .serve_cards(std::slice::from_ref(&loaded.kept))
-        .unwrap();
+    let store = Arc::new(store);
+    store.publish(vec![loaded.stored]).await.unwrap();
     let catalog = Catalog::new(vec![Arc::new(loaded.card)], None).unwrap();
     let state = State {
         serving: Serving::Yes,
         writable: true,
     };
     let (_keep, state) = tokio::sync::watch::channel(state);
-    let app = Arc::new(App::new(catalog, Arc::new(store), clock));
+    let app = Arc::new(App::new(catalog, store.clone(), store, clock));
     let ledger = LedgerApi::new(app, state, 1);
 
     ledger
@@ -208,7 +208,7 @@ fn each_kind_of_damage_is_found() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
-/// Bytes of a page, as a bad disk changes them.
+/// Changed bytes of a page, as a bad disk makes them.
 #[test]
 fn a_page_that_was_overwritten_is_found() {
     let directory = tempfile::tempdir().unwrap();
@@ -254,7 +254,7 @@ fn what_is_no_data_file_is_refused() {
     assert!(!directory.path().join("copy.db").exists());
 }
 
-/// Copies that are made while a server writes: each is one moment, and sound.
+/// Backups that are made while a server writes: each is a consistent snapshot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_server_is_sound_and_serves() {
     let server = Program::start();

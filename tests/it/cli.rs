@@ -1,5 +1,6 @@
 //! What the command line prints and refuses.
 
+use crate::support::ids::Ids;
 use crate::support::server::{Program, Server, run};
 
 fn in_nowhere(args: &[&str]) -> (Option<i32>, String, String) {
@@ -182,9 +183,10 @@ fn grant_and_balance_call_a_server() {
         ],
     );
     assert_eq!((code, err.as_str()), (Some(0), ""));
+    let mut ids = Ids::default();
     assert_eq!(
-        out,
-        "granted     100.5\navailable   100.5\naccount     team-a\ngrant       g1-mzw4\nentry       e1-sx1d\nrequest_id  order 17\n"
+        ids.symbols(&out),
+        "granted     100.5\navailable   100.5\naccount     team-a\ngrant       $g1\nentry       $e1\nrequest_id  order 17\n"
     );
     // Without a request_id each grant is a new one; with one it is given once.
     for _ in 0..2 {
@@ -214,15 +216,27 @@ fn grant_and_balance_call_a_server() {
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines[1], "available  102.5");
     assert_eq!(lines[4], "version    3");
-    assert_eq!(
-        lines[6..],
-        [
-            "GRANT    REMAINING     OF  HELD  PRIORITY  EXPIRES               SOURCE        SERVICES",
-            "g1-mzw4      100.5  100.5     0        -1  2999-01-01T00:00:00Z  monthly plan  ai_scripts",
-            "g2-pxvc          1      1     0         0  never                               all",
-            "g3-0qv6          1      1     0         0  never                               all",
-        ]
-    );
+    // Columns are as wide as their widest cell, the ids among them.
+    let expected = [
+        "GRANT  REMAINING     OF  HELD  PRIORITY  EXPIRES               SOURCE        SERVICES",
+        "$g1        100.5  100.5     0        -1  2999-01-01T00:00:00Z  monthly plan  ai_scripts",
+        "$g2            1      1     0         0  never                               all",
+        "$g3            1      1     0         0  never                               all",
+    ];
+    for (line, expected) in lines[6..].iter().zip(expected) {
+        let (id, cells) = line.split_once(' ').unwrap();
+        let (expected_id, expected_cells) = expected.split_once(' ').unwrap();
+        let id = if id == "GRANT" {
+            id.to_owned()
+        } else {
+            ids.symbols(id)
+        };
+        assert_eq!(
+            (id.as_str(), cells.trim()),
+            (expected_id, expected_cells.trim())
+        );
+    }
+    assert_eq!(lines.len(), 6 + expected.len());
     let (_, out, _) = run(
         here,
         &[

@@ -2,6 +2,7 @@
 
 use creditd::rfc3339;
 
+use crate::support::ids::{Ids, kind_of_id, map_words};
 use crate::support::root;
 use crate::support::server::{Running, Server, run};
 
@@ -85,6 +86,7 @@ fn commands_answer_as_written() {
     let path = root("tests/data/command-line.txt");
     let text = std::fs::read_to_string(&path).unwrap();
     let server = Server::start();
+    let mut ids = Ids::default();
     let mut actual = String::new();
     let mut commands = 0;
     for block in text.split("\n\n") {
@@ -95,11 +97,11 @@ fn commands_answer_as_written() {
         };
         let comment = comment.trim_end_matches(|c: char| c.is_ascii_digit());
         let command = command.lines().next().unwrap();
-        let (code, out, err) = on(&server, command);
+        let (code, out, err) = on(&server, &ids.resolve(command));
         assert!(out.is_empty() || err.is_empty(), "{command}");
         let (status, answer) = match code.unwrap() {
-            0 => (String::new(), out),
-            status => (status.to_string(), err),
+            0 => (String::new(), ids.symbols(&out)),
+            status => (status.to_string(), ids.known_symbols(&err)),
         };
         let answer = answer.replace(&server.address, "ADDR");
         let answer = match command.contains("--json") {
@@ -146,17 +148,15 @@ fn examples_of_the_help_work() {
         let mut count = 0;
         for example in examples.filter(|_| verb != "watch") {
             let command = example.trim_start().strip_prefix("creditd ").unwrap();
-            let mut command = command.split("   ").next().unwrap().to_owned();
-            for (name, made_by, id) in [
-                (" h7-fe24", "hold team-a --credits 5", "/hold/hold_id"),
-                (" e7-2p2n", "charge team-a --credits 5", "/entry/entry_id"),
-                (" g7-j2xf", "grant team-a 5", "/entry/grant_id"),
-            ] {
-                if command.contains(name) {
-                    let id = field(&server, made_by, id);
-                    command = command.replace(name, &format!(" {id}"));
-                }
-            }
+            // Of what an example names, there is one.
+            let command = map_words(command.split("   ").next().unwrap(), |word| {
+                let (made_by, path) = match kind_of_id(word)? {
+                    'h' => ("hold team-a --credits 5", "/hold/hold_id"),
+                    'e' => ("charge team-a --credits 5", "/entry/entry_id"),
+                    _ => ("grant team-a 5", "/entry/grant_id"),
+                };
+                Some(field(&server, made_by, path))
+            });
             done(&server, &command);
             count += 1;
         }

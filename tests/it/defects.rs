@@ -1,4 +1,5 @@
-//! Panics on the server's own threads: told to those who wait, and either over or the end.
+//! Panics on the server's own threads: waiting calls are answered, and the server goes on or
+//! ends.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ fn start(directory: Option<TempDir>) -> Program {
     })
 }
 
-/// The next one who passes the place panics.
+/// Arms a failpoint: the next thread that reaches it panics.
 fn fail(server: &Program, place: &str) {
     // At once: a file half written names another place.
     let next = server.directory.path().join("next");
@@ -47,7 +48,7 @@ async fn spend_one(server: &Program) -> Ledger {
     ledger
 }
 
-/// It ends by itself, soon, not in order, and its last line says what to do.
+/// The server ends by itself, soon and with a failure, and its last line says what to do.
 fn ends(mut server: Program, what: &str) -> TempDir {
     let start = Instant::now();
     let status = server.wait();
@@ -65,7 +66,7 @@ fn ends(mut server: Program, what: &str) -> TempDir {
     std::mem::replace(&mut server.directory, tempfile::tempdir().unwrap())
 }
 
-/// A supervisor starts it anew: all that was answered is there, and nothing twice.
+/// After a restart by a supervisor everything that was answered is there, and nothing twice.
 async fn goes_on(directory: TempDir, available: &str) -> Program {
     let server = start(Some(directory));
     let mut ledger = server.ledger().await;
@@ -89,7 +90,7 @@ async fn without_its_writer_the_server_ends() {
     assert!(!again.into_inner().replayed);
 }
 
-/// What was committed and not answered is found by its request_id.
+/// A write that was committed and not answered is replayed by its request_id.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_before_the_writer_ended_is_there() {
     let server = start(None);
@@ -115,7 +116,7 @@ async fn without_a_thread_that_serves_the_server_ends() {
     goes_on(directory, "9").await;
 }
 
-/// One call is refused, and nobody else's.
+/// One call is refused, and no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_over_one_account_is_over_with_its_call() {
     let server = start(None);

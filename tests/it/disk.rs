@@ -1,4 +1,5 @@
-//! Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.
+//! Disks that are full or broken: nothing is answered that is not durable, and the server
+//! recovers by itself.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,11 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::books::{Ledger, audit, entries, read};
-use crate::support::calls::{Answer, Call, Outcome};
+use crate::support::call::{Call, Reply};
 use crate::support::disk::Disk;
 use crate::support::health::Health;
 use crate::support::load::Journal;
+use crate::support::outcome::Outcome;
 use crate::support::random::Random;
 use crate::support::requests::{
     batch, charge, extend, get_hold, hold, refund, release, revoke, settle,
@@ -22,11 +24,11 @@ use crate::support::{PATIENCE, balance, estimate, grant};
 const FULL: &str = "write ENOSPC creditd.db\nwrite ENOSPC creditd.db-wal";
 const BROKEN: &str = "write EIO creditd.db\nwrite EIO creditd.db-wal";
 const FORGETFUL: &str = "sync EIO creditd.db\nsync EIO creditd.db-wal";
-/// Only the file itself, to which the log is brought over from time to time.
+/// The file itself, which only WAL checkpoints write.
 const HALF_FULL: &str = "write ENOSPC creditd.db";
 
-async fn one(ledger: &mut Ledger, call: Call) -> Answer {
-    call.send(ledger).await.remove(0).done()
+async fn one(ledger: &mut Ledger, call: Call) -> Reply {
+    call.outcomes(ledger).await.remove(0).done()
 }
 
 /// An account with something for every verb.
@@ -44,37 +46,37 @@ async fn before(ledger: &mut Ledger) -> Before {
     for (n, id) in held.iter_mut().enumerate() {
         let request = hold(&format!("h{n}"), "team-a", "5");
         let answer = one(ledger, Call::Hold(request)).await;
-        *id = answer.hold().unwrap().hold_id.clone();
+        *id = answer.hold.as_ref().unwrap().hold_id.clone();
     }
     Before {
-        charged: charged.entry().unwrap().entry_id.clone(),
-        granted: granted.entry().unwrap().grant_id.clone(),
+        charged: charged.entry.as_ref().unwrap().entry_id.clone(),
+        granted: granted.entry.as_ref().unwrap().grant_id.clone(),
         held,
     }
 }
 
 impl Before {
-    /// Every call that moves credits, and the one that moves an end.
+    /// Every write.
     fn calls(&self) -> Vec<Call> {
         vec![
             Call::Grant(grant("g", "team-a", "7")),
             Call::Grant(grant("g", "team-new", "7")),
             Call::Charge(charge("c", "team-a", "1.5")),
-            Call::Batch(batch(vec![
+            Call::BatchCharge(batch(vec![
                 charge("i1", "team-a", "0.25"),
                 charge("i2", "team-a", "0.25"),
             ])),
             Call::Hold(hold("h", "team-a", "2")),
-            Call::Extend(extend("x", "team-a", &self.held[0], 7_200_000)),
-            Call::Settle(settle("s", "team-a", &self.held[1], "3")),
-            Call::Release(release("l", "team-a", &self.held[2])),
+            Call::ExtendHold(extend("x", "team-a", &self.held[0], 7_200_000)),
+            Call::SettleHold(settle("s", "team-a", &self.held[1], "3")),
+            Call::ReleaseHold(release("l", "team-a", &self.held[2])),
             Call::Refund(refund("r", "team-a", &self.charged, Some("4"))),
-            Call::Revoke(revoke("v", "team-a", &self.granted)),
+            Call::RevokeGrant(revoke("v", "team-a", &self.granted)),
         ]
     }
 }
 
-/// All that can be read of the account, but for the moment of reading.
+/// Everything that can be read of the account, without the time of reading.
 async fn reads(server: &Program, ledger: &mut Ledger, held: &str) -> impl PartialEq + use<> {
     let balance = pb::Balance {
         read_time: None,
@@ -99,8 +101,8 @@ async fn reads(server: &Program, ledger: &mut Ledger, held: &str) -> impl Partia
     )
 }
 
-/// While it lasts nothing is answered with success, and everything can be read.
-/// When it is over the server serves by itself, and each call moves once.
+/// During the fault no write succeeds, and everything can be read. After it the server serves
+/// by itself, and each call moves credits once.
 async fn a_fault_comes_and_goes(faults: &str) {
     let disk = Disk::new();
     let server = disk.server(None);
@@ -115,7 +117,7 @@ async fn a_fault_comes_and_goes(faults: &str) {
 
     disk.fail(faults);
     for (turn, call) in calls.iter().chain(&calls).enumerate() {
-        for outcome in call.send(&mut ledger).await {
+        for outcome in call.outcomes(&mut ledger).await {
             let refused = matches!(outcome, Outcome::NotKept(_));
             assert!(refused, "{call:?}: {outcome:?}");
         }
@@ -130,20 +132,20 @@ async fn a_fault_comes_and_goes(faults: &str) {
     assert!(unopened.is_err(), "{unopened:?}");
     // What was answered before stays so: told again, or not now.
     let known = Call::Charge(charge("b3", "team-a", "10"));
-    let known = known.send(&mut ledger).await.remove(0);
+    let known = known.outcomes(&mut ledger).await.remove(0);
     assert!(["REPLAYED", "STORE_UNAVAILABLE"].contains(&known.reason()));
 
     disk.mend();
     health.wait(ServingStatus::Serving).await;
     let mut first = Vec::new();
     for call in &calls {
-        for outcome in call.send(&mut ledger).await {
+        for outcome in call.outcomes(&mut ledger).await {
             first.push(outcome.done());
         }
     }
     let mut again = Vec::new();
     for call in &calls {
-        for outcome in call.send(&mut ledger).await {
+        for outcome in call.outcomes(&mut ledger).await {
             assert_eq!(outcome.reason(), "REPLAYED", "{call:?}");
             again.push(outcome.done());
         }
@@ -179,7 +181,7 @@ async fn a_disk_that_does_not_sync_comes_and_goes() {
     a_fault_comes_and_goes(FORGETFUL).await;
 }
 
-/// Faults that come in the midst of a load, and kills in the midst of faults.
+/// Faults during a load, and kills during faults.
 async fn faults_under_load(faults: &str, must_fail: bool) {
     let mut random = Random::of_run("disk");
     let disk = Disk::new();
@@ -236,15 +238,15 @@ async fn a_log_that_cannot_be_brought_over_loses_nothing() {
     faults_under_load(HALF_FULL, false).await;
 }
 
-/// Time goes on while nothing can be written: every read answers as if the entry
-/// were there, and later it is.
+/// Grants expire while nothing can be written: reads answer as if the entry were there, and
+/// it is written later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_ends_while_the_disk_fails_is_over() {
     let disk = Disk::new();
     let server = disk.server(None);
     let mut ledger = server.ledger().await;
     let opened = one(&mut ledger, Call::Grant(grant("g1", "team-a", "3"))).await;
-    let now = opened.entry().unwrap().create_time.unwrap();
+    let now = opened.entry.as_ref().unwrap().create_time.unwrap();
     let nanos = now.seconds * 1_000_000_000 + i64::from(now.nanos) + 1_000_000_000;
     let soon = timestamp_to_pb(Timestamp::from_unix_nanos(nanos));
     let request = pb::GrantRequest {
@@ -266,7 +268,7 @@ async fn what_ends_while_the_disk_fails_is_over() {
     );
     assert_eq!((entry.version, entry.available.as_str()), (3, "3"));
     let outcome = Call::Grant(grant("g3", "team-a", "1"));
-    let outcome = outcome.send(&mut ledger).await.remove(0);
+    let outcome = outcome.outcomes(&mut ledger).await.remove(0);
     assert_eq!(outcome.reason(), "STORE_UNAVAILABLE");
 
     disk.mend();
@@ -294,8 +296,8 @@ async fn charge_with_large_labels(ledger: &mut Ledger, numbers: std::ops::Range<
     assert_eq!(reply.unwrap().into_inner().failed_count, 0);
 }
 
-/// What was moved into the file and could not be synced there is moved again by the next
-/// start: until then the `-wal` keeps all of it.
+/// A WAL checkpoint that could not be synced is done again by the next start: until then the
+/// `-wal` has all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_synced_into_the_file_stays_in_the_wal() {
     let disk = Disk::new();

@@ -1,4 +1,4 @@
-//! Grants and balances over the wire: durable, replayed, expiring at their instant.
+//! Grants and balances over the wire: durable, replayed, expired in time.
 
 use std::time::Duration;
 

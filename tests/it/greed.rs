@@ -17,7 +17,7 @@ fn open(file: &Path, clock: &Arc<Hand>) -> SqliteStore {
     open_with(file, clock, SqliteSettings::default())
 }
 
-/// A question that looks at 10,000 entries, or for 50 ms.
+/// A read that visits 10,000 entries, or takes 50 ms.
 fn long_question(store: &SqliteStore, account: &str) -> Pending<EntryPage> {
     let query = EntryQuery {
         limit: 1,
@@ -118,7 +118,7 @@ fn unpayable(id: String) -> Command {
     command("team-a", &id, action)
 }
 
-/// How long a batch of charges takes that all are refused.
+/// How long a batch takes whose charges are all refused.
 async fn refused(store: &SqliteStore) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..3 {

@@ -1,7 +1,7 @@
-//! Servers killed under load, over and over: nothing answered is lost, nothing moves twice.
+//! Servers killed under load, many times: no answered write is lost, and none is done twice.
 //!
-//! `CREDITD_KILLS` says how often, `CREDITD_SEED` with which chances: the seed of
-//! a run is printed where it fails.
+//! `CREDITD_KILLS` is the number of kills, `CREDITD_SEED` the seed of the random choices. A
+//! run that fails prints its seed.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Calls that are sent again days later, over a busy ledger whose request_ids are in
-//! runs that are merged: what is still known is answered again, also after a restart
-//! and after a kill.
+//! Retries days later, on a busy ledger whose sorted runs of request_ids are compacted: they
+//! are replayed as long as their request_ids are remembered, also after a restart and after a
+//! kill.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn settings(filter_bytes_max: usize) -> SqliteSettings {
     }
 }
 
-/// A ledger, and what was done there and when.
+/// A ledger, and its writes with their times.
 struct Busy<'a> {
     file: &'a Path,
     clock: Arc<Hand>,
@@ -93,7 +93,7 @@ impl<'a> Busy<'a> {
         self.clock.step(HOURS_A_DAY);
     }
 
-    /// All that was done since a day is answered again.
+    /// All writes since a day are replayed.
     async fn repeat_since(&self, day: i64) {
         let since = self.done.iter().filter(|(done, ..)| *done >= day);
         for (done, command, first) in since {
@@ -215,7 +215,7 @@ async fn a_charge_is_answered_again_for_three_days() {
     }
 }
 
-/// What a kill leaves in the file at any moment, as a copy of it has it.
+/// A copy of the file at any moment, as a kill leaves it.
 #[tokio::test]
 async fn a_kill_while_runs_are_made_and_merged_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();

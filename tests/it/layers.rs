@@ -1,4 +1,4 @@
-//! The layers around every call, around services that do what a call must not.
+//! The tower layers of every call, around services that misbehave.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -137,8 +137,8 @@ where
     }
 }
 
-/// A call ends with the last piece of its reply, and not with its headers; one that is given
-/// up before, at whatever point, is cancelled.
+/// A call ends with the last frame of its reply, and not with its headers. One that the client
+/// gives up before is cancelled, at whatever point.
 #[tokio::test]
 async fn a_call_ends_when_its_trailers_are_taken() {
     let counters = Arc::new(Counters::default());

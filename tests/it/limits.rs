@@ -109,8 +109,8 @@ async fn a_gzip_bomb_is_too_large() {
     still_serves(&server).await;
 }
 
-/// Two bytes on the wire are hundreds in memory: what is too much is refused
-/// before it is unpacked.
+/// Two bytes on the wire are hundreds in memory: a message that is too large is refused before
+/// it is decompressed.
 #[tokio::test]
 async fn a_batch_of_millions_is_refused_unread() {
     let server = Server::start();
@@ -158,8 +158,7 @@ async fn a_batch_of_misspelled_names_is_answered() {
     assert_eq!(nearest.count(), 32);
 }
 
-/// A connection whose calls take long does not keep the thread's other connections
-/// waiting until it has nothing left to do.
+/// A connection with long calls does not keep the other connections of its thread waiting.
 #[tokio::test]
 async fn a_busy_connection_lets_others_have_their_turn() {
     const BATCHES: usize = 100;
@@ -212,7 +211,8 @@ async fn a_busy_connection_lets_others_have_their_turn() {
     drop(first);
 }
 
-/// A peer that asks and does not read is let go, and its places are given back.
+/// A peer that sends requests and reads no replies is disconnected, and its permits are
+/// released.
 #[tokio::test]
 async fn a_peer_that_does_not_read_its_replies_is_let_go() {
     let server = Program::start_with(&["--deadline-ms-max", "100", "--calls-max", "64"]);
@@ -254,7 +254,7 @@ async fn a_peer_that_does_not_read_its_replies_is_let_go() {
     let _ = driver.await.unwrap();
 }
 
-/// So is one that gives room for everything, and takes none of it from its socket.
+/// So is one with a large flow-control window that does not read its socket.
 #[tokio::test]
 async fn a_peer_whose_socket_is_full_is_let_go() {
     let server = Program::start_with(&["--deadline-ms-max", "3000"]);
@@ -310,7 +310,7 @@ async fn a_peer_whose_socket_is_full_is_let_go() {
     drop(replies);
 }
 
-/// A stream of reflection takes no call's place, and has a limit of its own.
+/// A stream of reflection takes no permit of a call, and has a limit of its own.
 #[tokio::test]
 async fn reflection_takes_no_place_from_calls() {
     let server = Server::start_with(&["--calls-max", "2"]);
@@ -337,8 +337,8 @@ async fn reflection_takes_no_place_from_calls() {
     }
 }
 
-/// A batch takes its many places when it has come, and not when it is announced; what has
-/// come of a large request takes places too.
+/// A batch takes its permits when it has arrived, and not at its headers. The part of a large
+/// request that has arrived takes permits as well.
 #[tokio::test]
 async fn what_is_only_announced_takes_one_place() {
     let server = Server::start_with(&["--calls-max", "8"]);
@@ -419,7 +419,7 @@ async fn a_burst_of_connections_keeps_to_the_limit() {
     assert_eq!(streams.len(), 5);
 }
 
-/// What waits for the ledger when the server stops is not waited for.
+/// A call that waits for the ledger does not delay the drain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn reads_that_nobody_waits_for_do_not_hold_up_the_stop() {
     let mut server = Server::start();
@@ -461,7 +461,7 @@ async fn reads_that_nobody_waits_for_do_not_hold_up_the_stop() {
     );
 }
 
-/// A peer that connects, begins to speak and says no more does not hold up a stop.
+/// A peer that sends a part of a request and no more does not delay the drain.
 #[tokio::test]
 async fn half_a_greeting_does_not_hold_up_the_stop() {
     use tokio::io::AsyncWriteExt as _;

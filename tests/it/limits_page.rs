@@ -49,7 +49,7 @@ fn size(bytes: u64) -> String {
     format!("{} {name}", bytes / unit)
 }
 
-/// What the code says, by what the page calls it.
+/// The limits of the code, by their names on the page.
 fn limits() -> BTreeMap<String, String> {
     let grammar = SERVICE_GRAMMAR.split_once(" of ").unwrap().1;
     let amount = format!("{} credits", number(Credits::MAX));

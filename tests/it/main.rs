@@ -14,66 +14,71 @@
 /// Running servers, clients, tables.
 mod support;
 
-/// Data files that are proved, copied, and damaged on purpose.
+/// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
 mod audit;
 /// What the command line prints and refuses.
 mod cli;
-/// What the command line says where something fails, to people and to programs.
+/// Failures of the command line: exit status, the sentence, and the object for programs.
 mod cli_failures;
 /// The verbs of the ledger as a person types them.
 mod cli_ledger;
 /// Lists and watches of the command line.
 mod cli_lists;
-/// Commands that ask a server for prices and health, and what they are told by.
+/// Commands that call a server for prices and health, and the options that name it.
 mod cli_remote;
-/// Clocks that jump: nothing is dated by them, and it mends by itself. Times of any year.
+/// Clocks that jump: no entry gets a wrong time, and the server recovers by itself. Times of
+/// any year.
 mod clock;
-/// Panics on the server's own threads: told to those who wait, and either over or the end.
+/// Panics on the server's own threads: waiting calls are answered, and the server goes on or
+/// ends.
 #[cfg(debug_assertions)]
 mod defects;
-/// Disks that are full or broken: nothing is answered that is not kept, and it mends by itself.
+/// Disks that are full or broken: nothing is answered that is not durable, and the server
+/// recovers by itself.
 mod disk;
 /// Data files that are locked, taken away, replaced or cut while a server uses them.
 mod file;
-/// Grants and balances over the wire: durable, replayed, expiring at their instant.
+/// Grants and balances over the wire: durable, replayed, expired in time.
 mod grants;
-/// One account that asks for much does not hold up the others.
+/// Fairness: an account with large calls does not delay the others.
 mod greed;
 /// Health by its protocol, and reflection as grpcurl reads it.
 mod health;
 /// Bad fields, amounts, quantities and batches.
 mod input;
-/// Servers killed under load, over and over: nothing answered is lost, nothing moves twice.
+/// Servers killed under load, many times: no answered write is lost, and none is done twice.
 mod kills;
-/// Calls that are sent again days later are answered again, as long as they are known.
+/// Retries days later are replayed, as long as their request_ids are remembered.
 mod late;
 /// The layers around every call.
 mod layers;
-/// Every verb of the ledger: tables in text, and random operations beside a model.
+/// Every verb of the ledger: tables in text, and random operations compared with a model.
 mod ledger;
 /// Limits of time, number and size, on the running server.
 mod limits;
-/// docs/limits.md, beside the limits that the code has.
+/// docs/limits.md compared with the limits of the code.
 mod limits_page;
-/// The ledger told again in the plainest way, to compare the real one with.
+/// A reference model of the ledger, as plain as possible.
 mod model;
 /// What usage costs, as a table that a product manager could read.
 mod prices;
-/// What holds for all quantities and amounts, not only for those of the tables.
+/// Properties of all quantities and amounts, not only of those in the tables.
 mod properties;
-/// Many callers at once: credits are spent once, and the books add up.
+/// Published rate cards: what every store of them promises, and servers that share one.
+mod published_cards;
+/// Concurrent callers: credits are spent once, and the books add up.
 mod races;
-/// Rate cards: wrong ones, several of one name, and those that were served before.
+/// Rate cards: wrong ones, several of one name, and those that were replaced.
 mod rate_cards;
 /// Every reason is documented, with the message and the metadata that it really has.
 mod reasons;
-/// Rate cards that are read again while the server runs.
+/// Rate cards that are published again while the server runs.
 mod reload;
 /// Servers that refuse to start, with a sentence that says what to do.
 mod start;
-/// Servers that stop: drained, within a bound.
+/// The drain of a server, within a bound.
 mod stop;
-/// The embedded store by itself: groups that fail, request_ids that are days old.
+/// The SQLite store by itself: groups that fail, request_ids that are days old.
 mod store;
 /// Rules about the code itself.
 mod tidy;
@@ -81,7 +86,7 @@ mod tidy;
 mod unix;
 /// Balances that are watched.
 mod watch;
-/// Bad input on the wire: each gets one clear refusal, and the server goes on.
+/// Bad input on the wire: one clear refusal for each, and the server goes on.
 mod wire;
 /// Batches past the generated messages: read and written as the generated code does it.
 mod wire_format;

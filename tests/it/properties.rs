@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use crate::support::memory::MemoryStore;
+use crate::support::rate_cards::MemoryRateCards;
 use crate::support::root;
 
 fn cards() -> &'static [Card] {
@@ -199,6 +200,7 @@ fn app() -> &'static App {
         let store = MemoryStore::new(Arc::clone(&clock));
         let card = Arc::new(card_file::built_in().unwrap().card);
         let catalog = Catalog::new(vec![card], None).unwrap();
-        App::new(catalog, Arc::new(store), clock)
+        let cards = Arc::new(MemoryRateCards::default());
+        App::new(catalog, Arc::new(store), cards, clock)
     })
 }

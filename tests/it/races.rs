@@ -1,4 +1,4 @@
-//! Many callers at once: credits are spent once, and the books add up.
+//! Concurrent callers: credits are spent once, and the books add up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,8 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::EntryKind;
 
 use crate::support::books::{Books, Ledger, amount, audit, audit_by, billionths};
-use crate::support::calls::{Answer, Call, Outcome, at_once, tally};
+use crate::support::call::{Call, Reply};
+use crate::support::outcome::{Outcome, at_once, tally};
 use crate::support::requests::{
     batch, charge, extend, get_hold, hold, hold_for, refund, release, settle,
 };
@@ -34,13 +35,13 @@ async fn race(ledgers: &[Ledger], calls: Vec<Call>) -> Vec<Outcome> {
     outcomes.into_iter().flatten().collect()
 }
 
-async fn one(ledgers: &[Ledger], call: Call) -> Answer {
-    let mut outcomes = call.send(&mut ledgers[0].clone()).await;
+async fn one(ledgers: &[Ledger], call: Call) -> Reply {
+    let mut outcomes = call.outcomes(&mut ledgers[0].clone()).await;
     outcomes.remove(0).done()
 }
 
 /// "OK 6, INSUFFICIENT_CREDITS 14" in the order of the alphabet.
-fn told(outcomes: &[Outcome]) -> String {
+fn reasons(outcomes: &[Outcome]) -> String {
     let counts = tally(outcomes);
     let parts: Vec<_> = counts.iter().map(|(k, n)| format!("{k} {n}")).collect();
     parts.join(", ")
@@ -54,7 +55,7 @@ async fn holds_at_once_set_aside_what_there_is() {
         open(&ledgers, &account, "500").await;
         let calls = (0..20).map(|n| Call::Hold(hold(&format!("h{n}"), &account, "75")));
         let outcomes = race(&ledgers, calls.collect()).await;
-        assert_eq!(told(&outcomes), "INSUFFICIENT_CREDITS 14, OK 6");
+        assert_eq!(reasons(&outcomes), "INSUFFICIENT_CREDITS 14, OK 6");
         for outcome in &outcomes {
             let Outcome::Refused(refusal) = outcome else {
                 continue;
@@ -77,17 +78,14 @@ async fn charges_at_once_spend_each_credit_once() {
     open(&ledgers, "team-a", "1000").await;
     let calls = (0..3_000).map(|n| Call::Charge(charge(&format!("c{n}"), "team-a", "1")));
     let outcomes = race(&ledgers, calls.collect()).await;
-    assert_eq!(told(&outcomes), "INSUFFICIENT_CREDITS 2000, OK 1000");
+    assert_eq!(reasons(&outcomes), "INSUFFICIENT_CREDITS 2000, OK 1000");
     let mut left = BTreeSet::new();
     for outcome in outcomes {
         match outcome {
             Outcome::Done { answer, .. } => {
-                let Answer::Charge(reply) = *answer else {
-                    unreachable!()
-                };
-                let entry = reply.entry.unwrap();
-                assert_eq!(entry.available, reply.available);
-                assert!(left.insert(billionths(&reply.available) / 1_000_000_000));
+                let available = answer.entry.unwrap().available;
+                assert_eq!(answer.available.as_ref(), Some(&available));
+                assert!(left.insert(billionths(&available) / 1_000_000_000));
             }
             Outcome::Refused(refusal) => assert_eq!(refusal.metadata["available"], "0"),
             other => panic!("{other:?}"),
@@ -101,17 +99,17 @@ async fn charges_at_once_spend_each_credit_once() {
     assert_eq!(books.entries.len(), 1_001);
 }
 
-/// 32 times the same call: one moves, and all are told the same.
+/// 32 times the same call: one is done, and all get the same answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_id_moves_once_whatever_the_verb() {
     let (_server, ledgers) = server(4).await;
     open(&ledgers, "team-a", "1000").await;
     let paid = one(&ledgers, Call::Charge(charge("paid", "team-a", "40"))).await;
-    let paid = &paid.entry().unwrap().entry_id;
+    let paid = &paid.entry.as_ref().unwrap().entry_id;
     let mut kept = Vec::new();
     for n in 0..3 {
         let held = one(&ledgers, Call::Hold(hold(&format!("k{n}"), "team-a", "30"))).await;
-        kept.push(held.hold().unwrap().hold_id.clone());
+        kept.push(held.hold.as_ref().unwrap().hold_id.clone());
     }
     // Call; available and held after it.
     let table = [
@@ -129,17 +127,17 @@ async fn one_request_id_moves_once_whatever_the_verb() {
             "110",
         ),
         (
-            Call::Extend(extend("x", "team-a", &kept[0], 7_200_000)),
+            Call::ExtendHold(extend("x", "team-a", &kept[0], 7_200_000)),
             "887.5",
             "110",
         ),
         (
-            Call::Settle(settle("s", "team-a", &kept[0], "12")),
+            Call::SettleHold(settle("s", "team-a", &kept[0], "12")),
             "905.5",
             "80",
         ),
         (
-            Call::Settle(pb::SettleHoldRequest {
+            Call::SettleHold(pb::SettleHoldRequest {
                 keep_open: true,
                 ..settle("p", "team-a", &kept[1], "12")
             }),
@@ -147,15 +145,15 @@ async fn one_request_id_moves_once_whatever_the_verb() {
             "68",
         ),
         (
-            Call::Release(release("l", "team-a", &kept[2])),
+            Call::ReleaseHold(release("l", "team-a", &kept[2])),
             "935.5",
             "38",
         ),
     ];
     for (call, available, held) in table {
         let outcomes = race(&ledgers, vec![call.clone(); 32]).await;
-        assert_eq!(told(&outcomes), "OK 1, REPLAYED 31", "{call:?}");
-        let answers: Vec<Answer> = outcomes.into_iter().map(Outcome::done).collect();
+        assert_eq!(reasons(&outcomes), "OK 1, REPLAYED 31", "{call:?}");
+        let answers: Vec<Reply> = outcomes.into_iter().map(Outcome::done).collect();
         for answer in &answers {
             assert_eq!(*answer, answers[0], "{call:?}");
         }
@@ -190,13 +188,13 @@ async fn refunds_at_once_never_exceed_the_charge() {
     ] {
         open(&ledgers, account, "200").await;
         let paid = one(&ledgers, Call::Charge(charge("paid", account, "100"))).await;
-        let paid = &paid.entry().unwrap().entry_id;
+        let paid = &paid.entry.as_ref().unwrap().entry_id;
         let calls = (0..).zip(parts).map(|(n, part)| {
             let id = format!("r{n}");
             Call::Refund(refund(&id, account, paid, part))
         });
         let outcomes = race(&ledgers, calls.collect()).await;
-        assert_eq!(told(&outcomes), expected, "{account}");
+        assert_eq!(reasons(&outcomes), expected, "{account}");
         let books = audit(&mut ledgers[0].clone(), account).await;
         assert_eq!(books.sums(), (available, "0"), "{account}");
     }
@@ -204,7 +202,7 @@ async fn refunds_at_once_never_exceed_the_charge() {
     // Parts and the whole: together they are the charge.
     open(&ledgers, "mixed", "200").await;
     let paid = one(&ledgers, Call::Charge(charge("paid", "mixed", "100"))).await;
-    let paid = &paid.entry().unwrap().entry_id;
+    let paid = &paid.entry.as_ref().unwrap().entry_id;
     let calls = (0..40).map(|n| {
         let part = (n % 8 != 7).then_some("2.5");
         Call::Refund(refund(&format!("r{n}"), "mixed", paid, part))
@@ -224,9 +222,9 @@ async fn refunds_race_settlements() {
     let (_server, ledgers) = server(4).await;
     open(&ledgers, "team-a", "200").await;
     let paid = one(&ledgers, Call::Charge(charge("paid", "team-a", "100"))).await;
-    let paid = paid.entry().unwrap().entry_id.clone();
+    let paid = paid.entry.as_ref().unwrap().entry_id.clone();
     let held = one(&ledgers, Call::Hold(hold("held", "team-a", "90"))).await;
-    let held = held.hold().unwrap().hold_id.clone();
+    let held = held.hold.as_ref().unwrap().hold_id.clone();
 
     let settlements: Vec<_> = (0..30)
         .map(|n| {
@@ -236,9 +234,11 @@ async fn refunds_race_settlements() {
                     keep_open: true,
                     ..settle(&format!("s{n}"), "team-a", &held, "2")
                 };
-                let mut outcomes = Call::Settle(part).send(&mut ledgers[n % 4].clone()).await;
+                let mut outcomes = Call::SettleHold(part)
+                    .outcomes(&mut ledgers[n % 4].clone())
+                    .await;
                 let settled = outcomes.remove(0).done();
-                let entry = &settled.entry().unwrap().entry_id;
+                let entry = &settled.entry.as_ref().unwrap().entry_id;
                 let calls = (0..3).map(|part| {
                     let id = format!("s{n}-r{part}");
                     Call::Refund(refund(&id, "team-a", entry, Some("1")))
@@ -252,10 +252,10 @@ async fn refunds_race_settlements() {
         Call::Refund(refund(&id, "team-a", &paid, Some("3")))
     });
     let refunds = race(&ledgers, calls.collect()).await;
-    assert_eq!(told(&refunds), "OK 33, REFUND_EXCEEDS_CHARGE 27");
+    assert_eq!(reasons(&refunds), "OK 33, REFUND_EXCEEDS_CHARGE 27");
     for settlement in settlements {
         let outcomes = settlement.await.unwrap();
-        assert_eq!(told(&outcomes), "OK 2, REFUND_EXCEEDS_CHARGE 1");
+        assert_eq!(reasons(&outcomes), "OK 2, REFUND_EXCEEDS_CHARGE 1");
     }
     // 200 - 100 - 90, and 99 and 60 came back.
     let books = audit(&mut ledgers[0].clone(), "team-a").await;
@@ -272,13 +272,13 @@ async fn a_hold_is_closed_once() {
     for round in 0..20 {
         let id = |verb: &str, n: usize| format!("{verb}{round}-{n}");
         let held = one(&ledgers, Call::Hold(hold(&id("h", 0), "team-a", "10"))).await;
-        let held = &held.hold().unwrap().hold_id;
+        let held = &held.hold.as_ref().unwrap().hold_id;
         let mut calls = Vec::new();
         for n in 0..4 {
             let mut next = [
-                Call::Extend(extend(&id("x", n), "team-a", held, 60_000)),
-                Call::Settle(settle(&id("s", n), "team-a", held, "4")),
-                Call::Release(release(&id("l", n), "team-a", held)),
+                Call::ExtendHold(extend(&id("x", n), "team-a", held, 60_000)),
+                Call::SettleHold(settle(&id("s", n), "team-a", held, "4")),
+                Call::ReleaseHold(release(&id("l", n), "team-a", held)),
             ];
             // Each kind comes first at times.
             next.rotate_left(round % 3);
@@ -288,7 +288,7 @@ async fn a_hold_is_closed_once() {
         let mut winner = None;
         for (call, outcome) in calls.iter().zip(&outcomes) {
             match (call, outcome.reason()) {
-                (Call::Extend(_), "OK") | (_, "HOLD_CLOSED") => {}
+                (Call::ExtendHold(_), "OK") | (_, "HOLD_CLOSED") => {}
                 (_, "OK") => assert!(winner.replace(call).is_none(), "closed twice"),
                 (_, other) => panic!("{call:?}: {other}"),
             }
@@ -296,7 +296,7 @@ async fn a_hold_is_closed_once() {
         let reply = (ledgers[1].clone().get_hold(get_hold("team-a", held))).await;
         let state = reply.unwrap().into_inner().hold.unwrap();
         let (status, cost) = match winner.expect("it was closed") {
-            Call::Settle(_) => (pb::HoldStatus::Settled, 4),
+            Call::SettleHold(_) => (pb::HoldStatus::Settled, 4),
             _ => (pb::HoldStatus::Released, 0),
         };
         settled += cost;
@@ -319,8 +319,8 @@ async fn a_hold_is_closed_once() {
     assert!(books.holds.is_empty());
 }
 
-/// Settlements in parts until the hold's time is over: what was answered was paid,
-/// the rest came back.
+/// Settlements in parts until the hold expires: what was answered was paid, the rest came
+/// back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settlements_race_the_end_of_the_hold() {
     let (_server, ledgers) = server(4).await;
@@ -338,7 +338,10 @@ async fn settlements_race_the_end_of_the_hold() {
                         keep_open: true,
                         ..settle(&format!("s{worker}-{part}"), "team-a", &held, "0.01")
                     };
-                    let outcome = Call::Settle(request).send(&mut ledger).await.remove(0);
+                    let outcome = Call::SettleHold(request)
+                        .outcomes(&mut ledger)
+                        .await
+                        .remove(0);
                     match outcome.reason() {
                         "OK" => {}
                         "HOLD_CLOSED" => return (held, part),
@@ -383,18 +386,18 @@ async fn batches_share_accounts() {
             let account = accounts[(item + n) % 3];
             charge(&format!("b{n}-{item}"), account, "1")
         });
-        let same = Call::Batch(batch(items.collect()));
+        let same = Call::BatchCharge(batch(items.collect()));
         calls.extend([same.clone(), same]);
     }
     let outcomes = at_once(&ledgers, calls.clone()).await;
-    let mut answers: BTreeMap<(&str, &str), Answer> = BTreeMap::new();
+    let mut answers: BTreeMap<(String, String), Reply> = BTreeMap::new();
     let mut moved = 0;
     for (call, outcomes) in calls.iter().zip(outcomes) {
-        for (request, outcome) in call.requests().into_iter().zip(outcomes) {
+        for (key, outcome) in call.keys().into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Done { answer, replayed } => {
                     moved += usize::from(!replayed);
-                    let first = answers.entry(request).or_insert_with(|| (*answer).clone());
+                    let first = answers.entry(key).or_insert_with(|| (*answer).clone());
                     assert_eq!(*first, *answer);
                 }
                 Outcome::Refused(refusal) => {
@@ -416,12 +419,12 @@ async fn batches_share_accounts() {
     open(&ledgers, "team-d", "2").await;
     let twice = charge("same", "team-d", "1.5");
     let items = vec![twice.clone(), charge("other", "team-d", "1"), twice];
-    let outcomes = race(&ledgers, vec![Call::Batch(batch(items))]).await;
-    let reasons: Vec<&str> = outcomes.iter().map(Outcome::reason).collect();
-    assert_eq!(reasons, ["OK", "INSUFFICIENT_CREDITS", "REPLAYED"]);
+    let outcomes = race(&ledgers, vec![Call::BatchCharge(batch(items))]).await;
+    let in_order: Vec<&str> = outcomes.iter().map(Outcome::reason).collect();
+    assert_eq!(in_order, ["OK", "INSUFFICIENT_CREDITS", "REPLAYED"]);
 }
 
-/// Whoever hears that an account is open can spend from it, over any connection.
+/// After the reply that an account is open anybody can spend from it, over any connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grants_race_to_open_an_account_and_the_first_spends() {
     let (_server, ledgers) = server(4).await;

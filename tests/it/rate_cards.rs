@@ -1,4 +1,4 @@
-//! Rate cards: wrong ones, several of one name, and those that were served before.
+//! Rate cards: wrong ones, several of one name, and those that were replaced.
 
 use creditd::app::card_file;
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -140,7 +140,7 @@ fn a_quantity_that_is_required_is_another_card() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("card.toml");
         std::fs::write(&file, text).unwrap();
-        card_file::load(&file).unwrap().kept
+        card_file::load(&file).unwrap().stored
     };
     let card = load(&text);
     assert_eq!(card.content.matches("\"quantity\":\"required\"").count(), 2);
@@ -154,7 +154,7 @@ fn a_quantity_that_is_required_is_another_card() {
 }
 
 #[test]
-fn what_is_kept_of_a_card_gives_the_card_back() {
+fn the_stored_form_of_a_card_gives_the_card_back() {
     for file in [
         "rate-cards/jogg-api-v2.toml",
         "tests/data/cards/rounding.toml",
@@ -162,14 +162,14 @@ fn what_is_kept_of_a_card_gives_the_card_back() {
         "tests/data/cards/models.toml",
     ] {
         let loaded = card_file::load(&root(file)).unwrap();
-        let restored = card_file::restore(&loaded.kept).unwrap();
+        let restored = card_file::restore(&loaded.stored).unwrap();
         assert_eq!(restored.services(), loaded.card.services(), "{file}");
         assert_eq!(restored.name(), loaded.card.name());
         assert_eq!(restored.title(), loaded.card.title());
         assert_eq!(restored.effective_time(), loaded.card.effective_time());
         assert_eq!(restored.revision(), loaded.card.revision());
 
-        let mut changed = loaded.kept.clone();
+        let mut changed = loaded.stored.clone();
         changed.content = changed.content.replace('1', "2");
         assert!(
             card_file::restore(&changed).is_err(),
@@ -463,7 +463,7 @@ async fn a_revision_that_was_served_prices_again() {
             ("plan", "1 per call")
         );
     }
-    // A killed server has kept its card too: it was on disk before it was served.
+    // A killed server published its card too: it was on disk before it was served.
     let directory = server.kill();
     write_card(&file, "plan", "7", None);
     let server = Program::start_settings(crate::support::server::Settings {

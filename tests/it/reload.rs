@@ -1,14 +1,14 @@
-//! SIGHUP: rate cards are read again while the server runs, all of them or none, and each
-//! call keeps the prices that it began with.
+//! SIGHUP: rate cards are published again while the server runs, all of them or none, and
+//! each call keeps the prices that it began with.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use creditd::app::{App, card_file};
+use creditd::app::App;
+use creditd::app::prices::publish;
 use creditd::domain::ledger::{Command, Hold, HoldId, Named};
-use creditd::domain::pricing::Catalog;
 use creditd::domain::{AccountName, Timestamp};
 use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -17,27 +17,22 @@ use creditd::rpc::pb::creditd::v1::pricing_service_server::PricingService as _;
 use creditd::rpc::{LedgerApi, PricingApi};
 use creditd::server::SystemClock;
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, ServedCard,
-    Store, Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Store,
+    Written,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::Request;
 
 use crate::support::memory::MemoryStore;
+use crate::support::rate_cards::{MemoryRateCards, card_text, loaded};
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::refused;
 use crate::support::requests::{charge_usage, hold};
 use crate::support::server::{Program, program};
 use crate::support::{estimate, grant, usage, wait_until};
 
-/// A card of one service, "work", by the piece.
 fn write_card(file: &Path, name: &str, credits: &str) {
-    let text = format!(
-        "format = 1\nname = \"{name}\"\ntitle = \"Plan\"\n\n[[service]]\nkey = \"work\"\n\
-         title = \"Work\"\nrule = \"a piece\"\nmeter = \"count\"\npiece = \"piece\"\n\
-         price = {{ model = \"per_piece\", credits = \"{credits}\" }}\n"
-    );
-    std::fs::write(file, text).unwrap();
+    std::fs::write(file, card_text(name, credits)).unwrap();
 }
 
 /// Cards in a directory of their own, and a server of them.
@@ -153,7 +148,7 @@ async fn new_prices_are_served_and_old_revisions_are_honoured() {
     }
 }
 
-/// What is replaced by a reload ages from then on.
+/// Prices that a reload replaced are counted by their age from then on.
 #[tokio::test]
 async fn replaced_revisions_have_an_age() {
     let directory = tempfile::tempdir().unwrap();
@@ -263,7 +258,7 @@ async fn reloads_under_load_are_seen_whole() {
     );
 }
 
-/// From early in its start until its end.
+/// SIGHUP is handled from early in the start until the end.
 #[test]
 fn no_start_is_killed_by_it() {
     for _ in 0..5 {
@@ -359,14 +354,6 @@ impl Store for Gated {
         self.store.watch(name)
     }
 
-    fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        self.store.served_cards()
-    }
-
-    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable> {
-        self.store.serve_cards(cards)
-    }
-
     fn writable(&self) -> tokio::sync::watch::Receiver<bool> {
         self.store.writable()
     }
@@ -375,20 +362,16 @@ impl Store for Gated {
 /// A call that waits while prices are replaced answers by those that it began with.
 #[tokio::test]
 async fn a_call_under_way_keeps_its_prices() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("plan.toml");
-    let catalog = |credits: &str| {
-        write_card(&file, "plan", credits);
-        let card = card_file::load(&file).unwrap().card;
-        Catalog::new(vec![Arc::new(card)], None).unwrap()
-    };
+    let cards = ["1", "2"].map(|credits| [loaded(&card_text("plan", credits))]);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let gated = Arc::new(Gated {
         store: MemoryStore::new(Arc::clone(&clock)),
         waiting: Mutex::default(),
     });
     let store = Arc::clone(&gated) as Arc<dyn Store>;
-    let app = Arc::new(App::new(catalog("1"), store, clock));
+    let rate_cards = Arc::new(MemoryRateCards::default());
+    let catalog = publish(rate_cards.as_ref(), &cards[0], None).await.unwrap();
+    let app = Arc::new(App::new(catalog, store, rate_cards, clock));
     let api = PricingApi::new(Arc::clone(&app));
     let request = || {
         Request::new(pb::BatchEstimateRequest {
@@ -413,8 +396,7 @@ async fn a_call_under_way_keeps_its_prices() {
     let mut old = Box::pin(api.batch_estimate(request()));
     let waits = tokio::time::timeout(std::time::Duration::from_millis(1), old.as_mut());
     assert!(waits.await.is_err(), "it waits for the account");
-    let replaced = app.replace_prices(Arc::new(catalog("2")));
-    assert_eq!(replaced.cards()[0].revision(), before.revision());
+    app.publish_prices(&cards[1]).await.unwrap();
     let mut new = Box::pin(api.batch_estimate(request()));
     let waits = tokio::time::timeout(std::time::Duration::from_millis(1), new.as_mut());
     assert!(waits.await.is_err(), "it waits for the account");

@@ -134,8 +134,8 @@ async fn a_rate_card_that_was_tampered_with_is_refused() {
     assert!(complaint(directory.path(), &[]).contains("the content of revision"));
 }
 
-/// A start does not read the whole journal. What does not fit is met with its account:
-/// that is not served, and the others are.
+/// A start does not read the whole journal. A damaged account is found when it is loaded: it
+/// is not served, and the others are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_account_that_was_tampered_with_is_not_served() {
     for change in [

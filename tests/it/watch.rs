@@ -117,8 +117,8 @@ async fn the_balance_now_and_after_each_change() {
     }
 }
 
-/// Ends come by themselves, each at its time: also where the server's own longest
-/// deadline is shorter than the watch.
+/// Holds and grants expire without any call, each in time, also where the longest deadline is
+/// shorter than the watch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_ends_is_told_without_any_call() {
     let server = Server::start_with(&["--deadline-ms-max", "800"]);
@@ -158,7 +158,7 @@ async fn what_ends_is_told_without_any_call() {
     assert_eq!(books.entries[4].create_time, Some(soon));
 }
 
-/// A hold that was extended or released does not end at its first time.
+/// A hold that was extended or released does not expire at its first time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ends_that_no_longer_come_are_not_told() {
     let server = Server::start();
@@ -180,8 +180,8 @@ async fn ends_that_no_longer_come_are_not_told() {
     assert_eq!(watcher.figures().await, figures(6, "8", "2"));
 }
 
-/// Balances too large to wait for a reader in any buffer: it misses most of them,
-/// and then is told the newest.
+/// Balances too large for the buffers on the way to a slow reader: it misses most of them and
+/// then gets the newest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_gets_the_newest() {
     let server = Server::start();
@@ -234,7 +234,7 @@ async fn unknown_accounts_cannot_be_watched() {
     }
 }
 
-/// Watchers are let go with OK, and nobody waits for them.
+/// The drain ends watches with OK and does not wait for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_ends_the_watch_with_ok() {
     let mut server = Server::start_with(&["--drain-ms-max", "600000"]);

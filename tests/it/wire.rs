@@ -1,4 +1,4 @@
-//! Bad input on the wire: each gets one clear refusal, and the server goes on.
+//! Bad input on the wire: one clear refusal for each, and the server goes on.
 
 use creditd::rpc::pb::creditd::v1 as pb;
 use prost::Message as _;
@@ -215,7 +215,7 @@ async fn metadata_that_is_too_large() {
     still_serves(&server).await;
 }
 
-/// What a caller gave up is told and counted as that, and as nothing else.
+/// A call that the client gave up is logged and counted as cancelled, and as nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn calls_that_are_given_up_are_cancelled() {
     let mut server = Program::start_with(&["--log-format", "json"]);

@@ -1,7 +1,8 @@
-//! Durations as people write them: "90s", "2m", "1h30m", "1.5s". Exact, and with a
-//! grammar of our own: readers that also take "1,000s" for one second guess.
+//! Durations as people write them: "90s", "2m", "1h30m", "1.5s". They are exact. The grammar is
+//! our own, since the usual parsers take "1,000s" for one second.
 
-/// Units and their nanoseconds; those that begin another come after it.
+/// Units and their nanoseconds. A unit comes after those that begin with it, such as "m" after
+/// "ms": the first one that fits is taken.
 const UNITS: [(&str, i128); 6] = [
     ("ns", 1),
     ("us", 1_000),
@@ -10,7 +11,7 @@ const UNITS: [(&str, i128); 6] = [
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
 ];
-/// A longer text is no duration that anybody means.
+/// Longest text that is read as a duration.
 const TEXT_BYTES_MAX: usize = 64;
 
 /// Nanoseconds of a duration, or what is wrong with the text.

@@ -1,11 +1,9 @@
-//! Rate cards as files and as kept text.
+//! Rate cards as files and in their stored form.
 //!
-//! A person writes a card as TOML ([`parse`]); what is wrong with it is told with
-//! file, line and what to do. A server keeps each card that it ever served as
-//! JSON in one fixed form ([`stored`]), from which the revision is derived: it is
-//! the beginning of that text's SHA-256, so that equal cards have equal
-//! revisions on every machine, whatever order, comments or spellings the files
-//! have.
+//! A person writes a card as TOML ([`parse`]); an error names the file, the line and
+//! what to do. A store has each published card as JSON in one fixed form ([`stored`]).
+//! The revision is the beginning of that text's SHA-256, so that equal cards have equal
+//! revisions on every machine, whatever order, comments or spellings the files have.
 
 mod duration;
 mod parse;
@@ -14,10 +12,11 @@ mod stored;
 use std::path::Path;
 
 use crate::domain::pricing::Card;
-use crate::store::ServedCard;
+use crate::store::cards::StoredCard;
 
 pub use duration::parse_nanos;
 pub use parse::{CardFileError, SERVICES_MAX};
+pub use stored::is_revision;
 
 /// The card that is served where no other is given, as a file.
 const BUILT_IN: &str = include_str!("../../../rate-cards/jogg-api-v2.toml");
@@ -26,13 +25,13 @@ const BUILT_IN_NAME: &str = "rate-cards/jogg-api-v2.toml (built in)";
 /// Largest rate card file.
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// A card and the text that a store keeps of it.
+/// A card and its stored form.
 #[derive(Clone, Debug)]
 pub struct LoadedCard {
     /// The card.
     pub card: Card,
-    /// What is kept.
-    pub kept: ServedCard,
+    /// The stored form.
+    pub stored: StoredCard,
 }
 
 /// The built-in card.
@@ -64,10 +63,10 @@ pub fn load(path: &Path) -> Result<LoadedCard, CardFileError> {
     parse::parse(path, &text)
 }
 
-/// Reads a card from what a store kept of it.
+/// Reads a card from its stored form.
 ///
 /// # Errors
-/// That the text is not a card of this revision.
-pub fn restore(kept: &ServedCard) -> Result<Card, String> {
-    stored::restore(kept)
+/// That the content is not a card of this revision.
+pub fn restore(stored: &StoredCard) -> Result<Card, String> {
+    stored::restore(stored)
 }

@@ -1,5 +1,5 @@
-//! A rate card as a person writes it. What is wrong is told with file, line and
-//! what to do; nothing is guessed and nothing unknown is passed over.
+//! A rate card as a person writes it, in TOML. An error names the file, the line and what to
+//! do. A field that is unknown or could mean two things is an error.
 
 use std::fmt;
 use std::ops::Range;
@@ -98,15 +98,19 @@ struct ShownText {
     rounding: Spanned<String>,
 }
 
-/// Something wrong at a place in the text.
-struct Wrong {
+/// An error at a place in the text.
+struct SpannedError {
     at: Range<usize>,
     problem: String,
     remedy: String,
 }
 
-fn wrong<T>(at: &Spanned<T>, problem: impl Into<String>, remedy: impl Into<String>) -> Wrong {
-    Wrong {
+fn error_at<T>(
+    at: &Spanned<T>,
+    problem: impl Into<String>,
+    remedy: impl Into<String>,
+) -> SpannedError {
+    SpannedError {
         at: at.span(),
         problem: problem.into(),
         remedy: remedy.into(),
@@ -129,9 +133,9 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<LoadedCard, CardFileError
             remedy,
         )
     })?;
-    read(card).map_err(|wrong| {
-        let line = Some(line_of(wrong.at.start));
-        CardFileError::new(file, line, wrong.problem, wrong.remedy)
+    read(card).map_err(|error| {
+        let line = Some(line_of(error.at.start));
+        CardFileError::new(file, line, error.problem, error.remedy)
     })
 }
 
@@ -143,9 +147,9 @@ fn remedy_for(problem: &str) -> &'static str {
     }
 }
 
-fn read(card: CardText) -> Result<LoadedCard, Wrong> {
+fn read(card: CardText) -> Result<LoadedCard, SpannedError> {
     if *card.format.get_ref() != FORMAT {
-        return Err(wrong(
+        return Err(error_at(
             &card.format,
             format!("format {} is not known", card.format.get_ref()),
             format!("write format = {FORMAT}, or use the newer creditd that knows it"),
@@ -155,7 +159,7 @@ fn read(card: CardText) -> Result<LoadedCard, Wrong> {
     check_words("title", &card.title)?;
     let effective_time = card.effective_time.as_ref().map(time).transpose()?;
     if card.service.len() > SERVICES_MAX {
-        return Err(wrong(
+        return Err(error_at(
             &card.name,
             format!("it has more than {SERVICES_MAX} services"),
             "split it into several cards",
@@ -170,10 +174,10 @@ fn read(card: CardText) -> Result<LoadedCard, Wrong> {
     }
     let (name, title) = (card.name.get_ref(), card.title.get_ref());
     seal(name, title, effective_time, services).map_err(|fault| match fault {
-        CardFault::NoServices => wrong(&card.name, "it has no services", "add a [[service]]"),
+        CardFault::NoServices => error_at(&card.name, "it has no services", "add a [[service]]"),
         CardFault::SameKey(position) => {
             let key = keys.get(position).unwrap_or(&card.name);
-            wrong(
+            error_at(
                 key,
                 format!("service \"{}\" stands here twice", key.get_ref()),
                 "give each service a key of its own",
@@ -182,10 +186,10 @@ fn read(card: CardText) -> Result<LoadedCard, Wrong> {
     })
 }
 
-fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, Wrong> {
+fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, SpannedError> {
     let value = text.get_ref().to_string();
     rfc3339::parse(&value).ok_or_else(|| {
-        wrong(
+        error_at(
             text,
             format!("effective_time {value} is no moment"),
             "write date, time and offset, such as 2026-01-01T00:00:00Z",
@@ -193,7 +197,7 @@ fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, Wrong> {
     })
 }
 
-fn service(row: &ServiceText) -> Result<Service, Wrong> {
+fn service(row: &ServiceText) -> Result<Service, SpannedError> {
     check_key(&row.key)?;
     check_words("title", &row.title)?;
     check_words("rule", &row.rule)?;
@@ -217,20 +221,20 @@ fn service(row: &ServiceText) -> Result<Service, Wrong> {
 }
 
 /// Whether a usage has to say its quantity. The default may be said, and is not kept.
-fn required(row: &ServiceText) -> Result<bool, Wrong> {
+fn required(row: &ServiceText) -> Result<bool, SpannedError> {
     let Some(quantity) = &row.quantity else {
         return Ok(false);
     };
     let by_time = row.meter.get_ref() == Meter::Duration.name();
     match quantity.get_ref().as_str() {
         QUANTITY_REQUIRED => Ok(!by_time),
-        "optional" if by_time => Err(wrong(
+        "optional" if by_time => Err(error_at(
             quantity,
             "what is priced by duration always needs its quantity",
             "take quantity out",
         )),
         "optional" => Ok(false),
-        other => Err(wrong(
+        other => Err(error_at(
             quantity,
             format!("quantity \"{other}\" is not known"),
             "write \"required\" to refuse a usage that does not say how many, or \"optional\" to count it as 1",
@@ -238,11 +242,11 @@ fn required(row: &ServiceText) -> Result<bool, Wrong> {
     }
 }
 
-fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
+fn meter(row: &ServiceText) -> Result<Meter, SpannedError> {
     let required = required(row)?;
     match (row.meter.get_ref().as_str(), &row.piece) {
         ("duration", None) => Ok(Meter::Duration),
-        ("duration", Some(piece)) => Err(wrong(
+        ("duration", Some(piece)) => Err(error_at(
             piece,
             "what is priced by duration has no piece",
             "take the piece out, or write meter = \"count\"",
@@ -254,12 +258,12 @@ fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
                 required,
             })
         }
-        ("count", None) => Err(wrong(
+        ("count", None) => Err(error_at(
             &row.meter,
             "what is counted has no name",
             "say what one piece is called, such as piece = \"image\"",
         )),
-        (other, _) => Err(wrong(
+        (other, _) => Err(error_at(
             &row.meter,
             format!("meter \"{other}\" is not known"),
             "write \"duration\" or \"count\"",
@@ -267,11 +271,11 @@ fn meter(row: &ServiceText) -> Result<Meter, Wrong> {
     }
 }
 
-fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
+fn price(price: &PriceText, meter: &Meter) -> Result<Price, SpannedError> {
     let credits = credits(&price.credits)?;
     let model = price.model.get_ref().as_str();
     let not_here = |name: &str, field: &Option<Spanned<String>>| match field {
-        Some(field) => Err(wrong(
+        Some(field) => Err(error_at(
             field,
             format!("a price of model \"{model}\" has no {name}"),
             format!("take {name} out, or choose another model"),
@@ -280,7 +284,7 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
     };
     let per = || {
         let text = price.per.as_ref().ok_or_else(|| {
-            wrong(
+            error_at(
                 &price.model,
                 format!("a price of model \"{model}\" needs per"),
                 "say for which quantity the credits are, such as per = \"120s\"",
@@ -288,7 +292,7 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
         })?;
         let atoms = quantity("per", meter, text)?;
         if atoms > PER_MAX_UNITS.saturating_mul(meter.atoms_per_unit()) {
-            return Err(wrong(
+            return Err(error_at(
                 text,
                 format!("per {} is too large", text.get_ref()),
                 format!("use at most {PER_MAX_UNITS} {}", meter.unit()),
@@ -297,7 +301,7 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
         Ok(atoms)
     };
     match model {
-        "per_piece" if *meter == Meter::Duration => Err(wrong(
+        "per_piece" if *meter == Meter::Duration => Err(error_at(
             &price.model,
             "what is priced by duration has no pieces",
             "use \"started_block\" or \"pro_rata\"",
@@ -317,7 +321,7 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
         "pro_rata" => {
             let per = per()?;
             let direction = price.rounding.as_ref().ok_or_else(|| {
-                wrong(
+                error_at(
                     &price.model,
                     "a price that divides must say how it rounds",
                     "add rounding = \"up\", \"down\", \"half_up\" or \"half_even\"",
@@ -325,9 +329,9 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
             })?;
             ProRata::new(credits, per, rounding(direction)?)
                 .map(Price::ProRata)
-                .ok_or_else(|| wrong(&price.model, "per is 0", "write a larger one"))
+                .ok_or_else(|| error_at(&price.model, "per is 0", "write a larger one"))
         }
-        other => Err(wrong(
+        other => Err(error_at(
             &price.model,
             format!("price model \"{other}\" is not known"),
             "use \"per_piece\", \"started_block\" or \"pro_rata\"",
@@ -335,7 +339,7 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, Wrong> {
     }
 }
 
-fn credits(text: &Spanned<String>) -> Result<Credits, Wrong> {
+fn credits(text: &Spanned<String>) -> Result<Credits, SpannedError> {
     let value = text.get_ref();
     Credits::parse(value).map_err(|fault| {
         let problem = match fault {
@@ -344,7 +348,7 @@ fn credits(text: &Spanned<String>) -> Result<Credits, Wrong> {
             AmountFault::Negative => "is negative",
             AmountFault::Empty | AmountFault::Grammar | AmountFault::Zero => "is no amount",
         };
-        wrong(
+        error_at(
             text,
             format!("credits \"{value}\" {problem}"),
             "write digits and at most one point, such as \"0.25\"",
@@ -352,9 +356,9 @@ fn credits(text: &Spanned<String>) -> Result<Credits, Wrong> {
     })
 }
 
-fn quantity(name: &str, meter: &Meter, text: &Spanned<String>) -> Result<i128, Wrong> {
+fn quantity(name: &str, meter: &Meter, text: &Spanned<String>) -> Result<i128, SpannedError> {
     quantity_of(meter, text.get_ref()).map_err(|problem| {
-        wrong(
+        error_at(
             text,
             format!("{name}: {problem}"),
             "docs/rate-cards.md has examples",
@@ -362,9 +366,9 @@ fn quantity(name: &str, meter: &Meter, text: &Spanned<String>) -> Result<i128, W
     })
 }
 
-fn rounding(word: &Spanned<String>) -> Result<Rounding, Wrong> {
+fn rounding(word: &Spanned<String>) -> Result<Rounding, SpannedError> {
     rounding_of(word.get_ref()).ok_or_else(|| {
-        wrong(
+        error_at(
             word,
             format!("rounding \"{}\" is not known", word.get_ref()),
             "use \"up\", \"down\", \"half_up\" or \"half_even\"",
@@ -372,10 +376,10 @@ fn rounding(word: &Spanned<String>) -> Result<Rounding, Wrong> {
     })
 }
 
-fn shown(text: &ShownText) -> Result<Shown, Wrong> {
+fn shown(text: &ShownText) -> Result<Shown, SpannedError> {
     let decimals = *text.decimals.get_ref();
     if decimals > DECIMALS_MAX {
-        return Err(wrong(
+        return Err(error_at(
             &text.decimals,
             format!("{decimals} decimals are more than amounts have"),
             format!("use 0 to {DECIMALS_MAX}"),
@@ -388,25 +392,25 @@ fn shown(text: &ShownText) -> Result<Shown, Wrong> {
 }
 
 /// A card's name: 1 to 64 of `a-z A-Z 0-9 _ . -`.
-fn check_name(name: &Spanned<String>) -> Result<(), Wrong> {
+fn check_name(name: &Spanned<String>) -> Result<(), SpannedError> {
     let text = name.get_ref();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
     if (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(());
     }
-    Err(wrong(
+    Err(error_at(
         name,
         format!("name \"{text}\" cannot be used"),
         format!("use 1 to {KEY_BYTES_MAX} of a-z A-Z 0-9 _ . -"),
     ))
 }
 
-fn check_key(key: &Spanned<String>) -> Result<(), Wrong> {
+fn check_key(key: &Spanned<String>) -> Result<(), SpannedError> {
     let text = key.get_ref();
     if is_service_key(text) {
         return Ok(());
     }
-    Err(wrong(
+    Err(error_at(
         key,
         format!("key \"{text}\" cannot be used"),
         format!("use {SERVICE_GRAMMAR}"),
@@ -414,12 +418,12 @@ fn check_key(key: &Spanned<String>) -> Result<(), Wrong> {
 }
 
 /// Words for people: 1 to 256 bytes on one line.
-fn check_words(name: &str, words: &Spanned<String>) -> Result<(), Wrong> {
+fn check_words(name: &str, words: &Spanned<String>) -> Result<(), SpannedError> {
     let text = words.get_ref();
     if (1..=VALUE_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control) {
         return Ok(());
     }
-    Err(wrong(
+    Err(error_at(
         words,
         format!("{name} is empty, too long or not on one line"),
         format!("write 1 to {VALUE_BYTES_MAX} bytes"),

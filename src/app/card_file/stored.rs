@@ -1,6 +1,6 @@
-//! The one fixed form of a card's content: what is kept, and what the revision
-//! is derived from. A field that is added here later must be left out where it
-//! has its default, or every revision changes; a test pins the built-in card's.
+//! The one fixed form of a card's content, which a store has and from which the revision
+//! is derived. A field that is added here later must be left out where it has its default,
+//! or every revision changes; tests pin some of them.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,14 +10,14 @@ use super::duration::parse_nanos;
 use crate::domain::pricing::{Card, CardFault, Meter, Price, ProRata, Revision, Service, Shown};
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
-use crate::store::ServedCard;
+use crate::store::cards::StoredCard;
 
 /// Bytes of the hash that make a revision: 96 bits.
 const REVISION_BYTES: usize = 12;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StoredCard {
+struct CardContent {
     name: String,
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,14 +116,14 @@ pub(super) fn quantity_of(meter: &Meter, text: &str) -> Result<i128, String> {
     }
 }
 
-/// The card of this content, and the text to keep.
+/// The card of this content, with its stored form.
 pub(super) fn seal(
     name: &str,
     title: &str,
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
 ) -> Result<LoadedCard, CardFault> {
-    let stored = StoredCard {
+    let content = CardContent {
         name: name.to_owned(),
         title: title.to_owned(),
         effective_time: effective_time.map(rfc3339::format),
@@ -131,7 +131,7 @@ pub(super) fn seal(
     };
     // Maps with string keys and strings: this cannot fail, and an empty text
     // would be refused when it is read again.
-    let content = serde_json::to_string(&stored).unwrap_or_default();
+    let content = serde_json::to_string(&content).unwrap_or_default();
     let revision = revision_of(&content);
     let card = Card::new(
         name,
@@ -142,11 +142,10 @@ pub(super) fn seal(
     )?;
     Ok(LoadedCard {
         card,
-        kept: ServedCard {
+        stored: StoredCard {
             revision,
             name: name.to_owned(),
             content,
-            replaced: None,
         },
     })
 }
@@ -196,31 +195,35 @@ fn revision_of(content: &str) -> String {
         .collect()
 }
 
-/// Reads what was kept.
-pub(super) fn restore(kept: &ServedCard) -> Result<Card, String> {
-    if revision_of(&kept.content) != kept.revision {
-        return Err(format!(
-            "the content of revision {} was changed",
-            kept.revision
-        ));
+/// Whether a text has the form of a revision. No card has any other.
+#[must_use]
+pub fn is_revision(text: &str) -> bool {
+    text.len() == 2 * REVISION_BYTES && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Reads a card from its stored form.
+pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
+    let revision = &stored.revision;
+    if revision_of(&stored.content) != *revision {
+        return Err(format!("the content of revision {revision} was changed"));
     }
-    let stored: StoredCard = serde_json::from_str(&kept.content)
-        .map_err(|error| format!("revision {}: {error}", kept.revision))?;
-    let unreadable = |what: String| format!("revision {}: {what}", kept.revision);
-    let effective_time = stored
+    let content: CardContent = serde_json::from_str(&stored.content)
+        .map_err(|error| format!("revision {revision}: {error}"))?;
+    let unreadable = |what: String| format!("revision {revision}: {what}");
+    let effective_time = content
         .effective_time
         .map(|text| rfc3339::parse(&text).ok_or_else(|| unreadable(text)))
         .transpose()?;
-    let services = stored
+    let services = content
         .services
         .into_iter()
         .map(restore_service)
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable)?;
     Card::new(
-        &stored.name,
-        &stored.title,
-        Revision::new(&kept.revision),
+        &content.name,
+        &content.title,
+        Revision::new(revision),
         effective_time,
         services,
     )

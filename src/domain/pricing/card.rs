@@ -68,7 +68,7 @@ pub struct Service {
 pub struct Shown {
     /// At most so many decimals, at most 9.
     pub decimals: u32,
-    /// Where the others go.
+    /// How the other decimals are rounded.
     pub rounding: Rounding,
 }
 
@@ -167,7 +167,7 @@ impl Card {
             .and_then(|position| self.services.get(*position))
     }
 
-    /// That the key is on no row, and which row may have been meant.
+    /// The fault of a key that is on no row, with the key that may have been meant.
     #[must_use]
     pub fn unknown_service(&self, key: &str) -> Fault {
         let keys = self.services.iter().map(|service| &*service.key);
@@ -178,7 +178,7 @@ impl Card {
         }
     }
 
-    /// That the key is on no row, without a search for the one that was meant.
+    /// The same without a search for the key that may have been meant.
     #[must_use]
     pub fn unknown_service_unsearched(&self, key: &str) -> Fault {
         Fault::UnknownService {
@@ -218,7 +218,7 @@ impl Card {
         let atoms = match service.quantity(usage.quantity) {
             Ok(atoms) => Some(atoms),
             Err((field, fault)) => {
-                // What is wrong whatever the service is was found already.
+                // `own_faults` has what is wrong with it for every service.
                 if usage.quantity.fault().is_none() {
                     faults.add(field, fault);
                 }
@@ -266,7 +266,7 @@ impl Service {
         Ok(atoms)
     }
 
-    /// The rule in words, and that a usage has to say how many, where another would not.
+    /// The rule in words; where the count is required, with a note that says so.
     #[must_use]
     pub fn rule_in_words(&self) -> Cow<'_, str> {
         match self.meter {
@@ -277,8 +277,9 @@ impl Service {
         }
     }
 
-    /// Attributes and meters that this price does not know: today all of them. The
-    /// first of each is named, where nothing worse is wrong with them.
+    /// Adds a fault for attributes and one for meters that this price does not know, which
+    /// today are all of them. Each names the first key, and is left out where the field has
+    /// another fault.
     fn add_unknown_pairs(&self, usage: &Usage<'_>, faults: &mut Faults) {
         if let Some(key) = usage.attributes.keys().min()
             && !faults.has("attributes")

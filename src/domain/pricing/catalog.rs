@@ -1,9 +1,11 @@
 //! All cards of a server, and which of them a request means.
 
+use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use super::card::Card;
-use super::index::ByName;
+use super::index::{ByName, NameHasher};
 use crate::domain::fault::Fault;
 use crate::domain::names::repeated;
 use crate::domain::refusal::Refusal;
@@ -28,23 +30,34 @@ impl Selector<'_> {
     }
 }
 
-/// The cards that are in force at one time or another, and every card that was
-/// ever served, by its revision.
+/// Most services of all replaced cards that a catalog keeps. Those that were added first
+/// are removed; the cards in force are always there.
+pub const REPLACED_SERVICES_MAX: usize = 65_536;
+
+/// The rate cards that are in force at one time or another, and cards that were replaced, by
+/// their revision.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     default: Box<str>,
     /// By name; each list is in order of effective_time.
     in_force: ByName<Box<str>, Vec<Arc<Card>>>,
-    by_revision: ByName<Box<str>, Known>,
+    by_revision: ByName<Box<str>, KnownCard>,
+    /// Those of `by_revision` that are not in force, in the order in which they were added.
+    replaced: VecDeque<Arc<Card>>,
+    /// How many services those have.
+    replaced_services: usize,
+    /// The keys of all services that are or were on a card.
+    services: HashSet<Arc<str>, BuildHasherDefault<NameHasher>>,
     revision_age_days_max: Option<u32>,
 }
 
-/// A card that is or was served.
+/// A card that is or was in force.
 #[derive(Clone, Debug)]
-struct Known {
-    card: Arc<Card>,
-    /// When another card took its place; None where it is still served.
-    replaced: Option<Timestamp>,
+pub struct KnownCard {
+    /// The card.
+    pub card: Arc<Card>,
+    /// When another card took its place; None while it is in force.
+    pub replaced: Option<Timestamp>,
 }
 
 /// Why cards make no catalog.
@@ -57,8 +70,8 @@ pub enum CatalogFault {
 }
 
 impl Catalog {
-    /// A catalog of the cards in force. The first one's name is the default.
-    /// Revisions that were replaced so many days ago are not honoured any more.
+    /// A catalog of the cards in force. The first one's name is the default. Revisions that
+    /// were replaced at least that many days ago are refused.
     ///
     /// # Errors
     /// What is wrong with the cards.
@@ -69,9 +82,15 @@ impl Catalog {
         let Some(first) = cards.first() else {
             return Err(CatalogFault::NoCards);
         };
-        let default = first.name().into();
-        let mut in_force: ByName<Box<str>, Vec<Arc<Card>>> = ByName::default();
-        let mut by_revision = ByName::default();
+        let mut catalog = Self {
+            default: first.name().into(),
+            in_force: ByName::default(),
+            by_revision: ByName::default(),
+            replaced: VecDeque::new(),
+            replaced_services: 0,
+            services: HashSet::default(),
+            revision_age_days_max,
+        };
         for (position, card) in cards.iter().enumerate() {
             let same = |other: &Arc<Card>| {
                 other.name() == card.name() && other.effective_time() == card.effective_time()
@@ -80,34 +99,71 @@ impl Catalog {
             if let Some(earlier) = earlier {
                 return Err(CatalogFault::SameTime(earlier, position));
             }
-            in_force
+            catalog.add_services(card);
+            catalog
+                .in_force
                 .entry(card.name().into())
                 .or_default()
                 .push(Arc::clone(card));
         }
-        for cards in in_force.values_mut() {
+        for cards in catalog.in_force.values_mut() {
             cards.sort_by_key(|card| card.effective_time());
             // Each is replaced when the next of its name comes into force.
             let ends = cards.iter().skip(1).map(|card| card.effective_time());
             for (card, replaced) in cards.iter().zip(ends.chain([None])) {
                 let card = Arc::clone(card);
-                by_revision.insert(card.revision().as_str().into(), Known { card, replaced });
+                let revision = card.revision().as_str().into();
+                catalog
+                    .by_revision
+                    .insert(revision, KnownCard { card, replaced });
             }
         }
-        Ok(Self {
-            default,
-            in_force,
-            by_revision,
-            revision_age_days_max,
-        })
+        Ok(catalog)
     }
 
-    /// Also keeps a card that was served until it was replaced, for requests by
-    /// its revision.
-    pub fn remember(&mut self, card: Arc<Card>, replaced: Option<Timestamp>) {
-        self.by_revision
-            .entry(card.revision().as_str().into())
-            .or_insert(Known { card, replaced });
+    /// The same with another name as the default. There need not be a card of that name.
+    #[must_use]
+    pub fn with_default(mut self, name: &str) -> Self {
+        self.default = name.into();
+        self
+    }
+
+    /// Adds a card for requests by its revision, unless it is there. Those that were added
+    /// long ago may be removed for it.
+    pub fn remember(&mut self, known: KnownCard) {
+        let revision = known.card.revision().as_str();
+        if self.by_revision.contains_key(revision) {
+            return;
+        }
+        self.replaced.push_back(Arc::clone(&known.card));
+        let length = known.card.services().len();
+        self.replaced_services = self.replaced_services.saturating_add(length);
+        self.add(known);
+        while self.replaced_services > REPLACED_SERVICES_MAX
+            && self.replaced.len() > 1
+            && let Some(oldest) = self.replaced.pop_front()
+        {
+            let length = oldest.services().len();
+            self.replaced_services = self.replaced_services.saturating_sub(length);
+            self.by_revision.remove(oldest.revision().as_str());
+        }
+    }
+
+    /// Adds a card for requests by its revision, and removes none for it.
+    pub fn add(&mut self, known: KnownCard) {
+        self.add_services(&known.card);
+        let revision = known.card.revision().as_str().into();
+        self.by_revision.entry(revision).or_insert(known);
+    }
+
+    /// Also takes services for known that another catalog knows.
+    pub fn remember_services(&mut self, of: &Self) {
+        self.services.extend(of.services.iter().cloned());
+    }
+
+    fn add_services(&mut self, card: &Card) {
+        let keys = card.services().iter().map(|service| &service.key);
+        self.services.extend(keys.cloned());
     }
 
     /// The name of the card that is meant where none is named.
@@ -124,22 +180,40 @@ impl Catalog {
         cards
     }
 
-    /// What is wrong with a service that is on no card, in force or remembered.
-    /// The default card says which key may have been meant.
+    /// For how many days a revision is honoured after it was replaced; None: for ever.
+    #[must_use]
+    pub const fn revision_age_days_max(&self) -> Option<u32> {
+        self.revision_age_days_max
+    }
+
+    /// What is wrong with a service that is on no card and was on none. The default card
+    /// says which key may have been meant.
     #[must_use]
     pub fn unknown_service(&self, key: &str) -> Option<Fault> {
-        let mut cards = self.by_revision.values();
-        if cards.any(|known| known.card.service(key).is_some()) {
+        if self.services.contains(key) {
             return None;
         }
-        let default = self.in_force.get(&self.default)?.last()?;
-        Some(default.unknown_service(key))
+        let default = self.in_force.get(&self.default);
+        let cards = default.or_else(|| self.in_force.values().next())?;
+        Some(cards.last()?.unknown_service(key))
     }
 
     /// The card of a revision, however long ago it was replaced.
     #[must_use]
-    pub fn ever_served(&self, revision: &str) -> Option<&Arc<Card>> {
+    pub fn card_of_revision(&self, revision: &str) -> Option<&Arc<Card>> {
         self.by_revision.get(revision).map(|known| &known.card)
+    }
+
+    /// The same with when it was replaced.
+    #[must_use]
+    pub fn known(&self, revision: &str) -> Option<&KnownCard> {
+        self.by_revision.get(revision)
+    }
+
+    /// Whether it has the card of the revision that is asked for, where one is.
+    #[must_use]
+    pub fn has_revision_of(&self, selector: &Selector<'_>) -> bool {
+        selector.revision.is_empty() || self.by_revision.contains_key(selector.revision)
     }
 
     /// The card that a request means.
@@ -173,7 +247,7 @@ impl Catalog {
         selector: &Selector<'_>,
         now: Timestamp,
     ) -> Result<&Arc<Card>, Refusal> {
-        let Known { card, replaced } = self
+        let KnownCard { card, replaced } = self
             .by_revision
             .get(selector.revision)
             .filter(|known| {

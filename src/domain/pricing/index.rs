@@ -1,10 +1,10 @@
-//! Tables by name whose names come from rate cards. What callers send is only looked up
-//! in them, so nobody can fill one with names that meet: a quick hash is enough.
+//! Hash tables whose keys come from rate cards. Callers only look keys up and cannot insert
+//! any, so they cannot cause collisions: a fast hash without a secret is enough.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Things by their names.
+/// A table by name.
 pub(super) type ByName<K, V> = HashMap<K, V, BuildHasherDefault<NameHasher>>;
 
 /// Hashes eight bytes at a time.
@@ -41,7 +41,7 @@ impl Hasher for NameHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The table looks at the lowest and at the highest bits.
+        // The table uses the lowest and the highest bits.
         self.0 ^ (self.0 >> 32)
     }
 }

@@ -1,7 +1,7 @@
 //! The pricing core: what a usage costs under a rate card. Pure and exact.
 //!
-//! A [`Catalog`] holds the [`Card`]s that are in force and all that ever were. A
-//! card holds a [`Service`] for each row. [`Card::price`] turns a [`Usage`] into a
+//! A [`Catalog`] holds the [`Card`]s that are in force and some that were. A card
+//! holds a [`Service`] for each row. [`Card::price`] turns a [`Usage`] into a
 //! [`Quote`], or says everything that is wrong with the usage. The quote knows
 //! what the price list would show and how the cost adds up.
 //!
@@ -17,7 +17,7 @@ mod quote;
 mod usage;
 
 pub use card::{Card, CardFault, Revision, Service, Shown};
-pub use catalog::{Catalog, CatalogFault, Selector};
+pub use catalog::{Catalog, CatalogFault, KnownCard, REPLACED_SERVICES_MAX, Selector};
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
 pub use usage::{Given, Pairs, Usage, UsageRecord};

@@ -12,13 +12,13 @@ pub(super) fn nearest<'a>(
     text: &str,
     keys: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<(&'a str, bool)> {
-    // No key is longer.
+    // No key is longer than that.
     let text = plain(cut(text, SERVICE_BYTES_MAX));
     let part = |key: &str| {
         let key = plain(key);
         !text.is_empty() && (key.contains(&text) || text.contains(&key))
     };
-    // Those that can be close at all, by their length.
+    // Only keys of a similar length can be close.
     let alike = |key: &&str| key.len().abs_diff(text.len()) <= closeness(key);
     let closest = keys
         .clone()
@@ -34,7 +34,8 @@ pub(super) fn nearest<'a>(
     if let Some((_, key)) = closest {
         return Some((key, true));
     }
-    // One that has the text in it, the shortest; otherwise one that begins alike.
+    // Otherwise the shortest key that contains the text or lies in it, and at last the key
+    // with the longest common prefix.
     if let Some(key) = keys
         .clone()
         .filter(|key| part(key))
@@ -46,7 +47,7 @@ pub(super) fn nearest<'a>(
         let letters = text.bytes().zip(key.bytes());
         letters.take_while(|(a, b)| a == b).count()
     };
-    // The first of several.
+    // `min_by_key` takes the first of several.
     keys.map(|key| (std::cmp::Reverse(beginning(key)), key))
         .min_by_key(|(alike, _)| *alike)
         .map(|(_, key)| (key, false))
@@ -57,7 +58,7 @@ fn closeness(key: &str) -> usize {
     key.len().checked_div(3).unwrap_or_default().max(1)
 }
 
-/// How a key looks to somebody who types it from memory.
+/// A key without what people mistake for each other: case and separators.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| match c {

@@ -195,7 +195,7 @@ pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
     let ttl = request.ttl.as_ref().ok_or(Fault::Required);
     let ttl_nanos = head.faults.keep("ttl", ttl.and_then(ttl_from_pb));
     let action = Action::ExtendHold {
-        hold: hold,
+        hold,
         ttl_nanos: ttl_nanos.unwrap_or_default(),
     };
     head.form(action, &NO_LABELS)
@@ -212,7 +212,7 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
         .faults
         .keep("overage", overage_from_pb(request.overage));
     let action = Action::SettleHold {
-        hold: hold,
+        hold,
         cost,
         keep_open: request.keep_open,
         overage: overage.unwrap_or(Overage::Reject),

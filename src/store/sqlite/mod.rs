@@ -40,17 +40,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::watch;
 
-use self::cards::CardsKept;
 use self::read::{Query, Read};
 use self::replies::Caller;
 use super::{
     AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Queued,
-    ServedCard, Store, StoreRefusal, Unavailable, Written,
+    Store, StoreRefusal, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
@@ -63,9 +60,6 @@ pub use open::OpenError;
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
 /// How many commands and reads may be in them; one batch alone always may.
 pub const QUEUE_COMMANDS_MAX: usize = 65_536;
-
-/// How often rate cards are tried to be kept while another program is writing to the file.
-const CARDS_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How much the store keeps in memory, and for how long request_ids are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +94,7 @@ enum Job {
     Write(Command, Caller),
     Batch(Vec<Command>, Promise<Vec<Answer<Written>>>),
     Read(Read),
-    /// The rate cards that are served from now on.
-    Cards(Vec<ServedCard>, SyncSender<CardsKept>),
+    Cards(cards::Publish),
 }
 
 impl Job {
@@ -135,8 +128,10 @@ pub struct SqliteStore {
     /// How many commands and reads wait for the writer.
     waiting: Arc<AtomicUsize>,
     writer: Option<JoinHandle<()>>,
-    /// None once the store is closing.
-    cards: Option<Mutex<Connection>>,
+    /// Reads published rate cards.
+    cards: cards::Reader,
+    /// Notified of each change of the rate cards in force.
+    card_changes: watch::Sender<()>,
     closing: Arc<AtomicBool>,
     writable: watch::Receiver<bool>,
     /// Held for as long as the store lives, so that no second server opens the
@@ -190,7 +185,8 @@ impl SqliteStore {
             jobs: Some(jobs),
             waiting,
             writer: Some(handle),
-            cards: Some(Mutex::new(cards)),
+            cards: Arc::new(Mutex::new(Some(cards))),
+            card_changes: watch::Sender::new(()),
             closing,
             writable: writable.subscribe(),
             _lock: opened.lock,
@@ -224,13 +220,6 @@ impl SqliteStore {
         };
         self.waiting.fetch_sub(length, Ordering::Relaxed);
         job.refuse(refusal);
-    }
-
-    fn cards(&self) -> Result<&Mutex<Connection>, Unavailable> {
-        self.cards.as_ref().ok_or_else(|| Unavailable {
-            operation: "read",
-            cause: "the store is closing".to_owned(),
-        })
     }
 
     fn read<T>(&self, name: AccountName, query: impl FnOnce(Promise<T>) -> Query) -> Pending<T> {
@@ -270,43 +259,6 @@ impl Store for SqliteStore {
         self.read(name, Query::Watch)
     }
 
-    fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        self.cards().and_then(cards::served)
-    }
-
-    fn serve_cards(&self, served: &[ServedCard]) -> Result<(), Unavailable> {
-        // By the writer, between two groups: another connection would have to wait for a
-        // moment without any, and the writer for it.
-        let stopped = || Unavailable {
-            operation: "write",
-            cause: "the writer has stopped".to_owned(),
-        };
-        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        let asked = Instant::now();
-        loop {
-            let (done, answer) = sync_channel(1);
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            // However much waits: these are few, and nobody else may change prices meanwhile.
-            if jobs.send(Job::Cards(served.to_vec(), done)).is_err() {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-                return Err(stopped());
-            }
-            match answer.recv().map_err(|_| stopped())? {
-                CardsKept::Done(kept) => return kept,
-                // The caller waits, and not the writer, with whom everybody would.
-                CardsKept::Locked if asked.elapsed() < open::BUSY_TIMEOUT => {
-                    std::thread::sleep(CARDS_RETRY_INTERVAL);
-                }
-                CardsKept::Locked => {
-                    return Err(Unavailable {
-                        operation: "write",
-                        cause: group::LOCKED.to_owned(),
-                    });
-                }
-            }
-        }
-    }
-
     fn writable(&self) -> watch::Receiver<bool> {
         self.writable.clone()
     }
@@ -316,7 +268,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         // Of all connections the one that moves what the -wal holds is closed last: it
         // knows whether it may.
-        self.cards = None;
+        cards::close(&self.cards);
         // Without senders the writer finishes the writes that wait, and stops.
         self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;

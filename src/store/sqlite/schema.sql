@@ -3,14 +3,15 @@
 -- after April 2262, which 64 bits do not reach, RFC 3339 texts of one width: they sort after
 -- all numbers. The views at the end show both as people write them.
 
--- Every rate card that was ever served, so that its revision prices again.
+-- Every rate card that was ever published, so that its revision prices again. In force are
+-- those that are not replaced.
 CREATE TABLE rate_cards (
-  card_id       INTEGER PRIMARY KEY,
-  revision      TEXT NOT NULL UNIQUE,
-  name          TEXT NOT NULL,
-  content       TEXT NOT NULL,     -- JSON; the revision is derived from it
-  first_served  ANY NOT NULL,
-  replaced      ANY                -- when a server began to serve others; null while it is served
+  card_id          INTEGER PRIMARY KEY,
+  revision         TEXT NOT NULL UNIQUE,
+  name             TEXT NOT NULL,
+  first_published  ANY NOT NULL,
+  replaced         ANY,               -- when others were published in its place; null while it is in force
+  content          TEXT NOT NULL      -- JSON; the revision is derived from it
 ) STRICT;
 
 -- The journal: rows are only ever added, in the order of position. Ids of entries, grants and

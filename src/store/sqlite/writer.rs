@@ -18,14 +18,14 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::books::{Books, Shares};
-use super::cards::CardsKept;
+use super::cards::{Publish, Published};
 use super::clock::{self, Marks};
 use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
 use super::history::History;
@@ -37,7 +37,7 @@ use super::watchers::Watchers;
 use super::{Job, SqliteSettings, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
-use crate::store::{Answer, Clock, ServedCard, StoreRefusal, Unavailable};
+use crate::store::{Answer, Clock, StoreRefusal, Unavailable};
 
 /// Most commands and reads in one group; a batch is never split.
 const GROUP_LENGTH_MAX: usize = 1_024;
@@ -138,9 +138,9 @@ impl Writer {
             }
             match first {
                 // It is no part of the ledger, whose time it does not move.
-                Some(Job::Cards(served, done)) => {
+                Some(Job::Cards(publish)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
-                    self.keep_cards(&served, &done);
+                    self.publish_cards(publish);
                 }
                 first => self.group(first, queue),
             }
@@ -271,7 +271,7 @@ impl Writer {
                     }
                     reads.push(read);
                 }
-                (Job::Cards(served, done), _) => cards.push((served, done)),
+                (Job::Cards(publish), _) => cards.push(publish),
                 (job, Some(gate @ (Gate::Wait | Gate::Closed(_)))) => {
                     if !self.turn_away(job, gate, &mut replies) {
                         done = done.saturating_sub(job_length);
@@ -303,8 +303,8 @@ impl Writer {
         self.waiting.fetch_sub(done, Ordering::Relaxed);
         let broken = broken.or_else(|| self.keep_mark().err());
         let changed = self.finish(broken, replies, now);
-        for (served, done) in cards {
-            self.keep_cards(&served, &done);
+        for publish in cards {
+            self.publish_cards(publish);
         }
         for read in reads {
             // What a reader's function does to itself is nobody else's affair.
@@ -358,24 +358,24 @@ impl Writer {
         }
     }
 
-    /// Keeps the rate cards that are served from now on, between two groups.
-    fn keep_cards(&mut self, served: &[ServedCard], done: &SyncSender<CardsKept>) {
+    /// Publishes rate cards, between two groups.
+    fn publish_cards(&mut self, publish: Publish) {
         let now = self.last_time.max(self.clock.now());
-        let gone = |cause: String| {
-            let operation = "write";
-            CardsKept::Done(Err(Unavailable { operation, cause }))
-        };
-        let kept = match (self.file.lost(), self.books.note_moved()) {
-            (Some(loss), _) => gone(loss.what().to_owned()),
+        let published = match (self.file.lost(), self.books.note_moved()) {
+            (Some(loss), _) => Published::failed(loss.what().to_owned()),
             // Where that cannot be written, neither can the cards.
-            (None, _) => super::cards::serve(&mut self.books.journal.connection, served, now),
+            (None, _) => {
+                let connection = &mut self.books.journal.connection;
+                super::cards::publish(connection, &publish.cards, now)
+            }
         };
-        let kept = match (kept, self.at_its_place()) {
-            (CardsKept::Done(Ok(())), Err(BadRow(cause))) => gone(cause),
-            (kept, _) => kept,
+        let published = match (published, self.at_its_place()) {
+            (Published::Changed | Published::Unchanged, Err(BadRow(cause))) => {
+                Published::failed(cause)
+            }
+            (published, _) => published,
         };
-        // Whoever asked waits for it.
-        let _ = done.send(kept);
+        publish.answer(published);
     }
 
     /// Tells those who watch these accounts.

@@ -1,4 +1,4 @@
-//! What every store does where its clock is not believed.
+//! The contract of every store whose clock is not believed.
 
 use crate::support::memory::MemoryStore;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use creditd::store::{Clock, Store, StoreRefusal};
 
 use crate::store::{command, name, one_credit};
 
-/// A clock that is set by hand, and whether it is believed.
+/// A clock that the test sets, and whether it is believed.
 struct Doubted(Mutex<Result<Timestamp, Disbelief>>);
 
 impl Clock for Doubted {

@@ -18,7 +18,7 @@ fn expiring(request_id: &str, credits: &str, expire_time: Timestamp) -> pb::Gran
     }
 }
 
-/// How often the writer went to sleep.
+/// The voluntary context switches of the writer.
 fn sleeps(server: &Program) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     for thread in threads {
@@ -70,7 +70,7 @@ async fn a_watched_account_whose_next_end_is_far_wakes_nobody() {
     assert_eq!(next.available, "29");
 }
 
-/// Three hundred years from now all is as today.
+/// In three hundred years everything works as it does today.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_beyond_2262_is_as_any_other() {
     let clocks = Clocks::new();

@@ -1,4 +1,4 @@
-//! Clocks that jump: nothing is dated by them, and it mends by itself.
+//! Clocks that jump: no entry gets a wrong time, and the server recovers by itself.
 
 mod contract;
 mod far;
@@ -17,7 +17,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::books::{Ledger, audit, entries, read};
-use crate::support::calls::Call;
+use crate::support::call::Call;
 use crate::support::clocks::{Clocks, HOUR, SECOND, YEAR, from_now};
 use crate::support::refusal::{Refusal, refused};
 use crate::support::requests::{
@@ -26,7 +26,7 @@ use crate::support::requests::{
 use crate::support::server::{Program, run};
 use crate::support::{PATIENCE, estimate, grant};
 
-/// What the log says when belief is lost, and when it is back.
+/// Lines of the log: the clock is not believed, and it is believed again.
 const LOST: &str = "the clock is not believed";
 const BACK: &str = "the clock is believed again";
 
@@ -57,7 +57,7 @@ const fn told(believed: bool) -> [ServingStatus; 3] {
     }
 }
 
-/// Asks for nothing but the health until it is so; about a second is promised.
+/// Calls only the health service until its status is so; about a second is promised.
 async fn wait_for_health(server: &Program, believed: bool) {
     let start = Instant::now();
     while health(server).await != told(believed) {
@@ -128,12 +128,12 @@ impl Before {
             Call::Grant(grant("n2", "team-new", "7")),
             Call::Charge(charge("n3", "team-a", "1.5")),
             Call::Hold(hold("n4", "team-a", "2")),
-            Call::Extend(extend("n5", "team-a", &self.held, 7_200_000)),
-            Call::Settle(settle("n6", "team-a", &self.held, "3")),
-            Call::Release(release("n7", "team-a", &self.held)),
+            Call::ExtendHold(extend("n5", "team-a", &self.held, 7_200_000)),
+            Call::SettleHold(settle("n6", "team-a", &self.held, "3")),
+            Call::ReleaseHold(release("n7", "team-a", &self.held)),
             Call::Refund(refund("n8", "team-a", &self.charged, Some("4"))),
-            Call::Revoke(revoke("n9", "team-a", &self.granted)),
-            Call::Batch(batch(vec![
+            Call::RevokeGrant(revoke("n9", "team-a", &self.granted)),
+            Call::BatchCharge(batch(vec![
                 charge("i1", "team-a", "0.25"),
                 charge("i2", "team-a", "0.25"),
             ])),
@@ -141,8 +141,8 @@ impl Before {
     }
 }
 
-/// The whole of it: a clock jumps while all sorts of things are under way, somebody reads
-/// and writes meanwhile, and it comes back.
+/// A clock jumps while there are holds, watches and expiring grants, clients read and write
+/// meanwhile, and the clock comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_jumps_for_a_moment_changes_nothing() {
     for jump in JUMPS {
@@ -174,7 +174,7 @@ async fn a_clock_that_jumps_for_a_moment_changes_nothing() {
 
         // Nothing new is written, whatever it is, and what was is answered again.
         for call in had.calls() {
-            for outcome in call.send(&mut ledger).await {
+            for outcome in call.outcomes(&mut ledger).await {
                 assert_eq!(outcome.reason(), "CLOCK_NOT_BELIEVED", "{call:?}");
             }
         }
@@ -188,7 +188,7 @@ async fn a_clock_that_jumps_for_a_moment_changes_nothing() {
             charge("n3", "team-a", "1.5"),
             charge("c1", "team-a", "10"),
         ]);
-        let outcomes = Call::Batch(mixed).send(&mut ledger).await;
+        let outcomes = Call::BatchCharge(mixed).outcomes(&mut ledger).await;
         let reasons = outcomes.iter().map(|outcome| outcome.reason());
         assert!(
             reasons.eq(["CLOCK_NOT_BELIEVED", "REPLAYED"]),
@@ -208,7 +208,7 @@ async fn a_clock_that_jumps_for_a_moment_changes_nothing() {
         // The plan's credits are there, and grants of the next hours are taken.
         ledger.grant(brief("g2", "1", HOUR)).await.unwrap();
         for call in had.calls() {
-            let outcomes = call.send(&mut ledger).await;
+            let outcomes = call.outcomes(&mut ledger).await;
             // One of the three that close the hold does.
             let allowed = ["OK", "HOLD_CLOSED"];
             assert!(
@@ -231,7 +231,7 @@ async fn a_clock_that_jumps_for_a_moment_changes_nothing() {
     }
 }
 
-/// Also where nobody calls.
+/// The same without any call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_jump_is_noticed_and_told_once() {
     let clocks = Clocks::new();

@@ -1,4 +1,4 @@
-//! A server that starts with a clock that is not right, or is right after a long time.
+//! A server that starts with a wrong clock, or with a right one after a long time.
 
 use std::path::Path;
 
@@ -99,8 +99,7 @@ async fn a_start_compares_the_clock_with_what_the_file_knows() {
     }
 }
 
-/// A jump that is real: a virtual machine that went on after hours, a clock that was set
-/// at last.
+/// A real jump: a virtual machine that was suspended for hours, a clock that was corrected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_accepts_a_jump() {
     let clocks = Clocks::new();

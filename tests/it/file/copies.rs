@@ -23,8 +23,8 @@ async fn charge_with_large_labels(ledger: &mut Ledger, numbers: std::ops::Range<
     ledger.batch_charge(batch(charges.collect())).await.unwrap();
 }
 
-/// A copy of the file alone, of a server that runs: what is in the -wal is missing, and
-/// whoever opens the copy is told.
+/// A copy of the file alone, of a running server: what is in the -wal is missing, and opening
+/// the copy says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_without_its_wal_is_told_of() {
     let server = Program::start();

@@ -1,4 +1,4 @@
-//! Files that somebody else has locked, or reads for a long time.
+//! Files that another program has locked, or reads for a long time.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::support::health::Health;
 use crate::support::requests::charge;
 use crate::support::server::Program;
 
-/// Reads until the task is told to stop; the slowest read.
+/// Reads until the task is stopped; returns the slowest read.
 fn keep_reading(mut ledger: Ledger) -> tokio::task::JoinHandle<Duration> {
     tokio::spawn(async move {
         let (mut slowest, begun) = (Duration::ZERO, Instant::now());
@@ -29,8 +29,8 @@ fn keep_reading(mut ledger: Ledger) -> tokio::task::JoinHandle<Duration> {
     })
 }
 
-/// The file's write lock is held by somebody else: reads go on as ever, writes are refused
-/// soon, and when it is over the server goes on by itself.
+/// Another program holds the file's write lock: reads go on, writes are refused soon, and
+/// afterwards the server recovers by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_file_keeps_no_read_waiting() {
     let server = Program::start();
@@ -80,7 +80,7 @@ async fn a_locked_file_keeps_no_read_waiting() {
     assert_eq!(audit(&mut ledger, "team-a").await.sums().0, "97");
 }
 
-/// A lock that is gone again soon is waited for.
+/// A write waits for a lock that is released soon.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_lock_refuses_nobody() {
     let server = Program::start();
@@ -122,7 +122,7 @@ async fn a_server_stops_although_the_file_is_locked() {
     assert_eq!(audit(&mut ledger, "team-a").await.sums().0, "99");
 }
 
-/// Somebody who only reads, for however long, keeps nobody from writing.
+/// A reader blocks no writes, however long it reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_read_keeps_no_write_waiting() {
     let server = Program::start();

@@ -30,7 +30,7 @@ enum Next {
     Whole,
     /// It refuses to start, with these words.
     Refuses(&'static str),
-    /// Nobody can know that there was anything.
+    /// It starts: nothing says that there were data before.
     New,
     /// It starts and warns.
     Warns(&'static str),
@@ -122,8 +122,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// It is noticed within a second also where nobody calls; nothing more is written, and what
-/// is open is read as long as the server lives.
+/// The server finds out within a second, also without any call. It writes nothing more, and
+/// reads the open file as long as it runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_not_what_it_was_is_noticed() {
     let other = another_file().await;
@@ -173,7 +173,7 @@ async fn a_file_that_is_not_what_it_was_is_noticed() {
     }
 }
 
-/// What the log says to do brings everything back.
+/// The advice in the log brings everything back.
 async fn rescue(server: &Program, name: &str) {
     let log = server.log();
     let command = log.lines().find_map(|line| line.split_once(": cp /proc/"));

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use creditd::app::card_file::{self, LoadedCard};
 use creditd::domain::pricing::Catalog;
+use creditd::store::cards::StoredCard;
 
 use crate::model::Cards;
 use crate::support::root;
 
 /// The first one's name is the default; the second takes its place a day later.
-const FILES: [&str; 3] = ["studio-1", "studio-2", "partner"];
+pub const FILES: [&str; 3] = ["studio-1", "studio-2", "partner"];
 
 fn file(name: &str) -> std::path::PathBuf {
     root("tests/data/ledger/cards").join(format!("{name}.toml"))
@@ -25,9 +26,9 @@ pub fn catalog() -> Catalog {
     Catalog::new(cards.collect(), None).unwrap()
 }
 
-/// As a store keeps them.
-pub fn kept() -> Vec<creditd::store::ServedCard> {
-    FILES.iter().map(|name| load(name).kept).collect()
+/// As a store has them.
+pub fn stored() -> Vec<StoredCard> {
+    FILES.iter().map(|name| load(name).stored).collect()
 }
 
 /// As the model reads them.
@@ -41,5 +42,5 @@ pub fn for_model() -> Cards {
 
 /// The revision of a card, by its file.
 pub fn revision(name: &str) -> String {
-    load(name).kept.revision
+    load(name).stored.revision
 }

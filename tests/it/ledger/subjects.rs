@@ -1,5 +1,5 @@
-//! What is asked: the model, and the real service over each kind of store, in this
-//! process and with a clock of the test.
+//! The ledgers under test: the model, and the service over each kind of store, in this
+//! process and with a clock that the test sets.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -8,35 +8,46 @@ use creditd::app::App;
 use creditd::domain::Timestamp;
 use creditd::rpc::LedgerApi;
 use creditd::rpc::health::{Serving, State};
-use creditd::rpc::pb::creditd::v1 as pb;
-use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
+use creditd::store::cards::RateCardStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as RealStore};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tonic::{Request, Response, Status};
 
-use super::call::{BEGINNING, Call, Nanos, Outcome, Reply, SECOND, Subject, ledger_time};
 use super::cards;
+use super::time::{BEGINNING, Nanos, SECOND, ledger_time, time_before};
 use crate::model::Model;
+use crate::support::call::{Call, Outcome};
 use crate::support::memory::MemoryStore;
+use crate::support::rate_cards::MemoryRateCards;
 use crate::support::refusal::Refusal;
 
-/// Makes a ledger in which nothing happened yet, whose clock stands at
-/// [`BEGINNING`].
+/// Something that has a ledger.
+pub trait Subject {
+    /// Calls it.
+    fn call(&mut self, call: Call) -> Outcome;
+
+    /// Sets its clock.
+    fn set_clock(&mut self, now: Nanos);
+
+    /// Stops it, and starts it again over what it stored.
+    fn restart(&mut self);
+}
+
+/// Makes an empty ledger whose clock is at [`BEGINNING`].
 pub type Factory = fn() -> Box<dyn Subject>;
 
-/// The stores under a real ledger.
+/// The stores under the service.
 #[derive(Clone, Copy, Debug)]
 pub enum Store {
     Memory,
     Sqlite,
-    /// SQLite with next to nothing in memory.
-    Crowded,
+    /// SQLite with caches so small that it reads nearly everything from its file.
+    SmallCaches,
 }
 
 impl Store {
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Crowded];
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::SmallCaches];
 
     pub fn factory(self) -> Factory {
         match self {
@@ -45,14 +56,12 @@ impl Store {
                 let settings = SqliteSettings::default();
                 Box::new(Served::new(Sqlite::new(settings)))
             },
-            Self::Crowded => || Box::new(Served::new(Sqlite::new(CROWDED))),
+            Self::SmallCaches => || Box::new(Served::new(Sqlite::new(SMALL_CACHES))),
         }
     }
 }
 
-/// A store that keeps next to nothing in memory, so that it has to read from its
-/// file what it forgot.
-const CROWDED: SqliteSettings = SqliteSettings {
+const SMALL_CACHES: SqliteSettings = SqliteSettings {
     accounts_max: 1,
     request_hours: 72,
     request_days_credits: 90,
@@ -60,13 +69,13 @@ const CROWDED: SqliteSettings = SqliteSettings {
     request_run_length: 16,
 };
 
-/// How the server stands all the time.
+/// The health of the server, which does not change here.
 const STATE: State = State {
     serving: Serving::Yes,
     writable: true,
 };
 
-/// The model, asked like a server.
+/// The model with a clock.
 pub struct Modelled {
     model: Model,
     clock: Nanos,
@@ -85,7 +94,7 @@ impl Modelled {
 
 impl Subject for Modelled {
     fn call(&mut self, call: Call) -> Outcome {
-        self.last = ledger_time(self.clock, self.last) + call.time_before();
+        self.last = ledger_time(self.clock, self.last) + time_before(&call);
         self.model.call(&call, self.last)
     }
 
@@ -96,7 +105,7 @@ impl Subject for Modelled {
     fn restart(&mut self) {}
 }
 
-/// A clock that says what it was told to.
+/// A clock that the test sets.
 struct TestClock(Mutex<Timestamp>);
 
 impl TestClock {
@@ -117,19 +126,22 @@ impl Clock for TestClock {
     }
 }
 
-/// Where a store keeps what it keeps.
-trait Keeper {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore>;
+/// The ledger's store and that of its rate cards.
+type Stores = (Arc<dyn RealStore>, Arc<dyn RateCardStore>);
+
+/// What outlives a restart of the service.
+trait Storage {
+    fn open(&self, clock: Arc<dyn Clock>) -> Stores;
 }
 
-/// Nowhere: what it has stays with the store, which a restart keeps.
+/// The store itself: it is in memory, and outlives the service.
 #[derive(Default)]
 struct Memory(OnceLock<Arc<MemoryStore>>);
 
-impl Keeper for Memory {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore> {
+impl Storage for Memory {
+    fn open(&self, clock: Arc<dyn Clock>) -> Stores {
         let store = self.0.get_or_init(|| Arc::new(MemoryStore::new(clock)));
-        Arc::clone(store) as Arc<dyn RealStore>
+        (store.clone(), Arc::new(MemoryRateCards::default()))
     }
 }
 
@@ -155,32 +167,34 @@ impl Sqlite {
     }
 }
 
-impl Keeper for Sqlite {
-    fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn RealStore> {
+impl Storage for Sqlite {
+    fn open(&self, clock: Arc<dyn Clock>) -> Stores {
         let file = self.directory.path().join("creditd.db");
-        Arc::new(SqliteStore::open(&file, clock, self.settings).unwrap())
+        let store = SqliteStore::open(&file, clock, self.settings).unwrap();
+        let store = Arc::new(store);
+        (store.clone(), store)
     }
 }
 
-/// The service as the wire reaches it, over a store.
-struct Served<K> {
-    keeper: K,
+/// The service over a store.
+struct Served<S> {
+    storage: S,
     clock: Arc<TestClock>,
     runtime: Runtime,
-    /// None only while it restarts.
+    /// None while it restarts.
     api: Option<LedgerApi>,
 }
 
-impl<K: Keeper> Served<K> {
-    fn new(keeper: K) -> Self {
+impl<S: Storage> Served<S> {
+    fn new(storage: S) -> Self {
         let clock = Arc::new(TestClock::at(BEGINNING));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let api = Some(serve(&keeper, &clock));
+        let api = Some(serve(&storage, &clock, &runtime));
         Self {
-            keeper,
+            storage,
             clock,
             runtime,
             api,
@@ -188,20 +202,21 @@ impl<K: Keeper> Served<K> {
     }
 }
 
-fn serve(keeper: &impl Keeper, clock: &Arc<TestClock>) -> LedgerApi {
+fn serve(storage: &impl Storage, clock: &Arc<TestClock>, runtime: &Runtime) -> LedgerApi {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    let store = keeper.open(Arc::clone(&clock));
-    store.serve_cards(&cards::kept()).unwrap();
-    let app = Arc::new(App::new(cards::catalog(), store, clock));
+    let (store, rate_cards) = storage.open(Arc::clone(&clock));
+    let published = rate_cards.publish(cards::stored());
+    runtime.block_on(published).unwrap();
+    let app = Arc::new(App::new(cards::catalog(), store, rate_cards, clock));
     // Nobody watches here.
     let (_, state) = tokio::sync::watch::channel(STATE);
     LedgerApi::new(app, state, 1)
 }
 
-impl<K: Keeper> Subject for Served<K> {
+impl<S: Storage> Subject for Served<S> {
     fn call(&mut self, call: Call) -> Outcome {
         let api = self.api.as_ref().unwrap();
-        let outcome = self.runtime.block_on(ask(api, call));
+        let outcome = self.runtime.block_on(call.serve(api));
         outcome.map_err(|status| Refusal::of(&status))
     }
 
@@ -210,61 +225,8 @@ impl<K: Keeper> Subject for Served<K> {
     }
 
     fn restart(&mut self) {
-        // The store is let go of before it is opened again.
+        // A data file is closed before it is opened again.
         self.api = None;
-        self.api = Some(serve(&self.keeper, &self.clock));
+        self.api = Some(serve(&self.storage, &self.clock, &self.runtime));
     }
-}
-
-async fn ask(api: &LedgerApi, call: Call) -> Result<Reply, Status> {
-    Ok(match call {
-        Call::Grant(body) => Reply::Grant(inner(api.grant(Request::new(body)).await)?),
-        Call::Charge(body) => Reply::Charge(inner(api.charge(Request::new(body)).await)?),
-        Call::BatchCharge(body) => {
-            let reply = inner(api.batch_charge(Request::new(body)).await)?;
-            Reply::BatchCharge(items(reply))
-        }
-        Call::Refund(body) => Reply::Refund(inner(api.refund(Request::new(body)).await)?),
-        Call::Hold(body) => Reply::Hold(inner(api.hold(Request::new(body)).await)?),
-        Call::ExtendHold(body) => {
-            Reply::ExtendHold(inner(api.extend_hold(Request::new(body)).await)?)
-        }
-        Call::SettleHold(body) => {
-            Reply::SettleHold(inner(api.settle_hold(Request::new(body)).await)?)
-        }
-        Call::ReleaseHold(body) => {
-            Reply::ReleaseHold(inner(api.release_hold(Request::new(body)).await)?)
-        }
-        Call::RevokeGrant(body) => {
-            Reply::RevokeGrant(inner(api.revoke_grant(Request::new(body)).await)?)
-        }
-        Call::GetHold(body) => Reply::GetHold(inner(api.get_hold(Request::new(body)).await)?),
-        Call::ListHolds(body) => Reply::ListHolds(inner(api.list_holds(Request::new(body)).await)?),
-        Call::ListEntries(body) => {
-            Reply::ListEntries(inner(api.list_entries(Request::new(body)).await)?)
-        }
-        Call::GetBalance(body) => {
-            Reply::GetBalance(inner(api.get_balance(Request::new(body)).await)?)
-        }
-    })
-}
-
-fn inner<T>(reply: Result<Response<T>, Status>) -> Result<T, Status> {
-    reply.map(Response::into_inner)
-}
-
-/// The results of a batch, whose count of failures must be right.
-fn items(reply: pb::BatchChargeResponse) -> Vec<Result<pb::ChargeResponse, Refusal>> {
-    use pb::batch_charge_result::Result as Item;
-    let results: Vec<_> = reply
-        .results
-        .into_iter()
-        .map(|item| match item.result.expect("each item has a result") {
-            Item::Charge(reply) => Ok(reply),
-            Item::Error(status) => Err(Refusal::of_pb(&status)),
-        })
-        .collect();
-    let failed = results.iter().filter(|result| result.is_err()).count();
-    assert_eq!(reply.failed_count, i32::try_from(failed).unwrap());
-    results
 }

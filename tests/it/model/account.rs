@@ -1,5 +1,5 @@
-//! An account as the model keeps it: grants, holds and entries, all of them, in the
-//! order in which they came.
+//! An account of the model: all its grants, holds and entries, in the order in which they
+//! were made.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::form::Body;
 use super::prices::text;
-use crate::ledger::call::{Nanos, Reply, timestamp};
+use crate::ledger::time::{Nanos, timestamp};
+use crate::support::call::Reply;
 
 /// Credits that were granted, and what became of them.
 pub struct Grant {
@@ -82,7 +83,7 @@ pub struct Account {
     pub answers: BTreeMap<String, (Body, Reply)>,
 }
 
-/// Numbers of what comes next; each of them names one thing in the whole ledger.
+/// Makes ids, which are unique in the whole model.
 #[derive(Default)]
 pub struct Numbers(u64);
 
@@ -110,6 +111,22 @@ impl Account {
 
     pub fn held(&self) -> i64 {
         self.grants.iter().map(|grant| grant.held).sum()
+    }
+
+    /// The reply to a write of it.
+    pub fn reply(&self) -> Reply {
+        Reply {
+            available: Some(text(self.available())),
+            ..Reply::default()
+        }
+    }
+
+    /// The reply to a write that made an entry.
+    pub fn reply_with_entry(&self, entry: pb::Entry) -> Reply {
+        Reply {
+            entry: Some(entry),
+            ..self.reply()
+        }
     }
 
     pub fn version(&self) -> i64 {
@@ -212,9 +229,9 @@ impl Account {
         entry
     }
 
-    /// What came back to grants that have ended leaves again: first from those that
-    /// were revoked, then from the one that ended first.
-    pub fn leave_again(&mut self, numbers: &mut Numbers, time: Nanos, grants: &[usize]) {
+    /// Takes away what came back to grants that are revoked or expired: first from those
+    /// that are revoked, then from the one that expired first.
+    pub fn take_from_ended(&mut self, numbers: &mut Numbers, time: Nanos, grants: &[usize]) {
         let mut grants = grants.to_vec();
         grants.sort_by_key(|&position| {
             let grant = &self.grants[position];
@@ -277,11 +294,11 @@ impl Account {
         let shares = parts.iter().map(|&(grant, part)| (grant, part, -part));
         self.write(numbers, time, shares.collect(), Vec::new(), entry);
         let grants: Vec<usize> = parts.iter().map(|part| part.0).collect();
-        self.leave_again(numbers, time, &grants);
+        self.take_from_ended(numbers, time, &grants);
     }
 
-    /// Ends what has reached its instant: the earliest first, and of one instant
-    /// holds before grants, the older hold first and the grant that burns first.
+    /// Writes the entries of everything that has expired: the earliest first, and of one
+    /// instant holds before grants, the older hold first and the grant that burns first.
     pub fn lapse(&mut self, numbers: &mut Numbers, now: Nanos) {
         loop {
             let holds = self.holds.iter().enumerate().filter_map(|(at, hold)| {
@@ -299,7 +316,7 @@ impl Account {
                 }
                 Some((time, true, (_, _, at))) => {
                     self.grants[at].expired = true;
-                    self.leave_again(numbers, time, &[at]);
+                    self.take_from_ended(numbers, time, &[at]);
                 }
             }
         }

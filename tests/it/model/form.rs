@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use creditd::domain::Credits;
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::prices::own_faults;
-use super::refusal::Faults;
-use crate::ledger::call::{HOUR, Nanos, length_of, nanos_of};
+use super::prices::own_violations;
+use super::refusal::FieldViolations;
+use crate::ledger::time::{HOUR, Nanos, length_of, nanos_of};
 
 /// What a request means, but for its request_id and account: a field that is left
 /// out is its default.
@@ -16,60 +16,62 @@ pub type Body = BTreeMap<&'static str, String>;
 
 /// What to charge, hold or settle.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum UsageOrCredits {
     Usage(pb::Usage),
     Credits(i64),
 }
 
-/// The fields that all requests have.
-pub fn caller(faults: &mut Faults, id: &str, account: &str) {
-    request_id(faults, id);
-    account_name(faults, "account", account);
+/// What is wrong with the fields that all writes have.
+pub fn of_write(id: &str, account: &str) -> FieldViolations {
+    let mut violations = FieldViolations::default();
+    request_id(&mut violations, id);
+    account_name(&mut violations, "account", account);
+    violations
 }
 
-pub fn request_id(faults: &mut Faults, request_id: &str) {
+pub fn request_id(violations: &mut FieldViolations, request_id: &str) {
     let printable = request_id.bytes().all(|byte| (32..127).contains(&byte));
     if request_id.is_empty() {
-        faults.add("request_id", "FIELD_REQUIRED");
+        violations.add("request_id", "FIELD_REQUIRED");
     } else if request_id.len() > 256 || !printable {
-        faults.add("request_id", "INVALID_REQUEST_ID");
+        violations.add("request_id", "INVALID_REQUEST_ID");
     }
 }
 
-pub fn account_name(faults: &mut Faults, path: &str, name: &str) {
+pub fn account_name(violations: &mut FieldViolations, path: &str, name: &str) {
     let allowed = |byte: u8| (33..127).contains(&byte) && byte != b'"' && byte != b'\\';
     if name.is_empty() {
-        faults.add(path, "FIELD_REQUIRED");
+        violations.add(path, "FIELD_REQUIRED");
     } else if name.len() > 128 || !name.bytes().all(allowed) {
-        faults.add(path, "INVALID_ACCOUNT");
+        violations.add(path, "INVALID_ACCOUNT");
     }
 }
 
 /// An amount; 0 where it is bad.
-pub fn credits(faults: &mut Faults, text: &str, may_be_zero: bool) -> i64 {
+pub fn credits(violations: &mut FieldViolations, text: &str, may_be_zero: bool) -> i64 {
     if text.is_empty() {
-        faults.add("credits", "FIELD_REQUIRED");
+        violations.add("credits", "FIELD_REQUIRED");
         return 0;
     }
     match Credits::parse(text) {
         Ok(credits) if may_be_zero || credits != Credits::ZERO => credits.nanos(),
         _ => {
-            faults.add("credits", "INVALID_AMOUNT");
+            violations.add("credits", "INVALID_AMOUNT");
             0
         }
     }
 }
 
 /// The id of something.
-pub fn id(faults: &mut Faults, path: &'static str, text: &str) {
+pub fn id(violations: &mut FieldViolations, path: &'static str, text: &str) {
     if text.is_empty() {
-        faults.add(path, "FIELD_REQUIRED");
+        violations.add(path, "FIELD_REQUIRED");
     }
 }
 
 /// A time in the years 1 to 9999.
 pub fn time(
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
     path: &'static str,
     time: Option<&prost_types::Timestamp>,
 ) -> Option<Nanos> {
@@ -78,25 +80,25 @@ pub fn time(
     if years.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos) {
         return Some(nanos_of(time));
     }
-    faults.add(path, "INVALID_TIME");
+    violations.add(path, "INVALID_TIME");
     None
 }
 
 /// How long a hold lasts.
-pub fn ttl(faults: &mut Faults, ttl: &prost_types::Duration) -> Nanos {
+pub fn ttl(violations: &mut FieldViolations, ttl: &prost_types::Duration) -> Nanos {
     match length_of(ttl) {
         Some(length) if (1..=24 * HOUR).contains(&length) => length,
         _ => {
-            faults.add("ttl", "INVALID_TTL");
+            violations.add("ttl", "INVALID_TTL");
             0
         }
     }
 }
 
-pub fn page_size(faults: &mut Faults, size: i32) -> usize {
+pub fn page_size(violations: &mut FieldViolations, size: i32) -> usize {
     match size {
         ..0 => {
-            faults.add("page_size", "INVALID_PAGE_SIZE");
+            violations.add("page_size", "INVALID_PAGE_SIZE");
             0
         }
         0 => 50,
@@ -104,49 +106,87 @@ pub fn page_size(faults: &mut Faults, size: i32) -> usize {
     }
 }
 
+/// A usage or an amount as a request has it.
+pub enum Requested<'a> {
+    Usage(&'a pb::Usage),
+    Credits(&'a str),
+}
+
+macro_rules! requested {
+    ($($request:ident)*) => {$(
+        impl<'a> From<&'a pb::$request::What> for Requested<'a> {
+            fn from(requested: &'a pb::$request::What) -> Self {
+                match requested {
+                    pb::$request::What::Usage(usage) => Self::Usage(usage),
+                    pb::$request::What::Credits(credits) => Self::Credits(credits),
+                }
+            }
+        }
+    )*};
+}
+
+requested!(charge_request hold_request settle_hold_request);
+
 /// What to charge, hold or settle, and by which prices.
-pub fn what(
-    faults: &mut Faults,
-    what: Option<What>,
+pub fn usage_or_credits<'a>(
+    violations: &mut FieldViolations,
+    requested: Option<impl Into<Requested<'a>>>,
+    may_be_zero: bool,
     prices: Option<&pb::PriceSelector>,
     account: &str,
-) -> (Option<What>, pb::PriceSelector) {
+) -> (Option<UsageOrCredits>, pb::PriceSelector) {
     let mut prices = prices.cloned().unwrap_or_default();
-    match &what {
-        None => faults.add("usage", "FIELD_REQUIRED"),
-        Some(What::Usage(usage)) => faults.merge(own_faults(usage)),
-        Some(What::Credits(_)) => {}
-    }
+    let requested = match requested.map(Into::into) {
+        None => {
+            violations.add("usage", "FIELD_REQUIRED");
+            None
+        }
+        Some(Requested::Usage(usage)) => {
+            violations.merge(own_violations(usage));
+            Some(UsageOrCredits::Usage(usage.clone()))
+        }
+        Some(Requested::Credits(text)) => Some(UsageOrCredits::Credits(credits(
+            violations,
+            text,
+            may_be_zero,
+        ))),
+    };
     if !prices.account.is_empty() {
-        let mut own = Faults::default();
+        let mut own = FieldViolations::default();
         account_name(&mut own, "prices.account", &prices.account);
-        if own.is_empty() && !faults.has("account") && prices.account != account {
+        if own.is_empty() && !violations.has("account") && prices.account != account {
             own.add("prices.account", "CONFLICTING_FIELDS");
         }
-        faults.merge(own);
+        violations.merge(own);
     }
     if prices.price_time.is_some() && !prices.revision.is_empty() {
-        faults.add("prices.price_time", "CONFLICTING_FIELDS");
-    } else if time(faults, "prices.price_time", prices.price_time.as_ref()).is_none() {
-        // What else is wrong is told by the prices of now.
+        violations.add("prices.price_time", "CONFLICTING_FIELDS");
+    } else if time(violations, "prices.price_time", prices.price_time.as_ref()).is_none() {
+        // Other violations are those by the prices in force now.
         prices.price_time = None;
     }
     // Left out, it is the account that pays.
     prices.account = String::new();
-    if matches!(what, Some(What::Credits(_))) && prices != pb::PriceSelector::default() {
-        faults.add("prices", "CONFLICTING_FIELDS");
+    if matches!(requested, Some(UsageOrCredits::Credits(_)))
+        && prices != pb::PriceSelector::default()
+    {
+        violations.add("prices", "CONFLICTING_FIELDS");
     }
-    (what, prices)
+    (requested, prices)
 }
 
 /// What a request says about what to charge, hold or settle.
-pub fn what_body(body: &mut Body, what: Option<&What>, prices: &pb::PriceSelector) {
-    match what {
+pub fn describe_usage_or_credits(
+    body: &mut Body,
+    requested: Option<&UsageOrCredits>,
+    prices: &pb::PriceSelector,
+) {
+    match requested {
         None => {}
-        Some(What::Credits(credits)) => {
+        Some(UsageOrCredits::Credits(credits)) => {
             body.insert("credits", credits.to_string());
         }
-        Some(What::Usage(usage)) => {
+        Some(UsageOrCredits::Usage(usage)) => {
             body.insert("usage.service", usage.service.clone());
             let quantity = match &usage.quantity {
                 None => "1 pieces".to_owned(),

@@ -5,15 +5,15 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use super::account::{Account, Grant};
 use super::form::{self, Body};
 use super::prices::{MAX, NoPrice, text};
-use super::refusal::{Faults, not_found, precondition};
+use super::refusal::{FieldViolations, not_found, precondition};
 use super::{GRANTS_MAX, Model, Write};
-use crate::ledger::call::{Nanos, Outcome, Reply, timestamp};
+use crate::ledger::time::{Nanos, timestamp};
+use crate::support::call::{Outcome, Reply};
 use crate::support::refusal::Refusal;
 
 impl Model {
     pub(super) fn grant(&mut self, request: &pb::GrantRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         let credits = form::credits(&mut form, &request.credits, false);
         let expire = form::time(&mut form, "expire_time", request.expire_time.as_ref());
         if request.source.len() > 256 {
@@ -31,7 +31,7 @@ impl Model {
         form.pairs("labels", &request.labels);
         let services = form::set(&request.services);
 
-        let mut by_time = Faults::default();
+        let mut by_time = FieldViolations::default();
         if expire.is_some_and(|expire| expire <= now) {
             by_time.add("expire_time", "INVALID_TIME");
         }
@@ -50,20 +50,16 @@ impl Model {
             let account = Account::new(&request.account);
             self.accounts.insert(request.account.clone(), account);
         }
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "Grant".to_owned()),
-                ("credits", credits.to_string()),
-                ("expire_time", format!("{expire:?}")),
-                ("priority", request.priority.to_string()),
-                ("source", request.source.clone()),
-                ("services", format!("{services:?}")),
-                ("labels", form::pairs_text(&request.labels)),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "Grant".to_owned()),
+            ("credits", credits.to_string()),
+            ("expire_time", format!("{expire:?}")),
+            ("priority", request.priority.to_string()),
+            ("source", request.source.clone()),
+            ("services", format!("{services:?}")),
+            ("labels", form::pairs_text(&request.labels)),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, by_time, |account, numbers, _, ()| {
             if account.live_grants() >= GRANTS_MAX {
                 let metadata = [
@@ -99,29 +95,20 @@ impl Model {
                 ..pb::Entry::default()
             };
             let entry = account.write(numbers, now, vec![(at, credits, 0)], Vec::new(), entry);
-            Ok(Reply::Grant(pb::GrantResponse {
-                entry: Some(entry),
-                available: text(account.available()),
-                replayed: false,
-            }))
+            Ok(account.reply_with_entry(entry))
         })
     }
 
     pub(super) fn revoke_grant(&mut self, request: &pb::RevokeGrantRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "grant_id", &request.grant_id);
         form.pairs("labels", &request.labels);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "RevokeGrant".to_owned()),
-                ("grant_id", request.grant_id.clone()),
-                ("labels", form::pairs_text(&request.labels)),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "RevokeGrant".to_owned()),
+            ("grant_id", request.grant_id.clone()),
+            ("labels", form::pairs_text(&request.labels)),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let mut grants = account.grants.iter();
             let Some(at) = grants.position(|grant| grant.id == request.grant_id) else {
@@ -134,11 +121,10 @@ impl Model {
                 ..pb::Entry::default()
             };
             let entry = account.take_rest(numbers, now, at, pb::EntryKind::Revoke, entry);
-            Ok(Reply::RevokeGrant(pb::RevokeGrantResponse {
+            Ok(Reply {
                 entry,
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply()
+            })
         })
     }
 }

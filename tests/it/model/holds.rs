@@ -4,12 +4,13 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use pb::HoldStatus as Status;
 
 use super::account::{Account, Hold};
-use super::form::{self, Body, What};
+use super::form::{self, Body, UsageOrCredits};
 use super::prices::text;
-use super::refusal::{Faults, not_found, precondition};
+use super::refusal::{not_found, precondition};
 use super::spend::{Cost, insufficient};
 use super::{HOLDS_MAX, Model, NoPrice, Write};
-use crate::ledger::call::{HOUR, Nanos, Outcome, Reply};
+use crate::ledger::time::{HOUR, Nanos};
+use crate::support::call::{Outcome, Reply};
 use crate::support::refusal::Refusal;
 
 /// Where the hold stands among those of the account.
@@ -39,18 +40,14 @@ fn find_open(account: &Account, hold_id: &str) -> Result<usize, Refusal> {
 
 impl Model {
     pub(super) fn hold(&mut self, request: &pb::HoldRequest, now: Nanos) -> Outcome {
-        use pb::hold_request::What as Asked;
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
-        let what = match &request.what {
-            None => None,
-            Some(Asked::Usage(usage)) => Some(What::Usage(usage.clone())),
-            Some(Asked::Credits(text)) => {
-                Some(What::Credits(form::credits(&mut form, text, false)))
-            }
-        };
-        let prices = request.prices.as_ref();
-        let (what, prices) = form::what(&mut form, what, prices, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
+        let (requested, prices) = form::usage_or_credits(
+            &mut form,
+            request.what.as_ref(),
+            false,
+            request.prices.as_ref(),
+            &request.account,
+        );
         let ttl = request.ttl.as_ref();
         let ttl = ttl.map_or(HOUR, |ttl| form::ttl(&mut form, ttl));
         form.pairs("labels", &request.labels);
@@ -59,14 +56,9 @@ impl Model {
             ("ttl", ttl.to_string()),
             ("labels", form::pairs_text(&request.labels)),
         ]);
-        form::what_body(&mut body, what.as_ref(), &prices);
-        let cost = self.cost(what.as_ref(), &prices, now);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body,
-            form,
-        };
+        form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
+        let cost = self.cost(requested.as_ref(), &prices, now);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             if account.open_holds() >= HOLDS_MAX {
                 let metadata = [
@@ -103,17 +95,15 @@ impl Model {
                 ..entry
             };
             account.write(numbers, now, shares, Vec::new(), entry);
-            Ok(Reply::Hold(pb::HoldResponse {
+            Ok(Reply {
                 hold: Some(account.hold_to_pb(at)),
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply()
+            })
         })
     }
 
     pub(super) fn extend_hold(&mut self, request: &pb::ExtendHoldRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
         let ttl = match &request.ttl {
             Some(ttl) => form::ttl(&mut form, ttl),
@@ -122,62 +112,50 @@ impl Model {
                 0
             }
         };
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "ExtendHold".to_owned()),
-                ("hold_id", request.hold_id.clone()),
-                ("ttl", ttl.to_string()),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "ExtendHold".to_owned()),
+            ("hold_id", request.hold_id.clone()),
+            ("ttl", ttl.to_string()),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, _, _, ()| {
             let at = find_open(account, &request.hold_id)?;
             account.holds[at].expire = now + ttl;
-            Ok(Reply::ExtendHold(pb::ExtendHoldResponse {
+            Ok(Reply {
                 hold: Some(account.hold_to_pb(at)),
-                replayed: false,
-            }))
+                ..Reply::default()
+            })
         })
     }
 
     pub(super) fn release_hold(&mut self, request: &pb::ReleaseHoldRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "ReleaseHold".to_owned()),
-                ("hold_id", request.hold_id.clone()),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "ReleaseHold".to_owned()),
+            ("hold_id", request.hold_id.clone()),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let at = find_open(account, &request.hold_id)?;
             account.release(numbers, now, at, Status::Released, &request.request_id);
-            Ok(Reply::ReleaseHold(pb::ReleaseHoldResponse {
+            Ok(Reply {
                 hold: Some(account.hold_to_pb(at)),
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply()
+            })
         })
     }
 
     pub(super) fn settle_hold(&mut self, request: &pb::SettleHoldRequest, now: Nanos) -> Outcome {
-        use pb::settle_hold_request::What as Asked;
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "hold_id", &request.hold_id);
-        let what = match &request.what {
-            None => None,
-            Some(Asked::Usage(usage)) => Some(What::Usage(usage.clone())),
-            Some(Asked::Credits(text)) => Some(What::Credits(form::credits(&mut form, text, true))),
-        };
-        let prices = request.prices.as_ref();
-        let (what, prices) = form::what(&mut form, what, prices, &request.account);
+        let (requested, prices) = form::usage_or_credits(
+            &mut form,
+            request.what.as_ref(),
+            true,
+            request.prices.as_ref(),
+            &request.account,
+        );
         let overage = pb::Overage::try_from(request.overage);
         if overage.is_err() {
             form.add("overage", "UNKNOWN_VALUE");
@@ -191,14 +169,9 @@ impl Model {
             ("beyond", beyond.to_string()),
             ("labels", form::pairs_text(&request.labels)),
         ]);
-        form::what_body(&mut body, what.as_ref(), &prices);
-        let cost = self.settlement(request, what.as_ref(), &prices, now);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body,
-            form,
-        };
+        form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
+        let cost = self.settlement(request, requested.as_ref(), &prices, now);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             // A hold whose prices count is found before they are.
             let at = find(account, &request.hold_id)?;
@@ -250,12 +223,10 @@ impl Model {
                 },
                 entry,
             );
-            Ok(Reply::SettleHold(pb::SettleHoldResponse {
-                entry: Some(entry),
+            Ok(Reply {
                 hold: Some(hold),
-                available: text(account.available()),
-                replayed: false,
-            }))
+                ..account.reply_with_entry(entry)
+            })
         })
     }
 
@@ -264,12 +235,12 @@ impl Model {
     fn settlement(
         &self,
         request: &pb::SettleHoldRequest,
-        what: Option<&What>,
+        requested: Option<&UsageOrCredits>,
         prices: &pb::PriceSelector,
         now: Nanos,
     ) -> Result<Option<Cost>, NoPrice> {
         if *prices != pb::PriceSelector::default() {
-            return self.cost(what, prices, now).map(Some);
+            return self.cost(requested, prices, now).map(Some);
         }
         let account = self.accounts.get(&request.account);
         let mut holds = account.iter().flat_map(|account| &account.holds);
@@ -280,7 +251,7 @@ impl Model {
             revision: hold.revision.clone(),
             ..pb::PriceSelector::default()
         };
-        self.cost(what, &prices, now).map(Some)
+        self.cost(requested, &prices, now).map(Some)
     }
 }
 
@@ -339,6 +310,6 @@ fn settle(
     }
     let grants: Vec<usize> = shares.iter().map(|share| share.0).collect();
     let entry = account.write(numbers, now, shares, paid, entry);
-    account.leave_again(numbers, now, &grants);
+    account.take_from_ended(numbers, now, &grants);
     (entry, account.hold_to_pb(at))
 }

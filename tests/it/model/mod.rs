@@ -1,9 +1,8 @@
-//! The ledger, told again as plainly as possible: lists and maps in memory, a page a
-//! verb, and nothing shared with the ledger that is tested. Where `docs/ledger.md`
-//! and this differ, one of them is wrong.
+//! A reference model of the ledger, as plain as possible: lists and maps in memory, and no
+//! code of the ledger under test but amounts and times. Where `docs/ledger.md` and the model
+//! differ, one of them is wrong.
 //!
-//! The model is told the time of each call. It names grants, holds and entries by
-//! numbers of its own.
+//! Each call comes with its time. Ids of grants, holds and entries are the model's own.
 
 mod account;
 mod form;
@@ -24,9 +23,10 @@ pub use prices::{Cards, MAX, amount, text};
 use account::Numbers;
 use form::Body;
 use prices::{NoPrice, Priced};
-use refusal::{Faults, not_found, refuse};
+use refusal::{FieldViolations, not_found, refuse};
 
-use crate::ledger::call::{Call, Nanos, Outcome, Reply};
+use crate::ledger::time::Nanos;
+use crate::support::call::{Call, Outcome, Reply};
 use crate::support::refusal::Refusal;
 
 /// Most grants with something left or held, and most open holds, of one account.
@@ -48,7 +48,18 @@ struct Write<'a> {
     account: &'a str,
     body: Body,
     /// What is wrong whatever the time and the prices are.
-    form: Faults,
+    form: FieldViolations,
+}
+
+impl<'a> Write<'a> {
+    const fn new(request_id: &'a str, account: &'a str, form: FieldViolations, body: Body) -> Self {
+        Self {
+            request_id,
+            account,
+            body,
+            form,
+        }
+    }
 }
 
 impl Model {
@@ -79,8 +90,8 @@ impl Model {
         }
     }
 
-    /// A write, in the order in which things are looked at: its form, its request_id,
-    /// what depends on time and prices, its account, and then what `decide` says.
+    /// A write. Its checks are in this order: its form, its request_id, what depends on time
+    /// and prices, its account, and then what `decide` refuses.
     fn write<T>(
         &mut self,
         write: Write<'_>,
@@ -88,13 +99,13 @@ impl Model {
         by_time: Result<T, NoPrice>,
         decide: impl FnOnce(&mut Account, &mut Numbers, &Cards, T) -> Outcome,
     ) -> Outcome {
-        // What is wrong with the form is told at once with what else is wrong.
-        let mut faults = write.form;
-        if !faults.is_empty() {
+        // One refusal has the bad fields of the form and those that depend on the time.
+        let mut violations = write.form;
+        if !violations.is_empty() {
             if let Err(NoPrice::Fields(others)) = by_time {
-                faults.merge(others);
+                violations.merge(others);
             }
-            return Err(faults.refusal());
+            return Err(violations.refusal());
         }
         if let Some(account) = self.accounts.get(write.account)
             && let Some((body, answer)) = account.answers.get(write.request_id)
@@ -106,21 +117,24 @@ impl Model {
                 ];
                 return Err(refuse(Code::AlreadyExists, "REQUEST_ID_REUSED", &metadata));
             }
-            return Ok(replayed(answer.clone()));
+            return Ok(Reply {
+                replayed: true,
+                ..answer.clone()
+            });
         }
-        let found = by_time.map_err(|no_price| match no_price {
-            NoPrice::Fields(faults) => faults.refusal(),
+        let priced = by_time.map_err(|no_price| match no_price {
+            NoPrice::Fields(violations) => violations.refusal(),
             NoPrice::NoCard(refusal) => refusal,
         })?;
         let account = account(&mut self.accounts, write.account)?;
         account.lapse(&mut self.numbers, now);
-        let reply = decide(account, &mut self.numbers, &self.cards, found)?;
+        let reply = decide(account, &mut self.numbers, &self.cards, priced)?;
         let answer = (write.body, reply.clone());
         account.answers.insert(write.request_id.to_owned(), answer);
         Ok(reply)
     }
 
-    /// The account of a read, with nothing in it whose time is over.
+    /// The account of a read, after everything that has expired is written.
     fn read(&mut self, name: &str, now: Nanos) -> Result<&Account, Refusal> {
         let account = account(&mut self.accounts, name)?;
         account.lapse(&mut self.numbers, now);
@@ -135,25 +149,4 @@ fn account<'a>(
     accounts
         .get_mut(name)
         .ok_or_else(|| not_found("ACCOUNT_NOT_FOUND", "account", name))
-}
-
-/// The same answer once more.
-fn replayed(mut answer: Reply) -> Reply {
-    let mark = match &mut answer {
-        Reply::Grant(reply) => &mut reply.replayed,
-        Reply::Charge(reply) => &mut reply.replayed,
-        Reply::Refund(reply) => &mut reply.replayed,
-        Reply::Hold(reply) => &mut reply.replayed,
-        Reply::ExtendHold(reply) => &mut reply.replayed,
-        Reply::SettleHold(reply) => &mut reply.replayed,
-        Reply::ReleaseHold(reply) => &mut reply.replayed,
-        Reply::RevokeGrant(reply) => &mut reply.replayed,
-        Reply::BatchCharge(_)
-        | Reply::GetHold(_)
-        | Reply::ListHolds(_)
-        | Reply::ListEntries(_)
-        | Reply::GetBalance(_) => unreachable!("reads keep no answers"),
-    };
-    *mark = true;
-    answer
 }

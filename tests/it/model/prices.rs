@@ -1,11 +1,11 @@
-//! What a usage costs: rate cards read from their files in the plainest way, a price
-//! a piece or a started block.
+//! The price of a usage: rate cards, read from their files, with a price a piece or a started
+//! block.
 
 use creditd::domain::{Credits, Timestamp};
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::refusal::{Faults, not_found};
-use crate::ledger::call::{Nanos, SECOND, length_of, nanos_of};
+use super::refusal::{FieldViolations, not_found};
+use crate::ledger::time::{Nanos, SECOND, length_of, nanos_of};
 use crate::support::refusal::Refusal;
 
 /// The largest amount, in billionths of a credit.
@@ -45,7 +45,7 @@ pub struct Priced {
 /// Why there is no price.
 pub enum NoPrice {
     /// Fields of the usage are bad.
-    Fields(Faults),
+    Fields(FieldViolations),
     /// There are no such prices.
     NoCard(Refusal),
 }
@@ -157,49 +157,49 @@ impl Card {
         }
     }
 
-    fn cost(&self, usage: &pb::Usage) -> Result<i64, Faults> {
+    fn cost(&self, usage: &pb::Usage) -> Result<i64, FieldViolations> {
         use pb::usage::Quantity;
-        let mut faults = Faults::default();
+        let mut violations = FieldViolations::default();
         let Some(row) = self.rows.iter().find(|row| row.key == usage.service) else {
             if !usage.service.is_empty() {
-                faults.add("usage.service", "UNKNOWN_SERVICE");
+                violations.add("usage.service", "UNKNOWN_SERVICE");
             }
-            return Err(faults);
+            return Err(violations);
         };
         let quantity = match (&usage.quantity, row.by_time) {
             (None, false) if !row.needs_count => 1,
             (None, false) => {
-                faults.add("usage.count", "FIELD_REQUIRED");
+                violations.add("usage.count", "FIELD_REQUIRED");
                 0
             }
             (Some(Quantity::Count(count)), false) => i128::from(*count),
             (Some(Quantity::Duration(length)), true) => length_of(length).unwrap_or_default(),
             (None, true) => {
-                faults.add("usage.duration", "FIELD_REQUIRED");
+                violations.add("usage.duration", "FIELD_REQUIRED");
                 0
             }
             (Some(Quantity::Count(count)), true) => {
                 if *count > 0 {
-                    faults.add("usage.count", "WRONG_QUANTITY");
+                    violations.add("usage.count", "WRONG_QUANTITY");
                 }
                 0
             }
             (Some(Quantity::Duration(length)), false) => {
                 if length_of(length).is_some_and(|length| length > 0) {
-                    faults.add("usage.duration", "WRONG_QUANTITY");
+                    violations.add("usage.duration", "WRONG_QUANTITY");
                 }
                 0
             }
         };
-        let own = own_faults(usage);
+        let own = own_violations(usage);
         if !usage.attributes.is_empty() && !own.has("usage.attributes") {
-            faults.add("usage.attributes", "UNKNOWN_ATTRIBUTE");
+            violations.add("usage.attributes", "UNKNOWN_ATTRIBUTE");
         }
         if !usage.meters.is_empty() && !own.has("usage.meters") {
-            faults.add("usage.meters", "UNKNOWN_METER");
+            violations.add("usage.meters", "UNKNOWN_METER");
         }
-        if !faults.is_empty() || !own.is_empty() {
-            return Err(faults);
+        if !violations.is_empty() || !own.is_empty() {
+            return Err(violations);
         }
         let blocks = (quantity + row.block - 1) / row.block;
         let cost = blocks * i128::from(row.credits);
@@ -211,32 +211,32 @@ impl Card {
                 } else {
                     "usage.count"
                 };
-                faults.add(field, "COST_TOO_LARGE");
-                Err(faults)
+                violations.add(field, "COST_TOO_LARGE");
+                Err(violations)
             }
         }
     }
 }
 
 /// What is wrong with a usage whatever the prices are.
-pub fn own_faults(usage: &pb::Usage) -> Faults {
+pub fn own_violations(usage: &pb::Usage) -> FieldViolations {
     use pb::usage::Quantity;
-    let mut faults = Faults::default();
+    let mut violations = FieldViolations::default();
     if usage.service.is_empty() {
-        faults.add("usage.service", "FIELD_REQUIRED");
+        violations.add("usage.service", "FIELD_REQUIRED");
     }
     match &usage.quantity {
         Some(Quantity::Count(count)) if *count <= 0 => {
-            faults.add("usage.count", "INVALID_QUANTITY");
+            violations.add("usage.count", "INVALID_QUANTITY");
         }
         Some(Quantity::Duration(length)) if length_of(length).is_none_or(|length| length <= 0) => {
-            faults.add("usage.duration", "INVALID_QUANTITY");
+            violations.add("usage.duration", "INVALID_QUANTITY");
         }
         _ => {}
     }
-    faults.pairs("usage.attributes", &usage.attributes);
-    faults.pairs("usage.meters", &usage.meters);
-    faults
+    violations.pairs("usage.attributes", &usage.attributes);
+    violations.pairs("usage.meters", &usage.meters);
+    violations
 }
 
 /// Billionths of a credit.

@@ -8,50 +8,53 @@ use super::Model;
 use super::account::{Account, Hold, Written};
 use super::form;
 use super::prices::text;
-use super::refusal::{Faults, not_found};
-use crate::ledger::call::{Nanos, Outcome, Reply, timestamp};
+use super::refusal::{FieldViolations, not_found};
+use crate::ledger::time::{Nanos, timestamp};
+use crate::support::call::{Outcome, Reply};
 
 /// Most grants that a balance lists.
 const GRANTS_SHOWN_MAX: usize = 1_000;
 
 impl Model {
     pub(super) fn get_balance(&mut self, request: &pb::GetBalanceRequest, now: Nanos) -> Outcome {
-        let mut faults = Faults::default();
-        form::account_name(&mut faults, "account", &request.account);
-        let as_of = form::time(&mut faults, "as_of", request.as_of.as_ref());
+        let mut violations = FieldViolations::default();
+        form::account_name(&mut violations, "account", &request.account);
+        let as_of = form::time(&mut violations, "as_of", request.as_of.as_ref());
         if as_of.is_some_and(|time| time > now) {
-            faults.add("as_of", "INVALID_TIME");
+            violations.add("as_of", "INVALID_TIME");
         }
-        if !faults.is_empty() {
-            return Err(faults.refusal());
+        if !violations.is_empty() {
+            return Err(violations.refusal());
         }
         let account = self.read(&request.account, now)?;
-        Ok(Reply::GetBalance(pb::GetBalanceResponse {
+        Ok(Reply {
             balance: Some(balance(account, as_of.unwrap_or(now))),
-        }))
+            ..Reply::default()
+        })
     }
 
     pub(super) fn get_hold(&mut self, request: &pb::GetHoldRequest, now: Nanos) -> Outcome {
-        let mut faults = Faults::default();
-        form::account_name(&mut faults, "account", &request.account);
-        form::id(&mut faults, "hold_id", &request.hold_id);
-        if !faults.is_empty() {
-            return Err(faults.refusal());
+        let mut violations = FieldViolations::default();
+        form::account_name(&mut violations, "account", &request.account);
+        form::id(&mut violations, "hold_id", &request.hold_id);
+        if !violations.is_empty() {
+            return Err(violations.refusal());
         }
         let account = self.read(&request.account, now)?;
         let mut holds = account.holds.iter();
         let Some(at) = holds.position(|hold| hold.id == request.hold_id) else {
             return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
         };
-        Ok(Reply::GetHold(pb::GetHoldResponse {
+        Ok(Reply {
             hold: Some(account.hold_to_pb(at)),
-        }))
+            ..Reply::default()
+        })
     }
 
     pub(super) fn list_holds(&mut self, request: &pb::ListHoldsRequest, now: Nanos) -> Outcome {
-        let mut faults = Faults::default();
-        form::account_name(&mut faults, "account", &request.account);
-        let size = form::page_size(&mut faults, request.page_size);
+        let mut violations = FieldViolations::default();
+        form::account_name(&mut violations, "account", &request.account);
+        let size = form::page_size(&mut violations, request.page_size);
         let list = format!(
             "holds of {} {:?} {} {:?} {:?}",
             request.account,
@@ -60,15 +63,15 @@ impl Model {
             request.start_time,
             request.end_time
         );
-        let begin = page(&mut faults, &list, &request.page_token).unwrap_or(0);
+        let begin = page(&mut violations, &list, &request.page_token).unwrap_or(0);
         if !request.request_id.is_empty() {
-            form::request_id(&mut faults, &request.request_id);
+            form::request_id(&mut violations, &request.request_id);
         }
-        faults.pairs("labels", &request.labels);
-        let start = form::time(&mut faults, "start_time", request.start_time.as_ref());
-        let end = form::time(&mut faults, "end_time", request.end_time.as_ref());
-        if !faults.is_empty() {
-            return Err(faults.refusal());
+        violations.pairs("labels", &request.labels);
+        let start = form::time(&mut violations, "start_time", request.start_time.as_ref());
+        let end = form::time(&mut violations, "end_time", request.end_time.as_ref());
+        if !violations.is_empty() {
+            return Err(violations.refusal());
         }
         let account = self.read(&request.account, now)?;
         let open: Vec<usize> = (begin..account.holds.len())
@@ -87,24 +90,25 @@ impl Model {
             None => String::new(),
         };
         let shown = open.iter().take(size);
-        Ok(Reply::ListHolds(pb::ListHoldsResponse {
-            holds: shown.map(|&at| account.hold_to_pb(at)).collect(),
+        Ok(Reply {
+            holds: Some(shown.map(|&at| account.hold_to_pb(at)).collect()),
             next_page_token,
-        }))
+            ..Reply::default()
+        })
     }
 
     pub(super) fn list_entries(&mut self, request: &pb::ListEntriesRequest, now: Nanos) -> Outcome {
-        let mut faults = Faults::default();
-        form::account_name(&mut faults, "account", &request.account);
-        let size = form::page_size(&mut faults, request.page_size);
-        form::time(&mut faults, "start_time", request.start_time.as_ref());
-        form::time(&mut faults, "end_time", request.end_time.as_ref());
+        let mut violations = FieldViolations::default();
+        form::account_name(&mut violations, "account", &request.account);
+        let size = form::page_size(&mut violations, request.page_size);
+        form::time(&mut violations, "start_time", request.start_time.as_ref());
+        form::time(&mut violations, "end_time", request.end_time.as_ref());
         if request.service.len() > 128 {
-            faults.add("service", "INVALID_LENGTH");
+            violations.add("service", "INVALID_LENGTH");
         }
         let mut kinds = request.kinds.iter();
         if kinds.any(|kind| pb::EntryKind::try_from(*kind).is_err() || *kind == 0) {
-            faults.add("kinds", "UNKNOWN_VALUE");
+            violations.add("kinds", "UNKNOWN_VALUE");
         }
         let kinds: BTreeSet<i32> = request.kinds.iter().copied().collect();
         let list = format!(
@@ -116,9 +120,9 @@ impl Model {
             request.service,
             request.hold_id
         );
-        let end = page(&mut faults, &list, &request.page_token);
-        if !faults.is_empty() {
-            return Err(faults.refusal());
+        let end = page(&mut violations, &list, &request.page_token);
+        if !violations.is_empty() {
+            return Err(violations.refusal());
         }
         let account = self.read(&request.account, now)?;
         let named = |hold: &Hold| hold.id == request.hold_id;
@@ -136,18 +140,28 @@ impl Model {
             None => String::new(),
         };
         let shown = found.iter().take(size);
-        Ok(Reply::ListEntries(pb::ListEntriesResponse {
-            entries: shown.map(|&at| account.entries[at].entry.clone()).collect(),
+        let entries = shown.map(|&at| account.entries[at].entry.clone());
+        Ok(Reply {
+            entries: Some(entries.collect()),
             next_page_token,
-        }))
+            ..Reply::default()
+        })
     }
 }
 
 /// Whether an entry passes all filters.
 fn passes(request: &pb::ListEntriesRequest, written: &Written) -> bool {
     let entry = &written.entry;
-    let start = form::time(&mut Faults::default(), "", request.start_time.as_ref());
-    let end = form::time(&mut Faults::default(), "", request.end_time.as_ref());
+    let start = form::time(
+        &mut FieldViolations::default(),
+        "",
+        request.start_time.as_ref(),
+    );
+    let end = form::time(
+        &mut FieldViolations::default(),
+        "",
+        request.end_time.as_ref(),
+    );
     start.is_none_or(|start| written.time >= start)
         && end.is_none_or(|end| written.time < end)
         && (request.kinds.is_empty() || request.kinds.contains(&entry.kind))
@@ -161,7 +175,7 @@ fn token(list: &str, at: usize) -> String {
 }
 
 /// Where to go on by a token; it must be of this list.
-fn page(faults: &mut Faults, list: &str, token: &str) -> Option<usize> {
+fn page(violations: &mut FieldViolations, list: &str, token: &str) -> Option<usize> {
     if token.is_empty() {
         return None;
     }
@@ -170,7 +184,7 @@ fn page(faults: &mut Faults, list: &str, token: &str) -> Option<usize> {
         .and_then(|rest| rest.strip_prefix('|'));
     let at = of_this_list.and_then(|at| at.parse().ok());
     if at.is_none() {
-        faults.add("page_token", "INVALID_PAGE_TOKEN");
+        violations.add("page_token", "INVALID_PAGE_TOKEN");
     }
     at
 }

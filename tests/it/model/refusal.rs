@@ -9,9 +9,9 @@ use crate::support::refusal::Refusal;
 /// Bad fields: path and reason of each. A path may name several, `a|b`, where
 /// nothing says which of them is told.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<(String, &'static str)>);
+pub struct FieldViolations(Vec<(String, &'static str)>);
 
-impl Faults {
+impl FieldViolations {
     pub fn add(&mut self, path: &str, reason: &'static str) {
         self.0.push((path.to_owned(), reason));
     }

@@ -3,12 +3,13 @@
 use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::account::Account;
-use super::form::{self, Body, What};
+use super::form::{self, Body, UsageOrCredits};
 use super::grants::check_balance;
 use super::prices::text;
-use super::refusal::{Faults, not_found, precondition};
+use super::refusal::{FieldViolations, not_found, precondition};
 use super::{BATCH_MAX, Model, NoPrice, Priced, Write};
-use crate::ledger::call::{Nanos, Outcome, Reply};
+use crate::ledger::time::Nanos;
+use crate::support::call::{Outcome, Reply, Results};
 use crate::support::refusal::Refusal;
 
 /// What is to be paid: a usage with its price, or an amount.
@@ -66,43 +67,36 @@ impl Model {
     /// What a usage costs, or the amount itself.
     pub(super) fn cost(
         &self,
-        what: Option<&What>,
+        requested: Option<&UsageOrCredits>,
         prices: &pb::PriceSelector,
         now: Nanos,
     ) -> Result<Cost, NoPrice> {
-        match what {
-            Some(What::Usage(usage)) => self.cards.price(usage, prices, now).map(Cost::Usage),
-            Some(What::Credits(credits)) => Ok(Cost::Credits(*credits)),
+        match requested {
+            Some(UsageOrCredits::Usage(usage)) => {
+                self.cards.price(usage, prices, now).map(Cost::Usage)
+            }
+            Some(UsageOrCredits::Credits(credits)) => Ok(Cost::Credits(*credits)),
             None => Ok(Cost::Credits(0)),
         }
     }
 
     pub(super) fn charge(&mut self, request: &pb::ChargeRequest, now: Nanos) -> Outcome {
-        use pb::charge_request::What as Asked;
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
-        let what = match &request.what {
-            None => None,
-            Some(Asked::Usage(usage)) => Some(What::Usage(usage.clone())),
-            Some(Asked::Credits(text)) => {
-                Some(What::Credits(form::credits(&mut form, text, false)))
-            }
-        };
-        let prices = request.prices.as_ref();
-        let (what, prices) = form::what(&mut form, what, prices, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
+        let (requested, prices) = form::usage_or_credits(
+            &mut form,
+            request.what.as_ref(),
+            false,
+            request.prices.as_ref(),
+            &request.account,
+        );
         form.pairs("labels", &request.labels);
         let mut body = Body::from([
             ("verb", "Charge".to_owned()),
             ("labels", form::pairs_text(&request.labels)),
         ]);
-        form::what_body(&mut body, what.as_ref(), &prices);
-        let cost = self.cost(what.as_ref(), &prices, now);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body,
-            form,
-        };
+        form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
+        let cost = self.cost(requested.as_ref(), &prices, now);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             let paid = account
                 .payers(cost.credits(), cost.service())
@@ -117,42 +111,41 @@ impl Model {
             };
             let shares = shares.collect();
             let entry = account.write(numbers, now, shares, paid, entry);
-            Ok(Reply::Charge(pb::ChargeResponse {
-                entry: Some(entry),
-                available: text(account.available()),
-                replayed: false,
-            }))
+            Ok(account.reply_with_entry(entry))
         })
     }
 
     pub(super) fn batch_charge(&mut self, request: &pb::BatchChargeRequest, now: Nanos) -> Outcome {
-        let mut faults = Faults::default();
+        let mut violations = FieldViolations::default();
         match request.charges.len() {
-            0 => faults.add("charges", "BATCH_EMPTY"),
+            0 => violations.add("charges", "BATCH_EMPTY"),
             1..=BATCH_MAX => {}
-            _ => faults.add("charges", "TOO_MANY_ITEMS"),
+            _ => violations.add("charges", "TOO_MANY_ITEMS"),
         }
-        if !faults.is_empty() {
-            return Err(faults.refusal());
+        if !violations.is_empty() {
+            return Err(violations.refusal());
         }
         let items = request.charges.iter();
-        let results = items.map(|item| match self.charge(item, now)? {
-            Reply::Charge(mut reply) => {
-                // A batch tells nothing of the grants that paid.
-                reply
-                    .entry
-                    .iter_mut()
-                    .for_each(|entry| entry.grants.clear());
-                Ok(reply)
-            }
-            other => unreachable!("{other:?}"),
+        let results = items.map(|item| {
+            let mut reply = self.charge(item, now)?;
+            // A batch does not say which grants paid.
+            reply
+                .entry
+                .iter_mut()
+                .for_each(|entry| entry.grants.clear());
+            Ok(reply)
         });
-        Ok(Reply::BatchCharge(results.collect()))
+        let results: Vec<Outcome> = results.collect();
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        Ok(Reply {
+            results: Results(results),
+            failed_count: Some(i32::try_from(failed).unwrap()),
+            ..Reply::default()
+        })
     }
 
     pub(super) fn refund(&mut self, request: &pb::RefundRequest, now: Nanos) -> Outcome {
-        let mut form = Faults::default();
-        form::caller(&mut form, &request.request_id, &request.account);
+        let mut form = form::of_write(&request.request_id, &request.account);
         form::id(&mut form, "entry_id", &request.entry_id);
         let credits = request.credits.as_ref().map(|text| match text.as_str() {
             // Set and empty.
@@ -163,17 +156,13 @@ impl Model {
             text => form::credits(&mut form, text, false),
         });
         form.pairs("labels", &request.labels);
-        let write = Write {
-            request_id: &request.request_id,
-            account: &request.account,
-            body: Body::from([
-                ("verb", "Refund".to_owned()),
-                ("entry_id", request.entry_id.clone()),
-                ("credits", format!("{credits:?}")),
-                ("labels", form::pairs_text(&request.labels)),
-            ]),
-            form,
-        };
+        let body = Body::from([
+            ("verb", "Refund".to_owned()),
+            ("entry_id", request.entry_id.clone()),
+            ("credits", format!("{credits:?}")),
+            ("labels", form::pairs_text(&request.labels)),
+        ]);
+        let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, Ok(()), |account, numbers, _, ()| {
             let mut entries = account.entries.iter();
             let Some(at) = entries.position(|old| old.entry.entry_id == request.entry_id) else {
@@ -223,12 +212,8 @@ impl Model {
             }
             let grants: Vec<usize> = shares.iter().map(|share| share.0).collect();
             let entry = account.write(numbers, now, shares, Vec::new(), entry);
-            account.leave_again(numbers, now, &grants);
-            Ok(Reply::Refund(pb::RefundResponse {
-                entry: Some(entry),
-                available: text(account.available()),
-                replayed: false,
-            }))
+            account.take_from_ended(numbers, now, &grants);
+            Ok(account.reply_with_entry(entry))
         })
     }
 }

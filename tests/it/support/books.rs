@@ -44,7 +44,7 @@ pub fn amount(billionths: i128) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// All of an account, at a moment at which nothing changed it.
+/// Everything of an account, at one moment.
 #[derive(Debug)]
 pub struct Books {
     pub balance: pb::Balance,

@@ -1,5 +1,4 @@
-//! Clocks that are set when they are told to be: `tests/shim/shifted_clock.c`, loaded into
-//! the server before libc.
+//! Clocks that a test sets: `tests/shim/shifted_clock.c`, loaded into the server before libc.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -22,7 +21,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Clocks that are right.
+    /// Clocks without a shift.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         super::shim::compile("shifted_clock", directory.path());
@@ -31,7 +30,7 @@ impl Clocks {
         clocks
     }
 
-    /// Somebody sets the clock: wall time alone is off, by so many milliseconds.
+    /// Shifts the wall time alone, by so many milliseconds.
     pub fn set(&self, off: i64) {
         self.shift(off, 0);
     }
@@ -40,12 +39,12 @@ impl Clocks {
         self.set(0);
     }
 
-    /// Time has passed that the test did not wait for.
+    /// Shifts the wall time and the time since boot: time passes without waiting.
     pub fn pass(&self, millis: i64) {
         self.shift(millis, millis);
     }
 
-    /// Wall time is shifted, and the time since boot.
+    /// Shifts the wall time, and the time since boot.
     pub fn shift(&self, wall: i64, boot: i64) {
         // At once: a file half written would be another time.
         let next = self.directory.path().join("next");

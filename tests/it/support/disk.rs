@@ -1,5 +1,5 @@
-//! A disk that fails or is slow when it is told to: `tests/shim/failing_disk.c`, loaded into
-//! the server before libc.
+//! A disk that a test makes fail or slow: `tests/shim/failing_disk.c`, loaded into the server
+//! before libc.
 
 use std::ffi::OsString;
 

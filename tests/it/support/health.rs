@@ -32,7 +32,7 @@ impl Health {
         self.status("creditd.v1.LedgerService").await
     }
 
-    /// Asks for nothing but the health until it is so.
+    /// Calls only the health service until its status is so.
     pub async fn wait(&mut self, status: ServingStatus) {
         for service in ["creditd.v1.LedgerService", ""] {
             let start = Instant::now();

@@ -1,5 +1,5 @@
-//! What the books must say, from what was sent and answered alone. The sums do
-//! not depend on the order in which calls that raced were done.
+//! What the books must contain, from the calls and their answers alone. The sums do not depend
+//! on the order in which concurrent calls were done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::EntryKind;
 
 use super::books::{Books, Ledger, audit, billionths};
-use super::calls::{Answer, Call};
+use super::call::{Call, Reply};
 use super::load::Record;
 
 /// What an account must have, by the answers.
@@ -16,7 +16,7 @@ struct Implied<'a> {
     /// Available and held together.
     total: i128,
     /// Every request_id that moved credits.
-    moved: BTreeMap<&'a str, (EntryKind, &'a Answer)>,
+    moved: BTreeMap<&'a str, (EntryKind, &'a Reply)>,
     /// What each charge and settlement cost.
     costs: BTreeMap<&'a str, i128>,
     refunds: BTreeMap<&'a str, Refunds>,
@@ -50,13 +50,12 @@ impl Held {
 pub async fn verify(records: &[Record], ledger: &mut Ledger) {
     let mut accounts: BTreeMap<&str, Implied> = BTreeMap::new();
     for record in records {
-        let requests = record.call.requests();
         for (place, answer) in record.answers.iter().enumerate() {
-            let (account, request_id) = requests[place];
+            let (account, request_id) = &record.keys[place];
             let Some(answer) = answer else {
                 continue;
             };
-            let implied = accounts.entry(account).or_default();
+            let implied = accounts.entry(account.as_str()).or_default();
             implied.add(&record.call, place, request_id, answer);
         }
     }
@@ -78,16 +77,16 @@ fn cost(charge: &pb::ChargeRequest) -> i128 {
 }
 
 impl<'a> Implied<'a> {
-    fn add(&mut self, call: &'a Call, place: usize, request_id: &'a str, answer: &'a Answer) {
+    fn add(&mut self, call: &'a Call, place: usize, request_id: &'a str, answer: &'a Reply) {
         let kind = match call {
             Call::Grant(request) => {
                 self.total += billionths(&request.credits);
                 EntryKind::Grant
             }
             Call::Charge(request) => self.charge(request, answer),
-            Call::Batch(request) => self.charge(&request.charges[place], answer),
+            Call::BatchCharge(request) => self.charge(&request.charges[place], answer),
             Call::Refund(request) => {
-                let given = -billionths(&answer.entry().unwrap().spent);
+                let given = -billionths(&answer.entry.as_ref().unwrap().spent);
                 if let Some(credits) = &request.credits {
                     assert_eq!(given, billionths(credits), "{answer:?}");
                 }
@@ -101,14 +100,14 @@ impl<'a> Implied<'a> {
                 let Some(pb::hold_request::What::Credits(credits)) = &request.what else {
                     panic!("the load holds amounts")
                 };
-                let state = answer.hold().unwrap();
+                let state = answer.hold.as_ref().unwrap();
                 assert_eq!(state.held, *credits, "{answer:?}");
                 let held = self.holds.entry(&state.hold_id).or_default();
                 held.at_first = billionths(credits);
                 held.brief = request.ttl.is_some();
                 EntryKind::Hold
             }
-            Call::Settle(request) => {
+            Call::SettleHold(request) => {
                 let Some(pb::settle_hold_request::What::Credits(credits)) = &request.what else {
                     panic!("the load settles amounts")
                 };
@@ -119,25 +118,25 @@ impl<'a> Implied<'a> {
                 held.closed += usize::from(!request.keep_open);
                 EntryKind::Settle
             }
-            Call::Release(request) => {
+            Call::ReleaseHold(request) => {
                 self.holds.entry(&request.hold_id).or_default().closed += 1;
                 EntryKind::Release
             }
             // It moves nothing.
-            Call::Extend(_) => return,
-            Call::Revoke(_) => panic!("the load revokes nothing"),
+            Call::ExtendHold(_) => return,
+            other => panic!("not a call of the load: {other:?}"),
         };
         let before = self.moved.insert(request_id, (kind, answer));
         assert!(before.is_none(), "{request_id} was sent twice as another");
     }
 
-    fn charge(&mut self, request: &'a pb::ChargeRequest, answer: &'a Answer) -> EntryKind {
+    fn charge(&mut self, request: &'a pb::ChargeRequest, answer: &'a Reply) -> EntryKind {
         self.spend(answer, cost(request));
         EntryKind::Charge
     }
 
-    fn spend(&mut self, answer: &'a Answer, cost: i128) {
-        let entry = answer.entry().unwrap();
+    fn spend(&mut self, answer: &'a Reply, cost: i128) {
+        let entry = answer.entry.as_ref().unwrap();
         assert_eq!(billionths(&entry.spent), cost, "{entry:?}");
         self.total -= cost;
         self.costs.insert(&entry.entry_id, cost);
@@ -164,7 +163,7 @@ impl<'a> Implied<'a> {
         for (request_id, (kind, answer)) in &self.moved {
             let entry = entries[request_id];
             assert_eq!(entry.kind(), *kind);
-            if let Some(answered) = answer.entry() {
+            if let Some(answered) = &answer.entry {
                 let mut entry = pb::Entry::clone(entry);
                 if answered.grants.is_empty() {
                     // It was answered in a batch.
@@ -172,7 +171,7 @@ impl<'a> Implied<'a> {
                 }
                 assert_eq!(entry, *answered, "{account}: not as answered");
             }
-            if let Some(hold) = answer.hold() {
+            if let Some(hold) = &answer.hold {
                 assert_eq!(entry.hold_id, hold.hold_id);
             }
         }

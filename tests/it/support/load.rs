@@ -8,8 +8,9 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use tokio::task::JoinHandle;
 
 use super::books::{Ledger, amount};
-use super::calls::{Answer, Call, Outcome};
+use super::call::{Call, Reply};
 use super::implied;
+use super::outcome::Outcome;
 use super::random::Random;
 use super::requests::{
     batch, charge, charge_usage, extend, hold, hold_for, refund, release, settle,
@@ -33,7 +34,9 @@ const REFUSALS: [&str; 4] = [
 /// A call that was sent, and for each of its request_ids what was answered.
 pub struct Record {
     pub call: Call,
-    pub answers: Vec<Option<Answer>>,
+    /// Account and request_id of each write.
+    pub keys: Vec<(String, String)>,
+    pub answers: Vec<Option<Reply>>,
 }
 
 /// What was sent to one data file since it was made.
@@ -75,8 +78,13 @@ type Pools = Arc<[Mutex<Pool>; ACCOUNTS.len()]>;
 
 impl Record {
     fn new(call: Call) -> Self {
-        let answers = vec![None; call.requests().len()];
-        Self { call, answers }
+        let keys = call.keys();
+        let answers = vec![None; keys.len()];
+        Self {
+            call,
+            keys,
+            answers,
+        }
     }
 
     /// Takes what was answered. An answer that was given stays.
@@ -125,7 +133,7 @@ impl Journal {
         let mut ledger = server.ledger().await;
         for account in ACCOUNTS {
             let mut record = Record::new(Call::Grant(grant("open", account, "100")));
-            let outcomes = record.call.send(&mut ledger).await;
+            let outcomes = record.call.outcomes(&mut ledger).await;
             record.note(outcomes, true, &mut self.counts);
             assert!(record.answers[0].is_some());
             self.records.push(record);
@@ -182,7 +190,7 @@ impl Journal {
                 tokio::spawn(async move {
                     let mut counts = Counts::default();
                     for record in &mut records {
-                        let outcomes = record.call.send(&mut ledger).await;
+                        let outcomes = record.call.outcomes(&mut ledger).await;
                         record.note(outcomes, false, &mut counts);
                     }
                     (records, counts)
@@ -224,20 +232,21 @@ impl Journal {
 
 /// Tells the others what can be settled and refunded.
 fn share(pools: &Pools, record: &Record) {
-    for ((account, _), answer) in record.call.requests().into_iter().zip(&record.answers) {
-        let Some(place) = ACCOUNTS.iter().position(|name| *name == account) else {
+    for ((account, _), answer) in record.keys.iter().zip(&record.answers) {
+        let Some(place) = ACCOUNTS.iter().position(|name| name == account) else {
+            continue;
+        };
+        let Some(answer) = answer else {
             continue;
         };
         let mut pool = pools[place].lock().unwrap();
-        match answer {
-            Some(Answer::Hold(reply)) => {
-                pool.holds
-                    .push(reply.hold.as_ref().unwrap().hold_id.clone());
-            }
-            Some(answer @ (Answer::Charge(_) | Answer::Settle(_))) => {
-                pool.spent.push(answer.entry().unwrap().entry_id.clone());
-            }
-            _ => {}
+        if let (Call::Hold(_), Some(hold)) = (&record.call, &answer.hold) {
+            pool.holds.push(hold.hold_id.clone());
+        }
+        if let Some(entry) = &answer.entry
+            && matches!(entry.kind(), pb::EntryKind::Charge | pb::EntryKind::Settle)
+        {
+            pool.spent.push(entry.entry_id.clone());
         }
     }
 }
@@ -259,7 +268,7 @@ impl Worker {
             let id = format!("{}-{}", self.name, records.len());
             let mut record = Record::new(self.next_call(&id));
             counts.sent += record.answers.len();
-            let outcomes = record.call.send(&mut self.ledger).await;
+            let outcomes = record.call.outcomes(&mut self.ledger).await;
             record.note(outcomes, true, &mut counts);
             share(&self.pools, &record);
             records.push(record);
@@ -288,20 +297,20 @@ impl Worker {
                     let account = ACCOUNTS[self.random.between(0, 3) as usize];
                     self.charge(&format!("{id}-{item}"), account)
                 });
-                Call::Batch(batch(items.collect()))
+                Call::BatchCharge(batch(items.collect()))
             }
             (23..=40, ..) => Call::Hold(match self.random.between(1, 4) {
                 // It ends by itself, whether somebody looks or not.
                 1 => hold_for(id, account, &credits, self.random.between(1, 400)),
                 _ => hold(id, account, &credits),
             }),
-            (41..=55, Some(held), _) => Call::Settle(pb::SettleHoldRequest {
+            (41..=55, Some(held), _) => Call::SettleHold(pb::SettleHoldRequest {
                 keep_open: self.random.between(1, 3) == 1,
                 overage: self.random.between(0, 2) as i32,
                 ..settle(id, account, &held, &credits)
             }),
-            (56..=63, Some(held), _) => Call::Release(release(id, account, &held)),
-            (64..=67, Some(held), _) => Call::Extend(extend(id, account, &held, 3_600_000)),
+            (56..=63, Some(held), _) => Call::ReleaseHold(release(id, account, &held)),
+            (64..=67, Some(held), _) => Call::ExtendHold(extend(id, account, &held, 3_600_000)),
             (68..=80, _, Some(spent)) => {
                 let part = self.credits(2_000_000_000);
                 let part = (self.random.between(1, 3) > 1).then_some(part);

@@ -14,8 +14,8 @@ use creditd::domain::ledger::{
 };
 use creditd::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, ServedCard, Store,
-    StoreRefusal, Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Store, StoreRefusal,
+    Unavailable, Written,
 };
 use tokio::sync::watch;
 
@@ -32,7 +32,6 @@ struct Books {
     last_time: Timestamp,
     /// Why nothing is written now.
     disbelief: Option<Disbelief>,
-    cards: Vec<ServedCard>,
     watched: HashMap<AccountName, watch::Sender<()>>,
 }
 
@@ -52,7 +51,6 @@ impl MemoryStore {
                 accounts: HashMap::new(),
                 last_time: Timestamp::MIN,
                 disbelief: None,
-                cards: Vec::new(),
                 watched: HashMap::new(),
             }),
             clock,
@@ -282,25 +280,6 @@ impl Store for MemoryStore {
         let known = books.book(&name, now).map(|_| ());
         let watched = books.watched.entry(name).or_default();
         Pending::ready(known.map(|()| watched.subscribe()))
-    }
-
-    fn served_cards(&self) -> Result<Vec<ServedCard>, Unavailable> {
-        Ok(self.books().cards.clone())
-    }
-
-    fn serve_cards(&self, cards: &[ServedCard]) -> Result<(), Unavailable> {
-        let now = self.clock.now();
-        let kept = &mut self.books().cards;
-        for card in kept.iter_mut() {
-            card.replaced.get_or_insert(now);
-        }
-        for card in cards {
-            match kept.iter_mut().find(|k| k.revision == card.revision) {
-                Some(known) => known.replaced = None,
-                None => kept.push(card.clone()),
-            }
-        }
-        Ok(())
     }
 
     fn writable(&self) -> watch::Receiver<bool> {

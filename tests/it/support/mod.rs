@@ -1,14 +1,17 @@
 //! What the tests share.
 
 pub mod books;
-pub mod calls;
+pub mod call;
 pub mod clocks;
 pub mod disk;
 pub mod health;
+pub mod ids;
 pub mod implied;
 pub mod load;
 pub mod memory;
+pub mod outcome;
 pub mod random;
+pub mod rate_cards;
 pub mod raw;
 pub mod refusal;
 pub mod requests;

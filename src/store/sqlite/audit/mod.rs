@@ -19,7 +19,7 @@ use super::whole::{self, Alone};
 use crate::domain::Credits;
 use crate::domain::ledger::Account;
 use crate::domain::pricing::Usage;
-use crate::store::ServedCard;
+use crate::store::cards::StoredCard;
 
 /// Most findings that are told one by one.
 const FINDINGS_MAX: usize = 1_000;
@@ -62,7 +62,7 @@ pub trait Reprice {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn card(&mut self, card: &ServedCard) -> Result<(), String>;
+    fn card(&mut self, card: &StoredCard) -> Result<(), String>;
 
     /// What the usage costs under that revision; None where it has no price there.
     fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits>;
@@ -192,7 +192,8 @@ impl Audit<'_> {
     }
 
     fn read_cards(&mut self) -> Result<(), BadRow> {
-        for card in super::cards::read(&self.journal.connection)? {
+        for published in super::cards::list(&self.journal.connection)? {
+            let card = published.card;
             if let Err(problem) = self.reprice.card(&card) {
                 self.report
                     .add(format!("rate card {}: {problem}", card.revision));

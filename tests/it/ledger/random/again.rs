@@ -1,165 +1,170 @@
-//! Calls that were answered before: sent again in other words of the same meaning, or
-//! with a little something changed.
+//! Calls that were answered before: sent again in other words of the same meaning, or with one
+//! field changed. What can be done with a field follows from its name and type.
 
 use creditd::rpc::pb::creditd::v1 as pb;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value};
 
-use super::super::call::{BEGINNING, Call, HOUR, duration, timestamp};
+use super::super::time::{BEGINNING, HOUR, duration, timestamp};
+use super::ids::kind_of_field;
 use super::rng::Rng;
-use crate::model::{MAX, amount, text};
+use crate::model::{MAX, amount, text as amount_text};
+use crate::support::call::{Call, set_message, text};
 
 /// A call that means the same.
-pub fn reworded(rng: &mut Rng, mut call: Call) -> Call {
-    match &mut call {
-        Call::Grant(request) => {
-            request.credits = longer(&request.credits);
-            request.services.reverse();
-            if let Some(first) = request.services.first().cloned() {
-                request.services.push(first);
-            }
-        }
-        Call::Charge(request) => {
-            use pb::charge_request::What;
-            match &mut request.what {
-                Some(What::Credits(credits)) => *credits = longer(credits),
-                Some(What::Usage(usage)) => count_one(usage),
-                None => {}
-            }
-            name_account(&mut request.prices, &request.account);
-            // A charge alone and a charge in a batch are one verb.
-            if rng.chance(300) {
-                return Call::BatchCharge(pb::BatchChargeRequest {
-                    charges: vec![request.clone(), request.clone()],
-                });
-            }
-        }
-        Call::Hold(request) => {
-            use pb::hold_request::What;
-            match &mut request.what {
-                Some(What::Credits(credits)) => *credits = longer(credits),
-                Some(What::Usage(usage)) => count_one(usage),
-                None => {}
-            }
-            name_account(&mut request.prices, &request.account);
-            request.ttl.get_or_insert(duration(HOUR));
-        }
-        Call::SettleHold(request) => {
-            use pb::settle_hold_request::What;
-            match &mut request.what {
-                Some(What::Credits(credits)) => *credits = longer(credits),
-                Some(What::Usage(usage)) => count_one(usage),
-                None => {}
-            }
-            name_account(&mut request.prices, &request.account);
-            if request.overage == 0 {
-                request.overage = pb::Overage::Reject.into();
-            }
-        }
-        Call::Refund(request) => {
-            if let Some(credits) = &mut request.credits {
-                *credits = longer(credits);
-            }
-        }
-        _ => {}
+pub fn reworded(rng: &mut Rng, call: &Call) -> Call {
+    let mut request = call.message();
+    let has = |name| request.descriptor().get_field_by_name(name).is_some();
+    let (has_prices, has_services, has_overage) = (has("prices"), has("services"), has("overage"));
+    if request.has_field_by_name("credits") {
+        let credits = longer(&text(&request, "credits"));
+        request.set_field_by_name("credits", Value::String(credits));
     }
-    call
+    if has_services {
+        let services = request.get_field_by_name_mut("services").unwrap();
+        let services = services.as_list_mut().unwrap();
+        services.reverse();
+        services.extend_from_within(..services.len().min(1));
+    }
+    // A field that is left out has its default.
+    if request.has_field_by_name("usage") {
+        let usage = request.get_field_by_name_mut("usage").unwrap();
+        let usage = usage.as_message_mut().unwrap();
+        if !usage.has_field_by_name("count") && !usage.has_field_by_name("duration") {
+            usage.set_field_by_name("count", Value::I64(1));
+        }
+    }
+    if has_prices {
+        let account = text(&request, "account");
+        let prices = request.get_field_by_name_mut("prices").unwrap();
+        let prices = prices.as_message_mut().unwrap();
+        prices.set_field_by_name("account", Value::String(account));
+    }
+    if matches!(call, Call::Hold(_)) && !request.has_field_by_name("ttl") {
+        set_message(&mut request, "ttl", &duration(HOUR));
+    }
+    if has_overage && !request.has_field_by_name("overage") {
+        request.set_field_by_name("overage", Value::EnumNumber(pb::Overage::Reject.into()));
+    }
+    let call = call.with(&request);
+    // A charge alone and a charge in a batch are one method.
+    match call {
+        Call::Charge(charge) if rng.chance(300) => Call::BatchCharge(pb::BatchChargeRequest {
+            charges: vec![charge.clone(), charge],
+        }),
+        call => call,
+    }
 }
 
-/// A call that means a little something else. Some come out the same, which is as well.
-pub fn altered(rng: &mut Rng, mut call: Call) -> Call {
-    match &mut call {
-        Call::Grant(request) => match rng.below(6) {
-            0 => request.credits = more(&request.credits),
-            1 => request.priority ^= 1,
-            2 => request.source.push('s'),
-            3 => request.services.push("image".to_owned()),
-            4 => other_labels(&mut request.labels),
-            _ => match &mut request.expire_time {
-                Some(time) => time.nanos ^= 1,
-                none => *none = Some(timestamp(BEGINNING)),
-            },
-        },
-        Call::Charge(request) => {
-            use pb::charge_request::What;
-            match (rng.below(3), &mut request.what) {
-                (0, _) => other_labels(&mut request.labels),
-                (1, Some(What::Usage(_))) => other_prices(rng, &mut request.prices),
-                (_, Some(What::Usage(usage))) => other_usage(rng, usage),
-                (_, Some(What::Credits(credits))) => *credits = more(credits),
-                (_, None) => {}
-            }
-        }
-        Call::Hold(request) => {
-            use pb::hold_request::What;
-            match (rng.below(4), &mut request.what) {
-                (0, _) => other_labels(&mut request.labels),
-                (1, _) => request.ttl = Some(duration(HOUR + 1)),
-                (2, Some(What::Usage(_))) => other_prices(rng, &mut request.prices),
-                (_, Some(What::Usage(usage))) => other_usage(rng, usage),
-                (_, Some(What::Credits(credits))) => *credits = more(credits),
-                (_, None) => {}
-            }
-        }
-        Call::SettleHold(request) => {
-            use pb::settle_hold_request::What;
-            match (rng.below(6), &mut request.what) {
-                (0, _) => other_labels(&mut request.labels),
-                (1, _) => request.keep_open ^= true,
-                (2, _) => request.overage = 2 - request.overage,
-                (3, _) => request.hold_id.push('x'),
-                (4, Some(What::Usage(_))) => other_prices(rng, &mut request.prices),
-                (_, Some(What::Usage(usage))) => other_usage(rng, usage),
-                (_, Some(What::Credits(credits))) => *credits = more(credits),
-                (_, None) => {}
-            }
-        }
-        Call::Refund(request) => match rng.below(3) {
-            0 => other_labels(&mut request.labels),
-            1 => request.entry_id.push('x'),
-            _ => match &mut request.credits {
-                Some(credits) => *credits = more(credits),
-                none => *none = Some("1".to_owned()),
-            },
-        },
-        Call::RevokeGrant(request) => match rng.below(2) {
-            0 => other_labels(&mut request.labels),
-            _ => request.grant_id.push('x'),
-        },
-        Call::ExtendHold(request) => match rng.below(2) {
-            0 => request.ttl = Some(duration(HOUR + 1)),
-            _ => request.hold_id.push('x'),
-        },
-        Call::ReleaseHold(request) => request.hold_id.push('x'),
-        _ => {}
+/// A call with one field changed. Some come out the same, which is fine.
+pub fn altered(rng: &mut Rng, call: &Call) -> Call {
+    let mut request = call.message();
+    let descriptor = request.descriptor();
+    let fields: Vec<FieldDescriptor> = descriptor
+        .fields()
+        .filter(|field| !["account", "request_id"].contains(&field.name()))
+        // Of alternatives only the one that is set; prices of a usage only.
+        .filter(|field| {
+            let oneof = field
+                .containing_oneof()
+                .is_some_and(|oneof| oneof.fields().len() > 1);
+            !oneof || request.has_field(field)
+        })
+        .filter(|field| field.name() != "prices" || request.has_field_by_name("usage"))
+        .collect();
+    let field = rng.pick(&fields).clone();
+    alter(rng, &mut request, &field);
+    call.with(&request)
+}
+
+fn alter(rng: &mut Rng, request: &mut DynamicMessage, field: &FieldDescriptor) {
+    let name = field.name();
+    if field.is_map() {
+        let pairs = request.get_field_mut(field).as_map_mut().unwrap();
+        let label = pairs.entry(MapKey::String("job".to_owned()));
+        label
+            .and_modify(|value| *value = Value::String(format!("{}x", value.as_str().unwrap())))
+            .or_insert_with(|| Value::String("x".to_owned()));
+        return;
     }
-    call
+    if field.is_list() {
+        let list = request.get_field_mut(field).as_list_mut().unwrap();
+        return list.push(Value::String("image".to_owned()));
+    }
+    match field.kind() {
+        Kind::String if name == "credits" => {
+            // All that is left of an entry is another amount than 1, mostly.
+            let credits = match request.has_field(field) {
+                true => more(&text(request, name)),
+                false => "1".to_owned(),
+            };
+            request.set_field(field, Value::String(credits));
+        }
+        Kind::String => {
+            debug_assert!(name == "source" || kind_of_field(name).is_some());
+            let longer = format!("{}x", text(request, name));
+            request.set_field(field, Value::String(longer));
+        }
+        Kind::Int32 => {
+            let number = request.get_field(field).as_i32().unwrap();
+            request.set_field(field, Value::I32(number ^ 1));
+        }
+        Kind::Bool => {
+            let flag = request.get_field(field).as_bool().unwrap();
+            request.set_field(field, Value::Bool(!flag));
+        }
+        Kind::Enum(_) => {
+            let number = request.get_field(field).as_enum_number().unwrap();
+            request.set_field(field, Value::EnumNumber(2 - number));
+        }
+        Kind::Message(kind) => match kind.name() {
+            "Duration" => set_message(request, name, &duration(HOUR + 1)),
+            "Timestamp" if !request.has_field(field) => {
+                set_message(request, name, &timestamp(BEGINNING))
+            }
+            "Timestamp" => flip_nanos(request, field),
+            "Usage" => alter_usage(rng, request.get_field_mut(field)),
+            "PriceSelector" => alter_prices(rng, request.get_field_mut(field)),
+            other => panic!("nothing is known of a {other}"),
+        },
+        kind => panic!("nothing is known of a {kind:?}"),
+    }
+}
+
+/// Another time or length, by a nanosecond.
+fn flip_nanos(message: &mut DynamicMessage, field: &FieldDescriptor) {
+    let inner = message.get_field_mut(field).as_message_mut().unwrap();
+    let nanos = inner.get_field_by_name("nanos").unwrap().as_i32().unwrap();
+    inner.set_field_by_name("nanos", Value::I32(nanos ^ 1));
+}
+
+fn alter_usage(rng: &mut Rng, usage: &mut Value) {
+    let usage = usage.as_message_mut().unwrap();
+    if rng.chance(500) {
+        usage.set_field_by_name("service", Value::String("motion".to_owned()));
+    } else if usage.has_field_by_name("duration") {
+        let field = usage.descriptor().get_field_by_name("duration").unwrap();
+        flip_nanos(usage, &field);
+    } else {
+        let count = usage.get_field_by_name("count").unwrap().as_i64().unwrap();
+        // Left out it is one.
+        usage.set_field_by_name("count", Value::I64(count.max(1).saturating_add(1)));
+    }
+}
+
+fn alter_prices(rng: &mut Rng, prices: &mut Value) {
+    let prices = prices.as_message_mut().unwrap();
+    if rng.chance(500) {
+        prices.set_field_by_name("rate_card", Value::String("studio".to_owned()));
+    } else if prices.has_field_by_name("revision") {
+        prices.set_field_by_name("revision", Value::String("0123abcd".to_owned()));
+    } else {
+        set_message(prices, "price_time", &timestamp(BEGINNING));
+    }
 }
 
 /// A billionth more.
 fn more(credits: &str) -> String {
-    text((amount(credits).unwrap() + 1).min(MAX))
-}
-
-fn other_labels(labels: &mut std::collections::BTreeMap<String, String>) {
-    labels.entry("job".to_owned()).or_default().push('x');
-}
-
-fn other_usage(rng: &mut Rng, usage: &mut pb::Usage) {
-    use pb::usage::Quantity;
-    match (rng.below(2), &mut usage.quantity) {
-        (0, _) => "motion".clone_into(&mut usage.service),
-        (_, Some(Quantity::Count(count))) => *count = count.saturating_add(1),
-        (_, Some(Quantity::Duration(length))) => length.nanos ^= 1,
-        (_, none) => *none = Some(Quantity::Count(2)),
-    }
-}
-
-fn other_prices(rng: &mut Rng, prices: &mut Option<pb::PriceSelector>) {
-    let prices = prices.get_or_insert_default();
-    match rng.below(2) {
-        0 => prices.rate_card = "studio".to_owned(),
-        _ if prices.revision.is_empty() => prices.price_time = Some(timestamp(BEGINNING)),
-        _ => prices.revision = "0123abcd".to_owned(),
-    }
+    amount_text((amount(credits).unwrap() + 1).min(MAX))
 }
 
 /// The same amount with zeros around it.
@@ -172,15 +177,4 @@ fn longer(credits: &str) -> String {
         1..9 => format!("{credits}0"),
         _ => format!("0{credits}"),
     }
-}
-
-fn count_one(usage: &mut pb::Usage) {
-    if usage.quantity.is_none() {
-        usage.quantity = Some(pb::usage::Quantity::Count(1));
-    }
-}
-
-fn name_account(prices: &mut Option<pb::PriceSelector>, account: &str) {
-    let prices = prices.get_or_insert_default();
-    account.clone_into(&mut prices.account);
 }

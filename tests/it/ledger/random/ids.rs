@@ -1,11 +1,12 @@
-//! The model and the ledger name grants, holds and entries each in its own way.
-//! Which name is which is learnt from their replies.
+//! The model and the ledger have ids of their own for grants, holds and entries. Which id is
+//! which follows from their replies.
 
 use std::collections::BTreeMap;
 
 use creditd::rpc::pb::creditd::v1 as pb;
+use prost_reflect::{FieldDescriptor, ReflectMessage as _, Value};
 
-use super::super::call::{Call, Reply};
+use crate::support::call::{Call, Reply, text};
 use crate::support::refusal::Refusal;
 
 /// What an id names.
@@ -16,7 +17,7 @@ pub enum Kind {
     Entry,
 }
 
-/// Both names of everything that a reply spoke of.
+/// Both ids of everything that was in a reply.
 #[derive(Default)]
 pub struct Ids {
     to_real: BTreeMap<(Kind, String), String>,
@@ -24,7 +25,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Whether the ledger's name of it is known.
+    /// Whether the ledger's id of it is known.
     pub fn knows(&self, kind: Kind, id: &str) -> bool {
         self.to_real.contains_key(&(kind, id.to_owned()))
     }
@@ -33,7 +34,7 @@ impl Ids {
     pub fn learn(&mut self, model: &Reply, real: &Reply) -> Result<(), String> {
         let (model, real) = (ids_of(model), ids_of(real));
         if model.len() != real.len() {
-            return Err("the replies do not speak of as many things".to_owned());
+            return Err("the replies have not as many ids".to_owned());
         }
         for ((kind, model), (other, real)) in model.into_iter().zip(real) {
             let forth = self.to_real.get(&(kind, model.clone()));
@@ -50,40 +51,45 @@ impl Ids {
         Ok(())
     }
 
-    /// The call as the ledger understands it. What it does not know stays.
-    pub fn call_to_real(&self, mut call: Call) -> Call {
-        in_call(&mut call, &mut |kind, id| {
-            if let Some(real) = self.to_real.get(&(kind, id.clone())) {
-                id.clone_from(real);
+    /// The call with the ledger's ids. One that was in no reply stays.
+    pub fn call_to_real(&self, call: Call) -> Call {
+        let mut message = call.message();
+        let named = |field: &FieldDescriptor| kind_of_field(field.name());
+        let fields: Vec<_> = message
+            .descriptor()
+            .fields()
+            .filter(|field| named(field).is_some())
+            .collect();
+        if fields.is_empty() {
+            return call;
+        }
+        for field in fields {
+            let id = text(&message, field.name());
+            if let Some(real) = named(&field).and_then(|kind| self.to_real.get(&(kind, id))) {
+                message.set_field(&field, Value::String(real.clone()));
             }
-        });
-        call
+        }
+        call.with(&message)
     }
 
-    /// The reply as the model would say it.
+    /// The reply with the model's ids.
     pub fn reply_to_model(&self, mut reply: Reply) -> Reply {
-        in_reply(&mut reply, &mut |kind, id| {
+        visit_reply(&mut reply, &mut |kind, id| {
             if let Some(model) = self.to_model.get(&(kind, id.clone())) {
                 id.clone_from(model);
             }
         });
-        if let Reply::BatchCharge(items) = &mut reply {
-            for item in items {
-                if let Err(refusal) = item {
-                    self.refusal_to_model(refusal);
-                }
+        for item in &mut reply.results.0 {
+            if let Err(refusal) = item {
+                self.refusal_to_model(refusal);
             }
         }
         reply
     }
 
     pub fn refusal_to_model(&self, refusal: &mut Refusal) {
-        for (key, kind) in [
-            ("grant_id", Kind::Grant),
-            ("hold_id", Kind::Hold),
-            ("entry_id", Kind::Entry),
-        ] {
-            if let Some(id) = refusal.metadata.get_mut(key)
+        for (key, id) in &mut refusal.metadata {
+            if let Some(kind) = kind_of_field(key)
                 && let Some(model) = self.to_model.get(&(kind, id.clone()))
             {
                 id.clone_from(model);
@@ -93,83 +99,53 @@ impl Ids {
 }
 
 fn ids_of(reply: &Reply) -> Vec<(Kind, String)> {
-    let mut found = Vec::new();
-    in_reply(&mut reply.clone(), &mut |kind, id| {
-        found.push((kind, id.clone()));
+    let mut ids = Vec::new();
+    visit_reply(&mut reply.clone(), &mut |kind, id| {
+        ids.push((kind, id.clone()));
     });
-    found
+    ids
 }
 
 type Visit<'a> = &'a mut dyn FnMut(Kind, &mut String);
 
-fn in_call(call: &mut Call, visit: Visit<'_>) {
-    match call {
-        Call::Refund(request) => visit(Kind::Entry, &mut request.entry_id),
-        Call::RevokeGrant(request) => visit(Kind::Grant, &mut request.grant_id),
-        Call::ExtendHold(request) => visit(Kind::Hold, &mut request.hold_id),
-        Call::SettleHold(request) => visit(Kind::Hold, &mut request.hold_id),
-        Call::ReleaseHold(request) => visit(Kind::Hold, &mut request.hold_id),
-        Call::GetHold(request) => visit(Kind::Hold, &mut request.hold_id),
-        Call::ListEntries(request) => visit(Kind::Hold, &mut request.hold_id),
-        Call::Grant(_)
-        | Call::Charge(_)
-        | Call::BatchCharge(_)
-        | Call::Hold(_)
-        | Call::ListHolds(_)
-        | Call::GetBalance(_) => {}
+/// The kind of id that a field of a request or a refusal's metadata has.
+pub fn kind_of_field(name: &str) -> Option<Kind> {
+    match name {
+        "grant_id" => Some(Kind::Grant),
+        "hold_id" => Some(Kind::Hold),
+        "entry_id" => Some(Kind::Entry),
+        _ => None,
     }
 }
 
-fn in_reply(reply: &mut Reply, visit: Visit<'_>) {
-    match reply {
-        Reply::Grant(reply) => in_entry(&mut reply.entry, visit),
-        Reply::Charge(reply) => in_entry(&mut reply.entry, visit),
-        Reply::Refund(reply) => in_entry(&mut reply.entry, visit),
-        Reply::RevokeGrant(reply) => in_entry(&mut reply.entry, visit),
-        Reply::BatchCharge(items) => {
-            for reply in items.iter_mut().flatten() {
-                in_entry(&mut reply.entry, visit);
-            }
-        }
-        Reply::Hold(reply) => in_hold(&mut reply.hold, visit),
-        Reply::ExtendHold(reply) => in_hold(&mut reply.hold, visit),
-        Reply::ReleaseHold(reply) => in_hold(&mut reply.hold, visit),
-        Reply::GetHold(reply) => in_hold(&mut reply.hold, visit),
-        Reply::SettleHold(reply) => {
-            in_entry(&mut reply.entry, visit);
-            in_hold(&mut reply.hold, visit);
-        }
-        Reply::ListHolds(reply) => {
-            for hold in &mut reply.holds {
-                visit(Kind::Hold, &mut hold.hold_id);
-            }
-        }
-        Reply::ListEntries(reply) => {
-            for entry in &mut reply.entries {
-                in_one_entry(entry, visit);
-            }
-        }
-        Reply::GetBalance(reply) => {
-            for grant in reply.balance.iter_mut().flat_map(|b| &mut b.grants) {
-                visit(Kind::Grant, &mut grant.grant_id);
-            }
-        }
+fn visit_reply(reply: &mut Reply, visit: Visit<'_>) {
+    let entries = reply
+        .entry
+        .iter_mut()
+        .chain(reply.entries.iter_mut().flatten());
+    for entry in entries {
+        visit_entry(entry, visit);
     }
-}
-
-fn in_hold(hold: &mut Option<pb::HoldState>, visit: Visit<'_>) {
-    if let Some(hold) = hold {
+    for hold in reply
+        .hold
+        .iter_mut()
+        .chain(reply.holds.iter_mut().flatten())
+    {
         visit(Kind::Hold, &mut hold.hold_id);
     }
-}
-
-fn in_entry(entry: &mut Option<pb::Entry>, visit: Visit<'_>) {
-    if let Some(entry) = entry {
-        in_one_entry(entry, visit);
+    for grant in reply
+        .balance
+        .iter_mut()
+        .flat_map(|balance| &mut balance.grants)
+    {
+        visit(Kind::Grant, &mut grant.grant_id);
+    }
+    for item in reply.results.0.iter_mut().flatten() {
+        visit_reply(item, visit);
     }
 }
 
-fn in_one_entry(entry: &mut pb::Entry, visit: Visit<'_>) {
+fn visit_entry(entry: &mut pb::Entry, visit: Visit<'_>) {
     visit(Kind::Entry, &mut entry.entry_id);
     for (kind, id) in [
         (Kind::Grant, &mut entry.grant_id),

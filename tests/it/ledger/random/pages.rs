@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::super::call::{Call, Outcome, Reply};
 use super::run::Run;
+use crate::support::call::{Call, Outcome, Reply};
 
 /// Lists that are read while others write.
 const WALKS_MAX: usize = 4;
@@ -31,11 +31,11 @@ impl Run {
         let (model, real) = self.ask(&call, &call)?;
         let mut rest = VecDeque::new();
         let mut page = match model {
-            Ok(Reply::ListEntries(reply)) => reply,
+            Ok(page) => page,
             refused => return self.judge(&call, refused, real),
         };
         loop {
-            rest.extend(page.entries);
+            rest.extend(page.entries.unwrap());
             if page.next_page_token.is_empty() {
                 break;
             }
@@ -43,10 +43,7 @@ impl Run {
                 page_token: page.next_page_token,
                 ..request.clone()
             });
-            page = match self.model.call(&next, self.last) {
-                Ok(Reply::ListEntries(reply)) => reply,
-                other => unreachable!("{other:?}"),
-            };
+            page = self.model.call(&next, self.last).unwrap();
         }
         self.check_page(Walk { request, rest }, real)
     }
@@ -64,28 +61,32 @@ impl Run {
 
     /// The page must be what comes next, and may be shorter than was asked for.
     fn check_page(&mut self, mut walk: Walk, real: Outcome) -> Result<(), String> {
-        let Ok(Reply::ListEntries(mut page)) = real else {
+        let Ok(Reply {
+            entries: Some(entries),
+            next_page_token: token,
+            ..
+        }) = real
+        else {
             return Err(format!("expected a page, but got {real:#?}"));
         };
         let size = match walk.request.page_size {
             0 => 50,
             size => usize::try_from(size).unwrap().min(1_000),
         };
-        let length = page.entries.len();
+        let length = entries.len();
         if length > size || length > walk.rest.len() {
             return Err(format!(
-                "{length} entries, where {} were to come: {page:#?}",
+                "{length} entries, where {} were to come: {entries:#?}",
                 walk.rest.len()
             ));
         }
-        let expected = pb::ListEntriesResponse {
-            entries: walk.rest.drain(..length).collect(),
-            next_page_token: String::new(),
+        let page = |entries| Reply {
+            entries: Some(entries),
+            ..Reply::default()
         };
-        let token = std::mem::take(&mut page.next_page_token);
+        let expected = page(walk.rest.drain(..length).collect());
         let call = Call::ListEntries(walk.request.clone());
-        let (expected, page) = (Reply::ListEntries(expected), Reply::ListEntries(page));
-        self.judge(&call, Ok(expected), Ok(page))?;
+        self.judge(&call, Ok(expected), Ok(page(entries)))?;
         if token.is_empty() {
             return match walk.rest.len() {
                 0 => Ok(()),
@@ -132,9 +133,7 @@ impl Run {
 
 /// The token of a page of holds, taken out of it.
 fn take_token(outcome: &mut Outcome) -> Option<String> {
-    let Ok(Reply::ListHolds(reply)) = outcome else {
-        return None;
-    };
+    let reply = outcome.as_mut().ok()?;
     let token = std::mem::take(&mut reply.next_page_token);
     (!token.is_empty()).then_some(token)
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use creditd::rpc::pb::creditd::v1 as pb;
+use prost_reflect::Value;
 
-use super::super::call::{
-    BEGINNING, Call, HOUR, MICROSECOND, MILLISECOND, Nanos, Outcome, Reply, SECOND, Subject,
-    ledger_time,
-};
 use super::super::cards;
-use super::super::subjects::Factory;
+use super::super::subjects::{Factory, Subject};
+use super::super::time::{
+    BEGINNING, HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, ledger_time, time_before, time_of,
+};
 use super::compare::compare;
 use super::generate::{ACCOUNTS, Generator, ends};
 use super::ids::Ids;
@@ -17,6 +17,7 @@ use super::pages::{HoldWalk, Walk};
 use super::rng::Rng;
 use super::{again, spoil};
 use crate::model::Model;
+use crate::support::call::{Call, Outcome, Reply};
 
 /// How many operations are shown before one that went wrong.
 const SHOWN: usize = 30;
@@ -75,9 +76,11 @@ pub fn run_all(
     let mut left = operations;
     while left > 0 {
         let part = left.min(in_one);
-        let found = run(factory(), seed, part);
-        for (what, count) in found.map_err(|wrong| format!("CREDITD_MODEL_SEED={seed}\n{wrong}"))? {
-            *counts.entry(what).or_default() += count;
+        let outcome = run(factory(), seed, part);
+        for (answer, count) in
+            outcome.map_err(|wrong| format!("CREDITD_MODEL_SEED={seed}\n{wrong}"))?
+        {
+            *counts.entry(answer).or_default() += count;
         }
         left -= part;
         seed = seed.wrapping_add(1);
@@ -130,7 +133,7 @@ impl Run {
             return self.hold_page(walk);
         }
         let call = self.next_call();
-        let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
+        let accounts = call.accounts();
         let good = |request: &pb::ListEntriesRequest| {
             request.page_size >= 0 && request.page_token.is_empty()
         };
@@ -148,7 +151,7 @@ impl Run {
         for account in ACCOUNTS {
             let touched = all || accounts.iter().any(|name| name == account);
             if touched && self.model.accounts.contains_key(account) {
-                self.step(Call::GetBalance(crate::support::balance(account)))?;
+                self.step(crate::support::balance(account).into())?;
             }
         }
         Ok(())
@@ -163,8 +166,8 @@ impl Run {
                 let call = call.clone();
                 return match self.rng.below(3) {
                     0 => call,
-                    1 => again::reworded(&mut self.rng, call),
-                    _ => again::altered(&mut self.rng, call),
+                    1 => again::reworded(&mut self.rng, &call),
+                    _ => again::altered(&mut self.rng, &call),
                 };
             }
         }
@@ -177,17 +180,16 @@ impl Run {
         }
         .call();
         if self.rng.chance(60) {
-            call = spoil::spoil(&mut self.rng, call, now);
+            call = spoil::spoil(&mut self.rng, &call, now);
         }
-        if self.rng.chance(25) {
-            // The request_id of something else.
+        if self.rng.chance(25) && call.is_write() {
+            // The request_id of another write to the account.
+            let accounts = call.accounts();
             let past = self.past.iter().filter(known);
-            let past = past.filter(|past| past.0.accounts() == call.accounts());
-            let past = self.rng.pick_any(past.collect()).map(|past| past.0.clone());
-            if let Some(mut past) = past
-                && let (Some(mine), Some(used)) = (call.request_id(), past.request_id())
-            {
-                mine.clone_from(used);
+            let past = past.filter(|past| past.0.accounts() == accounts);
+            if let Some((past, _)) = self.rng.pick_any(past.collect()) {
+                let (_, request_id) = past.keys().remove(0);
+                call = call.set("request_id", Value::String(request_id));
             }
         }
         call
@@ -199,7 +201,7 @@ impl Run {
         match self.model.accounts.keys().next() {
             Some(account) if !self.last_is_sure => {
                 let balance = crate::support::balance(account);
-                self.step(Call::GetBalance(balance))
+                self.step(balance.into())
             }
             _ => Ok(()),
         }
@@ -257,11 +259,11 @@ impl Run {
         *self.counts.entry("restart".to_owned()).or_default() += 1;
     }
 
-    fn note(&mut self, what: Shown) {
+    fn note(&mut self, event: Shown) {
         if self.shown.len() == SHOWN {
             self.shown.pop_front();
         }
-        self.shown.push_back(what);
+        self.shown.push_back(event);
     }
 
     /// Asks both and compares.
@@ -274,10 +276,8 @@ impl Run {
     pub(super) fn ask(&mut self, model: &Call, real: &Call) -> Result<(Outcome, Outcome), String> {
         let answer = self.subject.call(self.ids.call_to_real(real.clone()));
         let earliest = ledger_time(self.clock, self.last);
-        let past = matches!(model, Call::GetBalance(request) if request.as_of.is_some());
-        let said = answer.as_ref().ok().filter(|_| !past);
-        let told = said.and_then(Reply::time);
-        let time = told.unwrap_or(earliest + model.time_before());
+        let stated = answer.as_ref().ok().and_then(|reply| time_of(model, reply));
+        let time = stated.unwrap_or(earliest + time_before(model));
         let expected = self.model.call(model, time);
         let outcome = match &expected {
             Ok(_) => "ok".to_owned(),
@@ -294,15 +294,15 @@ impl Run {
         }
         // Whether a refused call took a time of its own cannot be seen.
         let refused = match &expected {
-            Ok(Reply::BatchCharge(_)) => told.is_none(),
+            Ok(reply) if !reply.results.0.is_empty() => stated.is_none(),
             outcome => outcome.is_err(),
         };
         if refused {
             self.maybe = self.maybe.max(earliest);
         } else {
-            self.last = told.unwrap_or(earliest);
+            self.last = stated.unwrap_or(earliest);
         }
-        self.last_is_sure = told.is_some();
+        self.last_is_sure = stated.is_some();
         Ok((expected, answer))
     }
 
@@ -327,32 +327,33 @@ impl Run {
         };
         compare(&model, &real)?;
         self.count(call, &model);
-        let new = model.as_ref().is_ok_and(|reply| !reply.is_replayed());
-        if new && call.clone().request_id().is_some() {
+        let is_new = model.as_ref().is_ok_and(|reply| !reply.replayed);
+        if is_new && call.is_write() {
             self.past.push((call.clone(), self.last));
         }
         Ok(())
     }
 
     fn count(&mut self, call: &Call, outcome: &Outcome) {
-        let mut count = |what: &str| {
-            let key = format!("{} {what}", call.method());
-            *self.counts.entry(key).or_default() += 1;
+        let items = match outcome {
+            Ok(Reply { results, .. }) if !results.0.is_empty() => results.0.as_slice(),
+            whole => std::slice::from_ref(whole),
         };
-        match outcome {
-            Err(refusal) if refusal.fields.is_empty() => count(&refusal.reason),
-            Err(refusal) => refusal.fields.iter().for_each(|(_, reason)| count(reason)),
-            Ok(Reply::BatchCharge(items)) => {
-                for item in items {
-                    match item {
-                        Ok(reply) if reply.replayed => count("replayed"),
-                        Ok(_) => count("ok"),
-                        Err(refusal) => count(&refusal.reason),
-                    }
-                }
+        for outcome in items {
+            let answers: Vec<&str> = match outcome {
+                Ok(reply) if reply.replayed => vec!["replayed"],
+                Ok(_) => vec!["ok"],
+                Err(refusal) if refusal.fields.is_empty() => vec![&refusal.reason],
+                Err(refusal) => refusal
+                    .fields
+                    .iter()
+                    .map(|(_, reason)| reason.as_str())
+                    .collect(),
+            };
+            for answer in answers {
+                let key = format!("{} {answer}", call.method());
+                *self.counts.entry(key).or_default() += 1;
             }
-            Ok(reply) if reply.is_replayed() => count("replayed"),
-            Ok(_) => count("ok"),
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::super::call::{Nanos, Reply, nanos_of};
 use super::super::cards;
+use super::super::time::{Nanos, nanos_of};
 use super::time::Named;
+use crate::support::call::Reply;
 use crate::support::refusal::Refusal;
 
 /// A fact.
@@ -23,64 +24,51 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// What a reply says; lists are told by [`Facts::list`].
+    /// What a reply says; of a list what its first entry says.
     pub fn of(reply: &Reply, names: &'a BTreeMap<String, Named>) -> Self {
-        let mut facts = Self {
-            names,
-            all: BTreeMap::new(),
-        };
-        match reply {
-            Reply::Grant(reply) => {
-                facts.entry(reply.entry.as_ref());
-                facts.reply(&reply.available, reply.replayed);
-            }
-            Reply::Charge(reply) => facts.charge(reply),
-            Reply::Refund(reply) => {
-                facts.entry(reply.entry.as_ref());
-                facts.reply(&reply.available, reply.replayed);
-            }
-            Reply::RevokeGrant(reply) => {
-                facts.entry(reply.entry.as_ref());
-                facts.reply(&reply.available, reply.replayed);
-            }
-            Reply::Hold(reply) => {
-                facts.hold(reply.hold.as_ref());
-                facts.reply(&reply.available, reply.replayed);
-            }
-            Reply::ExtendHold(reply) => {
-                facts.hold(reply.hold.as_ref());
-                facts.text("replayed", reply.replayed);
-            }
-            Reply::SettleHold(reply) => {
-                facts.hold(reply.hold.as_ref());
-                facts.entry(reply.entry.as_ref());
-                facts.reply(&reply.available, reply.replayed);
-            }
-            Reply::ReleaseHold(reply) => {
-                facts.hold(reply.hold.as_ref());
-                facts.reply(&reply.available, reply.replayed);
-            }
-            Reply::GetHold(reply) => facts.hold(reply.hold.as_ref()),
-            Reply::GetBalance(reply) => facts.balance(reply.balance.as_ref().unwrap()),
-            Reply::ListEntries(reply) => facts.entry(reply.entries.first()),
-            Reply::BatchCharge(items) => {
-                let refused = items.iter().filter(|item| item.is_err()).count();
-                facts.text("done", items.len() - refused);
-                facts.text("refused", refused);
-            }
-            Reply::ListHolds(_) => {}
+        let mut facts = Self::none(names);
+        if let Some(hold) = &reply.hold {
+            facts.hold(hold);
+        }
+        let first = reply.entries.iter().flatten().next();
+        if let Some(entry) = reply.entry.as_ref().or(first) {
+            facts.entry(entry);
+        }
+        if let Some(balance) = &reply.balance {
+            facts.balance(balance);
+        }
+        if let Some(failed) = reply.failed_count {
+            let count = i32::try_from(reply.results.0.len()).unwrap();
+            facts.text("done", count - failed);
+            facts.text("refused", failed);
+        }
+        if let Some(available) = &reply.available {
+            facts.text("left", available);
+        }
+        facts.text("replayed", reply.replayed);
+        facts
+    }
+
+    /// What a refusal by the rules says.
+    pub fn of_refusal(refusal: &Refusal, names: &'a BTreeMap<String, Named>) -> Self {
+        let mut facts = Self::none(names);
+        for (key, value) in &refusal.metadata {
+            let named = ["hold_id", "entry_id", "grant_id"].contains(&key.as_str());
+            let value = if named && facts.name(value) != "unnamed" {
+                facts.name(value)
+            } else {
+                value.clone()
+            };
+            facts.text(key, value);
         }
         facts
     }
 
-    /// What a charge in a batch says.
-    pub fn of_charge(reply: &pb::ChargeResponse, names: &'a BTreeMap<String, Named>) -> Self {
-        let mut facts = Self {
+    fn none(names: &'a BTreeMap<String, Named>) -> Self {
+        Self {
             names,
             all: BTreeMap::new(),
-        };
-        facts.charge(reply);
-        facts
+        }
     }
 
     fn text(&mut self, key: &str, value: impl ToString) {
@@ -103,18 +91,7 @@ impl<'a> Facts<'a> {
         named.map_or("unnamed", |(name, _)| name).to_owned()
     }
 
-    fn reply(&mut self, available: &str, replayed: bool) {
-        self.text("left", available);
-        self.text("replayed", replayed);
-    }
-
-    fn charge(&mut self, reply: &pb::ChargeResponse) {
-        self.entry(reply.entry.as_ref());
-        self.reply(&reply.available, reply.replayed);
-    }
-
-    fn entry(&mut self, entry: Option<&pb::Entry>) {
-        let entry = entry.expect("an entry");
+    fn entry(&mut self, entry: &pb::Entry) {
         self.text(&kind(entry), &entry.credits);
         self.text("held", &entry.held);
         self.text("spent", &entry.spent);
@@ -155,8 +132,7 @@ impl<'a> Facts<'a> {
         self.text("shares", or_none(&shares.join(" ")));
     }
 
-    fn hold(&mut self, hold: Option<&pb::HoldState>) {
-        let hold = hold.expect("a hold");
+    fn hold(&mut self, hold: &pb::HoldState) {
         let status = hold.status().as_str_name();
         let status = status.trim_start_matches("HOLD_STATUS_").to_lowercase();
         self.text("status", status);
@@ -200,20 +176,20 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// A list in one line.
+/// A list in one line. None where the reply is no list.
 pub fn list(reply: &Reply, names: &BTreeMap<String, Named>) -> Option<String> {
-    let facts = Facts {
-        names,
-        all: BTreeMap::new(),
-    };
+    let facts = Facts::none(names);
     let items: Vec<String> = match reply {
-        Reply::ListHolds(reply) => reply
-            .holds
+        Reply {
+            holds: Some(holds), ..
+        } => holds
             .iter()
             .map(|hold| format!("{} {}", facts.name(&hold.hold_id), hold.held))
             .collect(),
-        Reply::ListEntries(reply) => reply
-            .entries
+        Reply {
+            entries: Some(entries),
+            ..
+        } => entries
             .iter()
             .map(|entry| {
                 let mut words = vec![kind(entry), entry.credits.clone()];
@@ -232,24 +208,6 @@ pub fn list(reply: &Reply, names: &BTreeMap<String, Named>) -> Option<String> {
         _ => return None,
     };
     Some(or_none(&items.join("; ")))
-}
-
-/// What a refusal by the rules says.
-pub fn refusal<'a>(refusal: &Refusal, names: &'a BTreeMap<String, Named>) -> Facts<'a> {
-    let mut facts = Facts {
-        names,
-        all: BTreeMap::new(),
-    };
-    for (key, value) in &refusal.metadata {
-        let named = ["hold_id", "entry_id", "grant_id"].contains(&key.as_str());
-        let value = if named && facts.name(value) != "unnamed" {
-            facts.name(value)
-        } else {
-            value.clone()
-        };
-        facts.text(key, value);
-    }
-    facts
 }
 
 /// "charge".
@@ -278,7 +236,7 @@ fn usage(usage: Option<&pb::Usage>) -> String {
 
 /// The card's file, where one has that revision.
 fn revision(revision: &str) -> String {
-    let mut files = ["studio-1", "studio-2", "partner"].into_iter();
+    let mut files = cards::FILES.into_iter();
     let file = files.find(|file| cards::revision(file) == revision);
     file.map_or_else(|| or_none(revision), str::to_owned)
 }

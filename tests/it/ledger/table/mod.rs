@@ -1,7 +1,7 @@
 //! Tables in text under `tests/data/ledger`; `README.md` there has the format.
 
-mod ask;
 mod facts;
+mod parse;
 mod read;
 mod run;
 mod time;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use creditd::rpc::pb::creditd::v1 as pb;
+use prost_reflect::{DynamicMessage, Value};
 
-use super::super::call::{
-    BEGINNING, Call, MICROSECOND, Nanos, Outcome, Reply, Subject, ledger_time, nanos_of,
-};
-use super::ask::{Context, Words};
+use super::super::subjects::Subject;
+use super::super::time::{BEGINNING, MICROSECOND, Nanos, ledger_time, nanos_of, time_of};
 use super::facts::{self, Fact, Facts};
+use super::parse::{self, Context};
 use super::read::{Line, Section};
 use super::time::{self, Named};
+use crate::support::call::{Call, Outcome, Reply};
 use crate::support::refusal::Refusal;
 use crate::support::root;
 
@@ -73,31 +74,23 @@ impl Runner {
             now: self.now(),
             page_token: &self.page_token,
         };
-        let call = if line.words[0] == "batch" {
-            let items = line.items.iter();
-            let charges = items.map(|item| Words::new(&item.words[1..], &context).charge());
-            Call::BatchCharge(pb::BatchChargeRequest {
-                charges: charges.collect(),
-            })
-        } else {
-            assert!(line.items.is_empty(), "only a batch has items");
-            Words::new(&line.words, &context).call()
-        };
-        let names = Words::new(&line.words, &context).names();
-        let accounts: Vec<String> = call.accounts().into_iter().map(str::to_owned).collect();
+        let items: Vec<Vec<String>> = line.items.iter().map(|item| item.words.clone()).collect();
+        let call = context.call(&line.words, &items);
+        let accounts = call.accounts();
         let outcome = self.ask(call, line)?;
         if outcome.is_err() {
             self.learn_time(&accounts);
         }
         if let Ok(reply) = &outcome {
-            for name in names {
-                self.bind(&name, reply);
+            for name in parse::names(&line.words) {
+                self.bind(name, reply);
             }
         }
         let expected = line.expected.as_ref().ok_or("the line expects nothing")?;
         self.compare(&outcome, expected)?;
-        if let Ok(Reply::BatchCharge(results)) = &outcome {
-            for (item, result) in line.items.iter().zip(results) {
+        if let Ok(reply) = &outcome {
+            assert_eq!(reply.results.0.len(), line.items.len());
+            for (item, result) in line.items.iter().zip(&reply.results.0) {
                 self.item(item, result)
                     .map_err(|problem| format!("line {}: {problem}", item.number))?;
             }
@@ -106,30 +99,28 @@ impl Runner {
     }
 
     fn ask(&mut self, call: Call, line: &Line) -> Result<Outcome, String> {
-        let one_page = |word: &String| ["first", "token"].contains(&word.as_str());
-        let whole = !line.words.iter().any(one_page);
-        let outcome = match &call {
-            Call::ListEntries(request) if line.words[0] == "entries" => {
-                self.entries(request.clone(), whole)?
+        let outcome = match call {
+            Call::ListEntries(_) | Call::ListHolds(_) if line.words[0] != "newest" => {
+                self.list(call, line)?
             }
-            Call::ListHolds(request) => self.holds(request.clone(), whole)?,
-            _ => self.once(call),
+            call => self.call(&call),
         };
-        if let Ok(Reply::ListEntries(reply)) = &outcome {
-            reply.entries.iter().try_for_each(sound)?;
+        if let Ok(Reply {
+            entries: Some(entries),
+            ..
+        }) = &outcome
+        {
+            entries.iter().try_for_each(sound)?;
         }
         Ok(outcome)
     }
 
-    /// Asks once, and takes the time from the reply.
-    fn once(&mut self, call: Call) -> Outcome {
+    /// Calls once, and takes the time from the reply.
+    fn call(&mut self, call: &Call) -> Outcome {
         let outcome = self.subject.call(call.clone());
-        // A balance of an earlier time says that time.
-        let past = matches!(&call, Call::GetBalance(request) if request.as_of.is_some());
-        let said = outcome.as_ref().ok().and_then(Reply::time);
-        let predicted = ledger_time(self.clock, self.last);
-        if outcome.is_ok() {
-            self.last = said.filter(|_| !past).unwrap_or(predicted);
+        if let Ok(reply) = &outcome {
+            let predicted = ledger_time(self.clock, self.last);
+            self.last = time_of(call, reply).unwrap_or(predicted);
         }
         outcome
     }
@@ -138,62 +129,43 @@ impl Runner {
     /// read tells.
     fn learn_time(&mut self, accounts: &[String]) {
         for account in accounts {
-            let call = Call::GetBalance(crate::support::balance(account));
             // The account may not exist.
-            drop(self.once(call));
+            drop(self.call(&crate::support::balance(account).into()));
         }
     }
 
     /// All pages of a list, or as many as make one full page.
-    fn entries(
-        &mut self,
-        mut request: pb::ListEntriesRequest,
-        whole: bool,
-    ) -> Result<Outcome, String> {
-        let size = request.page_size;
-        let mut all = pb::ListEntriesResponse::default();
+    fn list(&mut self, call: Call, line: &Line) -> Result<Outcome, String> {
+        let one_page = |word: &String| ["first", "token"].contains(&word.as_str());
+        let whole = !line.words.iter().any(one_page);
+        let mut request = call.message();
+        let size = |request: &DynamicMessage| {
+            let size = request.get_field_by_name("page_size").unwrap();
+            size.as_i32().unwrap()
+        };
+        let mut all = Reply::default();
         for _ in 0..PAGES_MAX {
-            let reply = match self.once(Call::ListEntries(request.clone())) {
-                Ok(Reply::ListEntries(reply)) => reply,
-                Ok(other) => panic!("{other:?}"),
+            let page = match self.call(&call.with(&request)) {
+                Ok(page) => page,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let length = i32::try_from(reply.entries.len()).unwrap();
-            if size > 0 && length > request.page_size {
-                return Err(format!("{length} entries on a page"));
+            let (entries, holds) = (page.entries.as_ref(), page.holds.as_ref());
+            let length = entries.map_or(0, Vec::len) + holds.map_or(0, Vec::len);
+            let left = size(&request) - i32::try_from(length).unwrap();
+            if size(&request) > 0 && left < 0 {
+                return Err(format!("{length} items on a page"));
             }
-            all.entries.extend(reply.entries);
-            self.page_token.clone_from(&reply.next_page_token);
-            // A page may hold less than was asked for.
+            extend(&mut all.entries, page.entries);
+            extend(&mut all.holds, page.holds);
+            self.page_token.clone_from(&page.next_page_token);
+            // A page may have fewer items than were asked for.
+            if page.next_page_token.is_empty() || (!whole && left <= 0) {
+                return Ok(Ok(all));
+            }
             if !whole {
-                request.page_size -= length;
+                request.set_field_by_name("page_size", Value::I32(left));
             }
-            if reply.next_page_token.is_empty() || (!whole && request.page_size == 0) {
-                return Ok(Ok(Reply::ListEntries(all)));
-            }
-            request.page_token = reply.next_page_token;
-        }
-        Err("the list does not end".to_owned())
-    }
-
-    fn holds(&mut self, mut request: pb::ListHoldsRequest, whole: bool) -> Result<Outcome, String> {
-        let mut all = pb::ListHoldsResponse::default();
-        for _ in 0..PAGES_MAX {
-            let reply = match self.once(Call::ListHolds(request.clone())) {
-                Ok(Reply::ListHolds(reply)) => reply,
-                Ok(other) => panic!("{other:?}"),
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let length = i32::try_from(reply.holds.len()).unwrap();
-            if request.page_size > 0 && length > request.page_size {
-                return Err(format!("{length} holds on a page"));
-            }
-            all.holds.extend(reply.holds);
-            self.page_token.clone_from(&reply.next_page_token);
-            if reply.next_page_token.is_empty() || !whole {
-                return Ok(Ok(Reply::ListHolds(all)));
-            }
-            request.page_token = reply.next_page_token;
+            request.set_field_by_name("page_token", Value::String(page.next_page_token));
         }
         Err("the list does not end".to_owned())
     }
@@ -201,75 +173,41 @@ impl Runner {
     /// Gives a name to the grant, the hold or the entry of a reply, as its first
     /// letter says.
     fn bind(&mut self, name: &str, reply: &Reply) {
-        let entry = match reply {
-            Reply::Grant(reply) => reply.entry.as_ref(),
-            Reply::Charge(reply) => reply.entry.as_ref(),
-            Reply::Refund(reply) => reply.entry.as_ref(),
-            Reply::SettleHold(reply) => reply.entry.as_ref(),
-            Reply::RevokeGrant(reply) => reply.entry.as_ref(),
-            Reply::ListEntries(reply) => reply.entries.first(),
-            _ => None,
-        };
-        let named = match (name.chars().next(), reply) {
-            (Some('h'), Reply::Hold(pb::HoldResponse { hold, .. })) => {
-                let hold = hold.as_ref().unwrap();
-                Named {
-                    id: hold.hold_id.clone(),
-                    time: hold.create_time.as_ref().map(nanos_of),
-                    ends: hold.expire_time.as_ref().map(nanos_of),
-                }
-            }
-            (Some('h'), Reply::ExtendHold(pb::ExtendHoldResponse { hold, .. })) => {
-                let hold = hold.as_ref().unwrap();
-                Named {
-                    id: hold.hold_id.clone(),
-                    time: hold.create_time.as_ref().map(nanos_of),
-                    ends: hold.expire_time.as_ref().map(nanos_of),
-                }
-            }
-            (Some('e'), _) => Named {
-                id: entry.unwrap().entry_id.clone(),
-                time: entry.unwrap().create_time.as_ref().map(nanos_of),
+        let first = reply.entries.iter().flatten().next();
+        let entry = reply.entry.as_ref().or(first);
+        let named = match (name.chars().next(), &reply.hold, entry) {
+            (Some('h'), Some(hold), _) => Named {
+                id: hold.hold_id.clone(),
+                time: hold.create_time.as_ref().map(nanos_of),
+                ends: hold.expire_time.as_ref().map(nanos_of),
+            },
+            (Some('e'), _, Some(entry)) => Named {
+                id: entry.entry_id.clone(),
+                time: entry.create_time.as_ref().map(nanos_of),
                 ends: None,
             },
-            (Some('g'), _) => {
-                let entry = entry.unwrap();
-                Named {
-                    id: entry.grant_id.clone(),
-                    time: entry.create_time.as_ref().map(nanos_of),
-                    ends: self.grant_end(&entry.account, &entry.grant_id),
-                }
-            }
-            _ => panic!("a name begins with g, h or e: {name}"),
+            (Some('g'), _, Some(entry)) => Named {
+                id: entry.grant_id.clone(),
+                time: entry.create_time.as_ref().map(nanos_of),
+                ends: self.grant_end(&entry.account, &entry.grant_id),
+            },
+            _ => panic!("the reply has nothing for the name {name}: {reply:?}"),
         };
         self.names.insert(name.to_owned(), named);
     }
 
     /// When a grant ends, as the balance says.
     fn grant_end(&mut self, account: &str, grant_id: &str) -> Option<Nanos> {
-        let call = Call::GetBalance(crate::support::balance(account));
-        let Ok(Reply::GetBalance(reply)) = self.once(call) else {
-            panic!("no balance of {account}");
-        };
-        let balance = reply.balance.unwrap();
+        let reply = self.call(&crate::support::balance(account).into());
+        let balance = reply.unwrap().balance.unwrap();
         let mut grants = balance.grants.iter();
         let grant = grants.find(|grant| grant.grant_id == grant_id);
         grant.and_then(|grant| grant.expire_time.as_ref().map(nanos_of))
     }
 
-    fn item(
-        &self,
-        item: &Line,
-        result: &Result<pb::ChargeResponse, Refusal>,
-    ) -> Result<(), String> {
+    fn item(&self, item: &Line, result: &Outcome) -> Result<(), String> {
         let expected = item.expected.as_ref().ok_or("the item expects nothing")?;
-        match result {
-            Ok(reply) => {
-                sound(reply.entry.as_ref().unwrap())?;
-                self.facts(&Facts::of_charge(reply, &self.names), expected)
-            }
-            Err(refusal) => self.refusal(refusal, expected),
-        }
+        self.compare(result, expected)
     }
 
     fn compare(&self, outcome: &Outcome, expected: &str) -> Result<(), String> {
@@ -277,18 +215,10 @@ impl Runner {
             Ok(reply) => reply,
             Err(refusal) => return self.refusal(refusal, expected),
         };
-        let entry = match reply {
-            Reply::Grant(reply) => reply.entry.as_ref(),
-            Reply::Charge(reply) => reply.entry.as_ref(),
-            Reply::Refund(reply) => reply.entry.as_ref(),
-            Reply::SettleHold(reply) => reply.entry.as_ref(),
-            Reply::RevokeGrant(reply) => reply.entry.as_ref(),
-            _ => None,
-        };
-        entry.map_or(Ok(()), sound)?;
+        reply.entry.as_ref().map_or(Ok(()), sound)?;
         match facts::list(reply, &self.names) {
             Some(list) if list == expected => Ok(()),
-            // The newest entry can be told by its facts.
+            // The newest entry can be actual by its facts.
             Some(list) if !expected.contains(',') => Err(format!("is: {list}")),
             _ => self.facts(&Facts::of(reply, &self.names), expected),
         }
@@ -296,7 +226,7 @@ impl Runner {
 
     /// Whether all facts are so; `replayed` has to be said where it is so.
     fn facts(&self, facts: &Facts<'_>, expected: &str) -> Result<(), String> {
-        let told = || format!("is: {:?}", facts.all);
+        let actual = || format!("is: {:?}", facts.all);
         let mut wanted: Vec<(&str, &str)> = expected
             .split(',')
             .map(|fact| fact.trim().split_once(' ').unwrap_or((fact.trim(), "true")))
@@ -314,14 +244,14 @@ impl Runner {
                 None => false,
             };
             if !equal {
-                return Err(format!("{key} is not {value}; {}", told()));
+                return Err(format!("{key} is not {value}; {}", actual()));
             }
         }
         Ok(())
     }
 
     fn refusal(&self, refusal: &Refusal, expected: &str) -> Result<(), String> {
-        let told = || {
+        let actual = || {
             format!(
                 "is: {:?} {} {:?} {:?}",
                 refusal.code, refusal.reason, refusal.metadata, refusal.fields
@@ -336,24 +266,30 @@ impl Runner {
                 let same = |(other, expected): &(&str, &str)| {
                     expected == reason && path.split('|').any(|path| path == *other)
                 };
-                let found = expected.iter().position(same).ok_or_else(told)?;
+                let found = expected.iter().position(same).ok_or_else(actual)?;
                 expected.remove(found);
             }
             let reasons = refusal.fields.iter().map(|(_, reason)| reason);
             let first = reasons.clone().any(|reason| *reason == refusal.reason);
             let right =
                 expected.is_empty() && first && refusal.code == tonic::Code::InvalidArgument;
-            return if right { Ok(()) } else { Err(told()) };
+            return if right { Ok(()) } else { Err(actual()) };
         }
         let (reason, rest) = expected.split_once(' ').unwrap_or((expected, ""));
         let code = format!("{:?}", refusal.code);
         if refusal.reason != reason || code_of(reason) != code || !refusal.fields.is_empty() {
-            return Err(told());
+            return Err(actual());
         }
         if rest.is_empty() {
             return Ok(());
         }
-        self.facts(&facts::refusal(refusal, &self.names), rest)
+        self.facts(&Facts::of_refusal(refusal, &self.names), rest)
+    }
+}
+
+fn extend<T>(all: &mut Option<Vec<T>>, page: Option<Vec<T>>) {
+    if let Some(page) = page {
+        all.get_or_insert_default().extend(page);
     }
 }
 

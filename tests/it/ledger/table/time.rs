@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::call::{HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND};
+use super::super::time::{HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND};
 
 /// A thing that a line named.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::super::super::call::{HOUR, MICROSECOND, SECOND, duration, timestamp};
+use super::super::super::time::{HOUR, MICROSECOND, SECOND, duration, timestamp};
 use super::super::ids::Kind;
 use super::Generator;
 use crate::model::text;

@@ -4,31 +4,141 @@ mod holds;
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
-use super::super::call::{
-    Call, HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, duration, timestamp,
-};
+use super::super::time::{HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, duration, timestamp};
 use super::ids::{Ids, Kind};
 use super::rng::Rng;
 use crate::model::{Account, MAX, Model, text};
+use crate::support::call::Call;
 
 /// Accounts that are used; the last one is never opened.
 pub const ACCOUNTS: [&str; 5] = ["team-a", "team-b", "auth0|a+b@x.y", "solo", "nobody"];
 
-/// The methods by how often they are called.
-const METHODS: [(u64, &str); 13] = [
-    (10, "Grant"),
-    (20, "Charge"),
-    (4, "BatchCharge"),
-    (9, "Refund"),
-    (13, "Hold"),
-    (4, "ExtendHold"),
-    (15, "SettleHold"),
-    (5, "ReleaseHold"),
-    (2, "RevokeGrant"),
-    (3, "GetHold"),
-    (3, "ListHolds"),
-    (5, "ListEntries"),
-    (7, "GetBalance"),
+/// A method, and what is expected of it in a long run.
+pub struct Method {
+    pub name: &'static str,
+    /// How often it is called, beside the others.
+    weight: u64,
+    /// All that it can answer, but for what takes too many operations to come about.
+    pub answers: &'static [&'static str],
+}
+
+pub const METHODS: [Method; 13] = [
+    Method {
+        name: "Grant",
+        weight: 10,
+        answers: &["ok", "replayed", "BALANCE_TOO_LARGE"],
+    },
+    Method {
+        name: "Charge",
+        weight: 20,
+        answers: &[
+            "ok",
+            "replayed",
+            "INSUFFICIENT_CREDITS",
+            "RATE_CARD_NOT_FOUND",
+            "REVISION_NOT_FOUND",
+        ],
+    },
+    Method {
+        name: "BatchCharge",
+        weight: 4,
+        answers: &[
+            "ok",
+            "replayed",
+            "REQUEST_ID_REUSED",
+            "INSUFFICIENT_CREDITS",
+            "ACCOUNT_NOT_FOUND",
+        ],
+    },
+    Method {
+        name: "Refund",
+        weight: 9,
+        answers: &[
+            "ok",
+            "replayed",
+            "ENTRY_NOT_FOUND",
+            "ENTRY_NOT_REFUNDABLE",
+            "REFUND_EXCEEDS_CHARGE",
+            "BALANCE_TOO_LARGE",
+        ],
+    },
+    Method {
+        name: "Hold",
+        weight: 13,
+        answers: &["ok", "replayed", "INSUFFICIENT_CREDITS"],
+    },
+    Method {
+        name: "ExtendHold",
+        weight: 4,
+        answers: &["ok", "replayed", "HOLD_NOT_FOUND", "HOLD_CLOSED"],
+    },
+    Method {
+        name: "SettleHold",
+        weight: 15,
+        answers: &[
+            "ok",
+            "replayed",
+            "HOLD_NOT_FOUND",
+            "HOLD_CLOSED",
+            "HOLD_SERVICE_MISMATCH",
+            "HOLD_EXCEEDED",
+            "INSUFFICIENT_CREDITS",
+        ],
+    },
+    Method {
+        name: "ReleaseHold",
+        weight: 5,
+        answers: &["ok", "replayed", "HOLD_NOT_FOUND", "HOLD_CLOSED"],
+    },
+    Method {
+        name: "RevokeGrant",
+        weight: 2,
+        answers: &["ok", "replayed", "GRANT_NOT_FOUND"],
+    },
+    Method {
+        name: "GetHold",
+        weight: 3,
+        answers: &["ok", "HOLD_NOT_FOUND", "ACCOUNT_NOT_FOUND"],
+    },
+    Method {
+        name: "ListHolds",
+        weight: 3,
+        answers: &[
+            "ok",
+            "INVALID_PAGE_SIZE",
+            "INVALID_PAGE_TOKEN",
+            "INVALID_REQUEST_ID",
+            "INVALID_LENGTH",
+            "INVALID_TIME",
+        ],
+    },
+    Method {
+        name: "ListEntries",
+        weight: 5,
+        answers: &[
+            "ok",
+            "HOLD_NOT_FOUND",
+            "INVALID_PAGE_SIZE",
+            "INVALID_PAGE_TOKEN",
+            "UNKNOWN_VALUE",
+            "INVALID_LENGTH",
+        ],
+    },
+    Method {
+        name: "GetBalance",
+        weight: 7,
+        answers: &["ok", "INVALID_TIME", "ACCOUNT_NOT_FOUND"],
+    },
+];
+
+/// What every write can be refused for beside its answers. Grant opens accounts, and is not
+/// refused for the first of them.
+pub const REFUSALS_OF_WRITES: [&str; 5] = [
+    "ACCOUNT_NOT_FOUND",
+    "REQUEST_ID_REUSED",
+    "FIELD_REQUIRED",
+    "INVALID_ACCOUNT",
+    "INVALID_REQUEST_ID",
 ];
 
 /// What a call is made from.
@@ -50,7 +160,8 @@ impl Generator<'_> {
         if !known && account != "nobody" && self.rng.chance(800) {
             return Call::Grant(self.grant(account));
         }
-        let method = self.rng.weighted(&METHODS);
+        let methods = METHODS.map(|method| (method.weight, method.name));
+        let method = self.rng.weighted(&methods);
         let of_hold = ["ExtendHold", "SettleHold", "ReleaseHold", "GetHold"].contains(&method);
         let holds = self.state(&account).map_or(0, Account::open_holds);
         if known && of_hold && holds == 0 && self.rng.chance(850) {
