@@ -168,7 +168,6 @@ pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
         .credits
         .as_ref()
         .and_then(|text| faults.keep("credits", parsed_amount(text, Credits::parse_positive)));
-    let entry = entry;
     head.form(Action::Refund { entry, credits }, &request.labels)
 }
 
@@ -225,7 +224,6 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
 pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let hold = head.id("hold_id", &request.hold_id);
-    let hold = hold;
     head.form(Action::ReleaseHold { hold }, &NO_LABELS)
 }
 
@@ -234,7 +232,6 @@ pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
 pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let grant = head.id("grant_id", &request.grant_id);
-    let grant = grant;
     head.form(Action::RevokeGrant { grant }, &request.labels)
 }
 
