@@ -71,8 +71,10 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
             let problem = "a second message in a call that takes one".to_owned();
             return Err(Refused::from(RpcRefusal::MalformedMessage { problem }).into_status());
         }
-        check_batch::<U>(bytes.chunk())?;
-        U::decode(bytes).map(Some).map_err(malformed)
+        // A message lies in one piece, from which prost decodes faster than from a buffer.
+        let message = decode_message(bytes.chunk())?;
+        bytes.advance(bytes.remaining());
+        Ok(Some(message))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
