@@ -77,7 +77,7 @@ pub(super) async fn serve<I, S>(
     S::Future: Send + 'static,
 {
     let tracker = Arc::new(Tracker::default());
-    let (io, writes) = LingeringClose::new(io);
+    let (io, activity) = LingeringClose::new(io);
     let new_calls = NewCalls::default();
     let mut builder = Builder::new(new_calls.clone());
     builder
@@ -147,7 +147,7 @@ pub(super) async fn serve<I, S>(
             }
             () = idle.as_mut(), if draining => {
                 // A peer without open calls that does not close its side is cut.
-                let is_idle = tracker.open() == 0 && calls.is_empty() && !writes.are_blocked();
+                let is_idle = tracker.open() == 0 && calls.is_empty() && !activity.waits_for_peer();
                 if was_idle && is_idle {
                     return;
                 }
