@@ -101,10 +101,10 @@ impl Head {
         }
     }
 
-    /// What the write names on its account; for a text that is missing, nothing.
+    /// What a write names on its account. Where it is missing, nothing stands in its place.
     fn id<T: AccountId>(&mut self, field: &'static str, text: &str) -> Named<T> {
-        let id = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
-        id.unwrap_or_else(|| Named::read("", None))
+        let named = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
+        named.unwrap_or_else(|| Named::read("", None))
     }
 
     fn form<'a>(
@@ -337,7 +337,7 @@ fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
     }
 }
 
-/// What a caller names on an account. An empty text is a fault, and names nothing.
+/// What a caller names on an account.
 pub fn id_from_pb<T: AccountId>(
     field: &'static str,
     text: &str,

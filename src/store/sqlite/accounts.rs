@@ -225,7 +225,6 @@ impl Journal {
             holds,
         });
         // The journal is the word that counts.
-        self.write_waiting()?;
         let (available, entry): (i64, i64) = self
             .connection
             .prepare_cached("SELECT available, entry_id FROM entries WHERE position = ?1")?

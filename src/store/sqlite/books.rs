@@ -448,7 +448,6 @@ impl Books {
                 let progress = (self.requests).advance(&self.journal.connection, now, added);
                 self.group.progress = progress?;
             }
-            self.journal.whole()?;
             if !self.group.undo.is_empty() {
                 self.write_moved()?;
             }
@@ -473,7 +472,6 @@ impl Books {
         if open && let Err(error) = self.journal.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a group that failed could not be rolled back");
         }
-        self.journal.forget_group();
         self.undo();
         self.group = Group::default();
     }
