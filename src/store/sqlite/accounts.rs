@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, ToSql, params};
 
-use super::ahead::Link;
 use super::journal::{BadRow, Journal, Position};
+use super::prefetch::Link;
 use super::rows::StoredEntry;
 use super::text::{GrantText, HoldText, StateText};
 use super::times::At;
@@ -101,7 +101,7 @@ impl Journal {
         let grants = grants.chain(links.iter().flat_map(Link::grants));
         let holds = text.holds.iter().map(|hold| hold.id);
         let holds = holds.chain(links.iter().filter_map(Link::earlier_hold));
-        let _ahead = self.read_ahead(id, grants, holds)?;
+        let _prefetched = self.prefetch(id, grants, holds)?;
         let account = match kept {
             Some(base) => self.restore(id, name.clone(), &base, &text)?,
             None => Account::new(name.clone()),
@@ -201,7 +201,7 @@ impl Journal {
         text: &StateText,
     ) -> Result<Account, BadRow> {
         let wrong = || unreadable(base);
-        let made = self.made_grants(id, text.grants.iter().map(|grant| grant.id))?;
+        let made = self.grant_records(id, text.grants.iter().map(|grant| grant.id))?;
         let mut grants = Vec::with_capacity(text.grants.len());
         for grant in &text.grants {
             let made = made.get(&grant.id).ok_or_else(wrong)?;
@@ -240,7 +240,7 @@ impl Journal {
     /// An open hold; the entry that made it was read ahead.
     fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, BadRow> {
         let wrong = || BadRow(format!("what is kept of hold {} cannot be read", text.id));
-        let made = self.hold_ahead(text.id).ok_or_else(wrong)?;
+        let made = self.prefetched_hold(text.id).ok_or_else(wrong)?;
         let mut shares = Vec::with_capacity(text.shares.len());
         let mut held = Credits::ZERO;
         for (grant, kept) in &text.shares {
@@ -261,7 +261,7 @@ impl Journal {
     }
 
     /// Brings the account's row to what it is.
-    pub(super) fn save(&self, loaded: &Loaded) -> Result<(), BadRow> {
+    pub(super) fn flush(&self, loaded: &Loaded) -> Result<(), BadRow> {
         let account = &loaded.account;
         self.connection
             .prepare_cached(

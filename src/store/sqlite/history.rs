@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::queue::{Limits, Queue, Refused};
-use super::books::unavailable;
 use super::journal::{BadRow, Journal, Position};
+use super::ledger::unavailable;
 use super::times::At;
 use crate::domain::ledger::{AccountId as _, Entry, EntryId, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
@@ -175,7 +175,7 @@ fn as_of_then(
     // What had expired by then and was not written by then.
     account
         .lapse(as_of)
-        .map_err(super::books::does_not_follow)?;
+        .map_err(super::ledger::does_not_follow)?;
     Ok(AccountSnapshot {
         account: Arc::new(account),
         time: as_of,

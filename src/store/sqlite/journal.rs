@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::ahead::Ahead;
 use super::charges::Charges;
+use super::prefetch::Prefetched;
 use crate::domain::ledger::{
     EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
 };
@@ -44,7 +44,7 @@ pub(super) struct Journal {
     /// Rows that are as good as written.
     pub(super) charges: Charges,
     /// Rows that were read ahead for the account that is being read.
-    pub(super) ahead: Ahead,
+    pub(super) prefetched: Prefetched,
     cards: RefCell<Cards>,
     /// The account whose entries are being read.
     reading: RefCell<Option<(i64, AccountName)>>,
@@ -63,7 +63,7 @@ impl Journal {
         Self {
             connection,
             charges: Charges::new(),
-            ahead: Ahead::default(),
+            prefetched: Prefetched::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
         }
@@ -233,7 +233,7 @@ impl Journal {
         let refunded = Credits::from_nanos(refunded).map_err(|_| wrong())?;
         let paid = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
         let shares = entry.shares.iter().filter(|_| paid);
-        let grants = self.made_grants(account_id, shares.clone().map(|share| share.grant.0))?;
+        let grants = self.grant_records(account_id, shares.clone().map(|share| share.grant.0))?;
         if shares
             .clone()
             .any(|share| !grants.contains_key(&share.grant.0))

@@ -7,22 +7,21 @@
 //! is durable; questions about the past are answered by threads of their own.
 
 mod accounts;
-mod ahead;
 mod audit;
 mod backup;
-mod behind;
-mod books;
 mod cache;
 mod cards;
 mod charges;
 mod clock;
+mod dirty;
+mod file_watch;
 mod filter;
-mod gate;
 mod group;
 mod history;
 mod journal;
+mod ledger;
 mod open;
-mod present;
+mod prefetch;
 mod read;
 mod replies;
 mod requests;
@@ -31,8 +30,9 @@ mod start;
 mod text;
 mod times;
 mod wal;
+mod wal_match;
 mod watchers;
-mod whole;
+mod write_access;
 mod writer;
 
 use std::path::Path;
@@ -71,7 +71,7 @@ pub struct SqliteSettings {
     /// For how many days one of a call that brings credits in or back is known at least.
     pub request_days_credits: u32,
     /// Most memory for filters of request_ids, two bytes each; beyond it the oldest
-    /// ones are looked up in the file.
+    /// ones are checked up in the file.
     pub request_filter_bytes_max: usize,
     /// How many request_ids are one run in the file.
     pub request_run_length: usize,
@@ -158,11 +158,11 @@ impl SqliteStore {
         let writable = watch::Sender::new(true);
         let history = history::History::start(history, &closing)
             .map_err(|error| OpenError::other(path, &error))?;
-        let mover = opened.another_connection()?;
-        let wal = wal::Wal::start(&opened.connection, mover, Arc::clone(&closing))
+        let checkpointer = opened.another_connection()?;
+        let wal = wal::Wal::start(&opened.connection, checkpointer, Arc::clone(&closing))
             .map_err(|error| OpenError::other(path, &error))?;
         let file = Arc::clone(&opened.lock.0);
-        let file = present::Present::new(path, file, &opened.connection)
+        let file = file_watch::FileWatch::new(path, file, &opened.connection)
             .map_err(|error| OpenError::other(path, &error))?;
         let started = writer::Writer::open(
             opened.connection,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::whole::{self, Alone};
+use super::wal_match::{self, WithoutWal};
 
 /// Marks a SQLite file as creditd's: "cred".
 const APPLICATION_ID: i32 = 0x6372_6564;
@@ -114,7 +114,7 @@ impl Opened {
         let connect = || {
             let connection = connect(&self.path)?;
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-            leave_wal(&connection, true)?;
+            skip_checkpoint_at_close(&connection, true)?;
             Ok(connection)
         };
         connect().map_err(|error| OpenError::from_sqlite(&self.path, &error))
@@ -125,15 +125,18 @@ impl Opened {
 pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     let is_new = check_path(path)?;
     let lock = lock(path)?;
-    let (alone, wal_bytes) = (whole::alone(path), whole::wal_bytes(path));
+    let (without_wal, wal_bytes) = (
+        wal_match::read_without_wal(path),
+        wal_match::wal_bytes(path),
+    );
     let connect = || {
         let connection = connect(path)?;
         // Until it is known that it belongs to the file.
-        leave_wal(&connection, true)?;
+        skip_checkpoint_at_close(&connection, true)?;
         Ok(connection)
     };
     let mut connection = connect().map_err(|error| OpenError::from_sqlite(path, &error))?;
-    prepare(path, &mut connection, (is_new, &alone, wal_bytes))?;
+    prepare(path, &mut connection, (is_new, &without_wal, wal_bytes))?;
     Ok(Opened {
         connection,
         lock,
@@ -142,7 +145,10 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
 }
 
 /// Whether a connection that is closed last leaves what the `-wal` holds where it is.
-pub(super) fn leave_wal(connection: &Connection, leave: bool) -> rusqlite::Result<()> {
+pub(super) fn skip_checkpoint_at_close(
+    connection: &Connection,
+    leave: bool,
+) -> rusqlite::Result<()> {
     let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(option, leave).map(|_| ())
 }
@@ -157,7 +163,7 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
             "make the directory first, or give --data another path",
         ));
     }
-    let none = || match whole::check_missing(path) {
+    let none = || match wal_match::refuse_orphan_wal(path) {
         Ok(()) => Ok(true),
         Err((problem, remedy)) => Err(OpenError::new(path, problem, remedy)),
     };
@@ -304,7 +310,7 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
 fn prepare(
     path: &Path,
     connection: &mut Connection,
-    (is_new, alone, wal_bytes): (bool, &Alone, u64),
+    (is_new, without_wal, wal_bytes): (bool, &WithoutWal, u64),
 ) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     if connection.is_readonly("main").map_err(failed)? {
@@ -314,7 +320,7 @@ fn prepare(
     if let Some((problem, remedy)) = identity.fault() {
         return Err(OpenError::new(path, problem, remedy));
     }
-    match whole::check(connection, alone, wal_bytes) {
+    match wal_match::check(connection, without_wal, wal_bytes) {
         Ok(None) => {}
         Ok(Some(warning)) => tracing::warn!("data file {}: {warning}", path.display()),
         Err((problem, remedy)) => return Err(OpenError::new(path, problem, remedy)),
@@ -340,7 +346,7 @@ fn prepare(
             [key],
         )
         .map_err(failed)?;
-    whole::begin_use(connection).map_err(failed)?;
+    wal_match::set_in_use(connection).map_err(failed)?;
     // A file that a crash could unmake is not durable: its directory is synced.
     if is_new {
         File::open(directory_of(path))

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::accounts::Loaded;
-use super::books::unavailable;
 use super::history::{Question, Whose};
 use super::journal::BadRow;
+use super::ledger::unavailable;
 use super::writer::Writer;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Account, Entry, Hold, HoldId, Named};
@@ -112,7 +112,7 @@ impl Writer {
         {
             return read.refuse(Refusal::invalid("as_of", fault).into());
         }
-        let view = match self.books.account(&read.name) {
+        let view = match self.ledger.account(&read.name) {
             Ok(Some(loaded)) => view(loaded, now),
             Ok(None) => {
                 let account = read.name.clone();
@@ -168,12 +168,12 @@ impl Writer {
     /// Whether it needs nothing of the file.
     fn is_in_memory(&mut self, read: &Read) -> bool {
         let now = matches!(read.query, Query::Account(None, _) | Query::Watch(_));
-        now && self.books.cache.find(&read.name).is_some()
+        now && self.ledger.cache.find(&read.name).is_some()
     }
 
     fn closed_hold(&self, account: i64, named: &Named<HoldId>) -> Answer<Arc<Hold>> {
         let closed = match named.id() {
-            Some(id) => self.books.journal.closed_hold(account, id),
+            Some(id) => self.ledger.journal.closed_hold(account, id),
             None => Ok(None),
         };
         closed
@@ -186,7 +186,7 @@ fn view(loaded: &Loaded, now: Timestamp) -> Result<View<'_>, BadRow> {
     let mut lapsed = None;
     if loaded.account.has_lapsed(now) {
         let mut account = Account::clone(&loaded.account);
-        let entries = account.lapse(now).map_err(super::books::does_not_follow)?;
+        let entries = account.lapse(now).map_err(super::ledger::does_not_follow)?;
         lapsed = Some((Arc::new(account), entries));
     }
     Ok(View { loaded, lapsed })

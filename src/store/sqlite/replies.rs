@@ -5,8 +5,8 @@
 
 use tokio::runtime::Handle;
 
-use super::books::unavailable;
 use super::journal::BadRow;
+use super::ledger::unavailable;
 use crate::store::{Answer, Promise, Written};
 
 /// Somebody who waits for a write, and the runtime in which that is.

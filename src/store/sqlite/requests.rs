@@ -99,7 +99,7 @@ pub(super) struct Requests {
     freezing: Option<Freezing>,
     runs: Runs,
     merging: Option<Merge>,
-    /// Whether runs came or went since a merge was looked for.
+    /// Whether runs came or went since a merge was checked for.
     runs_changed: bool,
     /// Runs were found to be damaged, and are left as they are.
     damaged: bool,

@@ -5,8 +5,8 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::SqliteSettings;
-use super::books::Books;
 use super::journal::{BadRow, Journal, Position};
+use super::ledger::Ledger;
 use super::requests::{Limits, Requests, Scope};
 use super::times::At;
 use crate::domain::{AccountName, RequestId, Timestamp};
@@ -14,11 +14,11 @@ use crate::domain::{AccountName, RequestId, Timestamp};
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
-/// The books of a file, and the time of its newest entry, where there is one.
-pub(super) fn books(
+/// The ledger of a file, and the time of its newest entry, where there is one.
+pub(super) fn ledger(
     connection: Connection,
     settings: SqliteSettings,
-) -> Result<(Books, Option<Timestamp>), BadRow> {
+) -> Result<(Ledger, Option<Timestamp>), BadRow> {
     let (flushed, indexed, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
@@ -41,20 +41,20 @@ pub(super) fn books(
         [],
         |row| row.get(0),
     )?;
-    let mut books = Books::new(
+    let mut ledger = Ledger::new(
         Journal::new(connection),
         requests,
         settings.accounts_max,
         Position(last_position).next(),
         last_account.saturating_add(1),
     );
-    for (entry, account, name) in read_tail(&books.journal, flushed)? {
+    for (entry, account, name) in read_tail(&ledger.journal, flushed)? {
         let name = AccountName::new(&name)
             .map_err(|_| BadRow(format!("account {account} has no proper name")))?;
-        books.note_behind(account, &name, entry);
+        ledger.note_dirty(account, &name, entry);
     }
-    read_requests(&mut books, indexed)?;
-    Ok((books, last_write))
+    read_requests(&mut ledger, indexed)?;
+    Ok((ledger, last_write))
 }
 
 /// The row about the file.
@@ -83,10 +83,10 @@ fn read_tail(journal: &Journal, flushed: Position) -> Result<Vec<(Position, i64,
 }
 
 /// Request_ids that are in no run.
-fn read_requests(books: &mut Books, indexed: Position) -> Result<(), BadRow> {
+fn read_requests(ledger: &mut Ledger, indexed: Position) -> Result<(), BadRow> {
     let mut found = Vec::new();
     {
-        let mut statement = books.journal.connection.prepare(
+        let mut statement = ledger.journal.connection.prepare(
             "SELECT position, account_id, create_time, request_id, kind FROM entries
              WHERE position > ?1 AND request_id IS NOT NULL ORDER BY position",
         )?;
@@ -103,7 +103,7 @@ fn read_requests(books: &mut Books, indexed: Position) -> Result<(), BadRow> {
         }
     }
     for (entry, account, time, id, scope) in found {
-        books.note_request(account, &id, entry, time, scope);
+        ledger.note_request(account, &id, entry, time, scope);
     }
     Ok(())
 }

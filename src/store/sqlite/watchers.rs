@@ -66,7 +66,7 @@ impl Watchers {
             .collect()
     }
 
-    /// Has all of them looked at again at once.
+    /// Has all of them checked at again at once.
     pub(super) fn look_again(&mut self) {
         for watched in self.0.values_mut() {
             watched.due = Some(Timestamp::MIN);

@@ -8,7 +8,7 @@
 //! Where a commit fails, nobody in its group is told that anything moved, everything
 //! is put back, and the server says that it cannot write. Reads go on. It tries again
 //! with each write, and by itself every now and then, until the fault has ended. Where it
-//! may not write now, nothing is tried: `gate.rs` says when.
+//! may not write now, nothing is tried: `access.rs` says when.
 //!
 //! A panic over one account's rules or over one read is that call's; any other ends this
 //! thread, and with it the server: what is in memory cannot be trusted any more, and the
@@ -24,16 +24,16 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::books::{Books, Shares};
 use super::cards::{Publish, Published};
 use super::clock::{self, Marks};
-use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
+use super::file_watch::FileWatch;
 use super::history::History;
 use super::journal::BadRow;
-use super::present::Present;
+use super::ledger::{Ledger, Shares};
 use super::replies::Replies;
 use super::wal::Wal;
 use super::watchers::Watchers;
+use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteAccess};
 use super::{Job, SqliteSettings, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
@@ -48,14 +48,14 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
 pub(super) struct Writer {
-    pub(super) books: Books,
+    pub(super) ledger: Ledger,
     pub(super) history: History,
     // After the others: its connection is to be closed last.
     pub(super) wal: Wal,
     /// Whether what is open is still what has the path.
-    pub(super) file: Present,
+    pub(super) file: FileWatch,
     /// Writes that wait for another program.
-    pub(super) aside: Aside,
+    pub(super) deferred: DeferredWrites,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,
     /// How many commands and reads wait.
@@ -81,25 +81,25 @@ impl Writer {
     /// A writer over an open file.
     pub(super) fn open(
         connection: Connection,
-        (history, wal, file): (History, Wal, Present),
+        (history, wal, file): (History, Wal, FileWatch),
         surroundings: Surroundings,
         settings: SqliteSettings,
     ) -> Result<Self, BadRow> {
-        let (books, last_write) = start::books(connection, settings)?;
+        let (ledger, last_write) = start::ledger(connection, settings)?;
         // Reads would wait too.
-        books.journal.connection.busy_timeout(Duration::ZERO)?;
+        ledger.journal.connection.busy_timeout(Duration::ZERO)?;
         let Surroundings {
             clock,
             closing,
             writable,
         } = surroundings;
-        clock.start(&clock::known(&books.journal.connection, last_write)?);
+        clock.start(&clock::known(&ledger.journal.connection, last_write)?);
         Ok(Self {
-            books,
+            ledger,
             history,
             wal,
             file,
-            aside: Aside::default(),
+            deferred: DeferredWrites::default(),
             watchers: Watchers::default(),
             clock,
             waiting: Arc::default(),
@@ -121,7 +121,7 @@ impl Writer {
                 Err(_) => match queue.recv_timeout(self.sleep()) {
                     Ok(job) => Some(job),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) if self.aside.jobs.is_empty() => break,
+                    Err(RecvTimeoutError::Disconnected) if self.deferred.jobs.is_empty() => break,
                     Err(RecvTimeoutError::Disconnected) => {
                         std::thread::sleep(RETRY_INTERVAL);
                         None
@@ -130,7 +130,7 @@ impl Writer {
             };
             failpoint::pass("ledger-writer");
             if self.file.is_due() {
-                self.look_at_file();
+                self.check_file();
             }
             if !*self.writable.borrow() && self.probed.elapsed() >= PROBE_INTERVAL {
                 self.probed = Instant::now();
@@ -145,39 +145,39 @@ impl Writer {
                 first => self.group(first, queue),
             }
             self.keep_mark_alone();
-            self.tend_wal();
+            self.run_checkpoint();
         }
         self.close();
     }
 
     /// Leaves the file as whole as it can be.
     fn close(mut self) {
-        self.look_at_file();
-        if let Some(loss) = self.file.lost().filter(|loss| !loss.has_file()) {
-            let what = loss.what();
+        self.check_file();
+        if let Some(loss) = self.file.loss().filter(|loss| !loss.has_file()) {
+            let what = loss.description();
             tracing::error!("{what}, and is still so: what was open is closed as it is");
-            return self.wal.leave(&self.books.journal.connection);
+            return self.wal.keep(&self.ledger.journal.connection);
         }
         let now = self.now();
         let mark = self.clock.mark();
-        let connection = &self.books.journal.connection;
+        let connection = &self.ledger.journal.connection;
         let closed = (connection.busy_timeout(CLOSE_WAIT_MAX))
             .map_err(BadRow::from)
-            .and_then(|()| self.books.close(now, mark.as_ref()));
+            .and_then(|()| self.ledger.close(now, mark.as_ref()));
         if let Err(BadRow(cause)) = closed {
             // The next start reads the rest of the journal instead.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
-            self.books.roll_back();
-            self.wal.leave(&self.books.journal.connection);
+            self.ledger.roll_back();
+            self.wal.keep(&self.ledger.journal.connection);
         }
     }
 
     /// How long there is nothing to do unless somebody asks.
     fn sleep(&self) -> Duration {
-        if let Some(wait) = self.aside.wait() {
+        if let Some(wait) = self.deferred.retry_in() {
             return wait;
         }
-        if !*self.writable.borrow() || self.books.disbelief.is_some() {
+        if !*self.writable.borrow() || self.ledger.disbelief.is_some() {
             return PROBE_INTERVAL;
         }
         let due = self.watchers.next_due();
@@ -193,11 +193,11 @@ impl Writer {
 
     fn now(&mut self) -> Timestamp {
         let believed = self.clock.believed();
-        if believed.is_ok() && self.books.disbelief.is_some() {
+        if believed.is_ok() && self.ledger.disbelief.is_some() {
             // Nothing was told of what ended meanwhile.
             self.watchers.look_again();
         }
-        self.books.disbelief = believed.err();
+        self.ledger.disbelief = believed.err();
         let now = believed.unwrap_or_else(|not| not.believed_time);
         self.last_time = self.last_time.next_micro(now);
         self.last_time
@@ -205,11 +205,11 @@ impl Writer {
 
     /// Keeps what the clock says along with a group that writes.
     fn keep_mark(&mut self) -> Result<(), BadRow> {
-        if self.books.writes()
+        if self.ledger.writes()
             && self.marks.with_group()
             && let Some(mark) = self.clock.mark()
         {
-            clock::keep(&self.books.journal.connection, &mark)?;
+            clock::keep(&self.ledger.journal.connection, &mark)?;
             self.marks.done();
         }
         Ok(())
@@ -217,13 +217,13 @@ impl Writer {
 
     /// Keeps what the clock says where nothing else was written for a while.
     fn keep_mark_alone(&mut self) {
-        let may_write = *self.writable.borrow() && self.books.disbelief.is_none();
+        let may_write = *self.writable.borrow() && self.ledger.disbelief.is_none();
         if !may_write || !self.marks.alone_in().is_zero() {
             return;
         }
         let kept = self.clock.mark().map(|mark| {
-            self.books.note_moved()?;
-            clock::keep(&self.books.journal.connection, &mark)
+            self.ledger.commit_checkpointed()?;
+            clock::keep(&self.ledger.journal.connection, &mark)
         });
         match kept {
             None | Some(Ok(())) => self.marks.done(),
@@ -240,19 +240,23 @@ impl Writer {
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
         let mut cards = Vec::new();
-        let mut broken = due.iter().find_map(|name| self.touch(name, now).err());
-        // Whether it can be written is asked for the first write, and for those put aside.
-        let mut gate = None;
-        if broken.is_none() && self.aside.wait().is_some() {
-            gate = self.gate_or(&mut broken);
+        let mut failure = due
+            .iter()
+            .find_map(|name| self.expire_before_read(name, now).err());
+        // Whether it can be written is asked for the first write, and for those put deferred.
+        let mut access = None;
+        if failure.is_none() && self.deferred.retry_in().is_some() {
+            access = self.write_access_or_fail(&mut failure);
         }
         let (mut length, mut done) = (0_usize, 0_usize);
         let mut first = first;
         while length < GROUP_LENGTH_MAX {
             // Those that wait already come first, once they can be written or refused.
-            let next = match gate {
-                Some(Gate::Open | Gate::Closed(_)) => self.aside.jobs.pop_front(),
-                Some(Gate::Wait) | None => None,
+            let next = match access {
+                Some(WriteAccess::Granted | WriteAccess::Refused(_)) => {
+                    self.deferred.jobs.pop_front()
+                }
+                Some(WriteAccess::Locked) | None => None,
             };
             let next = next.or_else(|| first.take());
             let Some(job) = next.or_else(|| queue.try_recv().ok()) else {
@@ -261,31 +265,31 @@ impl Writer {
             let job_length = job.length();
             length = length.saturating_add(job_length);
             done = done.saturating_add(job_length);
-            if job.writes() && gate.is_none() && broken.is_none() {
-                gate = self.gate_or(&mut broken);
+            if job.writes() && access.is_none() && failure.is_none() {
+                access = self.write_access_or_fail(&mut failure);
             }
-            match (job, &gate) {
+            match (job, &access) {
                 (Job::Read(read), _) => {
-                    if broken.is_none() && read.wanted() {
-                        broken = self.touch(read.name(), now).err();
+                    if failure.is_none() && read.wanted() {
+                        failure = self.expire_before_read(read.name(), now).err();
                     }
                     reads.push(read);
                 }
                 (Job::Cards(publish), _) => cards.push(publish),
-                (job, Some(gate @ (Gate::Wait | Gate::Closed(_)))) => {
-                    if !self.turn_away(job, gate, &mut replies) {
+                (job, Some(access @ (WriteAccess::Locked | WriteAccess::Refused(_)))) => {
+                    if !self.defer_or_refuse(job, access, &mut replies) {
                         done = done.saturating_sub(job_length);
                     }
                 }
                 (Job::Write(command, caller), _) => {
-                    let answer = or_broken(&mut broken, || {
-                        self.books.write(&command, Shares::Answered, now)
+                    let answer = unless_failed(&mut failure, || {
+                        self.ledger.write(&command, Shares::Answered, now)
                     });
                     replies.one(caller, answer.map(Box::new));
                 }
                 (Job::Batch(commands, promise), _) => {
-                    let answers = or_broken(&mut broken, || {
-                        let write = |command| self.books.write(command, Shares::Omitted, now);
+                    let answers = unless_failed(&mut failure, || {
+                        let write = |command| self.ledger.write(command, Shares::Omitted, now);
                         commands.iter().map(write).collect::<Result<_, _>>().map(Ok)
                     });
                     replies.batch(promise, answers);
@@ -298,11 +302,11 @@ impl Writer {
                 done = done.saturating_add(1);
                 reads.push(read);
             }
-            first => self.aside.jobs.extend(first),
+            first => self.deferred.jobs.extend(first),
         }
         self.waiting.fetch_sub(done, Ordering::Relaxed);
-        let broken = broken.or_else(|| self.keep_mark().err());
-        let changed = self.finish(broken, replies, now);
+        let failure = failure.or_else(|| self.keep_mark().err());
+        let changed = self.finish(failure, replies, now);
         for publish in cards {
             self.publish_cards(publish);
         }
@@ -319,20 +323,20 @@ impl Writer {
     /// tells everybody. The accounts that changed.
     fn finish(
         &mut self,
-        broken: Option<BadRow>,
+        failure: Option<BadRow>,
         replies: Replies,
         now: Timestamp,
     ) -> Vec<AccountName> {
-        let committed = match broken {
+        let committed = match failure {
             Some(cause) => Err(cause),
-            None => self.books.commit(now),
+            None => self.ledger.commit(now),
         };
         failpoint::pass("ledger-writer-committed");
         match committed {
             Ok(committed) => {
                 if committed.wrote {
-                    match self.at_its_place() {
-                        Ok(()) => self.go_on_writing(),
+                    match self.check_path() {
+                        Ok(()) => self.resume_writing(),
                         // It is in a file that nobody may find again.
                         Err(cause) => {
                             replies.fail(&cause);
@@ -349,7 +353,7 @@ impl Writer {
             Err(cause) => {
                 let cause_text = &cause.0;
                 tracing::error!(cause_text, "a group of writes could not be made durable");
-                self.books.roll_back();
+                self.ledger.roll_back();
                 // Whoever is told that it failed and asks for health hears the same.
                 self.stop_writing(cause_text);
                 replies.fail(&cause);
@@ -361,15 +365,15 @@ impl Writer {
     /// Publishes rate cards, between two groups.
     fn publish_cards(&mut self, publish: Publish) {
         let now = self.last_time.max(self.clock.now());
-        let published = match (self.file.lost(), self.books.note_moved()) {
-            (Some(loss), _) => Published::failed(loss.what().to_owned()),
+        let published = match (self.file.loss(), self.ledger.commit_checkpointed()) {
+            (Some(loss), _) => Published::failed(loss.description().to_owned()),
             // Where that cannot be written, neither can the cards.
             (None, _) => {
-                let connection = &mut self.books.journal.connection;
+                let connection = &mut self.ledger.journal.connection;
                 super::cards::publish(connection, &publish.cards, now)
             }
         };
-        let published = match (published, self.at_its_place()) {
+        let published = match (published, self.check_path()) {
             (Published::Changed | Published::Unchanged, Err(BadRow(cause))) => {
                 Published::failed(cause)
             }
@@ -386,7 +390,7 @@ impl Writer {
         let changed: HashSet<_> = changed.collect();
         for name in changed {
             if self.watchers.has(&name) {
-                let account = self.books.account(&name).ok().flatten();
+                let account = self.ledger.account(&name).ok().flatten();
                 // What could not be written is not told again and again.
                 let due = account.and_then(|loaded| loaded.account.next_due_after(now));
                 self.watchers.tell(&name, due);
@@ -395,16 +399,16 @@ impl Writer {
     }
 }
 
-/// Does it, unless the group is broken already; what fails breaks the group. The
-/// answer of a broken group is replaced when it ends.
-fn or_broken<T>(
-    broken: &mut Option<BadRow>,
+/// Does it, unless the group is failure already; what fails breaks the group. The
+/// answer of a failure group is replaced when it ends.
+fn unless_failed<T>(
+    failure: &mut Option<BadRow>,
     done: impl FnOnce() -> Result<Answer<T>, BadRow>,
 ) -> Answer<T> {
-    if broken.is_none() {
+    if failure.is_none() {
         match done() {
             Ok(answer) => return answer,
-            Err(cause) => *broken = Some(cause),
+            Err(cause) => *failure = Some(cause),
         }
     }
     Err(StoreRefusal::Unavailable(Unavailable {

@@ -125,7 +125,7 @@ impl<T> Queue<T> {
         let question = line.waiting.pop_front()?;
         line.working = line.working.saturating_add(1);
         if !line.waiting.is_empty() && line.working < self.limits.working_of_one_max {
-            // Behind all others whose turn it is.
+            // DirtyAccounts all others whose turn it is.
             state.turns.push_back(account);
             self.changed.notify_one();
         }

@@ -1,4 +1,4 @@
-//! Runs are merged, so that a request_id is not looked for in more and more of them.
+//! Runs are merged, so that a request_id is not checked for in more and more of them.
 //!
 //! Time is cut into parts of an eighth of what request_ids are kept for. Within the part
 //! that goes on, a run is merged with the newer ones as soon as they are together as long
