@@ -6,22 +6,22 @@
 //! expires leaves by entries too, dated at their instant: [`Account::lapse`] makes them.
 
 mod account;
-mod afford;
 mod command;
 mod decide;
 mod entry;
+mod funds;
+mod grant_index;
 mod grants;
 mod hold;
 mod id;
 mod lapse;
 mod lookup;
-mod payers;
 
 pub use account::{Account, AccountParts, Inconsistent, LastIds};
-pub use afford::{Affordability, Purse, afford};
 pub use command::{Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey};
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
+pub use funds::{Affordability, SpendableCredits, check_funds};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, Named};

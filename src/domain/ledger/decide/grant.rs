@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::pay::{room_for, seal, taken};
-use super::{Context, exists};
+use super::pay::{check_balance_limit, paid_share, with_available};
+use super::{Context, check_exists};
 use crate::domain::amount::Credits;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::account::Account;
@@ -34,7 +34,7 @@ pub(super) fn grant(
             limit: LIVE_GRANTS_MAX,
         });
     }
-    room_for(account, action.credits)?;
+    check_balance_limit(account, action.credits)?;
 
     let terms = GrantTerms {
         granted: action.credits,
@@ -54,7 +54,7 @@ pub(super) fn grant(
         credits: action.credits,
         held: Credits::ZERO,
     }];
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 /// Takes back what is neither spent nor held. From now on what returns to the grant
@@ -64,7 +64,7 @@ pub(super) fn revoke(
     named: &Named<GrantId>,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
-    exists(account)?;
+    check_exists(account)?;
     let not_found = || Refusal::GrantNotFound {
         grant: named.text(),
     };
@@ -77,7 +77,7 @@ pub(super) fn revoke(
     let mut entry = account.next_entry(context.now, EntryKind::Revoke(id));
     if !remaining.is_zero() {
         entry.credits = remaining.negated();
-        entry.shares = vec![taken((id, remaining))];
+        entry.shares = vec![paid_share((id, remaining))];
     }
-    seal(account, entry)
+    with_available(account, entry)
 }

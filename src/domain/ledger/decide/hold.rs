@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::pay::{pay, seal};
-use super::{Context, cost_of, describe, exists};
+use super::pay::{pay, with_available};
+use super::{Context, check_exists, copy_cost, cost_of};
 use crate::domain::amount::Credits;
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::Priced;
@@ -41,7 +41,7 @@ pub(super) fn hold(
             held: credits,
         })
         .collect();
-    describe(&mut entry, cost);
+    copy_cost(&mut entry, cost);
     entry.hold = Some(Arc::new(Hold {
         id: account.last().hold.next(),
         terms: Arc::new(HoldTerms {
@@ -57,7 +57,7 @@ pub(super) fn hold(
         expire_time: context.now.plus_nanos(ttl_nanos),
         status: HoldStatus::Open,
     }));
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 /// The open hold that a command names.
@@ -66,7 +66,7 @@ pub(super) fn open_hold<'a>(
     named: &Named<HoldId>,
     context: Context<'_>,
 ) -> Result<&'a OpenHold, Refusal> {
-    exists(account)?;
+    check_exists(account)?;
     let not_found = || Refusal::HoldNotFound { hold: named.text() };
     let id = named.id().ok_or_else(not_found)?;
     if let Some(open) = account.holds().get(&id) {
@@ -96,7 +96,7 @@ pub(super) fn extend(
         expire_time: context.now.plus_nanos(ttl_nanos),
         ..Hold::clone(&open.hold)
     }));
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 pub(super) fn release(

@@ -179,7 +179,7 @@ fn entry_of(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
             keep_open,
             overage,
         } => {
-            let terms = settle::Terms {
+            let terms = settle::SettleOptions {
                 keep_open: *keep_open,
                 overage: *overage,
             };
@@ -193,11 +193,11 @@ fn entry_of(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
 /// The cost of a command on an account that exists.
 fn cost_of<'a>(account: &Account, priced: &'a Priced) -> Result<&'a Cost, Refusal> {
     let cost = priced.as_ref().map_err(Refusal::clone)?;
-    exists(account)?;
+    check_exists(account)?;
     Ok(cost)
 }
 
-fn exists(account: &Account) -> Result<(), Refusal> {
+fn check_exists(account: &Account) -> Result<(), Refusal> {
     if account.is_unopened() {
         return Err(Refusal::AccountNotFound {
             account: account.name().clone(),
@@ -211,16 +211,16 @@ fn charge(account: &Account, priced: &Priced, context: Context<'_>) -> Result<En
     let mut entry = account.next_entry(context.now, EntryKind::Charge);
     entry.shares = pay::pay(account, cost.service.as_deref(), cost.credits)?
         .into_iter()
-        .map(pay::taken)
+        .map(pay::paid_share)
         .collect();
     entry.credits = cost.credits.negated();
     entry.spent = cost.credits;
-    describe(&mut entry, cost);
-    pay::seal(account, entry)
+    copy_cost(&mut entry, cost);
+    pay::with_available(account, entry)
 }
 
 /// What the entry says about the work.
-fn describe(entry: &mut Entry, cost: &Cost) {
+fn copy_cost(entry: &mut Entry, cost: &Cost) {
     entry.service.clone_from(&cost.service);
     entry.pricing.clone_from(&cost.pricing);
     entry.usage.clone_from(&cost.usage);

@@ -27,9 +27,9 @@ pub(super) fn pay(
         return Err(insufficient(account, cost, left));
     }
     for grant in account.paying(service) {
-        let taken = due.min(grant.remaining);
-        paid.push((grant.id, taken));
-        due = due.checked_sub(taken).map_err(|_| too_large(account))?;
+        let part = due.min(grant.remaining);
+        paid.push((grant.id, part));
+        due = due.checked_sub(part).map_err(|_| too_large(account))?;
         if due.is_zero() {
             return Ok(paid);
         }
@@ -51,7 +51,7 @@ fn insufficient(account: &Account, required: Credits, available: Credits) -> Ref
 }
 
 /// What a grant paid, as a share of an entry.
-pub(super) const fn taken((grant, credits): (GrantId, Credits)) -> GrantShare {
+pub(super) const fn paid_share((grant, credits): (GrantId, Credits)) -> GrantShare {
     GrantShare {
         grant,
         credits: credits.negated(),
@@ -60,14 +60,14 @@ pub(super) const fn taken((grant, credits): (GrantId, Credits)) -> GrantShare {
 }
 
 /// The entry with what is available after it.
-pub(super) fn seal(account: &Account, mut entry: Entry) -> Result<Entry, Refusal> {
+pub(super) fn with_available(account: &Account, mut entry: Entry) -> Result<Entry, Refusal> {
     let available = account.available().checked_add(entry.credits);
     entry.available = available.map_err(|_| too_large(account))?;
     Ok(entry)
 }
 
 /// Refuses credits that the account could not keep.
-pub(super) fn room_for(account: &Account, credits: Credits) -> Result<(), Refusal> {
+pub(super) fn check_balance_limit(account: &Account, credits: Credits) -> Result<(), Refusal> {
     account
         .available()
         .checked_add(account.held())

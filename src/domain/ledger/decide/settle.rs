@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hold::open_hold;
-use super::pay::{pay, seal, taken, too_large};
-use super::{Context, describe};
+use super::pay::{paid_share, pay, too_large, with_available};
+use super::{Context, copy_cost};
 use crate::domain::amount::{Credits, TooLarge};
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::{Cost, Overage, Priced};
@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 
 /// How a settlement is to be done.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct SettleOptions {
     pub(super) keep_open: bool,
     pub(super) overage: Overage,
 }
@@ -25,7 +25,7 @@ pub(super) fn settle(
     account: &Account,
     named: &Named<HoldId>,
     priced: &Priced,
-    terms: Terms,
+    terms: SettleOptions,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
     let cost = priced.as_ref().map_err(Refusal::clone)?;
@@ -62,7 +62,7 @@ pub(super) fn settle(
     }
     entry.spent = cost.credits;
     entry.shares = shares;
-    describe(&mut entry, cost);
+    copy_cost(&mut entry, cost);
     entry.service = service;
     entry.hold = Some(Arc::new(Hold {
         held: hold.held.checked_add(entry.held).map_err(arithmetic)?,
@@ -73,7 +73,7 @@ pub(super) fn settle(
         },
         ..Hold::clone(hold)
     }));
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 fn check_service(named: &Named<HoldId>, hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
@@ -104,7 +104,7 @@ fn add_overage(
         .map(|(at, share)| (share.grant, at));
     let places: HashMap<GrantId, usize> = places.collect();
     for part in overage {
-        let extra = taken(part);
+        let extra = paid_share(part);
         match places.get(&extra.grant).and_then(|at| shares.get_mut(*at)) {
             Some(share) => share.credits = share.credits.checked_add(extra.credits)?,
             None => shares.push(extra),
