@@ -105,7 +105,7 @@ impl Timestamp {
 
     /// How far two moments lie apart.
     #[must_use]
-    pub fn apart(self, other: Self) -> Duration {
+    pub fn abs_diff(self, other: Self) -> Duration {
         self.since(other).max(other.since(self))
     }
 
@@ -191,8 +191,8 @@ mod tests {
         assert_eq!(time.plus(half), Timestamp::new(0, 200_000_000).unwrap());
         assert_eq!(time.plus(half).minus(half), time);
         assert_eq!(time.plus(half).since(time), half);
-        assert_eq!(time.apart(time.plus(half)), half);
-        assert_eq!(time.plus(half).apart(time), half);
+        assert_eq!(time.abs_diff(time.plus(half)), half);
+        assert_eq!(time.plus(half).abs_diff(time), half);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::clock;
 use super::journal::BadRow;
 use super::ledger::{Ledger, Shares};
 use crate::domain::Timestamp;
-use crate::domain::clock::ClockMark;
+use crate::domain::clock::ClockSample;
 use crate::domain::ledger::{self, Account, Command, Decision, Inconsistent, LookedUp};
 use crate::failpoint;
 use crate::store::{Answer, Written};
@@ -53,10 +53,14 @@ impl Ledger {
 
     /// Flushes all dirty accounts and clears `in_use`, so that the next start has nothing to
     /// read of the journal.
-    pub(super) fn close(&mut self, now: Timestamp, mark: Option<&ClockMark>) -> Result<(), BadRow> {
+    pub(super) fn close(
+        &mut self,
+        now: Timestamp,
+        sample: Option<&ClockSample>,
+    ) -> Result<(), BadRow> {
         self.begin()?;
-        if let Some(mark) = mark {
-            clock::keep(&self.journal.connection, mark)?;
+        if let Some(sample) = sample {
+            clock::write(&self.journal.connection, sample)?;
         }
         self.flush_some(usize::MAX, 0)?;
         (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;

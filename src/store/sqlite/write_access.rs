@@ -93,7 +93,7 @@ impl Writer {
             Job::Write(command, caller) if self.file.loss().is_none() => {
                 match self.ledger.known(&command) {
                     Some(answer) => {
-                        replies.one(caller, answer.map(Box::new));
+                        replies.single(caller, answer.map(Box::new));
                         return true;
                     }
                     None => Job::Write(command, caller),
@@ -265,7 +265,7 @@ impl Writer {
         if self.set_writable(true) {
             tracing::info!("the data file can be written again");
             // Watchers were not notified of what lapsed meanwhile.
-            self.watchers.look_again();
+            self.watchers.make_all_due();
         }
     }
 }
