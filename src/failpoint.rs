@@ -1,7 +1,7 @@
 //! Failpoints: a test has a debug build panic at a named place. A release build has none.
 //!
-//! `CREDITD_FAILPOINT` names a file. Whoever passes the place whose name the file holds
-//! removes the file and panics.
+//! `CREDITD_FAILPOINT` names a file. The thread that passes the place whose name is in the
+//! file removes the file and panics.
 
 /// Passes a place; in a release build there is nothing to pass.
 #[cfg(not(debug_assertions))]

@@ -13,7 +13,7 @@
 //!
 //! Beside them stand [`rfc3339`], times as text, and the failpoints of debug builds.
 //!
-//! ARCHITECTURE.md tells the same story with a picture and the reasons.
+//! ARCHITECTURE.md shows the flow with a picture, docs/glossary.md explains the words.
 
 pub mod app;
 pub mod cli;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::ledger::HoldId;
+use crate::domain::ledger::{EntryId, GrantId, HoldId};
 use crate::domain::{AccountName, Faults};
 
 fn grant() -> GrantAction {
@@ -42,18 +42,13 @@ fn with_prices<'a>(cost: CostForm<'a>, prices: Selector<'a>) -> CostForm<'a> {
     }
 }
 
-/// An id of an account.
-fn named<T: AccountId>(number: i64) -> Named<T> {
-    Named::of(T::of(number), &AccountName::new("team-a").unwrap())
-}
-
-fn hold_named() -> Named<HoldId> {
-    named(7)
+fn named<T: AccountId>(id: T) -> Named<T> {
+    Named::of(id, &AccountName::new("team-a").unwrap())
 }
 
 fn settle(cost: CostForm<'_>) -> Action<CostForm<'_>> {
     Action::SettleHold {
-        hold: hold_named(),
+        hold: named(HoldId(7)),
         cost,
         keep_open: false,
         overage: Overage::Reject,
@@ -116,11 +111,13 @@ fn fingerprints_stay_what_they_are() {
             &none,
             "feedbe2fc3381421cddfc42c69b05888",
         ),
-        (settle(credits), &none, "3c6ff1daf721ad28f7a26338ddf878b2"),
+        (settle(credits), &none, "cee5b64e5e6af93671f5b5be89d2aba9"),
         (
-            Action::ReleaseHold { hold: hold_named() },
+            Action::ReleaseHold {
+                hold: named(HoldId(7)),
+            },
             &none,
-            "554cc042317c52c9bf7f578ec4f25613",
+            "b40744836851ef5f4498293decb60f53",
         ),
     ] {
         assert_eq!(hex(&action, labels), expected, "{action:?}");
@@ -200,7 +197,7 @@ fn every_field_counts() {
         (true, Overage::FromAvailable),
     ] {
         actions.push(Action::SettleHold {
-            hold: hold_named(),
+            hold: named(HoldId(7)),
             cost: one,
             keep_open,
             overage,
@@ -208,10 +205,10 @@ fn every_field_counts() {
     }
     for number in [1, 2] {
         for credits in [None, Some(Credits::ONE), Some(Credits::MAX)] {
-            let entry = named(number);
+            let entry = named(EntryId(number));
             actions.push(Action::Refund { entry, credits });
         }
-        let (grant, hold) = (named(number), named(number));
+        let (grant, hold) = (named(GrantId(number)), named(HoldId(number)));
         actions.push(Action::RevokeGrant { grant });
         actions.push(Action::ReleaseHold { hold: hold.clone() });
         for ttl_nanos in [5, 6] {

@@ -1,4 +1,4 @@
-//! What the program tells about itself: its version, completions for shells, manual pages.
+//! What the program says about itself: its version, completions for shells, manual pages.
 
 use std::path::PathBuf;
 

@@ -23,7 +23,7 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// As connections are told.
+    /// The form in which a connection takes it.
     pub(super) fn uri(&self) -> String {
         match self {
             Self::Tcp { .. } => format!("http://{self}"),
@@ -103,7 +103,7 @@ mod tests {
         ] {
             let address = parse(text).map(|address| address.to_string());
             assert_eq!(address.as_deref(), Ok(expected), "{text}");
-            // What is shown means the same when it is typed.
+            // The shown form parses to the same address.
             assert_eq!(parse(expected), parse(text), "{text}");
         }
         assert_eq!(

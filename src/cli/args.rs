@@ -75,8 +75,8 @@ impl Quantity {
 // What is charged, set aside or settled: a usage to be priced, or an amount.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
-#[command(group = ArgGroup::new("what").args(["service", "credits"]).required(true))]
-pub(super) struct What {
+#[command(group = ArgGroup::new("cost").args(["service", "credits"]).required(true))]
+pub(super) struct CostArgs {
     /// Key of the service that was used; "creditd rates" lists them
     service: Option<String>,
     #[command(flatten)]
@@ -91,8 +91,8 @@ pub(super) struct What {
     credits: Option<String>,
 }
 
-impl What {
-    /// What is asked for, in the form that the message at hand has for it.
+impl CostArgs {
+    /// As the message at hand has it.
     pub(super) fn to_pb<T>(
         &self,
         usage: impl FnOnce(pb::Usage) -> T,
@@ -145,7 +145,7 @@ impl Prices {
         (selector != pb::PriceSelector::default()).then_some(selector)
     }
 
-    /// What to add to send the same again.
+    /// The options that make the same command ask for the same again.
     pub(super) fn again(&self) -> String {
         again("--price-time", self.price_time)
     }
@@ -160,7 +160,7 @@ pub(super) fn again(option: &str, moment: Option<Moment>) -> String {
         })
 }
 
-// What is kept with the entry.
+// Labels of the entry.
 #[derive(clap::Args, Debug)]
 pub(super) struct Labels {
     /// Label to keep with the entry; may be repeated

@@ -1,6 +1,6 @@
 //! `creditd charge`.
 
-use super::args::{Labels, Prices, RequestId, What};
+use super::args::{CostArgs, Labels, Prices, RequestId};
 use super::failure::Failure;
 use super::moved::{EntryAnswer, print_entry};
 use super::output::Format;
@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// Name of the account
     account: String,
     #[command(flatten)]
-    what: What,
+    cost: CostArgs,
     #[command(flatten)]
     prices: Prices,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         account: args.account.clone(),
         prices: args.prices.to_pb(),
         labels: args.labels.to_pb()?,
-        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)),
+        what: Some(args.cost.to_pb(Wire::Usage, Wire::Credits)),
     };
     let again = args.prices.again();
     let call = Write {

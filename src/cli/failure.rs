@@ -69,7 +69,8 @@ pub(super) enum Outcome {
     Done,
     /// Nothing moved.
     NotDone,
-    /// Nobody can tell: sending it again with its request_id is safe, and tells.
+    /// It may have moved credits or not. The same write with the same request_id is safe and
+    /// shows which.
     Unknown,
 }
 
@@ -149,12 +150,12 @@ impl Failure {
         self
     }
 
-    /// Its sentence.
+    /// The sentence that people read.
     pub(super) fn message(&self) -> &str {
         &self.message
     }
 
-    /// Its sentence goes on.
+    /// Adds to the sentence.
     pub(super) fn add(&mut self, text: &str) {
         self.message.push_str(text);
     }

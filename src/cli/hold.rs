@@ -1,6 +1,6 @@
 //! `creditd hold`.
 
-use super::args::{Labels, Prices, RequestId, What};
+use super::args::{CostArgs, Labels, Prices, RequestId};
 use super::failure::Failure;
 use super::moved::{HoldAnswer, print_hold};
 use super::output::Format;
@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Name of the account
     account: String,
     #[command(flatten)]
-    what: What,
+    cost: CostArgs,
     /// When the hold ends by itself, counted from now; at most 24h [default: 1h]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = times::duration)]
     ttl: Option<prost_types::Duration>,
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         prices: args.prices.to_pb(),
         ttl: args.ttl,
         labels: args.labels.to_pb()?,
-        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)),
+        what: Some(args.cost.to_pb(Wire::Usage, Wire::Credits)),
     };
     let again = args.prices.again();
     let call = Write {

@@ -15,7 +15,7 @@ const EXAMPLES: &str = "Examples:
   creditd holds team-a
   creditd holds team-a --label worker=7 --since 1h
   creditd holds team-a --json     (all of them, an object a line)
-  creditd holds team-a h7         (also one that is settled, released or expired)";
+  creditd holds team-a h7-fe24    (also one that is settled, released or expired)";
 
 /// What begins the name of each status in the API.
 const STATUS_PREFIX: &str = "HOLD_STATUS_";

@@ -152,7 +152,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         let message = message.trim().trim_start_matches("error: ");
         output::complain_in_json(&Failure::usage(message).to_json());
     } else {
-        // Where nobody can be told, there is nobody to tell.
+        // Standard error is closed: there is no other place for the message.
         let _ = error.print();
     }
     match error.use_stderr() {

@@ -1,7 +1,7 @@
 //! What a subcommand that writes prints of its answer.
 //!
-//! It is on disk by then. Where it cannot be printed, standard error says that it is done,
-//! what it made, and how to read the answer again.
+//! The write is on disk by then. If its answer cannot be printed, standard error says that it
+//! is done, what it made, and how to print the answer again.
 
 use prost::{Message, Name};
 
@@ -99,7 +99,7 @@ fn finish(
     let problem = match (missing, text) {
         (Some(missing), _) => missing.to_owned(),
         (None, Err(problem)) => problem,
-        // A reader that has gone is no excuse here: nobody was told what moved.
+        // A closed pipe is an error too: the caller has not read what moved.
         (None, Ok(text)) => match write(&text) {
             Ok(()) => return Ok(()),
             Err(error) => format!("standard output: {error}"),

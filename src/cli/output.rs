@@ -103,21 +103,21 @@ fn shown(text: &str, line_breaks: bool) -> Cow<'_, str> {
     shown.into()
 }
 
-/// Writes a line to standard output, whatever stands in its way.
+/// Writes a line to standard output. A closed pipe is an error like any other.
 pub(super) fn write(text: &str) -> std::io::Result<()> {
     let text = shown(text, true);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
-/// Says what went wrong.
+/// Prints an error for people.
 pub(super) fn complain(problem: &str) {
     let mut err = std::io::stderr().lock();
-    // Where nobody can be told, there is nobody to tell.
+    // Standard error is closed: there is no other place for the message.
     let _ = writeln!(err, "creditd: {}", shown(problem, true));
 }
 
-/// Says what went wrong, for programs.
+/// Prints an error for programs.
 pub(super) fn complain_in_json(object: &str) {
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{object}");

@@ -69,9 +69,9 @@ pub(super) struct Source {
     pub(super) account: String,
 }
 
-/// What prices are asked of.
+/// Where prices come from.
 pub(super) enum Asked {
-    /// Cards that are here, and how they are told.
+    /// Cards on this machine, and the name of their source.
     Here(Box<Catalog>, String),
     /// A server.
     Server(Remote),

@@ -1,5 +1,5 @@
-//! How far something long has come, on one line of a terminal. Nothing is printed
-//! where nobody looks.
+//! The progress of a long command, on one line of a terminal. Nothing is printed where
+//! standard error is no terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
     say(tables.collect::<Vec<_>>().join("\n").trim_end())
 }
 
-/// What stands above the table of a card that is here.
+/// The line above the table of a card on this machine.
 fn head(card: &Card, told: &str) -> String {
     let since = card.effective_time().map_or_else(String::new, |time| {
         format!(", from {}", rfc3339::format(time))

@@ -1,5 +1,5 @@
-//! What a server or a rule refused, told in the words of the command line: flags where the
-//! API has fields, and what to type next.
+//! Refusals in the words of the command line: flags where the API has fields, and what to type
+//! next.
 
 use std::fmt::Write as _;
 
@@ -81,7 +81,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("estimate again", "run \"creditd estimate\" again"),
 ];
 
-/// A refusal, or a call that broke off. `server` is how its address is told.
+/// A refusal, or a call that broke off. `server` is its address for the message.
 pub(super) fn failure(words: Words<'_>, server: &str, status: &Status) -> Failure {
     let Some(info) = error_info(status.details()) else {
         return broken(server, status);
@@ -134,7 +134,7 @@ fn x_request_id(status: &Status) -> String {
     id.unwrap_or_default().to_owned()
 }
 
-/// No server of ours said this: the connection or what stands between did.
+/// An error without creditd's details: it comes from the connection, or from a proxy.
 fn broken(server: &str, status: &Status) -> Failure {
     use tonic::Code;
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(status);
@@ -175,7 +175,7 @@ fn in_flags(sentence: &str, field: &str, words: Words<'_>) -> String {
     let flag = flag(field, words);
     match sentence.strip_prefix(field) {
         Some(rest) => format!("{flag}{rest}"),
-        // Whole words alone: "credits" stands in many sentences.
+        // Whole words alone: many sentences contain "credits".
         None => sentence.replace(&format!(" {field} "), &format!(" {flag} ")),
     }
 }
@@ -214,7 +214,7 @@ pub(super) fn may_have_moved(status: &Status) -> bool {
         ErrorReason::StoreUnavailable,
         ErrorReason::Internal,
     ];
-    // Whoever does not know the call has not done it.
+    // A server that does not have the method has not carried it out.
     if status.code() == tonic::Code::Unimplemented {
         return false;
     }

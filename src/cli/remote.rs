@@ -44,7 +44,7 @@ pub(super) struct Remote {
     pub(super) timeout: Duration,
 }
 
-/// A write, as it is told where it fails.
+/// What the message of a failed write needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Write<'a> {
     pub(super) words: Words<'a>,
@@ -88,7 +88,7 @@ impl Remote {
     pub(super) async fn connect(&self, deadline: Option<Duration>) -> Result<Connection, Failure> {
         let here = &self.addr;
         let unreachable = |message| Failure::new(Kind::Unavailable, message);
-        // By hand, since a name that nobody has is told by other words.
+        // Looked up here for a message of its own when the name does not exist.
         if let Address::Tcp { host, port } = here {
             let found = tokio::net::lookup_host((host.as_str(), *port));
             let found = tokio::time::timeout(self.timeout, found).await;
@@ -129,8 +129,8 @@ impl Remote {
         })
     }
 
-    /// One call that writes. Where it fails, its request_id is told, so that it can
-    /// be sent again.
+    /// One call that writes. If it fails, the message has its request_id, so that it can be
+    /// sent again.
     pub(super) fn write<R>(
         &self,
         write: Write<'_>,

@@ -1,6 +1,6 @@
 //! `creditd settle`.
 
-use super::args::{Labels, Prices, RequestId, What};
+use super::args::{CostArgs, Labels, Prices, RequestId};
 use super::failure::Failure;
 use super::moved::{EntryAnswer, print_entry};
 use super::output::Format;
@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// The hold, as "creditd hold" printed it; "creditd holds" lists those that are open
     hold: String,
     #[command(flatten)]
-    what: What,
+    cost: CostArgs,
     /// Keep the rest held for a further settlement
     #[arg(long)]
     keep_open: bool,
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         overage: overage.into(),
         prices: args.prices.to_pb(),
         labels: args.labels.to_pb()?,
-        what: Some(args.what.to_pb(Wire::Usage, Wire::Credits)),
+        what: Some(args.cost.to_pb(Wire::Usage, Wire::Credits)),
     };
     let again = args.prices.again();
     let call = Write {

@@ -68,7 +68,7 @@ fn moment(text: &str, now: Timestamp, direction: Direction) -> Option<Moment> {
     let now_exactly = i128::from(now.seconds())
         .checked_mul(NANOS_PER_SECOND)?
         .checked_add(i128::from(now.nanos()))?;
-    // Else in whole seconds: nobody means the nanosecond at which a command was run.
+    // Otherwise in whole seconds, since the nanosecond at which a command ran means nothing.
     let now = i128::from(now.seconds()).checked_mul(NANOS_PER_SECOND)?;
     let today = now.div_euclid(NANOS_PER_DAY).checked_mul(NANOS_PER_DAY)?;
     let relative = match text {

@@ -16,7 +16,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-/// How the server stands.
+/// The state of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// Whether it can be called.
@@ -48,8 +48,8 @@ pub enum Serving {
     Yes,
     /// It cannot: not yet, or not any more.
     No,
-    /// It is gone: watchers are let go.
-    Gone,
+    /// It has drained: watches end.
+    Ended,
 }
 
 /// The health service.
@@ -115,30 +115,30 @@ impl Health for HealthApi {
             states: WatchStream::new(self.state.clone()),
             needs_to_write: self.needs_to_write(&request.get_ref().service),
             last: None,
-            gone: false,
+            ended: false,
         })))
     }
 }
 
-/// What a watcher is told: the state now, and each change. The last one before
+/// What a watch sends: the state now, and each change. The last one before
 /// the server goes is never missed, however late it is read.
 struct Changes {
     states: WatchStream<State>,
     /// None for a service that is not known.
     needs_to_write: Option<bool>,
     last: Option<ServingStatus>,
-    gone: bool,
+    ended: bool,
 }
 
 impl Stream for Changes {
     type Item = Result<HealthCheckResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        while !self.gone {
+        while !self.ended {
             let Some(state) = ready!(Pin::new(&mut self.states).poll_next(context)) else {
                 break;
             };
-            self.gone = state.serving == Serving::Gone;
+            self.ended = state.serving == Serving::Ended;
             let status = match self.needs_to_write {
                 Some(needs_to_write) => state.status_of(needs_to_write),
                 None => ServingStatus::ServiceUnknown,

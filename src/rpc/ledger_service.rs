@@ -21,8 +21,8 @@ use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
 use super::reply::reply;
 use super::watching::Watching;
-use super::wire::Encoded;
 use super::wire::write::{put_charge, put_fields, put_message};
+use super::wire::{Encoded, decoded};
 use crate::app::{App, WriteForm, Written};
 use crate::domain::{AccountName, Faults, Refusal};
 
@@ -172,12 +172,12 @@ impl LedgerService for LedgerApi {
         self.write(request, charge_from_pb).await
     }
 
-    /// The router sends batches to [`LedgerApi::encoded_batch_charge`], past the generated service.
+    /// The same as a message. The router sends batches to [`LedgerApi::encoded_batch_charge`].
     async fn batch_charge(
         &self,
-        _request: Request<pb::BatchChargeRequest>,
+        request: Request<pb::BatchChargeRequest>,
     ) -> Reply<pb::BatchChargeResponse> {
-        Err(Status::unimplemented("batches are served as bytes"))
+        decoded(self.encoded_batch_charge(request).await?)
     }
 
     async fn refund(&self, request: Request<pb::RefundRequest>) -> Reply<pb::RefundResponse> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
@@ -14,7 +15,7 @@ use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
 use super::wire::write::{EstimateWriter, put_fields, put_message};
-use super::wire::{Encoded, read};
+use super::wire::{Encoded, decoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
 use crate::domain::{Faults, Refusal};
 
@@ -113,12 +114,13 @@ impl PricingService for PricingApi {
         Ok(reply(&headers, response))
     }
 
-    /// The router sends batches to [`PricingApi::encoded_batch_estimate`], past the generated service.
+    /// The same as messages. The router sends batches to [`PricingApi::encoded_batch_estimate`].
     async fn batch_estimate(
         &self,
-        _request: Request<pb::BatchEstimateRequest>,
+        request: Request<pb::BatchEstimateRequest>,
     ) -> Result<Response<pb::BatchEstimateResponse>, Status> {
-        Err(Status::unimplemented("batches are served as bytes"))
+        let request = request.map(|message| Encoded(message.encode_to_vec().into()));
+        decoded(self.encoded_batch_estimate(request).await?)
     }
 
     async fn get_rate_card(

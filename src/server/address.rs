@@ -61,13 +61,13 @@ pub fn host_and_port(text: &str, port_min: u16) -> Result<(String, u16), String>
 /// The address to listen on that `--listen` names. Of a name with several addresses the
 /// first of IPv4 is taken, so that "localhost" is 127.0.0.1 everywhere.
 pub(super) fn resolve(text: &str) -> Result<SocketAddr, String> {
-    let told = |problem: String| format!("--listen {text}: {problem}");
+    let refused = |problem: String| format!("--listen {text}: {problem}");
     if text.starts_with("unix:") || text.starts_with('/') {
-        return Err(told(
+        return Err(refused(
             "a Unix socket is listened on by --listen-unix FILE".to_owned(),
         ));
     }
-    let (host, port) = host_and_port(text, 0).map_err(told)?;
+    let (host, port) = host_and_port(text, 0).map_err(refused)?;
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));
     }
@@ -76,7 +76,7 @@ pub(super) fn resolve(text: &str) -> Result<SocketAddr, String> {
         .map_or_else(|_| Vec::new(), Iterator::collect);
     let first = found.iter().find(|address| address.is_ipv4());
     first.or(found.first()).copied().ok_or_else(|| {
-        told(format!(
+        refused(format!(
             "no machine is known by the name of {host}; name this one's, or one of its addresses"
         ))
     })

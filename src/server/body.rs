@@ -17,7 +17,7 @@ use tonic::Status;
 use super::tracker::Open;
 use crate::rpc::layer::{Permits, ReplyBody};
 
-/// A request's body. Where its stream was reset or its connection is gone it never ends: its
+/// A request's body. Where its stream was reset or its connection has broken it never ends: its
 /// call is about to be dropped, and must not take what has come for all of it.
 pub struct RequestBody(Incoming);
 

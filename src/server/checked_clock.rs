@@ -1,8 +1,8 @@
 //! The server's clock: the system's, for as long as it can be believed.
 //!
 //! Each time that is asked for is judged by `domain::clock`, so nothing is ever dated by
-//! a clock that has jumped. Where check is lost or comes back the log has a line and
-//! whoever watches hears of it; a server asks every now and then for that alone.
+//! a clock that has jumped. Where belief is lost or comes back the log has a line and the
+//! watch channel changes; a server reads the clock every now and then for that alone.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub const DRAIN_MS_MAX_DEFAULT: u64 = 10_000;
 const REQUEST_ID_HOURS: std::ops::RangeInclusive<u32> = 72..=8_760;
 /// What the API promises, to ten years.
 const REQUEST_ID_DAYS_CREDITS: std::ops::RangeInclusive<u32> = 90..=3_650;
-/// More threads than this help nobody.
+/// More threads than cores do not serve more calls.
 const THREADS_MAX: usize = 256;
 
 /// Settings of a server.
@@ -302,6 +302,23 @@ mod tests {
         assert_eq!(config.calls_max, 5);
         assert_eq!(config.listen, LISTEN_DEFAULT);
         assert_eq!(config.data, Path::new(DATA_DEFAULT));
+    }
+
+    /// The flag, the variable and the key of the file differ in their form alone.
+    #[test]
+    fn an_option_has_one_name_everywhere() {
+        use clap::Args as _;
+        let keys = toml::from_str::<Options>("unknown = 1").unwrap_err();
+        let keys = keys.message().to_owned();
+        let command = Options::augment_args(clap::Command::new("serve"));
+        for option in command.get_arguments() {
+            let key = option.get_long().unwrap().replace('-', "_");
+            let variable = format!("CREDITD_{}", key.to_uppercase());
+            assert_eq!(option.get_env(), Some(variable.as_ref()), "{key}");
+            // It is for one start.
+            let in_file = key != "accept_clock";
+            assert_eq!(keys.contains(&format!("`{key}`")), in_file, "{key}: {keys}");
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! The connection and its calls are one task, so that no call has to cross over to another
 //! one. A call is first polled when it has come, which for most is also the last time; those
-//! that wait for something are kept in a `FuturesUnordered`. After a millisecond of either
-//! the other connections of the thread have their turn: without that, one connection with
-//! heavy calls is head-of-line blocking for all of them.
+//! that wait for something are kept in a `FuturesUnordered`. Either is done for a time slice
+//! of a millisecond, then the thread's other connections are polled: without that, one
+//! connection with heavy calls would block all of them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -36,11 +36,11 @@ use crate::rpc::peer::PeerAddress;
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a reply may take to leave, beyond the longest call.
 const REPLY_GRACE: Duration = Duration::from_secs(5);
-/// How long an idle peer has to go when it was told to.
+/// How long a peer without open calls has to close after GOAWAY; it is checked twice.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
-/// After so much silence a peer is asked whether it is there.
+/// After so long without a frame of the peer it is sent a ping.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
-/// And has so long to answer.
+/// And has so long to acknowledge it.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most calls at once on one connection.
 const STREAMS_MAX: u32 = 1_024;
@@ -53,14 +53,14 @@ const STREAM_WINDOW_BYTES: u32 = 1_024 * 1_024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
 /// How much of a reply may wait in the connection's own buffer.
 const SEND_BUFFER_BYTES_MAX: usize = 400 * 1_024;
-/// Streams that this side had to reset; a peer that causes more is let go.
+/// Streams that the server had to reset; a peer that causes more is sent GOAWAY.
 const RESET_STREAMS_MAX: usize = 1_024;
 /// Calls that were given up before they were accepted: all of a connection may be.
 const STREAMS_PENDING_RESET_MAX: usize = 1_024;
 
-/// How long calls are begun, and how long those that waited go on, before the thread's other
-/// connections have their turn.
-const TURN_MAX: Duration = Duration::from_millis(1);
+/// How long new calls are polled, and how long those that waited, before the thread's other
+/// connections are.
+const TIME_SLICE: Duration = Duration::from_millis(1);
 /// The clock is read after so many calls.
 const CALLS_PER_CLOCK_READING: usize = 4;
 
@@ -105,7 +105,7 @@ pub(super) async fn serve<I, S>(
         waiting: FuturesUnordered::new(),
     };
     let mut first_call = std::pin::pin!(sleep(FIRST_CALL_TIMEOUT));
-    // A reply must have left its call's longest time and as much time again after it.
+    // A reply must have left within twice the longest time of a call.
     let mut unread = std::pin::pin!(async {
         tokio::select! {
             () = outlived(&tracker.calls, deadline_max) => {}
@@ -129,7 +129,7 @@ pub(super) async fn serve<I, S>(
                     }
                 }
             }) => {
-                // A peer that breaks the protocol or goes away is its own affair.
+                // That a peer breaks the protocol or goes away is no error of the server.
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 }
@@ -139,14 +139,14 @@ pub(super) async fn serve<I, S>(
                 if tracker.has_called() {
                     continue;
                 }
-                tracing::debug!("a connection without a call is let go");
+                tracing::debug!("a connection without a call is closed");
             }
             () = unread.as_mut() => {
                 tracing::warn!(calls = tracker.open(), "a connection was closed: its peer does not read its replies");
                 return;
             }
             () = idle.as_mut(), if draining => {
-                // A peer that has nothing to wait for and does not go is not waited for.
+                // A peer without open calls that does not close its side is cut.
                 let is_idle = tracker.open() == 0 && calls.is_empty() && !writes.are_blocked();
                 if was_idle && is_idle {
                     return;
@@ -162,7 +162,7 @@ pub(super) async fn serve<I, S>(
     }
 }
 
-/// Waits until the server stops, or is gone.
+/// Waits until the server drains, or has ended.
 async fn stopping(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
 }
@@ -250,32 +250,32 @@ struct Calls {
 }
 
 impl Calls {
-    /// Goes on with all that can, for a turn. Where anything has moved, or is left, the
+    /// Polls the calls that can go on, for a slice. Where any did, or some are left, the
     /// connection is polled again: there are replies to send.
     fn poll(&mut self, context: &mut Context<'_>) {
-        let mut moved = false;
-        let mut turn = Turn::begin();
-        while !turn.is_over() {
+        let mut polled = false;
+        let mut slice = TimeSlice::begin();
+        while !slice.is_over() {
             let Some(mut call) = self.new.lock().pop_front() else {
                 break;
             };
-            moved = true;
+            polled = true;
             if call.as_mut().poll(context).is_pending() {
                 self.waiting.push(call);
             }
-            turn.count();
+            slice.count();
         }
-        let mut is_left = turn.is_over();
-        // Neither keeps the other waiting.
-        turn = Turn::begin();
-        while !turn.is_over()
+        let mut is_left = slice.is_over();
+        // New calls do not delay those that waited, nor the other way round.
+        slice = TimeSlice::begin();
+        while !slice.is_over()
             && let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context)
         {
-            moved = true;
-            turn.count();
+            polled = true;
+            slice.count();
         }
-        is_left |= turn.is_over();
-        match (is_left, moved) {
+        is_left |= slice.is_over();
+        match (is_left, polled) {
             (true, _) => wake_after_others(context),
             (false, true) => context.waker().wake_by_ref(),
             (false, false) => {}
@@ -295,14 +295,14 @@ fn wake_after_others(context: &mut Context<'_>) {
     let _ = yielded.poll(context);
 }
 
-/// For how long calls keep the thread.
-struct Turn {
+/// How long calls have been polled.
+struct TimeSlice {
     begun: Instant,
     calls: usize,
     is_over: bool,
 }
 
-impl Turn {
+impl TimeSlice {
     fn begin() -> Self {
         Self {
             begun: Instant::now(),
@@ -314,7 +314,7 @@ impl Turn {
     fn count(&mut self) {
         self.calls = self.calls.saturating_add(1);
         if self.calls.is_multiple_of(CALLS_PER_CLOCK_READING) {
-            self.is_over = self.begun.elapsed() > TURN_MAX;
+            self.is_over = self.begun.elapsed() > TIME_SLICE;
         }
     }
 

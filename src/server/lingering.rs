@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                // The peer has ended too, or is gone.
+                // The peer has ended its side too, or the connection has broken.
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => return linger.silence.as_mut().poll(context).map(Ok),
             }

@@ -1,6 +1,6 @@
-//! The listener: bound once, it hands connections out to the threads that serve.
-//! (A listener a thread with SO_REUSEPORT spreads few connections badly, and two
-//! servers on one port would not notice each other.)
+//! The listener: bound once, it hands connections to the threads that serve. A listener a
+//! thread with SO_REUSEPORT was considered: it spreads few connections badly, and a second
+//! server on the same port would not be refused.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ use super::unix::Listening;
 use super::worker::Workers;
 use crate::rpc::peer::PeerAddress;
 
-/// Connections that the system keeps waiting.
+/// Connections that the system queues until they are accepted.
 pub(super) const BACKLOG: u32 = 4_096;
-/// How long to wait when the system has no room for another connection.
+/// How long to wait where a connection cannot be accepted, such as for want of file descriptors.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the address, without listening yet: a port in use is found before any
@@ -58,7 +58,7 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
     })
 }
 
-/// Accepts connections, for ever, and gives them to the threads.
+/// Accepts connections, for ever, and hands them to the threads.
 pub(super) async fn accept(
     listener: &TcpListener,
     unix: Option<&Listening>,
@@ -68,7 +68,7 @@ pub(super) async fn accept(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted.and_then(|(stream, peer)| {
-                // Replies are small and wanted now.
+                // Replies are small: they must not wait for more bytes.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "no TCP_NODELAY");
                 }
@@ -79,8 +79,7 @@ pub(super) async fn accept(
         match accepted {
             Ok((stream, peer)) => hand_out(stream, peer, workers, config.connections_max),
             Err(error) => {
-                // A connection that went away again is nothing; without room
-                // for another one it would not help to ask at once.
+                // Without a pause a lack of file descriptors would be a busy loop.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(NO_ROOM_PAUSE).await;
             }
@@ -104,5 +103,5 @@ fn hand_out(stream: StdStream, peer: PeerAddress, workers: &Workers, connections
         );
         return;
     }
-    workers.take(stream, peer);
+    workers.serve(stream, peer);
 }

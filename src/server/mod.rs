@@ -50,10 +50,10 @@ pub use config::{Config, ConfigError, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 
-/// How long calls in flight may go on where a thread is gone that they need.
+/// How long calls in flight may go on after a panic ended a thread that they need.
 const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
 
-/// How often the clock is checked where nobody asks for the time.
+/// How often the clock is checked where no call reads it.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a server did not start, or did not go on, and what to do about it.
@@ -91,17 +91,16 @@ pub enum StartError {
     Defect(&'static str),
 }
 
-/// What a running server is told.
+/// What a running server is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Stop, and the name of who says so, for the log: at first calls in flight are
-    /// finished, at the second time they are cut.
+    /// Stop; the name is for the log. The first one drains, the second one cuts what is left.
     Stop(&'static str),
     /// Read the rate cards again.
     Reload,
 }
 
-/// A server that listens. Nobody is served before [`Server::run`].
+/// A server that listens. It serves no call before [`Server::run`].
 pub struct Server {
     config: Arc<Config>,
     address: SocketAddr,
@@ -141,7 +140,7 @@ impl Parts {
         let clock: Arc<dyn Clock> = checked.clone();
         // A bad price is found before any file is touched.
         let cards = prices::load(&config.rate_cards)?;
-        // So is a port in use. Nobody can connect yet.
+        // So is a port in use. It does not listen yet.
         let socket = listener::reserve(config.listen)?;
         // The data file: its lock refuses a second server.
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
@@ -181,7 +180,7 @@ impl Parts {
 }
 
 impl Server {
-    /// Makes all that a server needs, and listens. Whoever connects waits until it runs.
+    /// Makes all that a server needs, and listens. Connections wait until it runs.
     ///
     /// # Errors
     /// Why it cannot be made.
@@ -238,14 +237,14 @@ impl Server {
                 never = listener::accept(&listener, unix.as_ref(), &workers, &config) => match never {},
             };
             tracing::info!(signal = stop, "stopping");
-            // Whoever asks or watches health hears it before any connection closes.
+            // Checks and watches of health say NOT_SERVING before any connection closes.
             health.send_modify(|state| state.serving = Serving::No);
             // No further connections.
             drop((listener, unix));
             // Each connection takes no further calls and ends after its last one;
-            // watchers, who have none, are let go.
+            // watches are ended.
             workers.drain();
-            health.send_modify(|state| state.serving = Serving::Gone);
+            health.send_modify(|state| state.serving = Serving::Ended);
             tokio::select! {
                 () = workers.drained() => {}
                 () = tokio::time::sleep(config.drain_max) => {
@@ -256,20 +255,20 @@ impl Server {
                 }
             }
         };
-        // Health follows the ledger's disk and whether the clock is believed. Where a thread
-        // is gone that every call needs, only a new start helps: whoever supervises the
-        // server sees it end.
+        // Health follows the ledger's disk and whether the clock is believed. Where a panic
+        // has ended a thread that every call needs, only a new start helps, so the server
+        // ends, and its supervisor starts it again.
         let defect = tokio::select! {
             () = serve => None,
             () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
             never = reload.run(&reload_asked) => match never {},
-            () = workers.one_gone() => Some("a thread that serves"),
+            () = workers.one_panicked() => Some("a thread that serves"),
         };
         if defect.is_some() {
             health.send_modify(|state| state.serving = Serving::No);
-            // Whoever waits for an answer hears that there is none.
+            // Calls that wait for an answer of that thread are refused.
             workers.drain();
-            health.send_modify(|state| state.serving = Serving::Gone);
+            health.send_modify(|state| state.serving = Serving::Ended);
             let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
         }
         drop(reload);
@@ -297,7 +296,7 @@ impl Server {
     }
 }
 
-/// Who asks the server to stop next. What asks for other things meanwhile is passed on.
+/// The name of the next Stop. A Reload meanwhile is passed on.
 async fn next_stop(
     signals: &mut (impl Stream<Item = Signal> + Unpin),
     reload: &Notify,
@@ -328,7 +327,7 @@ async fn follow(
             changed = writable.changed() => changed,
             changed = believed.changed() => changed,
             () = tokio::time::sleep(CLOCK_CHECK_INTERVAL) => {
-                // Also where nobody asks for the time a jump is noticed.
+                // A jump is noticed also where no call reads the clock.
                 clock.now();
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! What a connection runs over: TCP, or a socket in the file system.
+//! The transport of a connection: TCP, or a socket in the file system.
 
 use std::io;
 use std::pin::Pin;
@@ -7,20 +7,20 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A stream of this thread's runtime.
+/// A stream that is registered with this thread's runtime.
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// A stream on its way from the listener to a thread.
+/// A stream on its way from the listener to its thread.
 pub(super) enum StdStream {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
 }
 
 impl StdStream {
-    /// Takes it up in the runtime in which this is called.
+    /// Registers it with the runtime in which this is called.
     pub(super) fn into_stream(self) -> io::Result<Stream> {
         match self {
             Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),

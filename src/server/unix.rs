@@ -33,7 +33,7 @@ impl Drop for Taken {
 
 /// A path that is listened on.
 pub(super) struct Listening {
-    // It goes first: once nobody listens, another server may take the path.
+    // Dropped first: once the listener is closed, another server may take the path.
     _taken: Taken,
     listener: UnixListener,
 }
@@ -58,7 +58,7 @@ pub(super) fn listen(path: &Path) -> Result<Listening, StartError> {
         path: path.to_owned(),
         file: (found.dev(), found.ino()),
     };
-    // Nobody can connect before there is a listener. From the binding to here it takes
+    // There are no connections before there is a listener. From the binding to here it takes
     // microseconds, in which another server could take the file for one left behind.
     let mode = std::fs::Permissions::from_mode(MODE);
     std::fs::set_permissions(path, mode).map_err(failed)?;

@@ -22,27 +22,29 @@ use crate::failpoint;
 use crate::rpc::layer::ReplyBody;
 use crate::rpc::peer::PeerAddress;
 
-/// A peer that sends nothing for so long after it connected is let go.
+/// A connection on which nothing has come for so long is closed.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that may wait for their thread.
-const HANDED_OUT_MAX: usize = 1_024;
+/// How often a drain counts the connections that are left.
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// Accepted connections that may wait for their thread.
+const ACCEPTED_MAX: usize = 1_024;
 
-/// After so many turns of connections a thread looks at its sockets, also where some of
-/// its connections have something to do all the time.
-const TASKS_BETWEEN_EVENTS: u32 = 8;
-/// And after so many whether answers of the ledger have come, which other threads bring:
-/// before each turn. tokio would after 31 of them, so that a thread with more to do than it
-/// can would go on refusing calls while those that it has taken on wait for their answers.
-const TASKS_BETWEEN_ANSWERS: u32 = 1;
+/// After so many polls of connections the runtime polls its sockets, also where some of its
+/// connections always have work.
+const EVENT_INTERVAL: u32 = 8;
+/// Before each of those polls the runtime checks its remote queue, by which answers of the
+/// ledger come. By tokio's default it would after 31 polls: an overloaded thread would then refuse
+/// calls while those that it has accepted wait for answers that are there.
+const GLOBAL_QUEUE_INTERVAL: u32 = 1;
 
-/// What the threads are to do.
+/// How far the server is from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Serve.
+    /// It serves.
     Serving,
-    /// Let each connection finish its calls.
+    /// Each connection finishes its calls.
     Draining,
-    /// Stop at once.
+    /// All connections are cut.
     Ended,
 }
 
@@ -50,7 +52,7 @@ pub(super) enum Phase {
 pub(super) struct Workers {
     phase: watch::Sender<Phase>,
     /// Whether one of them has ended by a panic.
-    one_gone: watch::Receiver<bool>,
+    one_panicked: watch::Receiver<bool>,
     workers: Vec<Worker>,
 }
 
@@ -93,13 +95,13 @@ where
     S::Future: Send + 'static,
 {
     let phase = watch::Sender::new(Phase::Serving);
-    let (gone, one_gone) = watch::channel(false);
+    let (panicked, one_panicked) = watch::channel(false);
     let workers = (0..config.threads)
         .map(|number| {
             start_one(
                 number,
                 service.clone(),
-                (phase.subscribe(), gone.clone()),
+                (phase.subscribe(), panicked.clone()),
                 config.deadline_max,
             )
         })
@@ -110,7 +112,7 @@ where
         })?;
     Ok(Workers {
         phase,
-        one_gone,
+        one_panicked,
         workers,
     })
 }
@@ -118,7 +120,7 @@ where
 fn start_one<S>(
     number: usize,
     service: S,
-    (phase, gone): (watch::Receiver<Phase>, watch::Sender<bool>),
+    (phase, panicked): (watch::Receiver<Phase>, watch::Sender<bool>),
     deadline_max: Duration,
 ) -> std::io::Result<Worker>
 where
@@ -130,19 +132,19 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .event_interval(TASKS_BETWEEN_EVENTS)
-        .global_queue_interval(TASKS_BETWEEN_ANSWERS)
+        .event_interval(EVENT_INTERVAL)
+        .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
         .build()?;
-    let (accepted, queue) = mpsc::channel(HANDED_OUT_MAX);
+    let (accepted, queue) = mpsc::channel(ACCEPTED_MAX);
     let connections = Arc::new(AtomicUsize::new(0));
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
         .spawn(move || {
             let serve = || runtime.block_on(run(queue, service, phase, deadline_max));
             if catch_unwind(AssertUnwindSafe(serve)).is_err() {
-                gone.send_replace(true);
+                panicked.send_replace(true);
             }
-            // What still runs is cut when the runtime goes.
+            // Connections that are still open are cut when the runtime is dropped.
         })?;
     Ok(Worker {
         accepted,
@@ -167,7 +169,7 @@ async fn run<S>(
     let each = phase.clone();
     loop {
         tokio::select! {
-            // Also where the other side is gone without a word.
+            // An error means that the sender was dropped: the same as Ended.
             _ = phase.wait_for(|phase| *phase == Phase::Ended) => return,
             Some(_) = tasks.join_next() => {}
             accepted = queue.recv() => {
@@ -200,14 +202,14 @@ async fn first_byte(stream: &Stream, phase: &mut watch::Receiver<Phase>) -> bool
 }
 
 impl Workers {
-    /// Gives a connection to the thread that has the fewest.
-    pub(super) fn take(&self, stream: StdStream, peer: PeerAddress) {
+    /// Hands a connection to the thread that has the fewest.
+    pub(super) fn serve(&self, stream: StdStream, peer: PeerAddress) {
         let least = self
             .workers
             .iter()
             .min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
         if let Some(worker) = least
-            // It counts from now on, so that the next one sees it.
+            // It counts from now on: the next connection may go to another thread.
             && worker
                 .accepted
                 .try_send(Accepted {
@@ -222,9 +224,9 @@ impl Workers {
     }
 
     /// Waits until one of the threads has ended by a panic.
-    pub(super) async fn one_gone(&self) {
-        let mut gone = self.one_gone.clone();
-        if gone.wait_for(|gone| *gone).await.is_err() {
+    pub(super) async fn one_panicked(&self) {
+        let mut panicked = self.one_panicked.clone();
+        if panicked.wait_for(|panicked| *panicked).await.is_err() {
             // All threads have ended in order.
             std::future::pending::<()>().await;
         }
@@ -246,9 +248,8 @@ impl Workers {
 
     /// Waits until there is no connection left.
     pub(super) async fn drained(&self) {
-        let pause = Duration::from_millis(5);
         while self.connections() > 0 {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(DRAIN_POLL_INTERVAL).await;
         }
     }
 
@@ -257,7 +258,7 @@ impl Workers {
         self.phase.send_replace(Phase::Ended);
     }
 
-    /// Waits for the threads, which must have been ended.
+    /// Cuts all connections and waits for the threads.
     pub(super) fn join(self) {
         self.end();
         for worker in self.workers {

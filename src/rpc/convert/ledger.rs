@@ -70,9 +70,10 @@ fn grant_to_pb(grant: &GrantState, account: &AccountName) -> pb::GrantBalance {
 #[must_use]
 pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
     let account = &entry.account;
+    let shares = entry.shares.iter();
     let mut message = pb::Entry {
         entry_id: entry.id.text(account),
-        account: entry.account.as_str().to_owned(),
+        account: account.as_str().to_owned(),
         kind: kind_to_pb(&entry.kind).into(),
         credits: credits_to_pb(entry.credits),
         available: credits_to_pb(entry.available),
@@ -80,9 +81,7 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
         spent: credits_to_pb(entry.spent),
         held: credits_to_pb(entry.held),
         version: entry.id.0,
-        grants: (entry.shares.iter())
-            .map(|share| share_to_pb(share, account))
-            .collect(),
+        grants: shares.map(|share| share_to_pb(share, account)).collect(),
         ..pb::Entry::default()
     };
     if let Some(id) = &entry.request_id {

@@ -101,10 +101,10 @@ impl Head {
         }
     }
 
-    /// What the write names on its account; for a text that is missing, nothing.
+    /// What a write names on its account. Where it is missing, nothing stands in its place.
     fn id<T: AccountId>(&mut self, field: &'static str, text: &str) -> Named<T> {
-        let id = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
-        id.unwrap_or_else(|| Named::read("", None))
+        let named = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
+        named.unwrap_or_else(|| Named::read("", None))
     }
 
     fn form<'a>(
@@ -168,7 +168,6 @@ pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
         .credits
         .as_ref()
         .and_then(|text| faults.keep("credits", parsed_amount(text, Credits::parse_positive)));
-    let entry = entry;
     head.form(Action::Refund { entry, credits }, &request.labels)
 }
 
@@ -195,7 +194,7 @@ pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
     let ttl = request.ttl.as_ref().ok_or(Fault::Required);
     let ttl_nanos = head.faults.keep("ttl", ttl.and_then(ttl_from_pb));
     let action = Action::ExtendHold {
-        hold: hold,
+        hold,
         ttl_nanos: ttl_nanos.unwrap_or_default(),
     };
     head.form(action, &NO_LABELS)
@@ -212,7 +211,7 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
         .faults
         .keep("overage", overage_from_pb(request.overage));
     let action = Action::SettleHold {
-        hold: hold,
+        hold,
         cost,
         keep_open: request.keep_open,
         overage: overage.unwrap_or(Overage::Reject),
@@ -225,7 +224,6 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
 pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let hold = head.id("hold_id", &request.hold_id);
-    let hold = hold;
     head.form(Action::ReleaseHold { hold }, &NO_LABELS)
 }
 
@@ -234,7 +232,6 @@ pub fn release_from_pb(request: &pb::ReleaseHoldRequest) -> WriteForm<'_> {
 pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let grant = head.id("grant_id", &request.grant_id);
-    let grant = grant;
     head.form(Action::RevokeGrant { grant }, &request.labels)
 }
 
@@ -340,7 +337,7 @@ fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
     }
 }
 
-/// What a caller names on an account. An empty text is a fault, and names nothing.
+/// What a caller names on an account.
 pub fn id_from_pb<T: AccountId>(
     field: &'static str,
     text: &str,

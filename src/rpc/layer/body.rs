@@ -80,7 +80,7 @@ impl ReplyBody {
         self.streams
     }
 
-    /// What it keeps, for whoever brings its message away.
+    /// Its permits, which go with its message until that has left.
     pub fn take_permits(self: Pin<&mut Self>) -> Permits {
         std::mem::take(self.project().permits)
     }
@@ -207,19 +207,19 @@ where
         {
             *this.bytes = this.bytes.saturating_add(data.len());
         }
-        let has_ended = frame.is_none() || this.body.is_end_stream();
         if let Bound::Permits {
             pool,
             permits,
             batch,
         } = this.bound
         {
-            let acquired = acquire_for_bytes(*this.bytes, permits, pool).and_then(|()| match batch
-                .take_if(|_| has_ended)
+            let mut acquired = acquire_for_bytes(*this.bytes, permits, pool);
+            let has_ended = || frame.is_none() || this.body.is_end_stream();
+            if acquired.is_ok()
+                && let Some(batch) = batch.take_if(|_| has_ended())
             {
-                Some(batch) => acquire_for_batch(&batch, pool),
-                None => Ok(()),
-            });
+                acquired = acquire_for_batch(&batch, pool);
+            }
             if let Err(fault) = acquired {
                 return Poll::Ready(Some(Err(Refused::from(fault).into_status().into())));
             }

@@ -61,7 +61,7 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         ))
         // Gives a reason to what tonic refuses by itself.
         .layer(CompleteLayer)
-        // A defect in one call is that call's INTERNAL, and nobody else's.
+        // A panic in one call is that call's INTERNAL and affects no other call.
         .layer(CatchPanicLayer)
         // What is too much is refused before any time is spent on it.
         .layer(LimitLayer::new(settings.calls_max))

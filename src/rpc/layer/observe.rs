@@ -171,7 +171,7 @@ impl Record {
         }
     }
 
-    /// Whoever does not even speak gRPC is no event of this service.
+    /// A request that is no gRPC is logged for debugging alone.
     fn was_not_grpc(mut self, status: StatusCode) {
         let elapsed_us = micros(self.note(Code::Unknown).elapsed);
         let (x_request_id, status) = (self.id.text(), status.as_u16());

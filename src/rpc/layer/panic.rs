@@ -1,4 +1,4 @@
-//! Panic: a defect in one call is that call's end and nobody else's. It leaves here as
+//! Panic: a panic in one call ends that call and no other. It leaves here as
 //! an error; the layer that knows the call's request id answers it.
 
 use std::any::Any;

@@ -1,5 +1,5 @@
-//! Permits: so many of something at once in the whole process, and whoever finds none free
-//! is refused.
+//! Permits: so many of something at once in the whole process. What finds none free is
+//! refused and never waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
 //! Id of the call: a valid `x-request-id` is kept, otherwise one is made. The caller finds
-//! it in the reply's headers, and whoever looks after a defect in the log. It has nothing to
+//! it in the reply's headers, and the operator in the log. It has nothing to
 //! do with the `request_id` of a write, by which a caller can repeat it.
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use tonic::codegen::BoxFuture;
 use tonic::server::{Grpc, UnaryService};
 
 use super::MESSAGE_BYTES_MAX;
-use super::codec::Codec;
+use super::codec::{Codec, decode_message};
 
 /// A message that is kept as its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,15 @@ impl prost::Message for Encoded {
     fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+/// The reply as a message.
+pub(super) fn decoded<T: prost::Message + Default + 'static>(
+    reply: tonic::Response<Encoded>,
+) -> Result<tonic::Response<T>, tonic::Status> {
+    let (metadata, Encoded(bytes), extensions) = reply.into_parts();
+    let message = decode_message(&bytes)?;
+    Ok(tonic::Response::from_parts(metadata, message, extensions))
 }
 
 /// Serves one call of a method that gives its reply as bytes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::charges::Charges;
+use super::charges::TextBuffer;
 use super::prefetch::Prefetched;
 use crate::domain::ledger::{
     EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
@@ -41,8 +41,7 @@ impl Position {
 /// The journal.
 pub(super) struct Journal {
     pub(super) connection: Connection,
-    /// Rows that are as good as written.
-    pub(super) charges: Charges,
+    pub(super) texts: TextBuffer,
     /// Rows that were prefetched for the account that is being read.
     pub(super) prefetched: Prefetched,
     cards: RefCell<Cards>,
@@ -62,7 +61,7 @@ impl Journal {
         connection.set_prepared_statement_cache_capacity(64);
         Self {
             connection,
-            charges: Charges::new(),
+            texts: TextBuffer::default(),
             prefetched: Prefetched::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
@@ -183,7 +182,6 @@ impl Journal {
         id: EntryId,
     ) -> Result<Option<Position>, BadRow> {
         let Some(head) = head else { return Ok(None) };
-        self.write_waiting()?;
         let snapshot: Option<i64> = self
             .connection
             .prepare_cached(

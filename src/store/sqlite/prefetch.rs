@@ -134,9 +134,6 @@ impl Journal {
             None => true,
         });
         drop(known);
-        if !ids.is_empty() {
-            self.write_waiting()?;
-        }
         for ids in ids.chunks(ROWS_MAX) {
             let mut statement = self.connection.prepare_cached(
                 "SELECT g.grant_id, g.granted, g.priority, g.expire_time, g.source, g.services,
@@ -161,9 +158,6 @@ impl Journal {
         positions: &[i64],
         mut show: impl FnMut(StoredEntry),
     ) -> Result<(), BadRow> {
-        if !positions.is_empty() {
-            self.write_waiting()?;
-        }
         for ids in positions.chunks(ROWS_MAX) {
             let mut statement = self.connection.prepare_cached(
                 "SELECT e.* FROM json_each(?1) asked
@@ -233,7 +227,6 @@ impl Journal {
 
     /// At most so many links, from that one back to the one after `until`.
     fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
-        self.write_waiting()?;
         let mut statement = self.connection.prepare_cached(
             "WITH RECURSIVE chain (position, previous, kind, grant_id, hold_id, shares, length) AS (
                SELECT position, previous, kind, grant_id, hold_id, shares, 1

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use creditd::app::App;
 use creditd::domain::Timestamp;
-use creditd::rpc::LedgerApi;
 use creditd::rpc::health::{Serving, State};
+use creditd::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
+use creditd::rpc::router::Router;
 use creditd::store::cards::RateCardStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as RealStore};
@@ -21,6 +22,7 @@ use crate::support::call::{Call, Outcome};
 use crate::support::memory::MemoryStore;
 use crate::support::rate_cards::MemoryRateCards;
 use crate::support::refusal::Refusal;
+use crate::support::wait_until;
 
 /// Something that has a ledger.
 pub trait Subject {
@@ -170,19 +172,28 @@ impl Sqlite {
 impl Storage for Sqlite {
     fn open(&self, clock: Arc<dyn Clock>) -> Stores {
         let file = self.directory.path().join("creditd.db");
-        let store = SqliteStore::open(&file, clock, self.settings).unwrap();
-        let store = Arc::new(store);
+        // The store before this one is dropped, but a thread that answered for it may end a
+        // moment later, and has the file open until then.
+        let mut opened = None;
+        wait_until("the data file is released", || {
+            match SqliteStore::open(&file, Arc::clone(&clock), self.settings) {
+                Ok(store) => opened = Some(Arc::new(store)),
+                Err(error) => assert!(error.to_string().contains("is using it"), "{error}"),
+            }
+            opened.is_some()
+        });
+        let store = opened.unwrap();
         (store.clone(), store)
     }
 }
 
-/// The service over a store.
+/// The services over a store, without a network between them and the client.
 struct Served<S> {
     storage: S,
     clock: Arc<TestClock>,
     runtime: Runtime,
     /// None while it restarts.
-    api: Option<LedgerApi>,
+    client: Option<LedgerServiceClient<Router>>,
 }
 
 impl<S: Storage> Served<S> {
@@ -192,17 +203,21 @@ impl<S: Storage> Served<S> {
             .enable_all()
             .build()
             .unwrap();
-        let api = Some(serve(&storage, &clock, &runtime));
+        let client = Some(serve(&storage, &clock, &runtime));
         Self {
             storage,
             clock,
             runtime,
-            api,
+            client,
         }
     }
 }
 
-fn serve(storage: &impl Storage, clock: &Arc<TestClock>, runtime: &Runtime) -> LedgerApi {
+fn serve(
+    storage: &impl Storage,
+    clock: &Arc<TestClock>,
+    runtime: &Runtime,
+) -> LedgerServiceClient<Router> {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let (store, rate_cards) = storage.open(Arc::clone(&clock));
     let published = rate_cards.publish(cards::stored());
@@ -210,13 +225,13 @@ fn serve(storage: &impl Storage, clock: &Arc<TestClock>, runtime: &Runtime) -> L
     let app = Arc::new(App::new(cards::catalog(), store, rate_cards, clock));
     // Nobody watches here.
     let (_, state) = tokio::sync::watch::channel(STATE);
-    LedgerApi::new(app, state, 1)
+    LedgerServiceClient::new(Router::new(&app, state, 1).unwrap())
 }
 
 impl<S: Storage> Subject for Served<S> {
     fn call(&mut self, call: Call) -> Outcome {
-        let api = self.api.as_ref().unwrap();
-        let outcome = self.runtime.block_on(call.serve(api));
+        let client = self.client.as_mut().unwrap();
+        let outcome = self.runtime.block_on(call.send(client));
         outcome.map_err(|status| Refusal::of(&status))
     }
 
@@ -226,7 +241,7 @@ impl<S: Storage> Subject for Served<S> {
 
     fn restart(&mut self) {
         // A data file is closed before it is opened again.
-        self.api = None;
-        self.api = Some(serve(&self.storage, &self.clock, &self.runtime));
+        self.client = None;
+        self.client = Some(serve(&self.storage, &self.clock, &self.runtime));
     }
 }

@@ -6,16 +6,15 @@
 
 use std::sync::LazyLock;
 
-use creditd::rpc::LedgerApi;
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
-use creditd::rpc::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, ServiceDescriptor,
     Value,
 };
-use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::Status;
+use tonic::client::GrpcService;
+use tonic::codegen::{Body, Bytes, StdError};
 
 use super::refusal::Refusal;
 
@@ -74,19 +73,19 @@ macro_rules! calls {
                 }
             }
 
-            /// Calls a server.
-            pub async fn send(self, ledger: &mut LedgerServiceClient<Channel>) -> Result<Reply, Status> {
+            /// Calls a server, or the services in this process.
+            pub async fn send<T>(
+                self,
+                ledger: &mut LedgerServiceClient<T>,
+            ) -> Result<Reply, Status>
+            where
+                T: GrpcService<tonic::body::Body>,
+                T::Error: Into<StdError>,
+                T::ResponseBody: Body<Data = Bytes> + Send + 'static,
+                <T::ResponseBody as Body>::Error: Into<StdError> + Send,
+            {
                 Ok(match self {
                     $(Self::$verb(request) => ledger.$method(request).await?.into_inner().into(),)*
-                })
-            }
-
-            /// Calls the service in this process.
-            pub async fn serve(self, ledger: &LedgerApi) -> Result<Reply, Status> {
-                Ok(match self {
-                    $(Self::$verb(request) => {
-                        ledger.$method(Request::new(request)).await?.into_inner().into()
-                    })*
                 })
             }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use creditd::rpc::pb::creditd::v1 as pb;
 use prost_reflect::{FieldDescriptor, ReflectMessage as _, Value};
 
-use crate::support::call::{Call, Reply, text};
+use crate::support::call::{Call, Reply, empty_request, text};
 use crate::support::refusal::Refusal;
 
 /// What an id names.
@@ -53,16 +53,16 @@ impl Ids {
 
     /// The call with the ledger's ids. One that was in no reply stays.
     pub fn call_to_real(&self, call: Call) -> Call {
-        let mut message = call.message();
         let named = |field: &FieldDescriptor| kind_of_field(field.name());
-        let fields: Vec<_> = message
-            .descriptor()
+        let request = empty_request(call.method()).descriptor();
+        let fields: Vec<_> = request
             .fields()
             .filter(|field| named(field).is_some())
             .collect();
         if fields.is_empty() {
             return call;
         }
+        let mut message = call.message();
         for field in fields {
             let id = text(&message, field.name());
             if let Some(real) = named(&field).and_then(|kind| self.to_real.get(&(kind, id))) {
