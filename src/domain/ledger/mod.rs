@@ -1,9 +1,9 @@
-//! The ledger's rules, pure: what a command does to an account.
+//! The ledger's rules as pure functions: what a command does to an account.
 //!
-//! An [`Account`] is the fold of its [`Entry`]s: [`Account::apply`] is the only
-//! way in which one changes. [`needs`] says what a store has to look up for a [`Command`], and
-//! [`decide`] says what becomes of it: it is answered again, refused, or writes entries. What
-//! expires leaves by entries too, dated at their instant: [`Account::lapse`] makes them.
+//! An [`Account`] is the fold of its [`Entry`]s: only [`Account::apply`] changes it. [`needs`]
+//! says what a store must look up for a [`Command`], and [`decide`] says what becomes of it: it
+//! is answered again, is refused, or writes entries. [`Account::lapse`] makes the entries by
+//! which holds and grants expire, dated at their instant.
 
 mod account;
 mod command;

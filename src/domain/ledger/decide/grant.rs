@@ -1,4 +1,4 @@
-//! Credits come in, and are taken back.
+//! Grants and their revocation.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::domain::ledger::id::{AccountId as _, GrantId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
-/// Most grants of one account that have something left or held.
+/// How many grants with something left or held an account may have.
 pub const LIVE_GRANTS_MAX: usize = 10_000;
 
 pub(super) fn grant(
@@ -57,8 +57,8 @@ pub(super) fn grant(
     with_available(account, entry)
 }
 
-/// Takes back what is neither spent nor held. From now on what returns to the grant
-/// leaves at once, also where nothing is left of it now.
+/// Takes back what is neither spent nor held. From now on what returns to the grant lapses at
+/// once, so a grant of which nothing is left can be revoked too.
 pub(super) fn revoke(
     account: &Account,
     named: &Named<GrantId>,

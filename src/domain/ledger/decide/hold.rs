@@ -1,4 +1,4 @@
-//! Credits are set aside, for longer or shorter, and returned.
+//! Holds: made, extended and released.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::domain::ledger::id::{AccountId as _, HoldId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
-/// Most open holds of one account.
+/// How many open holds an account may have.
 pub const OPEN_HOLDS_MAX: usize = 10_000;
 
 pub(super) fn hold(
@@ -72,7 +72,7 @@ pub(super) fn open_hold<'a>(
     if let Some(open) = account.holds().get(&id) {
         return Ok(open);
     }
-    // It was still open when the store looked things up, and has expired since.
+    // A hold that was open at the store's lookup can have expired in this decision.
     let mut expired = context.lapsed.iter().filter_map(|e| e.hold.as_deref());
     let closed = match context.referenced {
         Some(Referenced::ClosedHold(hold)) => Some(&**hold),

@@ -1,4 +1,4 @@
-//! Which grants pay.
+//! Which grants pay for a cost.
 
 use crate::domain::amount::{Credits, TooLarge};
 use crate::domain::ledger::account::Account;
@@ -6,10 +6,10 @@ use crate::domain::ledger::entry::{Entry, GrantShare};
 use crate::domain::ledger::id::GrantId;
 use crate::domain::refusal::Refusal;
 
-/// What each grant pays of a cost, in the order in which they burn.
+/// What each grant pays of a cost, in burn order.
 ///
 /// # Errors
-/// That they do not have enough, and what they have.
+/// [`Refusal::InsufficientCredits`] with what the grants have.
 pub(super) fn pay(
     account: &Account,
     service: Option<&str>,
@@ -20,7 +20,7 @@ pub(super) fn pay(
     if due.is_zero() {
         return Ok(paid);
     }
-    // Nobody looks at thousands of grants to say that they do not have enough.
+    // The index knows the sum, so that a refusal does not scan thousands of grants.
     if let Some(left) = account.left_for(service)
         && left < cost
     {
@@ -50,7 +50,7 @@ fn insufficient(account: &Account, required: Credits, available: Credits) -> Ref
     }
 }
 
-/// What a grant paid, as a share of an entry.
+/// The share of an entry for what a grant paid.
 pub(super) const fn paid_share((grant, credits): (GrantId, Credits)) -> GrantShare {
     GrantShare {
         grant,
@@ -59,14 +59,14 @@ pub(super) const fn paid_share((grant, credits): (GrantId, Credits)) -> GrantSha
     }
 }
 
-/// The entry with what is available after it.
+/// Sets the available credits after the entry.
 pub(super) fn with_available(account: &Account, mut entry: Entry) -> Result<Entry, Refusal> {
     let available = account.available().checked_add(entry.credits);
     entry.available = available.map_err(|_| too_large(account))?;
     Ok(entry)
 }
 
-/// Refuses credits that the account could not keep.
+/// Refuses credits by which the balance would exceed the largest amount.
 pub(super) fn check_balance_limit(account: &Account, credits: Credits) -> Result<(), Refusal> {
     account
         .available()

@@ -1,4 +1,4 @@
-//! Charges and settlements are given back.
+//! Refunds of charges and settlements.
 
 use super::pay::{check_balance_limit, too_large, with_available};
 use super::{Context, check_exists};
@@ -60,8 +60,8 @@ pub(super) fn refund(
     with_available(account, entry)
 }
 
-/// To which grants credits return: to those that paid, the last one first, going on
-/// where the refunds before ended.
+/// The grants to which credits return: those that paid, the last one first, from where earlier
+/// refunds ended.
 fn refunded_shares(
     spending: &Spending,
     requested: Credits,
