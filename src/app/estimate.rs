@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
-use crate::domain::ledger::{Affordability, Purse, afford};
+use crate::domain::ledger::{Affordability, SpendableCredits, check_funds};
 use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
 
@@ -113,15 +113,16 @@ impl App {
         let first = costs.first().map(|(service, _)| Arc::clone(service));
         let one = first.filter(|one| costs.iter().all(|(service, _)| service == one));
         let account = self.store.account(payer, None).await?.account;
-        let purse = match one {
-            Some(service) => Purse::of_service(&account, &service),
-            None => Purse::of(&account),
+        let credits = match one {
+            Some(service) => SpendableCredits::of_service(&account, &service),
+            None => SpendableCredits::of(&account),
         };
         // A write to the account copies it while a snapshot is in use.
         drop(account);
         let costs = costs.iter();
         let costs = costs.map(|(service, credits)| (&**service, *credits));
-        afford(&purse, costs).map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())
+        check_funds(&credits, costs)
+            .map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())
     }
 }
 

@@ -68,7 +68,7 @@ pub struct Rounded {
 }
 
 impl Credits {
-    /// Nothing.
+    /// No credits.
     pub const ZERO: Self = Self(0);
     /// The largest amount.
     pub const MAX: Self = Self(9_000_000_000_000_000_000);
@@ -228,15 +228,15 @@ impl Credits {
         Decimal::new(self.0, DECIMALS_MAX).normalize()
     }
 
-    /// Whether there is nothing.
+    /// Whether the amount is zero.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 }
 
-/// The one division: a rounded quotient, and whether anything was lost.
-/// None for a divisor that is not positive, or on overflow.
+/// The rounded quotient, and whether it is inexact. None for a divisor that is not positive, or
+/// on overflow. Every rounding of creditd goes through it.
 fn divide(dividend: i128, divisor: i128, rounding: Rounding) -> Option<(i128, bool)> {
     if divisor <= 0 {
         return None;
@@ -288,7 +288,7 @@ impl Credits {
     }
 }
 
-/// Writes a byte before those that end at `at`; where they begin now.
+/// Writes a byte before position `at`; returns its position.
 fn put(byte: u8, buffer: &mut [u8; 24], at: usize) -> usize {
     let at = at.saturating_sub(1);
     if let Some(place) = buffer.get_mut(at) {
@@ -304,7 +304,7 @@ fn pop(number: u64) -> (u8, u64) {
     (digit, number.checked_div(10).unwrap_or_default())
 }
 
-/// Writes a whole number before the bytes that end at `at`.
+/// Writes a whole number before position `at`; returns where it begins.
 fn write_whole(mut whole: u64, buffer: &mut [u8; 24], mut at: usize) -> usize {
     loop {
         let (digit, rest) = pop(whole);
@@ -316,10 +316,11 @@ fn write_whole(mut whole: u64, buffer: &mut [u8; 24], mut at: usize) -> usize {
     }
 }
 
-/// Writes billionths, more than none, to the end: a point, and no trailing zeros.
+/// Writes a fraction of more than zero billionths at the end of the buffer, with a point and
+/// without trailing zeros; returns where it begins.
 fn write_fraction(mut fraction: u64, buffer: &mut [u8; 24]) -> usize {
     let mut decimals = DECIMALS_MAX;
-    // Most have three decimals at most.
+    // Fewer divisions for the many amounts of at most three decimals.
     while let Some(0) = fraction.checked_rem(1_000) {
         fraction = fraction.checked_div(1_000).unwrap_or_default();
         decimals = decimals.saturating_sub(3);

@@ -1,8 +1,7 @@
-//! The rules of creditd, pure: no async, no clock, no log, no wire types.
+//! The rules of creditd as pure functions: no async, no clock, no log, no wire types.
 //!
-//! Everything here is a function over values. Time and identifiers come in as
-//! arguments, results go out as data, and what is refused is refused by a closed
-//! enum that says what was wrong without saying it in prose.
+//! Time and identifiers are arguments, results are data, and refusals are closed enums with
+//! data and without prose.
 
 pub mod amount;
 pub mod clock;

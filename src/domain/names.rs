@@ -1,4 +1,4 @@
-//! Names that callers choose, checked once, where they come in.
+//! Names that callers choose. They are checked once, on construction.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,7 +63,7 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// The caller's name of one write: 1 to 256 printable ASCII characters.
+/// The idempotency key of a write: 1 to 256 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Arc<str>);
 
@@ -103,7 +103,7 @@ pub fn is_service_key(text: &str) -> bool {
     (1..=SERVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Pairs that a caller keeps with an entry, in the order of their keys.
+/// A caller's labels for an entry, sorted by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(BTreeMap<Box<str>, Box<str>>);
 
@@ -133,7 +133,7 @@ impl Labels {
         others.all(|(key, value)| self.0.get(key) == Some(value))
     }
 
-    /// The pairs, in the order of their keys.
+    /// The pairs, sorted by key.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }

@@ -1,4 +1,4 @@
-//! Everything that a well-formed server can refuse, as one closed enum.
+//! Everything that the rules refuse, as one closed enum.
 
 use std::sync::Arc;
 
@@ -11,35 +11,35 @@ use super::time::Timestamp;
 /// Why a request was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Fields are bad.
+    /// Fields are invalid.
     Invalid(Faults),
-    /// No card of that name is in force then.
+    /// No card of that name is in force at that time.
     RateCardNotFound {
         /// The name, cut.
         rate_card: Box<str>,
-        /// When it was to be in force.
+        /// The time at which it was to be in force.
         at: Timestamp,
     },
-    /// No such prices were ever served.
+    /// No rate card of that revision was ever published.
     RevisionNotFound {
         /// The revision, cut.
         revision: Box<str>,
     },
-    /// Prices that were replaced longer ago than the server honours.
+    /// The revision was replaced longer ago than the server honours.
     RevisionTooOld {
         /// The revision.
         revision: Box<str>,
-        /// When other prices took their place.
+        /// When it was replaced.
         replaced: Timestamp,
-        /// For how many days the server honours them.
+        /// For how many days the server honours a replaced revision.
         days_max: u32,
     },
-    /// Nothing was ever granted to the account.
+    /// The account does not exist: nothing was ever granted to it.
     AccountNotFound {
         /// The account.
         account: AccountName,
     },
-    /// The request_id was used with another body.
+    /// The request_id was used for a request of another meaning.
     RequestIdReused {
         /// The account.
         account: AccountName,
@@ -66,9 +66,9 @@ pub enum Refusal {
         account: AccountName,
         /// What it costs.
         required: Credits,
-        /// What this call could have spent.
+        /// What could be spent on this, by grants for its service.
         available: Credits,
-        /// The difference.
+        /// By how much that is too little.
         shortfall: Credits,
     },
     /// The account has no such hold.
@@ -80,7 +80,7 @@ pub enum Refusal {
     HoldClosed {
         /// The hold as the request names it.
         hold: Box<str>,
-        /// Why.
+        /// The status of the hold.
         status: HoldStatus,
     },
     /// A settlement is more than its hold has.
@@ -110,7 +110,7 @@ pub enum Refusal {
     EntryNotRefundable {
         /// The entry as the request names it.
         entry: Box<str>,
-        /// The word for what it is.
+        /// The name of its kind.
         kind: &'static str,
     },
     /// A refund of more than is left of its charge.

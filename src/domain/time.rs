@@ -1,4 +1,4 @@
-//! Moments, exact to the nanosecond. Nobody here asks what time it is.
+//! Moments, exact to the nanosecond. Nothing here reads a clock.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ impl Timestamp {
         Self::new(seconds.saturating_sub(borrow), nanos).unwrap_or(Self::MIN)
     }
 
-    /// How long it is since an earlier moment; nothing since a later one.
+    /// The time since an earlier moment; zero since a later one.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let (borrow, nanos) = self.nanos_less(earlier.nanos);
@@ -103,13 +103,13 @@ impl Timestamp {
             .map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanos))
     }
 
-    /// How far two moments lie apart.
+    /// The time between two moments, whichever is earlier.
     #[must_use]
-    pub fn apart(self, other: Self) -> Duration {
+    pub fn abs_diff(self, other: Self) -> Duration {
         self.since(other).max(other.since(self))
     }
 
-    /// So many nanoseconds less, and the second to borrow for it.
+    /// The nanoseconds less so many, and the second that was borrowed.
     fn nanos_less(self, nanos: u32) -> (i64, u32) {
         match self.nanos.checked_sub(nanos) {
             Some(rest) => (0, rest),
@@ -129,9 +129,9 @@ impl Timestamp {
         }
     }
 
-    /// The time of what happens after this moment, by a clock: in whole
-    /// microseconds, which every client's type can hold, and later than this moment
-    /// also where the clock went back.
+    /// The time by a clock of something that happens after this moment: in whole microseconds,
+    /// which every client's type can hold, and later than this moment also if the clock went
+    /// back.
     #[must_use]
     pub fn next_micro(self, clock: Self) -> Self {
         let next = self.plus_nanos(1_000).whole_micros();
@@ -191,8 +191,8 @@ mod tests {
         assert_eq!(time.plus(half), Timestamp::new(0, 200_000_000).unwrap());
         assert_eq!(time.plus(half).minus(half), time);
         assert_eq!(time.plus(half).since(time), half);
-        assert_eq!(time.apart(time.plus(half)), half);
-        assert_eq!(time.plus(half).apart(time), half);
+        assert_eq!(time.abs_diff(time.plus(half)), half);
+        assert_eq!(time.plus(half).abs_diff(time), half);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::system_clock::SystemClock;
 use crate::domain::Timestamp;
 use crate::domain::clock::{
-    ACCEPTED_WITHIN, AHEAD_MAX, APART_MAX, Belief, ClockKnown, ClockMark, ClockReading, ClockStart,
-    Disbelief,
+    ACCEPTED_WITHIN, AHEAD_MAX, ClockCheck, ClockReading, ClockSample, ClockStart, Disbelief,
+    SKEW_MAX, StoredClock,
 };
 use crate::rfc3339;
 use crate::store::Clock;
@@ -39,7 +39,7 @@ pub struct CheckedClock {
 /// What is believed, and whether it was compared with what the data file knows.
 #[derive(Default)]
 struct Judge {
-    belief: Belief,
+    check: ClockCheck,
     started: bool,
 }
 
@@ -67,20 +67,20 @@ impl CheckedClock {
         self.judge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn observe(&self, belief: &mut Belief) -> Result<Timestamp, Disbelief> {
-        let before = belief.is_believed();
+    fn observe(&self, check: &mut ClockCheck) -> Result<Timestamp, Disbelief> {
+        let before = check.is_believed();
         let mut reading = read();
         if before {
             for _ in 1..READINGS_MAX {
-                if belief.agrees(reading) {
+                if check.would_believe(reading) {
                     break;
                 }
                 reading = read();
             }
         }
-        let now = belief.observe(reading);
+        let now = check.observe(reading);
         if before != now.is_ok() {
-            tell(now, belief.knows_this_boot());
+            tell(now, check.knows_this_boot());
             self.believed.send_replace(now.is_ok());
         }
         now
@@ -93,24 +93,24 @@ impl Clock for CheckedClock {
     }
 
     fn believed(&self) -> Result<Timestamp, Disbelief> {
-        self.observe(&mut self.judge().belief)
+        self.observe(&mut self.judge().check)
     }
 
-    fn start(&self, known: &ClockKnown) {
+    fn start(&self, stored: &StoredClock) {
         let mut judge = self.judge();
         // What was believed since then counts for more than what is in a file.
         if std::mem::replace(&mut judge.started, true) {
             return;
         }
         let reading = read();
-        let (belief, start) = Belief::at_start(known, &self.boot_id, reading, self.accepted);
+        let (check, start) = ClockCheck::at_start(stored, &self.boot_id, reading, self.accepted);
         tell_start(start, reading.wall);
-        judge.belief = belief;
-        let _ = self.observe(&mut judge.belief);
+        judge.check = check;
+        let _ = self.observe(&mut judge.check);
     }
 
-    fn mark(&self) -> Option<ClockMark> {
-        self.judge().belief.mark(&self.boot_id, boot_time())
+    fn sample(&self) -> Option<ClockSample> {
+        self.judge().check.sample(&self.boot_id, boot_time())
     }
 }
 
@@ -139,7 +139,7 @@ fn tell(now: Result<Timestamp, Disbelief>, knows_this_boot: bool) {
             let why = match knows_this_boot {
                 true => format!(
                     "more than {} s away from where the time since boot puts it",
-                    APART_MAX.as_secs()
+                    SKEW_MAX.as_secs()
                 ),
                 false => format!(
                     "behind what the data file knows, or {} days or more ahead of it",

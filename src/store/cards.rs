@@ -2,7 +2,7 @@
 //! may lie in different places.
 //!
 //! A set of cards is in force at any moment, and publishing alone changes it. Several
-//! servers may publish into one store and read from it: each hears of every change, and
+//! servers may publish into one store and read from it: each is notified of every change, and
 //! finds every card that another one published, by its revision.
 //!
 //! # Promises of every store
@@ -24,7 +24,7 @@ use crate::domain::Timestamp;
 /// The answer of a store of rate cards, which waits for a disk or a network.
 pub type CardsAnswer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
 
-/// Keeps rate cards: those that are in force, and all that ever were.
+/// A store of rate cards: those in force, and all that ever were.
 pub trait RateCardStore: Send + Sync + 'static {
     /// Puts exactly these cards in force. Those that were in force and are not among them
     /// are replaced from now on; one that was replaced and is among them is in force again.

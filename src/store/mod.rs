@@ -1,24 +1,23 @@
-//! What keeps credits: the contract between the use cases and the places where
-//! accounts and entries are kept. [`cards`] is the contract for published rate cards.
+//! The contract of a store of accounts and their entries. [`cards`] is the contract of a store
+//! of published rate cards.
 //!
-//! A store is handed commands, never a transaction. It looks up what
-//! `domain::ledger::needs` names, lets `domain::ledger::decide` decide under its own lock,
-//! and answers only once the result is durable. What it answers is all of one moment.
+//! Use cases pass commands to a store and never hold a transaction. The store looks up what
+//! `domain::ledger::needs` names, calls `domain::ledger::decide` under its own lock, and
+//! answers once the result is durable. All of an answer is of one moment.
 //!
 //! # Promises of every store
 //!
 //! - A [`Store::write`] that answers `Ok` is on disk and is never lost or doubled.
 //! - A known request_id with the same fingerprint gives the first answer again
-//!   (`replayed`); with another one it is refused. Nothing else is looked at first.
-//! - A refusal changes nothing and does not use the request_id up.
-//! - Time never goes back: entries of one account are in order of time.
+//!   (`replayed`); with another one it is refused. This comes before every other rule.
+//! - A refusal changes nothing, and its request_id can be used again.
+//! - The entries of one account are in order of time.
 //! - While the clock is not believed nothing is written: a new command is refused, and
 //!   reads are answered as of the time last believed.
-//! - What ends by itself has ended, for every read and every decision.
+//! - For every read and decision, holds and grants have lapsed at the instant they expire.
 //! - A read sees all that was answered before it, and nothing that is not durable.
 //!
-//! One suite of tests runs over every store, and over a plain one in memory that it compares
-//! them with.
+//! One suite of tests runs over every store, and compares it with a simple store in memory.
 
 pub mod cards;
 mod pending;
@@ -29,36 +28,37 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::domain::clock::{ClockKnown, ClockMark, Disbelief};
+use crate::domain::clock::{ClockSample, Disbelief, StoredClock};
 use crate::domain::ledger::{Account, Command, Entry, EntryId, Hold, HoldId, Named};
 use crate::domain::{AccountName, Refusal, Timestamp};
 
 pub use crate::domain::ledger::Written;
 pub use pending::{Answer, Pending, Promise};
 
-/// Where time comes from.
+/// The source of time.
 pub trait Clock: Send + Sync + 'static {
-    /// What time it is: where the clock is not believed, the time last believed.
+    /// The time now; while the clock is not believed, the time last believed.
     fn now(&self) -> Timestamp;
 
-    /// What time it is, for those who would write it down.
+    /// The time now, to date an entry by.
     ///
     /// # Errors
-    /// That the clock is not believed. Nothing is written by it then.
+    /// [`Disbelief`] while the clock is not believed: nothing may be written then.
     fn believed(&self) -> Result<Timestamp, Disbelief> {
         Ok(self.now())
     }
 
-    /// Hears what a store knows about time, before the store asks what time it is.
-    fn start(&self, _known: &ClockKnown) {}
+    /// Receives the newest times in a store, before the store first reads the clock.
+    fn start(&self, _stored: &StoredClock) {}
 
-    /// What a store is to keep for the next start; None where there is nothing to keep.
-    fn mark(&self) -> Option<ClockMark> {
+    /// A sample for the store to write, for the next start to compare with; None while the clock
+    /// is not believed.
+    fn sample(&self) -> Option<ClockSample> {
         None
     }
 }
 
-/// Keeps accounts.
+/// A store of accounts.
 pub trait Store: Send + Sync + 'static {
     /// Decides a command and makes it durable.
     fn write(&self, command: Command) -> Pending<Box<Written>>;
@@ -74,50 +74,50 @@ pub trait Store: Send + Sync + 'static {
     /// A hold of any status.
     fn hold(&self, name: AccountName, hold: Named<HoldId>) -> Pending<Arc<Hold>>;
 
-    /// Some of the account's moves, newest first.
+    /// A page of the account's entries, newest first.
     fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage>;
 
-    /// Tells of each change of the account from now on.
+    /// Notifies of each change of the account from now on.
     fn watch(&self, name: AccountName) -> Pending<Changes>;
 
-    /// Whether it can write, now and from now on.
+    /// Whether the store can write; the receiver is notified of changes.
     fn writable(&self) -> watch::Receiver<bool>;
 }
 
-/// Tells that an account has changed since somebody looked.
+/// Is notified of changes; they are not counted.
 pub type Changes = watch::Receiver<()>;
 
 /// An account at one moment. Readers share it, and it never changes: a later write to the
 /// account makes another one.
 #[derive(Clone, Debug)]
 pub struct AccountSnapshot {
-    /// The account then.
+    /// The account at that moment.
     pub account: Arc<Account>,
     /// The moment.
     pub time: Timestamp,
 }
 
-/// Which moves are asked for. All that is set must hold.
+/// A query of entries. They match if all conditions hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryQuery {
-    /// Older than this one.
+    /// Entries older than this one.
     pub before: Option<EntryId>,
-    /// At most so many.
+    /// The largest number of entries in the page.
     pub limit: usize,
-    /// Written then or later.
+    /// Entries written then or later.
     pub start_time: Option<Timestamp>,
-    /// Written before then.
+    /// Entries written before then.
     pub end_time: Option<Timestamp>,
-    /// The words for their kinds; empty: all.
+    /// Entries of these kinds, by name; empty: of all kinds.
     pub kinds: Vec<&'static str>,
-    /// For that service; empty: any.
+    /// Entries for that service; empty: for any.
     pub service: Box<str>,
-    /// About that hold.
+    /// Entries of that hold.
     pub hold: Option<Named<HoldId>>,
 }
 
 impl EntryQuery {
-    /// Whether an entry is among those that are asked for, times aside.
+    /// Whether an entry matches, `start_time` and `before` aside.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
         let hold = self.hold.as_ref().map(Named::id);
@@ -128,7 +128,7 @@ impl EntryQuery {
             && self.end_time.is_none_or(|end| entry.create_time < end)
     }
 
-    /// Whether this entry and all older ones lie before what is asked for.
+    /// Whether this entry and all older ones are before `start_time`.
     #[must_use]
     pub fn is_past(&self, entry: &Entry) -> bool {
         self.start_time
@@ -136,39 +136,39 @@ impl EntryQuery {
     }
 }
 
-/// Some moves, newest first.
+/// A page of entries, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryPage {
-    /// The moves.
+    /// The entries.
     pub entries: Vec<Entry>,
-    /// Where to go on: below this one. None: there are no more.
+    /// The next page has the entries older than this one. None: there are no more.
     pub next: Option<EntryId>,
 }
 
-/// Why a store did not do what it was asked to.
+/// Why a store did not do what was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreRefusal {
-    /// The rules refuse it.
+    /// A rule refuses it.
     Refused(Refusal),
-    /// More waits to be done than may wait. Nothing was done.
+    /// A queue is full. Nothing was done.
     Busy {
-        /// How much may wait.
+        /// How much may be queued.
         limit: usize,
-        /// Of what.
+        /// In what.
         queued: Queued,
     },
-    /// It cannot be done now.
+    /// The store cannot read or write now.
     Unavailable(Unavailable),
-    /// The clock is not believed, so nothing is dated by it.
+    /// The clock is not believed, so nothing is written.
     ClockNotBelieved(Disbelief),
 }
 
-/// What waits in a store's queue.
+/// What a store's queue counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queued {
-    /// Writes and reads, each item of a batch by itself.
+    /// Writes and reads, each item of a batch as one.
     Commands,
-    /// Calls, a batch as one.
+    /// Calls, a whole batch as one.
     Jobs,
     /// Reads of the past.
     Past,

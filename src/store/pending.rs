@@ -1,4 +1,4 @@
-//! Answers that are on their way.
+//! Pending answers: futures of what a store will answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,27 +8,27 @@ use tokio::sync::oneshot;
 
 use super::{StoreRefusal, Unavailable};
 
-/// An answer that is on its way. To drop it changes nothing about the work.
+/// A future answer of a store. Dropping it does not cancel the work.
 #[derive(Debug)]
 pub struct Pending<T> {
     receiver: oneshot::Receiver<Answer<T>>,
     operation: &'static str,
 }
 
-/// What a store answers.
+/// The answer of a store.
 pub type Answer<T> = Result<T, StoreRefusal>;
 
-/// The other end of a [`Pending`].
+/// The sender of a [`Pending`] answer.
 pub type Promise<T> = oneshot::Sender<Answer<T>>;
 
 impl<T> Pending<T> {
-    /// An answer to come and the end by which to give it.
+    /// A pending answer to a write, and its sender.
     #[must_use]
     pub fn new() -> (Promise<T>, Self) {
         Self::of("write")
     }
 
-    /// The same for what is read.
+    /// A pending answer to a read, and its sender.
     #[must_use]
     pub fn to_read() -> (Promise<T>, Self) {
         Self::of("read")
@@ -43,7 +43,7 @@ impl<T> Pending<T> {
         (promise, pending)
     }
 
-    /// An answer that is there already.
+    /// An answer that is ready.
     #[must_use]
     pub fn ready(answer: Answer<T>) -> Self {
         let (promise, pending) = Self::new();

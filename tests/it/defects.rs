@@ -179,7 +179,7 @@ async fn without_the_thread_that_empties_the_wal_the_writer_does_it() {
     let server = start(None);
     let mut ledger = server.ledger().await;
     ledger.grant(grant("g", "team-a", "100000")).await.unwrap();
-    fail(&server, "ledger-wal");
+    fail(&server, "wal-checkpoint");
     let labels = (0..16).map(|n| (format!("label-{n}"), "x".repeat(256)));
     let labels: std::collections::BTreeMap<_, _> = labels.collect();
     let mut spent = 0;
@@ -197,7 +197,7 @@ async fn without_the_thread_that_empties_the_wal_the_writer_does_it() {
         spend(&mut ledger).await;
     }
     wait_until("the log says so", || {
-        server.log().contains("failpoint ledger-wal")
+        server.log().contains("failpoint wal-checkpoint")
     });
     for _ in 0..10 {
         spend(&mut ledger).await;

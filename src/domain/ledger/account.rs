@@ -11,7 +11,7 @@ use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels};
 use crate::domain::time::Timestamp;
 
-/// An account as its entries made it.
+/// An account: the state after all of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     name: AccountName,
@@ -21,7 +21,7 @@ pub struct Account {
     last_time: Timestamp,
     grants: Grants,
     holds: BTreeMap<HoldId, OpenHold>,
-    /// What ends by itself, and when.
+    /// Holds and grants that will expire, by time.
     pub(super) due: BTreeSet<(Timestamp, Due)>,
 }
 
@@ -36,31 +36,31 @@ pub struct LastIds {
     pub hold: HoldId,
 }
 
-/// Something that ends by itself. At one instant holds end before grants, so that
-/// what they return expires with the rest.
+/// A hold or grant that will expire. At one instant holds expire before grants, so that what
+/// they return expires with the rest of the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     Hold(HoldId),
     Grant(BurnKey),
 }
 
-/// An account in parts, as a store keeps it.
+/// The parts of an account that a store writes.
 #[derive(Clone, Debug)]
 pub struct AccountParts {
-    /// Its name.
+    /// The account's name.
     pub name: AccountName,
-    /// Its newest ids.
+    /// The newest ids.
     pub last: LastIds,
-    /// When its newest entry was written.
+    /// When the newest entry was written.
     pub last_time: Timestamp,
     /// Grants with something left or held, in any order.
     pub grants: Vec<GrantState>,
-    /// Its open holds.
+    /// Open holds, in any order.
     pub holds: Vec<OpenHold>,
 }
 
-/// An entry does not follow from what was before it. In a running server that
-/// is a defect; in a file that is read, damage.
+/// An entry does not follow from those before it. In a running server that is a defect; in a
+/// file that is read it is damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inconsistent(pub EntryId);
 
@@ -84,13 +84,13 @@ impl Account {
         }
     }
 
-    /// The account that has these parts; None where they do not fit each other.
+    /// The account of these parts; None if they contradict each other.
     #[must_use]
     pub fn from_parts(parts: AccountParts) -> Option<Self> {
         let mut account = Self::new(parts.name);
         account.last = parts.last;
         account.last_time = parts.last_time;
-        let mut kept_by_holds = Credits::ZERO;
+        let mut held_by_holds = Credits::ZERO;
         for hold in parts.holds {
             let mut held = Credits::ZERO;
             for (_, share) in &hold.shares {
@@ -99,7 +99,7 @@ impl Account {
             if held != hold.hold.held {
                 return None;
             }
-            kept_by_holds = add(kept_by_holds, held)?;
+            held_by_holds = add(held_by_holds, held)?;
             account.open_hold(hold);
         }
         for grant in parts.grants {
@@ -108,52 +108,52 @@ impl Account {
             let position = account.grants.insert(grant);
             account.note_due(position, None);
         }
-        (account.held == kept_by_holds).then_some(account)
+        (account.held == held_by_holds).then_some(account)
     }
 
-    /// Its name.
+    /// The account's name.
     #[must_use]
     pub const fn name(&self) -> &AccountName {
         &self.name
     }
 
-    /// The number of its newest entry.
+    /// The number of the newest entry.
     #[must_use]
     pub const fn version(&self) -> i64 {
         self.last.entry.0
     }
 
-    /// Whether nothing was ever granted to it.
+    /// Whether it has no entries: the first grant opens an account.
     #[must_use]
     pub const fn is_unopened(&self) -> bool {
         self.last.entry.0 == 0
     }
 
-    /// Live credits, less what is held.
+    /// Credits that are granted and neither spent, held nor expired.
     #[must_use]
     pub const fn available(&self) -> Credits {
         self.available
     }
 
-    /// What is set aside.
+    /// Credits that open holds set aside.
     #[must_use]
     pub const fn held(&self) -> Credits {
         self.held
     }
 
-    /// Its newest ids.
+    /// The newest ids.
     #[must_use]
     pub const fn last(&self) -> LastIds {
         self.last
     }
 
-    /// When its newest entry was written.
+    /// When the newest entry was written.
     #[must_use]
     pub const fn last_time(&self) -> Timestamp {
         self.last_time
     }
 
-    /// Grants with something left or held, in the order in which they burn.
+    /// Grants with something left or held, in burn order.
     pub fn grants(&self) -> impl DoubleEndedIterator<Item = &GrantState> + ExactSizeIterator {
         self.grants.iter()
     }
@@ -164,7 +164,7 @@ impl Account {
         self.grants.get(id)
     }
 
-    /// The grants that can pay for a service, as they burn; None: for an amount without one.
+    /// The grants that can pay for a service, in burn order; None: for an amount without one.
     pub(super) fn paying<'a>(
         &'a self,
         service: Option<&'a str>,
@@ -172,7 +172,7 @@ impl Account {
         self.grants.paying(service)
     }
 
-    /// What those have, where that is known without a walk.
+    /// What is left of those, if that is known without a scan.
     pub(super) fn left_for(&self, service: Option<&str>) -> Option<Credits> {
         self.grants.left_for(service)
     }
@@ -183,20 +183,19 @@ impl Account {
         &self.holds
     }
 
-    /// Grants with something left or held, and open holds: how large the account is.
+    /// The number of grants with something left or held, and of open holds.
     #[must_use]
     pub fn size(&self) -> usize {
         self.grants.len().saturating_add(self.holds.len())
     }
 
-    /// The grant at a place in the order: what is left of it, and whether it was
-    /// revoked.
+    /// The grant of a burn key: what is left of it, and whether it was revoked.
     pub(super) fn grant_at(&self, key: BurnKey) -> Option<(GrantId, Credits, bool)> {
         let grant = self.grants.at(self.grants.find_key(key)?)?;
         Some((grant.id, grant.remaining, grant.revoked))
     }
 
-    /// An entry that would be the account's next one and moves nothing yet.
+    /// An entry with the account's next id that moves nothing yet.
     pub(super) fn next_entry(&self, time: Timestamp, kind: EntryKind) -> Entry {
         Entry {
             id: self.next_entry_id(&kind),
@@ -217,7 +216,7 @@ impl Account {
         }
     }
 
-    /// The id of the next entry, if it is of this kind.
+    /// The id of the next entry, for an entry of this kind.
     fn next_entry_id(&self, kind: &EntryKind) -> EntryId {
         match kind.is_move() {
             true => self.last.entry.next(),
@@ -225,23 +224,23 @@ impl Account {
         }
     }
 
-    /// The account after an entry.
+    /// Applies an entry.
     ///
     /// # Errors
-    /// [`Inconsistent`] where the entry does not follow; the account is then
-    /// not to be used any more.
+    /// [`Inconsistent`] if the entry does not follow. The account must then not be used any
+    /// more: a part of the entry is applied.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Inconsistent> {
         self.try_apply(entry, None).ok_or(Inconsistent(entry.id))
     }
 
-    /// The same, for an entry about one grant whose place is known.
+    /// Applies an entry of one grant whose burn key is known.
     pub(super) fn apply_at(&mut self, entry: &Entry, at: BurnKey) -> Result<(), Inconsistent> {
         self.try_apply(entry, Some(at))
             .ok_or(Inconsistent(entry.id))
     }
 
     fn try_apply(&mut self, entry: &Entry, at: Option<BurnKey>) -> Option<()> {
-        self.follow(entry)?;
+        self.apply_figures(entry)?;
         let mut position = at.and_then(|key| self.grants.find_key(key));
         match &entry.kind {
             EntryKind::Grant { id, terms } => {
@@ -263,7 +262,7 @@ impl Account {
                         self.grants.insert(grant);
                     }
                 }
-                // The shares stand in the order of these grants.
+                // Shares and grants are in the same order.
                 for (share, facts) in entry.shares.iter().zip(grants) {
                     let key = GrantState::empty(facts).burn_key();
                     self.change_grant(self.grants.find_key(key)?, share)?;
@@ -287,8 +286,8 @@ impl Account {
         sums_to(entry).then_some(())
     }
 
-    /// What every entry changes, whatever its kind: the figures of the account.
-    fn follow(&mut self, entry: &Entry) -> Option<()> {
+    /// Applies what entries of all kinds have: id, time and the change of the figures.
+    fn apply_figures(&mut self, entry: &Entry) -> Option<()> {
         let follows = entry.account == self.name
             && entry.id == self.next_entry_id(&entry.kind)
             && entry.create_time >= self.last_time;
@@ -318,7 +317,7 @@ impl Account {
         Some(())
     }
 
-    /// Keeps `due` right after a grant changed.
+    /// Updates `due` after a change of a grant.
     fn note_due(&mut self, position: usize, before: Option<Timestamp>) {
         let Some(grant) = self.grants.at(position) else {
             return;
@@ -335,7 +334,7 @@ impl Account {
         }
     }
 
-    /// From now on what returns to the grant leaves at once.
+    /// Revokes a grant: from now on what returns to it lapses at once.
     fn revoke(&mut self, id: GrantId) {
         let Some(position) = self.grants.find(id, 0) else {
             return;
@@ -354,7 +353,7 @@ impl Account {
         self.holds.insert(hold.id, open);
     }
 
-    /// Brings the entry's hold to what it is after the entry.
+    /// Applies an entry to its hold.
     fn change_hold(&mut self, entry: &Entry) -> Option<()> {
         let after = entry.hold.as_ref()?;
         let mut shares = Vec::new();
@@ -369,8 +368,8 @@ impl Account {
             self.due.remove(&due);
             shares = before.shares;
         }
-        // What a hold keeps stands in the order in which it was taken, and so do the
-        // shares of its entries.
+        // The shares of a hold and those of its entries are both in the order in which they
+        // were taken, so one pass finds all.
         let mut at = 0_usize;
         for share in entry.shares.iter().filter(|share| !share.held.is_zero()) {
             if matches!(entry.kind, EntryKind::Hold) {
@@ -401,7 +400,7 @@ impl Account {
     }
 }
 
-/// Whether the shares of an entry sum to what it moved.
+/// Whether the shares of an entry sum to its credits and held.
 fn sums_to(entry: &Entry) -> bool {
     let zero = (Credits::ZERO, Credits::ZERO);
     let sums = entry
@@ -414,7 +413,7 @@ fn sums_to(entry: &Entry) -> bool {
     sums == Some((entry.credits, entry.held))
 }
 
-/// A sum that must not be negative.
+/// The sum; None if it is negative or too large.
 fn add(amount: Credits, change: Credits) -> Option<Credits> {
     let sum = amount.checked_add(change).ok()?;
     (sum >= Credits::ZERO).then_some(sum)

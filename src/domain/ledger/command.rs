@@ -1,4 +1,4 @@
-//! What a caller asks the ledger to do.
+//! Commands: what a caller wants the ledger to do.
 
 use std::sync::Arc;
 
@@ -11,32 +11,33 @@ use crate::domain::pricing::UsageRecord;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
-/// Stands for the meaning of a request's body: equal bodies have equal ones.
+/// A hash of a request's meaning: requests of equal meaning have equal fingerprints.
 pub type Fingerprint = [u8; 16];
 
-/// The caller's name of one write, and what it meant by it.
+/// The idempotency key of a write, and the fingerprint of its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestKey {
-    /// The name.
+    /// The idempotency key.
     pub id: RequestId,
-    /// The meaning of the body.
+    /// The fingerprint of the request.
     pub fingerprint: Fingerprint,
 }
 
 /// One write to one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// Whose credits move.
+    /// The account.
     pub account: AccountName,
-    /// Looked up before anything else is decided.
+    /// It is looked up before any rule is checked.
     pub request: RequestKey,
-    /// Kept with the entry.
+    /// The caller's labels for the entry.
     pub labels: Labels,
     /// What to do.
     pub action: Action,
 }
 
-/// What to do. A command has the priced cost of work; `C` is what stands in its place before.
+/// What a command does. `C` is the cost: [`Priced`] in a command, and the request's usage before
+/// pricing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<C = Priced> {
     /// Add credits; the first grant opens the account.
@@ -57,7 +58,7 @@ pub enum Action<C = Priced> {
         /// How long, in nanoseconds.
         ttl_nanos: i64,
     },
-    /// Give a hold another end.
+    /// Give a hold another expire_time.
     ExtendHold {
         /// Which one.
         hold: Named<HoldId>,
@@ -75,20 +76,20 @@ pub enum Action<C = Priced> {
         /// Where what the hold does not have comes from.
         overage: Overage,
     },
-    /// Return what a hold keeps.
+    /// Return what a hold sets aside.
     ReleaseHold {
         /// Which one.
         hold: Named<HoldId>,
     },
-    /// Take back what is unspent of a grant.
+    /// Take back what is left of a grant.
     RevokeGrant {
         /// Which one.
         grant: Named<GrantId>,
     },
 }
 
-/// A cost, or why there is none. Rate cards can change while a request_id is kept,
-/// so the refusal counts only once the request_id was found to be new.
+/// A cost, or the refusal of pricing. Rate cards can change while a request_id is known, so
+/// the refusal is returned only if the request_id is new.
 pub type Priced = Result<Box<Cost>, Refusal>;
 
 /// What something costs.
@@ -104,7 +105,7 @@ pub struct Cost {
     pub usage: Option<Arc<UsageRecord>>,
 }
 
-/// What to do where a settlement costs more than its hold has.
+/// What to do if a settlement costs more than its hold has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overage {
     /// Refuse.
@@ -118,20 +119,20 @@ pub enum Overage {
 pub struct GrantAction {
     /// How much; more than 0.
     pub credits: Credits,
-    /// When what is left is gone; None: never.
+    /// When what is left expires; None: never.
     pub expire_time: Option<Timestamp>,
-    /// Lower burns first.
+    /// Grants of lower priority burn first.
     pub priority: i32,
     /// Where the credits come from.
     pub source: Box<str>,
-    /// Services that they may pay for, in order, each once; empty: all.
+    /// Services that the grant may pay for, sorted, each once; empty: all.
     pub services: Vec<Box<str>>,
-    /// What is wrong by the rate cards; see [`Priced`].
+    /// What is wrong with the services by the rate cards; see [`Priced`].
     pub faults: Faults,
 }
 
 impl<C> Action<C> {
-    /// What is to be paid for, where something is.
+    /// The cost, if the action has one.
     #[must_use]
     pub const fn cost(&self) -> Option<&C> {
         match self {
@@ -146,7 +147,7 @@ impl<C> Action<C> {
         }
     }
 
-    /// The same with another cost.
+    /// The action with another cost.
     pub fn map_cost<D>(self, change: impl FnOnce(C) -> D) -> Action<D> {
         match self {
             Self::Grant(grant) => Action::Grant(grant),

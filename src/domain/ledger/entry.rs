@@ -1,4 +1,4 @@
-//! Entries: what happened to an account. They are never changed.
+//! Entries: the events of an account. They never change.
 
 use std::sync::Arc;
 
@@ -9,41 +9,39 @@ use crate::domain::names::{AccountName, Labels, RequestId};
 use crate::domain::pricing::UsageRecord;
 use crate::domain::time::Timestamp;
 
-/// One event of an account. Every kind but [`EntryKind::Extend`] is a move of
-/// credits, which callers see; `credits + held + spent` is 0, but where credits
-/// enter or leave.
+/// One event of an account. Every kind but [`EntryKind::Extend`] moves credits, and callers see
+/// it. `credits + held + spent` is 0, unless credits enter or leave the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The entry. One of kind [`EntryKind::Extend`] has no number of its own, but that of
-    /// the entry before it.
+    /// The id. An [`EntryKind::Extend`] uses up no number: it has the id of the entry before it.
     pub id: EntryId,
-    /// Whose it is.
+    /// The account.
     pub account: AccountName,
     /// What happened.
     pub kind: EntryKind,
-    /// Change of available.
+    /// The change of available credits.
     pub credits: Credits,
-    /// Change of held.
+    /// The change of held credits.
     pub held: Credits,
     /// What was paid for work.
     pub spent: Credits,
-    /// Available after it.
+    /// Available credits after the entry.
     pub available: Credits,
-    /// When.
+    /// When it was written.
     pub create_time: Timestamp,
-    /// The write that it answers; None where the server made it by itself.
+    /// The idempotency key of the write that made it; None for lapses.
     pub request_id: Option<RequestId>,
-    /// What the caller keeps with it.
+    /// The caller's labels.
     pub labels: Labels,
-    /// The work that was paid for, or is to be.
+    /// The service that was paid for, or is to be.
     pub service: Option<Arc<str>>,
-    /// The prices of that work, where it was priced.
+    /// The rate card by which the usage was priced.
     pub pricing: Option<Pricing>,
-    /// What was priced, where something was.
+    /// The usage that was priced, if there was one.
     pub usage: Option<Arc<UsageRecord>>,
-    /// The hold that it is about, as it is after it.
+    /// The hold of the entry, as it is after it.
     pub hold: Option<Arc<Hold>>,
-    /// From which grants credits were taken, or to which they came.
+    /// The changes of grants.
     pub shares: Vec<GrantShare>,
 }
 
@@ -54,7 +52,7 @@ pub enum EntryKind {
     Grant {
         /// The grant.
         id: GrantId,
-        /// Its terms.
+        /// The terms of the grant.
         terms: Arc<GrantTerms>,
     },
     /// Work was paid for.
@@ -72,7 +70,7 @@ pub enum EntryKind {
     Settle,
     /// What was set aside came back.
     Release,
-    /// A hold got another end. No credits moved.
+    /// A hold got another expire_time. No credits moved.
     Extend,
     /// What was left of a grant expired.
     Expire(GrantId),
@@ -93,7 +91,7 @@ impl EntryKind {
         !matches!(self, Self::Extend)
     }
 
-    /// The word for it, in files and refusals.
+    /// The name of the kind in files and refusals.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -110,27 +108,27 @@ impl EntryKind {
     }
 }
 
-/// Under which prices work was priced.
+/// The rate card by which a usage was priced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pricing {
-    /// Name of the card.
+    /// The name of the card.
     pub rate_card: Arc<str>,
-    /// Its revision.
+    /// The revision of the card.
     pub revision: Arc<str>,
 }
 
-/// Under which terms credits were granted. They never change.
+/// The terms of a grant, which never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantTerms {
     /// How much.
     pub granted: Credits,
-    /// Lower burns first.
+    /// Grants of lower priority burn first.
     pub priority: i32,
-    /// When what is left is gone; None: never.
+    /// When what is left expires; None: never.
     pub expire_time: Option<Timestamp>,
     /// Where the credits come from.
     pub source: Box<str>,
-    /// Services that they may pay for, in order, each once; empty: all.
+    /// Services that the grant may pay for, sorted, each once; empty: all.
     pub services: Vec<Box<str>>,
     /// When they were granted.
     pub create_time: Timestamp,
@@ -145,24 +143,24 @@ impl GrantTerms {
     }
 }
 
-/// A grant that an account may have no more of.
+/// A grant that may be used up, so that the account's state does not have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantFacts {
     /// The grant.
     pub id: GrantId,
-    /// Its terms.
+    /// The terms of the grant.
     pub terms: Arc<GrantTerms>,
     /// Whether it was revoked.
     pub revoked: bool,
 }
 
-/// What an entry did to one grant.
+/// The change of one grant by an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantShare {
     /// The grant.
     pub grant: GrantId,
-    /// Change of what is left of it.
+    /// The change of what is left of it.
     pub credits: Credits,
-    /// Change of what is held of it.
+    /// The change of what is held of it.
     pub held: Credits,
 }

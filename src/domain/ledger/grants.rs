@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::entry::{GrantFacts, GrantTerms};
+use super::grant_index::GrantIndex;
 use super::id::GrantId;
-use super::payers::Payers;
 use crate::domain::amount::Credits;
 use crate::domain::time::Timestamp;
 
@@ -25,8 +25,7 @@ pub struct GrantState {
     pub revoked: bool,
 }
 
-/// Where a grant stands in the order: lower priority first, then the soonest to
-/// expire, then the oldest.
+/// The burn order of grants: lower priority first, then the soonest to expire, then the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BurnKey {
     priority: i32,
@@ -36,7 +35,7 @@ pub(super) struct BurnKey {
 }
 
 impl GrantState {
-    /// A grant of which there is nothing.
+    /// A grant with nothing left and nothing held.
     pub(super) fn empty(facts: &GrantFacts) -> Self {
         Self {
             id: facts.id,
@@ -56,11 +55,11 @@ impl GrantState {
         }
     }
 
-    /// When what is left of it leaves.
+    /// When what is left of it lapses.
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self.remaining.is_zero() {
             true => None,
-            // What returned to it leaves as soon as anybody looks.
+            // What returns to a revoked grant lapses at once.
             false if self.revoked => Some(Timestamp::MIN),
             false => self.terms.expire_time,
         }
@@ -71,16 +70,15 @@ impl GrantState {
     }
 }
 
-/// From so many grants on there is an index of who pays for what, until there are less
-/// than half. To walk along fewer is faster.
+/// From so many grants on there is an index, until there are fewer than half as many. A scan of
+/// fewer grants is faster.
 const INDEXED_FROM: usize = 64;
 
-/// Grants in the order in which they burn. Those that are used up go from the
-/// front and new ones come at the end, mostly.
+/// Grants in burn order. Mostly they are removed at the front and added at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Grants {
     order: VecDeque<GrantState>,
-    payers: Option<Box<Payers>>,
+    index: Option<Box<GrantIndex>>,
 }
 
 impl PartialEq for Grants {
@@ -96,7 +94,7 @@ impl Grants {
     pub(super) const fn new() -> Self {
         Self {
             order: VecDeque::new(),
-            payers: None,
+            index: None,
         }
     }
 
@@ -112,11 +110,11 @@ impl Grants {
         self.at(self.find(id, 0)?)
     }
 
-    /// Where a grant stands. Without an index it is looked for from a place outwards: the
-    /// grants of one entry stand close to each other.
+    /// The position of a grant. Without an index the search goes outwards from `near`, since the
+    /// grants of one entry are close to each other.
     pub(super) fn find(&self, id: GrantId, near: usize) -> Option<usize> {
-        if let Some(payers) = &self.payers {
-            return self.find_key(payers.place(id)?);
+        if let Some(index) = &self.index {
+            return self.find_key(index.key(id)?);
         }
         let is_it = |position: &usize| self.order.get(*position).is_some_and(|g| g.id == id);
         let near = near.min(self.order.len());
@@ -152,62 +150,62 @@ impl Grants {
     pub(super) fn set_remaining(&mut self, position: usize, remaining: Credits) -> Option<()> {
         let grant = self.order.get_mut(position)?;
         let before = std::mem::replace(&mut grant.remaining, remaining);
-        if let Some(payers) = &mut self.payers
-            && payers.change(grant, before).is_none()
+        if let Some(index) = &mut self.index
+            && index.change(grant, before).is_none()
         {
-            self.payers = None;
+            self.index = None;
         }
         Some(())
     }
 
-    /// Adds a grant where it belongs; where that is.
+    /// Adds a grant at its position, which is returned.
     pub(super) fn insert(&mut self, grant: GrantState) -> usize {
         let key = grant.burn_key();
         let at = self.order.partition_point(|other| other.burn_key() < key);
-        if let Some(payers) = &mut self.payers
-            && payers.insert(&grant).is_none()
+        if let Some(index) = &mut self.index
+            && index.insert(&grant).is_none()
         {
-            self.payers = None;
+            self.index = None;
         }
         self.order.insert(at, grant);
-        if self.payers.is_none() && self.order.len() == INDEXED_FROM {
-            self.payers = Payers::of(self.order.iter()).map(Box::new);
+        if self.index.is_none() && self.order.len() == INDEXED_FROM {
+            self.index = GrantIndex::of(self.order.iter()).map(Box::new);
         }
         at
     }
 
-    /// Takes a grant out where nothing is left of it.
+    /// Removes a grant of which nothing is left or held.
     pub(super) fn drop_if_used_up(&mut self, position: usize) {
         if self.order.get(position).is_none_or(GrantState::is_live) {
             return;
         }
         let gone = self.order.remove(position);
         if self.order.len() < INDEXED_FROM.div_euclid(2) {
-            self.payers = None;
-        } else if let (Some(payers), Some(gone)) = (&mut self.payers, gone) {
-            payers.remove(gone.id);
+            self.index = None;
+        } else if let (Some(index), Some(gone)) = (&mut self.index, gone) {
+            index.remove(gone.id);
         }
     }
 
-    /// Those that pay for a service and have something left, as they burn.
+    /// Grants that pay for a service and have something left, in burn order.
     pub(super) fn paying<'a>(
         &'a self,
         service: Option<&'a str>,
     ) -> impl Iterator<Item = &'a GrantState> {
         let pays =
             move |grant: &&GrantState| !grant.remaining.is_zero() && grant.terms.pays_for(service);
-        let (few, many) = match &self.payers {
+        let (few, many) = match &self.index {
             None => (Some(self.order.iter().filter(pays)), None),
-            Some(payers) => (None, Some(payers.paying(service))),
+            Some(index) => (None, Some(index.paying(service))),
         };
         let many = many.into_iter().flatten();
         let many = many.filter_map(|key| self.at(self.find_key(key)?));
         few.into_iter().flatten().chain(many)
     }
 
-    /// How much all of those have, where there is an index that knows.
+    /// What is left of all of those, if there is an index.
     pub(super) fn left_for(&self, service: Option<&str>) -> Option<Credits> {
-        self.payers.as_ref()?.left_for(service)
+        self.index.as_ref()?.left_for(service)
     }
 }
 
@@ -248,9 +246,9 @@ mod tests {
         }
     }
 
-    /// What the index says is what a walk along the grants says.
+    /// The index gives the same answers as a scan of the grants.
     #[test]
-    fn the_index_says_what_a_walk_says() {
+    fn the_index_agrees_with_a_scan() {
         let mut grants = Grants::new();
         let mut indexed = 0;
         for number in 0..3_000_i64 {
@@ -266,15 +264,15 @@ mod tests {
             } else {
                 grants.insert(grant(number));
             }
-            indexed += usize::from(grants.payers.is_some());
+            indexed += usize::from(grants.index.is_some());
             for service in [None, Some("a"), Some("d"), Some("none")] {
                 let plain = Grants {
                     order: grants.order.clone(),
-                    payers: None,
+                    index: None,
                 };
-                let walked: Vec<_> = plain.paying(service).map(|grant| grant.id).collect();
+                let scanned: Vec<_> = plain.paying(service).map(|grant| grant.id).collect();
                 let found: Vec<_> = grants.paying(service).map(|grant| grant.id).collect();
-                assert_eq!(found, walked, "{number} {service:?}");
+                assert_eq!(found, scanned, "{number} {service:?}");
                 if let Some(left) = grants.left_for(service) {
                     let sum = plain.paying(service).map(|grant| grant.remaining.nanos());
                     assert_eq!(left.nanos(), sum.sum::<i64>());
@@ -286,7 +284,7 @@ mod tests {
             }
         }
         assert!(
-            indexed > 1_000 && grants.payers.is_none(),
+            indexed > 1_000 && grants.index.is_none(),
             "{indexed}, {}",
             grants.len()
         );

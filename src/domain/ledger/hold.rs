@@ -9,42 +9,42 @@ use crate::domain::names::{Labels, RequestId};
 use crate::domain::pricing::UsageRecord;
 use crate::domain::time::Timestamp;
 
-/// A hold, as callers see it.
+/// A hold as callers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// The hold.
+    /// The id.
     pub id: HoldId,
-    /// As it was made.
+    /// What never changes of it.
     pub terms: Arc<HoldTerms>,
-    /// What it still sets aside.
+    /// The credits that it still sets aside.
     pub held: Credits,
-    /// What its settlements cost.
+    /// The credits that its settlements cost.
     pub settled: Credits,
-    /// When it ends by itself.
+    /// When it expires.
     pub expire_time: Timestamp,
-    /// Where it stands.
+    /// The status.
     pub status: HoldStatus,
 }
 
-/// What never changes of a hold: what the entry says that made it.
+/// What never changes of a hold. The entry that made it has the same fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldTerms {
     /// The service for which it was made; None for a hold by amount.
     pub service: Option<Arc<str>>,
-    /// The prices with which it was priced.
+    /// The rate card by which it was priced.
     pub pricing: Option<Pricing>,
-    /// What was priced, where something was.
+    /// The usage that was priced, if there was one.
     pub usage: Option<Arc<UsageRecord>>,
     /// When it was made.
     pub create_time: Timestamp,
-    /// The write that made it.
+    /// The idempotency key of the write that made it.
     pub request_id: RequestId,
-    /// What the caller keeps with it.
+    /// The caller's labels.
     pub labels: Labels,
 }
 
 impl HoldTerms {
-    /// What an entry says that made a hold; None where it answers no write.
+    /// The terms of the hold that an entry made; None if the entry has no request_id.
     #[must_use]
     pub fn of(entry: &Entry) -> Option<Self> {
         Some(Self {
@@ -57,7 +57,7 @@ impl HoldTerms {
         })
     }
 
-    /// How long the texts are that it keeps for its caller.
+    /// The length of its texts, which take most of its memory.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         let usage = self.usage.as_deref();
@@ -71,7 +71,7 @@ impl HoldTerms {
     }
 }
 
-/// Where a hold stands.
+/// The status of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldStatus {
     /// It can be settled.
@@ -80,12 +80,12 @@ pub enum HoldStatus {
     Settled,
     /// It was released.
     Released,
-    /// Its time is over.
+    /// Its expire_time has passed.
     Expired,
 }
 
 impl HoldStatus {
-    /// The word for it, in files and refusals.
+    /// The name of the status in files and refusals.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -105,11 +105,11 @@ impl HoldStatus {
     }
 }
 
-/// An open hold: what callers see, and whose credits it keeps.
+/// An open hold, and the grants that it sets credits aside from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenHold {
-    /// What callers see.
+    /// The hold as callers see it.
     pub hold: Arc<Hold>,
-    /// What it keeps of each grant, in the order in which it was taken.
+    /// What it holds of each grant, in the order in which it was taken.
     pub shares: Vec<(GrantId, Credits)>,
 }

@@ -42,10 +42,33 @@ pub trait AccountId: Copy {
 
     /// This account's id as callers see it.
     fn text(self, account: &AccountName) -> String {
-        let check = self.check(account).map(char::from);
-        let [a, b, c, d] = check;
-        format!("{}{}-{a}{b}{c}{d}", Self::LETTER, self.number())
+        let mut text = String::with_capacity(TEXT_BYTES);
+        text.push(Self::LETTER);
+        push_number(self.number(), &mut text);
+        text.push('-');
+        text.extend(self.check(account).map(char::from));
+        text
     }
+}
+
+/// More than most ids take.
+const TEXT_BYTES: usize = 16;
+
+/// Writes a number without `fmt`: there are ids in every reply.
+fn push_number(number: i64, text: &mut String) {
+    let mut digits = ['0'; 20];
+    let mut length = 0_usize;
+    let mut rest = number.unsigned_abs();
+    for digit in &mut digits {
+        let last = rest.checked_rem(10).and_then(|last| u8::try_from(last).ok());
+        *digit = char::from(b'0'.saturating_add(last.unwrap_or_default()));
+        rest = rest.checked_div(10).unwrap_or_default();
+        length = length.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    text.extend(digits.iter().take(length).rev());
 }
 
 impl AccountId for EntryId {
@@ -110,7 +133,7 @@ fn check(letter: char, number: i64, account: &AccountName) -> [u8; CHECK_LENGTH]
     })
 }
 
-/// What a caller names by an id: a text, and what it stands for on an account.
+/// An id in a request: its text, and the id that it is on an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T> {
     text: Box<str>,
@@ -118,8 +141,8 @@ pub struct Named<T> {
 }
 
 impl<T: AccountId> Named<T> {
-    /// Reads the text as an id of this account. Without an account, or where the text was
-    /// not given out for it, it names nothing.
+    /// Reads the text as an id of this account. There is no id without an account, or if the
+    /// text was not given out for it.
     #[must_use]
     pub fn read(text: &str, account: Option<&AccountName>) -> Self {
         Self {
@@ -128,7 +151,7 @@ impl<T: AccountId> Named<T> {
         }
     }
 
-    /// What stands for an id of this account.
+    /// An id of this account, as a request names it.
     #[must_use]
     pub fn of(id: T, account: &AccountName) -> Self {
         Self {
@@ -137,13 +160,13 @@ impl<T: AccountId> Named<T> {
         }
     }
 
-    /// The id, where it can be one. Whether there is such a thing is still to be seen.
+    /// The id, if the text can be one. Nothing of that id need exist.
     #[must_use]
     pub const fn id(&self) -> Option<T> {
         self.id
     }
 
-    /// The text, cut, as a refusal repeats it.
+    /// The text as a refusal repeats it: its beginning.
     #[must_use]
     pub fn text(&self) -> Box<str> {
         self.text.clone()
@@ -153,7 +176,7 @@ impl<T: AccountId> Named<T> {
 fn read<T: AccountId>(text: &str, account: &AccountName) -> Option<T> {
     let (number, _) = text.strip_prefix(T::LETTER)?.split_once('-')?;
     let id = T::of(number.parse().ok()?);
-    // Only the text that was given out: no leading zeros, no sign.
+    // The text must be the canonical one, without leading zeros or a sign.
     (id.number() > 0 && id.text(account) == text).then_some(id)
 }
 

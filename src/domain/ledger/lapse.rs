@@ -1,5 +1,5 @@
-//! What ends by itself: holds and grants whose time is over, and credits that
-//! came back to a grant that is gone.
+//! Lapses: the entries by which holds and grants expire, and by which credits leave that came
+//! back to an expired or revoked grant.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use crate::domain::amount::Credits;
 use crate::domain::time::Timestamp;
 
 impl Account {
-    /// When something ends by itself next.
+    /// When the next lapse is due.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(time, _)| *time)
     }
 
-    /// When something ends by itself next, of what has not ended by `now`.
+    /// When the next lapse after `now` is due.
     #[must_use]
     pub fn next_due_after(&self, now: Timestamp) -> Option<Timestamp> {
         let mut all = self.due.iter().map(|(time, _)| *time);
         all.find(|time| *time > now)
     }
 
-    /// Whether something has ended by `now` and is still counted.
+    /// Whether a lapse is due by `now`.
     #[must_use]
     pub fn has_lapsed(&self, now: Timestamp) -> bool {
         self.next_due().is_some_and(|time| time <= now)
     }
 
-    /// Ends what has ended by `now`: the entries that say so, each dated at its instant, or
-    /// where credits came back later, when they did. They are applied already.
+    /// Applies the lapses that are due by `now`, and returns their entries. Each is dated at the
+    /// instant of expiry, or when the credits came back, if that was later.
     ///
     /// # Errors
-    /// [`Inconsistent`] never in a sound account.
+    /// [`Inconsistent`] only if the account has a defect.
     pub fn lapse(&mut self, now: Timestamp) -> Result<Vec<Entry>, Inconsistent> {
         let mut entries = Vec::new();
         while let Some((time, due)) = self.due.first().copied()
@@ -43,27 +43,27 @@ impl Account {
         {
             let time = time.max(self.last_time());
             let entry = match due {
-                Due::Hold(hold) => self.end_hold(hold, time),
-                Due::Grant(key) => self.end_grant(key, time),
+                Due::Hold(hold) => self.expire_hold(hold, time),
+                Due::Grant(key) => self.lapse_grant(key, time),
             };
             entries.push(entry?);
         }
         Ok(entries)
     }
 
-    /// The next entry does not follow.
+    /// The error that the next entry does not follow.
     fn inconsistent(&self) -> Inconsistent {
         Inconsistent(self.last().entry.next())
     }
 
-    fn end_hold(&mut self, hold: HoldId, time: Timestamp) -> Result<Entry, Inconsistent> {
+    fn expire_hold(&mut self, hold: HoldId, time: Timestamp) -> Result<Entry, Inconsistent> {
         let entry = self.release_entry(hold, HoldStatus::Expired, time);
         let entry = entry.ok_or_else(|| self.inconsistent())?;
         self.apply(&entry)?;
         Ok(entry)
     }
 
-    /// The entry that returns all that an open hold keeps.
+    /// The entry that returns all that an open hold sets aside.
     pub(super) fn release_entry(
         &self,
         hold: HoldId,
@@ -94,7 +94,7 @@ impl Account {
         Some(entry)
     }
 
-    fn end_grant(&mut self, key: BurnKey, time: Timestamp) -> Result<Entry, Inconsistent> {
+    fn lapse_grant(&mut self, key: BurnKey, time: Timestamp) -> Result<Entry, Inconsistent> {
         let grant = self.grant_at(key);
         let (grant, remaining, revoked) = grant.ok_or_else(|| self.inconsistent())?;
         let kind = match revoked {

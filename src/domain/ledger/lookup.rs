@@ -1,4 +1,4 @@
-//! What a decision needs beside the account, and what a store has looked up of it.
+//! What a decision needs beside the account, and the result of a store's lookup of it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::hold::Hold;
 use super::id::{EntryId, GrantId, HoldId};
 use crate::domain::amount::Credits;
 
-/// Something that a command refers to and that the account's state may not have any more.
+/// Something that a command refers to, and that the account's state may not have any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// A charge or settlement, with what was refunded of it.
@@ -20,23 +20,23 @@ pub enum Reference {
     Grant(GrantId),
 }
 
-/// What a store has looked up for a command.
+/// The result of a store's lookups for a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LookedUp {
     /// The write of this account that had the command's request_id. Every command needs it.
     pub earlier: Option<EarlierWrite>,
-    /// What [`needs`] names, where the account has it.
+    /// What [`needs`] names, if the account has it.
     pub referenced: Option<Referenced>,
 }
 
 /// An earlier write, to answer its request_id again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlierWrite {
-    /// What its body meant.
+    /// The fingerprint of its request.
     pub fingerprint: Fingerprint,
-    /// Its entry.
+    /// The entry that it made.
     pub entry: Entry,
-    /// What was available after it, as its caller was told.
+    /// The available credits that it was answered with.
     pub available: Credits,
 }
 
@@ -51,27 +51,27 @@ pub enum Referenced {
     Grant,
 }
 
-/// An entry that is to be refunded.
+/// An entry that a command refunds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spending {
-    /// The word for its kind.
+    /// The name of its kind.
     pub kind: &'static str,
-    /// Whether it paid for work, so that it can be refunded.
+    /// Whether its kind can be refunded: charges and settlements can.
     pub refundable: bool,
-    /// What was paid.
+    /// The credits that it spent.
     pub spent: Credits,
-    /// What was refunded of it before.
+    /// The credits that were refunded before.
     pub refunded: Credits,
-    /// Who paid how much, in order.
+    /// The grants that paid, and how much, in order.
     pub paid: Vec<(GrantFacts, Credits)>,
-    /// The work that was paid for.
+    /// The service that was paid for.
     pub service: Option<Arc<str>>,
-    /// Its prices.
+    /// The rate card by which it was priced.
     pub pricing: Option<Pricing>,
 }
 
-/// What has to be looked up for a command on this account before [`super::decide`] is
-/// asked, beside the earlier write with its request_id.
+/// What a store must look up for a command on this account before it calls [`super::decide`],
+/// beside the earlier write with its request_id.
 #[must_use]
 pub fn needs(account: &Account, command: &Command) -> Option<Reference> {
     match &command.action {
@@ -88,8 +88,8 @@ pub fn needs(account: &Account, command: &Command) -> Option<Reference> {
 }
 
 impl Spending {
-    /// What an entry spent, as a refund sees it. None where callers do not see the
-    /// entry, or one of its grants is not known.
+    /// What an entry spent, for a refund. None if callers do not see the entry, or if one of its
+    /// grants is not known.
     pub fn of(
         entry: &Entry,
         refunded: Credits,

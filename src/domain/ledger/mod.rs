@@ -1,27 +1,27 @@
-//! The ledger's rules, pure: what a command does to an account.
+//! The ledger's rules as pure functions: what a command does to an account.
 //!
-//! An [`Account`] is the fold of its [`Entry`]s: [`Account::apply`] is the only
-//! way in which one changes. [`needs`] says what a store has to look up for a [`Command`], and
-//! [`decide`] says what becomes of it: it is answered again, refused, or writes entries. What
-//! expires leaves by entries too, dated at their instant: [`Account::lapse`] makes them.
+//! An [`Account`] is the fold of its [`Entry`]s: only [`Account::apply`] changes it. [`needs`]
+//! says what a store must look up for a [`Command`], and [`decide`] says what becomes of it: it
+//! is answered again, is refused, or writes entries. [`Account::lapse`] makes the entries by
+//! which holds and grants expire, dated at their instant.
 
 mod account;
-mod afford;
 mod command;
 mod decide;
 mod entry;
+mod funds;
+mod grant_index;
 mod grants;
 mod hold;
 mod id;
 mod lapse;
 mod lookup;
-mod payers;
 
 pub use account::{Account, AccountParts, Inconsistent, LastIds};
-pub use afford::{Affordability, Purse, afford};
 pub use command::{Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey};
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
+pub use funds::{Affordability, SpendableCredits, check_funds};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, Named};

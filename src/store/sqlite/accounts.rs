@@ -1,12 +1,12 @@
-//! Accounts in the file: read from their row or a checkpoint and the entries after
-//! it, and written back at a distance.
+//! Accounts in the file: read from their row or a snapshot and the entries after it, and
+//! flushed to their row.
 
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, ToSql, params};
 
-use super::ahead::Link;
 use super::journal::{BadRow, Journal, Position};
+use super::prefetch::Link;
 use super::rows::StoredEntry;
 use super::text::{GrantText, HoldText, StateText};
 use super::times::At;
@@ -15,18 +15,18 @@ use crate::domain::ledger::{
 };
 use crate::domain::{AccountName, Credits, Timestamp};
 
-/// An account out of the file.
+/// An account that was loaded from the file.
 pub(super) struct Loaded {
     pub(super) id: i64,
     pub(super) account: Arc<Account>,
-    /// Where its newest entry stands; None before the first.
+    /// The position of its newest entry; None before the first.
     pub(super) head: Option<Position>,
     /// Entries since its newest snapshot.
     pub(super) steps: usize,
 }
 
-/// An account at some entry, as a row holds it.
-struct Base {
+/// The stored state of an account after some entry.
+struct StoredState {
     head: Option<Position>,
     time: Timestamp,
     state: String,
@@ -34,7 +34,7 @@ struct Base {
 }
 
 impl Journal {
-    /// The number and the row's newest entry of the account of that name.
+    /// The number of the account of that name, and the newest entry that its row has.
     pub(super) fn account_row(
         &self,
         name: &AccountName,
@@ -57,17 +57,17 @@ impl Journal {
     ) -> Result<Loaded, BadRow> {
         let base = match self.newest_snapshot(id, head)? {
             Some(snapshot) => {
-                let row = self.base_of_row(id)?;
+                let row = self.state_of_row(id)?;
                 if row.head > snapshot.head {
                     row
                 } else {
                     snapshot
                 }
             }
-            None => self.base_of_row(id)?,
+            None => self.state_of_row(id)?,
         };
         let mut steps = base.steps;
-        let (mut account, later) = self.restore_and_walk(id, name, Some(base), head)?;
+        let (mut account, later) = self.restore_with_entries(id, name, Some(base), head)?;
         for stored in later.iter().rev() {
             let applied = account.apply(&stored.entry);
             applied.map_err(|_| does_not_follow(stored))?;
@@ -81,13 +81,13 @@ impl Journal {
         })
     }
 
-    /// The account as it is kept, and its entries after that, newest first; by a number of
-    /// statements that does not grow with it.
-    fn restore_and_walk(
+    /// The account of a stored state, and its entries after that, newest first. The number of
+    /// statements does not grow with the account.
+    fn restore_with_entries(
         &self,
         id: i64,
         name: &AccountName,
-        base: Option<Base>,
+        base: Option<StoredState>,
         head: Option<Position>,
     ) -> Result<(Account, Vec<StoredEntry>), BadRow> {
         let from = base.as_ref().and_then(|base| base.head);
@@ -101,7 +101,7 @@ impl Journal {
         let grants = grants.chain(links.iter().flat_map(Link::grants));
         let holds = text.holds.iter().map(|hold| hold.id);
         let holds = holds.chain(links.iter().filter_map(Link::earlier_hold));
-        let _ahead = self.read_ahead(id, grants, holds)?;
+        let _prefetched = self.prefetch(id, grants, holds)?;
         let account = match kept {
             Some(base) => self.restore(id, name.clone(), &base, &text)?,
             None => Account::new(name.clone()),
@@ -109,14 +109,14 @@ impl Journal {
         Ok((account, self.entries_of(&links)?))
     }
 
-    fn base_of_row(&self, id: i64) -> Result<Base, BadRow> {
+    fn state_of_row(&self, id: i64) -> Result<StoredState, BadRow> {
         Ok(self
             .connection
             .prepare_cached(
                 "SELECT head, last_time, state, steps FROM accounts WHERE account_id = ?1",
             )?
             .query_row([id], |row| {
-                Ok(Base {
+                Ok(StoredState {
                     head: row.get::<_, Option<i64>>(0)?.map(Position),
                     time: row.get::<_, At>(1)?.0,
                     state: row.get(2)?,
@@ -125,7 +125,11 @@ impl Journal {
             })?)
     }
 
-    fn newest_snapshot(&self, id: i64, up_to: Option<Position>) -> Result<Option<Base>, BadRow> {
+    fn newest_snapshot(
+        &self,
+        id: i64,
+        up_to: Option<Position>,
+    ) -> Result<Option<StoredState>, BadRow> {
         let Some(up_to) = up_to else { return Ok(None) };
         self.snapshot(
             "SELECT position, create_time, state FROM snapshots
@@ -136,12 +140,17 @@ impl Journal {
         )
     }
 
-    fn snapshot(&self, sql: &str, id: i64, value: impl ToSql) -> Result<Option<Base>, BadRow> {
+    fn snapshot(
+        &self,
+        sql: &str,
+        id: i64,
+        value: impl ToSql,
+    ) -> Result<Option<StoredState>, BadRow> {
         Ok(self
             .connection
             .prepare_cached(sql)?
             .query_row(params![id, value], |row| {
-                Ok(Base {
+                Ok(StoredState {
                     head: Some(Position(row.get(0)?)),
                     time: row.get::<_, At>(1)?.0,
                     state: row.get(2)?,
@@ -151,8 +160,8 @@ impl Journal {
             .optional()?)
     }
 
-    /// The account as it was then: from the snapshot before, and the entries up
-    /// to the one after. Nothing that ended meanwhile has left it.
+    /// The account as it was then, from the snapshot before and the entries up to the snapshot
+    /// after. Lapses that were due then and written later are not applied.
     pub(super) fn load_as_of(
         &self,
         id: i64,
@@ -177,12 +186,12 @@ impl Journal {
             )?
             .query_row(params![id, At(as_of)], |row| row.get(0))
             .optional()?;
-        // The journal may have grown since the question was asked.
+        // The journal may have grown since the read was submitted.
         let until = after
             .map(Position)
             .filter(|after| Some(*after) <= head)
             .or(head);
-        let (mut account, later) = self.restore_and_walk(id, name, before, until)?;
+        let (mut account, later) = self.restore_with_entries(id, name, before, until)?;
         for stored in later.iter().rev() {
             if stored.entry.create_time <= as_of {
                 let applied = account.apply(&stored.entry);
@@ -192,16 +201,16 @@ impl Journal {
         Ok(account)
     }
 
-    /// The account of a row. What it needs was read ahead.
+    /// The account of a stored state. The rows that it needs were prefetched.
     fn restore(
         &self,
         id: i64,
         name: AccountName,
-        base: &Base,
+        base: &StoredState,
         text: &StateText,
     ) -> Result<Account, BadRow> {
         let wrong = || unreadable(base);
-        let made = self.made_grants(id, text.grants.iter().map(|grant| grant.id))?;
+        let made = self.grant_records(id, text.grants.iter().map(|grant| grant.id))?;
         let mut grants = Vec::with_capacity(text.grants.len());
         for grant in &text.grants {
             let made = made.get(&grant.id).ok_or_else(wrong)?;
@@ -224,7 +233,7 @@ impl Journal {
             grants,
             holds,
         });
-        // The journal is the word that counts.
+        // Compared with the journal, which is authoritative.
         let (available, entry): (i64, i64) = self
             .connection
             .prepare_cached("SELECT available, entry_id FROM entries WHERE position = ?1")?
@@ -236,10 +245,10 @@ impl Journal {
             .ok_or_else(wrong)
     }
 
-    /// An open hold; the entry that made it was read ahead.
+    /// An open hold. The entry that made it was prefetched.
     fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, BadRow> {
         let wrong = || BadRow(format!("what is kept of hold {} cannot be read", text.id));
-        let made = self.hold_ahead(text.id).ok_or_else(wrong)?;
+        let made = self.prefetched_hold(text.id).ok_or_else(wrong)?;
         let mut shares = Vec::with_capacity(text.shares.len());
         let mut held = Credits::ZERO;
         for (grant, kept) in &text.shares {
@@ -259,8 +268,8 @@ impl Journal {
         })
     }
 
-    /// Brings the account's row to what it is.
-    pub(super) fn save(&self, loaded: &Loaded) -> Result<(), BadRow> {
+    /// Writes the account into its row.
+    pub(super) fn flush(&self, loaded: &Loaded) -> Result<(), BadRow> {
         let account = &loaded.account;
         self.connection
             .prepare_cached(
@@ -277,7 +286,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps the account as it is now, for questions about this time.
+    /// Writes a snapshot of the account, for reads as of this time.
     pub(super) fn write_snapshot(&self, loaded: &Loaded) -> Result<(), BadRow> {
         let account = &loaded.account;
         self.connection
@@ -293,7 +302,7 @@ impl Journal {
     }
 }
 
-/// What the account has, as text.
+/// The stored state of an account, as JSON.
 pub(super) fn state_text(account: &Account) -> String {
     let text = StateText::new(
         account.last(),
@@ -321,11 +330,11 @@ pub(super) fn state_text(account: &Account) -> String {
             })
             .collect(),
     );
-    // Numbers and lists of numbers always make a text.
+    // Serialising numbers and lists of numbers cannot fail.
     serde_json::to_string(&text).unwrap_or_default()
 }
 
-fn unreadable(base: &Base) -> BadRow {
+fn unreadable(base: &StoredState) -> BadRow {
     let head = base.head.map_or(0, |head| head.0);
     BadRow(format!("the state of an account at {head} cannot be read"))
 }

@@ -1,7 +1,7 @@
-//! A copy of a data file, of one moment, also while a server writes to it.
+//! Copies a data file as it is at one moment, also while a server writes to it.
 //!
-//! The copy is made beside its final name, checked, brought to disk, and only then
-//! given that name: a file of that name is whole.
+//! The copy is written under another name, checked and synced, and then renamed: a file of the
+//! final name is complete.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,11 +12,11 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::audit::open_to_read;
 
-/// Pages that are copied before progress is told.
+/// Pages that are copied between two calls of `progress`.
 const STEP_PAGES: i32 = 1_024;
 
-/// Copies the data file. `progress` hears of pages copied and of how many there are. A
-/// sentence to warn with, where what was written last may be missing.
+/// Copies the data file. `progress` gets the number of pages copied and of all pages. Returns a
+/// warning where the newest entries may be missing.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what to do.
@@ -31,12 +31,13 @@ pub fn backup(
             "backup {name}: there is such a file already; choose another name, so that no earlier backup is lost"
         ));
     }
-    // One read transaction for all of it: what a server writes meanwhile is not in it.
+    // One read transaction for the whole copy: what a server writes meanwhile is not in it.
     let (source, warning) = open_to_read(data)?;
     let partial = partial_path(copy);
-    let made = copy_pages(&source, &partial, progress).and_then(|()| settle(&partial, copy));
+    let made =
+        copy_pages(&source, &partial, progress).and_then(|()| sync_and_rename(&partial, copy));
     if made.is_err() {
-        // What is left of it is no backup.
+        // An incomplete copy is useless.
         let _ = std::fs::remove_file(&partial);
     }
     made.map(|()| warning).map_err(|problem| {
@@ -56,7 +57,7 @@ fn copy_pages(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), String> {
     let failed = |error: rusqlite::Error| error.to_string();
-    // What an earlier attempt left behind is not to be continued.
+    // A copy that an earlier attempt left incomplete cannot be continued.
     if partial.exists() {
         std::fs::remove_file(partial).map_err(|error| error.to_string())?;
     }
@@ -76,7 +77,7 @@ fn copy_pages(
             }
         }
     }
-    // Nobody uses the copy, and nothing of it is in a -wal.
+    // No server uses the copy, and it has no -wal.
     target
         .execute("UPDATE file SET in_use = 0", [])
         .map_err(failed)?;
@@ -89,11 +90,12 @@ fn copy_pages(
     target.close().map_err(|(_, error)| failed(error))
 }
 
-/// On disk first, then under its name.
-fn settle(partial: &Path, copy: &Path) -> Result<(), String> {
+/// Syncs the copy and gives it its final name.
+fn sync_and_rename(partial: &Path, copy: &Path) -> Result<(), String> {
     let sync = || -> std::io::Result<()> {
         File::open(partial)?.sync_all()?;
-        // Without replacing what has come there meanwhile, where the file system can.
+        // A hard link does not replace a file that was created meanwhile; not all file systems
+        // have them.
         match std::fs::hard_link(partial, copy) {
             Ok(()) => std::fs::remove_file(partial)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),

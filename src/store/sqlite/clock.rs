@@ -1,5 +1,5 @@
-//! What the file keeps of the clock, by which the next start tells a clock that was set
-//! from time that has passed.
+//! Clock samples in the file: by the last one a start distinguishes a clock that was set from
+//! time that has passed.
 
 use std::time::{Duration, Instant};
 
@@ -8,61 +8,61 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::journal::BadRow;
 use super::times::At;
 use crate::domain::Timestamp;
-use crate::domain::clock::{ClockKnown, ClockMark};
+use crate::domain::clock::{ClockSample, StoredClock};
 
-/// It is kept along with a group where it is older than this.
-const WITH_GROUP: Duration = Duration::from_secs(5);
-/// And by itself where nothing else was written for so long.
-const ALONE: Duration = Duration::from_secs(60);
-/// Where that failed, so much later.
-const AGAIN: Duration = Duration::from_secs(1);
+/// A group that writes also writes a sample, if the last one is older than this.
+const GROUP_INTERVAL: Duration = Duration::from_secs(5);
+/// A sample is written in a transaction of its own once the last one is older than this.
+const ALONE_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two attempts at that.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When it was kept last, and when it was tried to.
+/// When a sample was last written, and when writing one by itself last failed.
 #[derive(Default)]
-pub(super) struct Marks {
-    kept: Option<Instant>,
+pub(super) struct SampleTimes {
+    written: Option<Instant>,
     failed: Option<Instant>,
 }
 
-impl Marks {
-    /// Whether it is to be kept along with a group.
-    pub(super) fn with_group(&self) -> bool {
-        wait(self.kept, WITH_GROUP).is_zero()
+impl SampleTimes {
+    /// Whether a group that writes is to write one too.
+    pub(super) fn is_due_with_group(&self) -> bool {
+        left(self.written, GROUP_INTERVAL).is_zero()
     }
 
-    /// How long it is until it is to be kept by itself.
-    pub(super) fn alone_in(&self) -> Duration {
-        wait(self.kept, ALONE).max(wait(self.failed, AGAIN))
+    /// How long until one is due in a transaction of its own.
+    pub(super) fn due_alone_in(&self) -> Duration {
+        left(self.written, ALONE_INTERVAL).max(left(self.failed, RETRY_INTERVAL))
     }
 
-    /// It was kept now, or there was nothing to keep.
-    pub(super) fn done(&mut self) {
-        self.kept = Some(Instant::now());
+    /// Notes that one was written, or that the clock had none.
+    pub(super) fn set_written(&mut self) {
+        self.written = Some(Instant::now());
     }
 
-    /// It could not be kept by itself.
-    pub(super) fn failed(&mut self) {
+    /// Notes that one could not be written by itself.
+    pub(super) fn set_failed(&mut self) {
         self.failed = Some(Instant::now());
     }
 }
 
-/// How long it is until so much has passed since.
-fn wait(since: Option<Instant>, time: Duration) -> Duration {
+/// How much of `time` is left since a moment.
+fn left(since: Option<Instant>, time: Duration) -> Duration {
     let passed = since.map(|since| since.elapsed());
     passed.map_or(Duration::ZERO, |passed| time.saturating_sub(passed))
 }
 
-/// What the file knows about time.
-pub(super) fn known(
+/// The newest times in the file.
+pub(super) fn read(
     connection: &Connection,
     last_write: Option<Timestamp>,
-) -> Result<ClockKnown, BadRow> {
-    let mark = connection
+) -> Result<StoredClock, BadRow> {
+    let sample = connection
         .query_row(
             "SELECT boot_id, boot_time, wall_time FROM clock",
             [],
             |row| {
-                Ok(ClockMark {
+                Ok(ClockSample {
                     boot_id: row.get::<_, String>(0)?.into(),
                     boot: Duration::from_micros(row.get::<_, i64>(1)?.unsigned_abs()),
                     wall: row.get::<_, At>(2)?.0,
@@ -70,14 +70,14 @@ pub(super) fn known(
             },
         )
         .optional()?;
-    Ok(ClockKnown { mark, last_write })
+    Ok(StoredClock { sample, last_write })
 }
 
-/// Keeps it, in the transaction that is open or by itself.
-pub(super) fn keep(connection: &Connection, mark: &ClockMark) -> Result<(), BadRow> {
-    let boot = i64::try_from(mark.boot.as_micros()).unwrap_or(i64::MAX);
+/// Writes a sample, in the open transaction or in one of its own.
+pub(super) fn write(connection: &Connection, sample: &ClockSample) -> Result<(), BadRow> {
+    let boot = i64::try_from(sample.boot.as_micros()).unwrap_or(i64::MAX);
     connection
         .prepare_cached("INSERT OR REPLACE INTO clock VALUES (1, ?1, ?2, ?3)")?
-        .execute(params![&*mark.boot_id, boot, At(mark.wall)])?;
+        .execute(params![&*sample.boot_id, boot, At(sample.wall)])?;
     Ok(())
 }

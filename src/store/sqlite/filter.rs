@@ -1,4 +1,4 @@
-//! A Bloom filter in blocks of one cache line: a key is looked for in one place of
+//! A Bloom filter in blocks of one cache line: a key is checked for in one place of
 //! memory, and one that was not put in is mistaken about once in a thousand.
 
 /// Bits for each key.

@@ -1,26 +1,26 @@
-//! A group as the file sees it: its transaction, and what the row about the file says of it.
+//! The SQLite transaction of a group, and the columns of the table `file` that it maintains.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use super::books::{Books, Shares};
 use super::clock;
 use super::journal::BadRow;
+use super::ledger::{Ledger, Shares};
 use crate::domain::Timestamp;
-use crate::domain::clock::ClockMark;
+use crate::domain::clock::ClockSample;
 use crate::domain::ledger::{self, Account, Command, Decision, Inconsistent, LookedUp};
 use crate::failpoint;
 use crate::store::{Answer, Written};
 
-/// Why nothing can be written while somebody else has the file's write lock.
+/// Why nothing can be written while another program holds the file's write lock.
 pub(super) const LOCKED: &str =
     "another program is writing to the data file, or holds a transaction open";
 
-impl Books {
-    /// Begins the transaction of a group, where it has not begun. False: another program is
-    /// writing to the file.
+impl Ledger {
+    /// Begins the transaction of the group, unless it has begun. False: another program holds
+    /// the write lock.
     pub(super) fn try_begin(&mut self) -> Result<bool, BadRow> {
         if !self.group.is_open {
             match self.journal.connection.execute_batch("BEGIN IMMEDIATE") {
@@ -39,10 +39,10 @@ impl Books {
         }
     }
 
-    /// The first answer to a command whose request_id is known: it needs no writing. None
-    /// also where it cannot be read.
+    /// The answer to a command whose request_id is known, without a write. None if it is not
+    /// known, or cannot be read.
     pub(super) fn known(&mut self, command: &Command) -> Option<Answer<Written>> {
-        let slot = self.bring(&command.account).ok()??;
+        let slot = self.load(&command.account).ok()??;
         let id = self.cache.at(slot)?.id;
         let key = self.requests.key(id, &command.request.id);
         let earlier = self
@@ -51,36 +51,40 @@ impl Books {
         Some(ledger::replay(command, earlier).map_err(Into::into))
     }
 
-    /// At the end: brings all rows of accounts up, so that the next start has nothing to
-    /// catch up with.
-    pub(super) fn close(&mut self, now: Timestamp, mark: Option<&ClockMark>) -> Result<(), BadRow> {
+    /// Flushes all dirty accounts and clears `in_use`, so that the next start has nothing to
+    /// read of the journal.
+    pub(super) fn close(
+        &mut self,
+        now: Timestamp,
+        sample: Option<&ClockSample>,
+    ) -> Result<(), BadRow> {
         self.begin()?;
-        if let Some(mark) = mark {
-            clock::keep(&self.journal.connection, mark)?;
+        if let Some(sample) = sample {
+            clock::write(&self.journal.connection, sample)?;
         }
-        self.save_some(usize::MAX, 0)?;
+        self.flush_some(usize::MAX, 0)?;
         (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;
         self.commit(now).map(|_| ())
     }
 
-    /// All that was committed is in the file itself now.
-    pub(super) fn all_moved(&mut self) {
-        self.moved = Some(self.next_position.previous());
+    /// Notes that a checkpoint was complete: the file itself has all that was committed.
+    pub(super) fn note_checkpoint(&mut self) {
+        self.checkpointed = Some(self.next_position.previous());
     }
 
-    /// Says in the `-wal`, which is begun anew, from where it goes on.
-    pub(super) fn write_moved(&self) -> Result<(), BadRow> {
-        if let Some(moved) = self.moved {
+    /// Writes into the new `-wal` up to which entry the file itself has the journal.
+    pub(super) fn write_checkpointed(&self) -> Result<(), BadRow> {
+        if let Some(position) = self.checkpointed {
             (self.journal.connection)
                 .prepare_cached("UPDATE file SET checkpointed = ?1, probes = probes + 1")?
-                .execute([moved.0])?;
+                .execute([position.0])?;
         }
         Ok(())
     }
 
-    /// The same, where something is written that is no group.
-    pub(super) fn note_moved(&mut self) -> Result<(), BadRow> {
-        if self.moved.is_none() {
+    /// The same in a transaction of its own, before a write that is not a group.
+    pub(super) fn commit_checkpointed(&mut self) -> Result<(), BadRow> {
+        if self.checkpointed.is_none() {
             return Ok(());
         }
         let noted = self.probe();
@@ -90,13 +94,13 @@ impl Books {
         noted
     }
 
-    /// Tries whether the file can be written.
+    /// Tries to write to the file.
     pub(super) fn probe(&mut self) -> Result<(), BadRow> {
         (self.journal.connection)
             .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1")?;
-        self.write_moved()?;
+        self.write_checkpointed()?;
         self.journal.connection.execute_batch("COMMIT")?;
-        self.moved = None;
+        self.checkpointed = None;
         Ok(())
     }
 }
@@ -108,8 +112,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Decides. A panic there is a defect as any other: that command is refused, and what is in
-/// memory of its account is forgotten. Nothing of it was written.
+/// Decides a command. A panic counts as [`Inconsistent`]: the command is refused, nothing of
+/// it was written, and the account is removed from memory.
 pub(super) fn decide(
     account: &mut Arc<Account>,
     command: &Command,

@@ -1,5 +1,5 @@
-//! Questions about the past, answered by threads of their own so that a long history
-//! keeps neither the writer from writing nor others from being answered.
+//! Reads of the past, on threads of their own, so that the read of a long history delays
+//! neither writes nor other reads.
 
 mod queue;
 
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::queue::{Limits, Queue, Refused};
-use super::books::unavailable;
 use super::journal::{BadRow, Journal, Position};
+use super::ledger::unavailable;
 use super::times::At;
 use crate::domain::ledger::{AccountId as _, Entry, EntryId, HoldId, Named};
 use crate::domain::{AccountName, Fault, Refusal, Timestamp};
@@ -23,40 +23,40 @@ use crate::store::{
     AccountSnapshot, Answer, EntryPage, EntryQuery, Promise, Queued, StoreRefusal, Unavailable,
 };
 
-/// How many threads answer, each with a connection of its own.
+/// How many threads there are, each with a connection of its own.
 pub(super) const THREADS: usize = 4;
-/// How many questions may wait, and how many of one account.
+/// Limits of the queue.
 const LIMITS: Limits = Limits {
-    waiting_max: 1_024,
-    waiting_of_one_max: 256,
-    working_of_one_max: THREADS / 2,
+    queued_max: 1_024,
+    queued_per_account_max: 256,
+    running_per_account_max: THREADS / 2,
 };
-/// How many entries one page may look at, and for how long.
+/// How many entries the scan for one page may read, and for how long.
 const SCANNED_MAX: usize = 10_000;
 const SCAN_TIME_MAX: Duration = Duration::from_millis(50);
-/// How many of them are read with one statement.
-const READ_AT_ONCE_MIN: usize = 16;
-const READ_AT_ONCE_MAX: usize = 256;
+/// How many entries one statement reads.
+const ROWS_MIN: usize = 16;
+const ROWS_MAX: usize = 256;
 
-/// Whose past it is, as it stood when the question was asked.
-pub(super) struct Whose {
+/// The account of a read, and its head when the read was submitted.
+pub(super) struct AccountHead {
     pub(super) id: i64,
     pub(super) name: AccountName,
-    pub(super) head: Option<Position>,
-    /// Its newest entry in the file.
+    pub(super) position: Option<Position>,
+    /// The newest entry in the file.
     pub(super) last: EntryId,
-    /// What has ended since and could not be written.
+    /// Lapses that are due and could not be written.
     pub(super) unwritten: Vec<Entry>,
 }
 
-/// A question.
-pub(super) enum Question {
+/// A read of the past, and where to send its answer.
+pub(super) enum HistoryRead {
     AsOf(Timestamp, Promise<AccountSnapshot>),
     Entries(EntryQuery, Promise<EntryPage>),
 }
 
-impl Question {
-    fn wanted(&self) -> bool {
+impl HistoryRead {
+    fn is_awaited(&self) -> bool {
         match self {
             Self::AsOf(_, promise) => !promise.is_closed(),
             Self::Entries(_, promise) => !promise.is_closed(),
@@ -73,10 +73,10 @@ impl Question {
     }
 }
 
-/// The threads, and their queue. Dropping it waits until they have ended and closed
+/// The threads and their queue. Dropping it waits until the threads have ended and closed
 /// their connections.
 pub(super) struct History {
-    queue: Arc<Queue<(Whose, Question)>>,
+    queue: Arc<Queue<(AccountHead, HistoryRead)>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -100,55 +100,54 @@ impl History {
         Ok(history)
     }
 
-    /// Has the question answered, or refuses it at once.
-    pub(super) fn ask(&self, whose: Whose, question: Question) {
-        let refused = self.queue.put(whose.id, (whose, question));
-        if let Err(((_, question), refused)) = refused {
-            question.refuse(match refused {
+    /// Queues a read, or refuses it at once.
+    pub(super) fn submit(&self, head: AccountHead, read: HistoryRead) {
+        let refused = self.queue.push(head.id, (head, read));
+        if let Err(((_, read), refused)) = refused {
+            read.refuse(match refused {
                 Refused::Full(limit) => StoreRefusal::Busy {
                     limit,
                     queued: Queued::Past,
                 },
-                Refused::Closed => gone(),
+                Refused::Closed => closed(),
             });
         }
     }
 }
 
-fn gone() -> StoreRefusal {
+fn closed() -> StoreRefusal {
     StoreRefusal::Unavailable(Unavailable {
         operation: "read",
         cause: "the threads for questions about the past have ended".to_owned(),
     })
 }
 
-fn run(journal: &Journal, queue: &Queue<(Whose, Question)>, closing: &AtomicBool) {
-    while let Some(mut turn) = queue.take() {
-        let Some((whose, question)) = turn.take() else {
+fn run(journal: &Journal, queue: &Queue<(AccountHead, HistoryRead)>, closing: &AtomicBool) {
+    while let Some(mut claim) = queue.pop() {
+        let Some((head, read)) = claim.take() else {
             continue;
         };
-        // Nobody waits for it, or nobody may.
-        if !question.wanted() || closing.load(Ordering::Relaxed) {
+        // The caller is closed, or the store is closing.
+        if !read.is_awaited() || closing.load(Ordering::Relaxed) {
             continue;
         }
-        answer(journal, &whose, question);
+        answer(journal, &head, read);
     }
 }
 
-/// Answers one question. A panic is the end of that question and of no other: whoever waits
-/// for it hears that there is no answer, and the connection, which is between two calls of
-/// SQLite, goes on.
-fn answer(journal: &Journal, whose: &Whose, question: Question) {
+/// Answers one read. A panic ends that read alone: its caller gets an error, and the
+/// connection, which is between two calls of SQLite, is used on.
+fn answer(journal: &Journal, head: &AccountHead, read: HistoryRead) {
     let answered = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("ledger-history");
-        match question {
-            Question::AsOf(as_of, promise) => {
-                let snapshot = as_of_then(journal, whose, as_of);
-                let _ = promise.send(snapshot.map_err(|cause| unread(whose, &cause)));
+        match read {
+            HistoryRead::AsOf(as_of, promise) => {
+                let snapshot = account_as_of(journal, head, as_of);
+                let _ = promise.send(snapshot.map_err(|cause| unread(head, &cause)));
             }
-            Question::Entries(query, promise) => {
-                let page = entries(journal, whose, &query);
-                let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(whose, &cause))));
+            HistoryRead::Entries(query, promise) => {
+                let page = entries(journal, head, &query);
+                let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(head, &cause))));
             }
         }
     }));
@@ -157,25 +156,25 @@ fn answer(journal: &Journal, whose: &Whose, question: Question) {
     }
 }
 
-fn unread(whose: &Whose, cause: &BadRow) -> StoreRefusal {
+fn unread(head: &AccountHead, cause: &BadRow) -> StoreRefusal {
     tracing::error!(
-        account_id = whose.id,
+        account_id = head.id,
         cause = cause.0,
         "the past of an account cannot be read"
     );
     unavailable("read", cause)
 }
 
-fn as_of_then(
+fn account_as_of(
     journal: &Journal,
-    whose: &Whose,
+    head: &AccountHead,
     as_of: Timestamp,
 ) -> Result<AccountSnapshot, BadRow> {
-    let mut account = journal.load_as_of(whose.id, &whose.name, whose.head, as_of)?;
-    // What had expired by then and was not written by then.
+    let mut account = journal.load_as_of(head.id, &head.name, head.position, as_of)?;
+    // Lapses that were due then can have been written later.
     account
         .lapse(as_of)
-        .map_err(super::books::does_not_follow)?;
+        .map_err(super::ledger::does_not_follow)?;
     Ok(AccountSnapshot {
         account: Arc::new(account),
         time: as_of,
@@ -193,20 +192,20 @@ impl Drop for History {
     }
 }
 
-/// Walks back from where the page begins, over a bounded number of entries.
+/// Scans back from the first entry of the page, over a bounded number of entries.
 fn entries(
     journal: &Journal,
-    whose: &Whose,
+    head: &AccountHead,
     query: &EntryQuery,
 ) -> Result<Answer<EntryPage>, BadRow> {
-    let (oldest, mut next) = match begin(journal, whose, query)? {
+    let (oldest, mut next) = match begin(journal, head, query)? {
         Ok(range) => range,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
     let mut page = EntryPage::default();
     let mut last_scanned = None;
-    let mut read = VecDeque::new();
-    let unwritten = whose.unwritten.iter().rev();
+    let mut stored = VecDeque::new();
+    let unwritten = head.unwritten.iter().rev();
     let mut unwritten = unwritten.skip_while(|e| query.before.is_some_and(|b| e.id >= b));
     let began = Instant::now();
     for scanned in 0..SCANNED_MAX {
@@ -216,31 +215,31 @@ fn entries(
         let entry = match unwritten.next() {
             Some(entry) => entry.clone(),
             None => {
-                if read.is_empty()
+                if stored.is_empty()
                     && let Some(from) = next
                 {
                     let wanted = query.limit.saturating_sub(page.entries.len());
-                    let wanted = wanted.clamp(READ_AT_ONCE_MIN, READ_AT_ONCE_MAX);
-                    read = journal.entries_back(whose.id, from, wanted)?.into();
+                    let wanted = wanted.clamp(ROWS_MIN, ROWS_MAX);
+                    stored = journal.entries_back(head.id, from, wanted)?.into();
                 }
-                let Some(stored) = read.pop_front() else {
+                let Some(next_stored) = stored.pop_front() else {
                     return Ok(Ok(page));
                 };
-                next = stored.place.previous;
-                stored.entry
+                next = next_stored.place.previous;
+                next_stored.entry
             }
         };
         if query.is_past(&entry) || Some(entry.id) < oldest {
             return Ok(Ok(page));
         }
-        // The page goes on below it.
+        // The next page begins below it.
         last_scanned = Some(match entry.kind.is_move() {
             true => entry.id,
             false => entry.id.next(),
         });
         if query.matches(&entry) {
             if page.entries.len() == query.limit {
-                // There is one more: the page goes on below its last one.
+                // There is one more match: the next page begins below this page's last entry.
                 page.next = page.entries.last().map(|entry| entry.id);
                 return Ok(Ok(page));
             }
@@ -251,35 +250,35 @@ fn entries(
     Ok(Ok(page))
 }
 
-/// The oldest entry that can be on the list, and where the newest one of the page stands.
+/// The oldest entry that can match, and the position at which the scan begins.
 type Range = (Option<EntryId>, Option<Position>);
 
 fn begin(
     journal: &Journal,
-    whose: &Whose,
+    head: &AccountHead,
     query: &EntryQuery,
 ) -> Result<Result<Range, Refusal>, BadRow> {
-    let mut newest = whose.head;
+    let mut newest = head.position;
     let mut oldest = None;
     if let Some(named) = &query.hold {
-        let Some((made, closed)) = hold_range(journal, whose, named)? else {
+        let Some((made, closed)) = hold_range(journal, head, named)? else {
             return Ok(Err(Refusal::HoldNotFound { hold: named.text() }));
         };
         oldest = Some(made);
         newest = closed.or(newest);
     }
     if let Some(before) = query.before {
-        let last = whose.unwritten.last().map_or(whose.last, |entry| entry.id);
+        let last = head.unwritten.last().map_or(head.last, |entry| entry.id);
         if before.0 < 1 || before > last.next() {
             return Ok(Err(Refusal::invalid("page_token", Fault::InvalidPageToken)));
         }
-        // What has not been written is newer than all that has.
-        if before <= whose.last {
+        // Unwritten lapses are newer than all entries in the file.
+        if before <= head.last {
             let below = EntryId(before.0.saturating_sub(1));
-            newest = journal.position_of(whose.id, newest, below)?;
+            newest = journal.position_of(head.id, newest, below)?;
         }
     } else if let Some(end) = query.end_time {
-        // A snapshot that is not before the end saves the walk down to it.
+        // The scan can begin at the first snapshot that is not before the end.
         let snapshot: Option<i64> = journal
             .connection
             .prepare_cached(
@@ -287,7 +286,7 @@ fn begin(
                  WHERE account_id = ?1 AND create_time >= ?2
                  ORDER BY entry_id, position LIMIT 1",
             )?
-            .query_row(params![whose.id, At(end)], |row| row.get(0))
+            .query_row(params![head.id, At(end)], |row| row.get(0))
             .optional()?;
         if let Some(snapshot) = snapshot.map(Position)
             && Some(snapshot) < newest
@@ -298,10 +297,10 @@ fn begin(
     Ok(Ok((oldest, newest)))
 }
 
-/// The entry that made a hold, and where the one stands that closed it.
+/// The entry that made a hold, and the position of the entry that closed it.
 fn hold_range(
     journal: &Journal,
-    whose: &Whose,
+    head: &AccountHead,
     named: &Named<HoldId>,
 ) -> Result<Option<(EntryId, Option<Position>)>, BadRow> {
     let Some(id) = named.id() else {
@@ -313,7 +312,7 @@ fn hold_range(
             "SELECT e.entry_id, h.closed FROM holds h JOIN entries e ON e.position = h.made
               WHERE h.account_id = ?1 AND h.hold_id = ?2",
         )?
-        .query_row([whose.id, id.0], |row| {
+        .query_row([head.id, id.0], |row| {
             let closed: Option<i64> = row.get(1)?;
             Ok((EntryId(row.get(0)?), closed.map(Position)))
         })

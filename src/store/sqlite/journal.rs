@@ -1,4 +1,4 @@
-//! The journal over one connection: entries and what belongs to them.
+//! The journal over one connection: entries, and the tables by which they are found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::ahead::Ahead;
 use super::charges::TextBuffer;
+use super::prefetch::Prefetched;
 use crate::domain::ledger::{
     EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
 };
@@ -24,7 +24,7 @@ impl From<rusqlite::Error> for BadRow {
     }
 }
 
-/// Where an entry stands in the journal of all accounts. Callers never see it.
+/// The position of an entry in the journal of all accounts. Callers never see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position(pub(super) i64);
 
@@ -42,14 +42,14 @@ impl Position {
 pub(super) struct Journal {
     pub(super) connection: Connection,
     pub(super) texts: TextBuffer,
-    /// Rows that were read ahead for the account that is being read.
-    pub(super) ahead: Ahead,
+    /// Rows that were prefetched for the account that is being read.
+    pub(super) prefetched: Prefetched,
     cards: RefCell<Cards>,
     /// The account whose entries are being read.
     reading: RefCell<Option<(i64, AccountName)>>,
 }
 
-/// Rate cards by both of their names. There are few, and they never change.
+/// Rate cards by number and by revision. There are few, and they never change.
 #[derive(Default)]
 struct Cards {
     by_id: HashMap<i64, Pricing>,
@@ -62,13 +62,13 @@ impl Journal {
         Self {
             connection,
             texts: TextBuffer::default(),
-            ahead: Ahead::default(),
+            prefetched: Prefetched::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
         }
     }
 
-    /// The prices of that number.
+    /// The rate card of that number.
     pub(super) fn pricing(&self, card: Option<i64>) -> Result<Option<Pricing>, BadRow> {
         let Some(id) = card else { return Ok(None) };
         if let Some(known) = self.cards.borrow().by_id.get(&id) {
@@ -89,7 +89,7 @@ impl Journal {
         Ok(Some(pricing))
     }
 
-    /// The number of these prices.
+    /// The number of a rate card.
     pub(super) fn card_id(&self, pricing: Option<&Pricing>) -> Result<Option<i64>, BadRow> {
         let Some(pricing) = pricing else {
             return Ok(None);
@@ -129,13 +129,13 @@ impl Journal {
         Ok(name)
     }
 
-    /// Forgets whose entries were read last: numbers of accounts are given again where
-    /// a group is taken back.
+    /// Forgets the name of the account that was read last. The number of a new account is
+    /// given to another one after the group was undone.
     pub(super) fn forget_names(&self) {
         *self.reading.borrow_mut() = None;
     }
 
-    /// What a decision needs beside the account.
+    /// Looks up what a decision needs beside the account.
     pub(super) fn look_up(
         &self,
         account_id: i64,
@@ -173,8 +173,8 @@ impl Journal {
         Ok(stored.and_then(|stored| stored.entry.hold))
     }
 
-    /// Where the account's entry of that number stands: a snapshot at or after it is found by
-    /// its key, and from there it is a few hundred entries back at most.
+    /// The position of the account's entry of that number. Snapshots are indexed by entry_id:
+    /// from the first one at or after it, it is a few hundred entries back at most.
     pub(super) fn position_of(
         &self,
         account_id: i64,
@@ -190,7 +190,7 @@ impl Journal {
             )?
             .query_row([account_id, id.0], |row| row.get(0))
             .optional()?;
-        // The journal may have grown since the question was asked.
+        // The journal may have grown since the read was submitted.
         let from = snapshot.map_or(head, |snapshot| head.min(Position(snapshot)));
         let found: Option<i64> = self
             .connection
@@ -231,7 +231,7 @@ impl Journal {
         let refunded = Credits::from_nanos(refunded).map_err(|_| wrong())?;
         let paid = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
         let shares = entry.shares.iter().filter(|_| paid);
-        let grants = self.made_grants(account_id, shares.clone().map(|share| share.grant.0))?;
+        let grants = self.grant_records(account_id, shares.clone().map(|share| share.grant.0))?;
         if shares
             .clone()
             .any(|share| !grants.contains_key(&share.grant.0))

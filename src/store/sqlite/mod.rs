@@ -1,28 +1,27 @@
 //! The embedded store: one SQLite file, one writer.
 //!
-//! A thread of its own owns the state in memory and the connection. It takes all
-//! commands that wait, decides them one after another, writes what they wrote in
-//! one transaction, and answers only after the commit: one fsync for many. Reads
-//! are answered by the same thread between two groups, so they see exactly what
-//! is durable; questions about the past are answered by threads of their own.
+//! The writer's thread owns the state in memory and the connection that writes. It takes all
+//! queued commands as one group, decides them one after another, writes their entries in one
+//! transaction, and answers after the commit (group commit: one fsync for many commands).
+//! The same thread answers reads between two groups, so that they see exactly what is
+//! durable. Reads of the past have threads of their own.
 
 mod accounts;
-mod ahead;
 mod audit;
 mod backup;
-mod behind;
-mod books;
 mod cache;
 mod cards;
 mod charges;
 mod clock;
+mod dirty;
+mod file_watch;
 mod filter;
-mod gate;
 mod group;
 mod history;
 mod journal;
+mod ledger;
 mod open;
-mod present;
+mod prefetch;
 mod read;
 mod replies;
 mod requests;
@@ -31,8 +30,9 @@ mod start;
 mod text;
 mod times;
 mod wal;
+mod wal_match;
 mod watchers;
-mod whole;
+mod write_access;
 mod writer;
 
 use std::path::Path;
@@ -56,24 +56,24 @@ pub use audit::{AuditReport, Reprice, audit};
 pub use backup::backup;
 pub use open::OpenError;
 
-/// How many jobs may wait for the writer.
+/// How many jobs may be queued for the writer.
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
-/// How many commands and reads may be in them; one batch alone always may.
+/// How many commands and reads they may have; a batch is always accepted by an empty queue.
 pub const QUEUE_COMMANDS_MAX: usize = 65_536;
 
-/// How much the store keeps in memory, and for how long request_ids are known.
+/// Limits of the memory, and for how long request_ids are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqliteSettings {
-    /// Most accounts in memory; the file has all.
+    /// How many accounts may be in memory; the file has all of them.
     pub accounts_max: usize,
     /// For how many hours a request_id is known at least.
     pub request_hours: u32,
-    /// For how many days one of a call that brings credits in or back is known at least.
+    /// For how many days the request_id of a grant, refund or revocation is known at least.
     pub request_days_credits: u32,
-    /// Most memory for filters of request_ids, two bytes each; beyond it the oldest
-    /// ones are looked up in the file.
+    /// How much memory the filters of request_ids may take, two bytes a request_id. Lookups of
+    /// request_ids without a filter read the file.
     pub request_filter_bytes_max: usize,
-    /// How many request_ids are one run in the file.
+    /// How many request_ids fill the memtable, which becomes one sorted run in the file.
     pub request_run_length: usize,
 }
 
@@ -89,7 +89,7 @@ impl Default for SqliteSettings {
     }
 }
 
-/// What the writer is asked to do.
+/// A request to the writer.
 enum Job {
     Write(Command, Caller),
     Batch(Vec<Command>, Promise<Vec<Answer<Written>>>),
@@ -98,7 +98,7 @@ enum Job {
 }
 
 impl Job {
-    /// As how much it counts in a group.
+    /// How many commands and reads it counts as.
     fn length(&self) -> usize {
         match self {
             Self::Write(..) | Self::Read(_) | Self::Cards(..) => 1,
@@ -115,7 +115,7 @@ impl Job {
             Self::Write(_, caller) => caller.answer(Err(refusal)),
             Self::Batch(_, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
-            // Whoever waits for it sees that it is gone.
+            // Dropping it closes the channel of its answer.
             Self::Cards(..) => {}
         }
     }
@@ -125,7 +125,7 @@ impl Job {
 pub struct SqliteStore {
     /// None once the store is closing.
     jobs: Option<SyncSender<Job>>,
-    /// How many commands and reads wait for the writer.
+    /// How many commands and reads are queued for the writer.
     waiting: Arc<AtomicUsize>,
     writer: Option<JoinHandle<()>>,
     /// Reads published rate cards.
@@ -134,14 +134,13 @@ pub struct SqliteStore {
     card_changes: watch::Sender<()>,
     closing: Arc<AtomicBool>,
     writable: watch::Receiver<bool>,
-    /// Held for as long as the store lives, so that no second server opens the
-    /// file. It is the last to go: SQLite's own locks end with the first descriptor
-    /// of the file that this process closes.
+    /// Prevents a second server from opening the file. It is dropped last, since closing any
+    /// descriptor of the file releases SQLite's locks of this process on it.
     _lock: open::Lock,
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the file and what to do.
@@ -158,16 +157,16 @@ impl SqliteStore {
         let writable = watch::Sender::new(true);
         let history = history::History::start(history, &closing)
             .map_err(|error| OpenError::other(path, &error))?;
-        let mover = opened.another_connection()?;
-        let wal = wal::Wal::start(&opened.connection, mover, Arc::clone(&closing))
+        let checkpointer = opened.another_connection()?;
+        let wal = wal::Wal::start(&opened.connection, checkpointer, Arc::clone(&closing))
             .map_err(|error| OpenError::other(path, &error))?;
         let file = Arc::clone(&opened.lock.0);
-        let file = present::Present::new(path, file, &opened.connection)
+        let file = file_watch::FileWatch::new(path, file, &opened.connection)
             .map_err(|error| OpenError::other(path, &error))?;
         let started = writer::Writer::open(
             opened.connection,
             (history, wal, file),
-            writer::Surroundings {
+            writer::WriterContext {
                 clock,
                 closing: Arc::clone(&closing),
                 writable: writable.clone(),
@@ -193,7 +192,7 @@ impl SqliteStore {
         })
     }
 
-    /// Gives the writer a job, or refuses it at once.
+    /// Queues a job for the writer, or refuses it at once.
     fn submit(&self, job: Job) {
         let stopped = StoreRefusal::Unavailable(Unavailable {
             operation: "write",
@@ -207,7 +206,7 @@ impl SqliteStore {
         let before = self.waiting.fetch_add(length, Ordering::Relaxed);
         let full = before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX;
         let (job, refusal) = if full && self.writer.as_ref().is_none_or(JoinHandle::is_finished) {
-            // Nobody takes what waits any more.
+            // The writer has ended, so the queue stays full.
             (job, stopped)
         } else if full {
             (job, busy(QUEUE_COMMANDS_MAX, Queued::Commands))
@@ -266,8 +265,8 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        // Of all connections the one that moves what the -wal holds is closed last: it
-        // knows whether it may.
+        // The connection of the checkpoint thread must be closed last: it knows whether the
+        // -wal may be checkpointed.
         cards::close(&self.cards);
         // Without senders the writer finishes the writes that wait, and stops.
         self.closing.store(true, Ordering::Relaxed);

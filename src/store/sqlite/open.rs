@@ -1,4 +1,4 @@
-//! Opening the data file: the checks, the lock, the migrations.
+//! Opens the data file: checks, lock and migrations.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -9,15 +9,15 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::whole::{self, Alone};
+use super::wal_match::{self, WithoutWal};
 
-/// Marks a SQLite file as creditd's: "cred".
+/// SQLite's application_id of a data file: "cred".
 const APPLICATION_ID: i32 = 0x6372_6564;
-/// Each makes the next version of the schema out of the one before it.
+/// Each migrates the schema from the version before it.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
-/// What the first of them makes. Files of versions 1 and 2 were never released.
+/// The version after the first of them. Versions 1 and 2 were never released.
 const VERSION_FIRST: i64 = 3;
-/// Files up to this size are checked whole at every start.
+/// Files up to this size get a full quick_check at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -96,7 +96,7 @@ impl OpenError {
     }
 }
 
-/// Says to other servers that the file is in use.
+/// The file lock that keeps other servers out.
 #[derive(Clone)]
 pub(super) struct Lock(pub(super) Arc<File>);
 
@@ -108,32 +108,35 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// One more connection to the same file. It leaves what the `-wal` holds where it is,
-    /// also where it is closed last.
+    /// One more connection to the same file. It never checkpoints, not even if it is closed
+    /// last.
     pub(super) fn another_connection(&self) -> Result<Connection, OpenError> {
         let connect = || {
             let connection = connect(&self.path)?;
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-            leave_wal(&connection, true)?;
+            skip_checkpoint_at_close(&connection, true)?;
             Ok(connection)
         };
         connect().map_err(|error| OpenError::from_sqlite(&self.path, &error))
     }
 }
 
-/// Opens the file or makes it, and brings it to the newest schema.
+/// Opens or creates the file, and migrates it to the newest schema.
 pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     let is_new = check_path(path)?;
     let lock = lock(path)?;
-    let (alone, wal_bytes) = (whole::alone(path), whole::wal_bytes(path));
+    let (without_wal, wal_bytes) = (
+        wal_match::read_without_wal(path),
+        wal_match::wal_bytes(path),
+    );
     let connect = || {
         let connection = connect(path)?;
-        // Until it is known that it belongs to the file.
-        leave_wal(&connection, true)?;
+        // The -wal is not yet known to belong to the file.
+        skip_checkpoint_at_close(&connection, true)?;
         Ok(connection)
     };
     let mut connection = connect().map_err(|error| OpenError::from_sqlite(path, &error))?;
-    prepare(path, &mut connection, (is_new, &alone, wal_bytes))?;
+    prepare(path, &mut connection, (is_new, &without_wal, wal_bytes))?;
     Ok(Opened {
         connection,
         lock,
@@ -141,13 +144,16 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     })
 }
 
-/// Whether a connection that is closed last leaves what the `-wal` holds where it is.
-pub(super) fn leave_wal(connection: &Connection, leave: bool) -> rusqlite::Result<()> {
+/// Sets whether the connection skips the checkpoint if it is closed last.
+pub(super) fn skip_checkpoint_at_close(
+    connection: &Connection,
+    leave: bool,
+) -> rusqlite::Result<()> {
     let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(option, leave).map(|_| ())
 }
 
-/// Refuses what cannot be a data file. Returns whether there is none yet.
+/// Refuses a path that cannot be a data file. Returns whether the file is to be created.
 fn check_path(path: &Path) -> Result<bool, OpenError> {
     let directory = directory_of(path);
     if !directory.is_dir() {
@@ -157,7 +163,7 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
             "make the directory first, or give --data another path",
         ));
     }
-    let none = || match whole::check_missing(path) {
+    let none = || match wal_match::refuse_orphan_wal(path) {
         Ok(()) => Ok(true),
         Err((problem, remedy)) => Err(OpenError::new(path, problem, remedy)),
     };
@@ -177,7 +183,7 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
             "it is not a regular file",
             "give --data the path of a file",
         )),
-        // The permissions count even for a user whom the system lets past them.
+        // Checked here too, since permissions do not stop the superuser.
         Ok(found) if found.permissions().readonly() => Err(OpenError::read_only(path)),
         Ok(found) if found.len() == 0 => none(),
         Ok(_) => Ok(false),
@@ -191,9 +197,9 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes the file where there is none, and locks it itself: whatever paths lead
-/// to it, it is one file. SQLite's locks are of another kind and do not meet this
-/// one, so that other programs can read the file.
+/// Creates the file if there is none, and locks it. The lock is on the file and not on a path,
+/// so that links cannot get around it. It does not conflict with SQLite's locks, which are
+/// of another kind, so that other programs can read the file.
 fn lock(path: &Path) -> Result<Lock, OpenError> {
     let file = File::options()
         .create(true)
@@ -224,18 +230,18 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // The page size counts only while the file is empty.
+    // It takes effect only on an empty file.
     connection.pragma_update(None, "page_size", 8192)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
 }
 
-/// What a SQLite file says that it is.
+/// What identifies a SQLite file.
 pub(super) struct Identity {
     application: i64,
     version: i64,
-    /// Whether there is nothing in it.
+    /// Whether it has no tables.
     pub(super) empty: bool,
 }
 
@@ -257,8 +263,8 @@ impl Identity {
         self.application == i64::from(APPLICATION_ID)
     }
 
-    /// Why it is no file of this creditd, and what to do about it.
-    fn fault(&self) -> Option<(String, &'static str)> {
+    /// Why this creditd cannot use the file, and what to do about it.
+    fn problem(&self) -> Option<(String, &'static str)> {
         if !self.empty && !self.is_ours() {
             return Some((
                 "it is a SQLite file of another program".to_owned(),
@@ -282,7 +288,7 @@ impl Identity {
     }
 }
 
-/// Whether an open file is one of this creditd's; otherwise why not, and what to do.
+/// Refuses a file that this creditd cannot use, with what to do about it.
 pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, String)> {
     let identity = identify(connection).map_err(|error| {
         (
@@ -290,7 +296,7 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
             "give --data another path".to_owned(),
         )
     })?;
-    match identity.fault() {
+    match identity.problem() {
         Some((problem, remedy)) => Err((problem, remedy.to_owned())),
         None if identity.empty => Err((
             "it is empty".to_owned(),
@@ -300,21 +306,21 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
     }
 }
 
-/// Checks that the file is ours, whole and sound, and migrates it.
+/// Checks that the file is creditd's, complete and sound, and migrates it.
 fn prepare(
     path: &Path,
     connection: &mut Connection,
-    (is_new, alone, wal_bytes): (bool, &Alone, u64),
+    (is_new, without_wal, wal_bytes): (bool, &WithoutWal, u64),
 ) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     if connection.is_readonly("main").map_err(failed)? {
         return Err(OpenError::read_only(path));
     }
     let identity = identify(connection).map_err(failed)?;
-    if let Some((problem, remedy)) = identity.fault() {
+    if let Some((problem, remedy)) = identity.problem() {
         return Err(OpenError::new(path, problem, remedy));
     }
-    match whole::check(connection, alone, wal_bytes) {
+    match wal_match::check(connection, without_wal, wal_bytes) {
         Ok(None) => {}
         Ok(Some(warning)) => tracing::warn!("data file {}: {warning}", path.display()),
         Err((problem, remedy)) => return Err(OpenError::new(path, problem, remedy)),
@@ -331,7 +337,7 @@ fn prepare(
         }
     }
     migrate(connection, version).map_err(failed)?;
-    // Also finds out whether it can be written now.
+    // This also fails if the file cannot be written.
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
     connection
@@ -340,8 +346,8 @@ fn prepare(
             [key],
         )
         .map_err(failed)?;
-    whole::begin_use(connection).map_err(failed)?;
-    // A file that a crash could unmake is not durable: its directory is synced.
+    wal_match::set_in_use(connection).map_err(failed)?;
+    // Without a sync of its directory a new file can be lost in a crash.
     if is_new {
         File::open(directory_of(path))
             .and_then(|directory| directory.sync_all())

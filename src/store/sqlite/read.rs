@@ -1,14 +1,14 @@
 //! Reads, answered by the writer between two groups: they see all that was answered
-//! before them and nothing that is not durable. Where what has ended by itself could
-//! not be written, they answer as if it were.
+//! before them and nothing that is not durable. Lapses that are due and could not be written
+//! are applied to a copy of the account for the read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::accounts::Loaded;
-use super::books::unavailable;
-use super::history::{Question, Whose};
+use super::history::{AccountHead, HistoryRead};
 use super::journal::BadRow;
+use super::ledger::unavailable;
 use super::writer::Writer;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Account, Entry, Hold, HoldId, Named};
@@ -24,7 +24,7 @@ pub(super) struct Read {
     pub(super) query: Query,
 }
 
-/// What is read.
+/// What is read, and where to send the answer.
 pub(super) enum Query {
     Account(Option<Timestamp>, Promise<AccountSnapshot>),
     Hold(Named<HoldId>, Promise<Arc<Hold>>),
@@ -37,8 +37,8 @@ impl Read {
         &self.name
     }
 
-    /// Whether anybody still waits for it.
-    pub(super) fn wanted(&self) -> bool {
+    /// Whether the caller still waits for the answer.
+    pub(super) fn is_awaited(&self) -> bool {
         match &self.query {
             Query::Account(_, promise) => !promise.is_closed(),
             Query::Hold(_, promise) => !promise.is_closed(),
@@ -47,9 +47,9 @@ impl Read {
         }
     }
 
-    /// Answers that it is not done.
+    /// Answers with a failure.
     pub(super) fn refuse(self, refusal: StoreRefusal) {
-        // A reader that is gone does not matter.
+        // The caller may be gone.
         match self.query {
             Query::Account(_, promise) => drop(promise.send(Err(refusal))),
             Query::Hold(_, promise) => drop(promise.send(Err(refusal))),
@@ -59,11 +59,10 @@ impl Read {
     }
 }
 
-/// An account as reads see it.
+/// An account at the time of a read.
 struct View<'a> {
     loaded: &'a Loaded,
-    /// It without what has expired, where that could not be written, and the entries
-    /// that would say so.
+    /// The account after the lapses that are due and could not be written, and those lapses.
     lapsed: Option<(Arc<Account>, Vec<Entry>)>,
 }
 
@@ -75,11 +74,11 @@ impl View<'_> {
         }
     }
 
-    fn whose(self) -> Whose {
-        Whose {
+    fn head(self) -> AccountHead {
+        AccountHead {
             id: self.loaded.id,
             name: self.loaded.account.name().clone(),
-            head: self.loaded.head,
+            position: self.loaded.head,
             last: self.loaded.account.last().entry,
             unwritten: self.lapsed.map_or_else(Vec::new, |(_, entries)| entries),
         }
@@ -89,7 +88,7 @@ impl View<'_> {
 impl Writer {
     /// Answers a read.
     pub(super) fn read(&mut self, read: Read, now: Timestamp) {
-        if !read.wanted() {
+        if !read.is_awaited() {
             return;
         }
         if self.closing.load(Ordering::Relaxed) {
@@ -107,12 +106,12 @@ impl Writer {
         failpoint::pass("read");
         if let Query::Account(Some(as_of), _) = read.query
             && TimeRule::NotFuture.fault(as_of, now).is_some()
-            // The group may have begun before the question was asked.
-            && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.time_by_now())
+            // The group, and so `now`, may be older than the read.
+            && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.current_time())
         {
             return read.refuse(Refusal::invalid("as_of", fault).into());
         }
-        let view = match self.books.account(&read.name) {
+        let view = match self.ledger.account(&read.name) {
             Ok(Some(loaded)) => view(loaded, now),
             Ok(None) => {
                 let account = read.name.clone();
@@ -133,12 +132,13 @@ impl Writer {
                 time: now,
             }))),
             Query::Account(Some(as_of), promise) => {
-                let whose = view.whose();
-                self.history.ask(whose, Question::AsOf(as_of, promise));
+                let head = view.head();
+                self.history.submit(head, HistoryRead::AsOf(as_of, promise));
             }
             Query::Entries(query, promise) => {
-                let whose = view.whose();
-                self.history.ask(whose, Question::Entries(query, promise));
+                let head = view.head();
+                self.history
+                    .submit(head, HistoryRead::Entries(query, promise));
             }
             Query::Watch(promise) => {
                 let due = view.account().next_due();
@@ -165,15 +165,15 @@ impl Writer {
         }
     }
 
-    /// Whether it needs nothing of the file.
+    /// Whether it can be answered without the file.
     fn is_in_memory(&mut self, read: &Read) -> bool {
         let now = matches!(read.query, Query::Account(None, _) | Query::Watch(_));
-        now && self.books.cache.find(&read.name).is_some()
+        now && self.ledger.cache.find(&read.name).is_some()
     }
 
     fn closed_hold(&self, account: i64, named: &Named<HoldId>) -> Answer<Arc<Hold>> {
         let closed = match named.id() {
-            Some(id) => self.books.journal.closed_hold(account, id),
+            Some(id) => self.ledger.journal.closed_hold(account, id),
             None => Ok(None),
         };
         closed
@@ -186,7 +186,7 @@ fn view(loaded: &Loaded, now: Timestamp) -> Result<View<'_>, BadRow> {
     let mut lapsed = None;
     if loaded.account.has_lapsed(now) {
         let mut account = Account::clone(&loaded.account);
-        let entries = account.lapse(now).map_err(super::books::does_not_follow)?;
+        let entries = account.lapse(now).map_err(super::ledger::does_not_follow)?;
         lapsed = Some((Arc::new(account), entries));
     }
     Ok(View { loaded, lapsed })

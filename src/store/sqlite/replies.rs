@@ -1,51 +1,51 @@
-//! The answers to a group, and how they reach their callers.
+//! The answers of a group, and how they reach their callers.
 //!
-//! To wake another thread costs more than most answers. So the answers for the callers
-//! of one runtime are brought there together: it is woken once, and finds all of them.
+//! Waking a thread costs more than most answers. So the answers to the callers of one tokio
+//! runtime are sent by one task on that runtime, which is woken once for all of them.
 
 use tokio::runtime::Handle;
 
-use super::books::unavailable;
 use super::journal::BadRow;
+use super::ledger::unavailable;
 use crate::store::{Answer, Promise, Written};
 
-/// Somebody who waits for a write, and the runtime in which that is.
+/// Where to send the answer to a write, and the runtime of the caller.
 pub(super) struct Caller {
     promise: Promise<Box<Written>>,
-    home: Option<Handle>,
+    runtime: Option<Handle>,
 }
 
 impl Caller {
-    /// The caller who asks right now.
+    /// The caller on whose runtime this is called.
     pub(super) fn of(promise: Promise<Box<Written>>) -> Self {
         Self {
             promise,
-            home: Handle::try_current().ok(),
+            runtime: Handle::try_current().ok(),
         }
     }
 
     pub(super) fn answer(self, answer: Answer<Box<Written>>) {
-        // A caller that is gone does not matter: its request_id will find the answer.
+        // A caller that is gone can read the answer again by its request_id.
         let _ = self.promise.send(answer);
     }
 }
 
-/// Answers to single writes.
-type Ones = Vec<(Caller, Answer<Box<Written>>)>;
+/// Answers to writes outside of batches.
+type SingleAnswers = Vec<(Caller, Answer<Box<Written>>)>;
 
-/// An answer to a batch.
+/// The answers to a batch, and where to send them.
 type BatchAnswer = (Promise<Vec<Answer<Written>>>, Answer<Vec<Answer<Written>>>);
 
-/// All answers to a group.
+/// All answers of a group.
 #[derive(Default)]
 pub(super) struct Replies {
-    ones: Ones,
+    singles: SingleAnswers,
     batches: Vec<BatchAnswer>,
 }
 
 impl Replies {
-    pub(super) fn one(&mut self, caller: Caller, answer: Answer<Box<Written>>) {
-        self.ones.push((caller, answer));
+    pub(super) fn single(&mut self, caller: Caller, answer: Answer<Box<Written>>) {
+        self.singles.push((caller, answer));
     }
 
     pub(super) fn batch(
@@ -56,39 +56,42 @@ impl Replies {
         self.batches.push((promise, answers));
     }
 
-    /// Answers everybody.
+    /// Sends all answers.
     pub(super) fn send(self) {
         for (promise, answers) in self.batches {
             let _ = promise.send(answers);
         }
-        if let [_] = self.ones.as_slice() {
-            // One alone is there soonest by itself.
+        if let [_] = self.singles.as_slice() {
+            // A single answer needs no task.
             return self
-                .ones
+                .singles
                 .into_iter()
                 .for_each(|(c, answer)| c.answer(answer));
         }
-        let mut homes: Vec<(Handle, Ones)> = Vec::new();
-        for (caller, answer) in self.ones {
-            let Some(home) = &caller.home else {
+        let mut by_runtime: Vec<(Handle, SingleAnswers)> = Vec::new();
+        for (caller, answer) in self.singles {
+            let Some(runtime) = &caller.runtime else {
                 caller.answer(answer);
                 continue;
             };
-            match homes.iter_mut().find(|(known, _)| known.id() == home.id()) {
+            match by_runtime
+                .iter_mut()
+                .find(|(known, _)| known.id() == runtime.id())
+            {
                 Some((_, list)) => list.push((caller, answer)),
-                None => homes.push((home.clone(), vec![(caller, answer)])),
+                None => by_runtime.push((runtime.clone(), vec![(caller, answer)])),
             }
         }
-        for (home, list) in homes {
-            // A runtime that has ended has no callers any more.
-            home.spawn(async move { list.into_iter().for_each(|(c, answer)| c.answer(answer)) });
+        for (runtime, list) in by_runtime {
+            // A runtime that has shut down drops the task: it has no callers any more.
+            runtime.spawn(async move { list.into_iter().for_each(|(c, answer)| c.answer(answer)) });
         }
     }
 
-    /// Tells everybody that nothing was written. Refusals too: they may rest on what was
-    /// not written.
+    /// Answers every caller with a failure. Refusals are replaced too, since a write of this
+    /// group can have been the reason.
     pub(super) fn fail(mut self, cause: &BadRow) {
-        for (_, answer) in &mut self.ones {
+        for (_, answer) in &mut self.singles {
             *answer = Err(unavailable("write", cause));
         }
         for (_, answers) in &mut self.batches {

@@ -1,18 +1,18 @@
-//! Where request_ids stand in the journal.
+//! The index of request_ids: a log-structured merge tree from the hash of an account and a
+//! request_id to the position of the entry that answers it.
 //!
-//! The newest ones are a map in memory. When it is full it becomes a run: sorted by
-//! a thread of its own, written into the file piece by piece along with later groups,
-//! and from then on only a filter of it stays in memory, two bytes a request_id,
-//! which says of nearly every new one that the run does not have it. A run whose
-//! newest request_id is older than they are kept for is dropped whole.
+//! The newest request_ids are in a memtable. A full memtable becomes immutable and is flushed:
+//! a thread sorts it, and the following groups write it into the file, a piece each, as a
+//! sorted run. From then on memory has only a Bloom filter of it, two bytes a request_id, by
+//! which a lookup of a new request_id rarely reads the file. A run whose newest request_id
+//! has expired is dropped whole.
 //!
-//! Those of calls that bring credits in or back are kept for longer. With each run they
-//! become a run of their own, a small one mostly, and those are merged: see [`merge`].
+//! Grants, refunds and revocations are remembered for longer. Their request_ids are written
+//! into smaller runs of their own too, which [`compaction`] merges.
 //!
-//! All of it can be read off the journal: at start the filters are read, and the
-//! entries after the newest run.
+//! The journal has all of it: a start reads the filters, and the entries after the newest run.
 
-mod merge;
+mod compaction;
 mod runs;
 
 use std::collections::HashMap;
@@ -22,34 +22,34 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use rusqlite::Connection;
 use siphasher::sip::SipHasher13;
 
-use self::merge::{Merge, Step};
+use self::compaction::{Compaction, Step};
 use self::runs::{Runs, delete_keys, delete_run, write_row};
 use super::filter::Filter;
 use super::journal::{BadRow, Position};
 use crate::domain::{RequestId, Timestamp};
 
-pub(super) use self::runs::{PAIR_BYTES, Run, Scope};
+pub(super) use self::runs::{PAIR_BYTES, Scope, SortedRun};
 
-/// Pairs in one row of `request_keys`: a page of the file.
+/// Pairs in one row of `request_keys`; a row fills a page of the file.
 const ROW_KEYS: usize = 480;
-/// Rows that one group writes at most, and at least where there is something to
-/// write: more than a group adds.
+/// Rows of a memtable that one group flushes. It is more than one group adds, so that a flush
+/// ends before the next memtable is full.
 const GROUP_ROWS: usize = 32;
-/// How many request_ids are merged at least for each that a group adds: more often than
-/// that none is written.
-const MERGED_PER_NEW: usize = 16;
+/// How many request_ids a group compacts for each that it adds: more than the compactions
+/// write a request_id on average, so that they keep up.
+const COMPACTED_PER_NEW: usize = 16;
 
-/// Stands for a request_id of an account.
+/// The hash of an account and a request_id.
 pub(super) type Key = u64;
 
-/// Entries by what stands for their request_ids.
-type Newest = HashMap<Key, Position, BuildHasherDefault<Itself>>;
+/// The newest request_ids, by key, and the entries that answer them.
+type Memtable = HashMap<Key, Position, BuildHasherDefault<PassThroughHasher>>;
 
-/// A hash of a number that is a hash already, by a key that nobody outside knows.
+/// Passes a key through: it is a keyed hash already, so callers cannot cause collisions.
 #[derive(Default)]
-struct Itself(u64);
+struct PassThroughHasher(u64);
 
-impl Hasher for Itself {
+impl Hasher for PassThroughHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -65,7 +65,7 @@ impl Hasher for Itself {
     }
 }
 
-/// A hash and the entry that answers it.
+/// A key and the entry that answers it.
 type Pair = (Key, Position);
 
 /// How request_ids are hashed in this file.
@@ -77,7 +77,7 @@ impl Keys {
         Self(SipHasher13::new_with_key(&key))
     }
 
-    /// What stands for a request_id of an account.
+    /// The key of a request_id of an account.
     pub(super) fn of(self, account: i64, id: &RequestId) -> Key {
         let mut hasher = self.0;
         hasher.write_i64(account);
@@ -86,40 +86,41 @@ impl Keys {
     }
 }
 
-/// What is known about request_ids.
+/// The index of request_ids.
 pub(super) struct Requests {
     keys: Keys,
     limits: Limits,
-    newest: Newest,
-    /// Different request_ids of one key: there are hardly ever any.
-    twins: Vec<Pair>,
-    /// Those among them that bring credits in or back, in order of writing.
+    memtable: Memtable,
+    /// Older pairs of keys that are in the memtable twice: two request_ids have one hash, or a
+    /// request_id was used again after it had expired. There are hardly ever any.
+    collisions: Vec<Pair>,
+    /// The pairs of grants, refunds and revocations in the memtable, in order of writing.
     credits: Vec<Pair>,
     newest_time: Timestamp,
-    freezing: Option<Freezing>,
+    immutable: Option<ImmutableMemtable>,
     runs: Runs,
-    merging: Option<Merge>,
-    /// Whether runs came or went since a merge was looked for.
+    compaction: Option<Compaction>,
+    /// Whether runs were added or dropped since a compaction was last chosen.
     runs_changed: bool,
-    /// Runs were found to be damaged, and are left as they are.
+    /// A run was found to be damaged: there are no further compactions.
     damaged: bool,
 }
 
-/// How much is kept.
+/// Limits of the index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// How many make a run.
+    /// How many request_ids fill the memtable.
     pub(super) run_length: usize,
-    /// For how long one is kept at least, in nanoseconds.
+    /// For how long a request_id is known at least, in nanoseconds.
     pub(super) kept_nanos: i64,
-    /// The same for those that bring credits in or back.
+    /// The same for grants, refunds and revocations.
     pub(super) credits_kept_nanos: i64,
     /// How much memory the filters may take.
     pub(super) filter_bytes_max: usize,
 }
 
 impl Limits {
-    /// For how long the request_ids of a run are kept at least, in nanoseconds.
+    /// For how long the request_ids of a run are known at least, in nanoseconds.
     pub(super) const fn kept_nanos(&self, scope: Scope) -> i64 {
         match scope {
             Scope::All => self.kept_nanos,
@@ -128,31 +129,33 @@ impl Limits {
     }
 }
 
-/// Runs on their way into the file: one of all, and one of those that bring credits in
-/// or back, where there are any.
-struct Freezing {
-    newest: Newest,
-    twins: Vec<Pair>,
+/// A full memtable that is being flushed into two runs: one of all request_ids, and one of
+/// those of grants, refunds and revocations, if there are any.
+struct ImmutableMemtable {
+    memtable: Memtable,
+    collisions: Vec<Pair>,
     credits: Vec<Pair>,
     newest_time: Timestamp,
     last_position: Position,
-    /// The numbers of the runs are this one and the next.
+    /// The first of the two numbers of the runs.
     first_id: i64,
+    /// Receives from the thread that sorts, until it is done.
     sorting: Option<Receiver<[Sorted; 2]>>,
-    /// As [`Scope::BOTH`] has them.
+    /// In the order of [`Scope::BOTH`].
     sorted: Option<[Sorted; 2]>,
+    /// How many pairs are in the file.
     written: usize,
 }
 
-/// What the sorting thread makes of a run.
+/// The pairs of a run in the order of the file, and their filter.
 struct Sorted {
     pairs: Vec<Pair>,
     filter: Filter,
 }
 
 impl Requests {
-    /// Reads what the file says, but for the entries after its newest run. What was being
-    /// written when the server ended is begun anew.
+    /// Reads the runs. The entries after the newest one are noted by [`Self::insert`]. A flush
+    /// or compaction that was not complete begins again.
     pub(super) fn load(
         connection: &Connection,
         key: [u8; 16],
@@ -160,79 +163,83 @@ impl Requests {
     ) -> Result<Self, BadRow> {
         Ok(Self {
             keys: Keys::new(key),
-            newest: Newest::default(),
-            twins: Vec::new(),
+            memtable: Memtable::default(),
+            collisions: Vec::new(),
             credits: Vec::new(),
             newest_time: Timestamp::MIN,
-            freezing: None,
+            immutable: None,
             runs: Runs::load(connection, limits.filter_bytes_max)?,
-            merging: None,
+            compaction: None,
             runs_changed: true,
             damaged: false,
             limits,
         })
     }
 
-    /// What stands for a request_id of an account.
+    /// The key of a request_id of an account.
     pub(super) fn key(&self, account: i64, id: &RequestId) -> Key {
         self.keys.of(account, id)
     }
 
-    /// The entries that may answer it: at most one does, and nearly always there is
-    /// none.
+    /// The entries that may answer the request_id of a key, newest first. The caller compares
+    /// their request_ids.
     pub(super) fn find(&self, connection: &Connection, key: Key) -> Result<Vec<Position>, BadRow> {
         let mut found = Vec::new();
-        let frozen = self.freezing.as_ref();
-        let maps = [Some(&self.newest), frozen.map(|f| &f.newest)];
-        let twins = [Some(&self.twins), frozen.map(|f| &f.twins)];
+        let immutable = self.immutable.as_ref();
+        let maps = [Some(&self.memtable), immutable.map(|f| &f.memtable)];
+        let collisions = [Some(&self.collisions), immutable.map(|f| &f.collisions)];
         found.extend(maps.into_iter().flatten().filter_map(|map| map.get(&key)));
-        for (twin, id) in twins.into_iter().flatten().flatten() {
-            if *twin == key {
+        for (collision, id) in collisions.into_iter().flatten().flatten() {
+            if *collision == key {
                 found.push(*id);
             }
         }
         self.runs.find(connection, key, &mut found)?;
-        // One that counted as new once it was old has two entries: the newer one counts.
+        // A request_id that was used again after it had expired has two entries: the newer one
+        // answers it.
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.dedup();
         Ok(found)
     }
 
-    /// Notes that an entry answers it; `scope` says for how long.
+    /// Adds the entry that answers a request_id; `scope` says for how long.
     pub(super) fn insert(&mut self, key: Key, entry: Position, time: Timestamp, scope: Scope) {
         self.newest_time = self.newest_time.max(time);
-        if let Some(other) = self.newest.insert(key, entry) {
-            self.twins.push((key, other));
+        if let Some(other) = self.memtable.insert(key, entry) {
+            self.collisions.push((key, other));
         }
         if scope == Scope::Credits {
             self.credits.push((key, entry));
         }
     }
 
-    /// Takes a note back, the newest one first.
+    /// Undoes [`Self::insert`]; the newest pair must be removed first.
     pub(super) fn remove(&mut self, key: Key, entry: Position) {
         if self.credits.last() == Some(&(key, entry)) {
             self.credits.pop();
         }
-        let twin = self.twins.iter().position(|(twin, _)| *twin == key);
-        if self.newest.get(&key) == Some(&entry) {
-            match twin {
+        let collision = self
+            .collisions
+            .iter()
+            .position(|(collision, _)| *collision == key);
+        if self.memtable.get(&key) == Some(&entry) {
+            match collision {
                 Some(position) => {
-                    let (_, other) = self.twins.swap_remove(position);
-                    self.newest.insert(key, other);
+                    let (_, other) = self.collisions.swap_remove(position);
+                    self.memtable.insert(key, other);
                 }
                 None => {
-                    self.newest.remove(&key);
+                    self.memtable.remove(&key);
                 }
             }
         } else {
-            self.twins.retain(|pair| *pair != (key, entry));
+            self.collisions.retain(|pair| *pair != (key, entry));
         }
     }
 
-    /// Does what is due along with a group that added so many: drops a run that is old,
-    /// writes a piece of the runs that are being made, or merges a piece, and deletes a
-    /// piece of what is not needed any more. It counts once [`Self::committed`] says so.
+    /// Does a group's share of maintenance, for a group that added so many request_ids: drops
+    /// an expired run, flushes or compacts a piece, and deletes rows of dropped runs. It takes
+    /// effect in memory with [`Self::committed`].
     pub(super) fn advance(
         &mut self,
         connection: &Connection,
@@ -240,21 +247,24 @@ impl Requests {
         added: usize,
     ) -> Result<Progress, BadRow> {
         let mut progress = Progress::default();
-        let used = self.merging.as_ref().map_or(&[][..], Merge::sources);
-        if let Some(run) = self.runs.too_old(now, &self.limits, used) {
+        let used = self
+            .compaction
+            .as_ref()
+            .map_or(&[][..], Compaction::sources);
+        if let Some(run) = self.runs.expired(now, &self.limits, used) {
             delete_run(connection, run)?;
             progress.dropped = Some(run);
         }
-        let merged = added.saturating_mul(MERGED_PER_NEW);
-        let rows = merged.div_ceil(ROW_KEYS).max(GROUP_ROWS);
-        if let Some(freezing) = &mut self.freezing {
-            freezing.take_sorted();
-            progress.frozen = freezing.write_some(connection)?;
+        let compacted = added.saturating_mul(COMPACTED_PER_NEW);
+        let rows = compacted.div_ceil(ROW_KEYS).max(GROUP_ROWS);
+        if let Some(immutable) = &mut self.immutable {
+            immutable.take_sorted();
+            progress.flushed = immutable.write_some(connection)?;
         }
-        if progress.frozen.is_none()
-            && let Some(merging) = &mut self.merging
+        if progress.flushed.is_none()
+            && let Some(compaction) = &mut self.compaction
         {
-            progress.merged = Some(merging.step(connection, rows)?);
+            progress.compacted = Some(compaction.step(connection, rows)?);
         }
         if let Some(run) = self.runs.garbage() {
             let more = delete_keys(connection, run, rows.saturating_mul(2))?;
@@ -263,9 +273,8 @@ impl Requests {
         Ok(progress)
     }
 
-    /// The group is in the file, and what was done along with it; `last_position` is the
-    /// journal's newest. What is full becomes a run now, when nothing of it can be
-    /// taken back any more.
+    /// Applies the maintenance of a group that was committed; `last_position` is the journal's
+    /// newest. Only now can a full memtable become immutable, since none of it will be undone.
     pub(super) fn committed(&mut self, progress: Progress, last_position: Position) {
         if let Some(run) = progress.cleaned {
             self.runs.cleaned(run);
@@ -274,11 +283,11 @@ impl Requests {
             self.runs.forget(run);
             self.runs_changed = true;
         }
-        if let Some(step) = progress.merged
-            && let Some(merging) = self.merging.take()
+        if let Some(step) = progress.compacted
+            && let Some(compaction) = self.compaction.take()
         {
-            self.merging = merging.committed(step, &mut self.runs);
-            self.runs_changed |= self.merging.is_none();
+            self.compaction = compaction.committed(step, &mut self.runs);
+            self.runs_changed |= self.compaction.is_none();
             if step.found_damage() {
                 self.damaged = true;
                 tracing::error!(
@@ -286,33 +295,36 @@ impl Requests {
                 );
             }
         }
-        if let Some(frozen) = progress.frozen {
-            self.frozen(frozen);
+        if let Some(step) = progress.flushed {
+            self.flushed(step);
         }
-        if self.runs_changed && self.merging.is_none() && !self.damaged {
-            self.merging = Merge::due(&mut self.runs, &self.limits);
+        if self.runs_changed && self.compaction.is_none() && !self.damaged {
+            self.compaction = Compaction::due(&mut self.runs, &self.limits);
             self.runs_changed = false;
         }
-        if self.freezing.is_none() && self.newest.len() >= self.limits.run_length {
-            self.freeze(last_position);
+        if self.immutable.is_none() && self.memtable.len() >= self.limits.run_length {
+            self.start_flush(last_position);
         }
     }
 
-    /// A piece of the runs that are being made is in the file.
-    fn frozen(&mut self, frozen: Frozen) {
-        let Some(freezing) = &mut self.freezing else {
+    /// A piece of the flush was committed.
+    fn flushed(&mut self, step: FlushStep) {
+        let Some(immutable) = &mut self.immutable else {
             return;
         };
-        freezing.written = freezing.written.saturating_add(frozen.pairs);
-        if !frozen.finished {
+        immutable.written = immutable.written.saturating_add(step.pairs);
+        if !step.finished {
             return;
         }
-        let made = freezing.runs();
-        let Some(freezing) = self.freezing.take() else {
+        let written_runs = immutable.runs();
+        let Some(immutable) = self.immutable.take() else {
             return;
         };
         let mut gone = Vec::new();
-        for (mut run, sorted) in made.into_iter().zip(freezing.sorted.into_iter().flatten()) {
+        for (mut run, sorted) in written_runs
+            .into_iter()
+            .zip(immutable.sorted.into_iter().flatten())
+        {
             if run.length > 0 {
                 run.filter = Some(sorted.filter);
                 self.runs.add(run);
@@ -320,29 +332,30 @@ impl Requests {
             gone.push(sorted.pairs);
         }
         self.runs_changed = true;
-        // A large map is not given back in one of the writer's groups.
-        let gone = (freezing.newest, gone);
+        // Freeing a large map takes long enough to delay the writer.
+        let gone = (immutable.memtable, gone);
         let _ = std::thread::Builder::new().spawn(move || drop(gone));
     }
 
-    fn freeze(&mut self, last_position: Position) {
-        let newest = std::mem::take(&mut self.newest);
-        let twins = std::mem::take(&mut self.twins);
+    /// Makes the memtable immutable and begins to flush it.
+    fn start_flush(&mut self, last_position: Position) {
+        let memtable = std::mem::take(&mut self.memtable);
+        let collisions = std::mem::take(&mut self.collisions);
         let credits = std::mem::take(&mut self.credits);
-        let unsorted = [pairs_of(&newest, &twins), credits.clone()];
+        let unsorted = [pairs_of(&memtable, &collisions), credits.clone()];
         let (sender, sorting) = sync_channel(1);
         let sort = move || {
             let _ = sender.send(unsorted.map(Sorted::of));
         };
         let spawned = std::thread::Builder::new()
-            .name("request-run".to_owned())
+            .name("memtable-sort".to_owned())
             .spawn(sort);
         if let Err(error) = spawned {
             tracing::warn!(%error, "no thread to sort request_ids; the writer does it");
         }
-        self.freezing = Some(Freezing {
-            newest,
-            twins,
+        self.immutable = Some(ImmutableMemtable {
+            memtable,
+            collisions,
             credits,
             newest_time: self.newest_time,
             last_position,
@@ -354,38 +367,38 @@ impl Requests {
     }
 }
 
-/// What was done along with one group.
+/// The maintenance that was done with one group.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
     dropped: Option<i64>,
-    frozen: Option<Frozen>,
-    merged: Option<Step>,
+    flushed: Option<FlushStep>,
+    compacted: Option<Step>,
     cleaned: Option<i64>,
 }
 
-/// A piece of the runs that are being made.
+/// A piece of a flush.
 #[derive(Clone, Copy, Debug, Default)]
-struct Frozen {
+struct FlushStep {
     pairs: usize,
     finished: bool,
 }
 
 impl Sorted {
     fn of(mut pairs: Vec<Pair>) -> Self {
-        // By the keys as the file orders them.
+        // SQLite compares keys as signed integers.
         pairs.sort_unstable_by_key(|(key, id)| (key.cast_signed(), *id));
         let filter = Filter::of(pairs.iter().map(|(key, _)| *key));
         Self { pairs, filter }
     }
 }
 
-fn pairs_of(newest: &Newest, twins: &[Pair]) -> Vec<Pair> {
-    let pairs = newest.iter().map(|(key, id)| (*key, *id));
-    pairs.chain(twins.iter().copied()).collect()
+fn pairs_of(memtable: &Memtable, collisions: &[Pair]) -> Vec<Pair> {
+    let pairs = memtable.iter().map(|(key, id)| (*key, *id));
+    pairs.chain(collisions.iter().copied()).collect()
 }
 
-impl Freezing {
-    /// Takes what the sorting thread has made, where it is ready.
+impl ImmutableMemtable {
+    /// Receives the sorted pairs, if the thread is done.
     fn take_sorted(&mut self) {
         let Some(sorting) = &self.sorting else { return };
         match sorting.try_recv() {
@@ -394,20 +407,23 @@ impl Freezing {
                 self.sorting = None;
             }
             Err(TryRecvError::Empty) => {}
-            // There is no such thread: better late than never.
+            // The thread did not start or panicked.
             Err(TryRecvError::Disconnected) => {
-                let unsorted = [pairs_of(&self.newest, &self.twins), self.credits.clone()];
+                let unsorted = [
+                    pairs_of(&self.memtable, &self.collisions),
+                    self.credits.clone(),
+                ];
                 self.sorted = Some(unsorted.map(Sorted::of));
                 self.sorting = None;
             }
         }
     }
 
-    /// The runs that are being made, as far as they are sorted, without their filters.
-    fn runs(&self) -> Vec<Run> {
+    /// The two runs, without their filters; none before they are sorted.
+    fn runs(&self) -> Vec<SortedRun> {
         let sorted = self.sorted.iter().flatten();
         let numbered = Scope::BOTH.into_iter().zip(self.first_id..).zip(sorted);
-        let run = |((scope, id), sorted): ((Scope, i64), &Sorted)| Run {
+        let run = |((scope, id), sorted): ((Scope, i64), &Sorted)| SortedRun {
             id,
             scope,
             last_position: self.last_position.0,
@@ -418,14 +434,14 @@ impl Freezing {
         numbered.map(run).collect()
     }
 
-    /// Writes a piece, and the runs themselves with the last one. None where they are
-    /// still being sorted.
-    fn write_some(&self, connection: &Connection) -> Result<Option<Frozen>, BadRow> {
+    /// Writes a piece, and with the last piece the rows of the runs. None while the pairs are
+    /// being sorted.
+    fn write_some(&self, connection: &Connection) -> Result<Option<FlushStep>, BadRow> {
         let Some(sorted) = &self.sorted else {
             return Ok(None);
         };
         let runs = self.runs();
-        let mut frozen = Frozen::default();
+        let mut step = FlushStep::default();
         let (mut before, mut rows, mut rest) = (self.written, GROUP_ROWS, 0_usize);
         for (run, sorted) in runs.iter().zip(sorted) {
             let begin = before.min(sorted.pairs.len());
@@ -434,12 +450,12 @@ impl Freezing {
             rest = rest.saturating_add(pairs.len());
             for pairs in pairs.chunks(ROW_KEYS).take(rows) {
                 write_row(connection, run.id, pairs)?;
-                frozen.pairs = frozen.pairs.saturating_add(pairs.len());
+                step.pairs = step.pairs.saturating_add(pairs.len());
                 rows = rows.saturating_sub(1);
             }
         }
-        frozen.finished = frozen.pairs == rest;
-        if frozen.finished {
+        step.finished = step.pairs == rest;
+        if step.finished {
             for (run, sorted) in runs.iter().zip(sorted).filter(|(run, _)| run.length > 0) {
                 run.write(connection, Some(&sorted.filter))?;
             }
@@ -447,6 +463,6 @@ impl Freezing {
                 .prepare_cached("UPDATE file SET indexed = ?1")?
                 .execute([self.last_position.0])?;
         }
-        Ok(Some(frozen))
+        Ok(Some(step))
     }
 }

@@ -104,7 +104,7 @@ impl Journal {
             "charge" => EntryKind::Charge,
             "refund" => {
                 let of = row.get::<_, Option<i64>>(22)?.ok_or_else(bad)?;
-                let made = self.made_grants(account_id, shares.iter().map(|s| s.grant.0))?;
+                let made = self.grant_records(account_id, shares.iter().map(|s| s.grant.0))?;
                 let facts = |grant: GrantId| {
                     let made = made.get(&grant.0).ok_or_else(bad)?;
                     Ok(made.before(grant, EntryId(number)))
@@ -173,7 +173,7 @@ impl Journal {
         let wrong = || bad(position);
         let terms = match matches!(entry.kind, EntryKind::Hold) {
             true => Arc::new(HoldTerms::of(entry).ok_or_else(wrong)?),
-            false => match self.hold_ahead(id) {
+            false => match self.prefetched_hold(id) {
                 Some(made) => Arc::clone(&made.terms),
                 None => Arc::new(self.hold_terms(account_id, id)?.ok_or_else(wrong)?),
             },
@@ -219,7 +219,7 @@ impl Journal {
         account_id: i64,
         id: GrantId,
     ) -> Result<Option<GrantFacts>, BadRow> {
-        let made = self.made_grants(account_id, [id.0])?;
+        let made = self.grant_records(account_id, [id.0])?;
         let made = made.get(&id.0);
         Ok(made.map(|made| made.before(id, EntryId(i64::MAX))))
     }

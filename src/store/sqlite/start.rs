@@ -1,12 +1,11 @@
-//! What is read when a file is opened: where the journal stands, and what the rows
-//! of accounts and the runs of request_ids do not have yet. It is bounded however long
-//! the journal is.
+//! What a start reads: the end of the journal, the dirty accounts, and the request_ids that are
+//! in no sorted run. The amount is bounded however long the journal is.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::SqliteSettings;
-use super::books::Books;
 use super::journal::{BadRow, Journal, Position};
+use super::ledger::Ledger;
 use super::requests::{Limits, Requests, Scope};
 use super::times::At;
 use crate::domain::{AccountName, RequestId, Timestamp};
@@ -14,11 +13,11 @@ use crate::domain::{AccountName, RequestId, Timestamp};
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
-/// The books of a file, and the time of its newest entry, where there is one.
-pub(super) fn books(
+/// The ledger of a file, and the time of its newest entry, if it has one.
+pub(super) fn load(
     connection: Connection,
     settings: SqliteSettings,
-) -> Result<(Books, Option<Timestamp>), BadRow> {
+) -> Result<(Ledger, Option<Timestamp>), BadRow> {
     let (flushed, indexed, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
@@ -41,23 +40,23 @@ pub(super) fn books(
         [],
         |row| row.get(0),
     )?;
-    let mut books = Books::new(
+    let mut ledger = Ledger::new(
         Journal::new(connection),
         requests,
         settings.accounts_max,
         Position(last_position).next(),
         last_account.saturating_add(1),
     );
-    for (entry, account, name) in read_tail(&books.journal, flushed)? {
+    for (entry, account, name) in dirty_entries(&ledger.journal, flushed)? {
         let name = AccountName::new(&name)
             .map_err(|_| BadRow(format!("account {account} has no proper name")))?;
-        books.note_behind(account, &name, entry);
+        ledger.note_dirty(account, &name, entry);
     }
-    read_requests(&mut books, indexed)?;
-    Ok((books, last_write))
+    read_requests(&mut ledger, indexed)?;
+    Ok((ledger, last_write))
 }
 
-/// The row about the file.
+/// The row of `file`.
 fn file_row(connection: &Connection) -> Result<(Position, Position, [u8; 16]), BadRow> {
     let sql = "SELECT flushed, indexed, key FROM file";
     Ok(connection.query_row(sql, [], |row| {
@@ -65,8 +64,11 @@ fn file_row(connection: &Connection) -> Result<(Position, Position, [u8; 16]), B
     })?)
 }
 
-/// The newest entries of accounts whose rows may not have them, after the first one.
-fn read_tail(journal: &Journal, flushed: Position) -> Result<Vec<(Position, i64, String)>, BadRow> {
+/// The first and the newest entry, after `flushed`, of each account that has any there.
+fn dirty_entries(
+    journal: &Journal,
+    flushed: Position,
+) -> Result<Vec<(Position, i64, String)>, BadRow> {
     let mut statement = journal.connection.prepare(
         "SELECT e.first, e.account_id, a.name FROM (
            SELECT min(position) AS first, account_id FROM entries
@@ -82,11 +84,11 @@ fn read_tail(journal: &Journal, flushed: Position) -> Result<Vec<(Position, i64,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Request_ids that are in no run.
-fn read_requests(books: &mut Books, indexed: Position) -> Result<(), BadRow> {
-    let mut found = Vec::new();
+/// Adds the request_ids of entries that are in no sorted run.
+fn read_requests(ledger: &mut Ledger, indexed: Position) -> Result<(), BadRow> {
+    let mut requests = Vec::new();
     {
-        let mut statement = books.journal.connection.prepare(
+        let mut statement = ledger.journal.connection.prepare(
             "SELECT position, account_id, create_time, request_id, kind FROM entries
              WHERE position > ?1 AND request_id IS NOT NULL ORDER BY position",
         )?;
@@ -99,11 +101,11 @@ fn read_requests(books: &mut Books, indexed: Position) -> Result<(), BadRow> {
             };
             let At(time) = row.get(2)?;
             let scope = Scope::of(row.get_ref(4)?.as_str().unwrap_or_default());
-            found.push((Position(entry), row.get::<_, i64>(1)?, time, id, scope));
+            requests.push((Position(entry), row.get::<_, i64>(1)?, time, id, scope));
         }
     }
-    for (entry, account, time, id, scope) in found {
-        books.note_request(account, &id, entry, time, scope);
+    for (entry, account, time, id, scope) in requests {
+        ledger.note_request(account, &id, entry, time, scope);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! JSON texts that rows hold: labels, usages, shares, and accounts.
+//! The JSON texts in rows: labels, usages, shares and the states of accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ pub(super) fn labels_from_json(text: Option<&str>) -> Option<Labels> {
     Labels::new(map.iter()).ok()
 }
 
-/// A usage, as a row holds it. Durations are nanoseconds in a text, since they can
-/// be more than JSON's numbers hold.
+/// The stored form of a usage. Durations are nanoseconds in a string, since they can exceed
+/// JSON numbers.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UsageText {
@@ -48,10 +48,10 @@ pub(super) fn usage_to_json(usage: &UsageRecord) -> String {
     text
 }
 
-/// The same, at the end of a text.
+/// Appends a usage as JSON.
 pub(super) fn write_usage(usage: &UsageRecord, out: &mut String) {
     if usage.attributes.is_empty() && usage.meters.is_empty() {
-        // As serde would write it.
+        // The same bytes as serde writes, without its cost.
         let mut number = itoa::Buffer::new();
         match usage.quantity {
             Given::Duration(nanos) => {
@@ -100,7 +100,7 @@ pub(super) fn shares_to_json(shares: &[GrantShare]) -> String {
     text
 }
 
-/// The same, at the end of a text.
+/// Appends shares as JSON.
 pub(super) fn write_shares(shares: &[GrantShare], text: &mut String) {
     let mut number = itoa::Buffer::new();
     text.push('[');
@@ -129,12 +129,12 @@ pub(super) fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {
         .collect()
 }
 
-/// What an account has, as a row holds it. Terms of grants stand in `grants`, facts
-/// of holds in their entries.
+/// The stored state of an account. The terms of its grants are in the table `grants`, those of
+/// its holds in the entries that made them.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateText {
-    /// The newest entry, grant and hold.
+    /// The ids of the newest entry, grant and hold.
     last: (i64, i64, i64),
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) grants: Vec<GrantText>,
@@ -177,6 +177,6 @@ pub(super) struct HoldText {
     pub(super) id: i64,
     pub(super) settled: i64,
     pub(super) expire_time: At,
-    /// Pairs of grant and what is kept of it.
+    /// Pairs of a grant and what is held of it.
     pub(super) shares: Vec<(i64, i64)>,
 }

@@ -1,6 +1,6 @@
-//! Times in columns: nanoseconds since 1970 where 64 bits reach, until April 2262, and RFC
-//! 3339 in one width beyond. SQLite sorts every number before every text, so the two are
-//! in order of time together.
+//! Times in columns: nanoseconds since 1970 until April 2262, as far as 64 bits reach, and RFC
+//! 3339 texts of one width after it. SQLite sorts every number before every text, so both
+//! together are in order of time.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Result, ToSql};
@@ -9,25 +9,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::domain::Timestamp;
 use crate::rfc3339;
 
-/// A time as a column or a JSON text holds it.
+/// A time as it is stored in a column or in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At(pub(super) Timestamp);
 
-/// What stands there.
+/// The two stored forms.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Kept {
+enum Stored {
     Nanos(i64),
     Text(String),
 }
 
 impl At {
-    fn kept(self) -> Kept {
+    fn stored(self) -> Stored {
         match self.0.unix_nanos() {
-            Some(nanos) => Kept::Nanos(nanos),
-            // Nothing that is kept lies before 1677; a question may, and is before all.
-            None if self.0 < Timestamp::from_unix_nanos(0) => Kept::Nanos(i64::MIN),
-            None => Kept::Text(rfc3339::format_nanos(self.0)),
+            Some(nanos) => Stored::Nanos(nanos),
+            // Only a read can be of a time before 1677, which is before all stored times.
+            None if self.0 < Timestamp::from_unix_nanos(0) => Stored::Nanos(i64::MIN),
+            None => Stored::Text(rfc3339::format_nanos(self.0)),
         }
     }
 
@@ -38,9 +38,9 @@ impl At {
 
 impl ToSql for At {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Owned(match self.kept() {
-            Kept::Nanos(nanos) => Value::Integer(nanos),
-            Kept::Text(text) => Value::Text(text),
+        Ok(ToSqlOutput::Owned(match self.stored() {
+            Stored::Nanos(nanos) => Value::Integer(nanos),
+            Stored::Text(text) => Value::Text(text),
         }))
     }
 }
@@ -56,15 +56,15 @@ impl FromSql for At {
 
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.kept().serialize(serializer)
+        self.stored().serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for At {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        match Kept::deserialize(deserializer)? {
-            Kept::Nanos(nanos) => Ok(Self(Timestamp::from_unix_nanos(nanos))),
-            Kept::Text(text) => {
+        match Stored::deserialize(deserializer)? {
+            Stored::Nanos(nanos) => Ok(Self(Timestamp::from_unix_nanos(nanos))),
+            Stored::Text(text) => {
                 Self::of_text(&text).ok_or_else(|| de::Error::custom("a text that is no time"))
             }
         }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_come_back_exactly_and_in_order_over_all_years_that_are_kept() {
+    fn times_come_back_exactly_and_in_order_over_all_years_that_are_stored() {
         let texts = [
             "1969-12-31T23:59:59.999999999Z",
             "2026-11-26T12:00:00Z",

@@ -1,14 +1,14 @@
-//! Moving what the `-wal` holds into the file, beside the writer.
+//! WAL checkpoints, beside the writer.
 //!
-//! SQLite would do it within a commit, every eight megabytes, and everybody would wait
-//! for it. Here a thread with a connection of its own moves nearly all of it while the
-//! writer goes on; the writer moves the little that came meanwhile, between two groups,
-//! and SQLite begins the `-wal` anew.
+//! SQLite's automatic checkpoint runs within a commit, every eight megabytes, and every
+//! caller would wait for it. Here a thread with a connection of its own checkpoints nearly all
+//! of the `-wal` while the writer goes on. The writer then checkpoints the few frames that
+//! came meanwhile, between two groups, and SQLite resets the `-wal`.
 //!
-//! What is moved while the writer goes on counts as moved before it is synced: the sync
-//! comes with the writer's part. Where that fails nobody knows what of it is on disk, and
-//! SQLite would not move it again. Then the `-wal`, which has all of it, is kept as it is:
-//! it is not begun anew, not at the end either, and the next start moves all of it.
+//! SQLite counts frames as checkpointed before the file is synced; the sync comes with the
+//! writer's part. Where the sync fails it is unknown which pages are on disk, and SQLite
+//! would not write them again. The `-wal`, which has all of them, is then kept: it is not
+//! reset, not on closing either, and the next start checkpoints all of it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,264 +20,269 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 
-use super::open::leave_wal;
+use super::open::skip_checkpoint_at_close;
 use crate::failpoint;
 
-/// Pages with which it is begun.
-const PAGES_BEGUN: i32 = 1_000;
-/// Where so many more come in one time, the thread cannot keep up: the writer waits a
-/// little with each group.
-const PAGES_MEANWHILE_MAX: i32 = 16_000;
-const WAIT: Duration = Duration::from_millis(100);
-/// How often the thread goes over it: the second time finds what came in the first.
+/// A checkpoint begins once the `-wal` has so many frames.
+const CHECKPOINT_PAGES: i32 = 1_000;
+/// If the writer adds more frames than this during one checkpoint, the thread cannot keep up:
+/// the writer waits for it up to [`RESULT_WAIT`] after each group.
+const CONCURRENT_PAGES_MAX: i32 = 16_000;
+const RESULT_WAIT: Duration = Duration::from_millis(100);
+/// Checkpoints in one run of the thread. The second one takes the frames that the writer added
+/// during the first.
 const PASSES: usize = 2;
-/// A `-wal` of so many pages, and again of twice as many, is told of: somebody keeps it
-/// from being emptied.
-const PAGES_TOLD: i32 = 32_768;
+/// A `-wal` of so many frames, and of each double, is logged: another connection prevents its
+/// reset.
+const WARN_PAGES: i32 = 32_768;
 
 thread_local! {
-    /// Pages in the `-wal` after the newest commit of this thread. SQLite tells it to a
-    /// function that knows nothing else.
+    /// Frames in the `-wal` after this thread's newest commit. SQLite passes the number to a
+    /// hook, which has no other state.
     static PAGES: Cell<i32> = const { Cell::new(0) };
-    /// Whether a commit of this thread has found it begun anew, and not by this server.
-    static EMPTIED: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread's newest commit found that another program had reset the `-wal`.
+    static RESET_BY_OTHERS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What came of moving.
+/// The outcome of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moved {
-    /// All of it.
-    All,
-    /// What could be moved: somebody reads the rest, or writes more.
-    Some,
-    /// Nobody knows what of it is on disk.
-    Unsynced,
+pub(super) enum Checkpoint {
+    /// All frames are in the file.
+    Complete,
+    /// Some frames are not: another connection reads an older snapshot, or wrote meanwhile.
+    Partial,
+    /// The file could not be synced: it is unknown which pages are on disk.
+    SyncFailed,
 }
 
-/// What the thread is asked to do.
+/// A request to the checkpoint thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ask {
-    Move,
-    /// To see to it that the `-wal` stays.
-    Keep,
+enum Request {
+    Checkpoint,
+    /// Never reset the `-wal`, and skip the checkpoint on closing.
+    KeepWal,
 }
 
-/// The thread that moves. Dropping it waits until the thread has ended and closed its
-/// connection, which must be the last one: it moves the rest.
+/// The checkpoint thread. Dropping it waits until the thread has ended and closed its
+/// connection, which must be the last one: closing it checkpoints the rest.
 pub(super) struct Wal {
-    /// None where there is no thread any more.
-    asks: Option<SyncSender<Ask>>,
-    answers: Receiver<Moved>,
+    /// None once the thread has ended.
+    requests: Option<SyncSender<Request>>,
+    results: Receiver<Checkpoint>,
     thread: Option<JoinHandle<()>>,
     state: State,
-    /// Pages with which it is begun next.
-    begun_at: i32,
-    /// With how many pages it is told of next.
-    told_at: i32,
+    /// Frames at which the next checkpoint begins.
+    checkpoint_at: i32,
+    /// Frames at which the next warning is logged.
+    warn_at: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// The thread moves, since there were so many pages.
-    Moving(i32),
-    /// What is in the `-wal` stays there until the next start.
-    Kept,
+    /// A checkpoint runs; the `-wal` had so many frames when it began.
+    Running(i32),
+    /// The `-wal` is kept until the next start.
+    WalKept,
 }
 
 impl Wal {
-    /// Starts the thread, and takes the work off the writer's own connection.
+    /// Starts the thread, and turns automatic checkpoints off on the writer's connection.
     pub(super) fn start(
         writer: &Connection,
         connection: Connection,
         closing: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
-        // Its connection is the last one to be closed, and moves the rest.
-        leave_wal(&connection, false).map_err(std::io::Error::other)?;
-        // In place of SQLite's own.
+        // This connection is closed last, which checkpoints the rest.
+        skip_checkpoint_at_close(&connection, false).map_err(std::io::Error::other)?;
+        // It replaces the hook by which SQLite starts automatic checkpoints.
         writer.wal_hook(Some(|_, pages| {
             if pages <= PAGES.replace(pages) {
-                EMPTIED.set(true);
+                RESET_BY_OTHERS.set(true);
             }
             Ok(())
         }));
-        let (asks, asked) = sync_channel::<Ask>(2);
-        let (done, answers) = sync_channel::<Moved>(1);
+        let (requests, received) = sync_channel::<Request>(2);
+        let (sender, results) = sync_channel::<Checkpoint>(1);
         let thread = std::thread::Builder::new()
-            .name("ledger-wal".to_owned())
-            .spawn(move || run(&connection, &asked, &done, &closing))?;
+            .name("wal-checkpoint".to_owned())
+            .spawn(move || run_thread(&connection, &received, &sender, &closing))?;
         Ok(Self {
-            asks: Some(asks),
-            answers,
+            requests: Some(requests),
+            results,
             thread: Some(thread),
             state: State::Idle,
-            begun_at: PAGES_BEGUN,
-            told_at: PAGES_TOLD,
+            checkpoint_at: CHECKPOINT_PAGES,
+            warn_at: WARN_PAGES,
         })
     }
 
-    /// Whether the thread is moving something.
-    pub(super) fn is_moving(&self) -> bool {
-        matches!(self.state, State::Moving(_))
+    /// Whether a checkpoint runs in the thread.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_))
     }
 
-    /// Whether another program has moved all that the `-wal` held, of which so many pages are
-    /// left.
-    pub(super) fn was_emptied(&self, pages: i64) -> bool {
-        EMPTIED.get() || pages < i64::from(PAGES.get())
+    /// Whether another program has reset the `-wal`, which now has `pages` frames.
+    pub(super) fn was_reset_by_others(&self, pages: i64) -> bool {
+        RESET_BY_OTHERS.get() || pages < i64::from(PAGES.get())
     }
 
-    /// From now on it holds so many pages, of which this server knows.
-    pub(super) fn holds(&self, pages: i64) {
-        EMPTIED.set(false);
+    /// Accepts the number of frames that another program's reset left.
+    pub(super) fn set_frames(&self, pages: i64) {
+        RESET_BY_OTHERS.set(false);
         PAGES.set(i32::try_from(pages).unwrap_or(i32::MAX));
     }
 
-    /// Between two groups: does what is due. What came of it, where something was moved.
-    pub(super) fn tend(&mut self, writer: &Connection) -> Option<Moved> {
+    /// Begins a checkpoint if one is due, or completes the one that the thread has run. To be
+    /// called between two groups. None: nothing was completed.
+    pub(super) fn run(&mut self, writer: &Connection) -> Option<Checkpoint> {
         let pages = PAGES.get();
         match self.state {
-            State::Kept => None,
-            State::Moving(since) => {
-                let late = pages.saturating_sub(since) > PAGES_MEANWHILE_MAX;
-                let moved = self.answer(late)?;
+            State::WalKept => None,
+            State::Running(since) => {
+                let is_behind = pages.saturating_sub(since) > CONCURRENT_PAGES_MAX;
+                let checkpoint = self.take_result(is_behind)?;
                 self.state = State::Idle;
-                Some(self.finish(moved, writer, pages))
+                Some(self.finish(checkpoint, writer, pages))
             }
-            State::Idle if pages < self.begun_at => None,
-            State::Idle => match self.asks.as_ref().map(|asks| asks.try_send(Ask::Move)) {
+            State::Idle if pages < self.checkpoint_at => None,
+            State::Idle => match self
+                .requests
+                .as_ref()
+                .map(|requests| requests.try_send(Request::Checkpoint))
+            {
                 Some(Ok(())) => {
-                    self.state = State::Moving(pages);
+                    self.state = State::Running(pages);
                     None
                 }
-                Some(Err(_)) | None => Some(self.finish(Moved::Some, writer, pages)),
+                Some(Err(_)) | None => Some(self.finish(Checkpoint::Partial, writer, pages)),
             },
         }
     }
 
-    /// Moves all there is, however few pages there are. Whether it did.
-    pub(super) fn move_all(&mut self, writer: &Connection) -> bool {
-        if self.is_moving() && self.answer(true).is_some() {
+    /// Checkpoints the whole `-wal`, however small; returns whether all frames are in the file.
+    pub(super) fn checkpoint_all(&mut self, writer: &Connection) -> bool {
+        if self.is_running() && self.take_result(true).is_some() {
             self.state = State::Idle;
         }
-        self.state == State::Idle && self.finish(Moved::Some, writer, PAGES.get()) == Moved::All
+        self.state == State::Idle
+            && self.finish(Checkpoint::Partial, writer, PAGES.get()) == Checkpoint::Complete
     }
 
-    /// What came of the thread's part, if it is done. Without a thread nothing came of it.
-    fn answer(&mut self, wait: bool) -> Option<Moved> {
-        let answer = match wait {
-            true => self.answers.recv_timeout(WAIT),
-            false => self.answers.try_recv().map_err(|none| match none {
+    /// The outcome of the thread's checkpoint, once there is one; without a thread it is
+    /// [`Checkpoint::Partial`].
+    fn take_result(&mut self, wait: bool) -> Option<Checkpoint> {
+        let result = match wait {
+            true => self.results.recv_timeout(RESULT_WAIT),
+            false => self.results.try_recv().map_err(|none| match none {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
                 TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
             }),
         };
-        match answer {
-            Ok(moved) => Some(moved),
+        match result {
+            Ok(checkpoint) => Some(checkpoint),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
-                tracing::error!(
-                    "the thread that moves what the -wal holds has ended; the writer does it"
-                );
-                self.asks = None;
-                Some(Moved::Some)
+                tracing::error!("the thread for WAL checkpoints has ended; the writer runs them");
+                self.requests = None;
+                Some(Checkpoint::Partial)
             }
         }
     }
 
-    /// The writer's part.
-    fn finish(&mut self, moved: Moved, writer: &Connection, pages: i32) -> Moved {
-        // Where it was begun anew meanwhile, that was by this server.
-        EMPTIED.set(false);
-        let moved = match moved {
-            Moved::Unsynced => moved,
-            Moved::All | Moved::Some => move_pages(writer),
+    /// Checkpoints the rest on the writer's connection.
+    fn finish(&mut self, checkpoint: Checkpoint, writer: &Connection, pages: i32) -> Checkpoint {
+        // A reset during this checkpoint was by this server.
+        RESET_BY_OTHERS.set(false);
+        let checkpoint = match checkpoint {
+            Checkpoint::SyncFailed => checkpoint,
+            Checkpoint::Complete | Checkpoint::Partial => passive_checkpoint(writer),
         };
-        match moved {
-            // SQLite begins the -wal anew.
-            Moved::All => {
+        match checkpoint {
+            // SQLite resets the -wal with the next commit.
+            Checkpoint::Complete => {
                 PAGES.set(0);
-                (self.begun_at, self.told_at) = (PAGES_BEGUN, PAGES_TOLD);
+                (self.checkpoint_at, self.warn_at) = (CHECKPOINT_PAGES, WARN_PAGES);
             }
-            // It is tried again after as much more.
-            Moved::Some => {
-                self.begun_at = pages.saturating_add(PAGES_BEGUN);
-                if pages >= self.told_at {
-                    self.told_at = pages.saturating_mul(2);
+            // The next attempt is after as many frames again.
+            Checkpoint::Partial => {
+                self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
+                if pages >= self.warn_at {
+                    self.warn_at = pages.saturating_mul(2);
                     tracing::warn!(
                         pages,
                         "the -wal cannot be emptied and grows: another program reads the data file all the time; end it"
                     );
                 }
             }
-            Moved::Unsynced => self.keep(writer),
+            Checkpoint::SyncFailed => self.keep_unsynced(writer),
         }
-        moved
+        checkpoint
     }
 
-    /// Sees to it that all that is in the `-wal` is moved by the next start.
-    fn keep(&mut self, writer: &Connection) {
+    /// Keeps the `-wal`, for the next start to checkpoint, after a failed sync.
+    fn keep_unsynced(&mut self, writer: &Connection) {
         tracing::error!(
             "the data file could not be synced: all since then stays in its -wal, which grows; \
              see to the disk and restart the server, while no other program has the file open"
         );
-        self.leave(writer);
+        self.keep(writer);
     }
 
-    /// Leaves what is in the `-wal` where it is, also when all is closed.
-    pub(super) fn leave(&mut self, writer: &Connection) {
-        self.state = State::Kept;
-        keep_at_close(writer);
-        if let Some(asks) = &self.asks {
-            let _ = asks.try_send(Ask::Keep);
+    /// Keeps the `-wal` as it is, also on closing.
+    pub(super) fn keep(&mut self, writer: &Connection) {
+        self.state = State::WalKept;
+        skip_at_close(writer);
+        if let Some(requests) = &self.requests {
+            let _ = requests.try_send(Request::KeepWal);
         }
     }
 }
 
 impl Drop for Wal {
     fn drop(&mut self) {
-        if let Some(asks) = self.asks.take()
+        if let Some(requests) = self.requests.take()
             && std::thread::panicking()
         {
-            // As a kill leaves it: the next start takes up from there.
-            let _ = asks.send(Ask::Keep);
+            // After a panic the file is left as a kill would leave it.
+            let _ = requests.send(Request::KeepWal);
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that moves what the -wal holds ended by a panic");
+            tracing::error!("the thread for WAL checkpoints ended by a panic");
         }
     }
 }
 
-fn run(
+fn run_thread(
     connection: &Connection,
-    asked: &Receiver<Ask>,
-    done: &SyncSender<Moved>,
+    received: &Receiver<Request>,
+    sender: &SyncSender<Checkpoint>,
     closing: &AtomicBool,
 ) {
-    while let Ok(ask) = asked.recv() {
-        failpoint::pass("ledger-wal");
-        let mut moved = Moved::Some;
+    while let Ok(request) = received.recv() {
+        failpoint::pass("wal-checkpoint");
+        let mut checkpoint = Checkpoint::Partial;
         for _ in 0..PASSES {
-            let goes_on = ask == Ask::Move && moved != Moved::Unsynced;
-            if goes_on && !closing.load(Ordering::Relaxed) {
-                moved = move_pages(connection);
+            let is_wanted = request == Request::Checkpoint && checkpoint != Checkpoint::SyncFailed;
+            if is_wanted && !closing.load(Ordering::Relaxed) {
+                checkpoint = passive_checkpoint(connection);
             }
         }
-        // At once: the writer may end before it hears of it.
-        if ask == Ask::Keep || moved == Moved::Unsynced {
-            keep_at_close(connection);
-            keep_by_reading(connection);
+        // Done here, since the writer may end before it receives the outcome.
+        if request == Request::KeepWal || checkpoint == Checkpoint::SyncFailed {
+            skip_at_close(connection);
+            block_reset_by_reading(connection);
         }
-        if ask == Ask::Move && done.send(moved).is_err() {
+        if request == Request::Checkpoint && sender.send(checkpoint).is_err() {
             break;
         }
     }
 }
 
-/// While somebody reads what is in the `-wal`, it is not begun anew.
-fn keep_by_reading(connection: &Connection) {
+/// Holds a read transaction open: SQLite does not reset a `-wal` that a reader uses.
+fn block_reset_by_reading(connection: &Connection) {
     let reads = match connection.is_autocommit() {
         true => connection.execute_batch("BEGIN; SELECT count(*) FROM file"),
         false => Ok(()),
@@ -287,27 +292,27 @@ fn keep_by_reading(connection: &Connection) {
     }
 }
 
-/// A connection that is closed last moves the rest, but for this.
-fn keep_at_close(connection: &Connection) {
-    if let Err(error) = leave_wal(connection, true) {
+/// Turns off the checkpoint that closing the last connection runs.
+fn skip_at_close(connection: &Connection) {
+    if let Err(error) = skip_checkpoint_at_close(connection, true) {
         tracing::error!(%error, "the -wal cannot be kept");
     }
 }
 
-/// Moves as much as can be moved now. What cannot stays in the `-wal`, where it is as
-/// durable, and is moved later.
-fn move_pages(connection: &Connection) -> Moved {
-    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+/// Checkpoints as much as no reader prevents. The rest stays in the `-wal`, where it is as
+/// durable, and is checkpointed later.
+fn passive_checkpoint(connection: &Connection) -> Checkpoint {
+    let counts = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     });
-    match moved {
-        Ok((all, moved)) if all >= 0 && all == moved => Moved::All,
-        Ok(_) => Moved::Some,
+    match counts {
+        Ok((all, written)) if all >= 0 && all == written => Checkpoint::Complete,
+        Ok(_) => Checkpoint::Partial,
         Err(error) => {
-            tracing::warn!(%error, "what the -wal holds could not be moved into the file");
+            tracing::warn!(%error, "the -wal could not be checkpointed");
             match error.sqlite_error().map(|error| error.extended_code) {
-                Some(SQLITE_IOERR_FSYNC) => Moved::Unsynced,
-                _ => Moved::Some,
+                Some(SQLITE_IOERR_FSYNC) => Checkpoint::SyncFailed,
+                _ => Checkpoint::Partial,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who wants to hear of which account.
+//! The watched accounts, and the channels that notify their watchers.
 
 use std::collections::HashMap;
 
@@ -7,56 +7,56 @@ use tokio::sync::watch;
 use crate::domain::{AccountName, Timestamp};
 use crate::store::Changes;
 
-/// The accounts that are watched.
+/// The watched accounts.
 #[derive(Default)]
 pub(super) struct Watchers(HashMap<AccountName, Watched>);
 
 struct Watched {
-    told: watch::Sender<()>,
-    /// When something of it ends by itself.
+    changes: watch::Sender<()>,
+    /// When the next hold or grant of it expires.
     due: Option<Timestamp>,
 }
 
 impl Watchers {
-    /// One more watcher of an account.
+    /// Adds a watcher of an account.
     pub(super) fn add(&mut self, name: AccountName, due: Option<Timestamp>) -> Changes {
-        self.0.retain(|_, watched| !watched.told.is_closed());
+        self.0.retain(|_, watched| !watched.changes.is_closed());
         let watched = self.0.entry(name).or_insert_with(|| Watched {
-            told: watch::Sender::new(()),
+            changes: watch::Sender::new(()),
             due,
         });
         watched.due = due;
-        watched.told.subscribe()
+        watched.changes.subscribe()
     }
 
-    /// Whether nobody watches anything.
+    /// Whether there are no watchers.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether anybody watches the account.
+    /// Whether the account has watchers.
     pub(super) fn has(&self, name: &AccountName) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Tells those who watch an account, and notes when it changes by itself next.
-    pub(super) fn tell(&mut self, name: &AccountName, due: Option<Timestamp>) {
+    /// Notifies the watchers of an account, and sets when something of it expires next.
+    pub(super) fn notify(&mut self, name: &AccountName, due: Option<Timestamp>) {
         let Some(watched) = self.0.get_mut(name) else {
             return;
         };
         watched.due = due;
-        watched.told.send_replace(());
-        if watched.told.is_closed() {
+        watched.changes.send_replace(());
+        if watched.changes.is_closed() {
             self.0.remove(name);
         }
     }
 
-    /// When the first of them changes by itself.
+    /// The earliest time at which something of a watched account expires.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.0.values().filter_map(|watched| watched.due).min()
     }
 
-    /// Those that have changed by themselves by now.
+    /// The accounts of which something has expired by now.
     pub(super) fn due(&self, now: Timestamp) -> Vec<AccountName> {
         let due = |watched: &Watched| watched.due.is_some_and(|due| due <= now);
         self.0
@@ -66,8 +66,8 @@ impl Watchers {
             .collect()
     }
 
-    /// Has all of them looked at again at once.
-    pub(super) fn look_again(&mut self) {
+    /// Makes all of them due at once.
+    pub(super) fn make_all_due(&mut self) {
         for watched in self.0.values_mut() {
             watched.due = Some(Timestamp::MIN);
         }

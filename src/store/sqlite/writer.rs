@@ -1,18 +1,17 @@
-//! The one writer: groups, commits, answers.
+//! The writer: groups, commits, answers.
 //!
-//! What a kill leaves behind, by the line after which it comes: before the
-//! commit returns, the file is as it was and nobody was answered; after it, the
-//! group is in the file and a caller who was not answered sends the same
-//! request_id again and reads the answer.
+//! A kill before the commit returns leaves the file as it was, and no caller was answered.
+//! After a kill later the group is on disk, and a caller that was not answered sends the same
+//! request_id again and gets the answer.
 //!
-//! Where a commit fails, nobody in its group is told that anything moved, everything
-//! is put back, and the server says that it cannot write. Reads go on. It tries again
-//! with each write, and by itself every now and then, until the fault has ended. Where it
-//! may not write now, nothing is tried: `gate.rs` says when.
+//! If a commit fails, every caller of the group gets a failure, the group is undone, and the
+//! health check says that the server cannot write. Reads go on. Each write tries again, and
+//! so does the writer by itself, until one succeeds. `write_access.rs` says when no write is
+//! tried.
 //!
-//! A panic over one account's rules or over one read is that call's; any other ends this
-//! thread, and with it the server: what is in memory cannot be trusted any more, and the
-//! next start reads what is on disk.
+//! A panic in the decision over a command or in a read fails that call alone. Any other ends
+//! this thread, and with it the server: the state in memory may be wrong, and the next start
+//! reads the file.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,54 +23,53 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::books::{Books, Shares};
 use super::cards::{Publish, Published};
-use super::clock::{self, Marks};
-use super::gate::{Aside, Gate, PROBE_INTERVAL, RETRY_INTERVAL};
+use super::clock::{self, SampleTimes};
+use super::file_watch::FileWatch;
 use super::history::History;
 use super::journal::BadRow;
-use super::present::Present;
+use super::ledger::{Ledger, Shares};
 use super::replies::Replies;
 use super::wal::Wal;
 use super::watchers::Watchers;
+use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteAccess};
 use super::{Job, SqliteSettings, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
 use crate::store::{Answer, Clock, StoreRefusal, Unavailable};
 
-/// Most commands and reads in one group; a batch is never split.
+/// How many commands and reads are taken for one group. A batch is never split, so that a group
+/// can have more.
 const GROUP_LENGTH_MAX: usize = 1_024;
-/// The longest sleep: the system's clock can be set meanwhile, and the file taken away.
+/// The longest sleep, since the clock can be set meanwhile and the file deleted.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
-/// How long a writer that ends waits for another program that is writing.
+/// How long closing waits for another program to release the write lock.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
 pub(super) struct Writer {
-    pub(super) books: Books,
+    pub(super) ledger: Ledger,
     pub(super) history: History,
-    // After the others: its connection is to be closed last.
+    // Declared last of those with connections: its connection must be closed last.
     pub(super) wal: Wal,
-    /// Whether what is open is still what has the path.
-    pub(super) file: Present,
-    /// Writes that wait for another program.
-    pub(super) aside: Aside,
+    pub(super) file: FileWatch,
+    pub(super) deferred: DeferredWrites,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,
-    /// How many commands and reads wait.
+    /// How many commands and reads are queued.
     pub(super) waiting: Arc<AtomicUsize>,
-    /// No later write is dated before it.
+    /// The time of the newest group: no later one is dated before it.
     pub(super) last_time: Timestamp,
-    /// Set when the store is being closed: writes that wait are done, reads not.
+    /// Set when the store is closing: queued writes are done, queued reads are refused.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
-    /// When it last tried whether it can write again.
+    /// When it last tried to write while it could not.
     pub(super) probed: Instant,
-    marks: Marks,
+    clock_samples: SampleTimes,
 }
 
-/// What the writer is given by those who start it.
-pub(super) struct Surroundings {
+/// What the writer shares with the store.
+pub(super) struct WriterContext {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
@@ -81,25 +79,25 @@ impl Writer {
     /// A writer over an open file.
     pub(super) fn open(
         connection: Connection,
-        (history, wal, file): (History, Wal, Present),
-        surroundings: Surroundings,
+        (history, wal, file): (History, Wal, FileWatch),
+        context: WriterContext,
         settings: SqliteSettings,
     ) -> Result<Self, BadRow> {
-        let (books, last_write) = start::books(connection, settings)?;
-        // Reads would wait too.
-        books.journal.connection.busy_timeout(Duration::ZERO)?;
-        let Surroundings {
+        let (ledger, last_write) = start::load(connection, settings)?;
+        // A wait within SQLite would delay reads too.
+        ledger.journal.connection.busy_timeout(Duration::ZERO)?;
+        let WriterContext {
             clock,
             closing,
             writable,
-        } = surroundings;
-        clock.start(&clock::known(&books.journal.connection, last_write)?);
+        } = context;
+        clock.start(&clock::read(&ledger.journal.connection, last_write)?);
         Ok(Self {
-            books,
+            ledger,
             history,
             wal,
             file,
-            aside: Aside::default(),
+            deferred: DeferredWrites::default(),
             watchers: Watchers::default(),
             clock,
             waiting: Arc::default(),
@@ -107,21 +105,21 @@ impl Writer {
             closing,
             writable,
             probed: Instant::now(),
-            marks: Marks::default(),
+            clock_samples: SampleTimes::default(),
         })
     }
 
-    /// Works until there is nobody left who could ask.
+    /// Runs until all senders of jobs are gone and no write is deferred.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
-        // From the start on the file knows this boot, and what was accepted.
-        self.keep_mark_alone();
+        // So that a later start compares with this boot, and with an accepted clock.
+        self.write_clock_sample_alone();
         loop {
             let first = match queue.try_recv() {
                 Ok(job) => Some(job),
                 Err(_) => match queue.recv_timeout(self.sleep()) {
                     Ok(job) => Some(job),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) if self.aside.jobs.is_empty() => break,
+                    Err(RecvTimeoutError::Disconnected) if self.deferred.jobs.is_empty() => break,
                     Err(RecvTimeoutError::Disconnected) => {
                         std::thread::sleep(RETRY_INTERVAL);
                         None
@@ -130,129 +128,134 @@ impl Writer {
             };
             failpoint::pass("ledger-writer");
             if self.file.is_due() {
-                self.look_at_file();
+                self.check_file();
             }
             if !*self.writable.borrow() && self.probed.elapsed() >= PROBE_INTERVAL {
                 self.probed = Instant::now();
                 self.probe();
             }
             match first {
-                // It is no part of the ledger, whose time it does not move.
+                // Publishing is not part of a group and does not advance the ledger's time.
                 Some(Job::Cards(publish)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     self.publish_cards(publish);
                 }
                 first => self.group(first, queue),
             }
-            self.keep_mark_alone();
-            self.tend_wal();
+            self.write_clock_sample_alone();
+            self.run_checkpoint();
         }
         self.close();
     }
 
-    /// Leaves the file as whole as it can be.
+    /// Flushes all that is dirty, if the file can still be written.
     fn close(mut self) {
-        self.look_at_file();
-        if let Some(loss) = self.file.lost().filter(|loss| !loss.has_file()) {
-            let what = loss.what();
+        self.check_file();
+        if let Some(loss) = self.file.loss().filter(|loss| !loss.has_file()) {
+            let what = loss.description();
             tracing::error!("{what}, and is still so: what was open is closed as it is");
-            return self.wal.leave(&self.books.journal.connection);
+            return self.wal.keep(&self.ledger.journal.connection);
         }
         let now = self.now();
-        let mark = self.clock.mark();
-        let connection = &self.books.journal.connection;
+        let sample = self.clock.sample();
+        let connection = &self.ledger.journal.connection;
         let closed = (connection.busy_timeout(CLOSE_WAIT_MAX))
             .map_err(BadRow::from)
-            .and_then(|()| self.books.close(now, mark.as_ref()));
+            .and_then(|()| self.ledger.close(now, sample.as_ref()));
         if let Err(BadRow(cause)) = closed {
-            // The next start reads the rest of the journal instead.
+            // The next start reads the entries that were not flushed from the journal.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
-            self.books.roll_back();
-            self.wal.leave(&self.books.journal.connection);
+            self.ledger.roll_back();
+            self.wal.keep(&self.ledger.journal.connection);
         }
     }
 
-    /// How long there is nothing to do unless somebody asks.
+    /// How long until there is something to do without a new job.
     fn sleep(&self) -> Duration {
-        if let Some(wait) = self.aside.wait() {
+        if let Some(wait) = self.deferred.retry_in() {
             return wait;
         }
-        if !*self.writable.borrow() || self.books.disbelief.is_some() {
+        if !*self.writable.borrow() || self.ledger.disbelief.is_some() {
             return PROBE_INTERVAL;
         }
         let due = self.watchers.next_due();
         let due = due.map_or(SLEEP_MAX, |due| due.since(self.clock.now()));
-        due.min(self.marks.alone_in()).clamp(SLEEP_MIN, SLEEP_MAX)
+        due.min(self.clock_samples.due_alone_in())
+            .clamp(SLEEP_MIN, SLEEP_MAX)
     }
 
-    /// What time it is since the group began. All that is written from now on is later.
-    pub(super) fn time_by_now(&mut self) -> Timestamp {
+    /// The time now, which may be later than that of the group. Later groups are dated after it.
+    pub(super) fn current_time(&mut self) -> Timestamp {
         self.last_time = self.last_time.max(self.clock.now().whole_micros());
         self.last_time
     }
 
     fn now(&mut self) -> Timestamp {
         let believed = self.clock.believed();
-        if believed.is_ok() && self.books.disbelief.is_some() {
-            // Nothing was told of what ended meanwhile.
-            self.watchers.look_again();
+        if believed.is_ok() && self.ledger.disbelief.is_some() {
+            // Watchers were not notified of what lapsed meanwhile.
+            self.watchers.make_all_due();
         }
-        self.books.disbelief = believed.err();
+        self.ledger.disbelief = believed.err();
         let now = believed.unwrap_or_else(|not| not.believed_time);
         self.last_time = self.last_time.next_micro(now);
         self.last_time
     }
 
-    /// Keeps what the clock says along with a group that writes.
-    fn keep_mark(&mut self) -> Result<(), BadRow> {
-        if self.books.writes()
-            && self.marks.with_group()
-            && let Some(mark) = self.clock.mark()
+    /// Writes a clock sample with a group that writes, if one is due.
+    fn write_clock_sample(&mut self) -> Result<(), BadRow> {
+        if self.ledger.writes()
+            && self.clock_samples.is_due_with_group()
+            && let Some(sample) = self.clock.sample()
         {
-            clock::keep(&self.books.journal.connection, &mark)?;
-            self.marks.done();
+            clock::write(&self.ledger.journal.connection, &sample)?;
+            self.clock_samples.set_written();
         }
         Ok(())
     }
 
-    /// Keeps what the clock says where nothing else was written for a while.
-    fn keep_mark_alone(&mut self) {
-        let may_write = *self.writable.borrow() && self.books.disbelief.is_none();
-        if !may_write || !self.marks.alone_in().is_zero() {
+    /// Writes a clock sample in a transaction of its own, if one is due.
+    fn write_clock_sample_alone(&mut self) {
+        let may_write = *self.writable.borrow() && self.ledger.disbelief.is_none();
+        if !may_write || !self.clock_samples.due_alone_in().is_zero() {
             return;
         }
-        let kept = self.clock.mark().map(|mark| {
-            self.books.note_moved()?;
-            clock::keep(&self.books.journal.connection, &mark)
+        let written = self.clock.sample().map(|sample| {
+            self.ledger.commit_checkpointed()?;
+            clock::write(&self.ledger.journal.connection, &sample)
         });
-        match kept {
-            None | Some(Ok(())) => self.marks.done(),
+        match written {
+            None | Some(Ok(())) => self.clock_samples.set_written(),
             Some(Err(BadRow(cause))) => {
                 tracing::debug!(cause, "what the clock says was not kept");
-                self.marks.failed();
+                self.clock_samples.set_failed();
             }
         }
     }
 
-    /// Takes what waits as one group, makes it durable, answers everybody in it.
+    /// Takes the queued jobs as one group, makes it durable and answers its callers.
     fn group(&mut self, first: Option<Job>, queue: &Receiver<Job>) {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
         let mut cards = Vec::new();
-        let mut broken = due.iter().find_map(|name| self.touch(name, now).err());
-        // Whether it can be written is asked for the first write, and for those put aside.
-        let mut gate = None;
-        if broken.is_none() && self.aside.wait().is_some() {
-            gate = self.gate_or(&mut broken);
+        let mut failure = due
+            .iter()
+            .find_map(|name| self.expire_before_read(name, now).err());
+        // The transaction begins with the first write, or at once if writes were deferred.
+        let mut access = None;
+        if failure.is_none() && self.deferred.retry_in().is_some() {
+            access = self.write_access_or_fail(&mut failure);
         }
         let (mut length, mut done) = (0_usize, 0_usize);
         let mut first = first;
         while length < GROUP_LENGTH_MAX {
-            // Those that wait already come first, once they can be written or refused.
-            let next = match gate {
-                Some(Gate::Open | Gate::Closed(_)) => self.aside.jobs.pop_front(),
-                Some(Gate::Wait) | None => None,
+            // Deferred writes come first, once they can be written or refused.
+            let next = match access {
+                Some(WriteAccess::Granted | WriteAccess::Refused(_)) => {
+                    self.deferred.jobs.pop_front()
+                }
+                Some(WriteAccess::Locked) | None => None,
             };
             let next = next.or_else(|| first.take());
             let Some(job) = next.or_else(|| queue.try_recv().ok()) else {
@@ -261,79 +264,79 @@ impl Writer {
             let job_length = job.length();
             length = length.saturating_add(job_length);
             done = done.saturating_add(job_length);
-            if job.writes() && gate.is_none() && broken.is_none() {
-                gate = self.gate_or(&mut broken);
+            if job.writes() && access.is_none() && failure.is_none() {
+                access = self.write_access_or_fail(&mut failure);
             }
-            match (job, &gate) {
+            match (job, &access) {
                 (Job::Read(read), _) => {
-                    if broken.is_none() && read.wanted() {
-                        broken = self.touch(read.name(), now).err();
+                    if failure.is_none() && read.is_awaited() {
+                        failure = self.expire_before_read(read.name(), now).err();
                     }
                     reads.push(read);
                 }
                 (Job::Cards(publish), _) => cards.push(publish),
-                (job, Some(gate @ (Gate::Wait | Gate::Closed(_)))) => {
-                    if !self.turn_away(job, gate, &mut replies) {
+                (job, Some(access @ (WriteAccess::Locked | WriteAccess::Refused(_)))) => {
+                    if !self.defer_or_refuse(job, access, &mut replies) {
                         done = done.saturating_sub(job_length);
                     }
                 }
                 (Job::Write(command, caller), _) => {
-                    let answer = or_broken(&mut broken, || {
-                        self.books.write(&command, Shares::Answered, now)
+                    let answer = unless_failed(&mut failure, || {
+                        self.ledger.write(&command, Shares::Answered, now)
                     });
-                    replies.one(caller, answer.map(Box::new));
+                    replies.single(caller, answer.map(Box::new));
                 }
                 (Job::Batch(commands, promise), _) => {
-                    let answers = or_broken(&mut broken, || {
-                        let write = |command| self.books.write(command, Shares::Omitted, now);
+                    let answers = unless_failed(&mut failure, || {
+                        let write = |command| self.ledger.write(command, Shares::Omitted, now);
                         commands.iter().map(write).collect::<Result<_, _>>().map(Ok)
                     });
                     replies.batch(promise, answers);
                 }
             }
         }
-        // What was not taken yet comes first next time. A read waits for nobody.
+        // A job that did not fit is deferred to the next group; a read is answered now.
         match first {
             Some(Job::Read(read)) => {
                 done = done.saturating_add(1);
                 reads.push(read);
             }
-            first => self.aside.jobs.extend(first),
+            first => self.deferred.jobs.extend(first),
         }
         self.waiting.fetch_sub(done, Ordering::Relaxed);
-        let broken = broken.or_else(|| self.keep_mark().err());
-        let changed = self.finish(broken, replies, now);
+        let failure = failure.or_else(|| self.write_clock_sample().err());
+        let changed = self.finish(failure, replies, now);
         for publish in cards {
             self.publish_cards(publish);
         }
         for read in reads {
-            // What a reader's function does to itself is nobody else's affair.
+            // A panic fails this read alone.
             if catch_unwind(AssertUnwindSafe(|| self.read(read, now))).is_err() {
                 tracing::error!("a defect ended a read; the panic is logged beside it");
             }
         }
-        self.tell(changed.into_iter().chain(due), now);
+        self.notify(changed.into_iter().chain(due), now);
     }
 
-    /// Makes the group durable and answers everybody in it, or puts everything back and
-    /// tells everybody. The accounts that changed.
+    /// Commits the group and answers its callers, or undoes it and answers with failures.
+    /// Returns the accounts that changed.
     fn finish(
         &mut self,
-        broken: Option<BadRow>,
+        failure: Option<BadRow>,
         replies: Replies,
         now: Timestamp,
     ) -> Vec<AccountName> {
-        let committed = match broken {
+        let committed = match failure {
             Some(cause) => Err(cause),
-            None => self.books.commit(now),
+            None => self.ledger.commit(now),
         };
         failpoint::pass("ledger-writer-committed");
         match committed {
             Ok(committed) => {
                 if committed.wrote {
-                    match self.at_its_place() {
-                        Ok(()) => self.go_on_writing(),
-                        // It is in a file that nobody may find again.
+                    match self.check_path() {
+                        Ok(()) => self.resume_writing(),
+                        // The group is in a file that is not at its path any more.
                         Err(cause) => {
                             replies.fail(&cause);
                             return committed.changed().collect();
@@ -349,8 +352,8 @@ impl Writer {
             Err(cause) => {
                 let cause_text = &cause.0;
                 tracing::error!(cause_text, "a group of writes could not be made durable");
-                self.books.roll_back();
-                // Whoever is told that it failed and asks for health hears the same.
+                self.ledger.roll_back();
+                // Before the answers, so that a caller that then checks health sees it too.
                 self.stop_writing(cause_text);
                 replies.fail(&cause);
                 Vec::new()
@@ -361,15 +364,15 @@ impl Writer {
     /// Publishes rate cards, between two groups.
     fn publish_cards(&mut self, publish: Publish) {
         let now = self.last_time.max(self.clock.now());
-        let published = match (self.file.lost(), self.books.note_moved()) {
-            (Some(loss), _) => Published::failed(loss.what().to_owned()),
-            // Where that cannot be written, neither can the cards.
+        let published = match (self.file.loss(), self.ledger.commit_checkpointed()) {
+            (Some(loss), _) => Published::failed(loss.description().to_owned()),
+            // If that fails, the publication fails with the same cause.
             (None, _) => {
-                let connection = &mut self.books.journal.connection;
+                let connection = &mut self.ledger.journal.connection;
                 super::cards::publish(connection, &publish.cards, now)
             }
         };
-        let published = match (published, self.at_its_place()) {
+        let published = match (published, self.check_path()) {
             (Published::Changed | Published::Unchanged, Err(BadRow(cause))) => {
                 Published::failed(cause)
             }
@@ -378,33 +381,34 @@ impl Writer {
         publish.answer(published);
     }
 
-    /// Tells those who watch these accounts.
-    fn tell(&mut self, changed: impl Iterator<Item = AccountName>, now: Timestamp) {
+    /// Notifies the watchers of these accounts.
+    fn notify(&mut self, changed: impl Iterator<Item = AccountName>, now: Timestamp) {
         if self.watchers.is_empty() {
             return;
         }
         let changed: HashSet<_> = changed.collect();
         for name in changed {
             if self.watchers.has(&name) {
-                let account = self.books.account(&name).ok().flatten();
-                // What could not be written is not told again and again.
+                let account = self.ledger.account(&name).ok().flatten();
+                // Only what expires later is due: a lapse that cannot be written would
+                // otherwise notify again and again.
                 let due = account.and_then(|loaded| loaded.account.next_due_after(now));
-                self.watchers.tell(&name, due);
+                self.watchers.notify(&name, due);
             }
         }
     }
 }
 
-/// Does it, unless the group is broken already; what fails breaks the group. The
-/// answer of a broken group is replaced when it ends.
-fn or_broken<T>(
-    broken: &mut Option<BadRow>,
-    done: impl FnOnce() -> Result<Answer<T>, BadRow>,
+/// Calls `write`, unless the group has failed; an error fails it. The answers of a failed
+/// group are replaced at its end.
+fn unless_failed<T>(
+    failure: &mut Option<BadRow>,
+    write: impl FnOnce() -> Result<Answer<T>, BadRow>,
 ) -> Answer<T> {
-    if broken.is_none() {
-        match done() {
+    if failure.is_none() {
+        match write() {
             Ok(answer) => return answer,
-            Err(cause) => *broken = Some(cause),
+            Err(cause) => *failure = Some(cause),
         }
     }
     Err(StoreRefusal::Unavailable(Unavailable {

@@ -76,9 +76,9 @@ fn check_refusal(status: &Status, wall: i64, boot: i64) {
     assert_eq!(refusal.reason, "CLOCK_NOT_BELIEVED", "{refusal:?}");
     assert_eq!(refusal.code, Code::Unavailable);
     let time = |key: &str| rfc3339::parse(&refusal.metadata[key]).unwrap();
-    let apart = time("clock_time").apart(from_now(wall));
+    let apart = time("clock_time").abs_diff(from_now(wall));
     assert!(apart < Duration::from_secs(20), "{refusal:?}");
-    let apart = time("believed_time").apart(from_now(boot));
+    let apart = time("believed_time").abs_diff(from_now(boot));
     assert!(apart < Duration::from_secs(20), "{refusal:?}");
     let details = rpc::Status::decode(status.details()).unwrap().details;
     let retry = details

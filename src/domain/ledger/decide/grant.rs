@@ -1,9 +1,9 @@
-//! Credits come in, and are taken back.
+//! Grants and their revocation.
 
 use std::sync::Arc;
 
-use super::pay::{room_for, seal, taken};
-use super::{Context, exists};
+use super::pay::{check_balance_limit, paid_share, with_available};
+use super::{Context, check_exists};
 use crate::domain::amount::Credits;
 use crate::domain::fault::TimeRule;
 use crate::domain::ledger::account::Account;
@@ -13,7 +13,7 @@ use crate::domain::ledger::id::{AccountId as _, GrantId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
-/// Most grants of one account that have something left or held.
+/// How many grants with something left or held an account may have.
 pub const LIVE_GRANTS_MAX: usize = 10_000;
 
 pub(super) fn grant(
@@ -34,7 +34,7 @@ pub(super) fn grant(
             limit: LIVE_GRANTS_MAX,
         });
     }
-    room_for(account, action.credits)?;
+    check_balance_limit(account, action.credits)?;
 
     let terms = GrantTerms {
         granted: action.credits,
@@ -54,17 +54,17 @@ pub(super) fn grant(
         credits: action.credits,
         held: Credits::ZERO,
     }];
-    seal(account, entry)
+    with_available(account, entry)
 }
 
-/// Takes back what is neither spent nor held. From now on what returns to the grant
-/// leaves at once, also where nothing is left of it now.
+/// Takes back what is neither spent nor held. From now on what returns to the grant lapses at
+/// once, so a grant of which nothing is left can be revoked too.
 pub(super) fn revoke(
     account: &Account,
     named: &Named<GrantId>,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
-    exists(account)?;
+    check_exists(account)?;
     let not_found = || Refusal::GrantNotFound {
         grant: named.text(),
     };
@@ -77,7 +77,7 @@ pub(super) fn revoke(
     let mut entry = account.next_entry(context.now, EntryKind::Revoke(id));
     if !remaining.is_zero() {
         entry.credits = remaining.negated();
-        entry.shares = vec![taken((id, remaining))];
+        entry.shares = vec![paid_share((id, remaining))];
     }
-    seal(account, entry)
+    with_available(account, entry)
 }

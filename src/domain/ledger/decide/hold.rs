@@ -1,9 +1,9 @@
-//! Credits are set aside, for longer or shorter, and returned.
+//! Holds: made, extended and released.
 
 use std::sync::Arc;
 
-use super::pay::{pay, seal};
-use super::{Context, cost_of, describe, exists};
+use super::pay::{pay, with_available};
+use super::{Context, check_exists, copy_cost, cost_of};
 use crate::domain::amount::Credits;
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::Priced;
@@ -13,7 +13,7 @@ use crate::domain::ledger::id::{AccountId as _, HoldId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
 
-/// Most open holds of one account.
+/// How many open holds an account may have.
 pub const OPEN_HOLDS_MAX: usize = 10_000;
 
 pub(super) fn hold(
@@ -41,7 +41,7 @@ pub(super) fn hold(
             held: credits,
         })
         .collect();
-    describe(&mut entry, cost);
+    copy_cost(&mut entry, cost);
     entry.hold = Some(Arc::new(Hold {
         id: account.last().hold.next(),
         terms: Arc::new(HoldTerms {
@@ -57,7 +57,7 @@ pub(super) fn hold(
         expire_time: context.now.plus_nanos(ttl_nanos),
         status: HoldStatus::Open,
     }));
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 /// The open hold that a command names.
@@ -66,13 +66,13 @@ pub(super) fn open_hold<'a>(
     named: &Named<HoldId>,
     context: Context<'_>,
 ) -> Result<&'a OpenHold, Refusal> {
-    exists(account)?;
+    check_exists(account)?;
     let not_found = || Refusal::HoldNotFound { hold: named.text() };
     let id = named.id().ok_or_else(not_found)?;
     if let Some(open) = account.holds().get(&id) {
         return Ok(open);
     }
-    // It was still open when the store looked things up, and has expired since.
+    // A hold that was open at the store's lookup can have expired in this decision.
     let mut expired = context.lapsed.iter().filter_map(|e| e.hold.as_deref());
     let closed = match context.referenced {
         Some(Referenced::ClosedHold(hold)) => Some(&**hold),
@@ -96,7 +96,7 @@ pub(super) fn extend(
         expire_time: context.now.plus_nanos(ttl_nanos),
         ..Hold::clone(&open.hold)
     }));
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 pub(super) fn release(

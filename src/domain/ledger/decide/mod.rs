@@ -1,13 +1,12 @@
-//! The decision: whether a command is answered again, is refused, or which entries it
-//! writes. It is one function for every store; a store looks up what [`needs`] names and
-//! makes durable what [`decide`] says.
+//! The decision over a command: it is answered again, is refused, or writes entries. Every store
+//! uses this function. It looks up what [`needs`] names, and makes durable what [`decide`]
+//! returns.
 //!
 //! The guards, in order; the first that refuses is the answer:
 //!
-//! 1. The request_id: a known one is answered again or refused, and nothing below is
-//!    looked at.
-//! 2. What the application found wrong by its rate cards, and times on the wrong
-//!    side of now. All bad fields are named at once.
+//! 1. The request_id: a known one is answered again or refused, before all that follows.
+//! 2. What pricing refused by the rate cards, and times on the wrong side of now. All bad
+//!    fields are named at once.
 //! 3. The account exists; a grant opens it.
 //! 4. What the command refers to exists: a hold, an entry, a grant.
 //! 5. It can be done with that: the hold is open, was made for that service and
@@ -34,17 +33,17 @@ use crate::domain::time::Timestamp;
 pub use grant::LIVE_GRANTS_MAX;
 pub use hold::OPEN_HOLDS_MAX;
 
-/// What becomes of a command.
+/// The decision over a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// An earlier call with the same request_id has written it: its answer again.
+    /// An earlier call with the same request_id wrote it: this is its answer.
     Replay(Box<Written>),
     /// A rule refuses it.
     Refuse {
-        /// The rule.
+        /// What the rule refuses.
         refusal: Refusal,
-        /// Entries of what expired before. They are written whatever the command does, now
-        /// or with a later command.
+        /// Lapses that were due. They must be written although the command is refused, now or
+        /// with a later command.
         lapsed: Vec<Entry>,
     },
     /// It writes these entries.
@@ -54,14 +53,14 @@ pub enum Decision {
 /// The entries that a command writes, in the order of their fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effects {
-    /// What expired before the command.
+    /// Lapses that were due before the command.
     pub lapsed: Vec<Entry>,
     /// The command's own entry.
     pub entry: Entry,
-    /// What follows from it: credits that came back to a grant that has expired or was
-    /// revoked leave at once.
+    /// Lapses that follow from it: credits that came back to an expired or revoked grant leave
+    /// at once.
     pub follow_ups: Vec<Entry>,
-    /// What is available after all of them.
+    /// Available credits after all of them.
     pub available: Credits,
 }
 
@@ -76,30 +75,30 @@ impl Effects {
 /// The answer to a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The entry; it has the hold, where it is about one.
+    /// The entry. It has the hold, if it is of one.
     pub entry: Entry,
-    /// What is available after all that followed from it.
+    /// Available credits after the entry and the lapses that followed from it.
     pub available: Credits,
     /// Whether it was written by an earlier call with the same request_id.
     pub replayed: bool,
 }
 
-/// Everything that a guard looks at, beside the account.
+/// What the guards need beside the account.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     command: &'a Command,
     referenced: Option<&'a Referenced>,
-    /// What expired just now.
+    /// Lapses that were due before the command.
     lapsed: &'a [Entry],
     now: Timestamp,
 }
 
-/// Decides a command over the account as it was before, and applies to the account the
-/// entries that it returns. The account is not changed where it returns none. The same
-/// command can be decided again over the account as it was.
+/// Decides a command, and applies the entries that it returns to the account, which it leaves
+/// unchanged if it returns none. The command can be decided again over the account as it was,
+/// so that a transaction can be retried.
 ///
 /// # Errors
-/// [`Inconsistent`] is a defect; the account is then not to be used any more.
+/// [`Inconsistent`] is a defect; the account must then not be used any more.
 pub fn decide(
     account: &mut Arc<Account>,
     command: &Command,
@@ -115,7 +114,7 @@ pub fn decide(
             },
         });
     }
-    // The account's time never goes back, whatever the clock does.
+    // Entries of an account are in order of time, also if the clock went back.
     let now = now.max(account.last_time());
     let lapsed = match account.has_lapsed(now) {
         true => Arc::make_mut(account).lapse(now)?,
@@ -179,11 +178,11 @@ fn entry_of(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
             keep_open,
             overage,
         } => {
-            let terms = settle::Terms {
+            let options = settle::SettleOptions {
                 keep_open: *keep_open,
                 overage: *overage,
             };
-            settle::settle(account, hold, cost, terms, context)
+            settle::settle(account, hold, cost, options, context)
         }
         Action::ReleaseHold { hold } => hold::release(account, hold, context),
         Action::RevokeGrant { grant } => grant::revoke(account, grant, context),
@@ -193,11 +192,11 @@ fn entry_of(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
 /// The cost of a command on an account that exists.
 fn cost_of<'a>(account: &Account, priced: &'a Priced) -> Result<&'a Cost, Refusal> {
     let cost = priced.as_ref().map_err(Refusal::clone)?;
-    exists(account)?;
+    check_exists(account)?;
     Ok(cost)
 }
 
-fn exists(account: &Account) -> Result<(), Refusal> {
+fn check_exists(account: &Account) -> Result<(), Refusal> {
     if account.is_unopened() {
         return Err(Refusal::AccountNotFound {
             account: account.name().clone(),
@@ -211,16 +210,16 @@ fn charge(account: &Account, priced: &Priced, context: Context<'_>) -> Result<En
     let mut entry = account.next_entry(context.now, EntryKind::Charge);
     entry.shares = pay::pay(account, cost.service.as_deref(), cost.credits)?
         .into_iter()
-        .map(pay::taken)
+        .map(pay::paid_share)
         .collect();
     entry.credits = cost.credits.negated();
     entry.spent = cost.credits;
-    describe(&mut entry, cost);
-    pay::seal(account, entry)
+    copy_cost(&mut entry, cost);
+    pay::with_available(account, entry)
 }
 
-/// What the entry says about the work.
-fn describe(entry: &mut Entry, cost: &Cost) {
+/// Copies service, rate card and usage into the entry.
+fn copy_cost(entry: &mut Entry, cost: &Cost) {
     entry.service.clone_from(&cost.service);
     entry.pricing.clone_from(&cost.pricing);
     entry.usage.clone_from(&cost.usage);

@@ -1,4 +1,4 @@
-//! Which grants pay.
+//! Which grants pay for a cost.
 
 use crate::domain::amount::{Credits, TooLarge};
 use crate::domain::ledger::account::Account;
@@ -6,10 +6,10 @@ use crate::domain::ledger::entry::{Entry, GrantShare};
 use crate::domain::ledger::id::GrantId;
 use crate::domain::refusal::Refusal;
 
-/// What each grant pays of a cost, in the order in which they burn.
+/// What each grant pays of a cost, in burn order.
 ///
 /// # Errors
-/// That they do not have enough, and what they have.
+/// [`Refusal::InsufficientCredits`] with what the grants have.
 pub(super) fn pay(
     account: &Account,
     service: Option<&str>,
@@ -20,16 +20,16 @@ pub(super) fn pay(
     if due.is_zero() {
         return Ok(paid);
     }
-    // Nobody looks at thousands of grants to say that they do not have enough.
+    // The index knows the sum, so that a refusal does not scan thousands of grants.
     if let Some(left) = account.left_for(service)
         && left < cost
     {
         return Err(insufficient(account, cost, left));
     }
     for grant in account.paying(service) {
-        let taken = due.min(grant.remaining);
-        paid.push((grant.id, taken));
-        due = due.checked_sub(taken).map_err(|_| too_large(account))?;
+        let part = due.min(grant.remaining);
+        paid.push((grant.id, part));
+        due = due.checked_sub(part).map_err(|_| too_large(account))?;
         if due.is_zero() {
             return Ok(paid);
         }
@@ -50,8 +50,8 @@ fn insufficient(account: &Account, required: Credits, available: Credits) -> Ref
     }
 }
 
-/// What a grant paid, as a share of an entry.
-pub(super) const fn taken((grant, credits): (GrantId, Credits)) -> GrantShare {
+/// The share of an entry for what a grant paid.
+pub(super) const fn paid_share((grant, credits): (GrantId, Credits)) -> GrantShare {
     GrantShare {
         grant,
         credits: credits.negated(),
@@ -59,15 +59,15 @@ pub(super) const fn taken((grant, credits): (GrantId, Credits)) -> GrantShare {
     }
 }
 
-/// The entry with what is available after it.
-pub(super) fn seal(account: &Account, mut entry: Entry) -> Result<Entry, Refusal> {
+/// Sets the available credits after the entry.
+pub(super) fn with_available(account: &Account, mut entry: Entry) -> Result<Entry, Refusal> {
     let available = account.available().checked_add(entry.credits);
     entry.available = available.map_err(|_| too_large(account))?;
     Ok(entry)
 }
 
-/// Refuses credits that the account could not keep.
-pub(super) fn room_for(account: &Account, credits: Credits) -> Result<(), Refusal> {
+/// Refuses credits by which the balance would exceed the largest amount.
+pub(super) fn check_balance_limit(account: &Account, credits: Credits) -> Result<(), Refusal> {
     account
         .available()
         .checked_add(account.held())

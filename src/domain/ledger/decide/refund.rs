@@ -1,7 +1,7 @@
-//! Charges and settlements are given back.
+//! Refunds of charges and settlements.
 
-use super::pay::{room_for, seal, too_large};
-use super::{Context, exists};
+use super::pay::{check_balance_limit, too_large, with_available};
+use super::{Context, check_exists};
 use crate::domain::amount::{Credits, TooLarge};
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantFacts, GrantShare};
@@ -15,7 +15,7 @@ pub(super) fn refund(
     credits: Option<Credits>,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
-    exists(account)?;
+    check_exists(account)?;
     let not_found = || Refusal::EntryNotFound {
         entry: named.text(),
     };
@@ -40,9 +40,9 @@ pub(super) fn refund(
             refundable,
         });
     }
-    room_for(account, requested)?;
+    check_balance_limit(account, requested)?;
 
-    let back = back_to(spending, requested).map_err(arithmetic)?;
+    let back = refunded_shares(spending, requested).map_err(arithmetic)?;
     let shares = back.iter().map(|(facts, credits)| GrantShare {
         grant: facts.id,
         credits: *credits,
@@ -57,12 +57,12 @@ pub(super) fn refund(
     entry.shares = shares;
     entry.service.clone_from(&spending.service);
     entry.pricing.clone_from(&spending.pricing);
-    seal(account, entry)
+    with_available(account, entry)
 }
 
-/// To which grants credits return: to those that paid, the last one first, going on
-/// where the refunds before ended.
-fn back_to(
+/// The grants to which credits return: those that paid, the last one first, from where earlier
+/// refunds ended.
+fn refunded_shares(
     spending: &Spending,
     requested: Credits,
 ) -> Result<Vec<(GrantFacts, Credits)>, TooLarge> {

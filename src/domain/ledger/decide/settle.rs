@@ -1,11 +1,11 @@
-//! Work is paid for out of a hold.
+//! Settlements: work is paid for out of a hold.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hold::open_hold;
-use super::pay::{pay, seal, taken, too_large};
-use super::{Context, describe};
+use super::pay::{paid_share, pay, too_large, with_available};
+use super::{Context, copy_cost};
 use crate::domain::amount::{Credits, TooLarge};
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::{Cost, Overage, Priced};
@@ -14,9 +14,9 @@ use crate::domain::ledger::hold::{Hold, HoldStatus, OpenHold};
 use crate::domain::ledger::id::{GrantId, HoldId, Named};
 use crate::domain::refusal::Refusal;
 
-/// How a settlement is to be done.
+/// The options of a settlement.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct SettleOptions {
     pub(super) keep_open: bool,
     pub(super) overage: Overage,
 }
@@ -25,18 +25,18 @@ pub(super) fn settle(
     account: &Account,
     named: &Named<HoldId>,
     priced: &Priced,
-    terms: Terms,
+    options: SettleOptions,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
     let cost = priced.as_ref().map_err(Refusal::clone)?;
     let open = open_hold(account, named, context)?;
     let hold = &open.hold;
     check_service(named, hold, cost)?;
-    // An amount counts as the service for which the hold was made.
+    // An amount without a service counts as the service of the hold.
     let service = cost.service.clone().or_else(|| hold.terms.service.clone());
 
     let beyond = match cost.credits > hold.held {
-        true if terms.overage == Overage::Reject => {
+        true if options.overage == Overage::Reject => {
             return Err(Refusal::HoldExceeded {
                 hold: named.text(),
                 required: cost.credits,
@@ -50,7 +50,7 @@ pub(super) fn settle(
     let overage = pay(account, service.as_deref(), beyond)?;
 
     let arithmetic = |TooLarge| too_large(account);
-    let mut shares = from_hold(open, cost.credits, terms.keep_open).map_err(arithmetic)?;
+    let mut shares = from_hold(open, cost.credits, options.keep_open).map_err(arithmetic)?;
     add_overage(&mut shares, overage).map_err(arithmetic)?;
     let mut entry = account.next_entry(context.now, EntryKind::Settle);
     for share in &shares {
@@ -62,18 +62,18 @@ pub(super) fn settle(
     }
     entry.spent = cost.credits;
     entry.shares = shares;
-    describe(&mut entry, cost);
+    copy_cost(&mut entry, cost);
     entry.service = service;
     entry.hold = Some(Arc::new(Hold {
         held: hold.held.checked_add(entry.held).map_err(arithmetic)?,
         settled: hold.settled.checked_add(cost.credits).map_err(arithmetic)?,
-        status: match terms.keep_open {
+        status: match options.keep_open {
             true => HoldStatus::Open,
             false => HoldStatus::Settled,
         },
         ..Hold::clone(hold)
     }));
-    seal(account, entry)
+    with_available(account, entry)
 }
 
 fn check_service(named: &Named<HoldId>, hold: &Hold, cost: &Cost) -> Result<(), Refusal> {
@@ -89,8 +89,8 @@ fn check_service(named: &Named<HoldId>, hold: &Hold, cost: &Cost) -> Result<(), 
     }
 }
 
-/// What available credits pay beyond the hold: one share a grant, also where the hold
-/// has kept some of it.
+/// Adds what available credits pay beyond the hold. A grant has one share, also if the hold has
+/// credits of it too.
 fn add_overage(
     shares: &mut Vec<GrantShare>,
     overage: Vec<(GrantId, Credits)>,
@@ -98,14 +98,17 @@ fn add_overage(
     if overage.is_empty() {
         return Ok(());
     }
-    let places = shares
+    let positions = shares
         .iter()
         .enumerate()
         .map(|(at, share)| (share.grant, at));
-    let places: HashMap<GrantId, usize> = places.collect();
+    let positions: HashMap<GrantId, usize> = positions.collect();
     for part in overage {
-        let extra = taken(part);
-        match places.get(&extra.grant).and_then(|at| shares.get_mut(*at)) {
+        let extra = paid_share(part);
+        match positions
+            .get(&extra.grant)
+            .and_then(|at| shares.get_mut(*at))
+        {
             Some(share) => share.credits = share.credits.checked_add(extra.credits)?,
             None => shares.push(extra),
         }
@@ -113,8 +116,7 @@ fn add_overage(
     Ok(())
 }
 
-/// What the hold pays of a cost, first from the grant that burned first, and what it
-/// returns unless it stays open.
+/// What the hold pays of a cost, in burn order, and what it returns unless it stays open.
 fn from_hold(open: &OpenHold, cost: Credits, keep_open: bool) -> Result<Vec<GrantShare>, TooLarge> {
     let mut due = cost;
     let mut shares = Vec::with_capacity(open.shares.len());

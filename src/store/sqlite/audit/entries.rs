@@ -165,7 +165,7 @@ impl Audit<'_> {
         }
     }
 
-    /// What an entry says is also found where it is looked for.
+    /// What an entry says is also found where it is checked for.
     fn check_found(&mut self, place: Place, entry: &Entry, fold: &Fold) {
         let (account, position, id) = (place.account_id, place.position.0, entry.id.0);
         let one = |sql: &str, params: &[i64]| -> Result<bool, BadRow> {
@@ -206,7 +206,7 @@ impl Audit<'_> {
         match found {
             Ok(true) => {}
             Ok(false) => self.report.add(format!(
-                "entry {id} of {name}: what it says is not in the table where it is looked for"
+                "entry {id} of {name}: what it says is not in the table where it is checked for"
             )),
             Err(BadRow(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
         }

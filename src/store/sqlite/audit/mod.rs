@@ -14,8 +14,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::journal::{BadRow, Journal, Position};
-use super::open::leave_wal;
-use super::whole::{self, Alone};
+use super::open::skip_checkpoint_at_close;
+use super::wal_match::{self, WithoutWal};
 use crate::domain::Credits;
 use crate::domain::ledger::Account;
 use crate::domain::pricing::Usage;
@@ -132,9 +132,12 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
     }
     let failed = |error: rusqlite::Error| format!("data file {name}: {error}");
     let refused = |(problem, remedy)| format!("data file {name}: {problem}; {remedy}");
-    let (alone, wal_bytes) = (whole::alone(path), whole::wal_bytes(path));
-    if matches!(alone, Alone::Empty) {
-        whole::check_missing(path).map_err(refused)?;
+    let (without_wal, wal_bytes) = (
+        wal_match::read_without_wal(path),
+        wal_match::wal_bytes(path),
+    );
+    if matches!(without_wal, WithoutWal::Empty) {
+        wal_match::refuse_orphan_wal(path).map_err(refused)?;
     }
     let connect =
         |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -154,13 +157,13 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
         Err(_) => {
             let connection = connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
             // Nothing is changed, not at the end either.
-            leave_wal(&connection, true).map_err(failed)?;
+            skip_checkpoint_at_close(&connection, true).map_err(failed)?;
             begin(&connection).map_err(failed)?;
             connection
         }
     };
     super::open::check_identity(&connection).map_err(refused)?;
-    let warning = whole::check(&connection, &alone, wal_bytes).map_err(refused)?;
+    let warning = wal_match::check(&connection, &without_wal, wal_bytes).map_err(refused)?;
     Ok((connection, warning))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Audit;
 use crate::domain::RequestId;
 use crate::store::sqlite::journal::BadRow;
-use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Run, Scope};
+use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Scope, SortedRun};
 use crate::store::sqlite::times::At;
 
 const SECONDS_PER_HOUR: u64 = 3_600;
@@ -66,14 +66,14 @@ impl Audit<'_> {
         let connection = &self.journal.connection;
         let key = connection.query_row("SELECT key FROM file", [], |row| row.get(0))?;
         let keys = Keys::new(key);
-        let runs = Run::read_all(connection, usize::MAX)?;
+        let runs = SortedRun::read_all(connection, usize::MAX)?;
         for scope in Scope::BOTH {
             // The part before the oldest run that is kept belongs to runs that are dropped.
-            let mut covered = None;
+            let mut indexed = None;
             for run in runs.iter().filter(|run| run.scope == scope) {
-                let (found, wrong) = self.wrong_keys(keys, run, covered)?;
-                let missing = match covered {
-                    Some(covered) => self.requests_of_part(run, covered)? != found,
+                let (found, wrong) = self.wrong_keys(keys, run, indexed)?;
+                let missing = match indexed {
+                    Some(indexed) => self.requests_of_part(run, indexed)? != found,
                     None => false,
                 };
                 let length = u64::try_from(run.length).unwrap_or_default();
@@ -83,7 +83,7 @@ impl Audit<'_> {
                         "run {id} of request_ids is not what the journal says: {wrong} of {found} are wrong"
                     ));
                 }
-                covered = Some(run.last_position);
+                indexed = Some(run.last_position);
             }
         }
         Ok(())
@@ -94,8 +94,8 @@ impl Audit<'_> {
     fn wrong_keys(
         &self,
         keys: Keys,
-        run: &Run,
-        covered: Option<i64>,
+        run: &SortedRun,
+        indexed: Option<i64>,
     ) -> Result<(u64, u64), BadRow> {
         let connection = &self.journal.connection;
         let mut statement = connection
@@ -121,7 +121,7 @@ impl Audit<'_> {
                     let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
                     belongs.then_some(key)
                 });
-                let in_part = entry <= run.last_position && covered.is_none_or(|c| entry > c);
+                let in_part = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
                 let in_order = key.cast_signed() >= previous;
                 if said != Some(key) || !in_part || !in_order || !run.may_have(key) {
                     wrong = wrong.saturating_add(1);
@@ -134,13 +134,13 @@ impl Audit<'_> {
     }
 
     /// How many request_ids the journal has in the part of a run.
-    fn requests_of_part(&self, run: &Run, covered: i64) -> Result<u64, BadRow> {
+    fn requests_of_part(&self, run: &SortedRun, indexed: i64) -> Result<u64, BadRow> {
         let all = run.scope == Scope::All;
         let count: i64 = self.journal.connection.query_row(
             "SELECT count(*) FROM entries
               WHERE request_id IS NOT NULL AND position <= ?1 AND position > ?2
                 AND (?3 OR kind IN ('grant', 'refund', 'revoke'))",
-            (run.last_position, covered, all),
+            (run.last_position, indexed, all),
             |row| row.get(0),
         )?;
         Ok(u64::try_from(count).unwrap_or_default())

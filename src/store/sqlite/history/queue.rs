@@ -1,22 +1,22 @@
-//! Questions that wait, in a fair order: accounts take turns, one question each, however
-//! many of them one account asks. An account never has all threads at once, so that
-//! another one's single question does not wait for its long ones.
+//! A fair queue: round robin over accounts, one read each, however many reads one account
+//! queues. An account never occupies all threads, so that the single read of another one does
+//! not wait for its long ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How much may wait and be worked on.
+/// Limits of the queue and of the reads that run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// How many questions may wait.
-    pub(super) waiting_max: usize,
-    /// How many of one account.
-    pub(super) waiting_of_one_max: usize,
-    /// How many questions of one account are answered at once.
-    pub(super) working_of_one_max: usize,
+    /// How many reads may be queued.
+    pub(super) queued_max: usize,
+    /// How many reads of one account may be queued.
+    pub(super) queued_per_account_max: usize,
+    /// How many reads of one account may run at once.
+    pub(super) running_per_account_max: usize,
 }
 
-/// The queue of questions about accounts.
+/// A queue of reads, each of one account.
 pub(super) struct Queue<T> {
     limits: Limits,
     state: Mutex<State<T>>,
@@ -24,33 +24,33 @@ pub(super) struct Queue<T> {
 }
 
 struct State<T> {
-    lines: HashMap<i64, Line<T>>,
-    /// The accounts that have a question which may be answered now.
-    turns: VecDeque<i64>,
-    waiting: usize,
+    accounts: HashMap<i64, AccountReads<T>>,
+    /// The accounts with a read that may run now, in the order of the round robin.
+    ready: VecDeque<i64>,
+    queued: usize,
     closed: bool,
 }
 
-/// The questions about one account.
-struct Line<T> {
-    waiting: VecDeque<T>,
-    working: usize,
+/// The reads of one account.
+struct AccountReads<T> {
+    queued: VecDeque<T>,
+    running: usize,
 }
 
-/// Why a question was not taken.
+/// Why a read was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// More wait than may; how many that is.
+    /// As many reads are queued as may be; how many that is.
     Full(usize),
     /// The queue was closed.
     Closed,
 }
 
-/// A question whose turn it is. The account has room for another one once it is dropped.
-pub(super) struct Turn<'a, T> {
+/// A read that runs, until this is dropped.
+pub(super) struct Running<'a, T> {
     queue: &'a Queue<T>,
     account: i64,
-    question: Option<T>,
+    read: Option<T>,
 }
 
 impl<T> Queue<T> {
@@ -58,9 +58,9 @@ impl<T> Queue<T> {
         Self {
             limits,
             state: Mutex::new(State {
-                lines: HashMap::new(),
-                turns: VecDeque::new(),
-                waiting: 0,
+                accounts: HashMap::new(),
+                ready: VecDeque::new(),
+                queued: 0,
                 closed: false,
             }),
             changed: Condvar::new(),
@@ -68,50 +68,54 @@ impl<T> Queue<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing in here leaves it half changed.
+        // No method can panic between two related changes of the state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a question, or gives it back.
-    pub(super) fn put(&self, account: i64, question: T) -> Result<(), (T, Refused)> {
+    /// Adds a read, or returns it with the reason.
+    pub(super) fn push(&self, account: i64, read: T) -> Result<(), (T, Refused)> {
         let mut state = self.state();
         if state.closed {
-            return Err((question, Refused::Closed));
+            return Err((read, Refused::Closed));
         }
-        if state.waiting >= self.limits.waiting_max {
-            return Err((question, Refused::Full(self.limits.waiting_max)));
+        if state.queued >= self.limits.queued_max {
+            return Err((read, Refused::Full(self.limits.queued_max)));
         }
-        let line = state.lines.entry(account).or_insert_with(|| Line {
-            waiting: VecDeque::new(),
-            working: 0,
-        });
-        if line.waiting.len() >= self.limits.waiting_of_one_max {
-            return Err((question, Refused::Full(self.limits.waiting_of_one_max)));
+        let reads = state
+            .accounts
+            .entry(account)
+            .or_insert_with(|| AccountReads {
+                queued: VecDeque::new(),
+                running: 0,
+            });
+        if reads.queued.len() >= self.limits.queued_per_account_max {
+            return Err((read, Refused::Full(self.limits.queued_per_account_max)));
         }
-        line.waiting.push_back(question);
-        let is_turn = line.waiting.len() == 1 && line.working < self.limits.working_of_one_max;
-        state.waiting = state.waiting.saturating_add(1);
-        if is_turn {
-            state.turns.push_back(account);
+        reads.queued.push_back(read);
+        let is_ready =
+            reads.queued.len() == 1 && reads.running < self.limits.running_per_account_max;
+        state.queued = state.queued.saturating_add(1);
+        if is_ready {
+            state.ready.push_back(account);
             drop(state);
             self.changed.notify_one();
         }
         Ok(())
     }
 
-    /// Waits for a question whose turn it is. None: the queue was closed, and is empty.
-    pub(super) fn take(&self) -> Option<Turn<'_, T>> {
+    /// Waits for the next read that may run. None: the queue is closed and empty.
+    pub(super) fn pop(&self) -> Option<Running<'_, T>> {
         let mut state = self.state();
         loop {
-            if let Some(account) = state.turns.pop_front() {
-                if let Some(question) = self.begin(&mut state, account) {
-                    return Some(Turn {
+            if let Some(account) = state.ready.pop_front() {
+                if let Some(read) = self.start(&mut state, account) {
+                    return Some(Running {
                         queue: self,
                         account,
-                        question: Some(question),
+                        read: Some(read),
                     });
                 }
-            } else if state.closed && state.waiting == 0 {
+            } else if state.closed && state.queued == 0 {
                 return None;
             } else {
                 let waited = self.changed.wait(state);
@@ -120,52 +124,52 @@ impl<T> Queue<T> {
         }
     }
 
-    fn begin(&self, state: &mut State<T>, account: i64) -> Option<T> {
-        let line = state.lines.get_mut(&account)?;
-        let question = line.waiting.pop_front()?;
-        line.working = line.working.saturating_add(1);
-        if !line.waiting.is_empty() && line.working < self.limits.working_of_one_max {
-            // Behind all others whose turn it is.
-            state.turns.push_back(account);
+    fn start(&self, state: &mut State<T>, account: i64) -> Option<T> {
+        let reads = state.accounts.get_mut(&account)?;
+        let read = reads.queued.pop_front()?;
+        reads.running = reads.running.saturating_add(1);
+        if !reads.queued.is_empty() && reads.running < self.limits.running_per_account_max {
+            // DirtyAccounts all others whose turn it is.
+            state.ready.push_back(account);
             self.changed.notify_one();
         }
-        state.waiting = state.waiting.saturating_sub(1);
-        Some(question)
+        state.queued = state.queued.saturating_sub(1);
+        Some(read)
     }
 
-    fn end(&self, account: i64) {
+    fn finish(&self, account: i64) {
         let mut state = self.state();
-        if let Some(line) = state.lines.get_mut(&account) {
-            let was_full = line.working >= self.limits.working_of_one_max;
-            line.working = line.working.saturating_sub(1);
-            if !line.waiting.is_empty() && was_full {
-                state.turns.push_back(account);
-            } else if line.waiting.is_empty() && line.working == 0 {
-                state.lines.remove(&account);
+        if let Some(reads) = state.accounts.get_mut(&account) {
+            let was_full = reads.running >= self.limits.running_per_account_max;
+            reads.running = reads.running.saturating_sub(1);
+            if !reads.queued.is_empty() && was_full {
+                state.ready.push_back(account);
+            } else if reads.queued.is_empty() && reads.running == 0 {
+                state.accounts.remove(&account);
             }
         }
         drop(state);
-        // Also for those that wait for the end.
+        // All are notified, since threads also wait for a closed queue to become empty.
         self.changed.notify_all();
     }
 
-    /// Takes no more questions; those that wait are still given out.
+    /// Refuses further reads; those that are queued still run.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
     }
 }
 
-impl<T> Turn<'_, T> {
-    /// The question, once.
+impl<T> Running<'_, T> {
+    /// The read; None after the first call.
     pub(super) const fn take(&mut self) -> Option<T> {
-        self.question.take()
+        self.read.take()
     }
 }
 
-impl<T> Drop for Turn<'_, T> {
+impl<T> Drop for Running<'_, T> {
     fn drop(&mut self) {
-        self.queue.end(self.account);
+        self.queue.finish(self.account);
     }
 }
 
@@ -174,61 +178,61 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits {
-        waiting_max: 8,
-        waiting_of_one_max: 5,
-        working_of_one_max: 2,
+        queued_max: 8,
+        queued_per_account_max: 5,
+        running_per_account_max: 2,
     };
 
     fn next(queue: &Queue<&'static str>) -> &'static str {
-        queue.take().unwrap().take().unwrap()
+        queue.pop().unwrap().take().unwrap()
     }
 
     #[test]
     fn accounts_take_turns_however_much_one_asks() {
         let queue = Queue::new(LIMITS);
-        for question in ["a1", "a2", "a3", "a4"] {
-            queue.put(1, question).unwrap();
+        for read in ["a1", "a2", "a3", "a4"] {
+            queue.push(1, read).unwrap();
         }
-        queue.put(2, "b1").unwrap();
-        queue.put(3, "c1").unwrap();
-        queue.put(2, "b2").unwrap();
+        queue.push(2, "b1").unwrap();
+        queue.push(3, "c1").unwrap();
+        queue.push(2, "b2").unwrap();
         let order: Vec<_> = (0..7).map(|_| next(&queue)).collect();
         assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
-        assert!(queue.state().lines.is_empty());
+        assert!(queue.state().accounts.is_empty());
     }
 
     #[test]
     fn an_account_has_some_threads_and_not_all() {
         let queue = Queue::new(LIMITS);
-        for question in ["a1", "a2", "a3"] {
-            queue.put(1, question).unwrap();
+        for read in ["a1", "a2", "a3"] {
+            queue.push(1, read).unwrap();
         }
-        let (first, second) = (queue.take().unwrap(), queue.take().unwrap());
-        queue.put(2, "b1").unwrap();
+        let (first, second) = (queue.pop().unwrap(), queue.pop().unwrap());
+        queue.push(2, "b1").unwrap();
         assert_eq!(next(&queue), "b1");
-        assert!(queue.state().turns.is_empty(), "a3 waits for a1 and a2");
+        assert!(queue.state().ready.is_empty(), "a3 waits for a1 and a2");
         drop(first);
         assert_eq!(next(&queue), "a3");
         drop(second);
-        assert!(queue.state().lines.is_empty());
+        assert!(queue.state().accounts.is_empty());
     }
 
     #[test]
     fn what_waits_is_bounded_for_one_and_for_all() {
         let queue = Queue::new(LIMITS);
         for _ in 0..5 {
-            queue.put(1, "a").unwrap();
+            queue.push(1, "a").unwrap();
         }
-        assert_eq!(queue.put(1, "a"), Err(("a", Refused::Full(5))));
+        assert_eq!(queue.push(1, "a"), Err(("a", Refused::Full(5))));
         for account in 2..5 {
-            queue.put(account, "b").unwrap();
+            queue.push(account, "b").unwrap();
         }
-        assert_eq!(queue.put(9, "c"), Err(("c", Refused::Full(8))));
+        assert_eq!(queue.push(9, "c"), Err(("c", Refused::Full(8))));
         queue.close();
-        assert_eq!(queue.put(9, "c"), Err(("c", Refused::Closed)));
+        assert_eq!(queue.push(9, "c"), Err(("c", Refused::Closed)));
         for _ in 0..8 {
             next(&queue);
         }
-        assert!(queue.take().is_none());
+        assert!(queue.pop().is_none());
     }
 }

@@ -1,5 +1,4 @@
-//! Runs of request_ids in the file: which there are, what of them is in memory, and
-//! how a request_id is found in them.
+//! Sorted runs of request_ids in the file, their filters in memory, and lookups in them.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -18,17 +17,16 @@ pub(in crate::store::sqlite) const PAIR_BYTES: usize = 16;
 /// Which request_ids a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::sqlite) enum Scope {
-    /// All of its part of the journal.
+    /// All of its range of the journal.
     All,
-    /// Those of calls that bring credits in or back. They are kept for longer, and so
-    /// stand in runs of their own too.
+    /// Those of grants, refunds and revocations, which are known for longer.
     Credits,
 }
 
 impl Scope {
     pub(in crate::store::sqlite) const BOTH: [Self; 2] = [Self::All, Self::Credits];
 
-    /// The one by which a call is known the longest, by the word for its entry's kind.
+    /// The scope whose runs know a request_id for longest, by the kind of its entry.
     pub(in crate::store::sqlite) fn of(kind: &str) -> Self {
         match kind {
             "grant" | "refund" | "revoke" => Self::Credits,
@@ -44,21 +42,22 @@ impl Scope {
     }
 }
 
-/// A run in the file.
-pub(in crate::store::sqlite) struct Run {
+/// A sorted run in the file.
+pub(in crate::store::sqlite) struct SortedRun {
     pub(in crate::store::sqlite) id: i64,
     pub(in crate::store::sqlite) scope: Scope,
-    /// It covers the journal up to here, from where the run of its scope before it ends.
+    /// It indexes the journal up to this position, from where the run of its scope before it
+    /// ends.
     pub(in crate::store::sqlite) last_position: i64,
     pub(in crate::store::sqlite) newest_time: Timestamp,
     /// How many request_ids it has.
     pub(in crate::store::sqlite) length: usize,
-    /// None where memory has no room for it: then every question goes to the file.
+    /// None if memory has no room for it: then every lookup reads the file.
     pub(super) filter: Option<Filter>,
 }
 
-impl Run {
-    /// All runs of a file, oldest first; filters as far as memory has room for them.
+impl SortedRun {
+    /// All runs of a file, oldest first, with as many filters as fit into memory.
     pub(in crate::store::sqlite) fn read_all(
         connection: &Connection,
         filter_bytes_max: usize,
@@ -86,7 +85,7 @@ impl Run {
                 filter: None,
             });
         }
-        for at in fitting(&sizes, filter_bytes_max) {
+        for at in filters_that_fit(&sizes, filter_bytes_max) {
             let Some(run) = runs.get_mut(at) else {
                 continue;
             };
@@ -112,7 +111,7 @@ impl Run {
             .is_none_or(|filter| filter.may_have(key))
     }
 
-    /// Says in the file that its rows of keys are whole. It has the given filter there.
+    /// Writes the row of the run, with this filter, once all its rows of keys are written.
     pub(super) fn write(
         &self,
         connection: &Connection,
@@ -135,10 +134,10 @@ impl Run {
     }
 }
 
-/// Which filters memory has room for: those of the smallest runs, since each of them
-/// saves a look into the file, whatever its size; of equal ones the newest. `sizes` are
-/// oldest first, 0 where there is no filter.
-fn fitting(sizes: &[usize], bytes_max: usize) -> impl Iterator<Item = usize> {
+/// Which filters fit into memory: those of the smallest runs first, since a filter of any size
+/// saves one read of the file for a lookup, and of equal ones the newest first. `sizes` are
+/// oldest first, 0 for no filter.
+fn filters_that_fit(sizes: &[usize], bytes_max: usize) -> impl Iterator<Item = usize> {
     let mut order: Vec<_> = (sizes.iter().copied().enumerate())
         .filter(|(_, size)| *size > 0)
         .map(|(at, size)| (size, Reverse(at)))
@@ -154,8 +153,8 @@ fn fitting(sizes: &[usize], bytes_max: usize) -> impl Iterator<Item = usize> {
 /// The runs of a file.
 pub(super) struct Runs {
     /// Oldest first.
-    list: Vec<Run>,
-    /// Those that are gone, or were never finished, and still have rows of keys.
+    list: Vec<SortedRun>,
+    /// Numbers of runs that were dropped or never completed, and still have rows of keys.
     garbage: Vec<i64>,
     next_id: i64,
     filter_bytes_max: usize,
@@ -163,7 +162,7 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn load(connection: &Connection, filter_bytes_max: usize) -> Result<Self, BadRow> {
-        let list = Run::read_all(connection, filter_bytes_max)?;
+        let list = SortedRun::read_all(connection, filter_bytes_max)?;
         let known: HashSet<i64> = list.iter().map(|run| run.id).collect();
         let mut newest = known.iter().copied().max().unwrap_or_default();
         let mut garbage = Vec::new();
@@ -185,7 +184,7 @@ impl Runs {
         })
     }
 
-    /// Numbers that no run has, so many from the one that is returned.
+    /// Reserves so many numbers for runs; returns the first one.
     pub(super) fn take_ids(&mut self, count: i64) -> i64 {
         let first = self.next_id;
         self.next_id = first.saturating_add(count);
@@ -193,17 +192,17 @@ impl Runs {
     }
 
     /// The runs of a scope, oldest first.
-    pub(super) fn of(&self, scope: Scope) -> impl Iterator<Item = &Run> {
+    pub(super) fn of(&self, scope: Scope) -> impl Iterator<Item = &SortedRun> {
         self.list.iter().filter(move |run| run.scope == scope)
     }
 
-    /// Adds a run, which is in the file.
-    pub(super) fn add(&mut self, run: Run) {
+    /// Adds a run that is in the file.
+    pub(super) fn add(&mut self, run: SortedRun) {
         let at = (self.list).partition_point(|other| other.last_position <= run.last_position);
         self.list.insert(at, run);
-        let size = |run: &Run| run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
+        let size = |run: &SortedRun| run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
         let sizes: Vec<_> = self.list.iter().map(size).collect();
-        let kept: HashSet<_> = fitting(&sizes, self.filter_bytes_max).collect();
+        let kept: HashSet<_> = filters_that_fit(&sizes, self.filter_bytes_max).collect();
         for (at, run) in self.list.iter_mut().enumerate() {
             if !kept.contains(&at) {
                 run.filter = None;
@@ -211,30 +210,31 @@ impl Runs {
         }
     }
 
-    /// A run is gone; its rows of keys go by and by.
+    /// Removes a run; later groups delete its rows of keys.
     pub(super) fn forget(&mut self, id: i64) {
         self.list.retain(|run| run.id != id);
         self.garbage.push(id);
     }
 
-    /// A run that is older than its request_ids are kept for, but for those in use.
-    pub(super) fn too_old(&self, now: Timestamp, limits: &Limits, used: &[i64]) -> Option<i64> {
-        let is_old = |run: &&Run| run.newest_time.plus_nanos(limits.kept_nanos(run.scope)) < now;
+    /// A run whose request_ids have all expired, but for those that a compaction reads.
+    pub(super) fn expired(&self, now: Timestamp, limits: &Limits, used: &[i64]) -> Option<i64> {
+        let is_old =
+            |run: &&SortedRun| run.newest_time.plus_nanos(limits.kept_nanos(run.scope)) < now;
         let mut old = self.list.iter().filter(is_old);
         old.find(|run| !used.contains(&run.id)).map(|run| run.id)
     }
 
-    /// A run that is gone and still has rows.
+    /// The number of a dropped run that still has rows of keys.
     pub(super) fn garbage(&self) -> Option<i64> {
         self.garbage.last().copied()
     }
 
-    /// It has no rows any more.
+    /// All rows of keys of a dropped run are deleted.
     pub(super) fn cleaned(&mut self, id: i64) {
         self.garbage.retain(|other| *other != id);
     }
 
-    /// Adds the entries that have that key.
+    /// Adds the entries of a key to `found`.
     pub(super) fn find(
         &self,
         connection: &Connection,
@@ -248,7 +248,7 @@ impl Runs {
     }
 }
 
-/// Takes a run out of the file; its rows of keys stay for [`delete_keys`].
+/// Deletes the row of a run. Its rows of keys stay for [`delete_keys`].
 pub(super) fn delete_run(connection: &Connection, id: i64) -> Result<(), BadRow> {
     connection
         .prepare_cached("DELETE FROM request_runs WHERE run_id = ?1")?
@@ -256,7 +256,7 @@ pub(super) fn delete_run(connection: &Connection, id: i64) -> Result<(), BadRow>
     Ok(())
 }
 
-/// Deletes rows of keys of a run that is gone, at most so many. Whether there may be more.
+/// Deletes at most so many rows of keys of a dropped run; returns whether there may be more.
 pub(super) fn delete_keys(connection: &Connection, id: i64, rows: usize) -> Result<bool, BadRow> {
     let deleted = connection
         .prepare_cached(
@@ -319,7 +319,7 @@ fn find_in_run(
         for pair in same {
             found.extend(pairs_of_row(pair).map(|(_, id)| id));
         }
-        // Twins may stand on both sides of the seam between two rows.
+        // Pairs of one key can be split between two rows.
         if first != key.cast_signed() {
             break;
         }

@@ -1,4 +1,4 @@
-//! Whether an account could pay. It reserves nothing.
+//! Whether an account has enough credits for some costs. The check reserves nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use crate::domain::time::Timestamp;
 /// Whether an account could pay for some work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Affordability {
-    /// What it could spend on this, restricted grants considered.
+    /// What it could spend on this, with grants that are restricted to services.
     pub available: Credits,
-    /// How many more unrestricted credits it would take.
+    /// How many more unrestricted credits it would need.
     pub shortfall: Credits,
 }
 
 impl Affordability {
-    /// Whether nothing is missing.
+    /// Whether there is no shortfall.
     #[must_use]
     pub const fn sufficient(&self) -> bool {
         self.shortfall.is_zero()
     }
 }
 
-/// What an account could pay with at one moment, taken out of it: whether that is enough
-/// for thousands of costs is reckoned without holding the account.
+/// What is left of an account's grants at one moment. It is a copy, so that a check of
+/// thousands of costs does not hold the account.
 #[derive(Clone, Debug)]
-pub struct Purse {
-    /// What is left of each grant that can pay, as they burn.
+pub struct SpendableCredits {
+    /// What is left of each grant, in burn order, and its terms.
     grants: Vec<(Credits, Arc<GrantTerms>)>,
 }
 
-impl Purse {
-    /// What the account, from which everything that has expired has left, could pay with.
+impl SpendableCredits {
+    /// The credits of an account whose due lapses are applied.
     #[must_use]
     pub fn of(account: &Account) -> Self {
         let left = account.grants().filter(|grant| !grant.remaining.is_zero());
@@ -44,14 +44,14 @@ impl Purse {
         }
     }
 
-    /// What it could pay with for one service.
+    /// The credits that it could spend on one service.
     #[must_use]
     pub fn of_service(account: &Account, service: &str) -> Self {
         let left = match account.left_for(Some(service)) {
             Some(left) => vec![left],
             None => account.paying(Some(service)).map(|g| g.remaining).collect(),
         };
-        // Which grants these are does not matter where there is one service.
+        // With one service only the sums matter, so all grants can have the same terms.
         let terms = Arc::new(GrantTerms {
             granted: Credits::ZERO,
             priority: 0,
@@ -67,15 +67,16 @@ impl Purse {
     }
 }
 
-/// The grants that pay for one service alone or among others, in order, and the first of
-/// them that is not used up.
+/// Positions of the grants that are restricted to a service, or of those that are not
+/// restricted, in burn order.
 #[derive(Default)]
-struct Line {
+struct ServiceGrants {
     grants: Vec<usize>,
+    /// All before it are used up.
     first: usize,
 }
 
-impl Line {
+impl ServiceGrants {
     /// The first of them that is not used up.
     fn next(&mut self, left: &[Credits]) -> Option<usize> {
         while let Some(grant) = self.grants.get(self.first) {
@@ -88,29 +89,31 @@ impl Line {
     }
 }
 
-/// Whether the purse could pay these costs, each for its service, as if they were
-/// charged in order.
+/// Whether the credits suffice for these costs, each for its service, if they are charged in
+/// order.
 ///
 /// # Errors
 /// [`TooLarge`] where the costs sum to more than the largest amount.
-pub fn afford<'a>(
-    purse: &Purse,
+pub fn check_funds<'a>(
+    credits_left: &SpendableCredits,
     costs: impl Iterator<Item = (&'a str, Credits)> + Clone,
 ) -> Result<Affordability, TooLarge> {
-    let mut left: Vec<Credits> = purse.grants.iter().map(|(left, _)| *left).collect();
+    let mut left: Vec<Credits> = credits_left.grants.iter().map(|(left, _)| *left).collect();
     let mut available = Credits::ZERO;
     let mut shortfall = Credits::ZERO;
-    let mut any = Line::default();
-    let services = costs.clone().map(|(service, _)| (service, Line::default()));
-    let mut restricted: HashMap<&str, Line> = services.collect();
-    for (position, (left, terms)) in purse.grants.iter().enumerate() {
+    let mut unrestricted = ServiceGrants::default();
+    let services = costs
+        .clone()
+        .map(|(service, _)| (service, ServiceGrants::default()));
+    let mut restricted: HashMap<&str, ServiceGrants> = services.collect();
+    for (position, (left, terms)) in credits_left.grants.iter().enumerate() {
         let mut pays = terms.services.is_empty() && !restricted.is_empty();
         if pays {
-            any.grants.push(position);
+            unrestricted.grants.push(position);
         }
         for service in &terms.services {
-            if let Some(line) = restricted.get_mut(&**service) {
-                line.grants.push(position);
+            if let Some(grants) = restricted.get_mut(&**service) {
+                grants.grants.push(position);
                 pays = true;
             }
         }
@@ -119,13 +122,13 @@ pub fn afford<'a>(
         }
     }
     for (service, cost) in costs {
-        let Some(line) = restricted.get_mut(service) else {
+        let Some(grants) = restricted.get_mut(service) else {
             continue;
         };
         let mut due = cost;
         while !due.is_zero() {
-            // Whichever burns first.
-            let next = [any.next(&left), line.next(&left)];
+            // The grant that comes first in burn order.
+            let next = [unrestricted.next(&left), grants.next(&left)];
             let Some(next) = next.into_iter().flatten().min() else {
                 break;
             };
@@ -158,7 +161,7 @@ mod tests {
         Credits::from_nanos(nanos).unwrap()
     }
 
-    /// An account with grants of all kinds, always the same for a seed.
+    /// An account with grants of all kinds, determined by the seed.
     fn account(seed: usize, grants: usize) -> Account {
         let grant = |number: usize| {
             let mixed = (number + 1) * (seed + 3) * 7_919;
@@ -195,8 +198,8 @@ mod tests {
         .unwrap()
     }
 
-    /// The plain way: each cost takes from the first grants that may pay.
-    fn plainly(account: &Account, costs: &[(&str, Credits)]) -> Affordability {
+    /// The simple way: each cost takes from the first grants that may pay.
+    fn simple_check(account: &Account, costs: &[(&str, Credits)]) -> Affordability {
         let mut left: Vec<_> = account.grants().cloned().collect();
         let pays = |grant: &&GrantState| {
             costs
@@ -232,14 +235,14 @@ mod tests {
                     )
                 })
                 .collect();
-            let expected = plainly(&account, &costs);
-            let found = afford(&Purse::of(&account), costs.iter().copied());
+            let expected = simple_check(&account, &costs);
+            let found = check_funds(&SpendableCredits::of(&account), costs.iter().copied());
             assert_eq!(found, Ok(expected), "{seed}");
             for service in SERVICES.into_iter().chain(["none"]) {
                 let one: Vec<_> = costs.iter().map(|(_, cost)| (service, *cost)).collect();
-                let purse = Purse::of_service(&account, service);
-                let found = afford(&purse, one.iter().copied()).unwrap();
-                let expected = plainly(&account, &one);
+                let credits_left = SpendableCredits::of_service(&account, service);
+                let found = check_funds(&credits_left, one.iter().copied()).unwrap();
+                let expected = simple_check(&account, &one);
                 assert_eq!(found.shortfall, expected.shortfall, "{seed} {service}");
                 if !one.is_empty() {
                     assert_eq!(found.available, expected.available, "{seed} {service}");

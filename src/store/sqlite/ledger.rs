@@ -1,15 +1,16 @@
-//! The books: what the writer decides over, and the transaction that its decisions
-//! go into.
+//! The accounts that the writer decides over, and the group whose entries it writes.
 //!
-//! Accounts are in memory as far as they are used; the file has all of them. Rows of
-//! accounts follow the journal at a distance, so that a busy account costs one row in
-//! thousands of entries: `behind` says where the accounts stand whose rows are behind.
+//! The file has all accounts; those that were used last are also in memory. Their rows are
+//! flushed later than the journal is written, so that a busy account costs one row in
+//! thousands of entries: `dirty.rs` knows the accounts whose rows are older than the journal.
 
 use std::sync::Arc;
 
 use super::accounts::Loaded;
-use super::behind::{BEHIND_MAX, Behind, Head, SAVED_PER_GROUP, Stood};
 use super::cache::{Cache, Slot};
+use super::dirty::{
+    DIRTY_POSITIONS_MAX, DirtyAccount, DirtyAccounts, DirtyRange, FLUSHED_PER_GROUP,
+};
 use super::group::decide;
 use super::journal::{BadRow, Journal, Position};
 use super::requests::{Key, Progress, Requests, Scope};
@@ -22,26 +23,26 @@ use crate::domain::ledger::{
 use crate::domain::{AccountName, Credits, RequestId, Timestamp};
 use crate::store::{Answer, StoreRefusal, Unavailable, Written};
 
-/// A snapshot is due after so many entries, or as many as the account is large.
+/// A snapshot is due after so many entries of an account, or after as many as it has grants and
+/// open holds, if that is more.
 const SNAPSHOT_ENTRIES: usize = 256;
 
-pub(super) struct Books {
+pub(super) struct Ledger {
     pub(super) journal: Journal,
     pub(super) cache: Cache,
-    /// Where accounts stand whose rows are behind.
-    pub(super) behind: Behind,
+    pub(super) dirty: DirtyAccounts,
     pub(super) requests: Requests,
     pub(super) next_position: Position,
     next_account: i64,
     pub(super) group: Group,
-    /// The entry up to which the file itself has the journal, where its `-wal` does not say so
-    /// yet.
-    pub(super) moved: Option<Position>,
-    /// Why nothing is dated now.
+    /// The entry up to which the file itself has the journal, until that is written into the
+    /// new `-wal`.
+    pub(super) checkpointed: Option<Position>,
+    /// Why nothing is written now: the clock is not believed.
     pub(super) disbelief: Option<Disbelief>,
 }
 
-/// What a group did so far, so that it can be taken back.
+/// What a group did so far, to be undone if it fails.
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) is_open: bool,
@@ -49,12 +50,13 @@ pub(super) struct Group {
     progress: Progress,
 }
 
-/// How to take one step back.
+/// How to undo one step of a group.
 pub(super) enum Undo {
+    /// An entry was added to an account, or its row was flushed.
     Head {
         account: i64,
         name: AccountName,
-        before: Option<Stood>,
+        before: Option<DirtyRange>,
         next_position: Position,
     },
     Account {
@@ -66,14 +68,14 @@ pub(super) enum Undo {
     },
 }
 
-/// Whether the answer to a write has the shares of its entry. Those of a batch have none.
+/// Whether the answer to a write has the shares of its entry. The answers of a batch do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shares {
     Answered,
     Omitted,
 }
 
-/// A group that is in the file.
+/// A group that is on disk.
 pub(super) struct Committed {
     /// Whether there was anything to write.
     pub(super) wrote: bool,
@@ -81,7 +83,7 @@ pub(super) struct Committed {
 }
 
 impl Committed {
-    /// The accounts that it changed, and whose rows were brought up; some more than once.
+    /// The accounts that it changed or flushed; some are given more than once.
     pub(super) fn changed(self) -> impl Iterator<Item = AccountName> {
         self.steps.into_iter().filter_map(|step| match step {
             Undo::Head { name, .. } => Some(name),
@@ -90,7 +92,7 @@ impl Committed {
     }
 }
 
-impl Books {
+impl Ledger {
     pub(super) fn new(
         journal: Journal,
         requests: Requests,
@@ -101,17 +103,17 @@ impl Books {
         Self {
             journal,
             cache: Cache::new(accounts_max),
-            behind: Behind::default(),
+            dirty: DirtyAccounts::default(),
             requests,
             next_position,
             next_account,
             group: Group::default(),
-            moved: None,
+            checkpointed: None,
             disbelief: None,
         }
     }
 
-    /// At start: a request_id that is in no run.
+    /// Notes a request_id, read at start, that is in no sorted run.
     pub(super) fn note_request(
         &mut self,
         account: i64,
@@ -124,17 +126,21 @@ impl Books {
         self.requests.insert(key, position, time, scope);
     }
 
-    /// The account, as it stands. None: there is none.
+    /// The account; None if there is none.
     pub(super) fn account(&mut self, name: &AccountName) -> Result<Option<&Loaded>, BadRow> {
-        let slot = self.bring(name)?;
+        let slot = self.load(name)?;
         Ok(slot.and_then(|slot| self.cache.at(slot).map(|loaded| &*loaded)))
     }
 
-    /// Lets what has ended by now leave the account, with the group. An account that
-    /// cannot be read is left as it is: whoever asks for it will hear of that. False: another
-    /// program is writing to the file.
-    pub(super) fn settle(&mut self, name: &AccountName, now: Timestamp) -> Result<bool, BadRow> {
-        let slot = match self.bring(name) {
+    /// Writes the lapses of an account that are due by now into the group. An account that
+    /// cannot be read is skipped: the call that needs it fails by itself. False: another
+    /// program holds the write lock.
+    pub(super) fn expire_due(
+        &mut self,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<bool, BadRow> {
+        let slot = match self.load(name) {
             Ok(None) => return Ok(true),
             Ok(Some(slot)) => slot,
             Err(cause) => return self.unreadable::<()>(&cause).map(|_| true),
@@ -153,15 +159,15 @@ impl Books {
         loaded.is_some_and(|loaded| loaded.account.has_lapsed(now))
     }
 
-    /// Has the account in memory. None: there is none.
-    pub(super) fn bring(&mut self, name: &AccountName) -> Result<Option<Slot>, BadRow> {
+    /// Loads the account into memory, unless it is there. None: there is no such account.
+    pub(super) fn load(&mut self, name: &AccountName) -> Result<Option<Slot>, BadRow> {
         if let Some(slot) = self.cache.find(name) {
             return Ok(Some(slot));
         }
         let Some((id, row_head)) = self.journal.account_row(name)? else {
             return Ok(None);
         };
-        let head = self.behind.get(id).map(|head| head.entry).or(row_head);
+        let head = self.dirty.get(id).map(|head| head.entry).or(row_head);
         let loaded = self.journal.load(id, name, head)?;
         Ok(Some(self.cache.insert(loaded)))
     }
@@ -174,14 +180,14 @@ impl Books {
             Ok(lapsed) => self.write_lapsed(slot, &lapsed),
             Err(at) => {
                 let name = loaded.account.name().clone();
-                // Whoever asks for the account hears of it.
+                // The call that needs the account fails by itself.
                 let _ = self.defect(&name, at);
                 Ok(())
             }
         }
     }
 
-    /// Writes what has expired, and has left the account in memory.
+    /// Writes lapses that are already applied to the account in memory.
     fn write_lapsed(&mut self, slot: Slot, lapsed: &[Entry]) -> Result<(), BadRow> {
         if lapsed.is_empty() {
             return Ok(());
@@ -213,7 +219,7 @@ impl Books {
         loaded.head = Some(position);
         loaded.steps = loaded.steps.saturating_add(1);
         let id = loaded.id;
-        let before = (self.behind).advance(id, &entry.account, position, position);
+        let before = (self.dirty).note_entry(id, &entry.account, position, position);
         self.group.undo.push(Undo::Head {
             account: id,
             name: entry.account.clone(),
@@ -226,8 +232,8 @@ impl Books {
         Ok(position)
     }
 
-    /// An account that does not follow its own rules is not kept in memory: what the file
-    /// says of it counts.
+    /// Removes an account from memory to which an entry could not be applied. The file still
+    /// has it as it was.
     fn defect(&mut self, name: &AccountName, at: Inconsistent) -> StoreRefusal {
         let cause = does_not_follow(at);
         tracing::error!(cause = cause.0, "a defect: nothing of it was written");
@@ -235,16 +241,15 @@ impl Books {
         unavailable("write", &cause)
     }
 
-    /// Answers a command, and writes what it does into the open group. Err: the
-    /// group is broken.
+    /// Decides a command, and writes its entries into the open group. Err fails the group.
     pub(super) fn write(
         &mut self,
         command: &Command,
         shares: Shares,
         now: Timestamp,
     ) -> Result<Answer<Written>, BadRow> {
-        // What cannot be read is that account's affair, and nobody else's.
-        let slot = match self.bring(&command.account) {
+        // An account that cannot be read fails this command alone, not the group.
+        let slot = match self.load(&command.account) {
             Ok(slot) => slot,
             Err(cause) => return self.unreadable(&cause),
         };
@@ -261,8 +266,8 @@ impl Books {
             return Ok(Err(disbelief.into()));
         }
         if looked_up.earlier.is_none() {
-            // From here on the account in memory may change: what fails is taken back with
-            // the group.
+            // From here on the account in memory may change, which only the undo of an open
+            // group takes back.
             self.begin()?;
         }
         let mut unopened = None;
@@ -320,7 +325,7 @@ impl Books {
         }))
     }
 
-    /// What the decision over a command needs beside the account.
+    /// Looks up what the decision over a command needs beside the account.
     fn look_up(
         &mut self,
         slot: Option<Slot>,
@@ -343,7 +348,7 @@ impl Books {
         })
     }
 
-    /// Makes an account that a command opens.
+    /// Writes the row of a new account.
     fn open_account(&mut self, id: i64, account: Arc<Account>) -> Result<Slot, BadRow> {
         self.journal.write_account(id, account.name())?;
         self.next_account = id.saturating_add(1);
@@ -356,7 +361,7 @@ impl Books {
         }))
     }
 
-    /// Refuses one command, unless SQLite gave the whole group up.
+    /// Refuses one command, unless SQLite has rolled the whole group back.
     fn unreadable<T>(&self, cause: &BadRow) -> Result<Answer<T>, BadRow> {
         if self.group.is_open && self.journal.connection.is_autocommit() {
             return Err(BadRow(cause.0.clone()));
@@ -365,7 +370,7 @@ impl Books {
         Ok(Err(unavailable("read", cause)))
     }
 
-    /// The write that had this request_id, also in this group.
+    /// The write that had this request_id; it may be of this group.
     pub(super) fn earlier_write(
         &self,
         id: i64,
@@ -394,7 +399,7 @@ impl Books {
         Ok(None)
     }
 
-    /// Keeps a snapshot of the account where one is due.
+    /// Writes a snapshot of the account if one is due.
     fn write_snapshot_if_due(&mut self, slot: Slot) -> Result<(), BadRow> {
         let Some(loaded) = self.cache.at(slot) else {
             return Ok(());
@@ -420,21 +425,21 @@ impl Books {
                     before,
                     next_position,
                 } => {
-                    let before = before.map(|stood| Head {
-                        entry: stood.entry,
-                        since: stood.since,
+                    let before = before.map(|range| DirtyAccount {
+                        entry: range.entry,
+                        since: range.since,
                         name: name.clone(),
                     });
-                    self.behind.set(account, before);
+                    self.dirty.set(account, before);
                     self.next_position = next_position;
-                    // The file has it as it was.
+                    // It is loaded again, without the group, when it is next needed.
                     self.cache.forget(&name);
                 }
             }
         }
     }
 
-    /// Whether the group has something to write.
+    /// Whether the group has written anything.
     pub(super) fn writes(&self) -> bool {
         !self.group.undo.is_empty()
     }
@@ -443,17 +448,17 @@ impl Books {
     pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, BadRow> {
         if self.group.is_open {
             if !self.group.undo.is_empty() {
-                self.save_some(SAVED_PER_GROUP, BEHIND_MAX)?;
+                self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX)?;
                 let added = self.group.undo.len();
                 let progress = (self.requests).advance(&self.journal.connection, now, added);
                 self.group.progress = progress?;
             }
             if !self.group.undo.is_empty() {
-                self.write_moved()?;
+                self.write_checkpointed()?;
             }
             self.journal.connection.execute_batch("COMMIT")?;
             if !self.group.undo.is_empty() {
-                self.moved = None;
+                self.checkpointed = None;
             }
         }
         let group = std::mem::take(&mut self.group);
@@ -465,9 +470,9 @@ impl Books {
         })
     }
 
-    /// Puts everything back to what it was before the group.
+    /// Undoes the group.
     pub(super) fn roll_back(&mut self) {
-        // SQLite may have done it already.
+        // SQLite may have rolled back by itself.
         let open = !self.journal.connection.is_autocommit();
         if open && let Err(error) = self.journal.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a group that failed could not be rolled back");

@@ -1,5 +1,5 @@
-//! Rows that are read ahead, many with one statement. An account of ten thousand grants
-//! would otherwise be loaded by as many questions to the file.
+//! Prefetches the rows that loading an account needs, many with one statement. An account of
+//! ten thousand grants would otherwise take ten thousand queries.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,18 +14,18 @@ use crate::domain::Credits;
 use crate::domain::ledger::{EntryId, EntryKind, GrantFacts, GrantId, GrantTerms, Hold};
 use crate::rfc3339;
 
-/// How many rows one statement asks for at most.
+/// Most rows of one statement.
 const ROWS_MAX: usize = 4_096;
 
-/// A grant that was ever made, and the entry that revoked it first.
+/// The terms of a grant, and the first entry that revoked it.
 #[derive(Clone)]
-pub(super) struct MadeGrant {
+pub(super) struct GrantRecord {
     terms: Arc<GrantTerms>,
     revoked_by: Option<EntryId>,
 }
 
-impl MadeGrant {
-    /// As it was before an entry: it may have been revoked since.
+impl GrantRecord {
+    /// The grant as it was before an entry. It may have been revoked later.
     pub(super) fn before(&self, id: GrantId, entry: EntryId) -> GrantFacts {
         GrantFacts {
             id,
@@ -39,62 +39,62 @@ impl MadeGrant {
     }
 }
 
-/// What is known while one account is being read, by the numbers of grants and holds.
+/// The grants and holds, by number, of the account that is being read.
 #[derive(Default)]
-pub(super) struct Ahead {
-    grants: RefCell<HashMap<i64, MadeGrant>>,
+pub(super) struct Prefetched {
+    grants: RefCell<HashMap<i64, GrantRecord>>,
     holds: RefCell<HashMap<i64, Arc<Hold>>>,
 }
 
-/// What was read ahead counts until this is dropped.
-pub(super) struct ReadAhead<'a>(&'a Ahead);
+/// Clears the prefetched rows when it is dropped.
+pub(super) struct PrefetchGuard<'a>(&'a Prefetched);
 
-impl Drop for ReadAhead<'_> {
+impl Drop for PrefetchGuard<'_> {
     fn drop(&mut self) {
         self.0.grants.borrow_mut().clear();
         self.0.holds.borrow_mut().clear();
     }
 }
 
-/// A link of an account's chain of entries, and what the entry will ask for.
+/// A link of an account's chain of entries, and what reading its entry needs.
 pub(super) struct Link {
     position: i64,
     previous: Option<i64>,
     grants: Vec<i64>,
-    /// The hold that its entry is about and did not make.
+    /// The hold of the entry, unless the entry made it.
     earlier_hold: Option<i64>,
 }
 
 impl Journal {
-    /// Reads these grants and the entries that made these holds, and keeps them for as
-    /// long as the account is being read.
-    pub(super) fn read_ahead(
+    /// Reads these grants and the entries that made these holds, for as long as the guard
+    /// lives.
+    pub(super) fn prefetch(
         &self,
         account_id: i64,
         grants: impl IntoIterator<Item = i64>,
         holds: impl IntoIterator<Item = i64>,
-    ) -> Result<ReadAhead<'_>, BadRow> {
-        let guard = ReadAhead(&self.ahead);
-        let grants = self.made_grants(account_id, grants)?;
-        self.ahead.grants.borrow_mut().extend(grants);
-        let positions = self.holds_made(account_id, holds)?;
+    ) -> Result<PrefetchGuard<'_>, BadRow> {
+        let guard = PrefetchGuard(&self.prefetched);
+        let grants = self.grant_records(account_id, grants)?;
+        self.prefetched.grants.borrow_mut().extend(grants);
+        let positions = self.hold_positions(account_id, holds)?;
         let mut made = HashMap::with_capacity(positions.len());
         self.each_entry(&positions, |stored| {
             if let (EntryKind::Hold, Some(hold)) = (&stored.entry.kind, stored.entry.hold) {
                 made.insert(hold.id.0, hold);
             }
         })?;
-        self.ahead.holds.borrow_mut().extend(made);
+        self.prefetched.holds.borrow_mut().extend(made);
         Ok(guard)
     }
 
-    /// The hold of that number as it was made, where it was read ahead.
-    pub(super) fn hold_ahead(&self, id: i64) -> Option<Arc<Hold>> {
-        self.ahead.holds.borrow().get(&id).cloned()
+    /// The hold of that number as it was made, if it was prefetched.
+    pub(super) fn prefetched_hold(&self, id: i64) -> Option<Arc<Hold>> {
+        self.prefetched.holds.borrow().get(&id).cloned()
     }
 
-    /// Positions of the entries that made these holds, in order.
-    fn holds_made(
+    /// Positions of the entries that made these holds, ascending.
+    fn hold_positions(
         &self,
         account_id: i64,
         ids: impl IntoIterator<Item = i64>,
@@ -116,16 +116,16 @@ impl Journal {
         Ok(positions)
     }
 
-    /// These grants, each that was ever made.
-    pub(super) fn made_grants(
+    /// The grants of these numbers that exist.
+    pub(super) fn grant_records(
         &self,
         account_id: i64,
         ids: impl IntoIterator<Item = i64>,
-    ) -> Result<HashMap<i64, MadeGrant>, BadRow> {
+    ) -> Result<HashMap<i64, GrantRecord>, BadRow> {
         let mut found = HashMap::new();
         let mut ids: Vec<i64> = ids.into_iter().collect();
         sort(&mut ids);
-        let known = self.ahead.grants.borrow();
+        let known = self.prefetched.grants.borrow();
         ids.retain(|id| match known.get(id) {
             Some(grant) => {
                 found.insert(*id, grant.clone());
@@ -152,7 +152,7 @@ impl Journal {
         Ok(found)
     }
 
-    /// Shows the entries at these positions, which are in order; all of them must be there.
+    /// Calls `show` with the entries at these ascending positions. All of them must exist.
     fn each_entry(
         &self,
         positions: &[i64],
@@ -178,14 +178,14 @@ impl Journal {
     /// The entries of these links, in their order.
     pub(super) fn entries_of(&self, links: &[Link]) -> Result<Vec<StoredEntry>, BadRow> {
         let mut entries = Vec::with_capacity(links.len());
-        // They follow each other from the newest back.
+        // Links are newest first, positions ascending.
         let positions: Vec<i64> = links.iter().rev().map(|link| link.position).collect();
         self.each_entry(&positions, |stored| entries.push(stored))?;
         entries.reverse();
         Ok(entries)
     }
 
-    /// The way from an entry of an account back to the one after `until`, newest first.
+    /// The links from an entry of an account back to the one after `until`, newest first.
     pub(super) fn chain(
         &self,
         head: Option<Position>,
@@ -221,11 +221,11 @@ impl Journal {
         let links = self.links(from.0, None, most)?;
         let grants = links.iter().flat_map(Link::grants);
         let holds = links.iter().filter_map(Link::earlier_hold);
-        let _ahead = self.read_ahead(account_id, grants, holds)?;
+        let _prefetched = self.prefetch(account_id, grants, holds)?;
         self.entries_of(&links)
     }
 
-    /// The links from that one on, at most so many, and none up to `until`.
+    /// At most so many links, from that one back to the one after `until`.
     fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
         let mut statement = self.connection.prepare_cached(
             "WITH RECURSIVE chain (position, previous, kind, grant_id, hold_id, shares, length) AS (
@@ -257,7 +257,7 @@ impl Link {
         self.grants.iter().copied()
     }
 
-    /// The hold that its entry is about and did not make.
+    /// The hold of its entry, unless the entry made it.
     pub(super) fn earlier_hold(&self) -> Option<i64> {
         self.earlier_hold
     }
@@ -269,7 +269,7 @@ fn read_link(row: &Row<'_>) -> Result<Link, BadRow> {
         "grant" => row.get::<_, Option<i64>>(3)?.into_iter().collect(),
         "refund" => {
             let shares = row.get_ref(5)?.as_str().unwrap_or_default();
-            // What cannot be read is found when the entry is.
+            // Shares that cannot be read are reported when the entry is read.
             let shares = super::text::shares_from_json(shares).unwrap_or_default();
             shares.iter().map(|share| share.grant.0).collect()
         }
@@ -284,7 +284,7 @@ fn read_link(row: &Row<'_>) -> Result<Link, BadRow> {
     })
 }
 
-fn read_grant(row: &Row<'_>) -> Result<MadeGrant, BadRow> {
+fn read_grant(row: &Row<'_>) -> Result<GrantRecord, BadRow> {
     let id: i64 = row.get(0)?;
     let wrong = || BadRow(format!("grant {id} cannot be read"));
     let expire_time: Option<String> = row.get(3)?;
@@ -301,7 +301,7 @@ fn read_grant(row: &Row<'_>) -> Result<MadeGrant, BadRow> {
             .map_err(|_| wrong())?,
         create_time: row.get::<_, At>(6)?.0,
     };
-    Ok(MadeGrant {
+    Ok(GrantRecord {
         terms: Arc::new(terms),
         revoked_by: row.get::<_, Option<i64>>(7)?.map(EntryId),
     })
@@ -318,13 +318,13 @@ fn missing_at(position: i64) -> BadRow {
     BadRow(format!("the entry at {position} is missing"))
 }
 
-/// Rows that stand together are read together.
+/// Sorts and removes duplicates, so that neighbouring rows are read together.
 fn sort(ids: &mut Vec<i64>) {
     ids.sort_unstable();
     ids.dedup();
 }
 
-/// As SQL takes a list.
+/// The numbers as a JSON array, for `json_each`.
 fn list(ids: &[i64]) -> String {
     let mut text = String::with_capacity(ids.len().saturating_mul(12));
     let mut number = itoa::Buffer::new();

@@ -1,50 +1,51 @@
-//! Runs are merged, so that a request_id is not looked for in more and more of them.
+//! Compaction of sorted runs, so that a lookup has few of them to search.
 //!
-//! Time is cut into parts of an eighth of what request_ids are kept for. Within the part
-//! that goes on, a run is merged with the newer ones as soon as they are together as long
-//! as it: there are about as many as the logarithm of what the part has, and a request_id
-//! is written as often. A part that is over becomes one run. So nothing is kept for much
-//! more than an eighth longer than it has to be, since a run is dropped whole.
+//! The choice is by time windows of an eighth of the time for which request_ids are known.
+//! Within the newest window it is size-tiered: a run is compacted with the newer ones as soon
+//! as they are together as long as it, so that there are about as many runs as the logarithm
+//! of the window's request_ids, and each request_id is rewritten as often. A window that is
+//! over becomes one run. A run is dropped whole, so no request_id stays for much more than an
+//! eighth longer than it has to.
 //!
-//! Runs of all request_ids are merged where memory has no room for their filters. A filter
-//! in memory is cheaper than writing a million request_ids once more.
+//! Runs of all request_ids are compacted only if memory has no room for their filters: a
+//! filter in memory costs less than rewriting a million request_ids.
 //!
-//! A merge is written into the file a piece at a time, along with groups. The runs that it
-//! is made of count until it is whole; what a kill leaves of it is deleted and made anew.
+//! The result is written a piece at a time, with groups. Lookups use the sources until it is
+//! complete. What a kill leaves of a result is deleted, and the compaction begins again.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::runs::{Run, Runs, Scope, delete_run, pairs_of_row, write_row};
+use super::runs::{Runs, Scope, SortedRun, delete_run, pairs_of_row, write_row};
 use super::{Limits, Pair, ROW_KEYS};
 use crate::domain::Timestamp;
 use crate::store::sqlite::filter::Filter;
 use crate::store::sqlite::journal::BadRow;
 
-/// Parts into which the time is cut for which request_ids are kept.
-const PARTS: i64 = 8;
+/// Time windows in the time for which request_ids are known.
+const WINDOWS: i64 = 8;
 
-/// A merge that goes on.
-pub(super) struct Merge {
-    /// The run that it makes.
+/// A compaction in progress.
+pub(super) struct Compaction {
+    /// The number of the resulting run.
     id: i64,
     scope: Scope,
     sources: Vec<i64>,
     last_position: i64,
     newest_time: Timestamp,
     length: usize,
-    /// None where it would take too much memory, or none is wanted. It may have keys
-    /// already whose row was taken back: they are written again.
+    /// None if it would take too much memory, or the scope does not need one. After an undone
+    /// group it has keys whose row is not in the file; they are written again.
     filter: Option<Filter>,
-    /// The last pair that is in the file.
+    /// The last pair of the result that is in the file.
     position: Option<Pair>,
-    /// How many are.
+    /// How many pairs of the result are in the file.
     written: usize,
 }
 
-/// What was done of a merge along with one group.
+/// The piece of a compaction that was written with one group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     position: Option<Pair>,
@@ -52,34 +53,34 @@ pub(super) struct Step {
     end: Option<End>,
 }
 
-/// How a merge ended.
+/// How a compaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Its run has taken the place of the others.
-    Whole,
-    /// The runs do not have as many request_ids as they say: somebody damaged them.
+    /// The result replaces its sources.
+    Complete,
+    /// The sources have more or fewer pairs than their rows say: the file is damaged.
     Damaged,
 }
 
-/// The part of time to which a moment belongs, in parts of so many nanoseconds.
-fn part_of(time: Timestamp, part: i64) -> i64 {
+/// The number of the time window of a moment, in windows of so many nanoseconds.
+fn window_of(time: Timestamp, window: i64) -> i64 {
     let nanos = time.since(Timestamp::from_unix_nanos(0)).as_nanos();
-    let part = u128::from(part.unsigned_abs().max(1));
-    i64::try_from(nanos.div_euclid(part)).unwrap_or(i64::MAX)
+    let window = u128::from(window.unsigned_abs().max(1));
+    i64::try_from(nanos.div_euclid(window)).unwrap_or(i64::MAX)
 }
 
-impl Merge {
-    /// The merge that is due.
+impl Compaction {
+    /// Chooses the compaction that is due.
     pub(super) fn due(runs: &mut Runs, limits: &Limits) -> Option<Self> {
         let (scope, sources) = Scope::BOTH.into_iter().find_map(|scope| {
-            let part = limits.kept_nanos(scope).div_euclid(PARTS).max(1);
-            let all: Vec<&Run> = runs.of(scope).collect();
+            let window = limits.kept_nanos(scope).div_euclid(WINDOWS).max(1);
+            let all: Vec<&SortedRun> = runs.of(scope).collect();
             let candidates: Vec<_> = all
                 .iter()
                 .map(|run| Candidate {
                     length: run.length,
-                    part: part_of(run.newest_time, part),
-                    free: scope == Scope::Credits || !run.has_filter(),
+                    window: window_of(run.newest_time, window),
+                    may_compact: scope == Scope::Credits || !run.has_filter(),
                 })
                 .collect();
             let chosen = choose(&candidates)?;
@@ -107,12 +108,12 @@ impl Merge {
         })
     }
 
-    /// The runs that it needs.
+    /// The runs that it reads.
     pub(super) fn sources(&self) -> &[i64] {
         &self.sources
     }
 
-    /// Writes so many rows more. It counts once [`Self::committed`] says so.
+    /// Writes so many rows. They take effect with [`Self::committed`].
     pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Step, BadRow> {
         let mut step = Step {
             position: self.position,
@@ -126,9 +127,9 @@ impl Merge {
         let mut left = rows;
         let mut row: Vec<Pair> = Vec::with_capacity(ROW_KEYS);
         while left > 0 && step.end.is_none() {
-            match take_least(&mut sources)? {
+            match pop_smallest(&mut sources)? {
                 Some(pair) => row.push(pair),
-                None => step.end = Some(End::Whole),
+                None => step.end = Some(End::Complete),
             }
             if row.len() == ROW_KEYS || (step.end.is_some() && !row.is_empty()) {
                 write_row(connection, self.id, &row)?;
@@ -154,8 +155,8 @@ impl Merge {
         Ok(step)
     }
 
-    fn run(&self, filter: Option<Filter>) -> Run {
-        Run {
+    fn run(&self, filter: Option<Filter>) -> SortedRun {
+        SortedRun {
             id: self.id,
             scope: self.scope,
             last_position: self.last_position,
@@ -165,13 +166,13 @@ impl Merge {
         }
     }
 
-    /// A step is in the file. The merge, unless that was its last one.
+    /// A step was committed. Returns the compaction, unless it has ended.
     pub(super) fn committed(mut self, step: Step, runs: &mut Runs) -> Option<Self> {
         self.position = step.position;
         self.written = self.written.saturating_add(step.pairs);
         match step.end {
             None => return Some(self),
-            Some(End::Whole) => {
+            Some(End::Complete) => {
                 let filter = self.filter.take();
                 for run in &self.sources {
                     runs.forget(*run);
@@ -185,38 +186,38 @@ impl Merge {
 }
 
 impl Step {
-    /// Whether nothing more can be merged in this file.
+    /// Whether the runs of this file are damaged, so that none can be compacted.
     pub(super) fn found_damage(self) -> bool {
         self.end == Some(End::Damaged)
     }
 }
 
-/// What the choice of a merge needs to know about a run.
+/// A run, as the choice of a compaction sees it.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     length: usize,
-    /// The part of time to which it belongs.
-    part: i64,
-    /// Whether it may be merged.
-    free: bool,
+    /// Its time window.
+    window: i64,
+    /// Whether it may be compacted.
+    may_compact: bool,
 }
 
-/// Which runs are merged next, of those of one scope, oldest first.
+/// Which of the runs of one scope, oldest first, are compacted next.
 fn choose(runs: &[Candidate]) -> Option<Range<usize>> {
     let mut begin = 0_usize;
     while let Some(first) = runs.get(begin) {
         let rest = runs.get(begin..).unwrap_or_default();
         let same = rest
             .iter()
-            .take_while(|run| run.free && run.part == first.part);
+            .take_while(|run| run.may_compact && run.window == first.window);
         let length = same.count();
         let end = begin.saturating_add(length.max(1));
-        let is_over = runs.get(end).is_some_and(|next| next.free);
+        let is_over = runs.get(end).is_some_and(|next| next.may_compact);
         if length > 1 && is_over {
             return Some(begin..end);
         }
         let group = rest.get(..length).unwrap_or_default();
-        if let Some(from) = longer_together(group) {
+        if let Some(from) = tier_start(group) {
             return Some(begin.saturating_add(from)..end);
         }
         begin = end;
@@ -224,8 +225,8 @@ fn choose(runs: &[Candidate]) -> Option<Range<usize>> {
     None
 }
 
-/// The oldest run that is not longer than all newer ones together.
-fn longer_together(runs: &[Candidate]) -> Option<usize> {
+/// The position of the oldest run that is not longer than all newer ones together.
+fn tier_start(runs: &[Candidate]) -> Option<usize> {
     let mut newer = 0_usize;
     let mut from = None;
     for (at, run) in runs.iter().enumerate().rev() {
@@ -237,30 +238,30 @@ fn longer_together(runs: &[Candidate]) -> Option<usize> {
     from
 }
 
-/// The next pair of all.
-fn take_least(sources: &mut [Source<'_>]) -> Result<Option<Pair>, BadRow> {
-    let mut least: Option<(usize, Pair)> = None;
+/// Takes the smallest pair of all sources.
+fn pop_smallest(sources: &mut [Source<'_>]) -> Result<Option<Pair>, BadRow> {
+    let mut smallest: Option<(usize, Pair)> = None;
     for (at, source) in sources.iter_mut().enumerate() {
         if let Some(pair) = source.front()?
-            && least.is_none_or(|(_, other)| order(pair) < order(other))
+            && smallest.is_none_or(|(_, other)| order(pair) < order(other))
         {
-            least = Some((at, pair));
+            smallest = Some((at, pair));
         }
     }
-    let source = least.and_then(|(at, _)| sources.get_mut(at));
+    let source = smallest.and_then(|(at, _)| sources.get_mut(at));
     Ok(source.and_then(|source| source.pairs.pop_front()))
 }
 
-/// As the file orders them.
+/// SQLite compares keys as signed integers.
 fn order((key, id): Pair) -> (i64, i64) {
     (key.cast_signed(), id.0)
 }
 
-/// A run that is read from some place on.
+/// Reads a run in order, from after some pair on.
 struct Source<'c> {
     connection: &'c Connection,
     run: i64,
-    /// The rows from this key on were not read. None: there are no more.
+    /// The next row has this first key or a larger one. None: there are no more rows.
     from: Option<i64>,
     after: Option<Pair>,
     pairs: VecDeque<Pair>,
@@ -269,7 +270,7 @@ struct Source<'c> {
 impl<'c> Source<'c> {
     fn open(connection: &'c Connection, run: i64, after: Option<Pair>) -> Result<Self, BadRow> {
         let from = match after {
-            // Twins may stand on both sides of the seam between two rows.
+            // Pairs of one key can be split between two rows.
             Some((key, _)) => connection
                 .prepare_cached(
                     "SELECT max(first_key) FROM request_keys WHERE run_id = ?1 AND first_key < ?2",
@@ -318,16 +319,16 @@ impl<'c> Source<'c> {
 mod tests {
     use super::*;
 
-    /// Runs come in, all of one length or of any; merges are done as they are due. How
-    /// many runs there are at most, and how often one is written.
-    fn grow(lengths: &[usize], runs_a_part: usize) -> (usize, usize) {
+    /// Adds runs of these lengths, and compacts whenever that is due. Returns the largest
+    /// number of runs, and how often a request_id was rewritten on average.
+    fn grow(lengths: &[usize], runs_a_window: usize) -> (usize, usize) {
         let mut runs: Vec<Candidate> = Vec::new();
         let (mut most, mut written) = (0, 0);
         for (number, length) in lengths.iter().enumerate() {
             runs.push(Candidate {
                 length: *length,
-                part: i64::try_from(number / runs_a_part).unwrap(),
-                free: true,
+                window: i64::try_from(number / runs_a_window).unwrap(),
+                may_compact: true,
             });
             while let Some(chosen) = choose(&runs) {
                 assert!(chosen.len() > 1);
@@ -335,16 +336,16 @@ mod tests {
                     length: runs[chosen.clone()].iter().map(|run| run.length).sum(),
                     ..runs[chosen.end - 1]
                 };
-                let parts = runs[chosen.clone()]
+                let windows = runs[chosen.clone()]
                     .iter()
-                    .all(|run| run.part == merged.part);
-                assert!(parts, "a run of two parts would be kept for too long");
+                    .all(|run| run.window == merged.window);
+                assert!(windows, "a run of two windows would be kept for too long");
                 written += merged.length;
                 runs.splice(chosen, [merged]);
             }
-            // Those of parts that are over long since are dropped.
-            let newest = runs.last().unwrap().part;
-            runs.retain(|run| run.part >= newest - PARTS);
+            // Runs whose windows have expired are dropped.
+            let newest = runs.last().unwrap().window;
+            runs.retain(|run| run.window >= newest - WINDOWS);
             most = most.max(runs.len());
         }
         (most, written / lengths.iter().sum::<usize>())
@@ -366,13 +367,17 @@ mod tests {
 
     #[test]
     fn runs_whose_filters_are_in_memory_are_left_alone() {
-        let run = |length, part, free| Candidate { length, part, free };
+        let run = |length, window, may_compact| Candidate {
+            length,
+            window,
+            may_compact,
+        };
         let choose = |runs: &[Candidate]| choose(runs);
         assert_eq!(choose(&[run(1, 0, false), run(1, 0, false)]), None);
         assert_eq!(choose(&[run(1, 0, true), run(1, 0, false)]), None);
-        // Those that follow are still to come: the part is not over.
-        let part = [run(9, 0, true), run(2, 0, true), run(1, 1, false)];
-        assert_eq!(choose(&part), None);
+        // The next run still has its filter, so the window may get more runs.
+        let window = [run(9, 0, true), run(2, 0, true), run(1, 1, false)];
+        assert_eq!(choose(&window), None);
         let over = [run(9, 0, true), run(2, 0, true), run(1, 1, true)];
         assert_eq!(choose(&over), Some(0..2));
         let pair = [run(9, 0, true), run(2, 0, true), run(2, 0, true)];
