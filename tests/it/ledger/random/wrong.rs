@@ -38,10 +38,13 @@ impl Subject for Wrong {
     }
 }
 
+/// A method, and what alters one of its replies. It says whether it did.
+type Mistake = (&'static str, fn(&mut Reply) -> bool);
+
 /// A mistake in one field of one reply is found.
 #[test]
 fn one_wrong_answer_is_found() {
-    const MISTAKES: [(&str, fn(&mut Reply) -> bool); 11] = [
+    const MISTAKES: [Mistake; 11] = [
         ("Charge", |reply| change(reply.available.as_mut().unwrap())),
         ("Charge", |reply| {
             reply.replayed = !reply.replayed;
