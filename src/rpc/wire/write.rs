@@ -1,12 +1,12 @@
-//! Results of batches, written field by field in the order of their numbers, as the generated
-//! encoder writes them.
+//! Replies of Estimate, Charge and their batches, written field by field in the order of their
+//! numbers, as the generated encoder writes them.
 
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
-use crate::domain::ledger::{AccountId as _, Entry, EntryKind};
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
 use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
@@ -100,13 +100,24 @@ impl EstimateWriter {
     }
 }
 
-/// Writes the fields of the `ChargeResponse` of a batch, whose entry has no grants.
+/// Writes the fields of a `ChargeResponse`.
 pub fn put_charge(written: &Written, into: &mut Vec<u8>) {
-    if !is_plain(&written.entry) {
-        put_fields(&batch_item_to_pb(written), into);
-        return;
+    match is_plain(&written.entry) {
+        true => put_plain_charge(written, &written.entry.shares, into),
+        false => put_fields(&pb::ChargeResponse::from(written), into),
     }
-    put_message(1, into, |into| put_entry(&written.entry, into));
+}
+
+/// Writes the same of an item of a batch, whose entry has no grants.
+pub fn put_batch_item(written: &Written, into: &mut Vec<u8>) {
+    match is_plain(&written.entry) {
+        true => put_plain_charge(written, &[], into),
+        false => put_fields(&batch_item_to_pb(written), into),
+    }
+}
+
+fn put_plain_charge(written: &Written, shares: &[GrantShare], into: &mut Vec<u8>) {
+    put_message(1, into, |into| put_entry(&written.entry, shares, into));
     put_credits(2, written.available, into);
     put_integer(3, i64::from(written.replayed), into);
 }
@@ -119,7 +130,7 @@ fn is_plain(entry: &Entry) -> bool {
         && !entry.usage.as_deref().is_some_and(has_maps)
 }
 
-fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
+fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
     put_text(1, &entry.id.text(&entry.account), into);
     put_text(2, entry.account.as_str(), into);
     put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
@@ -155,6 +166,13 @@ fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
         });
     }
     put_integer(18, entry.id.0, into);
+    for share in shares {
+        put_message(19, into, |into| {
+            put_text(1, &share.grant.text(&entry.account), into);
+            put_credits(2, share.credits, into);
+            put_credits(3, share.held, into);
+        });
+    }
 }
 
 fn put_quantity(quantity: Given, into: &mut Vec<u8>) {
