@@ -30,7 +30,6 @@ use super::lingering::LingeringClose;
 use super::tracker::{Generations, Tracker};
 use super::worker::Phase;
 use crate::rpc::layer::{REFLECTION_MAX, ReplyBody};
-use crate::rpc::peer::PeerAddress;
 
 /// A connection without a call for so long is closed, politely: its peer can connect again.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,7 +66,6 @@ const CALLS_PER_CLOCK_READING: usize = 4;
 /// Serves a connection to its end.
 pub(super) async fn serve<I, S>(
     io: I,
-    peer: PeerAddress,
     service: S,
     mut phase: watch::Receiver<Phase>,
     deadline_max: Duration,
@@ -98,7 +96,6 @@ pub(super) async fn serve<I, S>(
     let service = ConnectionService {
         service: Arc::new(Mutex::new(service)),
         tracker: Arc::clone(&tracker),
-        peer,
     };
     let http = builder.serve_connection(TokioIo::new(io), service);
     let mut http = std::pin::pin!(http);
@@ -179,12 +176,11 @@ async fn outlived(open: &Generations, call_max: Duration) {
     }
 }
 
-/// The service of one connection: each request carries who its peer is.
+/// The service of one connection.
 struct ConnectionService<S> {
     /// The calls of a connection are polled by one task: there is never a wait.
     service: Arc<Mutex<S>>,
     tracker: Arc<Tracker>,
-    peer: PeerAddress,
 }
 
 impl<S> hyper::service::Service<Request<hyper::body::Incoming>> for ConnectionService<S>
@@ -197,8 +193,7 @@ where
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let open = self.tracker.begin(request.uri().path());
-        let mut request = request.map(RequestBody::new);
-        request.extensions_mut().insert(self.peer);
+        let request = request.map(RequestBody::new);
         Replying::new(request, &self.service, open)
     }
 }
