@@ -14,7 +14,7 @@ use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
-use super::wire::write::{EstimateWriter, put_fields, put_message};
+use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
 use crate::domain::{Faults, Refusal};
@@ -56,7 +56,7 @@ impl PricingApi {
         let mut message = Vec::with_capacity(RESULT_BYTES);
         put_message(1, &mut message, |estimate| match parts.explain {
             true => put_fields(&estimate_to_pb(card, &quote, true), estimate),
-            false => EstimateWriter::new(card).put(&quote, estimate),
+            false => put_estimate(card, &quote, estimate),
         });
         if let Some(payer) = prices.account
             && check_balance

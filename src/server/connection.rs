@@ -249,6 +249,9 @@ impl Calls {
     /// Polls the calls that can go on, for a slice. Where any did, or some are left, the
     /// connection is polled again: there are replies to send.
     fn poll(&mut self, context: &mut Context<'_>) {
+        if self.is_empty() && self.waiting.is_empty() {
+            return;
+        }
         let mut polled = false;
         let mut slice = TimeSlice::begin();
         while !slice.is_over() {

@@ -12,7 +12,7 @@ use creditd::rpc::convert::pricing::{EstimateParts, estimate_to_pb, usage_from_p
 use creditd::rpc::convert::write::ChargeParts;
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::wire::read;
-use creditd::rpc::wire::write::{EstimateWriter, put_batch_item, put_charge};
+use creditd::rpc::wire::write::{EstimateWriter, put_batch_item, put_charge, put_estimate};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -286,6 +286,9 @@ fn estimates_are_written_as_the_generated_encoder_writes_them() {
             let mut bytes = vec![7];
             writer.put(&quote, &mut bytes);
             let expected = estimate_to_pb(card, &quote, false).encode_to_vec();
+            assert_eq!(&bytes[1..], expected, "{usage:?}");
+            bytes.truncate(1);
+            put_estimate(card, &quote, &mut bytes);
             assert_eq!(&bytes[1..], expected, "{usage:?}");
             count += 1;
         }

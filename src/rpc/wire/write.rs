@@ -27,9 +27,17 @@ pub(in crate::rpc) fn put_message(
     match (u8::try_from(length), into.get_mut(at)) {
         (Ok(short @ ..0x80), Some(byte)) => *byte = short,
         _ => {
-            let mut long = Vec::with_capacity(10);
-            encode_varint(u64::try_from(length).unwrap_or_default(), &mut long);
-            into.splice(at..start, long);
+            let mut varint = [0_u8; 10];
+            let mut unused = varint.as_mut_slice();
+            encode_varint(u64::try_from(length).unwrap_or_default(), &mut unused);
+            let size = 10_usize.saturating_sub(unused.len());
+            let (varint, _) = varint.split_at(size);
+            let (end, more) = (into.len(), size.saturating_sub(1));
+            into.resize(end.saturating_add(more), 0);
+            into.copy_within(start..end, start.saturating_add(more));
+            if let Some(head) = into.get_mut(at..start.saturating_add(more)) {
+                head.copy_from_slice(varint);
+            }
         }
     }
     length
@@ -86,18 +94,32 @@ impl EstimateWriter {
     #[must_use]
     pub fn new(by: &Card) -> Self {
         let mut card = Vec::with_capacity(64);
-        put_text(4, by.name(), &mut card);
-        put_text(5, by.revision().as_str(), &mut card);
+        put_card(by, &mut card);
         Self { card }
     }
 
     /// Writes the fields of an `Estimate` without lines.
     pub fn put(&self, quote: &Quote<'_>, into: &mut Vec<u8>) {
-        put_text(1, &quote.service().key, into);
-        put_credits(2, quote.credits(), into);
-        put_credits(3, quote.shown(), into);
+        put_quote(quote, into);
         into.extend_from_slice(&self.card);
     }
+}
+
+/// Writes the fields of one `Estimate` without lines.
+pub fn put_estimate(by: &Card, quote: &Quote<'_>, into: &mut Vec<u8>) {
+    put_quote(quote, into);
+    put_card(by, into);
+}
+
+fn put_quote(quote: &Quote<'_>, into: &mut Vec<u8>) {
+    put_text(1, &quote.service().key, into);
+    put_credits(2, quote.credits(), into);
+    put_credits(3, quote.shown(), into);
+}
+
+fn put_card(by: &Card, into: &mut Vec<u8>) {
+    put_text(4, by.name(), into);
+    put_text(5, by.revision().as_str(), into);
 }
 
 /// Writes the fields of a `ChargeResponse`.
@@ -131,7 +153,7 @@ fn is_plain(entry: &Entry) -> bool {
 }
 
 fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
-    put_text(1, &entry.id.text(&entry.account), into);
+    put_text(1, entry.id.write(&entry.account, &mut [0; _]), into);
     put_text(2, entry.account.as_str(), into);
     put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
     put_credits(4, entry.credits, into);
@@ -168,7 +190,8 @@ fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
     put_integer(18, entry.id.0, into);
     for share in shares {
         put_message(19, into, |into| {
-            put_text(1, &share.grant.text(&entry.account), into);
+            let grant = share.grant;
+            put_text(1, grant.write(&entry.account, &mut [0; _]), into);
             put_credits(2, share.credits, into);
             put_credits(3, share.held, into);
         });
