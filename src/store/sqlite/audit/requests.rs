@@ -1,4 +1,4 @@
-//! Request_ids: each was used once, and is found.
+//! Checks of request_ids: each was used once, and the index has it.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Scope, SortedRun};
 use crate::store::sqlite::times::At;
 
 const SECONDS_PER_HOUR: u64 = 3_600;
-/// For how long a request_id is known at least, whatever the server's settings were, and
-/// one of a call that brought credits in or back.
+/// For how long a request_id is known at least, with any settings; and that of a grant, refund
+/// or revocation.
 const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const KNOWN_FOR_CREDITS: Duration = Duration::from_secs(90 * 24 * SECONDS_PER_HOUR);
 
 impl Audit<'_> {
     pub(super) fn check_requests(&mut self) -> Result<(), BadRow> {
-        self.check_once()?;
+        self.check_request_ids_unique()?;
         self.check_runs()
     }
 
-    /// No request_id moved twice within the time for which it is known at least.
-    fn check_once(&mut self) -> Result<(), BadRow> {
+    /// No request_id may have two entries within the time for which it is known at least.
+    fn check_request_ids_unique(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
             "SELECT account_id, request_id, entry_id, before, create_time, earlier, kind FROM (
                SELECT account_id, request_id, entry_id, create_time,
@@ -61,19 +61,19 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Each run has exactly the request_ids of its part of the journal that it should have.
+    /// Each run must have exactly the request_ids of its scope in its range of the journal.
     fn check_runs(&mut self) -> Result<(), BadRow> {
         let connection = &self.journal.connection;
         let key = connection.query_row("SELECT key FROM file", [], |row| row.get(0))?;
         let keys = Keys::new(key);
         let runs = SortedRun::read_all(connection, usize::MAX)?;
         for scope in Scope::BOTH {
-            // The part before the oldest run that is kept belongs to runs that are dropped.
+            // The oldest run's range begins where a dropped run ended, which is not known.
             let mut indexed = None;
             for run in runs.iter().filter(|run| run.scope == scope) {
                 let (found, wrong) = self.wrong_keys(keys, run, indexed)?;
                 let missing = match indexed {
-                    Some(indexed) => self.requests_of_part(run, indexed)? != found,
+                    Some(indexed) => self.count_requests(run, indexed)? != found,
                     None => false,
                 };
                 let length = u64::try_from(run.length).unwrap_or_default();
@@ -89,8 +89,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// How many keys a run has, and how many of them should not be there, or not where
-    /// they stand.
+    /// How many keys a run has, and how many of them are wrong or out of order.
     fn wrong_keys(
         &self,
         keys: Keys,
@@ -121,9 +120,9 @@ impl Audit<'_> {
                     let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
                     belongs.then_some(key)
                 });
-                let in_part = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
+                let in_range = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
                 let in_order = key.cast_signed() >= previous;
-                if said != Some(key) || !in_part || !in_order || !run.may_have(key) {
+                if said != Some(key) || !in_range || !in_order || !run.may_have(key) {
                     wrong = wrong.saturating_add(1);
                 }
                 previous = key.cast_signed();
@@ -133,8 +132,8 @@ impl Audit<'_> {
         Ok((found, wrong))
     }
 
-    /// How many request_ids the journal has in the part of a run.
-    fn requests_of_part(&self, run: &SortedRun, indexed: i64) -> Result<u64, BadRow> {
+    /// How many request_ids the journal has in the range of a run.
+    fn count_requests(&self, run: &SortedRun, indexed: i64) -> Result<u64, BadRow> {
         let all = run.scope == Scope::All;
         let count: i64 = self.journal.connection.query_row(
             "SELECT count(*) FROM entries
