@@ -110,7 +110,7 @@ pub struct Cost {
 pub enum Overage {
     /// Refuse.
     Reject,
-    /// Take the rest from what is available.
+    /// Take the rest from available credits.
     FromAvailable,
 }
 

@@ -1,4 +1,4 @@
-//! The journal over one connection: entries, and the tables by which they are found.
+//! The journal over one connection: entries, and the tables by which they are stored.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -74,7 +74,7 @@ impl Journal {
         if let Some(known) = self.cards.borrow().by_id.get(&id) {
             return Ok(Some(known.clone()));
         }
-        let found = self
+        let stored = self
             .connection
             .prepare_cached("SELECT name, revision FROM rate_cards WHERE card_id = ?1")?
             .query_row([id], |row| {
@@ -84,7 +84,7 @@ impl Journal {
                 })
             })
             .optional()?;
-        let pricing = found.ok_or_else(|| BadRow(format!("there is no rate card {id}")))?;
+        let pricing = stored.ok_or_else(|| BadRow(format!("there is no rate card {id}")))?;
         self.cards.borrow_mut().by_id.insert(id, pricing.clone());
         Ok(Some(pricing))
     }
@@ -97,12 +97,12 @@ impl Journal {
         if let Some(known) = self.cards.borrow().by_revision.get(&pricing.revision) {
             return Ok(Some(*known));
         }
-        let found: Option<i64> = self
+        let stored: Option<i64> = self
             .connection
             .prepare_cached("SELECT card_id FROM rate_cards WHERE revision = ?1")?
             .query_row([&*pricing.revision], |row| row.get(0))
             .optional()?;
-        let id = found
+        let id = stored
             .ok_or_else(|| BadRow(format!("revision {} was never served", pricing.revision)))?;
         let mut cards = self.cards.borrow_mut();
         cards.by_revision.insert(Arc::clone(&pricing.revision), id);
@@ -192,7 +192,7 @@ impl Journal {
             .optional()?;
         // The journal may have grown since the read was submitted.
         let from = snapshot.map_or(head, |snapshot| head.min(Position(snapshot)));
-        let found: Option<i64> = self
+        let stored: Option<i64> = self
             .connection
             .prepare_cached(
                 "WITH RECURSIVE chain (position, previous, entry_id, kind) AS (
@@ -205,7 +205,7 @@ impl Journal {
             )?
             .query_row([from.0, id.0], |row| row.get(0))
             .optional()?;
-        Ok(found.map(Position))
+        Ok(stored.map(Position))
     }
 
     fn spending(

@@ -107,6 +107,6 @@ pub(super) fn release(
     let open = open_hold(account, named, context)?;
     account
         .release_entry(open.hold.id, HoldStatus::Released, context.now)
-        // What is held and available together never passes the largest amount.
+        // Held and available credits together never exceed the largest amount.
         .ok_or_else(|| super::pay::too_large(account))
 }

@@ -175,13 +175,13 @@ impl Audit<'_> {
             let mut statement = self.journal.connection.prepare_cached(sql)?;
             Ok(statement.exists(params)?)
         };
-        let found = match &entry.kind {
+        let is_there = match &entry.kind {
             EntryKind::Grant { id: grant, terms } => one(
                 "SELECT 1 FROM grants
                   WHERE account_id = ?1 AND grant_id = ?2 AND position = ?3 AND granted = ?4",
                 &[account, grant.0, position, entry.credits.nanos()],
             )
-            .map(|found| found && terms.granted == entry.credits),
+            .map(|is_there| is_there && terms.granted == entry.credits),
             EntryKind::Revoke(GrantId(grant)) => one(
                 "SELECT 1 FROM revocations
                   WHERE account_id = ?1 AND grant_id = ?2 AND entry_id <= ?3",
@@ -205,10 +205,10 @@ impl Audit<'_> {
             },
         };
         let name = &account_audit.name;
-        match found {
+        match is_there {
             Ok(true) => {}
             Ok(false) => self.report.add(format!(
-                "entry {id} of {name}: what it says is not in the table where it is checked for"
+                "entry {id} of {name}: what it says is not in the table where it is looked for"
             )),
             Err(BadRow(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
         }

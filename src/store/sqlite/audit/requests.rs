@@ -71,16 +71,16 @@ impl Audit<'_> {
             // The oldest run's range begins where a dropped run ended, which is not known.
             let mut indexed = None;
             for run in runs.iter().filter(|run| run.scope == scope) {
-                let (found, wrong) = self.wrong_keys(keys, run, indexed)?;
+                let (count, wrong) = self.wrong_keys(keys, run, indexed)?;
                 let missing = match indexed {
-                    Some(indexed) => self.count_requests(run, indexed)? != found,
+                    Some(indexed) => self.count_requests(run, indexed)? != count,
                     None => false,
                 };
                 let length = u64::try_from(run.length).unwrap_or_default();
-                if wrong != 0 || missing || length != found {
+                if wrong != 0 || missing || length != count {
                     let id = run.id;
                     self.report.add(format!(
-                        "run {id} of request_ids is not what the journal says: {wrong} of {found} are wrong"
+                        "run {id} of request_ids is not what the journal says: {wrong} of {count} are wrong"
                     ));
                 }
                 indexed = Some(run.last_position);
@@ -100,14 +100,14 @@ impl Audit<'_> {
         let mut statement = connection
             .prepare_cached("SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key")?;
         let mut rows = statement.query([run.id])?;
-        let (mut found, mut wrong, mut previous) = (0_u64, 0_u64, i64::MIN);
+        let (mut count, mut wrong, mut previous) = (0_u64, 0_u64, i64::MIN);
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
             for pair in bytes.chunks_exact(PAIR_BYTES) {
                 let (key, entry) = pair.split_at(8);
                 let key = key.try_into().map_or(0, u64::from_be_bytes);
                 let entry = entry.try_into().map_or(0, i64::from_be_bytes);
-                let said = connection
+                let expected = connection
                     .prepare_cached(
                         "SELECT account_id, request_id, kind FROM entries WHERE position = ?1",
                     )?
@@ -115,21 +115,21 @@ impl Audit<'_> {
                         let id = row.get::<_, Option<String>>(1)?;
                         Ok((row.get::<_, i64>(0)?, id, row.get::<_, String>(2)?))
                     });
-                let said = said.ok().and_then(|(account, id, kind)| {
+                let expected = expected.ok().and_then(|(account, id, kind)| {
                     let key = keys.of(account, &RequestId::new(&id?).ok()?);
                     let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
                     belongs.then_some(key)
                 });
                 let in_range = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
                 let in_order = key.cast_signed() >= previous;
-                if said != Some(key) || !in_range || !in_order || !run.may_have(key) {
+                if expected != Some(key) || !in_range || !in_order || !run.may_have(key) {
                     wrong = wrong.saturating_add(1);
                 }
                 previous = key.cast_signed();
-                found = found.saturating_add(1);
+                count = count.saturating_add(1);
             }
         }
-        Ok((found, wrong))
+        Ok((count, wrong))
     }
 
     /// How many request_ids the journal has in the range of a run.
