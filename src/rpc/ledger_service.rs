@@ -22,7 +22,7 @@ use super::refused::Refused;
 use super::reply::reply;
 use super::watching::Watching;
 use super::wire::write::{put_charge, put_fields, put_message};
-use super::wire::{Encoded, decoded};
+use super::wire::{self, Encoded};
 use crate::app::{App, WriteForm, Written};
 use crate::domain::{AccountName, Faults, Refusal};
 
@@ -172,12 +172,12 @@ impl LedgerService for LedgerApi {
         self.write(request, charge_from_pb).await
     }
 
-    /// The same as a message. The router sends batches to [`LedgerApi::encoded_batch_charge`].
+    /// The router answers with the bytes; whoever calls the service itself gets the message.
     async fn batch_charge(
         &self,
         request: Request<pb::BatchChargeRequest>,
     ) -> Reply<pb::BatchChargeResponse> {
-        decoded(self.encoded_batch_charge(request).await?)
+        wire::decoded(self.encoded_batch_charge(request).await?)
     }
 
     async fn refund(&self, request: Request<pb::RefundRequest>) -> Reply<pb::RefundResponse> {

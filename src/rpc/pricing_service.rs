@@ -15,7 +15,7 @@ use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
 use super::wire::write::{EstimateWriter, put_fields, put_message};
-use super::wire::{Encoded, decoded, read};
+use super::wire::{self, Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
 use crate::domain::{Faults, Refusal};
 
@@ -114,13 +114,13 @@ impl PricingService for PricingApi {
         Ok(reply(&headers, response))
     }
 
-    /// The same as messages. The router sends batches to [`PricingApi::encoded_batch_estimate`].
+    /// The router answers with the bytes; whoever calls the service itself gets the message.
     async fn batch_estimate(
         &self,
         request: Request<pb::BatchEstimateRequest>,
     ) -> Result<Response<pb::BatchEstimateResponse>, Status> {
         let request = request.map(|message| Encoded(message.encode_to_vec().into()));
-        decoded(self.encoded_batch_estimate(request).await?)
+        wire::decoded(self.encoded_batch_estimate(request).await?)
     }
 
     async fn get_rate_card(

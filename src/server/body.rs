@@ -6,13 +6,15 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::Response;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::Status;
+use tower::Service;
 
 use super::tracker::Open;
 use crate::rpc::layer::{Permits, ReplyBody};
@@ -53,31 +55,68 @@ impl Body for RequestBody {
 }
 
 pin_project_lite::pin_project! {
-    /// A call, until its reply begins.
-    pub(super) struct Replying<F> {
+    /// A call, until its reply begins. The service is called when this is first polled, and
+    /// not when hyper has accepted the call: what waits for its time slice has no permit.
+    pub(super) struct Replying<S: Service<Request<RequestBody>>> {
         #[pin]
-        work: F,
+        state: State<S, S::Future>,
         open: Option<Open>,
     }
 }
 
-impl<F> Replying<F> {
-    pub(super) const fn new(work: F, open: Option<Open>) -> Self {
-        Self { work, open }
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<S, F> {
+        Accepted {
+            request: Option<Request<RequestBody>>,
+            service: Arc<Mutex<S>>,
+        },
+        Called {
+            #[pin]
+            work: F,
+        },
     }
 }
 
-impl<F> Future for Replying<F>
+impl<S: Service<Request<RequestBody>>> Replying<S> {
+    pub(super) fn new(
+        request: Request<RequestBody>,
+        service: &Arc<Mutex<S>>,
+        open: Option<Open>,
+    ) -> Self {
+        let state = State::Accepted {
+            request: Some(request),
+            service: Arc::clone(service),
+        };
+        Self { state, open }
+    }
+}
+
+impl<S> Future for Replying<S>
 where
-    F: Future<Output = Result<Response<ReplyBody>, Infallible>>,
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>,
 {
     type Output = Result<Response<Reply>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(this.work.poll(context))?;
-        let open = this.open.take();
-        Poll::Ready(Ok(response.map(|body| Reply { body, open })))
+        let mut this = self.project();
+        loop {
+            let work = match this.state.as_mut().project() {
+                StateProjection::Accepted { request, service } => {
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    let mut service = service.lock().unwrap_or_else(PoisonError::into_inner);
+                    service.call(request)
+                }
+                StateProjection::Called { work } => {
+                    let response = ready!(work.poll(context))?;
+                    let open = this.open.take();
+                    return Poll::Ready(Ok(response.map(|body| Reply { body, open })));
+                }
+            };
+            this.state.set(State::Called { work });
+        }
     }
 }
 

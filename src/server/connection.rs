@@ -73,11 +73,13 @@ pub(super) async fn serve<I, S>(
     deadline_max: Duration,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
+        + Send
+        + 'static,
     S::Future: Send + 'static,
 {
     let tracker = Arc::new(Tracker::default());
-    let (io, writes) = LingeringClose::new(io);
+    let (io, activity) = LingeringClose::new(io);
     let new_calls = NewCalls::default();
     let mut builder = Builder::new(new_calls.clone());
     builder
@@ -94,7 +96,7 @@ pub(super) async fn serve<I, S>(
         .max_pending_accept_reset_streams(STREAMS_PENDING_RESET_MAX)
         .max_local_error_reset_streams(RESET_STREAMS_MAX);
     let service = ConnectionService {
-        service: Mutex::new(service),
+        service: Arc::new(Mutex::new(service)),
         tracker: Arc::clone(&tracker),
         peer,
     };
@@ -147,7 +149,7 @@ pub(super) async fn serve<I, S>(
             }
             () = idle.as_mut(), if draining => {
                 // A peer without open calls that does not close its side is cut.
-                let is_idle = tracker.open() == 0 && calls.is_empty() && !writes.are_blocked();
+                let is_idle = tracker.open() == 0 && calls.is_empty() && !activity.waits_for_peer();
                 if was_idle && is_idle {
                     return;
                 }
@@ -179,8 +181,8 @@ async fn outlived(open: &Generations, call_max: Duration) {
 
 /// The service of one connection: each request carries who its peer is.
 struct ConnectionService<S> {
-    /// hyper calls it by a shared reference, and never twice at once.
-    service: Mutex<S>,
+    /// The calls of a connection are polled by one task: there is never a wait.
+    service: Arc<Mutex<S>>,
     tracker: Arc<Tracker>,
     peer: PeerAddress,
 }
@@ -191,14 +193,13 @@ where
 {
     type Response = Response<Reply>;
     type Error = Infallible;
-    type Future = Replying<S::Future>;
+    type Future = Replying<S>;
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let open = self.tracker.begin(request.uri().path());
         let mut request = request.map(RequestBody::new);
         request.extensions_mut().insert(self.peer);
-        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        Replying::new(service.call(request), open)
+        Replying::new(request, &self.service, open)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct LingeringClose<S> {
     stream: S,
     /// Set when the server's side has ended.
     linger: Option<Linger>,
-    writes: Writes,
+    activity: Activity,
 }
 
 struct Linger {
@@ -31,29 +31,29 @@ struct Linger {
     end: Instant,
 }
 
-/// Whether the peer has no room for what is to be sent.
+/// Whether the stream waits for its peer: for room for what is to be sent, or for its end.
 #[derive(Clone, Default)]
-pub(super) struct Writes(Arc<AtomicBool>);
+pub(super) struct Activity(Arc<AtomicBool>);
 
-impl Writes {
-    pub(super) fn are_blocked(&self) -> bool {
+impl Activity {
+    pub(super) fn waits_for_peer(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, waits_for_peer: bool) {
+        self.0.store(waits_for_peer, Ordering::Relaxed);
     }
 }
 
 impl<S> LingeringClose<S> {
-    pub(super) fn new(stream: S) -> (Self, Writes) {
-        let writes = Writes::default();
+    pub(super) fn new(stream: S) -> (Self, Activity) {
+        let activity = Activity::default();
         let linger = Self {
             stream,
             linger: None,
-            writes: writes.clone(),
+            activity: activity.clone(),
         };
-        (linger, writes)
-    }
-
-    fn note(&self, written: &Poll<io::Result<usize>>) {
-        self.writes.0.store(written.is_pending(), Ordering::Relaxed);
+        (linger, activity)
     }
 }
 
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(&written);
+        self.activity.set(written.is_pending());
         written
     }
 
@@ -84,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.note(&written);
+        self.activity.set(written.is_pending());
         written
     }
 
@@ -102,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
             Some(linger) => linger,
             None => {
                 ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+                this.activity.set(true);
                 let now = Instant::now();
                 this.linger.insert(Linger {
                     silence: Box::pin(sleep(SILENCE_MAX)),

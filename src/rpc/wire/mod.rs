@@ -14,6 +14,7 @@ use bytes::{Buf, BufMut, Bytes};
 use http::{Request, Response};
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, skip_field};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::codec::EnabledCompressionEncodings;
@@ -57,10 +58,10 @@ impl prost::Message for Encoded {
     }
 }
 
-/// The reply as a message.
+/// The reply as a generated message.
 pub(super) fn decoded<T: prost::Message + Default + 'static>(
     reply: tonic::Response<Encoded>,
-) -> Result<tonic::Response<T>, tonic::Status> {
+) -> Result<tonic::Response<T>, Status> {
     let (metadata, Encoded(bytes), extensions) = reply.into_parts();
     let message = decode_message(&bytes)?;
     Ok(tonic::Response::from_parts(metadata, message, extensions))
