@@ -116,8 +116,8 @@ impl Labels {
         pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)> + Clone,
     ) -> Result<Self, Fault> {
         check_pairs(pairs.clone())?;
-        let kept = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
-        Ok(Self(kept.collect()))
+        let owned = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        Ok(Self(owned.collect()))
     }
 
     /// Whether there are none.

@@ -1,4 +1,4 @@
-//! The journal over one connection: entries, and the tables by which they are stored.
+//! The journal over one connection: entries, and the tables by which they are found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,8 +13,7 @@ use crate::domain::ledger::{
 };
 use crate::domain::{AccountName, Credits};
 
-/// Something that cannot be read or written: the file, or a row that no creditd
-/// wrote.
+/// The file cannot be read or written, or has a row that creditd did not write.
 #[derive(Debug)]
 pub(super) struct BadRow(pub(super) String);
 
@@ -38,7 +37,7 @@ impl Position {
     }
 }
 
-/// The journal.
+/// A connection to the journal, with what it has read.
 pub(super) struct Journal {
     pub(super) connection: Connection,
     pub(super) texts: TextBuffer,

@@ -60,10 +60,10 @@ impl OpenError {
         )
     }
 
-    pub(super) fn damaged(path: &Path, what: impl fmt::Display) -> Self {
+    pub(super) fn damaged(path: &Path, damage: impl fmt::Display) -> Self {
         Self::new(
             path,
-            format!("it is damaged ({what})"),
+            format!("it is damaged ({damage})"),
             "restore it from a backup, or start with another file by --data",
         )
     }

@@ -320,7 +320,7 @@ impl Requests {
         let Some(immutable) = self.immutable.take() else {
             return;
         };
-        let mut gone = Vec::new();
+        let mut freed = Vec::new();
         for (mut run, sorted) in new_runs
             .into_iter()
             .zip(immutable.sorted.into_iter().flatten())
@@ -329,12 +329,12 @@ impl Requests {
                 run.filter = Some(sorted.filter);
                 self.runs.add(run);
             }
-            gone.push(sorted.pairs);
+            freed.push(sorted.pairs);
         }
         self.runs_changed = true;
         // Freeing a large map takes long enough to delay the writer.
-        let gone = (immutable.memtable, gone);
-        let _ = std::thread::Builder::new().spawn(move || drop(gone));
+        let freed = (immutable.memtable, freed);
+        let _ = std::thread::Builder::new().spawn(move || drop(freed));
     }
 
     /// Makes the memtable immutable and begins to flush it.

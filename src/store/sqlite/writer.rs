@@ -154,7 +154,7 @@ impl Writer {
         if let Some(loss) = self.file.loss().filter(|loss| !loss.has_file()) {
             let loss = loss.description();
             tracing::error!("{loss}, and is still so: what was open is closed as it is");
-            return self.wal.keep(&self.ledger.journal.connection);
+            return self.wal.keep_wal(&self.ledger.journal.connection);
         }
         let now = self.now();
         let sample = self.clock.sample();
@@ -166,7 +166,7 @@ impl Writer {
             // The next start reads the entries that were not flushed from the journal.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
             self.ledger.roll_back();
-            self.wal.keep(&self.ledger.journal.connection);
+            self.wal.keep_wal(&self.ledger.journal.connection);
         }
     }
 

@@ -48,11 +48,11 @@ impl Audit<'_> {
     }
 
     fn check_counts(&mut self) -> Result<(), BadRow> {
-        for (table, stored, said) in COUNTS {
-            let (stored, said) = (self.count(stored)?, self.count(said)?);
-            if stored != said {
+        for (table, stored, expected) in COUNTS {
+            let (stored, expected) = (self.count(stored)?, self.count(expected)?);
+            if stored != expected {
                 self.report.add(format!(
-                    "table {table} has {stored} rows, and the journal says {said}"
+                    "table {table} has {stored} rows, and the journal says {expected}"
                 ));
             }
         }

@@ -157,9 +157,9 @@ impl Audit<'_> {
     /// The available credits of the answer can differ from those after the entry only by lapses
     /// that followed from it at once.
     fn check_answer(&mut self, entry: &Entry, answered: Credits, account_audit: &AccountAudit) {
-        let gone = answered > entry.available || answered < Credits::ZERO;
+        let is_impossible = answered > entry.available || answered < Credits::ZERO;
         let made_by_server = entry.request_id.is_none() && answered != entry.available;
-        if gone || made_by_server {
+        if is_impossible || made_by_server {
             self.report.add(format!(
                 "entry {} of {}: it was answered by {answered}, with {} available",
                 entry.id.0, account_audit.name, entry.available

@@ -202,9 +202,9 @@ impl Runs {
         self.list.insert(at, run);
         let size = |run: &SortedRun| run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
         let sizes: Vec<_> = self.list.iter().map(size).collect();
-        let kept: HashSet<_> = filters_that_fit(&sizes, self.filter_bytes_max).collect();
+        let fitting: HashSet<_> = filters_that_fit(&sizes, self.filter_bytes_max).collect();
         for (at, run) in self.list.iter_mut().enumerate() {
-            if !kept.contains(&at) {
+            if !fitting.contains(&at) {
                 run.filter = None;
             }
         }
