@@ -42,10 +42,33 @@ pub trait AccountId: Copy {
 
     /// This account's id as callers see it.
     fn text(self, account: &AccountName) -> String {
-        let check = self.check(account).map(char::from);
-        let [a, b, c, d] = check;
-        format!("{}{}-{a}{b}{c}{d}", Self::LETTER, self.number())
+        let mut text = String::with_capacity(TEXT_BYTES);
+        text.push(Self::LETTER);
+        push_number(self.number(), &mut text);
+        text.push('-');
+        text.extend(self.check(account).map(char::from));
+        text
     }
+}
+
+/// More than most ids take.
+const TEXT_BYTES: usize = 16;
+
+/// Writes a number without `fmt`: there are ids in every reply.
+fn push_number(number: i64, text: &mut String) {
+    let mut digits = ['0'; 20];
+    let mut length = 0_usize;
+    let mut rest = number.unsigned_abs();
+    for digit in &mut digits {
+        let last = rest.checked_rem(10).and_then(|last| u8::try_from(last).ok());
+        *digit = char::from(b'0'.saturating_add(last.unwrap_or_default()));
+        rest = rest.checked_div(10).unwrap_or_default();
+        length = length.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    text.extend(digits.iter().take(length).rev());
 }
 
 impl AccountId for EntryId {
