@@ -60,7 +60,9 @@ fn push_number(number: i64, text: &mut String) {
     let mut length = 0_usize;
     let mut rest = number.unsigned_abs();
     for digit in &mut digits {
-        let last = rest.checked_rem(10).and_then(|last| u8::try_from(last).ok());
+        let last = rest
+            .checked_rem(10)
+            .and_then(|last| u8::try_from(last).ok());
         *digit = char::from(b'0'.saturating_add(last.unwrap_or_default()));
         rest = rest.checked_div(10).unwrap_or_default();
         length = length.saturating_add(1);

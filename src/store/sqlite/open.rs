@@ -60,10 +60,10 @@ impl OpenError {
         )
     }
 
-    pub(super) fn damaged(path: &Path, what: impl fmt::Display) -> Self {
+    pub(super) fn damaged(path: &Path, damage: impl fmt::Display) -> Self {
         Self::new(
             path,
-            format!("it is damaged ({what})"),
+            format!("it is damaged ({damage})"),
             "restore it from a backup, or start with another file by --data",
         )
     }
@@ -170,7 +170,7 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => none(),
         Err(error) => Err(OpenError::other(path, &error)),
-        Ok(found) if found.is_dir() => Err(OpenError::new(
+        Ok(metadata) if metadata.is_dir() => Err(OpenError::new(
             path,
             "it is a directory",
             format!(
@@ -178,14 +178,14 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
                 path.join("creditd.db").display()
             ),
         )),
-        Ok(found) if !found.is_file() => Err(OpenError::new(
+        Ok(metadata) if !metadata.is_file() => Err(OpenError::new(
             path,
             "it is not a regular file",
             "give --data the path of a file",
         )),
         // Checked here too, since permissions do not stop the superuser.
-        Ok(found) if found.permissions().readonly() => Err(OpenError::read_only(path)),
-        Ok(found) if found.len() == 0 => none(),
+        Ok(metadata) if metadata.permissions().readonly() => Err(OpenError::read_only(path)),
+        Ok(metadata) if metadata.len() == 0 => none(),
         Ok(_) => Ok(false),
     }
 }
@@ -326,7 +326,7 @@ fn prepare(
         Err((problem, remedy)) => return Err(OpenError::new(path, problem, remedy)),
     }
     let (version, empty) = (identity.version, identity.empty);
-    let size = std::fs::metadata(path).map_or(0, |found| found.len());
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if !empty && size <= CHECKED_BYTES_MAX {
         let verdict: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
