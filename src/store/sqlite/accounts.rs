@@ -234,6 +234,7 @@ impl Journal {
             holds,
         });
         // Compared with the journal, which is authoritative.
+        self.write_pending()?;
         let (available, entry): (i64, i64) = self
             .connection
             .prepare_cached("SELECT available, entry_id FROM entries WHERE position = ?1")?

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::charges::TextBuffer;
+use super::charges::PendingCharges;
 use super::prefetch::Prefetched;
 use crate::domain::ledger::{
     EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
@@ -40,7 +40,7 @@ impl Position {
 /// A connection to the journal, with what it has read.
 pub(super) struct Journal {
     pub(super) connection: Connection,
-    pub(super) texts: TextBuffer,
+    pub(super) charges: PendingCharges,
     /// Rows that were prefetched for the account that is being read.
     pub(super) prefetched: Prefetched,
     cards: RefCell<Cards>,
@@ -60,7 +60,7 @@ impl Journal {
         connection.set_prepared_statement_cache_capacity(64);
         Self {
             connection,
-            texts: TextBuffer::default(),
+            charges: PendingCharges::default(),
             prefetched: Prefetched::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
@@ -181,6 +181,7 @@ impl Journal {
         id: EntryId,
     ) -> Result<Option<Position>, BadRow> {
         let Some(head) = head else { return Ok(None) };
+        self.write_pending()?;
         let snapshot: Option<i64> = self
             .connection
             .prepare_cached(

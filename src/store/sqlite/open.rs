@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -19,6 +19,10 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 const VERSION_FIRST: i64 = 3;
 /// Files up to this size get a full quick_check at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long the lock is waited for: a server that ends has it until its last descriptor is
+/// closed, and so has a process that it has just forked.
+const LOCK_WAIT_MAX: Duration = Duration::from_millis(300);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a data file cannot be used, and what to do about it.
@@ -213,14 +217,22 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
             }
             _ => OpenError::other(path, &error),
         })?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(Arc::new(file))),
-        Err(TryLockError::WouldBlock) => Err(OpenError::new(
-            path,
-            "another creditd is using it",
-            "stop that server, or give this one a file of its own by --data",
-        )),
-        Err(TryLockError::Error(error)) => Err(OpenError::other(path, &error)),
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(Arc::new(file))),
+            Err(TryLockError::WouldBlock) if asked.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_RETRY_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::new(
+                    path,
+                    "another creditd is using it",
+                    "stop that server, or give this one a file of its own by --data",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::other(path, &error)),
+        }
     }
 }
 

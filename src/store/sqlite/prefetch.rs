@@ -158,6 +158,7 @@ impl Journal {
         positions: &[i64],
         mut show: impl FnMut(StoredEntry),
     ) -> Result<(), BadRow> {
+        self.write_pending()?;
         for ids in positions.chunks(ROWS_MAX) {
             let mut statement = self.connection.prepare_cached(
                 "SELECT e.* FROM json_each(?1) asked
@@ -227,6 +228,7 @@ impl Journal {
 
     /// At most so many links, from that one back to the one after `until`.
     fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
+        self.write_pending()?;
         let mut statement = self.connection.prepare_cached(
             "WITH RECURSIVE chain (position, previous, kind, grant_id, hold_id, shares, length) AS (
                SELECT position, previous, kind, grant_id, hold_id, shares, 1
