@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 const NANOS_PER_CREDIT: i64 = 1_000_000_000;
 /// Fractional digits that an amount can have.
 pub const DECIMALS_MAX: u32 = 9;
-/// A longer text is no amount, whatever it says.
+/// The longest text that can be an amount.
 const TEXT_BYTES_MAX: usize = 64;
 
 /// An exact amount of credits, or a change of one; at most 9,000,000,000 and at
@@ -21,7 +21,7 @@ const TEXT_BYTES_MAX: usize = 64;
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Credits(i64);
 
-/// Why a text is no amount.
+/// Why a text is not an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AmountFault {
     /// There is no text.

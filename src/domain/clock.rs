@@ -434,12 +434,12 @@ mod tests {
             (&this, 1_001, 1, Some(1), usual, true),
             (&other, 5, 2 * DAY, Some(48), days(2), true),
         ];
-        for (known, since_boot, now, accepted, told, believed) in table {
+        for (known, since_boot, now, accepted, reported, believed) in table {
             let accepted = accepted.map(|hours| at(hours * HOUR));
             let reading = reading(since_boot, now);
             let (mut check, start) = ClockCheck::at_start(known, "this", reading, accepted);
             let what = format!("{known:?} {since_boot} {now} {accepted:?}");
-            assert_eq!(start, told, "{what}");
+            assert_eq!(start, reported, "{what}");
             assert_eq!(check.observe(reading).is_ok(), believed, "{what}");
         }
         let away = at(40 * HOUR);

@@ -1,8 +1,8 @@
 //! What can be wrong with a request's fields, as data.
 //!
-//! A [`Fault`] says what is wrong, a [`Violation`] adds where, and [`Faults`]
-//! collects all of them, so that a caller hears of every bad field at once.
-//! How they read in words stands in `rpc::prose`, beside the wire.
+//! A [`Fault`] says what is wrong with a value, a [`Violation`] adds the field, and [`Faults`]
+//! are all of a request, so that one answer names every bad field. `rpc::prose` puts them
+//! into words.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub enum Fault {
     },
     /// A duration out of protobuf's range, or with mixed signs.
     QuantityOutOfRange {
-        /// Its seconds and nanos.
+        /// The duration's seconds and nanos.
         value: Box<str>,
     },
     /// A quantity of a kind that does not price the service.
@@ -125,14 +125,14 @@ pub enum Fault {
     },
     /// A time to live that is not above 0, over the limit, or no duration.
     InvalidTtl {
-        /// It, with its unit.
+        /// The time to live, with its unit.
         value: Box<str>,
         /// The longest, in seconds.
         limit_seconds: i64,
     },
     /// A negative page size.
     InvalidPageSize {
-        /// It.
+        /// The page size.
         value: i32,
     },
     /// A page token that was not given for this list.
@@ -161,12 +161,12 @@ pub enum Fault {
     },
 }
 
-/// A part of a label, attribute or meter.
+/// Key or value of a label, attribute or meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairPart {
-    /// Its key.
+    /// The key.
     Key,
-    /// Its value.
+    /// The value.
     Value,
 }
 
@@ -188,7 +188,7 @@ impl TimeRule {
         let holds = match self {
             Self::Future => time > now,
             Self::NotFuture => time <= now,
-            // A Timestamp always is.
+            // Every Timestamp is in range.
             Self::InRange => true,
         };
         (!holds).then_some(Fault::InvalidTime {
@@ -239,8 +239,8 @@ impl Faults {
         self.0.extend(others.0);
     }
 
-    /// The value of a field, or None and its fault kept.
-    pub fn keep<T>(&mut self, field: &'static str, result: Result<T, Fault>) -> Option<T> {
+    /// The value of a field; None if it has a fault, which is added.
+    pub fn check<T>(&mut self, field: &'static str, result: Result<T, Fault>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(fault) => {
@@ -250,13 +250,13 @@ impl Faults {
         }
     }
 
-    /// Whether something is wrong with that field.
+    /// Whether that field has a fault.
     #[must_use]
     pub fn has(&self, field: &str) -> bool {
         self.0.iter().any(|violation| violation.field == field)
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no faults.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -268,7 +268,7 @@ impl Faults {
         &self.0
     }
 
-    /// The same, each path behind a prefix.
+    /// The same faults, with a prefix before each path.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         for violation in &mut self.0 {
@@ -277,10 +277,10 @@ impl Faults {
         self
     }
 
-    /// `value` where nothing is wrong.
+    /// `value`, if there are no faults.
     ///
     /// # Errors
-    /// Itself where something is.
+    /// The faults, if there are any.
     pub fn or<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() {
             Ok(value)

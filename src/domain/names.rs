@@ -18,7 +18,7 @@ pub const PAIRS_MAX: usize = 16;
 pub const KEY_BYTES_MAX: usize = 64;
 /// Largest length of the value of a label, attribute or meter, or of a source.
 pub const VALUE_BYTES_MAX: usize = 256;
-/// Largest length of an `x-request-id`, which stands in lines of the log.
+/// Largest length of an `x-request-id`, which is written to the log.
 pub const X_REQUEST_ID_BYTES_MAX: usize = 64;
 /// How much of a caller's text an error repeats.
 pub const REPEATED_BYTES_MAX: usize = 64;
@@ -27,7 +27,7 @@ pub const REPEATED_BYTES_MAX: usize = 64;
 pub const SERVICE_GRAMMAR: &str = "1 to 128 of A-Z a-z 0-9 . _ - / : @ + ~";
 
 /// Name of an account: 1 to 128 printable ASCII characters but space, `"` and `\`. It
-/// can then stand in quotes and between spaces as it is.
+/// can then be written in quotes or between spaces without escaping.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(Arc<str>);
 
@@ -116,8 +116,8 @@ impl Labels {
         pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)> + Clone,
     ) -> Result<Self, Fault> {
         check_pairs(pairs.clone())?;
-        let kept = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
-        Ok(Self(kept.collect()))
+        let owned = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        Ok(Self(owned.collect()))
     }
 
     /// Whether there are none.

@@ -164,7 +164,7 @@ impl LedgerService for LedgerApi {
         request: Request<pb::WatchBalanceRequest>,
     ) -> Reply<Self::WatchBalanceStream> {
         let mut faults = Faults::new();
-        let account = faults.keep("account", AccountName::new(&request.get_ref().account));
+        let account = faults.check("account", AccountName::new(&request.get_ref().account));
         let account = account_of(account, faults)?;
         let stream = self.watching.watch(&self.app, account).await?;
         Ok(Response::new(stream))
@@ -247,7 +247,7 @@ impl LedgerService for LedgerApi {
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
-        let account = faults.keep("account", AccountName::new(&request.account));
+        let account = faults.check("account", AccountName::new(&request.account));
         let hold = id_from_pb("hold_id", &request.hold_id, account.as_ref(), &mut faults);
         let Some(hold) = hold else {
             return Err(Refused::from(Refusal::Invalid(faults)).into());

@@ -63,7 +63,7 @@ pub trait Store: Send + Sync + 'static {
     /// Decides a command and makes it durable.
     fn write(&self, command: Command) -> Pending<Box<Written>>;
 
-    /// Decides commands one after another, each by itself, and makes them durable
+    /// Decides commands one after another, each on its own, and makes them durable
     /// together. The entries of the answers are without their shares: there can be
     /// thousands for each.
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>>;

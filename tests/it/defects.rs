@@ -202,7 +202,7 @@ async fn without_the_thread_that_empties_the_wal_the_writer_does_it() {
     for _ in 0..10 {
         spend(&mut ledger).await;
     }
-    server.wait_for_log("the writer does it");
+    server.wait_for_log("the writer runs them");
     let spent = spend(&mut ledger).await;
     let wal = std::fs::metadata(server.directory.path().join("creditd.db-wal")).unwrap();
     assert!(wal.len() < 40 << 20, "{} bytes", wal.len());

@@ -351,7 +351,7 @@ async fn what_was_not_synced_stays_although_the_server_stops_at_once() {
     for first in [0, 500, 1_000] {
         charge_with_large_labels(&mut ledger, first..first + 500).await;
     }
-    server.wait_for_log("could not be moved into the file");
+    server.wait_for_log("the -wal could not be checkpointed");
     disk.mend();
     let directory = server.stop();
     let kept = std::fs::metadata(directory.path().join("creditd.db-wal")).unwrap();

@@ -378,14 +378,14 @@ impl Account {
             }
             let rest = shares.get_mut(at..)?;
             let next = rest.iter().position(|(grant, _)| *grant == share.grant)?;
-            let (_, kept) = rest.get_mut(next)?;
-            *kept = add(*kept, share.held)?;
+            let (_, amount) = rest.get_mut(next)?;
+            *amount = add(*amount, share.held)?;
             at = at.saturating_add(next).saturating_add(1);
         }
-        shares.retain(|(_, kept)| !kept.is_zero());
+        shares.retain(|(_, amount)| !amount.is_zero());
         let mut held = Credits::ZERO;
-        for (_, kept) in &shares {
-            held = add(held, *kept)?;
+        for (_, amount) in &shares {
+            held = add(held, *amount)?;
         }
         if held != after.held || (after.status != HoldStatus::Open && !held.is_zero()) {
             return None;

@@ -32,7 +32,7 @@ pub struct Command {
     pub request: RequestKey,
     /// The caller's labels for the entry.
     pub labels: Labels,
-    /// What to do.
+    /// The action.
     pub action: Action,
 }
 
@@ -46,44 +46,44 @@ pub enum Action<C = Priced> {
     Charge(C),
     /// Give back a charge or settlement.
     Refund {
-        /// Which one.
+        /// The charge or settlement.
         entry: Named<EntryId>,
-        /// How much; None: all that is not refunded yet.
+        /// The credits to return; None: all that were not refunded yet.
         credits: Option<Credits>,
     },
     /// Set credits aside.
     Hold {
-        /// How much, and for what.
+        /// The cost to hold credits for.
         cost: C,
-        /// How long, in nanoseconds.
+        /// How long until the hold expires, in nanoseconds.
         ttl_nanos: i64,
     },
     /// Give a hold another expire_time.
     ExtendHold {
-        /// Which one.
+        /// The hold.
         hold: Named<HoldId>,
-        /// How long from now, in nanoseconds.
+        /// How long from now until the hold expires, in nanoseconds.
         ttl_nanos: i64,
     },
     /// Pay for work out of a hold.
     SettleHold {
-        /// Which one.
+        /// The hold.
         hold: Named<HoldId>,
-        /// How much, and for what.
+        /// The cost to pay.
         cost: C,
         /// Whether the rest stays held.
         keep_open: bool,
-        /// Where what the hold does not have comes from.
+        /// What to do if the cost is more than the hold has.
         overage: Overage,
     },
     /// Return what a hold sets aside.
     ReleaseHold {
-        /// Which one.
+        /// The hold.
         hold: Named<HoldId>,
     },
     /// Take back what is left of a grant.
     RevokeGrant {
-        /// Which one.
+        /// The grant.
         grant: Named<GrantId>,
     },
 }
@@ -92,16 +92,16 @@ pub enum Action<C = Priced> {
 /// the refusal is returned only if the request_id is new.
 pub type Priced = Result<Box<Cost>, Refusal>;
 
-/// What something costs.
+/// A cost and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// How much.
+    /// The credits.
     pub credits: Credits,
     /// The service; None for an amount that the caller decided.
     pub service: Option<Arc<str>>,
-    /// The prices.
+    /// The rate card by which it was priced.
     pub pricing: Option<Pricing>,
-    /// What was priced.
+    /// The usage that was priced.
     pub usage: Option<Arc<UsageRecord>>,
 }
 
@@ -110,14 +110,14 @@ pub struct Cost {
 pub enum Overage {
     /// Refuse.
     Reject,
-    /// Take the rest from what is available.
+    /// Take the rest from available credits.
     FromAvailable,
 }
 
 /// Adds credits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantAction {
-    /// How much; more than 0.
+    /// The credits to add; more than 0.
     pub credits: Credits,
     /// When what is left expires; None: never.
     pub expire_time: Option<Timestamp>,

@@ -17,13 +17,13 @@ pub struct Entry {
     pub id: EntryId,
     /// The account.
     pub account: AccountName,
-    /// What happened.
+    /// The kind.
     pub kind: EntryKind,
     /// The change of available credits.
     pub credits: Credits,
     /// The change of held credits.
     pub held: Credits,
-    /// What was paid for work.
+    /// The credits paid for work.
     pub spent: Credits,
     /// Available credits after the entry.
     pub available: Credits,
@@ -45,7 +45,7 @@ pub struct Entry {
     pub shares: Vec<GrantShare>,
 }
 
-/// What happened.
+/// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// Credits came in.
@@ -120,7 +120,7 @@ pub struct Pricing {
 /// The terms of a grant, which never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantTerms {
-    /// How much.
+    /// The credits that were granted.
     pub granted: Credits,
     /// Grants of lower priority burn first.
     pub priority: i32,

@@ -71,7 +71,7 @@ impl SpendableCredits {
 /// restricted, in burn order.
 #[derive(Default)]
 struct ServiceGrants {
-    grants: Vec<usize>,
+    positions: Vec<usize>,
     /// All before it are used up.
     first: usize,
 }
@@ -79,7 +79,7 @@ struct ServiceGrants {
 impl ServiceGrants {
     /// The first of them that is not used up.
     fn next(&mut self, left: &[Credits]) -> Option<usize> {
-        while let Some(grant) = self.grants.get(self.first) {
+        while let Some(grant) = self.positions.get(self.first) {
             if left.get(*grant).is_some_and(|left| !left.is_zero()) {
                 return Some(*grant);
             }
@@ -109,11 +109,11 @@ pub fn check_funds<'a>(
     for (position, (left, terms)) in credits_left.grants.iter().enumerate() {
         let mut pays = terms.services.is_empty() && !restricted.is_empty();
         if pays {
-            unrestricted.grants.push(position);
+            unrestricted.positions.push(position);
         }
         for service in &terms.services {
             if let Some(grants) = restricted.get_mut(&**service) {
-                grants.grants.push(position);
+                grants.positions.push(position);
                 pays = true;
             }
         }

@@ -59,7 +59,7 @@ impl GrantIndex {
         Some(index)
     }
 
-    /// Adds a grant. None on overflow: the index must not be used unrestricted more.
+    /// Adds a grant. None on overflow: the index must not be used any more.
     pub(super) fn insert(&mut self, grant: &GrantState) -> Option<()> {
         self.keys_by_id.insert(grant.id, grant.burn_key());
         self.change(grant, Credits::ZERO)

@@ -17,11 +17,11 @@ pub struct GrantState {
     pub id: GrantId,
     /// Its terms.
     pub terms: Arc<GrantTerms>,
-    /// Neither spent nor held.
+    /// Credits that are neither spent nor held.
     pub remaining: Credits,
-    /// Set aside.
+    /// Credits that holds set aside.
     pub held: Credits,
-    /// Whether what returns to it leaves at once.
+    /// Whether it was revoked: then what returns to it lapses at once.
     pub revoked: bool,
 }
 
@@ -141,7 +141,7 @@ impl Grants {
         self.order.get(position)
     }
 
-    /// For changes of anything but what is left of it.
+    /// For changes of anything but `remaining`, which the index depends on.
     pub(super) fn at_mut(&mut self, position: usize) -> Option<&mut GrantState> {
         self.order.get_mut(position)
     }

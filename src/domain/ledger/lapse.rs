@@ -85,10 +85,10 @@ impl Account {
         entry.shares = open
             .shares
             .iter()
-            .map(|(grant, kept)| GrantShare {
+            .map(|(grant, amount)| GrantShare {
                 grant: *grant,
-                credits: *kept,
-                held: kept.negated(),
+                credits: *amount,
+                held: amount.negated(),
             })
             .collect();
         Some(entry)

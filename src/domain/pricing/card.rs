@@ -25,7 +25,7 @@ impl Revision {
         Self(text.into())
     }
 
-    /// As callers see it.
+    /// The text of the revision.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -47,15 +47,15 @@ impl fmt::Display for Revision {
 /// One row: a service and its price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// What callers name it by.
+    /// The key by which callers name it.
     pub key: Arc<str>,
-    /// What people read.
+    /// The title for people.
     pub title: Box<str>,
     /// The rule in words.
     pub rule: Box<str>,
-    /// What is measured.
+    /// What its quantity measures.
     pub meter: Meter,
-    /// What it costs.
+    /// The price.
     pub price: Price,
     /// How a cost is shown; None shows it exactly.
     pub shown: Option<Shown>,
@@ -66,7 +66,7 @@ pub struct Service {
 /// How a cost is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// At most so many decimals, at most 9.
+    /// How many decimals are shown at most; up to 9.
     pub decimals: u32,
     /// How the other decimals are rounded.
     pub rounding: Rounding,
@@ -83,7 +83,7 @@ pub struct Card {
     index: ByName<Arc<str>, usize>,
 }
 
-/// Why services make no card.
+/// Why a card of these services is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardFault {
     /// There are none.
@@ -96,7 +96,7 @@ impl Card {
     /// A card of these services.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// A [`CardFault`].
     pub fn new(
         name: &str,
         title: &str,
@@ -123,7 +123,7 @@ impl Card {
         })
     }
 
-    /// What callers name the card by.
+    /// The name by which callers choose the card.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -135,7 +135,7 @@ impl Card {
         Arc::clone(&self.name)
     }
 
-    /// What people read.
+    /// The title for people.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title

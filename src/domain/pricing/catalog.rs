@@ -30,7 +30,7 @@ impl Selector<'_> {
     }
 }
 
-/// Most services of all replaced cards that a catalog keeps. Those that were added first
+/// How many services all replaced cards of a catalog may have. Those that were added first
 /// are removed; the cards in force are always there.
 pub const REPLACED_SERVICES_MAX: usize = 65_536;
 
@@ -60,7 +60,7 @@ pub struct KnownCard {
     pub replaced: Option<Timestamp>,
 }
 
-/// Why cards make no catalog.
+/// Why a catalog of these cards is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CatalogFault {
     /// There are none.
@@ -74,7 +74,7 @@ impl Catalog {
     /// were replaced at least that many days ago are refused.
     ///
     /// # Errors
-    /// What is wrong with the cards.
+    /// A [`CatalogFault`].
     pub fn new(
         cards: Vec<Arc<Card>>,
         revision_age_days_max: Option<u32>,
@@ -156,7 +156,7 @@ impl Catalog {
         self.by_revision.entry(revision).or_insert(known);
     }
 
-    /// Also takes services for known that another catalog knows.
+    /// Adds the known services of another catalog.
     pub fn remember_services(&mut self, of: &Self) {
         self.services.extend(of.services.iter().cloned());
     }
@@ -186,8 +186,8 @@ impl Catalog {
         self.revision_age_days_max
     }
 
-    /// What is wrong with a service that is on no card and was on none. The default card
-    /// says which key may have been meant.
+    /// The fault of a service that is and was on no card. The key that may have been meant is
+    /// searched on the default card.
     #[must_use]
     pub fn unknown_service(&self, key: &str) -> Option<Fault> {
         if self.services.contains(key) {

@@ -1,9 +1,9 @@
-//! The pricing core: what a usage costs under a rate card. Pure and exact.
+//! Pricing: what a usage costs by a rate card, as pure functions with exact arithmetic.
 //!
 //! A [`Catalog`] holds the [`Card`]s that are in force and some that were. A card
 //! holds a [`Service`] for each row. [`Card::price`] turns a [`Usage`] into a
-//! [`Quote`], or says everything that is wrong with the usage. The quote knows
-//! what the price list would show and how the cost adds up.
+//! [`Quote`], or into all faults of the usage. The quote has the cost as the price list shows
+//! it, and its explanation.
 //!
 //! Later kinds of price (tiers, tables by attribute, several meters) are further
 //! variants of [`Price`] and [`Meter`]; what the rest of the program sees stays.

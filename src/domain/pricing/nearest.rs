@@ -58,7 +58,7 @@ fn closeness(key: &str) -> usize {
     key.len().checked_div(3).unwrap_or_default().max(1)
 }
 
-/// A key without what people mistake for each other: case and separators.
+/// A key in lower case with one kind of separator, since people mix these up.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| match c {

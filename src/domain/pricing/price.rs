@@ -12,22 +12,22 @@ use crate::domain::amount::{Credits, Rounded, Rounding, TooLarge};
 /// arithmetic: a product that leaves 128 bits then is a cost over the limit.
 pub const PER_MAX_UNITS: i128 = 1_000_000_000;
 
-/// What is measured.
+/// What a quantity measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meter {
     /// Time.
     Duration,
-    /// Pieces, by what one is called.
+    /// Pieces.
     Count {
-        /// "call", "image".
+        /// The name of one piece, "call" or "image".
         piece: Box<str>,
-        /// Whether a usage has to say how many; otherwise one that says nothing is one.
+        /// Whether a usage must have a count. If it need not, a usage without one counts as 1.
         required: bool,
     },
 }
 
 impl Meter {
-    /// As the API names it.
+    /// The name of the meter in the API.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Meter {
         }
     }
 
-    /// "s", "image".
+    /// The name of one unit, "s" or "image".
     #[must_use]
     pub fn unit(&self) -> &str {
         match self {
@@ -84,19 +84,19 @@ pub(super) fn decimal_text(atoms: i128, decimals: u32) -> String {
 /// How a quantity becomes a cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Price {
-    /// So much for each piece.
+    /// A price for each piece.
     PerPiece {
-        /// For one.
+        /// The price of one piece.
         credits: Credits,
     },
-    /// So much for each block that was begun.
+    /// A price for each block that was begun.
     StartedBlock {
-        /// For one block.
+        /// The price of one block.
         credits: Credits,
         /// Atoms in a block; more than 0.
         block: i128,
     },
-    /// So much for a quantity, and in proportion for any other.
+    /// A price in proportion to the quantity.
     ProRata(ProRata),
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::fault::{Fault, Faults};
 use crate::domain::names::check_pairs;
 
-/// Attributes or meters as they came.
+/// Attributes or meters as the caller sent them.
 pub type Pairs = BTreeMap<String, String>;
 
 /// A usage; it borrows what the caller sent.
@@ -21,7 +21,7 @@ pub struct Usage<'a> {
     pub meters: &'a Pairs,
 }
 
-/// A usage that is kept.
+/// A usage that owns its texts, to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageRecord {
     /// The quantity of a service with one meter.
@@ -55,18 +55,18 @@ impl From<&Usage<'_>> for UsageRecord {
     }
 }
 
-/// A quantity as it was given, good or bad.
+/// A quantity as the caller sent it, valid or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
     /// None.
     Nothing,
     /// A duration in nanoseconds.
     Duration(i128),
-    /// A duration that is none: out of range, or with mixed signs.
+    /// An invalid duration: out of range, or with mixed signs.
     NoDuration {
-        /// Its seconds.
+        /// Seconds, as sent.
         seconds: i64,
-        /// Its nanoseconds.
+        /// Nanoseconds, as sent.
         nanos: i32,
     },
     /// A number of pieces.
@@ -82,7 +82,7 @@ impl Given {
         }
     }
 
-    /// What is wrong with it whatever the service is.
+    /// The fault that it has for every service.
     pub(super) fn fault(self) -> Option<Fault> {
         let value: Box<str> = match self {
             Self::NoDuration { seconds, nanos } => {
@@ -101,7 +101,7 @@ impl Given {
 }
 
 impl Usage<'_> {
-    /// What is wrong with the usage before its service is known.
+    /// The faults of the usage that do not depend on the service.
     #[must_use]
     pub fn own_faults(&self) -> Faults {
         let mut faults = Faults::new();

@@ -20,9 +20,9 @@ pub fn balance_query_from_pb(
     request: &pb::GetBalanceRequest,
     faults: &mut Faults,
 ) -> (Option<AccountName>, Option<Timestamp>) {
-    let account = faults.keep("account", AccountName::new(&request.account));
+    let account = faults.check("account", AccountName::new(&request.account));
     let as_of = request.as_of.as_ref().map(timestamp_from_pb);
-    let as_of = as_of.and_then(|time| faults.keep("as_of", time));
+    let as_of = as_of.and_then(|time| faults.check("as_of", time));
     (account, as_of)
 }
 

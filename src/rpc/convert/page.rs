@@ -85,14 +85,14 @@ pub fn holds_query_from_pb(
     faults: &mut Faults,
 ) -> ListQuery<HoldQuery> {
     let key = holds_key(request);
-    let account = faults.keep("account", AccountName::new(&request.account));
-    let limit = faults.keep("page_size", size_from_pb(request.page_size));
-    let after = faults.keep("page_token", key.last(&request.page_token));
+    let account = faults.check("account", AccountName::new(&request.account));
+    let limit = faults.check("page_size", size_from_pb(request.page_size));
+    let after = faults.check("page_token", key.last(&request.page_token));
     let request_id = match request.request_id.as_str() {
         "" => None,
-        text => faults.keep("request_id", RequestId::new(text)),
+        text => faults.check("request_id", RequestId::new(text)),
     };
-    let labels = faults.keep("labels", Labels::new(request.labels.iter()));
+    let labels = faults.check("labels", Labels::new(request.labels.iter()));
     let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
     let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
     ListQuery {
@@ -133,7 +133,7 @@ fn time_from_pb(
     time: Option<&prost_types::Timestamp>,
     faults: &mut Faults,
 ) -> Option<Timestamp> {
-    time.and_then(|time| faults.keep(field, timestamp_from_pb(time)))
+    time.and_then(|time| faults.check(field, timestamp_from_pb(time)))
 }
 
 /// The same as a part of the hash.
@@ -147,16 +147,16 @@ pub fn entries_query_from_pb(
     faults: &mut Faults,
 ) -> ListQuery<EntryQuery> {
     let key = entries_key(request);
-    let account = faults.keep("account", AccountName::new(&request.account));
-    let limit = faults.keep("page_size", size_from_pb(request.page_size));
-    let before = faults.keep("page_token", key.last(&request.page_token));
+    let account = faults.check("account", AccountName::new(&request.account));
+    let limit = faults.check("page_size", size_from_pb(request.page_size));
+    let before = faults.check("page_token", key.last(&request.page_token));
     let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
     let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
-    faults.keep(
+    faults.check(
         "service",
         check_length(&request.service, 0, SERVICE_BYTES_MAX),
     );
-    let kinds = faults.keep("kinds", kinds_from_pb(&request.kinds));
+    let kinds = faults.check("kinds", kinds_from_pb(&request.kinds));
     let hold = match request.hold_id.as_str() {
         "" => None,
         text => id_from_pb("hold_id", text, account.as_ref(), faults),

@@ -88,7 +88,7 @@ pub fn prices_from_pb<'a>(
     faults: &mut Faults,
 ) -> Prices<'a> {
     let account = faults
-        .keep("prices.account", optional_account_from_pb(prices.account))
+        .check("prices.account", optional_account_from_pb(prices.account))
         .flatten();
     if check_balance && prices.account.is_empty() {
         faults.add("prices.account", Fault::Required);
@@ -101,7 +101,7 @@ pub fn prices_from_pb<'a>(
             other: "prices.revision",
         })
     });
-    let price_time = price_time.and_then(|time| faults.keep("prices.price_time", time));
+    let price_time = price_time.and_then(|time| faults.check("prices.price_time", time));
     Prices {
         selector: Selector {
             rate_card: prices.rate_card,

@@ -137,8 +137,8 @@ impl Head {
     fn from_pb(request_id: &str, account: &str) -> Self {
         let mut faults = Faults::new();
         Self {
-            request_id: faults.keep("request_id", RequestId::new(request_id)),
-            account: faults.keep("account", AccountName::new(account)),
+            request_id: faults.check("request_id", RequestId::new(request_id)),
+            account: faults.check("account", AccountName::new(account)),
             faults,
         }
     }
@@ -156,7 +156,7 @@ impl Head {
     ) -> WriteForm<'a> {
         let labels = match labels.is_empty() {
             true => None,
-            false => self.faults.keep("labels", Labels::new(labels.iter())),
+            false => self.faults.check("labels", Labels::new(labels.iter())),
         };
         WriteForm {
             request_id: self.request_id,
@@ -174,11 +174,11 @@ pub fn grant_from_pb(request: &pb::GrantRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let faults = &mut head.faults;
     let credits = amount_from_pb(&request.credits, Credits::parse_positive);
-    let credits = faults.keep("credits", credits);
+    let credits = faults.check("credits", credits);
     let expire_time = request.expire_time.as_ref().map(timestamp_from_pb);
-    let expire_time = expire_time.and_then(|time| faults.keep("expire_time", time));
-    faults.keep("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
-    let services = faults.keep("services", services_from_pb(&request.services));
+    let expire_time = expire_time.and_then(|time| faults.check("expire_time", time));
+    faults.check("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
+    let services = faults.check("services", services_from_pb(&request.services));
     let action = Action::Grant(GrantAction {
         credits: credits.unwrap_or_default(),
         expire_time,
@@ -207,7 +207,7 @@ pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
     let credits = request
         .credits
         .as_ref()
-        .and_then(|text| faults.keep("credits", parsed_amount(text, Credits::parse_positive)));
+        .and_then(|text| faults.check("credits", parsed_amount(text, Credits::parse_positive)));
     head.form(Action::Refund { entry, credits }, &request.labels)
 }
 
@@ -222,7 +222,7 @@ pub fn hold_from_pb(request: &pb::HoldRequest) -> WriteForm<'_> {
         Some(ttl) => ttl_from_pb(ttl),
         None => Ok(TTL_NANOS_DEFAULT),
     };
-    let ttl_nanos = head.faults.keep("ttl", ttl_nanos).unwrap_or_default();
+    let ttl_nanos = head.faults.check("ttl", ttl_nanos).unwrap_or_default();
     head.form(Action::Hold { cost, ttl_nanos }, &request.labels)
 }
 
@@ -232,7 +232,7 @@ pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let hold = head.id("hold_id", &request.hold_id);
     let ttl = request.ttl.as_ref().ok_or(Fault::Required);
-    let ttl_nanos = head.faults.keep("ttl", ttl.and_then(ttl_from_pb));
+    let ttl_nanos = head.faults.check("ttl", ttl.and_then(ttl_from_pb));
     let action = Action::ExtendHold {
         hold,
         ttl_nanos: ttl_nanos.unwrap_or_default(),
@@ -250,7 +250,7 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
     let cost = cost_from_pb(work, prices, Credits::parse, &mut head);
     let overage = head
         .faults
-        .keep("overage", overage_from_pb(request.overage));
+        .check("overage", overage_from_pb(request.overage));
     let action = Action::SettleHold {
         hold,
         cost,
@@ -327,7 +327,7 @@ fn cost_from_pb<'a>(
         Some(Work::Credits(_)) => None,
     };
     let credits = match work {
-        Some(Work::Credits(text)) => faults.keep("credits", amount_from_pb(text, parse)),
+        Some(Work::Credits(text)) => faults.check("credits", amount_from_pb(text, parse)),
         _ => None,
     };
     let prices = prices_from_pb(prices, false, faults);

@@ -92,8 +92,8 @@ impl Journal {
     ) -> Result<(Account, Vec<StoredEntry>), BadRow> {
         let from = base.as_ref().and_then(|base| base.head);
         let links = self.chain(head, from)?;
-        let kept = base.filter(|base| base.head.is_some());
-        let text = match &kept {
+        let base = base.filter(|base| base.head.is_some());
+        let text = match &base {
             Some(base) => serde_json::from_str(&base.state).map_err(|_| unreadable(base))?,
             None => StateText::default(),
         };
@@ -102,7 +102,7 @@ impl Journal {
         let holds = text.holds.iter().map(|hold| hold.id);
         let holds = holds.chain(links.iter().filter_map(Link::earlier_hold));
         let _prefetched = self.prefetch(id, grants, holds)?;
-        let account = match kept {
+        let account = match base {
             Some(base) => self.restore(id, name.clone(), &base, &text)?,
             None => Account::new(name.clone()),
         };
@@ -234,6 +234,7 @@ impl Journal {
             holds,
         });
         // Compared with the journal, which is authoritative.
+        self.write_pending()?;
         let (available, entry): (i64, i64) = self
             .connection
             .prepare_cached("SELECT available, entry_id FROM entries WHERE position = ?1")?
@@ -251,10 +252,10 @@ impl Journal {
         let made = self.prefetched_hold(text.id).ok_or_else(wrong)?;
         let mut shares = Vec::with_capacity(text.shares.len());
         let mut held = Credits::ZERO;
-        for (grant, kept) in &text.shares {
-            let kept = Credits::from_nanos(*kept).map_err(|_| wrong())?;
-            held = held.checked_add(kept).map_err(|_| wrong())?;
-            shares.push((GrantId(*grant), kept));
+        for (grant, amount) in &text.shares {
+            let amount = Credits::from_nanos(*amount).map_err(|_| wrong())?;
+            held = held.checked_add(amount).map_err(|_| wrong())?;
+            shares.push((GrantId(*grant), amount));
         }
         Ok(OpenHold {
             hold: Arc::new(Hold {
@@ -325,7 +326,7 @@ pub(super) fn state_text(account: &Account) -> String {
                 shares: open
                     .shares
                     .iter()
-                    .map(|(grant, kept)| (grant.0, kept.nanos()))
+                    .map(|(grant, amount)| (grant.0, amount.nanos()))
                     .collect(),
             })
             .collect(),

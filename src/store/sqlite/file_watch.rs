@@ -24,7 +24,7 @@ use super::wal_match::{side_file_path, wal_frames};
 /// Time between two full checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How much of each end of the file is hashed to recognise its contents.
-const SAMPLE_BYTES: u64 = 64 << 10;
+const HASHED_BYTES: u64 = 64 << 10;
 /// Sizes of the header of a `-wal` and of the header of each frame in it.
 const WAL_HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
@@ -76,8 +76,8 @@ impl FileLoss {
 /// Device and inode of a file.
 type FileId = (u64, u64);
 
-fn id(found: &Metadata) -> FileId {
-    (found.dev(), found.ino())
+fn id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The contents of the data file after the last checkpoint.
@@ -85,7 +85,7 @@ fn id(found: &Metadata) -> FileId {
 struct Contents {
     bytes: u64,
     time: (i64, i64),
-    sample: u64,
+    hash: u64,
     /// How many frames the `-wal` had, and how many of them were checkpointed.
     wal_frames: (i64, i64),
 }
@@ -116,22 +116,22 @@ impl FileWatch {
     ) -> std::io::Result<Self> {
         let side_file = |ending| {
             let path = side_file_path(path, ending);
-            let found = std::fs::metadata(&path)?;
-            std::io::Result::Ok((path, id(&found)))
+            let metadata = std::fs::metadata(&path)?;
+            std::io::Result::Ok((path, id(&metadata)))
         };
         let page_bytes = connection
             .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
             .map_err(std::io::Error::other)?;
-        let found = file.metadata()?;
+        let metadata = file.metadata()?;
         let shm = side_file("-shm")?;
         Ok(Self {
             path: path.to_owned(),
-            id: id(&found),
+            id: id(&metadata),
             wal: side_file("-wal")?,
             shm_file: File::open(&shm.0)?,
             shm,
             page_bytes: u64::try_from(page_bytes).unwrap_or_default(),
-            contents: contents(&file, &found, connection)?,
+            contents: contents(&file, &metadata, connection)?,
             file,
             checked: Instant::now(),
             loss: None,
@@ -155,9 +155,9 @@ impl FileWatch {
 
     /// Records the contents of the file after a checkpoint.
     pub(super) fn record_contents(&mut self, connection: &Connection) {
-        let noted =
-            (self.file.metadata()).and_then(|found| contents(&self.file, &found, connection));
-        match noted {
+        let recorded =
+            (self.file.metadata()).and_then(|metadata| contents(&self.file, &metadata, connection));
+        match recorded {
             Ok(contents) => self.contents = contents,
             Err(error) => tracing::warn!(%error, "the data file cannot be looked at"),
         }
@@ -167,22 +167,22 @@ impl FileWatch {
     /// Otherwise it makes a full check.
     pub(super) fn check_path(&mut self, connection: &Connection, wal: &Wal) -> Option<FileLoss> {
         let is_unchanged =
-            |found: &Metadata| id(found) == self.id && found.len() >= self.contents.bytes;
+            |metadata: &Metadata| id(metadata) == self.id && metadata.len() >= self.contents.bytes;
         match std::fs::metadata(&self.path) {
-            Ok(found) if self.loss.is_none() && is_unchanged(&found) => None,
+            Ok(metadata) if self.loss.is_none() && is_unchanged(&metadata) => None,
             Ok(_) | Err(_) => self.check(connection, wal),
         }
     }
 
-    /// Looks at everything; nothing may be in a transaction. While something is being moved
-    /// into the file, its contents change.
+    /// Makes a full check. The connection must not be in a transaction. A checkpoint that runs
+    /// may change the contents of the file.
     pub(super) fn check(&mut self, connection: &Connection, wal: &Wal) -> Option<FileLoss> {
         self.checked = Instant::now();
         let loss = match std::fs::metadata(&self.path) {
             Err(error) => self.log_missing(&error),
-            Ok(found) if id(&found) != self.id => Some(FileLoss::Replaced),
-            Ok(found) => self
-                .check_contents(&found, connection, wal)
+            Ok(metadata) if id(&metadata) != self.id => Some(FileLoss::Replaced),
+            Ok(metadata) => self
+                .check_contents(&metadata, connection, wal)
                 .or_else(|| self.check_side_files(connection)),
         };
         self.set_loss(loss)
@@ -204,17 +204,17 @@ impl FileWatch {
 
     fn check_contents(
         &mut self,
-        found: &Metadata,
+        metadata: &Metadata,
         connection: &Connection,
         wal: &Wal,
     ) -> Option<FileLoss> {
-        let noted = self.contents;
-        let same = found.len() == noted.bytes && time(found) == noted.time;
+        let recorded = self.contents;
+        let same = metadata.len() == recorded.bytes && time(metadata) == recorded.time;
         let checkpointing = wal.is_running() || self.is_checkpointed_by_others();
-        if same || (checkpointing && found.len() >= noted.bytes) {
+        if same || (checkpointing && metadata.len() >= recorded.bytes) {
             return None;
         }
-        let now = match contents(&self.file, found, connection) {
+        let now = match contents(&self.file, metadata, connection) {
             Ok(now) => now,
             // The file was cut between the two calls.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -226,11 +226,11 @@ impl FileWatch {
         // The time may have changed without the contents. Or another program ran a checkpoint:
         // then SQLite counts other frames as checkpointed than this server knows, or the -wal
         // has fewer frames than this server wrote.
-        let same_bytes = (now.bytes, now.sample) == (noted.bytes, noted.sample);
+        let same_bytes = (now.bytes, now.hash) == (recorded.bytes, recorded.hash);
         let (frames, checkpointed) = now.wal_frames;
-        let was_reset = noted.wal_frames.0 == noted.wal_frames.1 && checkpointed == 0;
+        let was_reset = recorded.wal_frames.0 == recorded.wal_frames.1 && checkpointed == 0;
         let by_others =
-            checkpointed != noted.wal_frames.1 && !was_reset || wal.was_reset_by_others(frames);
+            checkpointed != recorded.wal_frames.1 && !was_reset || wal.was_reset_by_others(frames);
         if same_bytes || (by_others && self.has_all_pages(&now, connection)) {
             wal.set_frames(frames);
             self.contents = now;
@@ -253,21 +253,24 @@ impl FileWatch {
     }
 
     fn check_side_files(&self, connection: &Connection) -> Option<FileLoss> {
-        let at = |(path, id_then): &(PathBuf, FileId)| {
-            let found = std::fs::metadata(path).ok();
-            found.filter(|found| id(found) == *id_then)
+        let at = |(path, recorded_id): &(PathBuf, FileId)| {
+            let metadata = std::fs::metadata(path).ok();
+            metadata.filter(|metadata| id(metadata) == *recorded_id)
         };
         if at(&self.shm).is_none() {
             return Some(FileLoss::ShmMissing);
         }
-        let holds = || {
+        let has_frames = || {
             let pages = wal_frames(connection).ok().map(|(pages, _)| pages);
             let wal = at(&self.wal)?;
             let pages = u64::try_from(pages?).unwrap_or_default();
             Some(self.wal_has_frames(&wal, pages).unwrap_or(false))
         };
         // Checked twice, since another program may reset the -wal between the two reads.
-        match holds().filter(|holds| *holds).or_else(holds) {
+        match has_frames()
+            .filter(|has_frames| *has_frames)
+            .or_else(has_frames)
+        {
             _ if at(&self.wal).is_none() => Some(FileLoss::WalMissing),
             Some(false) => Some(FileLoss::WalChanged),
             Some(true) | None => None,
@@ -299,7 +302,7 @@ impl FileWatch {
         if wal.len() < last.saturating_add(frame) {
             return Ok(false);
         }
-        // SQLite holds no locks on the -wal, so closing this descriptor releases none.
+        // SQLite has_frames no locks on the -wal, so closing this descriptor releases none.
         let file = File::open(&self.wal.0)?;
         let (mut in_header, mut in_frame) = ([0_u8; 8], [0_u8; 8]);
         file.read_exact_at(&mut in_header, 16)?;
@@ -314,7 +317,7 @@ impl FileWatch {
                 .ok()?
                 .filter_map(Result::ok)
                 .find(|entry| {
-                    std::fs::metadata(entry.path()).is_ok_and(|found| id(&found) == wanted)
+                    std::fs::metadata(entry.path()).is_ok_and(|metadata| id(&metadata) == wanted)
                 })
                 .map(|entry| entry.file_name().to_string_lossy().into_owned())
         };
@@ -326,23 +329,27 @@ impl FileWatch {
     }
 }
 
-fn time(found: &Metadata) -> (i64, i64) {
-    (found.mtime(), found.mtime_nsec())
+fn time(metadata: &Metadata) -> (i64, i64) {
+    (metadata.mtime(), metadata.mtime_nsec())
 }
 
-fn contents(file: &File, found: &Metadata, connection: &Connection) -> std::io::Result<Contents> {
+fn contents(
+    file: &File,
+    metadata: &Metadata,
+    connection: &Connection,
+) -> std::io::Result<Contents> {
     let mut hasher = DefaultHasher::new();
     let mut buffer = Vec::new();
-    for start in [0, found.len().saturating_sub(SAMPLE_BYTES)] {
-        let bytes = SAMPLE_BYTES.min(found.len().saturating_sub(start));
+    for start in [0, metadata.len().saturating_sub(HASHED_BYTES)] {
+        let bytes = HASHED_BYTES.min(metadata.len().saturating_sub(start));
         buffer.resize(usize::try_from(bytes).unwrap_or_default(), 0);
         file.read_exact_at(&mut buffer, start)?;
         hasher.write(&buffer);
     }
     Ok(Contents {
-        bytes: found.len(),
-        time: time(found),
-        sample: hasher.finish(),
+        bytes: metadata.len(),
+        time: time(metadata),
+        hash: hasher.finish(),
         wal_frames: wal_frames(connection).map_err(std::io::Error::other)?,
     })
 }

@@ -1,5 +1,5 @@
-//! A Bloom filter in blocks of one cache line: a key is checked for in one place of
-//! memory, and one that was not put in is mistaken about once in a thousand.
+//! A blocked Bloom filter: all bits of a key are in one cache line. About one in a thousand keys
+//! that were not added is a false positive.
 
 /// Bits for each key.
 const KEY_BITS: usize = 16;
@@ -18,7 +18,7 @@ impl Filter {
         filter
     }
 
-    /// A filter of nothing, with room for so many keys.
+    /// An empty filter with room for so many keys.
     pub(super) fn with_room_for(keys: usize) -> Self {
         Self(vec![0; Self::bytes_for(keys)].into())
     }
@@ -30,13 +30,13 @@ impl Filter {
         blocks.saturating_mul(BLOCK_BYTES)
     }
 
-    /// Puts a key in. Once more changes nothing.
+    /// Adds a key. Adding it again changes nothing.
     pub(super) fn add(&mut self, key: u64) {
         let block = self.block(key);
         let Some(block) = self.0.get_mut(block) else {
             return;
         };
-        for (byte, mask) in places(key) {
+        for (byte, mask) in bits_of(key) {
             if let Some(byte) = block.get_mut(byte) {
                 *byte |= mask;
             }
@@ -45,11 +45,11 @@ impl Filter {
 
     pub(super) fn may_have(&self, key: u64) -> bool {
         self.0.get(self.block(key)).is_some_and(|block| {
-            places(key).all(|(byte, mask)| block.get(byte).is_some_and(|b| b & mask != 0))
+            bits_of(key).all(|(byte, mask)| block.get(byte).is_some_and(|b| b & mask != 0))
         })
     }
 
-    /// None where the bytes are no filter.
+    /// None if the bytes are not a filter.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let fits = !bytes.is_empty() && bytes.len().is_multiple_of(BLOCK_BYTES);
         fits.then(|| Self(bytes.into()))
@@ -71,7 +71,7 @@ impl Filter {
 }
 
 /// The bits of a key in its block, out of its lower half.
-fn places(key: u64) -> impl Iterator<Item = (usize, u8)> {
+fn bits_of(key: u64) -> impl Iterator<Item = (usize, u8)> {
     let mixed = (key & 0xffff_ffff).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (0..PROBES).map(move |probe| {
         let bit = (mixed >> probe.wrapping_mul(9).wrapping_add(8)) & BLOCK_BITS.wrapping_sub(1);
@@ -97,12 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn it_has_all_that_was_put_in_and_little_else() {
+    fn it_has_all_that_was_added_and_few_false_positives() {
         let (inside, outside) = (keys(0), keys(1_000_000));
         let filter = Filter::of(inside.iter().copied());
         assert!(inside.iter().all(|key| filter.may_have(*key)));
-        let mistaken = outside.iter().filter(|key| filter.may_have(**key)).count();
-        assert!(mistaken < 500, "{mistaken} of 100,000");
+        let false_positives = outside.iter().filter(|key| filter.may_have(**key)).count();
+        assert!(false_positives < 500, "{false_positives} of 100,000");
         let again = Filter::from_bytes(filter.to_bytes()).unwrap();
         assert!(inside.iter().all(|key| again.may_have(*key)));
         assert!(Filter::from_bytes(&[0; 63]).is_none());

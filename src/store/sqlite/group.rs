@@ -87,11 +87,11 @@ impl Ledger {
         if self.checkpointed.is_none() {
             return Ok(());
         }
-        let noted = self.probe();
-        if noted.is_err() {
+        let written = self.probe();
+        if written.is_err() {
             self.roll_back();
         }
-        noted
+        written
     }
 
     /// Tries to write to the file.

@@ -109,13 +109,13 @@ impl History {
                     limit,
                     queued: Queued::Past,
                 },
-                Refused::Closed => closed(),
+                Refused::Closed => ended(),
             });
         }
     }
 }
 
-fn closed() -> StoreRefusal {
+fn ended() -> StoreRefusal {
     StoreRefusal::Unavailable(Unavailable {
         operation: "read",
         cause: "the threads for questions about the past have ended".to_owned(),
@@ -123,11 +123,11 @@ fn closed() -> StoreRefusal {
 }
 
 fn run(journal: &Journal, queue: &Queue<(AccountHead, HistoryRead)>, closing: &AtomicBool) {
-    while let Some(mut claim) = queue.pop() {
-        let Some((head, read)) = claim.take() else {
+    while let Some(mut running) = queue.pop() {
+        let Some((head, read)) = running.take() else {
             continue;
         };
-        // The caller is closed, or the store is closing.
+        // The caller is gone, or the store is closing.
         if !read.is_awaited() || closing.load(Ordering::Relaxed) {
             continue;
         }
@@ -143,11 +143,11 @@ fn answer(journal: &Journal, head: &AccountHead, read: HistoryRead) {
         match read {
             HistoryRead::AsOf(as_of, promise) => {
                 let snapshot = account_as_of(journal, head, as_of);
-                let _ = promise.send(snapshot.map_err(|cause| unread(head, &cause)));
+                let _ = promise.send(snapshot.map_err(|cause| unreadable(head, &cause)));
             }
             HistoryRead::Entries(query, promise) => {
                 let page = entries(journal, head, &query);
-                let _ = promise.send(page.unwrap_or_else(|cause| Err(unread(head, &cause))));
+                let _ = promise.send(page.unwrap_or_else(|cause| Err(unreadable(head, &cause))));
             }
         }
     }));
@@ -156,7 +156,7 @@ fn answer(journal: &Journal, head: &AccountHead, read: HistoryRead) {
     }
 }
 
-fn unread(head: &AccountHead, cause: &BadRow) -> StoreRefusal {
+fn unreadable(head: &AccountHead, cause: &BadRow) -> StoreRefusal {
     tracing::error!(
         account_id = head.id,
         cause = cause.0,

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::charges::TextBuffer;
+use super::charges::PendingCharges;
 use super::prefetch::Prefetched;
 use crate::domain::ledger::{
     EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
 };
 use crate::domain::{AccountName, Credits};
 
-/// Something that cannot be read or written: the file, or a row that no creditd
-/// wrote.
+/// The file cannot be read or written, or has a row that creditd did not write.
 #[derive(Debug)]
 pub(super) struct BadRow(pub(super) String);
 
@@ -38,10 +37,10 @@ impl Position {
     }
 }
 
-/// The journal.
+/// A connection to the journal, with what it has read.
 pub(super) struct Journal {
     pub(super) connection: Connection,
-    pub(super) texts: TextBuffer,
+    pub(super) charges: PendingCharges,
     /// Rows that were prefetched for the account that is being read.
     pub(super) prefetched: Prefetched,
     cards: RefCell<Cards>,
@@ -61,7 +60,7 @@ impl Journal {
         connection.set_prepared_statement_cache_capacity(64);
         Self {
             connection,
-            texts: TextBuffer::default(),
+            charges: PendingCharges::default(),
             prefetched: Prefetched::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
@@ -74,7 +73,7 @@ impl Journal {
         if let Some(known) = self.cards.borrow().by_id.get(&id) {
             return Ok(Some(known.clone()));
         }
-        let found = self
+        let stored = self
             .connection
             .prepare_cached("SELECT name, revision FROM rate_cards WHERE card_id = ?1")?
             .query_row([id], |row| {
@@ -84,7 +83,7 @@ impl Journal {
                 })
             })
             .optional()?;
-        let pricing = found.ok_or_else(|| BadRow(format!("there is no rate card {id}")))?;
+        let pricing = stored.ok_or_else(|| BadRow(format!("there is no rate card {id}")))?;
         self.cards.borrow_mut().by_id.insert(id, pricing.clone());
         Ok(Some(pricing))
     }
@@ -97,12 +96,12 @@ impl Journal {
         if let Some(known) = self.cards.borrow().by_revision.get(&pricing.revision) {
             return Ok(Some(*known));
         }
-        let found: Option<i64> = self
+        let stored: Option<i64> = self
             .connection
             .prepare_cached("SELECT card_id FROM rate_cards WHERE revision = ?1")?
             .query_row([&*pricing.revision], |row| row.get(0))
             .optional()?;
-        let id = found
+        let id = stored
             .ok_or_else(|| BadRow(format!("revision {} was never served", pricing.revision)))?;
         let mut cards = self.cards.borrow_mut();
         cards.by_revision.insert(Arc::clone(&pricing.revision), id);
@@ -182,6 +181,7 @@ impl Journal {
         id: EntryId,
     ) -> Result<Option<Position>, BadRow> {
         let Some(head) = head else { return Ok(None) };
+        self.write_pending()?;
         let snapshot: Option<i64> = self
             .connection
             .prepare_cached(
@@ -192,7 +192,7 @@ impl Journal {
             .optional()?;
         // The journal may have grown since the read was submitted.
         let from = snapshot.map_or(head, |snapshot| head.min(Position(snapshot)));
-        let found: Option<i64> = self
+        let stored: Option<i64> = self
             .connection
             .prepare_cached(
                 "WITH RECURSIVE chain (position, previous, entry_id, kind) AS (
@@ -205,7 +205,7 @@ impl Journal {
             )?
             .query_row([from.0, id.0], |row| row.get(0))
             .optional()?;
-        Ok(found.map(Position))
+        Ok(stored.map(Position))
     }
 
     fn spending(

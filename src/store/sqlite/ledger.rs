@@ -453,6 +453,7 @@ impl Ledger {
                 let progress = (self.requests).advance(&self.journal.connection, now, added);
                 self.group.progress = progress?;
             }
+            self.journal.finish_group()?;
             if !self.group.undo.is_empty() {
                 self.write_checkpointed()?;
             }
@@ -477,6 +478,7 @@ impl Ledger {
         if open && let Err(error) = self.journal.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a group that failed could not be rolled back");
         }
+        self.journal.discard_group();
         self.undo();
         self.group = Group::default();
     }

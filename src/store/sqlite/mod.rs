@@ -173,7 +173,7 @@ impl SqliteStore {
             },
             settings,
         );
-        let writer = started.map_err(|journal::BadRow(what)| OpenError::damaged(path, what))?;
+        let writer = started.map_err(|journal::BadRow(cause)| OpenError::damaged(path, cause))?;
         let waiting = Arc::clone(&writer.waiting);
         let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let handle = std::thread::Builder::new()

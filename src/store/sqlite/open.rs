@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -19,6 +19,10 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 const VERSION_FIRST: i64 = 3;
 /// Files up to this size get a full quick_check at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long the lock is waited for: a server that ends has it until its last descriptor is
+/// closed, and so has a process that it has just forked.
+const LOCK_WAIT_MAX: Duration = Duration::from_millis(300);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a data file cannot be used, and what to do about it.
@@ -60,10 +64,10 @@ impl OpenError {
         )
     }
 
-    pub(super) fn damaged(path: &Path, what: impl fmt::Display) -> Self {
+    pub(super) fn damaged(path: &Path, damage: impl fmt::Display) -> Self {
         Self::new(
             path,
-            format!("it is damaged ({what})"),
+            format!("it is damaged ({damage})"),
             "restore it from a backup, or start with another file by --data",
         )
     }
@@ -170,7 +174,7 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => none(),
         Err(error) => Err(OpenError::other(path, &error)),
-        Ok(found) if found.is_dir() => Err(OpenError::new(
+        Ok(metadata) if metadata.is_dir() => Err(OpenError::new(
             path,
             "it is a directory",
             format!(
@@ -178,14 +182,14 @@ fn check_path(path: &Path) -> Result<bool, OpenError> {
                 path.join("creditd.db").display()
             ),
         )),
-        Ok(found) if !found.is_file() => Err(OpenError::new(
+        Ok(metadata) if !metadata.is_file() => Err(OpenError::new(
             path,
             "it is not a regular file",
             "give --data the path of a file",
         )),
         // Checked here too, since permissions do not stop the superuser.
-        Ok(found) if found.permissions().readonly() => Err(OpenError::read_only(path)),
-        Ok(found) if found.len() == 0 => none(),
+        Ok(metadata) if metadata.permissions().readonly() => Err(OpenError::read_only(path)),
+        Ok(metadata) if metadata.len() == 0 => none(),
         Ok(_) => Ok(false),
     }
 }
@@ -213,14 +217,22 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
             }
             _ => OpenError::other(path, &error),
         })?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(Arc::new(file))),
-        Err(TryLockError::WouldBlock) => Err(OpenError::new(
-            path,
-            "another creditd is using it",
-            "stop that server, or give this one a file of its own by --data",
-        )),
-        Err(TryLockError::Error(error)) => Err(OpenError::other(path, &error)),
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(Arc::new(file))),
+            Err(TryLockError::WouldBlock) if asked.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_RETRY_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::new(
+                    path,
+                    "another creditd is using it",
+                    "stop that server, or give this one a file of its own by --data",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::other(path, &error)),
+        }
     }
 }
 
@@ -326,7 +338,7 @@ fn prepare(
         Err((problem, remedy)) => return Err(OpenError::new(path, problem, remedy)),
     }
     let (version, empty) = (identity.version, identity.empty);
-    let size = std::fs::metadata(path).map_or(0, |found| found.len());
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if !empty && size <= CHECKED_BYTES_MAX {
         let verdict: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

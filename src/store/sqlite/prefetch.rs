@@ -122,13 +122,13 @@ impl Journal {
         account_id: i64,
         ids: impl IntoIterator<Item = i64>,
     ) -> Result<HashMap<i64, GrantRecord>, BadRow> {
-        let mut found = HashMap::new();
+        let mut records = HashMap::new();
         let mut ids: Vec<i64> = ids.into_iter().collect();
         sort(&mut ids);
         let known = self.prefetched.grants.borrow();
         ids.retain(|id| match known.get(id) {
             Some(grant) => {
-                found.insert(*id, grant.clone());
+                records.insert(*id, grant.clone());
                 false
             }
             None => true,
@@ -146,10 +146,10 @@ impl Journal {
             )?;
             let mut rows = statement.query(params![list(ids), account_id])?;
             while let Some(row) = rows.next()? {
-                found.insert(row.get(0)?, read_grant(row)?);
+                records.insert(row.get(0)?, read_grant(row)?);
             }
         }
-        Ok(found)
+        Ok(records)
     }
 
     /// Calls `show` with the entries at these ascending positions. All of them must exist.
@@ -158,6 +158,7 @@ impl Journal {
         positions: &[i64],
         mut show: impl FnMut(StoredEntry),
     ) -> Result<(), BadRow> {
+        self.write_pending()?;
         for ids in positions.chunks(ROWS_MAX) {
             let mut statement = self.connection.prepare_cached(
                 "SELECT e.* FROM json_each(?1) asked
@@ -227,6 +228,7 @@ impl Journal {
 
     /// At most so many links, from that one back to the one after `until`.
     fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
+        self.write_pending()?;
         let mut statement = self.connection.prepare_cached(
             "WITH RECURSIVE chain (position, previous, kind, grant_id, hold_id, shares, length) AS (
                SELECT position, previous, kind, grant_id, hold_id, shares, 1
@@ -307,9 +309,9 @@ fn read_grant(row: &Row<'_>) -> Result<GrantRecord, BadRow> {
     })
 }
 
-fn missing(wanted: Option<i64>, found: Option<i64>) -> Result<(), BadRow> {
+fn missing(wanted: Option<i64>, actual: Option<i64>) -> Result<(), BadRow> {
     match wanted {
-        Some(position) if wanted != found => Err(missing_at(position)),
+        Some(position) if wanted != actual => Err(missing_at(position)),
         _ => Ok(()),
     }
 }

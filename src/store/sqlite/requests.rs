@@ -112,19 +112,19 @@ pub(super) struct Limits {
     /// How many request_ids fill the memtable.
     pub(super) run_length: usize,
     /// For how long a request_id is known at least, in nanoseconds.
-    pub(super) kept_nanos: i64,
+    pub(super) retention_nanos: i64,
     /// The same for grants, refunds and revocations.
-    pub(super) credits_kept_nanos: i64,
+    pub(super) credits_retention_nanos: i64,
     /// How much memory the filters may take.
     pub(super) filter_bytes_max: usize,
 }
 
 impl Limits {
     /// For how long the request_ids of a run are known at least, in nanoseconds.
-    pub(super) const fn kept_nanos(&self, scope: Scope) -> i64 {
+    pub(super) const fn retention_nanos(&self, scope: Scope) -> i64 {
         match scope {
-            Scope::All => self.kept_nanos,
-            Scope::Credits => self.credits_kept_nanos,
+            Scope::All => self.retention_nanos,
+            Scope::Credits => self.credits_retention_nanos,
         }
     }
 }
@@ -184,22 +184,22 @@ impl Requests {
     /// The entries that may answer the request_id of a key, newest first. The caller compares
     /// their request_ids.
     pub(super) fn find(&self, connection: &Connection, key: Key) -> Result<Vec<Position>, BadRow> {
-        let mut found = Vec::new();
+        let mut positions = Vec::new();
         let immutable = self.immutable.as_ref();
         let maps = [Some(&self.memtable), immutable.map(|f| &f.memtable)];
         let collisions = [Some(&self.collisions), immutable.map(|f| &f.collisions)];
-        found.extend(maps.into_iter().flatten().filter_map(|map| map.get(&key)));
+        positions.extend(maps.into_iter().flatten().filter_map(|map| map.get(&key)));
         for (collision, id) in collisions.into_iter().flatten().flatten() {
             if *collision == key {
-                found.push(*id);
+                positions.push(*id);
             }
         }
-        self.runs.find(connection, key, &mut found)?;
+        self.runs.find(connection, key, &mut positions)?;
         // A request_id that was used again after it had expired has two entries: the newer one
         // answers it.
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.dedup();
-        Ok(found)
+        positions.sort_unstable_by(|a, b| b.cmp(a));
+        positions.dedup();
+        Ok(positions)
     }
 
     /// Adds the entry that answers a request_id; `scope` says for how long.
@@ -316,12 +316,12 @@ impl Requests {
         if !step.finished {
             return;
         }
-        let written_runs = immutable.runs();
+        let new_runs = immutable.runs();
         let Some(immutable) = self.immutable.take() else {
             return;
         };
-        let mut gone = Vec::new();
-        for (mut run, sorted) in written_runs
+        let mut freed = Vec::new();
+        for (mut run, sorted) in new_runs
             .into_iter()
             .zip(immutable.sorted.into_iter().flatten())
         {
@@ -329,12 +329,12 @@ impl Requests {
                 run.filter = Some(sorted.filter);
                 self.runs.add(run);
             }
-            gone.push(sorted.pairs);
+            freed.push(sorted.pairs);
         }
         self.runs_changed = true;
         // Freeing a large map takes long enough to delay the writer.
-        let gone = (immutable.memtable, gone);
-        let _ = std::thread::Builder::new().spawn(move || drop(gone));
+        let freed = (immutable.memtable, freed);
+        let _ = std::thread::Builder::new().spawn(move || drop(freed));
     }
 
     /// Makes the memtable immutable and begins to flush it.

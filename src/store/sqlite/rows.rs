@@ -66,6 +66,7 @@ impl Journal {
     }
 
     fn entry_by(&self, sql: &str, position: Position) -> Result<Option<StoredEntry>, BadRow> {
+        self.write_pending()?;
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([position.0])?;
         match rows.next()? {
@@ -232,9 +233,10 @@ impl Journal {
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
     ) -> Result<(), BadRow> {
-        if self.write_charge(place, entry, fingerprint, answered)? {
+        if self.add_charge(place, entry, fingerprint, answered)? {
             return Ok(());
         }
+        self.write_pending()?;
         let (account_id, position) = (place.account_id, place.position.0);
         let (mut grant_id, mut refunded_id) = (None, None);
         match &entry.kind {

@@ -21,8 +21,9 @@ pub(super) fn load(
     let (flushed, indexed, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
-        kept_nanos: i64::from(settings.request_hours).saturating_mul(NANOS_PER_HOUR),
-        credits_kept_nanos: i64::from(settings.request_days_credits).saturating_mul(NANOS_PER_DAY),
+        retention_nanos: i64::from(settings.request_hours).saturating_mul(NANOS_PER_HOUR),
+        credits_retention_nanos: i64::from(settings.request_days_credits)
+            .saturating_mul(NANOS_PER_DAY),
         filter_bytes_max: settings.request_filter_bytes_max,
     };
     let requests = Requests::load(&connection, key, limits)?;

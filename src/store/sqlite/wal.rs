@@ -226,11 +226,11 @@ impl Wal {
             "the data file could not be synced: all since then stays in its -wal, which grows; \
              see to the disk and restart the server, while no other program has the file open"
         );
-        self.keep(writer);
+        self.keep_wal(writer);
     }
 
     /// Keeps the `-wal` as it is, also on closing.
-    pub(super) fn keep(&mut self, writer: &Connection) {
+    pub(super) fn keep_wal(&mut self, writer: &Connection) {
         self.state = State::WalKept;
         skip_at_close(writer);
         if let Some(requests) = &self.requests {

@@ -54,7 +54,7 @@ pub(super) fn side_file_path(path: &Path, ending: &str) -> PathBuf {
 
 /// The size of the `-wal`; 0 if there is none.
 pub(super) fn wal_bytes(path: &Path) -> u64 {
-    std::fs::metadata(side_file_path(path, "-wal")).map_or(0, |found| found.len())
+    std::fs::metadata(side_file_path(path, "-wal")).map_or(0, |metadata| metadata.len())
 }
 
 /// Refuses a missing or empty file that has a `-wal`: SQLite would delete the `-wal`.
@@ -74,7 +74,7 @@ pub(super) fn refuse_orphan_wal(path: &Path) -> Result<(), ProblemAndRemedy> {
 /// Reads a file without its `-wal`. No other connection of this process may be open, since
 /// closing a descriptor of a file releases the process's locks on it.
 pub(super) fn read_without_wal(path: &Path) -> WithoutWal {
-    if std::fs::metadata(path).map_or(0, |found| found.len()) == 0 {
+    if std::fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0 {
         return WithoutWal::Empty;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY

@@ -140,7 +140,7 @@ impl Writer {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     self.publish_cards(publish);
                 }
-                first => self.group(first, queue),
+                first => self.run_group(first, queue),
             }
             self.write_clock_sample_alone();
             self.run_checkpoint();
@@ -152,9 +152,9 @@ impl Writer {
     fn close(mut self) {
         self.check_file();
         if let Some(loss) = self.file.loss().filter(|loss| !loss.has_file()) {
-            let what = loss.description();
-            tracing::error!("{what}, and is still so: what was open is closed as it is");
-            return self.wal.keep(&self.ledger.journal.connection);
+            let loss = loss.description();
+            tracing::error!("{loss}, and is still so: what was open is closed as it is");
+            return self.wal.keep_wal(&self.ledger.journal.connection);
         }
         let now = self.now();
         let sample = self.clock.sample();
@@ -166,7 +166,7 @@ impl Writer {
             // The next start reads the entries that were not flushed from the journal.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
             self.ledger.roll_back();
-            self.wal.keep(&self.ledger.journal.connection);
+            self.wal.keep_wal(&self.ledger.journal.connection);
         }
     }
 
@@ -227,14 +227,14 @@ impl Writer {
         match written {
             None | Some(Ok(())) => self.clock_samples.set_written(),
             Some(Err(BadRow(cause))) => {
-                tracing::debug!(cause, "what the clock says was not kept");
+                tracing::debug!(cause, "a clock sample was not written");
                 self.clock_samples.set_failed();
             }
         }
     }
 
     /// Takes the queued jobs as one group, makes it durable and answers its callers.
-    fn group(&mut self, first: Option<Job>, queue: &Receiver<Job>) {
+    fn run_group(&mut self, first: Option<Job>, queue: &Receiver<Job>) {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());

@@ -29,11 +29,11 @@ pub(super) fn hold(
             limit: OPEN_HOLDS_MAX,
         });
     }
-    let kept = pay(account, cost.service.as_deref(), cost.credits)?;
+    let paid = pay(account, cost.service.as_deref(), cost.credits)?;
     let mut entry = account.next_entry(context.now, EntryKind::Hold);
     entry.credits = cost.credits.negated();
     entry.held = cost.credits;
-    entry.shares = kept
+    entry.shares = paid
         .into_iter()
         .map(|(grant, credits)| GrantShare {
             grant,
@@ -107,6 +107,6 @@ pub(super) fn release(
     let open = open_hold(account, named, context)?;
     account
         .release_entry(open.hold.id, HoldStatus::Released, context.now)
-        // What is held and available together never passes the largest amount.
+        // Held and available credits together never exceed the largest amount.
         .ok_or_else(|| super::pay::too_large(account))
 }

@@ -120,8 +120,8 @@ fn add_overage(
 fn from_hold(open: &OpenHold, cost: Credits, keep_open: bool) -> Result<Vec<GrantShare>, TooLarge> {
     let mut due = cost;
     let mut shares = Vec::with_capacity(open.shares.len());
-    for (grant, kept) in &open.shares {
-        let paid = due.min(*kept);
+    for (grant, amount) in &open.shares {
+        let paid = due.min(*amount);
         due = due.checked_sub(paid)?;
         let share = match keep_open {
             true if paid.is_zero() => continue,
@@ -132,8 +132,8 @@ fn from_hold(open: &OpenHold, cost: Credits, keep_open: bool) -> Result<Vec<Gran
             },
             false => GrantShare {
                 grant: *grant,
-                credits: kept.checked_sub(paid)?,
-                held: kept.negated(),
+                credits: amount.checked_sub(paid)?,
+                held: amount.negated(),
             },
         };
         shares.push(share);

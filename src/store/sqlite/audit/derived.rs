@@ -1,10 +1,10 @@
-//! What stands beside the journal, as a whole: nothing in it that the journal does not
-//! say.
+//! Checks of whole tables beside the journal: they have nothing that the journal does not have.
 
 use super::Audit;
 use crate::store::sqlite::journal::BadRow;
 
-/// Tables that have one row for each entry of a kind, and how many that is.
+/// Names of tables, queries of the number of their rows, and queries of the number of entries
+/// that have one.
 const COUNTS: &[(&str, &str, &str)] = &[
     (
         "grants",
@@ -37,7 +37,7 @@ impl Audit<'_> {
     pub(super) fn check_derived(&mut self) -> Result<(), BadRow> {
         self.check_counts()?;
         self.check_refunds()?;
-        self.check_folds()
+        self.check_account_rows()
     }
 
     fn count(&self, sql: &str) -> Result<i64, BadRow> {
@@ -48,21 +48,21 @@ impl Audit<'_> {
     }
 
     fn check_counts(&mut self) -> Result<(), BadRow> {
-        for (table, kept, said) in COUNTS {
-            let (kept, said) = (self.count(kept)?, self.count(said)?);
-            if kept != said {
+        for (table, stored, expected) in COUNTS {
+            let (stored, expected) = (self.count(stored)?, self.count(expected)?);
+            if stored != expected {
                 self.report.add(format!(
-                    "table {table} has {kept} rows, and the journal says {said}"
+                    "table {table} has {stored} rows, and the journal says {expected}"
                 ));
             }
         }
         Ok(())
     }
 
-    /// Never more than was paid, and only of what was paid.
+    /// Refunds must be of charges and settlements, and not exceed them.
     fn check_refunds(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
-            // A table of refunded entries, since entries are not indexed by their ids.
+            // The subquery is a hash table of entries, which are not indexed by entry_id.
             "SELECT r.account_id, r.refunded_id, r.credits, e.spent, e.kind
                FROM (SELECT account_id, refunded_id, sum(credits) AS credits
                        FROM refunds GROUP BY account_id, refunded_id) r
@@ -83,9 +83,9 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Every account's row stands at an entry of its own, and none is older than the
-    /// file says.
-    fn check_folds(&mut self) -> Result<(), BadRow> {
+    /// The row of an account must end at an entry of that account, and have all its entries up to
+    /// `flushed`.
+    fn check_account_rows(&mut self) -> Result<(), BadRow> {
         let flushed = self.count("SELECT flushed FROM file")?;
         let last = self.count("SELECT coalesce(max(position), 0) FROM entries")?;
         if flushed > last {
@@ -94,24 +94,27 @@ impl Audit<'_> {
             ));
         }
         let mut wrong = Vec::new();
-        for fold in self.folds.values() {
-            if let Some(head) = fold.row_head
-                && !fold.row_seen
+        for account_audit in self.accounts.values() {
+            if let Some(head) = account_audit.row_head
+                && !account_audit.row_was_checked
             {
                 wrong.push(format!(
                     "account {}: its row stands at entry {}, which is none of its",
-                    fold.name, head.0
+                    account_audit.name, head.0
                 ));
             }
-            let Some(account) = &fold.account else {
+            let Some(account) = &account_audit.account else {
                 continue;
             };
-            let newest = fold.head;
+            let newest = account_audit.head;
             if account.is_unopened() {
-                wrong.push(format!("account {} has no entries", fold.name));
+                wrong.push(format!("account {} has no entries", account_audit.name));
             }
-            if newest.is_some_and(|head| head.0 <= flushed) && fold.row_head != newest {
-                wrong.push(format!("account {}: its row is too far behind", fold.name));
+            if newest.is_some_and(|head| head.0 <= flushed) && account_audit.row_head != newest {
+                wrong.push(format!(
+                    "account {}: its row is too far behind",
+                    account_audit.name
+                ));
             }
         }
         wrong.sort_unstable();

@@ -1,8 +1,8 @@
-//! The journal, entry by entry.
+//! Checks of the journal, entry by entry.
 
 use std::collections::HashSet;
 
-use super::{Audit, Fold};
+use super::{AccountAudit, Audit};
 use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryKind, GrantId, HoldStatus};
 use crate::store::sqlite::accounts::state_text;
@@ -10,26 +10,26 @@ use crate::store::sqlite::journal::{BadRow, Journal, Position};
 use crate::store::sqlite::rows::Place;
 use crate::store::sqlite::times::At;
 
-/// How often progress is told, in entries.
+/// Entries between two calls of `progress`.
 const PROGRESS_ENTRIES: u64 = 10_000;
 
 impl Audit<'_> {
-    /// Folds every entry onto its account, in the order of writing.
-    pub(super) fn fold_entries(&mut self) -> Result<(), BadRow> {
+    /// Applies every entry to its account, in the order of the journal.
+    pub(super) fn apply_entries(&mut self) -> Result<(), BadRow> {
         let connection = &self.journal.connection;
         let total: i64 = connection.query_row("SELECT count(*) FROM entries", [], |r| r.get(0))?;
         let total = u64::try_from(total).unwrap_or_default();
         let mut snapshots = self.snapshots()?;
         let mut last = i64::MIN;
         loop {
-            // A page at a time, since each entry asks further questions.
+            // In pages, since checks of an entry run further queries on the connection.
             let ids = self.ids_after(last)?;
             if ids.is_empty() {
                 break;
             }
             for id in ids {
                 last = id;
-                self.fold_entry(Position(id), &mut snapshots);
+                self.apply_entry(Position(id), &mut snapshots);
                 self.report.entries = self.report.entries.saturating_add(1);
                 if self.report.entries.is_multiple_of(PROGRESS_ENTRIES) {
                     (self.progress)(self.report.entries, total);
@@ -62,25 +62,25 @@ impl Audit<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn fold_entry(&mut self, position: Position, snapshots: &mut HashSet<(i64, i64)>) {
+    fn apply_entry(&mut self, position: Position, snapshots: &mut HashSet<(i64, i64)>) {
         let stored = match self.journal.entry(position) {
             Ok(Some(stored)) => stored,
             Ok(None) => return,
             Err(BadRow(cause)) => {
                 self.report.add(cause);
-                self.give_up_after(position);
+                self.stop_account_at(position);
                 return;
             }
         };
         let (entry, place) = (&stored.entry, stored.place);
-        let Some(mut fold) = self.folds.remove(&place.account_id) else {
+        let Some(mut account_audit) = self.accounts.remove(&place.account_id) else {
             self.report.add(format!(
                 "the entry at {} is of account {}, which is not there",
                 position.0, place.account_id
             ));
             return;
         };
-        if let Some(account) = &mut fold.account {
+        if let Some(account) = &mut account_audit.account {
             let mut wrong = Vec::new();
             if entry.request_id.is_some() && account.has_lapsed(entry.create_time) {
                 wrong.push("something had ended before it and had not left".to_owned());
@@ -88,43 +88,45 @@ impl Audit<'_> {
             if let Some(problem) = misspent(&self.journal, place, entry) {
                 wrong.push(problem);
             }
-            if account.apply(entry).is_err() || place.previous != fold.head {
+            if account.apply(entry).is_err() || place.previous != account_audit.head {
                 wrong.push("it does not follow from those before it".to_owned());
-                fold.account = None;
+                account_audit.account = None;
             }
             wrong.extend(self.wrong_price(entry));
             for problem in wrong {
-                self.report
-                    .add(format!("entry {} of {}: {problem}", entry.id.0, fold.name));
+                self.report.add(format!(
+                    "entry {} of {}: {problem}",
+                    entry.id.0, account_audit.name
+                ));
             }
         }
-        fold.head = Some(position);
-        self.check_answer(entry, stored.answered, &fold);
-        self.check_found(place, entry, &fold);
-        self.check_row(place, entry, &mut fold);
+        account_audit.head = Some(position);
+        self.check_answer(entry, stored.answered, &account_audit);
+        self.check_lookup_tables(place, entry, &account_audit);
+        self.check_row(place, entry, &mut account_audit);
         if snapshots.remove(&(place.account_id, position.0)) {
-            self.check_snapshot(place, &fold);
+            self.check_snapshot(place, &account_audit);
         }
-        self.folds.insert(place.account_id, fold);
+        self.accounts.insert(place.account_id, account_audit);
     }
 
-    /// An entry that cannot be read: what its account has after it is not known.
-    fn give_up_after(&mut self, position: Position) {
+    /// Ends the checks of the account of an entry that cannot be read.
+    fn stop_account_at(&mut self, position: Position) {
         let account = self.journal.connection.query_row(
             "SELECT account_id FROM entries WHERE position = ?1",
             [position.0],
             |row| row.get::<_, i64>(0),
         );
         if let Ok(account) = account
-            && let Some(fold) = self.folds.get_mut(&account)
+            && let Some(account_audit) = self.accounts.get_mut(&account)
         {
-            fold.account = None;
-            fold.row_seen |= fold.row_head == Some(position);
-            fold.head = Some(position);
+            account_audit.account = None;
+            account_audit.row_was_checked |= account_audit.row_head == Some(position);
+            account_audit.head = Some(position);
         }
     }
 
-    /// A priced entry must cost what its usage costs under its revision.
+    /// A priced entry must have the cost of its usage by its revision.
     fn wrong_price(&mut self, entry: &Entry) -> Option<String> {
         let (Some(usage), Some(pricing), Some(service)) =
             (&entry.usage, &entry.pricing, &entry.service)
@@ -152,34 +154,34 @@ impl Audit<'_> {
         }
     }
 
-    /// What the caller was told, where it was not what is available after the entry:
-    /// only what follows from an entry at once can make a difference.
-    fn check_answer(&mut self, entry: &Entry, answered: Credits, fold: &Fold) {
-        let gone = answered > entry.available || answered < Credits::ZERO;
+    /// The available credits of the answer can differ from those after the entry only by lapses
+    /// that followed from it at once.
+    fn check_answer(&mut self, entry: &Entry, answered: Credits, account_audit: &AccountAudit) {
+        let is_impossible = answered > entry.available || answered < Credits::ZERO;
         let made_by_server = entry.request_id.is_none() && answered != entry.available;
-        if gone || made_by_server {
+        if is_impossible || made_by_server {
             self.report.add(format!(
                 "entry {} of {}: it was answered by {answered}, with {} available",
-                entry.id.0, fold.name, entry.available
+                entry.id.0, account_audit.name, entry.available
             ));
         }
     }
 
-    /// What an entry says is also found where it is checked for.
-    fn check_found(&mut self, place: Place, entry: &Entry, fold: &Fold) {
+    /// The tables by which an entry is looked up must have it.
+    fn check_lookup_tables(&mut self, place: Place, entry: &Entry, account_audit: &AccountAudit) {
         let (account, position, id) = (place.account_id, place.position.0, entry.id.0);
         let one = |sql: &str, params: &[i64]| -> Result<bool, BadRow> {
             let params = rusqlite::params_from_iter(params);
             let mut statement = self.journal.connection.prepare_cached(sql)?;
             Ok(statement.exists(params)?)
         };
-        let found = match &entry.kind {
+        let is_there = match &entry.kind {
             EntryKind::Grant { id: grant, terms } => one(
                 "SELECT 1 FROM grants
                   WHERE account_id = ?1 AND grant_id = ?2 AND position = ?3 AND granted = ?4",
                 &[account, grant.0, position, entry.credits.nanos()],
             )
-            .map(|found| found && terms.granted == entry.credits),
+            .map(|is_there| is_there && terms.granted == entry.credits),
             EntryKind::Revoke(GrantId(grant)) => one(
                 "SELECT 1 FROM revocations
                   WHERE account_id = ?1 AND grant_id = ?2 AND entry_id <= ?3",
@@ -202,40 +204,44 @@ impl Audit<'_> {
                 _ => Ok(true),
             },
         };
-        let name = &fold.name;
-        match found {
+        let name = &account_audit.name;
+        match is_there {
             Ok(true) => {}
             Ok(false) => self.report.add(format!(
-                "entry {id} of {name}: what it says is not in the table where it is checked for"
+                "entry {id} of {name}: what it says is not in the table where it is looked for"
             )),
             Err(BadRow(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
         }
     }
 
-    /// The account's row, where the journal has come to where it stands.
-    fn check_row(&mut self, place: Place, entry: &Entry, fold: &mut Fold) {
-        if fold.row_head != Some(place.position) {
+    /// Compares the account with its row, at the entry at which the row ends.
+    fn check_row(&mut self, place: Place, entry: &Entry, account_audit: &mut AccountAudit) {
+        if account_audit.row_head != Some(place.position) {
             return;
         }
-        fold.row_seen = true;
-        let Some(account) = &fold.account else { return };
-        let kept = self.journal.connection.query_row(
+        account_audit.row_was_checked = true;
+        let Some(account) = &account_audit.account else {
+            return;
+        };
+        let stored = self.journal.connection.query_row(
             "SELECT state, last_time FROM accounts WHERE account_id = ?1",
             [place.account_id],
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, At>(1)?)),
         );
         let expected = (state_text(account), At(entry.create_time));
-        if kept.ok() != Some(expected) {
+        if stored.ok() != Some(expected) {
             self.report.add(format!(
                 "account {}: its row is not what its entries up to {} make",
-                fold.name, entry.id.0
+                account_audit.name, entry.id.0
             ));
         }
     }
 
-    fn check_snapshot(&mut self, place: Place, fold: &Fold) {
-        let Some(account) = &fold.account else { return };
-        let kept = self.journal.connection.query_row(
+    fn check_snapshot(&mut self, place: Place, account_audit: &AccountAudit) {
+        let Some(account) = &account_audit.account else {
+            return;
+        };
+        let stored = self.journal.connection.query_row(
             "SELECT state, entry_id, create_time FROM snapshots
              WHERE account_id = ?1 AND position = ?2",
             [place.account_id, place.position.0],
@@ -249,16 +255,16 @@ impl Audit<'_> {
         );
         let entry = account.last().entry.0;
         let expected = (state_text(account), entry, At(account.last_time()));
-        if kept.ok() != Some(expected) {
+        if stored.ok() != Some(expected) {
             self.report.add(format!(
                 "account {}: its snapshot at entry {entry} is not what its entries make",
-                fold.name
+                account_audit.name
             ));
         }
     }
 }
 
-/// What is wrong with the grants that paid: one that may not pay for that.
+/// A grant that paid although its services do not include the entry's.
 fn misspent(journal: &Journal, place: Place, entry: &Entry) -> Option<String> {
     let pays = matches!(
         entry.kind,

@@ -1,8 +1,8 @@
-//! Proves a data file, or says what is wrong with it.
+//! Audits a data file: reports everything in which it contradicts its journal.
 //!
-//! The journal is folded entry by entry, each account by itself, and everything else
-//! that the file keeps is compared with what the journal says. It reads one moment of
-//! the file, also while a server writes to it, and changes nothing.
+//! The audit applies the journal's entries to their accounts, one by one, and compares all other
+//! tables with the result. It reads the file as it is at one moment, also while a server
+//! writes to it, and changes nothing.
 
 mod derived;
 mod entries;
@@ -21,23 +21,23 @@ use crate::domain::ledger::Account;
 use crate::domain::pricing::Usage;
 use crate::store::cards::StoredCard;
 
-/// Most findings that are told one by one.
+/// How many findings are reported as sentences; the others are only counted.
 const FINDINGS_MAX: usize = 1_000;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
-    /// How many entries were folded.
+    /// How many entries were applied.
     pub entries: u64,
     /// How many accounts there are.
     pub accounts: u64,
     /// How many entries were priced again.
     pub priced: u64,
-    /// What is wrong, a sentence each; at most 1,000 are told.
+    /// What is wrong, a sentence each, at most 1,000.
     pub findings: Vec<String>,
     /// How many things are wrong.
     pub damage: u64,
-    /// What may be missing, where that can be known.
+    /// Which newest entries may be missing, if that can be known.
     pub warning: Option<String>,
 }
 
@@ -56,44 +56,43 @@ impl AuditReport {
     }
 }
 
-/// Prices things again, by the rate cards that a file keeps.
+/// Prices usages again by the rate cards of a file.
 pub trait Reprice {
-    /// A card of the file.
+    /// Adds a card of the file.
     ///
     /// # Errors
     /// What is wrong with it.
     fn card(&mut self, card: &StoredCard) -> Result<(), String>;
 
-    /// What the usage costs under that revision; None where it has no price there.
+    /// What the usage costs by that revision; None if it has no price there.
     fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits>;
 }
 
-/// What the audit knows while it goes on.
+/// An audit in progress.
 struct Audit<'a> {
     journal: Journal,
     reprice: &'a mut dyn Reprice,
     progress: &'a mut dyn FnMut(u64, u64),
     report: AuditReport,
-    folds: HashMap<i64, Fold>,
+    accounts: HashMap<i64, AccountAudit>,
 }
 
-/// One account, as far as the journal was read.
-struct Fold {
+/// One account, after the entries that were read so far.
+struct AccountAudit {
     name: String,
-    /// None once an entry did not follow: what comes after it cannot be judged.
+    /// None once an entry did not follow: later ones cannot be checked.
     account: Option<Account>,
-    /// Where its newest entry so far stands.
+    /// The position of its newest entry so far.
     head: Option<Position>,
-    /// Where its row stands.
+    /// The position of the newest entry that its row has.
     row_head: Option<Position>,
-    row_seen: bool,
+    row_was_checked: bool,
 }
 
-/// Reads the file and says what is wrong with it. `progress` hears of entries read and
-/// of how many there are.
+/// Audits a file. `progress` gets the number of entries read and of all entries.
 ///
 /// # Errors
-/// Why the file could not be read as one of creditd's at all.
+/// Why the file cannot be read as a data file of creditd.
 pub fn audit(
     path: &Path,
     reprice: &mut dyn Reprice,
@@ -108,7 +107,7 @@ pub fn audit(
             warning,
             ..AuditReport::default()
         },
-        folds: HashMap::new(),
+        accounts: HashMap::new(),
     };
     match audit.run() {
         Ok(()) => Ok(audit.report),
@@ -121,8 +120,8 @@ pub fn audit(
     }
 }
 
-/// Opens a file only to read it, in one moment of its life; with a sentence to warn with,
-/// where what was written last may be missing.
+/// Opens a file to read it as it is at one moment. Also returns a warning where the newest
+/// entries may be missing.
 pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), String> {
     let name = path.display();
     if !path.is_file() {
@@ -145,18 +144,18 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
         connection.busy_timeout(super::open::BUSY_TIMEOUT)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.execute_batch("BEGIN")?;
-        // The moment is taken by the first read.
+        // The snapshot of a transaction is taken by its first read.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
             row.get::<_, i64>(0)
         })
     };
-    // What a killed server left behind can only be read by one who could also write.
+    // After a kill SQLite must rebuild the -shm, which a read-only connection cannot.
     let read_only = connect(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
     let connection = match begin(&read_only) {
         Ok(_) => read_only,
         Err(_) => {
             let connection = connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-            // Nothing is changed, not at the end either.
+            // No checkpoint on closing, so that nothing is changed.
             skip_checkpoint_at_close(&connection, true).map_err(failed)?;
             begin(&connection).map_err(failed)?;
             connection
@@ -172,12 +171,12 @@ impl Audit<'_> {
         self.check_file()?;
         self.read_cards()?;
         self.read_accounts()?;
-        self.fold_entries()?;
+        self.apply_entries()?;
         self.check_derived()?;
         self.check_requests()
     }
 
-    /// SQLite's own structures.
+    /// Checks SQLite's own structures.
     fn check_file(&mut self) -> Result<(), BadRow> {
         let mut statement = self
             .journal
@@ -221,14 +220,14 @@ impl Audit<'_> {
                     None
                 }
             };
-            let fold = Fold {
+            let account_audit = AccountAudit {
                 name,
                 account,
                 head: None,
                 row_head: row.get::<_, Option<i64>>(2)?.map(Position),
-                row_seen: false,
+                row_was_checked: false,
             };
-            self.folds.insert(id, fold);
+            self.accounts.insert(id, account_audit);
             self.report.accounts = self.report.accounts.saturating_add(1);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Request_ids: each was used once, and is found.
+//! Checks of request_ids: each was used once, and the index has it.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Scope, SortedRun};
 use crate::store::sqlite::times::At;
 
 const SECONDS_PER_HOUR: u64 = 3_600;
-/// For how long a request_id is known at least, whatever the server's settings were, and
-/// one of a call that brought credits in or back.
+/// For how long a request_id is known at least, with any settings; and that of a grant, refund
+/// or revocation.
 const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const KNOWN_FOR_CREDITS: Duration = Duration::from_secs(90 * 24 * SECONDS_PER_HOUR);
 
 impl Audit<'_> {
     pub(super) fn check_requests(&mut self) -> Result<(), BadRow> {
-        self.check_once()?;
+        self.check_request_ids_unique()?;
         self.check_runs()
     }
 
-    /// No request_id moved twice within the time for which it is known at least.
-    fn check_once(&mut self) -> Result<(), BadRow> {
+    /// No request_id may have two entries within the time for which it is known at least.
+    fn check_request_ids_unique(&mut self) -> Result<(), BadRow> {
         let mut statement = self.journal.connection.prepare(
             "SELECT account_id, request_id, entry_id, before, create_time, earlier, kind FROM (
                SELECT account_id, request_id, entry_id, create_time,
@@ -61,26 +61,26 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Each run has exactly the request_ids of its part of the journal that it should have.
+    /// Each run must have exactly the request_ids of its scope in its range of the journal.
     fn check_runs(&mut self) -> Result<(), BadRow> {
         let connection = &self.journal.connection;
         let key = connection.query_row("SELECT key FROM file", [], |row| row.get(0))?;
         let keys = Keys::new(key);
         let runs = SortedRun::read_all(connection, usize::MAX)?;
         for scope in Scope::BOTH {
-            // The part before the oldest run that is kept belongs to runs that are dropped.
+            // The oldest run's range begins where a dropped run ended, which is not known.
             let mut indexed = None;
             for run in runs.iter().filter(|run| run.scope == scope) {
-                let (found, wrong) = self.wrong_keys(keys, run, indexed)?;
+                let (count, wrong) = self.wrong_keys(keys, run, indexed)?;
                 let missing = match indexed {
-                    Some(indexed) => self.requests_of_part(run, indexed)? != found,
+                    Some(indexed) => self.count_requests(run, indexed)? != count,
                     None => false,
                 };
                 let length = u64::try_from(run.length).unwrap_or_default();
-                if wrong != 0 || missing || length != found {
+                if wrong != 0 || missing || length != count {
                     let id = run.id;
                     self.report.add(format!(
-                        "run {id} of request_ids is not what the journal says: {wrong} of {found} are wrong"
+                        "run {id} of request_ids is not what the journal says: {wrong} of {count} are wrong"
                     ));
                 }
                 indexed = Some(run.last_position);
@@ -89,8 +89,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// How many keys a run has, and how many of them should not be there, or not where
-    /// they stand.
+    /// How many keys a run has, and how many of them are wrong or out of order.
     fn wrong_keys(
         &self,
         keys: Keys,
@@ -101,14 +100,14 @@ impl Audit<'_> {
         let mut statement = connection
             .prepare_cached("SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key")?;
         let mut rows = statement.query([run.id])?;
-        let (mut found, mut wrong, mut previous) = (0_u64, 0_u64, i64::MIN);
+        let (mut count, mut wrong, mut previous) = (0_u64, 0_u64, i64::MIN);
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
             for pair in bytes.chunks_exact(PAIR_BYTES) {
                 let (key, entry) = pair.split_at(8);
                 let key = key.try_into().map_or(0, u64::from_be_bytes);
                 let entry = entry.try_into().map_or(0, i64::from_be_bytes);
-                let said = connection
+                let expected = connection
                     .prepare_cached(
                         "SELECT account_id, request_id, kind FROM entries WHERE position = ?1",
                     )?
@@ -116,25 +115,25 @@ impl Audit<'_> {
                         let id = row.get::<_, Option<String>>(1)?;
                         Ok((row.get::<_, i64>(0)?, id, row.get::<_, String>(2)?))
                     });
-                let said = said.ok().and_then(|(account, id, kind)| {
+                let expected = expected.ok().and_then(|(account, id, kind)| {
                     let key = keys.of(account, &RequestId::new(&id?).ok()?);
                     let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
                     belongs.then_some(key)
                 });
-                let in_part = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
+                let in_range = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
                 let in_order = key.cast_signed() >= previous;
-                if said != Some(key) || !in_part || !in_order || !run.may_have(key) {
+                if expected != Some(key) || !in_range || !in_order || !run.may_have(key) {
                     wrong = wrong.saturating_add(1);
                 }
                 previous = key.cast_signed();
-                found = found.saturating_add(1);
+                count = count.saturating_add(1);
             }
         }
-        Ok((found, wrong))
+        Ok((count, wrong))
     }
 
-    /// How many request_ids the journal has in the part of a run.
-    fn requests_of_part(&self, run: &SortedRun, indexed: i64) -> Result<u64, BadRow> {
+    /// How many request_ids the journal has in the range of a run.
+    fn count_requests(&self, run: &SortedRun, indexed: i64) -> Result<u64, BadRow> {
         let all = run.scope == Scope::All;
         let count: i64 = self.journal.connection.query_row(
             "SELECT count(*) FROM entries

@@ -129,7 +129,7 @@ impl<T> Queue<T> {
         let read = reads.queued.pop_front()?;
         reads.running = reads.running.saturating_add(1);
         if !reads.queued.is_empty() && reads.running < self.limits.running_per_account_max {
-            // DirtyAccounts all others whose turn it is.
+            // Behind all other accounts.
             state.ready.push_back(account);
             self.changed.notify_one();
         }

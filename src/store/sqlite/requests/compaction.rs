@@ -73,7 +73,7 @@ impl Compaction {
     /// Chooses the compaction that is due.
     pub(super) fn due(runs: &mut Runs, limits: &Limits) -> Option<Self> {
         let (scope, sources) = Scope::BOTH.into_iter().find_map(|scope| {
-            let window = limits.kept_nanos(scope).div_euclid(WINDOWS).max(1);
+            let window = limits.retention_nanos(scope).div_euclid(WINDOWS).max(1);
             let all: Vec<&SortedRun> = runs.of(scope).collect();
             let candidates: Vec<_> = all
                 .iter()

@@ -202,9 +202,9 @@ impl Runs {
         self.list.insert(at, run);
         let size = |run: &SortedRun| run.filter.as_ref().map_or(0, |f| f.to_bytes().len());
         let sizes: Vec<_> = self.list.iter().map(size).collect();
-        let kept: HashSet<_> = filters_that_fit(&sizes, self.filter_bytes_max).collect();
+        let fitting: HashSet<_> = filters_that_fit(&sizes, self.filter_bytes_max).collect();
         for (at, run) in self.list.iter_mut().enumerate() {
-            if !kept.contains(&at) {
+            if !fitting.contains(&at) {
                 run.filter = None;
             }
         }
@@ -218,8 +218,11 @@ impl Runs {
 
     /// A run whose request_ids have all expired, but for those that a compaction reads.
     pub(super) fn expired(&self, now: Timestamp, limits: &Limits, used: &[i64]) -> Option<i64> {
-        let is_old =
-            |run: &&SortedRun| run.newest_time.plus_nanos(limits.kept_nanos(run.scope)) < now;
+        let is_old = |run: &&SortedRun| {
+            run.newest_time
+                .plus_nanos(limits.retention_nanos(run.scope))
+                < now
+        };
         let mut old = self.list.iter().filter(is_old);
         old.find(|run| !used.contains(&run.id)).map(|run| run.id)
     }
@@ -234,15 +237,15 @@ impl Runs {
         self.garbage.retain(|other| *other != id);
     }
 
-    /// Adds the entries of a key to `found`.
+    /// Adds the positions of the entries of a key.
     pub(super) fn find(
         &self,
         connection: &Connection,
         key: Key,
-        found: &mut Vec<Position>,
+        positions: &mut Vec<Position>,
     ) -> Result<(), BadRow> {
         for run in self.list.iter().filter(|run| run.may_have(key)) {
-            find_in_run(connection, run.id, key, found)?;
+            find_in_run(connection, run.id, key, positions)?;
         }
         Ok(())
     }
@@ -296,7 +299,7 @@ fn find_in_run(
     connection: &Connection,
     run: i64,
     key: Key,
-    found: &mut Vec<Position>,
+    positions: &mut Vec<Position>,
 ) -> Result<(), BadRow> {
     let mut statement = connection.prepare_cached(
         "SELECT first_key, keys FROM request_keys WHERE run_id = ?1 AND first_key <= ?2
@@ -317,7 +320,7 @@ fn find_in_run(
             .iter()
             .take_while(|pair| key_of(pair) == key.cast_signed());
         for pair in same {
-            found.extend(pairs_of_row(pair).map(|(_, id)| id));
+            positions.extend(pairs_of_row(pair).map(|(_, id)| id));
         }
         // Pairs of one key can be split between two rows.
         if first != key.cast_signed() {
