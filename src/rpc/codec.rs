@@ -13,6 +13,7 @@ use tonic_prost::ProstEncoder;
 
 use super::pb::creditd::v1 as pb;
 use super::refused::{Refused, RpcRefusal};
+use super::wire::Encoded;
 use crate::app::BATCH_LENGTH_MAX;
 use crate::domain::{Fault, Refusal};
 
@@ -71,8 +72,14 @@ impl<U: Message + Default + 'static> Decoder for MessageDecoder<U> {
             let problem = "a second message in a call that takes one".to_owned();
             return Err(Refused::from(RpcRefusal::MalformedMessage { problem }).into_status());
         }
-        check_batch::<U>(bytes.chunk())?;
-        U::decode(bytes).map(Some).map_err(malformed)
+        if TypeId::of::<U>() == TypeId::of::<Encoded>() {
+            // From the buffer itself its bytes are taken without a copy.
+            return U::decode(bytes).map(Some).map_err(malformed);
+        }
+        // A message lies in one piece, from which prost decodes faster than from a buffer.
+        let message = decode_message(bytes.chunk())?;
+        bytes.advance(bytes.remaining());
+        Ok(Some(message))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
+use super::codec::decode_message;
 use super::convert::ledger::{
     balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb, that_fit,
 };
 use super::convert::page::{ListQuery, entries_query_from_pb, holds_query_from_pb};
 use super::convert::write::{
-    charge_from_pb, extend_from_pb, grant_from_pb, hold_from_pb, id_from_pb, refund_from_pb,
-    release_from_pb, revoke_from_pb, settle_from_pb,
+    ChargeParts, charge_from_parts, extend_from_pb, grant_from_pb, hold_from_pb, id_from_pb,
+    refund_from_pb, release_from_pb, revoke_from_pb, settle_from_pb,
 };
 use super::health::State;
 use super::pb::creditd::v1 as pb;
@@ -21,9 +23,9 @@ use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
 use super::reply::reply;
 use super::watching::Watching;
-use super::wire::write::{put_charge, put_fields, put_message};
-use super::wire::{self, Encoded};
-use crate::app::{App, WriteForm, Written};
+use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
+use super::wire::{self, Encoded, read};
+use crate::app::{App, BATCH_LENGTH_MAX, WriteForm, Written};
 use crate::domain::{AccountName, Faults, Refusal};
 
 /// The service over the use cases.
@@ -44,14 +46,46 @@ impl LedgerApi {
         }
     }
 
+    /// Serves a Charge.
+    pub(super) async fn encoded_charge(&self, request: Request<Encoded>) -> Reply<Encoded> {
+        let (headers, _, Encoded(bytes)) = request.into_parts();
+        let pending = {
+            let request: pb::ChargeRequest;
+            let parts = match read::charge(&bytes) {
+                Some(parts) => parts,
+                None => {
+                    request = decode_message(&bytes)?;
+                    ChargeParts::from(&request)
+                }
+            };
+            self.app.write(charge_from_parts(&parts)).await
+        };
+        // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
+        drop(bytes);
+        let written = pending.map_err(Refused::from)?.await;
+        let written = written.map_err(Refused::from)?;
+        let mut message = Vec::with_capacity(RESULT_BYTES);
+        put_charge(&written, &mut message);
+        Ok(reply(&headers, Encoded(message.into())))
+    }
+
     /// Serves a BatchCharge.
-    pub(super) async fn encoded_batch_charge(
-        &self,
-        request: Request<pb::BatchChargeRequest>,
-    ) -> Reply<Encoded> {
-        let (headers, _, request) = request.into_parts();
-        let forms = request.charges.iter().map(charge_from_pb).collect();
-        let sizes = request.charges.iter().map(prost::Message::encoded_len);
+    pub(super) async fn encoded_batch_charge(&self, request: Request<Encoded>) -> Reply<Encoded> {
+        let (headers, _, Encoded(bytes)) = request.into_parts();
+        let request: pb::BatchChargeRequest;
+        let charges = match read::charges(&bytes, BATCH_LENGTH_MAX) {
+            Some(charges) => charges,
+            None => {
+                request = decode_message(&bytes)?;
+                let charges = request.charges.iter();
+                charges
+                    .map(|charge| (ChargeParts::from(charge), charge.encoded_len()))
+                    .collect()
+            }
+        };
+        let forms = charges.iter().map(|(parts, _)| charge_from_parts(parts));
+        let forms = forms.collect();
+        let sizes = charges.iter().map(|(_, size)| *size);
         let check = |items: &[_]| check_batch_reply(sizes, items);
         let answers = self.app.batch_charge(forms, check).await;
         let answers = answers.map_err(Refused::from)?;
@@ -59,7 +93,7 @@ impl LedgerApi {
         for answer in &answers {
             put_message(1, &mut message, |result| match answer {
                 Ok(written) => {
-                    put_message(1, result, |charge| put_charge(written, charge));
+                    put_message(1, result, |charge| put_batch_item(written, charge));
                 }
                 Err(_) => put_fields(&result_to_pb(answer), result),
             });
@@ -104,6 +138,8 @@ fn account_of(account: Option<AccountName>, faults: Faults) -> Result<AccountNam
     }
 }
 
+/// The router answers with the bytes of a charge; whoever calls the service itself gets the
+/// message.
 #[tonic::async_trait]
 impl LedgerService for LedgerApi {
     type WatchBalanceStream = ReceiverStream<Result<pb::WatchBalanceResponse, Status>>;
@@ -169,15 +205,14 @@ impl LedgerService for LedgerApi {
     }
 
     async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
-        self.write(request, charge_from_pb).await
+        wire::decoded(self.encoded_charge(wire::encoded(request)).await?)
     }
 
-    /// The router answers with the bytes; whoever calls the service itself gets the message.
     async fn batch_charge(
         &self,
         request: Request<pb::BatchChargeRequest>,
     ) -> Reply<pb::BatchChargeResponse> {
-        wire::decoded(self.encoded_batch_charge(request).await?)
+        wire::decoded(self.encoded_batch_charge(wire::encoded(request)).await?)
     }
 
     async fn refund(&self, request: Request<pb::RefundRequest>) -> Reply<pb::RefundResponse> {

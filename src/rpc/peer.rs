@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection. It travels with each request as an extension.
+//! Who is at the other end of a connection.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
 use super::codec::decode_message;
 use super::convert::pricing::{
-    affordability_to_pb, estimate_to_pb, prices_from_pb, rate_card_to_pb, usage_from_pb,
+    EstimateParts, PricesParts, affordability_to_pb, estimate_to_pb, prices_from_pb,
+    rate_card_to_pb, usage_from_pb,
 };
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
-use super::wire::write::{EstimateWriter, put_fields, put_message};
+use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
 use crate::domain::{Faults, Refusal};
@@ -28,6 +28,45 @@ impl PricingApi {
     #[must_use]
     pub const fn new(app: Arc<App>) -> Self {
         Self(app)
+    }
+
+    /// Serves an Estimate.
+    pub(super) async fn encoded_estimate(
+        &self,
+        request: Request<Encoded>,
+    ) -> Result<Response<Encoded>, Status> {
+        let (headers, _, Encoded(bytes)) = request.into_parts();
+        let request: pb::EstimateRequest;
+        let parts = match read::estimate(&bytes) {
+            Some(parts) => parts,
+            None => {
+                request = decode_message(&bytes)?;
+                EstimateParts::from(&request)
+            }
+        };
+        let mut faults = Faults::new();
+        let check_balance = parts.check_balance;
+        let prices = prices_from_pb(parts.prices, check_balance, &mut faults);
+        let by = self.0.prices_for([prices.selector]).await;
+        let by = by.map_err(Refused::from)?;
+        let (card, quote) = self
+            .0
+            .estimate(&by, parts.usage.as_ref(), &prices.selector, faults)
+            .map_err(Refused::from)?;
+        let mut message = Vec::with_capacity(RESULT_BYTES);
+        put_message(1, &mut message, |estimate| match parts.explain {
+            true => put_fields(&estimate_to_pb(card, &quote, true), estimate),
+            false => put_estimate(card, &quote, estimate),
+        });
+        if let Some(payer) = prices.account
+            && check_balance
+        {
+            let costs = vec![(Arc::clone(&quote.service().key), quote.credits())];
+            let answer = self.0.affordability(payer, costs).await;
+            let affordability = affordability_to_pb(&answer.map_err(Refused::from)?);
+            put_message(2, &mut message, |into| put_fields(&affordability, into));
+        }
+        Ok(reply(&headers, Encoded(message.into())))
     }
 
     /// Serves a BatchEstimate.
@@ -49,7 +88,8 @@ impl PricingApi {
         };
         let mut faults = Faults::new();
         let check_balance = request.check_balance;
-        let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
+        let prices = PricesParts::of(request.prices.as_ref());
+        let prices = prices_from_pb(prices, check_balance, &mut faults);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
         let batch = self
@@ -82,45 +122,22 @@ impl PricingApi {
 /// What the result of most usages takes.
 const RESULT_BYTES: usize = 112;
 
+/// The router answers with the bytes of an estimate; whoever calls the service itself gets the
+/// message.
 #[tonic::async_trait]
 impl PricingService for PricingApi {
     async fn estimate(
         &self,
         request: Request<pb::EstimateRequest>,
     ) -> Result<Response<pb::EstimateResponse>, Status> {
-        let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
-        let check_balance = request.check_balance;
-        let prices = prices_from_pb(request.prices.as_ref(), check_balance, &mut faults);
-        let usage = request.usage.as_ref().map(usage_from_pb);
-        let by = self.0.prices_for([prices.selector]).await;
-        let by = by.map_err(Refused::from)?;
-        let (card, quote) = self
-            .0
-            .estimate(&by, usage.as_ref(), &prices.selector, faults)
-            .map_err(Refused::from)?;
-        let affordability = match prices.account {
-            Some(payer) if check_balance => {
-                let costs = vec![(Arc::clone(&quote.service().key), quote.credits())];
-                let answer = self.0.affordability(payer, costs).await;
-                Some(affordability_to_pb(&answer.map_err(Refused::from)?))
-            }
-            _ => None,
-        };
-        let response = pb::EstimateResponse {
-            estimate: Some(estimate_to_pb(card, &quote, request.explain)),
-            affordability,
-        };
-        Ok(reply(&headers, response))
+        wire::decoded(self.encoded_estimate(wire::encoded(request)).await?)
     }
 
-    /// The router answers with the bytes; whoever calls the service itself gets the message.
     async fn batch_estimate(
         &self,
         request: Request<pb::BatchEstimateRequest>,
     ) -> Result<Response<pb::BatchEstimateResponse>, Status> {
-        let request = request.map(|message| Encoded(message.encode_to_vec().into()));
-        wire::decoded(self.encoded_batch_estimate(request).await?)
+        wire::decoded(self.encoded_batch_estimate(wire::encoded(request)).await?)
     }
 
     async fn get_rate_card(
@@ -129,7 +146,8 @@ impl PricingService for PricingApi {
     ) -> Result<Response<pb::GetRateCardResponse>, Status> {
         let (headers, _, request) = request.into_parts();
         let mut faults = Faults::new();
-        let prices = prices_from_pb(request.prices.as_ref(), false, &mut faults);
+        let prices = PricesParts::of(request.prices.as_ref());
+        let prices = prices_from_pb(prices, false, &mut faults);
         faults
             .or(())
             .map_err(Refusal::from)

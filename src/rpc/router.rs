@@ -89,6 +89,18 @@ impl Router {
     }
 }
 
+/// Serves one call of a method that takes and gives bytes.
+macro_rules! serve {
+    ($api:expr, $method:ident, $request:ident) => {{
+        let api = Arc::clone(&$api);
+        let method = move |request| {
+            let api = Arc::clone(&api);
+            async move { api.$method(request).await }
+        };
+        wire::serve($request, service_fn(method))
+    }};
+}
+
 impl<B> tower::Service<Request<B>> for Router
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -116,21 +128,17 @@ where
             return unknown(path);
         };
         match (method.service, method.path) {
+            (Service::Pricing, "/creditd.v1.PricingService/Estimate") => {
+                serve!(self.pricing_api, encoded_estimate, request)
+            }
             (Service::Pricing, "/creditd.v1.PricingService/BatchEstimate") => {
-                let api = Arc::clone(&self.pricing_api);
-                let method = move |request| {
-                    let api = Arc::clone(&api);
-                    async move { api.encoded_batch_estimate(request).await }
-                };
-                wire::serve(request, service_fn(method))
+                serve!(self.pricing_api, encoded_batch_estimate, request)
+            }
+            (Service::Ledger, "/creditd.v1.LedgerService/Charge") => {
+                serve!(self.ledger_api, encoded_charge, request)
             }
             (Service::Ledger, "/creditd.v1.LedgerService/BatchCharge") => {
-                let api = Arc::clone(&self.ledger_api);
-                let method = move |request| {
-                    let api = Arc::clone(&api);
-                    async move { api.encoded_batch_charge(request).await }
-                };
-                wire::serve(request, service_fn(method))
+                serve!(self.ledger_api, encoded_batch_charge, request)
             }
             (Service::Pricing, _) => self.pricing.call(request),
             (Service::Ledger, _) => self.ledger.call(request),

@@ -31,7 +31,6 @@ use super::lingering::LingeringClose;
 use super::tracker::{Generations, Tracker};
 use super::worker::Phase;
 use crate::rpc::layer::{REFLECTION_MAX, ReplyBody};
-use crate::rpc::peer::PeerAddress;
 
 /// A connection without a call for so long is closed, politely: its peer can connect again.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,7 +65,6 @@ const TIME_SLICE_NANOS: u64 = 1_000_000;
 /// Serves a connection to its end.
 pub(super) async fn serve<I, S>(
     io: I,
-    peer: PeerAddress,
     service: S,
     mut phase: watch::Receiver<Phase>,
     deadline_max: Duration,
@@ -97,7 +95,6 @@ pub(super) async fn serve<I, S>(
     let service = ConnectionService {
         service: Arc::new(Mutex::new(service)),
         tracker: Arc::clone(&tracker),
-        peer,
     };
     let http = builder.serve_connection(TokioIo::new(io), service);
     let mut http = std::pin::pin!(http);
@@ -178,12 +175,11 @@ async fn outlived(open: &Generations, call_max: Duration) {
     }
 }
 
-/// The service of one connection: each request carries who its peer is.
+/// The service of one connection.
 struct ConnectionService<S> {
     /// The calls of a connection are polled by one task: there is never a wait.
     service: Arc<Mutex<S>>,
     tracker: Arc<Tracker>,
-    peer: PeerAddress,
 }
 
 impl<S> hyper::service::Service<Request<hyper::body::Incoming>> for ConnectionService<S>
@@ -196,8 +192,7 @@ where
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let open = self.tracker.begin(request.uri().path());
-        let mut request = request.map(RequestBody::new);
-        request.extensions_mut().insert(self.peer);
+        let request = request.map(RequestBody::new);
         Replying::new(request, &self.service, open)
     }
 }
@@ -272,6 +267,9 @@ impl Calls {
     /// Polls the calls that can go on, for a slice. Where any did, or some are left, the
     /// connection is polled again: there are replies to send.
     fn poll(&mut self, context: &mut Context<'_>) {
+        if self.is_empty() && self.waiting.is_empty() {
+            return;
+        }
         let mut polled = false;
         let slice = Arc::clone(&self.new.slice);
         slice.begin();

@@ -1,7 +1,6 @@
 //! The threads that serve: one single-threaded runtime each. A connection stays
 //! with its thread, and a new one goes to the thread that has the fewest.
 
-use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +18,7 @@ use super::config::Config;
 use super::connection;
 use super::stream::{StdStream, Stream};
 use crate::failpoint;
-use crate::rpc::layer::ReplyBody;
+use crate::rpc::layer::{Observe, Panicked, ReplyBody};
 use crate::rpc::peer::PeerAddress;
 
 /// A connection on which nothing has come for so long is closed.
@@ -86,9 +85,9 @@ impl Drop for Counted {
 }
 
 /// Starts the threads.
-pub(super) fn start<S>(config: &Config, service: &S) -> Result<Workers, StartError>
+pub(super) fn start<S>(config: &Config, service: &Observe<S>) -> Result<Workers, StartError>
 where
-    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + Clone
         + Send
         + 'static,
@@ -119,12 +118,12 @@ where
 
 fn start_one<S>(
     number: usize,
-    service: S,
+    service: Observe<S>,
     (phase, panicked): (watch::Receiver<Phase>, watch::Sender<bool>),
     deadline_max: Duration,
 ) -> std::io::Result<Worker>
 where
-    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + Clone
         + Send
         + 'static,
@@ -155,11 +154,11 @@ where
 
 async fn run<S>(
     mut queue: mpsc::Receiver<Accepted>,
-    service: S,
+    service: Observe<S>,
     mut phase: watch::Receiver<Phase>,
     deadline_max: Duration,
 ) where
-    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
+    S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + Clone
         + Send
         + 'static,
@@ -175,13 +174,13 @@ async fn run<S>(
             accepted = queue.recv() => {
                 let Some(Accepted { stream, peer, counted }) = accepted else { return };
                 failpoint::pass("serve");
-                let (service, phase) = (service.clone(), each.clone());
+                let (service, phase) = (service.clone().of_peer(peer), each.clone());
                 tasks.spawn(async move {
                     match stream.into_stream() {
                         Ok(stream) => {
                             let mut to_wait = phase.clone();
                             if first_byte(&stream, &mut to_wait).await {
-                                connection::serve(stream, peer, service, phase, deadline_max).await;
+                                connection::serve(stream, service, phase, deadline_max).await;
                             }
                         }
                         Err(error) => tracing::warn!(%error, "a connection could not be taken"),

@@ -1,5 +1,5 @@
-//! Batches that are read in place and written from values: as the generated code reads and
-//! writes them, to the byte.
+//! Estimates and charges that are read in place and written from values: as the generated code
+//! reads and writes them, to the byte.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,17 +8,18 @@ use creditd::app::{Written, card_file};
 use creditd::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing};
 use creditd::domain::pricing::{Given, UsageRecord};
 use creditd::domain::{AccountName, Credits, Labels, RequestId, Timestamp};
-use creditd::rpc::convert::pricing::{estimate_to_pb, usage_from_pb};
+use creditd::rpc::convert::pricing::{EstimateParts, estimate_to_pb, usage_from_pb};
+use creditd::rpc::convert::write::ChargeParts;
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::wire::read;
-use creditd::rpc::wire::write::{EstimateWriter, put_charge};
+use creditd::rpc::wire::write::{EstimateWriter, put_batch_item, put_charge, put_estimate};
 use proptest::prelude::*;
 use prost::Message;
 
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::Refusal;
 use crate::support::server::Server;
-use crate::support::{root, table, usage};
+use crate::support::{grant, root, table, usage};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -62,6 +63,51 @@ prop_compose! {
             meters,
         }
     }
+}
+
+prop_compose! {
+    fn selectors()(
+        account in text(),
+        rate_card in text(),
+        revision in text(),
+        price_time in prop::option::weighted(0.1, number()),
+    ) -> pb::PriceSelector {
+        let price_time = price_time.map(|seconds| prost_types::Timestamp { seconds, nanos: 0 });
+        pb::PriceSelector { account, rate_card, revision, price_time }
+    }
+}
+
+prop_compose! {
+    fn charges()(
+        request_id in text(),
+        account in text(),
+        usage in prop::option::of(usages()),
+        credits in prop::option::of(text()),
+        prices in prop::option::of(selectors()),
+        labels in maps(),
+    ) -> pb::ChargeRequest {
+        use pb::charge_request::What;
+        let what = usage.map(What::Usage).or(credits.map(What::Credits));
+        pb::ChargeRequest { request_id, account, what, prices, labels }
+    }
+}
+
+fn is_common_usage(usage: &pb::Usage) -> bool {
+    usage.attributes.is_empty() && usage.meters.is_empty()
+}
+
+fn is_common_selector(prices: Option<&pb::PriceSelector>) -> bool {
+    prices.is_none_or(|prices| prices.price_time.is_none())
+}
+
+fn is_common_charge(charge: &pb::ChargeRequest) -> bool {
+    let usage = match &charge.what {
+        Some(pb::charge_request::What::Usage(usage)) => Some(usage),
+        _ => None,
+    };
+    charge.labels.is_empty()
+        && usage.is_none_or(is_common_usage)
+        && is_common_selector(charge.prices.as_ref())
 }
 
 /// A message's bytes, sometimes damaged: cut, changed, or with something behind them.
@@ -108,9 +154,60 @@ proptest! {
             prop_assert_eq!(format!("{usages:?}"), format!("{expected:?}"));
             prop_assert_eq!(rest, pb::BatchEstimateRequest { usages: Vec::new(), ..whole });
         } else if damage > 3 {
-            let plain = |usage: &pb::Usage| usage.attributes.is_empty() && usage.meters.is_empty();
-            let plain = request.usages.len() <= 5 && request.usages.iter().all(plain);
-            prop_assert!(!plain, "it can be read in place: {:?}", request);
+            let common = request.usages.len() <= 5 && request.usages.iter().all(is_common_usage);
+            prop_assert!(!common, "it can be read in place: {:?}", request);
+        }
+    }
+
+    #[test]
+    fn an_estimate_is_read_in_place_as_the_generated_decoder_reads_it(
+        usage in prop::option::of(usages()), prices in prop::option::of(selectors()),
+        explain in any::<bool>(), check_balance in any::<bool>(),
+        damage in 0_u8..8, at in any::<usize>(), byte in any::<u8>(),
+    ) {
+        let request = pb::EstimateRequest { usage, prices, explain, check_balance };
+        let bytes = bytes_of(&request, damage, at, byte);
+        if let Some(parts) = read::estimate(&bytes) {
+            let decoded = pb::EstimateRequest::decode(&*bytes).unwrap();
+            let expected = EstimateParts::from(&decoded);
+            prop_assert_eq!(format!("{parts:?}"), format!("{expected:?}"));
+        } else if damage > 3 {
+            let common = request.usage.as_ref().is_none_or(is_common_usage)
+                && is_common_selector(request.prices.as_ref());
+            prop_assert!(!common, "it can be read in place: {:?}", request);
+        }
+    }
+
+    #[test]
+    fn charges_are_read_in_place_as_the_generated_decoder_reads_them(
+        charges in prop::collection::vec(charges(), 0..5),
+        damage in 0_u8..8, at in any::<usize>(), byte in any::<u8>(),
+    ) {
+        for charge in &charges {
+            let bytes = bytes_of(charge, damage, at, byte);
+            if let Some(parts) = read::charge(&bytes) {
+                let decoded = pb::ChargeRequest::decode(&*bytes).unwrap();
+                let expected = ChargeParts::from(&decoded);
+                prop_assert_eq!(format!("{parts:?}"), format!("{expected:?}"));
+            } else if damage > 3 {
+                prop_assert!(!is_common_charge(charge), "it can be read in place: {:?}", charge);
+            }
+        }
+        let request = pb::BatchChargeRequest { charges };
+        let bytes = bytes_of(&request, damage, at, byte);
+        if let Some(charges) = read::charges(&bytes, 4) {
+            prop_assert!(charges.len() <= 4);
+            let decoded = pb::BatchChargeRequest::decode(&*bytes).unwrap();
+            let expected: Vec<_> = decoded.charges.iter().map(ChargeParts::from).collect();
+            let parts: Vec<_> = charges.iter().map(|(parts, _)| parts).collect();
+            prop_assert_eq!(format!("{parts:?}"), format!("{expected:?}"));
+            // By the sizes it is decided whether the reply has room.
+            for ((_, size), charge) in charges.iter().zip(&decoded.charges) {
+                prop_assert!(*size >= charge.encoded_len());
+            }
+        } else if damage > 3 {
+            let common = request.charges.len() <= 4 && request.charges.iter().all(is_common_charge);
+            prop_assert!(!common, "it can be read in place: {:?}", request);
         }
     }
 
@@ -163,6 +260,9 @@ proptest! {
         let mut bytes = vec![7];
         put_charge(&written, &mut bytes);
         let mut message = pb::ChargeResponse::from(&written);
+        prop_assert_eq!(&bytes[1..], message.encode_to_vec());
+        bytes.truncate(1);
+        put_batch_item(&written, &mut bytes);
         message.entry.as_mut().unwrap().grants.clear();
         prop_assert_eq!(&bytes[1..], message.encode_to_vec());
     }
@@ -186,6 +286,9 @@ fn estimates_are_written_as_the_generated_encoder_writes_them() {
             let mut bytes = vec![7];
             writer.put(&quote, &mut bytes);
             let expected = estimate_to_pb(card, &quote, false).encode_to_vec();
+            assert_eq!(&bytes[1..], expected, "{usage:?}");
+            bytes.truncate(1);
+            put_estimate(card, &quote, &mut bytes);
             assert_eq!(&bytes[1..], expected, "{usage:?}");
             count += 1;
         }
@@ -240,4 +343,141 @@ async fn a_batch_is_answered_alike_whichever_way_its_usages_are_read() {
         replies += 1;
     }
     assert!(replies > 20, "{replies}");
+}
+
+/// The reply's message, or the refusal, of a request and of the same behind an unknown field.
+async fn both_ways(raw: &mut Raw, path: &str, request: &[u8]) -> [Result<Vec<u8>, String>; 2] {
+    let whole = [&UNKNOWN_FIELD[..], request].concat();
+    let mut answers = [Ok(Vec::new()), Ok(Vec::new())];
+    for (answer, bytes) in answers.iter_mut().zip([request, &whole]) {
+        let reply = raw.send(path, &[], frame(0, bytes)).await;
+        let status = reply.status.unwrap();
+        *answer = match status.code() {
+            tonic::Code::Ok => Ok(reply.body[5..].to_vec()),
+            _ => Err(format!("{:?}", Refusal::of(&status))),
+        };
+    }
+    answers
+}
+
+#[tokio::test]
+async fn an_estimate_is_answered_alike_whichever_way_it_is_read() {
+    let server = Server::start();
+    let mut ledger = server.ledger().await;
+    ledger.grant(grant("g", "team-a", "100")).await.unwrap();
+    let mut raw = Raw::connect(&server).await;
+    let (mut replies, mut refusals) = (0, 0);
+    for row in table::read("prices.txt", 5) {
+        for (explain, account) in [(false, ""), (true, "team-a"), (false, "team-b")] {
+            let request = pb::EstimateRequest {
+                usage: Some(usage(&row.cells[0], &row.cells[1])),
+                prices: Some(pb::PriceSelector {
+                    account: account.to_owned(),
+                    ..Default::default()
+                }),
+                explain,
+                check_balance: !account.is_empty(),
+            };
+            let path = "/creditd.v1.PricingService/Estimate";
+            let [in_place, decoded] = both_ways(&mut raw, path, &request.encode_to_vec()).await;
+            assert_eq!(in_place, decoded, "{request:?}");
+            match in_place {
+                Ok(bytes) => {
+                    let reply = pb::EstimateResponse::decode(&*bytes).unwrap();
+                    assert_eq!(reply.encode_to_vec(), bytes);
+                    assert_eq!(reply.affordability.is_some(), request.check_balance);
+                    replies += 1;
+                }
+                Err(_) => refusals += 1,
+            }
+        }
+    }
+    assert!(replies > 20 && refusals > 20, "{replies}, {refusals}");
+}
+
+/// What two requests of one charge may be answered: the same, once as a replay.
+fn check_replay(in_place: &mut pb::ChargeResponse, decoded: &pb::ChargeResponse) {
+    assert!(!in_place.replayed);
+    in_place.replayed = true;
+    assert_eq!(in_place, decoded);
+}
+
+#[tokio::test]
+async fn charges_are_answered_alike_whichever_way_they_are_read() {
+    use pb::batch_charge_result::Result as Item;
+    use pb::charge_request::What;
+    let server = Server::start();
+    let mut ledger = server.ledger().await;
+    for number in 0..3 {
+        let request = grant(&format!("g{number}"), "team-a", "10");
+        ledger.grant(request).await.unwrap();
+    }
+    let mut raw = Raw::connect(&server).await;
+    let rows = table::read("prices.txt", 5);
+    let mut works: Vec<_> = rows
+        .iter()
+        .map(|row| Some(What::Usage(usage(&row.cells[0], &row.cells[1]))))
+        .collect();
+    works.extend(["12.5", "0", "x", ""].map(|credits| Some(What::Credits(credits.to_owned()))));
+    works.push(None);
+    let charges: Vec<_> = works
+        .into_iter()
+        .enumerate()
+        .map(|(number, what)| pb::ChargeRequest {
+            request_id: format!("r{number}"),
+            account: if number % 10 == 9 { "team-b" } else { "team-a" }.to_owned(),
+            what,
+            ..Default::default()
+        })
+        .collect();
+    let (mut replies, mut refusals, mut most_grants) = (0, 0, 0);
+    for charge in &charges {
+        let path = "/creditd.v1.LedgerService/Charge";
+        let answers = both_ways(&mut raw, path, &charge.encode_to_vec()).await;
+        let [Ok(in_place), Ok(decoded)] = &answers else {
+            assert_eq!(answers[0], answers[1], "{charge:?}");
+            refusals += 1;
+            continue;
+        };
+        let [mut first, second] = [in_place, decoded].map(|bytes| {
+            let reply = pb::ChargeResponse::decode(&**bytes).unwrap();
+            assert_eq!(&reply.encode_to_vec(), bytes);
+            reply
+        });
+        check_replay(&mut first, &second);
+        most_grants = most_grants.max(first.entry.unwrap().grants.len());
+        replies += 1;
+    }
+    assert!(replies > 5 && refusals > 10, "{replies}, {refusals}");
+    assert!(most_grants > 1);
+
+    ledger.grant(grant("g3", "team-a", "10")).await.unwrap();
+    let charges: Vec<_> = charges
+        .into_iter()
+        .map(|charge| pb::ChargeRequest {
+            request_id: format!("batch-{}", charge.request_id),
+            ..charge
+        })
+        .collect();
+    let path = "/creditd.v1.LedgerService/BatchCharge";
+    let request = pb::BatchChargeRequest { charges }.encode_to_vec();
+    let [in_place, decoded] = both_ways(&mut raw, path, &request).await.map(|answer| {
+        let bytes = answer.unwrap();
+        let reply = pb::BatchChargeResponse::decode(&*bytes).unwrap();
+        assert_eq!(reply.encode_to_vec(), bytes);
+        reply
+    });
+    assert_eq!(in_place.failed_count, decoded.failed_count);
+    let mut done = 0;
+    for (first, second) in in_place.results.into_iter().zip(decoded.results) {
+        match (first.result.unwrap(), second.result.unwrap()) {
+            (Item::Charge(mut first), Item::Charge(second)) => {
+                check_replay(&mut first, &second);
+                assert!(first.entry.unwrap().grants.is_empty());
+                done += 1;
+            }
+            (first, second) => assert_eq!(first, second),
+        }
+    }
+    assert!(done > 5, "{done}");
 }

@@ -21,7 +21,7 @@ pub struct HoldId(pub i64);
 /// A kind of id that counts within an account.
 pub trait AccountId: Copy {
     /// The letter before the numbers of this kind.
-    const LETTER: char;
+    const LETTER: u8;
 
     /// The id of that number.
     fn of(number: i64) -> Self;
@@ -42,39 +42,42 @@ pub trait AccountId: Copy {
 
     /// This account's id as callers see it.
     fn text(self, account: &AccountName) -> String {
-        let mut text = String::with_capacity(TEXT_BYTES);
-        text.push(Self::LETTER);
-        push_number(self.number(), &mut text);
-        text.push('-');
-        text.extend(self.check(account).map(char::from));
-        text
+        self.write(account, &mut [0; _]).to_owned()
     }
-}
 
-/// More than most ids take.
-const TEXT_BYTES: usize = 16;
-
-/// Writes a number without `fmt`: there are ids in every reply.
-fn push_number(number: i64, text: &mut String) {
-    let mut digits = ['0'; 20];
-    let mut length = 0_usize;
-    let mut rest = number.unsigned_abs();
-    for digit in &mut digits {
-        let last = rest
-            .checked_rem(10)
-            .and_then(|last| u8::try_from(last).ok());
-        *digit = char::from(b'0'.saturating_add(last.unwrap_or_default()));
-        rest = rest.checked_div(10).unwrap_or_default();
-        length = length.saturating_add(1);
-        if rest == 0 {
-            break;
+    /// The same, written into a buffer without `fmt`: there are ids in every reply.
+    fn write<'a>(self, account: &AccountName, buffer: &'a mut [u8; ID_BYTES_MAX]) -> &'a str {
+        // From its end.
+        let mut start = ID_BYTES_MAX;
+        let mut put = |byte: u8| {
+            start = start.saturating_sub(1);
+            if let Some(place) = buffer.get_mut(start) {
+                *place = byte;
+            }
+        };
+        self.check(account).into_iter().rev().for_each(&mut put);
+        put(b'-');
+        let mut rest = self.number().unsigned_abs();
+        loop {
+            let digit = u8::try_from(rest % 10).unwrap_or_default();
+            put(digit.saturating_add(b'0'));
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
         }
+        put(Self::LETTER);
+        let text = buffer.get(start..).unwrap_or_default();
+        // ASCII only.
+        std::str::from_utf8(text).unwrap_or_default()
     }
-    text.extend(digits.iter().take(length).rev());
 }
+
+/// What the longest id takes: a letter, 20 digits, a dash and the check characters.
+pub const ID_BYTES_MAX: usize = 22 + CHECK_LENGTH;
 
 impl AccountId for EntryId {
-    const LETTER: char = 'e';
+    const LETTER: u8 = b'e';
 
     fn of(number: i64) -> Self {
         Self(number)
@@ -86,7 +89,7 @@ impl AccountId for EntryId {
 }
 
 impl AccountId for GrantId {
-    const LETTER: char = 'g';
+    const LETTER: u8 = b'g';
 
     fn of(number: i64) -> Self {
         Self(number)
@@ -98,7 +101,7 @@ impl AccountId for GrantId {
 }
 
 impl AccountId for HoldId {
-    const LETTER: char = 'h';
+    const LETTER: u8 = b'h';
 
     fn of(number: i64) -> Self {
         Self(number)
@@ -116,7 +119,7 @@ const CHECK_ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// FNV-1a over kind, number and account, its bits mixed as MurmurHash3 does at its end. It is
 /// the same in every store and every version of the program.
-fn check(letter: char, number: i64, account: &AccountName) -> [u8; CHECK_LENGTH] {
+fn check(letter: u8, number: i64, account: &AccountName) -> [u8; CHECK_LENGTH] {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     u32::from(letter)
@@ -176,7 +179,7 @@ impl<T: AccountId> Named<T> {
 }
 
 fn read<T: AccountId>(text: &str, account: &AccountName) -> Option<T> {
-    let (number, _) = text.strip_prefix(T::LETTER)?.split_once('-')?;
+    let (number, _) = text.strip_prefix(char::from(T::LETTER))?.split_once('-')?;
     let id = T::of(number.parse().ok()?);
     // The text must be the canonical one, without leading zeros or a sign.
     (id.number() > 0 && id.text(account) == text).then_some(id)

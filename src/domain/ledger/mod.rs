@@ -24,5 +24,5 @@ pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
 pub use funds::{Affordability, SpendableCredits, check_funds};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
-pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, Named};
+pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, ID_BYTES_MAX, Named};
 pub use lookup::{EarlierWrite, LookedUp, Reference, Referenced, Spending, needs};

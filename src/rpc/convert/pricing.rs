@@ -1,5 +1,7 @@
 //! Conversions of `pricing.proto`.
 
+use prost_types::Timestamp;
+
 use super::{credits_to_pb, given_from_parts, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
 use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
@@ -21,13 +23,55 @@ pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
     }
 }
 
-/// A request without a selector has this one.
-static DEFAULT_PRICES: pb::PriceSelector = pb::PriceSelector {
-    account: String::new(),
-    rate_card: String::new(),
-    revision: String::new(),
-    price_time: None,
-};
+/// The fields of an `EstimateRequest`, however it was read.
+#[derive(Clone, Debug, Default)]
+pub struct EstimateParts<'a> {
+    /// The work.
+    pub usage: Option<Usage<'a>>,
+    /// Which prices.
+    pub prices: PricesParts<'a>,
+    /// Whether to return how the cost adds up.
+    pub explain: bool,
+    /// Whether to return if the account can pay.
+    pub check_balance: bool,
+}
+
+impl<'a> From<&'a pb::EstimateRequest> for EstimateParts<'a> {
+    fn from(request: &'a pb::EstimateRequest) -> Self {
+        Self {
+            usage: request.usage.as_ref().map(usage_from_pb),
+            prices: PricesParts::of(request.prices.as_ref()),
+            explain: request.explain,
+            check_balance: request.check_balance,
+        }
+    }
+}
+
+/// The fields of a `PriceSelector`, however it was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PricesParts<'a> {
+    /// Whose prices.
+    pub account: &'a str,
+    /// By which card.
+    pub rate_card: &'a str,
+    /// By which revision of it.
+    pub revision: &'a str,
+    /// In force at which time.
+    pub price_time: Option<Timestamp>,
+}
+
+impl<'a> PricesParts<'a> {
+    /// The fields of a request's selector, where it has one.
+    #[must_use]
+    pub fn of(prices: Option<&'a pb::PriceSelector>) -> Self {
+        prices.map_or_else(Self::default, |prices| Self {
+            account: &prices.account,
+            rate_card: &prices.rate_card,
+            revision: &prices.revision,
+            price_time: prices.price_time,
+        })
+    }
+}
 
 /// A `PriceSelector`.
 pub struct Prices<'a> {
@@ -39,13 +83,12 @@ pub struct Prices<'a> {
 
 /// The `PriceSelector` of a request; what is wrong with it is added to `faults`.
 pub fn prices_from_pb<'a>(
-    prices: Option<&'a pb::PriceSelector>,
+    prices: PricesParts<'a>,
     check_balance: bool,
     faults: &mut Faults,
 ) -> Prices<'a> {
-    let prices = prices.unwrap_or(&DEFAULT_PRICES);
     let account = faults
-        .check("prices.account", optional_account_from_pb(&prices.account))
+        .check("prices.account", optional_account_from_pb(prices.account))
         .flatten();
     if check_balance && prices.account.is_empty() {
         faults.add("prices.account", Fault::Required);
@@ -61,8 +104,8 @@ pub fn prices_from_pb<'a>(
     let price_time = price_time.and_then(|time| faults.check("prices.price_time", time));
     Prices {
         selector: Selector {
-            rate_card: &prices.rate_card,
-            revision: &prices.revision,
+            rate_card: prices.rate_card,
+            revision: prices.revision,
             price_time,
         },
         account,

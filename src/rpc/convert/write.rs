@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::ledger::{entry_to_pb, hold_to_pb};
-use super::pricing::{prices_from_pb, usage_from_pb};
+use super::pricing::{PricesParts, prices_from_pb, usage_from_pb};
 use super::{credits_to_pb, duration_nanos, timestamp_from_pb};
 use crate::app::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm, Written};
 use crate::domain::amount::AmountFault;
 use crate::domain::ledger::{AccountId, Action, GrantAction, Named, Overage};
 use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
+use crate::domain::pricing::Usage;
 use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -26,9 +27,11 @@ static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 type ParseAmount = fn(&str) -> Result<Credits, AmountFault>;
 
 /// The oneof `what` of a request that has something to pay for.
-#[derive(Clone, Copy)]
-enum Work<'a> {
-    Usage(&'a pb::Usage),
+#[derive(Clone, Copy, Debug)]
+pub enum Work<'a> {
+    /// A usage.
+    Usage(Usage<'a>),
+    /// An amount, as it was written.
     Credits(&'a str),
 }
 
@@ -36,10 +39,49 @@ enum Work<'a> {
 macro_rules! work {
     ($request:ident, $oneof:ident) => {
         $request.what.as_ref().map(|what| match what {
-            pb::$oneof::What::Usage(usage) => Work::Usage(usage),
+            pb::$oneof::What::Usage(usage) => Work::Usage(usage_from_pb(usage)),
             pb::$oneof::What::Credits(text) => Work::Credits(text),
         })
     };
+}
+
+/// The fields of a `ChargeRequest`, however it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct ChargeParts<'a> {
+    /// The idempotency key.
+    pub request_id: &'a str,
+    /// Who pays.
+    pub account: &'a str,
+    /// For what.
+    pub work: Option<Work<'a>>,
+    /// By which prices.
+    pub prices: PricesParts<'a>,
+    /// Kept with the entry.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+impl Default for ChargeParts<'_> {
+    fn default() -> Self {
+        Self {
+            request_id: "",
+            account: "",
+            work: None,
+            prices: PricesParts::default(),
+            labels: &NO_LABELS,
+        }
+    }
+}
+
+impl<'a> From<&'a pb::ChargeRequest> for ChargeParts<'a> {
+    fn from(request: &'a pb::ChargeRequest) -> Self {
+        Self {
+            request_id: &request.request_id,
+            account: &request.account,
+            work: work!(request, charge_request),
+            prices: PricesParts::of(request.prices.as_ref()),
+            labels: &request.labels,
+        }
+    }
 }
 
 /// Replies of writes, each with its parts of what was written.
@@ -150,12 +192,10 @@ pub fn grant_from_pb(request: &pb::GrantRequest) -> WriteForm<'_> {
 
 /// A `ChargeRequest`.
 #[must_use]
-pub fn charge_from_pb(request: &pb::ChargeRequest) -> WriteForm<'_> {
-    let mut head = Head::from_pb(&request.request_id, &request.account);
-    let work = work!(request, charge_request);
-    let prices = request.prices.as_ref();
-    let cost = cost_from_pb(work, prices, Credits::parse_positive, &mut head);
-    head.form(Action::Charge(cost), &request.labels)
+pub fn charge_from_parts<'a>(parts: &ChargeParts<'a>) -> WriteForm<'a> {
+    let mut head = Head::from_pb(parts.request_id, parts.account);
+    let cost = cost_from_pb(parts.work, parts.prices, Credits::parse_positive, &mut head);
+    head.form(Action::Charge(cost), parts.labels)
 }
 
 /// A `RefundRequest`.
@@ -176,7 +216,7 @@ pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
 pub fn hold_from_pb(request: &pb::HoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let work = work!(request, hold_request);
-    let prices = request.prices.as_ref();
+    let prices = PricesParts::of(request.prices.as_ref());
     let cost = cost_from_pb(work, prices, Credits::parse_positive, &mut head);
     let ttl_nanos = match &request.ttl {
         Some(ttl) => ttl_from_pb(ttl),
@@ -206,7 +246,8 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let hold = head.id("hold_id", &request.hold_id);
     let work = work!(request, settle_hold_request);
-    let cost = cost_from_pb(work, request.prices.as_ref(), Credits::parse, &mut head);
+    let prices = PricesParts::of(request.prices.as_ref());
+    let cost = cost_from_pb(work, prices, Credits::parse, &mut head);
     let overage = head
         .faults
         .check("overage", overage_from_pb(request.overage));
@@ -269,7 +310,7 @@ fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
 /// What is to be paid for, and by which prices.
 fn cost_from_pb<'a>(
     work: Option<Work<'a>>,
-    prices: Option<&'a pb::PriceSelector>,
+    prices: PricesParts<'a>,
     parse: ParseAmount,
     head: &mut Head,
 ) -> CostForm<'a> {
@@ -280,7 +321,6 @@ fn cost_from_pb<'a>(
             None
         }
         Some(Work::Usage(usage)) => {
-            let usage = usage_from_pb(usage);
             faults.merge(usage.own_faults().under("usage."));
             Some(usage)
         }

@@ -52,6 +52,7 @@ impl<S> Layer<S> for ObserveLayer {
             observer: Arc::clone(&self.observer),
             log_calls: self.log_calls,
             ids: Arc::clone(&self.ids),
+            peer: None,
         }
     }
 }
@@ -63,6 +64,18 @@ pub struct Observe<S> {
     observer: Arc<dyn Observer>,
     log_calls: bool,
     ids: Arc<Ids>,
+    peer: Option<PeerAddress>,
+}
+
+impl<S> Observe<S> {
+    /// The service of a connection with this peer.
+    #[must_use]
+    pub fn of_peer(self, peer: PeerAddress) -> Self {
+        Self {
+            peer: Some(peer),
+            ..self
+        }
+    }
 }
 
 impl<S, A> Service<Request<A>> for Observe<S>
@@ -85,7 +98,7 @@ where
             log_calls: self.log_calls,
             start: Instant::now(),
             method: method::find(request.uri().path()),
-            peer: request.extensions().get().copied(),
+            peer: self.peer,
             id: self.ids.id(request.headers()),
             has_ended: false,
         };

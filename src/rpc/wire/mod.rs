@@ -1,9 +1,9 @@
-//! Batches in protobuf's wire format, without generated messages for their items.
+//! Estimate, Charge and their batches in protobuf's wire format, without generated messages.
 //!
 //! A generated message owns its strings: a batch of 1,000 items makes thousands of allocations
-//! in each direction. So the usages of a BatchEstimate are read in place, and the results of
-//! both kinds of batches are written from values. Single calls and everything else about a
-//! batch go through the messages.
+//! in each direction. So a request in its common form is read in place, and replies are written
+//! from values. A request in any other form is decoded as a message, and from there on the way
+//! is the same.
 
 pub mod read;
 pub mod write;
@@ -56,6 +56,11 @@ impl prost::Message for Encoded {
     fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+/// A request that was decoded, as its bytes.
+pub(super) fn encoded<T: prost::Message>(request: tonic::Request<T>) -> tonic::Request<Encoded> {
+    request.map(|message| Encoded(message.encode_to_vec().into()))
 }
 
 /// The reply as a generated message.

@@ -1,4 +1,8 @@
-//! Usages of a BatchEstimate, read in place.
+//! Requests of Estimate, Charge and their batches in their common form, read in place.
+//!
+//! The common form has no map and no time, each field at most once and no unknown field. None
+//! stands for everything else and for bytes that are no message: the generated decoder reads
+//! those.
 
 use std::sync::LazyLock;
 
@@ -7,6 +11,8 @@ use prost::encoding::decode_varint;
 use crate::domain::pricing::{Given, Pairs, Usage};
 use crate::rpc::codec::count_items;
 use crate::rpc::convert::given_from_parts;
+use crate::rpc::convert::pricing::{EstimateParts, PricesParts};
+use crate::rpc::convert::write::{ChargeParts, Work};
 
 /// No attributes and no meters.
 static NO_PAIRS: LazyLock<Pairs> = LazyLock::new(Pairs::new);
@@ -14,24 +20,92 @@ static NO_PAIRS: LazyLock<Pairs> = LazyLock::new(Pairs::new);
 /// The tag of an item: a message that is field 1.
 const ITEM: u8 = 0x0a;
 
-/// The usages of a `BatchEstimateRequest`, and the bytes of its other fields.
-///
-/// None for everything that only the generated decoder reads: a usage with a map, with a field
-/// twice or with an unknown field, items behind other fields, more than `length_max` of them,
-/// and bytes that are no message.
+/// An `EstimateRequest`.
 #[must_use]
-pub fn usages(mut bytes: &[u8], length_max: usize) -> Option<(Vec<Usage<'_>>, &[u8])> {
+pub fn estimate(bytes: &[u8]) -> Option<EstimateParts<'_>> {
+    let mut parts = EstimateParts::default();
+    each_field(bytes, |number, value| {
+        match number {
+            1 => parts.usage = Some(usage(value.bytes()?)?),
+            2 => parts.prices = prices(value.bytes()?)?,
+            3 => parts.explain = value.integer()? != 0,
+            4 => parts.check_balance = value.integer()? != 0,
+            _ => return None,
+        }
+        Some(())
+    })?;
+    Some(parts)
+}
+
+/// The usages of a `BatchEstimateRequest`, and the bytes of its other fields. None also for
+/// items behind other fields and for more than `length_max` of them.
+#[must_use]
+pub fn usages(bytes: &[u8], length_max: usize) -> Option<(Vec<Usage<'_>>, &[u8])> {
     // Most items take twenty bytes or so.
-    let expected = bytes.len().checked_div(16).unwrap_or_default();
-    let mut usages = Vec::with_capacity(expected.min(length_max));
+    let (usages, rest) = items(bytes, 16, length_max, usage)?;
+    (count_items(rest) == 0).then_some((usages, rest))
+}
+
+/// A `ChargeRequest`.
+#[must_use]
+pub fn charge(bytes: &[u8]) -> Option<ChargeParts<'_>> {
+    let mut parts = ChargeParts::default();
+    each_field(bytes, |number, value| {
+        match (number, parts.work) {
+            (1, _) => parts.request_id = value.text()?,
+            (2, _) => parts.account = value.text()?,
+            (3, None) => parts.work = Some(Work::Usage(usage(value.bytes()?)?)),
+            (4, None) => parts.work = Some(Work::Credits(value.text()?)),
+            (5, _) => parts.prices = prices(value.bytes()?)?,
+            _ => return None,
+        }
+        Some(())
+    })?;
+    Some(parts)
+}
+
+/// The charges of a `BatchChargeRequest`, each with the length of its message. None also for
+/// more than `length_max` of them.
+#[must_use]
+pub fn charges(bytes: &[u8], length_max: usize) -> Option<Vec<(ChargeParts<'_>, usize)>> {
+    // Most items take sixty bytes or so.
+    let (charges, rest) = items(bytes, 48, length_max, |item| {
+        charge(item).map(|parts| (parts, item.len()))
+    })?;
+    rest.is_empty().then_some(charges)
+}
+
+/// The items of a batch with which the message begins, and the bytes of its other fields.
+fn items<'a, T>(
+    mut bytes: &'a [u8],
+    item_bytes: usize,
+    length_max: usize,
+    read: impl Fn(&'a [u8]) -> Option<T>,
+) -> Option<(Vec<T>, &'a [u8])> {
+    let expected = bytes.len().checked_div(item_bytes).unwrap_or_default();
+    let mut items = Vec::with_capacity(expected.min(length_max));
     while let Some((&ITEM, rest)) = bytes.split_first() {
         bytes = rest;
-        if usages.len() >= length_max {
+        if items.len() >= length_max {
             return None;
         }
-        usages.push(usage(take_value(2, &mut bytes)?.bytes()?)?);
+        items.push(read(take_value(2, &mut bytes)?.bytes()?)?);
     }
-    (count_items(bytes) == 0).then_some((usages, bytes))
+    Some((items, bytes))
+}
+
+fn prices(bytes: &[u8]) -> Option<PricesParts<'_>> {
+    let mut parts = PricesParts::default();
+    each_field(bytes, |number, value| {
+        match number {
+            1 => parts.account = value.text()?,
+            2 => parts.rate_card = value.text()?,
+            3 => parts.revision = value.text()?,
+            _ => return None,
+        }
+        Some(())
+    })?;
+    Some(parts)
 }
 
 fn usage(bytes: &[u8]) -> Option<Usage<'_>> {
@@ -39,7 +113,7 @@ fn usage(bytes: &[u8]) -> Option<Usage<'_>> {
     let mut quantity = Given::Nothing;
     each_field(bytes, |number, value| {
         match (number, quantity) {
-            (1, _) => service = std::str::from_utf8(value.bytes()?).ok()?,
+            (1, _) => service = value.text()?,
             (2, Given::Nothing) => quantity = duration(value.bytes()?)?,
             (3, Given::Nothing) => quantity = Given::Count(value.integer()?),
             _ => return None,
@@ -81,6 +155,10 @@ impl<'a> Value<'a> {
             Self::Bytes(bytes) => Some(bytes),
             Self::Varint(_) => None,
         }
+    }
+
+    fn text(self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     const fn integer(self) -> Option<i64> {

@@ -1,12 +1,12 @@
-//! Results of batches, written field by field in the order of their numbers, as the generated
-//! encoder writes them.
+//! Replies of Estimate, Charge and their batches, written field by field in the order of their
+//! numbers, as the generated encoder writes them.
 
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
-use crate::domain::ledger::{AccountId as _, Entry, EntryKind};
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
 use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
@@ -27,9 +27,17 @@ pub(in crate::rpc) fn put_message(
     match (u8::try_from(length), into.get_mut(at)) {
         (Ok(short @ ..0x80), Some(byte)) => *byte = short,
         _ => {
-            let mut long = Vec::with_capacity(10);
-            encode_varint(u64::try_from(length).unwrap_or_default(), &mut long);
-            into.splice(at..start, long);
+            let mut varint = [0_u8; 10];
+            let mut unused = varint.as_mut_slice();
+            encode_varint(u64::try_from(length).unwrap_or_default(), &mut unused);
+            let size = 10_usize.saturating_sub(unused.len());
+            let (varint, _) = varint.split_at(size);
+            let (end, more) = (into.len(), size.saturating_sub(1));
+            into.resize(end.saturating_add(more), 0);
+            into.copy_within(start..end, start.saturating_add(more));
+            if let Some(head) = into.get_mut(at..start.saturating_add(more)) {
+                head.copy_from_slice(varint);
+            }
         }
     }
     length
@@ -86,27 +94,52 @@ impl EstimateWriter {
     #[must_use]
     pub fn new(by: &Card) -> Self {
         let mut card = Vec::with_capacity(64);
-        put_text(4, by.name(), &mut card);
-        put_text(5, by.revision().as_str(), &mut card);
+        put_card(by, &mut card);
         Self { card }
     }
 
     /// Writes the fields of an `Estimate` without lines.
     pub fn put(&self, quote: &Quote<'_>, into: &mut Vec<u8>) {
-        put_text(1, &quote.service().key, into);
-        put_credits(2, quote.credits(), into);
-        put_credits(3, quote.shown(), into);
+        put_quote(quote, into);
         into.extend_from_slice(&self.card);
     }
 }
 
-/// Writes the fields of the `ChargeResponse` of a batch, whose entry has no grants.
+/// Writes the fields of one `Estimate` without lines.
+pub fn put_estimate(by: &Card, quote: &Quote<'_>, into: &mut Vec<u8>) {
+    put_quote(quote, into);
+    put_card(by, into);
+}
+
+fn put_quote(quote: &Quote<'_>, into: &mut Vec<u8>) {
+    put_text(1, &quote.service().key, into);
+    put_credits(2, quote.credits(), into);
+    put_credits(3, quote.shown(), into);
+}
+
+fn put_card(by: &Card, into: &mut Vec<u8>) {
+    put_text(4, by.name(), into);
+    put_text(5, by.revision().as_str(), into);
+}
+
+/// Writes the fields of a `ChargeResponse`.
 pub fn put_charge(written: &Written, into: &mut Vec<u8>) {
-    if !is_plain(&written.entry) {
-        put_fields(&batch_item_to_pb(written), into);
-        return;
+    match is_plain(&written.entry) {
+        true => put_plain_charge(written, &written.entry.shares, into),
+        false => put_fields(&pb::ChargeResponse::from(written), into),
     }
-    put_message(1, into, |into| put_entry(&written.entry, into));
+}
+
+/// Writes the same of an item of a batch, whose entry has no grants.
+pub fn put_batch_item(written: &Written, into: &mut Vec<u8>) {
+    match is_plain(&written.entry) {
+        true => put_plain_charge(written, &[], into),
+        false => put_fields(&batch_item_to_pb(written), into),
+    }
+}
+
+fn put_plain_charge(written: &Written, shares: &[GrantShare], into: &mut Vec<u8>) {
+    put_message(1, into, |into| put_entry(&written.entry, shares, into));
     put_credits(2, written.available, into);
     put_integer(3, i64::from(written.replayed), into);
 }
@@ -119,8 +152,8 @@ fn is_plain(entry: &Entry) -> bool {
         && !entry.usage.as_deref().is_some_and(has_maps)
 }
 
-fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
-    put_text(1, &entry.id.text(&entry.account), into);
+fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
+    put_text(1, entry.id.write(&entry.account, &mut [0; _]), into);
     put_text(2, entry.account.as_str(), into);
     put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
     put_credits(4, entry.credits, into);
@@ -155,6 +188,14 @@ fn put_entry(entry: &Entry, into: &mut Vec<u8>) {
         });
     }
     put_integer(18, entry.id.0, into);
+    for share in shares {
+        put_message(19, into, |into| {
+            let grant = share.grant;
+            put_text(1, grant.write(&entry.account, &mut [0; _]), into);
+            put_credits(2, share.credits, into);
+            put_credits(3, share.held, into);
+        });
+    }
 }
 
 fn put_quantity(quantity: Given, into: &mut Vec<u8>) {
