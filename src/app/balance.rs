@@ -1,9 +1,9 @@
 //! Balances and entries of an account.
 
 use super::{App, AppError};
-use crate::domain::fault::TimeRule;
 use crate::domain::ledger::GrantState;
-use crate::domain::{AccountName, Credits, Faults, Refusal, Timestamp};
+use crate::domain::violation::TimeRule;
+use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Timestamp};
 use crate::store::{AccountSnapshot, Changes, EntryPage, EntryQuery};
 
 /// Most grants that a balance lists.
@@ -41,7 +41,7 @@ impl Balance {
 }
 
 impl App {
-    /// The balance now, or as of an earlier time. `faults` is what is wrong with the request
+    /// The balance now, or as of an earlier time. `violations` is what is wrong with the request
     /// already; a time that is still to come is refused together with it.
     ///
     /// # Errors
@@ -50,20 +50,20 @@ impl App {
         &self,
         account: Option<AccountName>,
         as_of: Option<Timestamp>,
-        mut faults: Faults,
+        mut violations: FieldViolations,
     ) -> Result<Balance, AppError> {
         match account {
-            Some(account) if faults.is_empty() => {
+            Some(account) if violations.is_empty() => {
                 let snapshot = self.store.account(account, as_of).await?;
                 Ok(Balance::of(&snapshot))
             }
             _ => {
                 let now = self.now();
-                let to_come = |time| TimeRule::NotFuture.fault(time, now);
-                if let Some(fault) = as_of.and_then(to_come) {
-                    faults.add("as_of", fault);
+                let to_come = |time| TimeRule::NotFuture.violation(time, now);
+                if let Some(violation) = as_of.and_then(to_come) {
+                    violations.add("as_of", violation);
                 }
-                Err(Refusal::Invalid(faults).into())
+                Err(Refusal::Invalid(violations).into())
             }
         }
     }

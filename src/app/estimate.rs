@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Affordability, SpendableCredits, check_funds};
 use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
-use crate::domain::{AccountName, Credits, Fault, Faults, Refusal};
+use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Violation};
 
 /// Most unknown services for which one batch searches the nearest known one.
 const SUGGESTIONS_MAX: usize = 32;
@@ -16,13 +16,13 @@ pub struct BatchEstimate<'card> {
     /// The card that priced them.
     pub card: &'card Card,
     /// For each usage its quote, or everything that is wrong with it.
-    pub results: Vec<Result<Quote<'card>, Faults>>,
+    pub results: Vec<Result<Quote<'card>, FieldViolations>>,
     /// The exact sum of the quotes.
     pub total: Credits,
 }
 
 impl App {
-    /// Prices one usage by these prices. `faults` is what is wrong with the request already; it
+    /// Prices one usage by these prices. `violations` is what is wrong with the request already; it
     /// is refused together with what is wrong with the usage.
     ///
     /// # Errors
@@ -32,30 +32,30 @@ impl App {
         prices: &'a Catalog,
         usage: Option<&Usage<'_>>,
         selector: &Selector<'_>,
-        faults: Faults,
+        violations: FieldViolations,
     ) -> Result<(&'a Card, Quote<'a>), Refusal> {
         let Some(usage) = usage else {
-            let mut all = Faults::of("usage", Fault::Required);
-            all.merge(faults);
+            let mut all = FieldViolations::of("usage", Violation::Required);
+            all.merge(violations);
             return Err(all.into());
         };
-        let with_rest = |of_usage: Faults| {
+        let with_rest = |of_usage: FieldViolations| {
             let mut all = of_usage.under("usage.");
-            all.merge(faults.clone());
+            all.merge(violations.clone());
             all
         };
         let card = self.card(prices, selector).map_err(|missing| {
             // Bad fields are named before prices that are not there.
-            let all = with_rest(usage.own_faults());
+            let all = with_rest(usage.own_violations());
             all.or(missing).unwrap_or_else(Refusal::from)
         })?;
         match card.price(usage) {
-            Ok(quote) => faults.or((card, quote)).map_err(Refusal::from),
+            Ok(quote) => violations.or((card, quote)).map_err(Refusal::from),
             Err(of_usage) => Err(with_rest(of_usage).into()),
         }
     }
 
-    /// Prices many usages by these prices. `faults` is what is wrong with the request as a
+    /// Prices many usages by these prices. `violations` is what is wrong with the request as a
     /// whole already.
     ///
     /// # Errors
@@ -65,24 +65,24 @@ impl App {
         prices: &'a Catalog,
         usages: &[Usage<'_>],
         selector: &Selector<'_>,
-        faults: Faults,
+        violations: FieldViolations,
     ) -> Result<BatchEstimate<'a>, Refusal> {
         let mut all = check_batch("usages", usages.len());
-        all.merge(faults);
+        all.merge(violations);
         all.or(())?;
         let card = self.card(prices, selector)?;
         // A search for the nearest service compares with every row of the card: each name is
         // searched once, and a batch can ask for only so many searches.
-        let mut suggested: HashMap<&str, Fault> = HashMap::new();
+        let mut suggested: HashMap<&str, Violation> = HashMap::new();
         let results: Vec<_> = usages
             .iter()
             .map(|usage| {
                 card.price_or(usage, |service| match suggested.get(service) {
-                    Some(fault) => fault.clone(),
+                    Some(violation) => violation.clone(),
                     None if suggested.len() < SUGGESTIONS_MAX => {
-                        let fault = card.unknown_service(service);
-                        suggested.insert(usage.service, fault.clone());
-                        fault
+                        let violation = card.unknown_service(service);
+                        suggested.insert(usage.service, violation.clone());
+                        violation
                     }
                     None => card.unknown_service_unsearched(service),
                 })
@@ -92,7 +92,7 @@ impl App {
             .iter()
             .flatten()
             .try_fold(Credits::ZERO, |sum, quote| sum.checked_add(quote.credits()))
-            .map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge))?;
+            .map_err(|_| Refusal::invalid("usages", Violation::CostTooLarge))?;
         Ok(BatchEstimate {
             card,
             results,
@@ -122,26 +122,26 @@ impl App {
         let costs = costs.iter();
         let costs = costs.map(|(service, credits)| (&**service, *credits));
         check_funds(&credits, costs)
-            .map_err(|_| Refusal::invalid("usages", Fault::CostTooLarge).into())
+            .map_err(|_| Refusal::invalid("usages", Violation::CostTooLarge).into())
     }
 }
 
 /// What is wrong with the size of a batch.
-pub(super) fn check_batch(field: &'static str, size: usize) -> Faults {
+pub(super) fn check_batch(field: &'static str, size: usize) -> FieldViolations {
     match size {
-        0 => Faults::of(
+        0 => FieldViolations::of(
             field,
-            Fault::BatchEmpty {
+            Violation::BatchEmpty {
                 limit: BATCH_LENGTH_MAX,
             },
         ),
-        _ if size > BATCH_LENGTH_MAX => Faults::of(
+        _ if size > BATCH_LENGTH_MAX => FieldViolations::of(
             field,
-            Fault::TooManyItems {
+            Violation::TooManyItems {
                 size,
                 limit: BATCH_LENGTH_MAX,
             },
         ),
-        _ => Faults::new(),
+        _ => FieldViolations::new(),
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn of(action: &Action<CostForm<'_>>, labels: &Labels) -> Fingerprint 
             source,
             services,
             // Derived from the rate cards of the moment, not sent.
-            faults: _,
+            violations: _,
         }) => (1, &[credits, expire_time, priority, source, services]),
         Action::Charge(cost) => (2, &[cost]),
         Action::Refund { entry, credits } => (3, &[entry, credits]),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::ledger::{EntryId, GrantId, HoldId};
-use crate::domain::{AccountName, Faults};
+use crate::domain::{AccountName, FieldViolations};
 
 fn grant() -> GrantAction {
     GrantAction {
@@ -9,7 +9,7 @@ fn grant() -> GrantAction {
         priority: 0,
         source: "".into(),
         services: Vec::new(),
-        faults: Faults::new(),
+        violations: FieldViolations::new(),
     }
 }
 
@@ -67,7 +67,7 @@ fn fingerprints_stay_what_they_are() {
         priority: -3,
         source: "purchase".into(),
         services: vec!["ai_scripts".into(), "motion_1_0".into()],
-        faults: Faults::new(),
+        violations: FieldViolations::new(),
     };
     let credits = CostForm::Credits(Credits::ONE);
     let seconds = Given::Duration(125_000_000_000);

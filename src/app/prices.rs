@@ -15,7 +15,7 @@ use arc_swap::Guard;
 use super::card_file::{self, LoadedCard};
 use super::{App, AppError};
 use crate::domain::Refusal;
-use crate::domain::pricing::{Card, Catalog, CatalogFault, KnownCard, Selector};
+use crate::domain::pricing::{Card, Catalog, CatalogError, KnownCard, Selector};
 use crate::store::cards::{PublishedCard, RateCardStore, StoredCard};
 use crate::store::{Changes, Unavailable};
 
@@ -56,7 +56,7 @@ pub enum PricesError {
     Unreadable(String),
     /// No cards are in force, or they do not go together.
     #[error("the rate cards in force do not go together: {0:?}")]
-    InForce(CatalogFault),
+    InForce(CatalogError),
 }
 
 /// The snapshot before a change and the one after it.

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{App, AppError, fingerprint};
-use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{
     Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey,
 };
 use crate::domain::pricing::{Card, Catalog, Selector, Usage, UsageRecord};
-use crate::domain::{AccountName, Credits, Fault, Faults, Labels, Refusal, RequestId};
+use crate::domain::violation::TimeRule;
+use crate::domain::{AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Violation};
 use crate::store::{Pending, Written};
 
 /// The longest that a hold can be made or extended for.
@@ -18,7 +18,7 @@ pub const HOLD_TTL_SECONDS_MAX: i64 = 86_400;
 pub const HOLD_TTL_SECONDS_DEFAULT: i64 = 3_600;
 
 /// A request to move credits. A field that was bad has a default in its place and stands among
-/// the faults: only a form without faults becomes a command.
+/// the violations: only a form without violations becomes a command.
 #[derive(Clone, Debug)]
 pub struct WriteForm<'a> {
     /// The caller's name of this write; None where it was bad.
@@ -30,7 +30,7 @@ pub struct WriteForm<'a> {
     /// What to do, its cost not priced yet.
     pub action: Action<CostForm<'a>>,
     /// What is wrong, whatever the time, the prices and the account are.
-    pub faults: Faults,
+    pub violations: FieldViolations,
 }
 
 /// What is to be paid for.
@@ -105,12 +105,12 @@ impl App {
             account,
             labels,
             mut action,
-            faults,
+            violations,
         } = form;
         if let Action::Grant(grant) = &mut action {
             let mut keys = grant.services.iter();
-            if let Some(fault) = keys.find_map(|key| catalog.unknown_service(key)) {
-                grant.faults.add("services", fault);
+            if let Some(violation) = keys.find_map(|key| catalog.unknown_service(key)) {
+                grant.violations.add("services", violation);
             }
         }
         let price = |cost: CostForm<'_>| match cost {
@@ -126,7 +126,7 @@ impl App {
             })),
         };
         match (request_id, account) {
-            (Some(id), Some(account)) if faults.is_empty() => {
+            (Some(id), Some(account)) if violations.is_empty() => {
                 let fingerprint = fingerprint::of(&action, &labels);
                 Ok(Command {
                     account,
@@ -135,38 +135,40 @@ impl App {
                     action: action.map_cost(price),
                 })
             }
-            _ => Err(self.all_faults(faults, &action.map_cost(price)).into()),
+            _ => Err(self
+                .all_violations(violations, &action.map_cost(price))
+                .into()),
         }
     }
 
     /// Everything that is wrong with a bad form. No earlier answer can belong to it, so what is
     /// wrong by the prices and the time of the moment is named together with the rest.
-    fn all_faults(&self, mut faults: Faults, action: &Action) -> Faults {
-        let mut add = |field: &Cow<'static, str>, fault: &Fault| {
-            if !faults.has(field) {
-                faults.add(field.clone(), fault.clone());
+    fn all_violations(&self, mut violations: FieldViolations, action: &Action) -> FieldViolations {
+        let mut add = |field: &Cow<'static, str>, violation: &Violation| {
+            if !violations.has(field) {
+                violations.add(field.clone(), violation.clone());
             }
         };
         if let Action::Grant(GrantAction {
             expire_time: Some(time),
             ..
         }) = action
-            && let Some(fault) = TimeRule::Future.fault(*time, self.now())
+            && let Some(violation) = TimeRule::Future.violation(*time, self.now())
         {
-            add(&"expire_time".into(), &fault);
+            add(&"expire_time".into(), &violation);
         }
         let by_prices = match action {
-            Action::Grant(grant) => Some(&grant.faults),
+            Action::Grant(grant) => Some(&grant.violations),
             // That the prices themselves are missing is said once the form is right.
             other => other.cost().and_then(|cost| match cost {
-                Err(Refusal::Invalid(faults)) => Some(faults),
+                Err(Refusal::Invalid(violations)) => Some(violations),
                 Ok(_) | Err(_) => None,
             }),
         };
-        for violation in by_prices.map_or(&[][..], Faults::violations) {
-            add(&violation.field, &violation.fault);
+        for violation in by_prices.map_or(&[][..], FieldViolations::as_slice) {
+            add(&violation.field, &violation.violation);
         }
-        faults
+        violations
     }
 }
 
@@ -189,7 +191,9 @@ impl CostForm<'_> {
 
 /// What a usage costs under a card.
 fn cost_of(card: &Card, usage: &Usage<'_>) -> Priced {
-    let quote = card.price(usage).map_err(|faults| faults.under("usage."))?;
+    let quote = card
+        .price(usage)
+        .map_err(|violations| violations.under("usage."))?;
     Ok(Box::new(Cost {
         credits: quote.credits(),
         service: Some(Arc::clone(&quote.service().key)),

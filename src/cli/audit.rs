@@ -96,9 +96,9 @@ fn text(args: &Args, report: &AuditReport) -> String {
         return format!("{file} is sound: {read}");
     }
     let mut lines = report.findings.clone();
-    let told = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-    if report.damage > told {
-        let more = report.damage.saturating_sub(told);
+    let listed = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+    if report.damage > listed {
+        let more = report.damage.saturating_sub(listed);
         lines.push(format!("and {more} more"));
     }
     lines.push(format!("{file} is not sound: {read}"));

@@ -47,8 +47,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
-    let (reply, told) = match args.source.asked(matches)? {
-        Asked::Here(catalog, told) => (here(args, &catalog)?, told),
+    let (reply, origin) = match args.source.asked(matches)? {
+        Asked::Here(catalog, origin) => (here(args, &catalog)?, origin),
         Asked::Server(remote) => {
             let account = args.source.account.clone();
             let request = pb::EstimateRequest {
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
         .as_ref()
         .ok_or("the server sent no estimate")?;
     print(args.format, &reply, || {
-        to_text(estimate, reply.affordability.as_ref(), &told)
+        to_text(estimate, reply.affordability.as_ref(), &origin)
     })
 }
 
@@ -96,7 +96,7 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
         .map_err(refused)?;
     let quote = card
         .price(&usage)
-        .map_err(|faults| refused(Refusal::Invalid(faults.under("usage."))))?;
+        .map_err(|violations| refused(Refusal::Invalid(violations.under("usage."))))?;
     Ok(pb::EstimateResponse {
         estimate: Some(estimate_to_pb(card, &quote, args.explain)),
         affordability: None,
@@ -106,7 +106,7 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
 fn to_text(
     estimate: &pb::Estimate,
     affordability: Option<&pb::Affordability>,
-    told: &str,
+    origin: &str,
 ) -> String {
     let mut credits = estimate.credits.clone();
     if estimate.display_credits != estimate.credits {
@@ -127,7 +127,7 @@ fn to_text(
         ("available", &available),
         ("rate card", &estimate.rate_card),
         ("revision", &estimate.revision),
-        ("prices", told),
+        ("prices", origin),
     ];
     rows.extend(lines.iter().map(|line| ("line", line.as_str())));
     facts(&rows)

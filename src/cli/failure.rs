@@ -76,7 +76,7 @@ pub(super) enum Outcome {
 
 /// A bad field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Violation {
+pub(super) struct FieldViolation {
     pub(super) field: String,
     pub(super) reason: String,
     pub(super) description: String,
@@ -96,7 +96,7 @@ pub(super) struct Details {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) field_violations: Vec<Violation>,
+    pub(super) field_violations: Vec<FieldViolation>,
     /// Only for writes, as are those below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<Outcome>,

@@ -71,11 +71,11 @@ fn show(args: &Args, hold_id: &str) -> Result<(), Failure> {
         })?;
     let hold = reply.hold.as_ref().ok_or("the server sent no hold")?;
     print(args.format, &reply, || {
-        let told = Told::of(hold);
-        let mut text = told.facts();
+        let shown = ShownHold::of(hold);
+        let mut text = shown.facts();
         text.extend([
             ("request_id", hold.request_id.as_str()),
-            ("labels", &told.labels),
+            ("labels", &shown.labels),
         ]);
         facts(&text)
     })
@@ -113,16 +113,16 @@ fn list(args: &Args) -> Result<(), Failure> {
     args.remote
         .pages(Words::of(&args.account), fetch, |hold: pb::HoldState| {
             listing.add(&hold, || {
-                let told = Told::of(&hold);
+                let shown = ShownHold::of(&hold);
                 vec![
                     hold.hold_id.clone(),
                     hold.held.clone(),
                     hold.settled.clone(),
                     hold.service.clone(),
-                    told.created,
-                    told.expires,
+                    shown.created,
+                    shown.expires,
                     hold.request_id.clone(),
-                    told.labels,
+                    shown.labels,
                 ]
             })
         })?;
@@ -130,7 +130,7 @@ fn list(args: &Args) -> Result<(), Failure> {
 }
 
 /// A hold as people read it.
-pub(super) struct Told<'a> {
+pub(super) struct ShownHold<'a> {
     hold: &'a pb::HoldState,
     status: String,
     created: String,
@@ -139,7 +139,7 @@ pub(super) struct Told<'a> {
     labels: String,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ShownHold<'a> {
     pub(super) fn of(hold: &'a pb::HoldState) -> Self {
         let labels = hold.labels.iter();
         let labels = labels.map(|(key, value)| format!("{key}={value}"));

@@ -75,8 +75,8 @@ pub(super) fn print_hold<M: Message + Name>(
     let nothing = pb::HoldState::default();
     let hold = answer.hold.unwrap_or(&nothing);
     let text = || {
-        let told = holds::Told::of(hold);
-        let mut text = told.facts();
+        let shown = holds::ShownHold::of(hold);
+        let mut text = shown.facts();
         text.extend([
             ("available", answer.available),
             ("request_id", call.request_id),

@@ -125,8 +125,8 @@ pub(super) fn complain_in_json(object: &str) {
 
 /// Names and what they stand for, below each other; what is empty is left out.
 pub(super) fn facts(facts: &[(&str, &str)]) -> String {
-    let told = facts.iter().filter(|(_, text)| !text.is_empty());
-    let rows: Vec<Vec<String>> = told
+    let shown = facts.iter().filter(|(_, text)| !text.is_empty());
+    let rows: Vec<Vec<String>> = shown
         .map(|(name, text)| vec![(*name).to_owned(), (*text).to_owned()])
         .collect();
     Table::new(&[]).rows(&rows)

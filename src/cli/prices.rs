@@ -108,14 +108,14 @@ impl Source {
         }
         let files: Vec<PathBuf> = self.rate_card_files.to_vec();
         let catalog = offline_prices(&files).map_err(|error| error.to_string())?;
-        let told = match files.as_slice() {
+        let origin = match files.as_slice() {
             [] => "built in, no server was asked".to_owned(),
             files => {
                 let names = files.iter().map(|file| file.display().to_string());
                 names.collect::<Vec<_>>().join(", ")
             }
         };
-        Ok(Asked::Here(Box::new(catalog), told))
+        Ok(Asked::Here(Box::new(catalog), origin))
     }
 
     /// Whether certain prices are named.

@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
     let cards = match args.source.asked(matches)? {
-        Asked::Here(catalog, told) => {
+        Asked::Here(catalog, origin) => {
             let cards: Vec<&Arc<Card>> = match args.source.selects() {
                 false => catalog.cards(),
                 true => {
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
             };
             let shown = cards
                 .into_iter()
-                .map(|card| (rate_card_to_pb(card), head(card, &told)));
+                .map(|card| (rate_card_to_pb(card), head(card, &origin)));
             shown.collect::<Vec<_>>()
         }
         Asked::Server(remote) => {
@@ -83,12 +83,12 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// The line above the table of a card on this machine.
-fn head(card: &Card, told: &str) -> String {
+fn head(card: &Card, origin: &str) -> String {
     let since = card.effective_time().map_or_else(String::new, |time| {
         format!(", from {}", rfc3339::format(time))
     });
     format!(
-        "{} ({}), revision {}{since} ({told})",
+        "{} ({}), revision {}{since} ({origin})",
         card.name(),
         card.title(),
         card.revision()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use tonic::Status;
 
-use super::failure::{Failure, Kind, Violation};
+use super::failure::{Failure, FieldViolation, Kind};
 use super::times;
 use crate::rpc::client::root_cause;
 use crate::rpc::pb::creditd::v1::ErrorReason;
@@ -91,8 +91,8 @@ pub(super) fn failure(words: Words<'_>, server: &str, status: &Status) -> Failur
         [] | [_] => format!("{} ({})", status.message(), info.reason),
         all => {
             let all = all.iter().map(|violation| {
-                let told = in_flags(&violation.description, &violation.field, words);
-                format!("{told} ({})", violation.reason)
+                let description = in_flags(&violation.description, &violation.field, words);
+                format!("{description} ({})", violation.reason)
             });
             all.collect::<Vec<_>>().join("; ")
         }
@@ -115,7 +115,7 @@ pub(super) fn failure(words: Words<'_>, server: &str, status: &Status) -> Failur
     details.reason = info.reason;
     details.metadata = info.metadata.into_iter().collect();
     let violation =
-        |violation: crate::rpc::pb::google::rpc::bad_request::FieldViolation| Violation {
+        |violation: crate::rpc::pb::google::rpc::bad_request::FieldViolation| FieldViolation {
             field: violation.field,
             reason: violation.reason,
             description: violation.description,

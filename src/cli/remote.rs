@@ -140,9 +140,9 @@ impl Remote {
             let connecting = self.connect(Some(self.timeout)).await;
             let connection = connecting.map_err(|failure| write.mark(failure, Outcome::NotDone))?;
             let mut ledger = client::ledger(connection);
-            let told = |error: std::io::Error| Failure::from(error.to_string());
-            let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
-            let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
+            let failed = |error: std::io::Error| Failure::from(error.to_string());
+            let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+            let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
             let outcome = tokio::select! {
                 outcome = call(&mut ledger) => outcome,
                 _ = interrupt.recv() => Err(Status::cancelled("interrupted")),
@@ -153,7 +153,7 @@ impl Remote {
                 Err(status) => Err(match self.who_else(&status).await {
                     Some(other) => write.mark(other, Outcome::NotDone),
                     None => {
-                        let failure = self.told(write.words, &status);
+                        let failure = self.failure_of(write.words, &status);
                         let outcome = match may_have_moved(&status) {
                             true => Outcome::Unknown,
                             false => Outcome::NotDone,
@@ -198,11 +198,11 @@ impl Remote {
     pub(super) async fn refused(&self, words: Words<'_>, status: &Status) -> Failure {
         match self.who_else(status).await {
             Some(other) => other,
-            None => self.told(words, status),
+            None => self.failure_of(words, status),
         }
     }
 
-    fn told(&self, words: Words<'_>, status: &Status) -> Failure {
+    fn failure_of(&self, words: Words<'_>, status: &Status) -> Failure {
         refusal::failure(words, &self.addr.to_string(), status)
     }
 

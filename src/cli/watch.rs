@@ -33,9 +33,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     block_on(async {
-        let told = |error: std::io::Error| Failure::from(error.to_string());
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
+        let failed = |error: std::io::Error| Failure::from(error.to_string());
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {
             outcome = pin!(watch(args)) => outcome,
             _ = interrupt.recv() => Ok(()),

@@ -23,7 +23,7 @@ pub struct Credits(i64);
 
 /// Why a text is not an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AmountFault {
+pub enum AmountError {
     /// There is no text.
     Empty,
     /// A character other than digits and one point, or a point without digits
@@ -97,9 +97,9 @@ impl Credits {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, AmountFault> {
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
         if text.is_empty() {
-            return Err(AmountFault::Empty);
+            return Err(AmountError::Empty);
         }
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -111,19 +111,19 @@ impl Credits {
         };
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !fraction.is_none_or(digits) {
-            return Err(AmountFault::Grammar);
+            return Err(AmountError::Grammar);
         }
         if negative {
-            return Err(AmountFault::Negative);
+            return Err(AmountError::Negative);
         }
         if text.len() > TEXT_BYTES_MAX {
-            return Err(AmountFault::TooLong);
+            return Err(AmountError::TooLong);
         }
         let fraction = fraction.unwrap_or_default();
         let decimals = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
         let padding = DECIMALS_MAX
             .checked_sub(decimals)
-            .ok_or(AmountFault::Decimals)?;
+            .ok_or(AmountError::Decimals)?;
         let fold = |start: i64, part: &str| {
             part.bytes().try_fold(start, |sum, b| {
                 sum.checked_mul(10)?
@@ -134,16 +134,16 @@ impl Credits {
             .and_then(|sum| fold(sum, fraction))
             .and_then(|sum| sum.checked_mul(10_i64.checked_pow(padding)?))
             .and_then(|nanos| Self::from_nanos(nanos).ok())
-            .ok_or(AmountFault::TooLarge)
+            .ok_or(AmountError::TooLarge)
     }
 
     /// Reads an amount of more than zero.
     ///
     /// # Errors
-    /// As [`Credits::parse`]; [`AmountFault::Zero`] for zero.
-    pub fn parse_positive(text: &str) -> Result<Self, AmountFault> {
+    /// As [`Credits::parse`]; [`AmountError::Zero`] for zero.
+    pub fn parse_positive(text: &str) -> Result<Self, AmountError> {
         match Self::parse(text)? {
-            Self::ZERO => Err(AmountFault::Zero),
+            Self::ZERO => Err(AmountError::Zero),
             credits => Ok(credits),
         }
     }

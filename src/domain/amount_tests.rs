@@ -13,35 +13,35 @@ fn amounts_follow_the_grammar_and_nothing_else() {
         ("9000000000", Ok("9000000000")),
         ("9000000000.000000000", Ok("9000000000")),
         ("8999999999.999999999", Ok("8999999999.999999999")),
-        ("", Err(AmountFault::Empty)),
-        ("1e3", Err(AmountFault::Grammar)),
-        ("1_000", Err(AmountFault::Grammar)),
-        ("1,000", Err(AmountFault::Grammar)),
-        ("+1", Err(AmountFault::Grammar)),
-        (".5", Err(AmountFault::Grammar)),
-        ("1.", Err(AmountFault::Grammar)),
-        ("1.2.3", Err(AmountFault::Grammar)),
-        (" 1", Err(AmountFault::Grammar)),
-        ("1 ", Err(AmountFault::Grammar)),
-        ("--1", Err(AmountFault::Grammar)),
-        ("-", Err(AmountFault::Grammar)),
-        ("NaN", Err(AmountFault::Grammar)),
-        ("\u{0661}", Err(AmountFault::Grammar)),
-        ("-1", Err(AmountFault::Negative)),
-        ("0.0000000001", Err(AmountFault::Decimals)),
-        ("1.0000000000", Err(AmountFault::Decimals)),
-        ("9000000000.000000001", Err(AmountFault::TooLarge)),
-        ("99999999999999999999", Err(AmountFault::TooLarge)),
+        ("", Err(AmountError::Empty)),
+        ("1e3", Err(AmountError::Grammar)),
+        ("1_000", Err(AmountError::Grammar)),
+        ("1,000", Err(AmountError::Grammar)),
+        ("+1", Err(AmountError::Grammar)),
+        (".5", Err(AmountError::Grammar)),
+        ("1.", Err(AmountError::Grammar)),
+        ("1.2.3", Err(AmountError::Grammar)),
+        (" 1", Err(AmountError::Grammar)),
+        ("1 ", Err(AmountError::Grammar)),
+        ("--1", Err(AmountError::Grammar)),
+        ("-", Err(AmountError::Grammar)),
+        ("NaN", Err(AmountError::Grammar)),
+        ("\u{0661}", Err(AmountError::Grammar)),
+        ("-1", Err(AmountError::Negative)),
+        ("0.0000000001", Err(AmountError::Decimals)),
+        ("1.0000000000", Err(AmountError::Decimals)),
+        ("9000000000.000000001", Err(AmountError::TooLarge)),
+        ("99999999999999999999", Err(AmountError::TooLarge)),
     ] {
         let parsed = Credits::parse(text).map(|credits| credits.to_string());
         assert_eq!(
-            parsed.as_deref().map_err(|fault| *fault),
+            parsed.as_deref().map_err(|violation| *violation),
             expected,
             "{text:?}"
         );
     }
-    assert_eq!(Credits::parse(&"0".repeat(65)), Err(AmountFault::TooLong));
-    assert_eq!(Credits::parse_positive("0.0"), Err(AmountFault::Zero));
+    assert_eq!(Credits::parse(&"0".repeat(65)), Err(AmountError::TooLong));
+    assert_eq!(Credits::parse_positive("0.0"), Err(AmountError::Zero));
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub struct StoredClock {
 
 /// The clock is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disbelief {
+pub struct ClockNotBelieved {
     /// What the clock says.
     pub clock_time: Timestamp,
     /// The time last believed.
@@ -169,10 +169,10 @@ impl ClockCheck {
     ///
     /// # Errors
     /// The reading is not believed.
-    pub fn observe(&mut self, reading: ClockReading) -> Result<Timestamp, Disbelief> {
+    pub fn observe(&mut self, reading: ClockReading) -> Result<Timestamp, ClockNotBelieved> {
         if !self.would_believe(reading) {
             self.believed = false;
-            return Err(Disbelief {
+            return Err(ClockNotBelieved {
                 clock_time: reading.wall,
                 believed_time: self.last,
             });

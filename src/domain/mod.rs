@@ -5,15 +5,15 @@
 
 pub mod amount;
 pub mod clock;
-pub mod fault;
 pub mod ledger;
 pub mod names;
 pub mod pricing;
 pub mod refusal;
 pub mod time;
+pub mod violation;
 
 pub use amount::{Credits, Rounding};
-pub use fault::{Fault, Faults, Violation};
 pub use names::{AccountName, Labels, RequestId};
 pub use refusal::Refusal;
 pub use time::Timestamp;
+pub use violation::{FieldViolation, FieldViolations, Violation};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::fault::{Fault, PairPart};
+use super::violation::{PairPart, Violation};
 
 /// Largest length of an account's name.
 pub const ACCOUNT_BYTES_MAX: usize = 128;
@@ -35,15 +35,15 @@ impl AccountName {
     /// Checks the name.
     ///
     /// # Errors
-    /// [`Fault::Required`] for no text, [`Fault::InvalidAccount`] for another.
-    pub fn new(text: &str) -> Result<Self, Fault> {
+    /// [`Violation::Required`] for no text, [`Violation::InvalidAccount`] for another.
+    pub fn new(text: &str) -> Result<Self, Violation> {
         let allowed = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
         match text {
-            "" => Err(Fault::Required),
+            "" => Err(Violation::Required),
             _ if text.len() <= ACCOUNT_BYTES_MAX && text.bytes().all(allowed) => {
                 Ok(Self(text.into()))
             }
-            _ => Err(Fault::InvalidAccount {
+            _ => Err(Violation::InvalidAccount {
                 value: repeated(text),
                 length: text.len(),
             }),
@@ -71,12 +71,12 @@ impl RequestId {
     /// Checks the name.
     ///
     /// # Errors
-    /// [`Fault::Required`] for no text, [`Fault::InvalidRequestId`] for another.
-    pub fn new(text: &str) -> Result<Self, Fault> {
+    /// [`Violation::Required`] for no text, [`Violation::InvalidRequestId`] for another.
+    pub fn new(text: &str) -> Result<Self, Violation> {
         match text {
-            "" => Err(Fault::Required),
+            "" => Err(Violation::Required),
             _ if is_printable(text, REQUEST_ID_BYTES_MAX) => Ok(Self(text.into())),
-            _ => Err(Fault::InvalidRequestId {
+            _ => Err(Violation::InvalidRequestId {
                 value: repeated(text),
                 length: text.len(),
             }),
@@ -114,7 +114,7 @@ impl Labels {
     /// The first thing that is over its limit.
     pub fn new<'a>(
         pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)> + Clone,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Violation> {
         check_pairs(pairs.clone())?;
         let owned = pairs.map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         Ok(Self(owned.collect()))
@@ -145,9 +145,9 @@ impl Labels {
 /// The first thing that is over its limit.
 pub fn check_pairs<'a>(
     pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)>,
-) -> Result<(), Fault> {
+) -> Result<(), Violation> {
     if pairs.len() > PAIRS_MAX {
-        return Err(Fault::TooManyItems {
+        return Err(Violation::TooManyItems {
             size: pairs.len(),
             limit: PAIRS_MAX,
         });
@@ -158,7 +158,7 @@ pub fn check_pairs<'a>(
             (PairPart::Value, value, 0, VALUE_BYTES_MAX),
         ] {
             if !(min..=max).contains(&text.len()) {
-                return Err(Fault::InvalidPair {
+                return Err(Violation::InvalidPair {
                     key: repeated(key),
                     part,
                     length: text.len(),
@@ -174,12 +174,12 @@ pub fn check_pairs<'a>(
 /// Checks the length of a text.
 ///
 /// # Errors
-/// [`Fault::InvalidLength`] where it is outside of the limits.
-pub fn check_length(text: &str, min: usize, max: usize) -> Result<(), Fault> {
+/// [`Violation::InvalidLength`] where it is outside of the limits.
+pub fn check_length(text: &str, min: usize, max: usize) -> Result<(), Violation> {
     if (min..=max).contains(&text.len()) {
         return Ok(());
     }
-    Err(Fault::InvalidLength {
+    Err(Violation::InvalidLength {
         length: text.len(),
         min,
         max,
@@ -215,7 +215,7 @@ mod tests {
         ] {
             assert_eq!(AccountName::new(good).unwrap().as_str(), good);
         }
-        assert_eq!(AccountName::new(""), Err(Fault::Required));
+        assert_eq!(AccountName::new(""), Err(Violation::Required));
         for bad in [
             "team a",
             "caf\u{e9}",
@@ -228,7 +228,7 @@ mod tests {
         ] {
             assert!(matches!(
                 AccountName::new(bad),
-                Err(Fault::InvalidAccount { .. })
+                Err(Violation::InvalidAccount { .. })
             ));
         }
     }

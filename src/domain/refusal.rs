@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::amount::Credits;
-use super::fault::{Fault, Faults};
 use super::ledger::HoldStatus;
 use super::names::{AccountName, RequestId};
 use super::time::Timestamp;
+use super::violation::{FieldViolations, Violation};
 
 /// Why a request was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Fields are invalid.
-    Invalid(Faults),
+    Invalid(FieldViolations),
     /// No card of that name is in force at that time.
     RateCardNotFound {
         /// The name, cut.
@@ -139,13 +139,13 @@ pub enum Refusal {
 impl Refusal {
     /// One bad field.
     #[must_use]
-    pub fn invalid(field: &'static str, fault: Fault) -> Self {
-        Self::Invalid(Faults::of(field, fault))
+    pub fn invalid(field: &'static str, violation: Violation) -> Self {
+        Self::Invalid(FieldViolations::of(field, violation))
     }
 }
 
-impl From<Faults> for Refusal {
-    fn from(faults: Faults) -> Self {
-        Self::Invalid(faults)
+impl From<FieldViolations> for Refusal {
+    fn from(violations: FieldViolations) -> Self {
+        Self::Invalid(violations)
     }
 }

@@ -125,7 +125,9 @@ mod tests {
         Cost, Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing, RequestKey,
     };
     use crate::domain::pricing::{Given, Pairs, UsageRecord};
-    use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId, Timestamp};
+    use crate::domain::{
+        AccountName, Credits, FieldViolations, Labels, RequestId, Timestamp, Violation,
+    };
 
     /// How long the texts of an item are.
     #[derive(Clone, Copy)]
@@ -305,13 +307,13 @@ mod tests {
 
     #[test]
     fn what_is_refused_by_its_form_is_known_exactly() {
-        let mut faults = Faults::new();
+        let mut violations = FieldViolations::new();
         for field in ["request_id", "account", "usage.service", "labels"] {
             let value: Box<str> = "v".repeat(64).into();
             let length = usize::MAX;
-            faults.add(field, Fault::InvalidAccount { value, length });
+            violations.add(field, Violation::InvalidAccount { value, length });
         }
-        let refusal = Refusal::Invalid(faults);
+        let refusal = Refusal::Invalid(violations);
         let answer = Err(AppError::Refused(refusal.clone()));
         assert_eq!(answer_bytes_max(&Err(refusal), 7), bytes(&answer));
     }

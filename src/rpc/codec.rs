@@ -15,7 +15,7 @@ use super::pb::creditd::v1 as pb;
 use super::refused::{Refused, RpcRefusal};
 use super::wire::Encoded;
 use crate::app::BATCH_LENGTH_MAX;
-use crate::domain::{Fault, Refusal};
+use crate::domain::{Refusal, Violation};
 
 /// The codec of every method.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +113,7 @@ fn check_batch<U: 'static>(bytes: &[u8]) -> Result<(), Status> {
         return Ok(());
     }
     let limit = BATCH_LENGTH_MAX;
-    let refusal = Refusal::invalid(field, Fault::TooManyItems { size, limit });
+    let refusal = Refusal::invalid(field, Violation::TooManyItems { size, limit });
     Err(Refused::from(refusal).into_status())
 }
 

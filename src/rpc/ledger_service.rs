@@ -26,7 +26,7 @@ use super::watching::Watching;
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
 use super::wire::{self, Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, WriteForm, Written};
-use crate::domain::{AccountName, Faults, Refusal};
+use crate::domain::{AccountName, FieldViolations, Refusal};
 
 /// The service over the use cases.
 #[derive(Clone)]
@@ -131,10 +131,13 @@ const RESULT_BYTES: usize = 384;
 type Reply<T> = Result<Response<T>, Status>;
 
 /// A request that is about one account that exists, without a form of its own.
-fn account_of(account: Option<AccountName>, faults: Faults) -> Result<AccountName, Refused> {
+fn account_of(
+    account: Option<AccountName>,
+    violations: FieldViolations,
+) -> Result<AccountName, Refused> {
     match account {
-        Some(account) if faults.is_empty() => Ok(account),
-        _ => Err(Refusal::Invalid(faults).into()),
+        Some(account) if violations.is_empty() => Ok(account),
+        _ => Err(Refusal::Invalid(violations).into()),
     }
 }
 
@@ -149,9 +152,9 @@ impl LedgerService for LedgerApi {
         request: Request<pb::GetBalanceRequest>,
     ) -> Reply<pb::GetBalanceResponse> {
         let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
-        let (account, as_of) = balance_query_from_pb(&request, &mut faults);
-        let balance = self.app.balance(account, as_of, faults).await;
+        let mut violations = FieldViolations::new();
+        let (account, as_of) = balance_query_from_pb(&request, &mut violations);
+        let balance = self.app.balance(account, as_of, violations).await;
         let balance = balance.map_err(Refused::from)?;
         let response = pb::GetBalanceResponse {
             balance: Some(balance_to_pb(&balance)),
@@ -163,9 +166,9 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::WatchBalanceRequest>,
     ) -> Reply<Self::WatchBalanceStream> {
-        let mut faults = Faults::new();
-        let account = faults.check("account", AccountName::new(&request.get_ref().account));
-        let account = account_of(account, faults)?;
+        let mut violations = FieldViolations::new();
+        let account = violations.check("account", AccountName::new(&request.get_ref().account));
+        let account = account_of(account, violations)?;
         let stream = self.watching.watch(&self.app, account).await?;
         Ok(Response::new(stream))
     }
@@ -175,14 +178,14 @@ impl LedgerService for LedgerApi {
         request: Request<pb::ListEntriesRequest>,
     ) -> Reply<pb::ListEntriesResponse> {
         let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
-        let list = entries_query_from_pb(&request, &mut faults);
+        let mut violations = FieldViolations::new();
+        let list = entries_query_from_pb(&request, &mut violations);
         let ListQuery {
             account,
             query,
             key,
         } = list;
-        let account = account_of(account, faults)?;
+        let account = account_of(account, violations)?;
         let page = self.app.entries(account, query).await;
         let page = page.map_err(Refused::from)?;
         let entries = that_fit(page.entries.iter().map(entry_to_pb));
@@ -246,13 +249,18 @@ impl LedgerService for LedgerApi {
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
         let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
-        let account = faults.check("account", AccountName::new(&request.account));
-        let hold = id_from_pb("hold_id", &request.hold_id, account.as_ref(), &mut faults);
+        let mut violations = FieldViolations::new();
+        let account = violations.check("account", AccountName::new(&request.account));
+        let hold = id_from_pb(
+            "hold_id",
+            &request.hold_id,
+            account.as_ref(),
+            &mut violations,
+        );
         let Some(hold) = hold else {
-            return Err(Refused::from(Refusal::Invalid(faults)).into());
+            return Err(Refused::from(Refusal::Invalid(violations)).into());
         };
-        let account = account_of(account, faults)?;
+        let account = account_of(account, violations)?;
         let found = self.app.get_hold(account.clone(), hold).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetHoldResponse {
@@ -266,14 +274,14 @@ impl LedgerService for LedgerApi {
         request: Request<pb::ListHoldsRequest>,
     ) -> Reply<pb::ListHoldsResponse> {
         let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
-        let list = holds_query_from_pb(&request, &mut faults);
+        let mut violations = FieldViolations::new();
+        let list = holds_query_from_pb(&request, &mut violations);
         let ListQuery {
             account,
             query,
             key,
         } = list;
-        let account = account_of(account, faults)?;
+        let account = account_of(account, violations)?;
         let page = self.app.list_holds(account.clone(), query).await;
         let page = page.map_err(Refused::from)?;
         let holds = that_fit(page.holds.iter().map(|hold| hold_to_pb(hold, &account)));

@@ -17,7 +17,7 @@ use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, Encoded, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
-use crate::domain::{Faults, Refusal};
+use crate::domain::{FieldViolations, Refusal};
 
 /// The service over the use cases.
 #[derive(Clone)]
@@ -44,14 +44,14 @@ impl PricingApi {
                 EstimateParts::from(&request)
             }
         };
-        let mut faults = Faults::new();
+        let mut violations = FieldViolations::new();
         let check_balance = parts.check_balance;
-        let prices = prices_from_pb(parts.prices, check_balance, &mut faults);
+        let prices = prices_from_pb(parts.prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
         let (card, quote) = self
             .0
-            .estimate(&by, parts.usage.as_ref(), &prices.selector, faults)
+            .estimate(&by, parts.usage.as_ref(), &prices.selector, violations)
             .map_err(Refused::from)?;
         let mut message = Vec::with_capacity(RESULT_BYTES);
         put_message(1, &mut message, |estimate| match parts.explain {
@@ -86,15 +86,15 @@ impl PricingApi {
                 request.usages.iter().map(usage_from_pb).collect()
             }
         };
-        let mut faults = Faults::new();
+        let mut violations = FieldViolations::new();
         let check_balance = request.check_balance;
         let prices = PricesParts::of(request.prices.as_ref());
-        let prices = prices_from_pb(prices, check_balance, &mut faults);
+        let prices = prices_from_pb(prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
         let batch = self
             .0
-            .batch_estimate(&by, &usages, &prices.selector, faults)
+            .batch_estimate(&by, &usages, &prices.selector, violations)
             .map_err(Refused::from)?;
         let mut message = results_of(&batch, request.explain).map_err(Refused::from)?;
         let affordability = match prices.account {
@@ -145,10 +145,10 @@ impl PricingService for PricingApi {
         request: Request<pb::GetRateCardRequest>,
     ) -> Result<Response<pb::GetRateCardResponse>, Status> {
         let (headers, _, request) = request.into_parts();
-        let mut faults = Faults::new();
+        let mut violations = FieldViolations::new();
         let prices = PricesParts::of(request.prices.as_ref());
-        let prices = prices_from_pb(prices, false, &mut faults);
-        faults
+        let prices = prices_from_pb(prices, false, &mut violations);
+        violations
             .or(())
             .map_err(Refusal::from)
             .map_err(Refused::from)?;
@@ -174,8 +174,8 @@ fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<Vec<u8>, Refus
                 let estimate = estimate_to_pb(batch.card, quote, explain);
                 put_message(1, item, |into| put_fields(&estimate, into));
             }
-            Err(faults) => {
-                let error = Refused::from(&Refusal::Invalid(faults.clone())).into_rpc_status();
+            Err(violations) => {
+                let error = Refused::from(&Refusal::Invalid(violations.clone())).into_rpc_status();
                 put_message(2, item, |into| put_fields(&error, into));
             }
         });

@@ -46,8 +46,8 @@ impl From<&Refusal> for Refused {
     fn from(refusal: &Refusal) -> Self {
         let (code, prose, violations) = match (refusal, prose::refusal(refusal)) {
             (_, Some((code, prose))) => (code, prose, Vec::new()),
-            (Refusal::Invalid(faults), None) => {
-                let (prose, violations) = bad_fields(faults);
+            (Refusal::Invalid(violations), None) => {
+                let (prose, violations) = bad_fields(violations);
                 (Code::InvalidArgument, prose, violations)
             }
             // There is prose for everything but bad fields.
@@ -97,12 +97,14 @@ impl From<AppError> for Refused {
 }
 
 /// The first bad field in words, and all of them as details.
-fn bad_fields(faults: &crate::domain::Faults) -> (Prose, Vec<rpc::bad_request::FieldViolation>) {
-    let mut all = faults.violations().iter().map(|violation| {
-        let prose = prose::field::prose(&violation.field, &violation.fault);
+fn bad_fields(
+    violations: &crate::domain::FieldViolations,
+) -> (Prose, Vec<rpc::bad_request::FieldViolation>) {
+    let mut all = violations.as_slice().iter().map(|violation| {
+        let prose = prose::field::prose(&violation.field, &violation.violation);
         (violation, prose)
     });
-    let mut violations = Vec::with_capacity(faults.violations().len());
+    let mut violations = Vec::with_capacity(violations.as_slice().len());
     let Some((first, mut prose)) = all.next() else {
         return (unexplained(), violations);
     };

@@ -6,7 +6,7 @@ use tonic::Response;
 use tonic::metadata::MetadataMap;
 
 use super::MESSAGE_BYTES_MAX;
-use crate::domain::{Fault, Refusal};
+use crate::domain::{Refusal, Violation};
 
 /// The compressions that a caller accepts.
 static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -30,7 +30,7 @@ pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T
 
 /// Refuses a batch of which only so many items have room in a reply.
 pub(super) fn reply_too_large(field: &'static str, items_that_fit: usize) -> Refusal {
-    let too_large = Fault::ReplyTooLarge {
+    let too_large = Violation::ReplyTooLarge {
         limit_bytes: MESSAGE_BYTES_MAX,
         items_that_fit,
     };

@@ -156,8 +156,8 @@ fn unknown(path: &str) -> BoxFuture<Response<Body>, Infallible> {
 }
 
 /// Refuses a call before a service has it.
-fn refuse(fault: RpcRefusal) -> BoxFuture<Response<Body>, Infallible> {
-    let response = Refused::from(fault).into_status().into_http();
+fn refuse(refusal: RpcRefusal) -> BoxFuture<Response<Body>, Infallible> {
+    let response = Refused::from(refusal).into_status().into_http();
     Box::pin(std::future::ready(Ok(response)))
 }
 

@@ -11,7 +11,7 @@ use super::health::State;
 use super::pb::creditd::v1 as pb;
 use super::refused::{Refused, RpcRefusal};
 use crate::app::App;
-use crate::domain::{AccountName, Faults};
+use crate::domain::{AccountName, FieldViolations};
 
 type Item = Result<pb::WatchBalanceResponse, Status>;
 
@@ -79,7 +79,11 @@ impl Watcher {
             let Ok(room) = room else { return };
             self.changes.mark_unchanged();
             let account = Some(self.account.clone());
-            match self.app.balance(account, None, Faults::new()).await {
+            match self
+                .app
+                .balance(account, None, FieldViolations::new())
+                .await
+            {
                 // The change moved no credits: a hold was extended.
                 Ok(balance) if sent_version == Some(balance.version) => {}
                 Ok(balance) => {

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::system_clock::SystemClock;
 use crate::domain::Timestamp;
 use crate::domain::clock::{
-    ACCEPTED_WITHIN, AHEAD_MAX, ClockCheck, ClockReading, ClockSample, ClockStart, Disbelief,
-    SKEW_MAX, StoredClock,
+    ACCEPTED_WITHIN, AHEAD_MAX, ClockCheck, ClockNotBelieved, ClockReading, ClockSample,
+    ClockStart, SKEW_MAX, StoredClock,
 };
 use crate::rfc3339;
 use crate::store::Clock;
@@ -67,7 +67,7 @@ impl CheckedClock {
         self.judge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn observe(&self, check: &mut ClockCheck) -> Result<Timestamp, Disbelief> {
+    fn observe(&self, check: &mut ClockCheck) -> Result<Timestamp, ClockNotBelieved> {
         let before = check.is_believed();
         let mut reading = read();
         if before {
@@ -92,7 +92,7 @@ impl Clock for CheckedClock {
         self.believed().unwrap_or_else(|not| not.believed_time)
     }
 
-    fn believed(&self) -> Result<Timestamp, Disbelief> {
+    fn believed(&self) -> Result<Timestamp, ClockNotBelieved> {
         self.observe(&mut self.judge().check)
     }
 
@@ -128,7 +128,7 @@ fn boot_time() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn tell(now: Result<Timestamp, Disbelief>, knows_this_boot: bool) {
+fn tell(now: Result<Timestamp, ClockNotBelieved>, knows_this_boot: bool) {
     match now {
         Ok(now) => tracing::info!(
             clock_time = rfc3339::format(now),

@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -59,9 +60,7 @@ const STREAMS_PENDING_RESET_MAX: usize = 1_024;
 
 /// How long new calls are polled, and how long those that waited, before the thread's other
 /// connections are.
-const TIME_SLICE: Duration = Duration::from_millis(1);
-/// The clock is read after so many calls.
-const CALLS_PER_CLOCK_READING: usize = 4;
+const TIME_SLICE_NANOS: u64 = 1_000_000;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<I, S>(
@@ -78,7 +77,7 @@ pub(super) async fn serve<I, S>(
 {
     let tracker = Arc::new(Tracker::default());
     let (io, activity) = LingeringClose::new(io);
-    let new_calls = NewCalls::default();
+    let new_calls = NewCalls::new();
     let mut builder = Builder::new(new_calls.clone());
     builder
         .timer(TokioTimer::new())
@@ -202,26 +201,39 @@ where
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Takes the calls that hyper accepts.
-#[derive(Clone, Default)]
-struct NewCalls(Arc<Mutex<VecDeque<Call>>>);
+#[derive(Clone)]
+struct NewCalls {
+    queue: Arc<Mutex<VecDeque<Call>>>,
+    slice: Arc<TimeSlice>,
+}
 
 impl NewCalls {
+    fn new() -> Self {
+        Self {
+            queue: Arc::default(),
+            slice: Arc::new(TimeSlice::new()),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Call>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for NewCalls {
     fn execute(&self, call: F) {
-        self.lock().push_back(Box::pin(Isolated { call }));
+        let slice = Arc::clone(&self.slice);
+        self.lock().push_back(Box::pin(Isolated { call, slice }));
     }
 }
 
 pin_project_lite::pin_project! {
-    /// A call whose panic is its own: it ends by a reset of its stream.
+    /// A call that is polled within its connection's time slice. A panic is its own: it ends
+    /// by a reset of its stream.
     struct Isolated<F> {
         #[pin]
         call: F,
+        slice: Arc<TimeSlice>,
     }
 }
 
@@ -229,7 +241,13 @@ impl<F: Future<Output = ()>> Future for Isolated<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let call = self.project().call;
+        let this = self.project();
+        if this.slice.is_over() {
+            // A FuturesUnordered polls all that are ready, however long that takes.
+            wake_after_others(context);
+            return Poll::Pending;
+        }
+        let call = this.call;
         let polled = catch_unwind(AssertUnwindSafe(|| call.poll(context)));
         polled.unwrap_or_else(|_| {
             tracing::error!("a defect while a reply was sent; the panic is logged beside it");
@@ -253,7 +271,8 @@ impl Calls {
             return;
         }
         let mut polled = false;
-        let mut slice = TimeSlice::begin();
+        let slice = Arc::clone(&self.new.slice);
+        slice.begin();
         while !slice.is_over() {
             let Some(mut call) = self.new.lock().pop_front() else {
                 break;
@@ -262,16 +281,14 @@ impl Calls {
             if call.as_mut().poll(context).is_pending() {
                 self.waiting.push(call);
             }
-            slice.count();
         }
         let mut is_left = slice.is_over();
         // New calls do not delay those that waited, nor the other way round.
-        slice = TimeSlice::begin();
+        slice.begin();
         while !slice.is_over()
             && let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context)
         {
             polled = true;
-            slice.count();
         }
         is_left |= slice.is_over();
         match (is_left, polled) {
@@ -294,30 +311,31 @@ fn wake_after_others(context: &mut Context<'_>) {
     let _ = yielded.poll(context);
 }
 
-/// How long calls have been polled.
+/// How long calls may be polled before the thread's other connections are.
 struct TimeSlice {
-    begun: Instant,
-    calls: usize,
-    is_over: bool,
+    base: Instant,
+    /// When it ends, in nanoseconds after `base`.
+    end: AtomicU64,
 }
 
 impl TimeSlice {
-    fn begin() -> Self {
+    fn new() -> Self {
         Self {
-            begun: Instant::now(),
-            calls: 0,
-            is_over: false,
+            base: Instant::now(),
+            end: AtomicU64::new(0),
         }
     }
 
-    fn count(&mut self) {
-        self.calls = self.calls.saturating_add(1);
-        if self.calls.is_multiple_of(CALLS_PER_CLOCK_READING) {
-            self.is_over = self.begun.elapsed() > TIME_SLICE;
-        }
+    fn now(&self) -> u64 {
+        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    const fn is_over(&self) -> bool {
-        self.is_over
+    fn begin(&self) {
+        let end = self.now().saturating_add(TIME_SLICE_NANOS);
+        self.end.store(end, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.now() > self.end.load(Ordering::Relaxed)
     }
 }

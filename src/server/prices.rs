@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::app::card_file::{self, CardFileError, LoadedCard};
 use crate::app::prices::PricesError;
-use crate::domain::pricing::{Catalog, CatalogFault};
+use crate::domain::pricing::{Catalog, CatalogError};
 use crate::rfc3339;
 
 /// Cards and where they came from.
@@ -60,10 +60,10 @@ fn combine(cards: &Cards) -> Result<Catalog, StartError> {
         .cards
         .iter()
         .map(|loaded| Arc::new(loaded.card.clone()));
-    Catalog::new(all.collect(), None).map_err(|fault| {
-        StartError::Prices(match fault {
-            CatalogFault::NoCards => "there is no rate card".to_owned(),
-            CatalogFault::SameTime(first, second) => {
+    Catalog::new(all.collect(), None).map_err(|error| {
+        StartError::Prices(match error {
+            CatalogError::NoCards => "there is no rate card".to_owned(),
+            CatalogError::SameTime(first, second) => {
                 let file = |at| cards.files.get(at).map_or(Path::new("?"), PathBuf::as_path);
                 let card = cards.cards.get(second).map(|loaded| &loaded.card);
                 let since = card

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::domain::clock::{ClockSample, Disbelief, StoredClock};
+use crate::domain::clock::{ClockNotBelieved, ClockSample, StoredClock};
 use crate::domain::ledger::{Account, Command, Entry, EntryId, Hold, HoldId, Named};
 use crate::domain::{AccountName, Refusal, Timestamp};
 
@@ -43,8 +43,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now, to date an entry by.
     ///
     /// # Errors
-    /// [`Disbelief`] while the clock is not believed: nothing may be written then.
-    fn believed(&self) -> Result<Timestamp, Disbelief> {
+    /// [`ClockNotBelieved`] while the clock is not believed: nothing may be written then.
+    fn believed(&self) -> Result<Timestamp, ClockNotBelieved> {
         Ok(self.now())
     }
 
@@ -147,7 +147,7 @@ pub struct EntryPage {
 
 /// Why a store did not do what was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreRefusal {
+pub enum StoreError {
     /// A rule refuses it.
     Refused(Refusal),
     /// A queue is full. Nothing was done.
@@ -160,7 +160,7 @@ pub enum StoreRefusal {
     /// The store cannot read or write now.
     Unavailable(Unavailable),
     /// The clock is not believed, so nothing is written.
-    ClockNotBelieved(Disbelief),
+    ClockNotBelieved(ClockNotBelieved),
 }
 
 /// What a store's queue counts.
@@ -191,19 +191,19 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-impl From<Refusal> for StoreRefusal {
+impl From<Refusal> for StoreError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<Disbelief> for StoreRefusal {
-    fn from(disbelief: Disbelief) -> Self {
-        Self::ClockNotBelieved(disbelief)
+impl From<ClockNotBelieved> for StoreError {
+    fn from(not_believed: ClockNotBelieved) -> Self {
+        Self::ClockNotBelieved(not_believed)
     }
 }
 
-impl From<Unavailable> for StoreRefusal {
+impl From<Unavailable> for StoreError {
     fn from(unavailable: Unavailable) -> Self {
         Self::Unavailable(unavailable)
     }

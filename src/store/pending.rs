@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use super::{StoreRefusal, Unavailable};
+use super::{StoreError, Unavailable};
 
 /// A future answer of a store. Dropping it does not cancel the work.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Pending<T> {
 }
 
 /// The answer of a store.
-pub type Answer<T> = Result<T, StoreRefusal>;
+pub type Answer<T> = Result<T, StoreError>;
 
 /// The sender of a [`Pending`] answer.
 pub type Promise<T> = oneshot::Sender<Answer<T>>;
@@ -60,7 +60,7 @@ impl<T> Future for Pending<T> {
         let operation = self.operation;
         Pin::new(&mut self.receiver).poll(context).map(|received| {
             received.unwrap_or_else(|_| {
-                Err(StoreRefusal::Unavailable(Unavailable {
+                Err(StoreError::Unavailable(Unavailable {
                     operation,
                     cause: "the store has stopped, or a defect ended this call".to_owned(),
                 }))

@@ -181,7 +181,7 @@ async fn a_disk_that_does_not_sync_comes_and_goes() {
     a_fault_comes_and_goes(FORGETFUL).await;
 }
 
-/// Faults during a load, and kills during faults.
+/// FieldViolations during a load, and kills during faults.
 async fn faults_under_load(faults: &str, must_fail: bool) {
     let mut random = Random::of_run("disk");
     let disk = Disk::new();

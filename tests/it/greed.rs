@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use creditd::domain::ledger::{Action, Command, Cost, GrantAction};
-use creditd::domain::{Credits, Faults};
+use creditd::domain::{Credits, FieldViolations};
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
-use creditd::store::{EntryPage, EntryQuery, Pending, Store as _, StoreRefusal};
+use creditd::store::{EntryPage, EntryQuery, Pending, Store as _, StoreError};
 
 use crate::store::{Hand, batch, charge, command, grant, name, open_with};
 
@@ -88,7 +88,7 @@ async fn questions_of_one_account_are_bounded() {
             std::task::Poll::Ready(polled)
         });
         match answer.await {
-            std::task::Poll::Ready(Err(StoreRefusal::Busy { limit: 256, .. })) => busy += 1,
+            std::task::Poll::Ready(Err(StoreError::Busy { limit: 256, .. })) => busy += 1,
             std::task::Poll::Ready(Err(other)) => panic!("{other:?}"),
             std::task::Poll::Ready(Ok(_)) | std::task::Poll::Pending => {}
         }
@@ -103,7 +103,7 @@ fn restricted(id: String) -> Command {
         priority: 0,
         source: "".into(),
         services: vec!["other".into()],
-        faults: Faults::new(),
+        violations: FieldViolations::new(),
     });
     command("team-a", &id, action)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use creditd::domain::ledger::{Action, Command, GrantAction, Named};
-use creditd::domain::{Credits, Faults};
+use creditd::domain::{Credits, FieldViolations};
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Store as _, Written};
 
@@ -134,7 +134,7 @@ fn one_granted() -> Action {
         priority: 0,
         source: "".into(),
         services: Vec::new(),
-        faults: Faults::new(),
+        violations: FieldViolations::new(),
     })
 }
 

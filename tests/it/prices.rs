@@ -79,9 +79,9 @@ fn price(card: &Card, row: &Row) -> (String, String) {
     let usage = usage(&row.cells[0], &row.cells[1]);
     match card.price(&usage_from_pb(&usage)) {
         Ok(quote) => (quote.credits().to_string(), quote.shown().to_string()),
-        Err(faults) => {
-            let first = &faults.violations()[0];
-            let prose = creditd::rpc::prose::field::prose(&first.field, &first.fault);
+        Err(violations) => {
+            let first = &violations.as_slice()[0];
+            let prose = creditd::rpc::prose::field::prose(&first.field, &first.violation);
             let reason = creditd::rpc::refused::reason_name(prose.reason);
             (format!("! {reason} usage.{}", first.field), "-".to_owned())
         }

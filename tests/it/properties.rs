@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use creditd::app::{App, card_file};
 use creditd::domain::pricing::{Card, Catalog, Given, Meter, Price, Quote, Selector, Usage};
-use creditd::domain::{Credits, Faults, Rounding};
+use creditd::domain::{Credits, FieldViolations, Rounding};
 use creditd::server::SystemClock;
 use creditd::store::Clock;
 use proptest::prelude::*;
@@ -181,7 +181,7 @@ proptest! {
                 Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: &none, meters: &none }
             })
             .collect();
-        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), Faults::new()).unwrap();
+        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), FieldViolations::new()).unwrap();
         let mut sum = Decimal::ZERO;
         for (usage, result) in usages.iter().zip(&batch.results) {
             let alone = card.price(usage).map(|quote| quote.credits());

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use creditd::app::Queued;
-use creditd::domain::amount::AmountFault;
-use creditd::domain::fault::{PairPart, TimeRule};
+use creditd::domain::amount::AmountError;
 use creditd::domain::ledger::HoldStatus;
-use creditd::domain::{AccountName, Credits, Fault, Faults, Refusal as Refused, RequestId};
+use creditd::domain::violation::{PairPart, TimeRule};
+use creditd::domain::{
+    AccountName, Credits, FieldViolations, Refusal as Refused, RequestId, Violation,
+};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
@@ -78,37 +80,37 @@ fn samples() -> Vec<OnTheWire> {
     let text = |text: &str| text.into();
     let account = || AccountName::new("team-a").unwrap();
     let time = |text: &str| rfc3339::parse(text).unwrap();
-    let faults: [(&'static str, Fault); 21] = [
+    let violations: [(&'static str, Violation); 21] = [
         (
             "usage.service",
-            Fault::UnknownService {
+            Violation::UnknownService {
                 service: text("lip_sink_video"),
                 rate_card: text("jogg-api-v2"),
                 nearest: Some((text("lip_sync_video"), true)),
             },
         ),
-        ("usage.service", Fault::Required),
+        ("usage.service", Violation::Required),
         (
             "credits",
-            Fault::InvalidAmount {
+            Violation::InvalidAmount {
                 value: text("1e3"),
-                fault: AmountFault::Grammar,
+                error: AmountError::Grammar,
             },
         ),
         (
             "usage.duration",
-            Fault::InvalidQuantity { value: text("-1s") },
+            Violation::InvalidQuantity { value: text("-1s") },
         ),
         (
             "usage.count",
-            Fault::WrongQuantity {
+            Violation::WrongQuantity {
                 service: text("lip_sync_video"),
                 meter: text("duration"),
             },
         ),
         (
             "usage.duration",
-            Fault::QuantityTooLarge {
+            Violation::QuantityTooLarge {
                 service: text("lip_sync_video"),
                 value: text("3601 s"),
                 limit: text("3600 s"),
@@ -116,74 +118,74 @@ fn samples() -> Vec<OnTheWire> {
         ),
         (
             "usage.meters",
-            Fault::UnknownMeter {
+            Violation::UnknownMeter {
                 meter: text("tokens"),
                 service: text("ai_scripts"),
             },
         ),
         (
             "usage.attributes",
-            Fault::UnknownAttribute {
+            Violation::UnknownAttribute {
                 attribute: text("resolution"),
                 service: text("ai_scripts"),
             },
         ),
-        ("usage.count", Fault::CostTooLarge),
-        ("usages", Fault::BatchEmpty { limit: 10_000 }),
+        ("usage.count", Violation::CostTooLarge),
+        ("usages", Violation::BatchEmpty { limit: 10_000 }),
         (
             "usages",
-            Fault::TooManyItems {
+            Violation::TooManyItems {
                 size: 10_001,
                 limit: 10_000,
             },
         ),
         (
             "usages",
-            Fault::ReplyTooLarge {
+            Violation::ReplyTooLarge {
                 limit_bytes: 4_194_304,
                 items_that_fit: 8_000,
             },
         ),
         (
             "expire_time",
-            Fault::InvalidTime {
+            Violation::InvalidTime {
                 value: Some(time("2020-01-01T00:00:00Z")),
                 rule: TimeRule::Future,
             },
         ),
         (
             "prices.price_time",
-            Fault::ConflictingFields {
+            Violation::ConflictingFields {
                 other: "prices.revision",
             },
         ),
         (
             "account",
-            Fault::InvalidAccount {
+            Violation::InvalidAccount {
                 value: text("team a"),
                 length: 6,
             },
         ),
         (
             "request_id",
-            Fault::InvalidRequestId {
+            Violation::InvalidRequestId {
                 value: text("über"),
                 length: 5,
             },
         ),
-        ("overage", Fault::UnknownValue { value: 7 }),
+        ("overage", Violation::UnknownValue { value: 7 }),
         (
             "ttl",
-            Fault::InvalidTtl {
+            Violation::InvalidTtl {
                 value: text("90000 s"),
                 limit_seconds: 86_400,
             },
         ),
-        ("page_size", Fault::InvalidPageSize { value: -1 }),
-        ("page_token", Fault::InvalidPageToken),
+        ("page_size", Violation::InvalidPageSize { value: -1 }),
+        ("page_token", Violation::InvalidPageToken),
         (
             "labels",
-            Fault::InvalidPair {
+            Violation::InvalidPair {
                 key: text("job"),
                 part: PairPart::Value,
                 length: 300,
@@ -294,9 +296,10 @@ fn samples() -> Vec<OnTheWire> {
             x_request_id: "5f0c-1".to_owned(),
         },
     ];
-    let faults =
-        faults.map(|(field, fault)| OnTheWire::from(Refused::Invalid(Faults::of(field, fault))));
-    let mut all = faults.to_vec();
+    let violations = violations.map(|(field, violation)| {
+        OnTheWire::from(Refused::Invalid(FieldViolations::of(field, violation)))
+    });
+    let mut all = violations.to_vec();
     all.extend(refusals.map(OnTheWire::from));
     all.extend(on_the_wire.map(OnTheWire::from));
     all
@@ -404,8 +407,8 @@ fn an_overload_says_of_what_there_is_too_much() {
             "9 reads of the past waiting",
         ),
     ] {
-        let fault = RpcRefusal::Overloaded { limit: 9, resource };
-        let refusal = Refusal::of(&OnTheWire::from(fault).into_status());
+        let violation = RpcRefusal::Overloaded { limit: 9, resource };
+        let refusal = Refusal::of(&OnTheWire::from(violation).into_status());
         let expected = format!("the server is at its limit of {expected}; try again shortly");
         assert_eq!(refusal.message, expected);
     }
@@ -423,8 +426,8 @@ fn what_the_data_file_cannot_do_reads_naturally() {
             "the data file cannot be written now; try the write again with the same request_id, the server's log says why",
         ),
     ] {
-        let fault = RpcRefusal::StoreUnavailable { operation };
-        let refusal = Refusal::of(&OnTheWire::from(fault).into_status());
+        let violation = RpcRefusal::StoreUnavailable { operation };
+        let refusal = Refusal::of(&OnTheWire::from(violation).into_status());
         assert_eq!(refusal.message, expected);
         assert_eq!(refusal.metadata["operation"], operation);
     }

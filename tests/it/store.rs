@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use creditd::domain::ledger::{Action, Command, Cost, GrantAction, RequestKey};
-use creditd::domain::{AccountName, Credits, Faults, Labels, RequestId, Timestamp};
+use creditd::domain::{AccountName, Credits, FieldViolations, Labels, RequestId, Timestamp};
 use creditd::rfc3339;
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, SqliteSettings, SqliteStore};
-use creditd::store::{Answer, Clock, Queued, Store as _, StoreRefusal, Written};
+use creditd::store::{Answer, Clock, Queued, Store as _, StoreError, Written};
 
 use crate::support::PATIENCE;
 
@@ -75,7 +75,7 @@ pub async fn grant(
         priority: 0,
         source: "".into(),
         services: Vec::new(),
-        faults: Faults::new(),
+        violations: FieldViolations::new(),
     });
     store.write(command(account, id, action)).await
 }
@@ -127,7 +127,7 @@ async fn a_group_that_failed_leaves_nothing_behind_that_another_account_could_me
     for number in 0..3 {
         let failed = grant(&store, "team-a", "fails", "9").await;
         assert!(
-            matches!(failed, Err(StoreRefusal::Unavailable(_))),
+            matches!(failed, Err(StoreError::Unavailable(_))),
             "{number}: {failed:?}"
         );
     }
@@ -240,7 +240,7 @@ async fn large_batches_that_wait_are_counted_by_their_commands() {
         answers.push(answer.await);
     }
     let busy = answers.iter().filter(|answer| match answer {
-        Err(StoreRefusal::Busy { limit, queued }) => {
+        Err(StoreError::Busy { limit, queued }) => {
             (*limit, *queued) == (QUEUE_COMMANDS_MAX, Queued::Commands)
         }
         _ => false,

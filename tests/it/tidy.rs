@@ -208,3 +208,87 @@ fn prices_are_data() {
         }
     }
 }
+
+/// Names that were replaced, and are not to come back: the glossary has the ones in use.
+#[test]
+fn names_are_those_of_the_field() {
+    // As whole words in code; texts in quotes are not names.
+    let banned = [
+        "Fault",
+        "Faults",
+        "WireFault",
+        "BadRow",
+        "StoreRefusal",
+        "Denied",
+        "OnTheWire",
+        "Held",
+        "Kept",
+        "Near",
+        "Turn",
+        "Heard",
+        "Places",
+        "Behind",
+        "Stood",
+        "Books",
+        "Found",
+        "Lookup",
+        "Fits",
+        "Look",
+        "Seen",
+        "move_pages",
+        "folded",
+        "covered",
+        "torn",
+        "freezing",
+        "frozen",
+        "twins",
+        "told",
+        "heard",
+        "stood",
+        "of_fault",
+    ];
+    for (path, text) in files("src", &[".rs"]) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap();
+            let names = code
+                .split('"')
+                .step_by(2)
+                .flat_map(|part| part.split(|c: char| !c.is_alphanumeric() && c != '_'));
+            for name in names {
+                assert!(!banned.contains(&name), "{path}:{}: {line}", number + 1);
+            }
+        }
+    }
+}
+
+/// Each page that a page names is there.
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ]
+    .map(|name| {
+        (
+            name.to_owned(),
+            std::fs::read_to_string(root(name)).unwrap(),
+        )
+    });
+    for (path, text) in pages.into_iter().chain(files("docs", &[".md"])) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let target = link.split('#').next().unwrap();
+            if !target.ends_with(".md") || target.contains("://") {
+                continue;
+            }
+            let folder = root(&path);
+            let folder = folder.parent().unwrap();
+            assert!(folder.join(target).exists(), "{path} links to {link}");
+        }
+    }
+}

@@ -10,9 +10,9 @@ use toml::Spanned;
 
 use super::LoadedCard;
 use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
-use crate::domain::amount::{AmountFault, DECIMALS_MAX};
+use crate::domain::amount::{AmountError, DECIMALS_MAX};
 use crate::domain::names::{KEY_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, is_service_key};
-use crate::domain::pricing::{CardFault, Meter, PER_MAX_UNITS, Price, ProRata, Service, Shown};
+use crate::domain::pricing::{CardError, Meter, PER_MAX_UNITS, Price, ProRata, Service, Shown};
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
 
@@ -173,9 +173,9 @@ fn read(card: CardText) -> Result<LoadedCard, SpannedError> {
         keys.push(row.key);
     }
     let (name, title) = (card.name.get_ref(), card.title.get_ref());
-    seal(name, title, effective_time, services).map_err(|fault| match fault {
-        CardFault::NoServices => error_at(&card.name, "it has no services", "add a [[service]]"),
-        CardFault::SameKey(position) => {
+    seal(name, title, effective_time, services).map_err(|violation| match violation {
+        CardError::NoServices => error_at(&card.name, "it has no services", "add a [[service]]"),
+        CardError::SameKey(position) => {
             let key = keys.get(position).unwrap_or(&card.name);
             error_at(
                 key,
@@ -341,12 +341,12 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, SpannedError> {
 
 fn credits(text: &Spanned<String>) -> Result<Credits, SpannedError> {
     let value = text.get_ref();
-    Credits::parse(value).map_err(|fault| {
-        let problem = match fault {
-            AmountFault::Decimals => "has more than 9 decimals",
-            AmountFault::TooLarge | AmountFault::TooLong => "is more than 9000000000",
-            AmountFault::Negative => "is negative",
-            AmountFault::Empty | AmountFault::Grammar | AmountFault::Zero => "is no amount",
+    Credits::parse(value).map_err(|violation| {
+        let problem = match violation {
+            AmountError::Decimals => "has more than 9 decimals",
+            AmountError::TooLarge | AmountError::TooLong => "is more than 9000000000",
+            AmountError::Negative => "is negative",
+            AmountError::Empty | AmountError::Grammar | AmountError::Zero => "is no amount",
         };
         error_at(
             text,

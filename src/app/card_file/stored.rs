@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::LoadedCard;
 use super::duration::parse_nanos;
-use crate::domain::pricing::{Card, CardFault, Meter, Price, ProRata, Revision, Service, Shown};
+use crate::domain::pricing::{Card, CardError, Meter, Price, ProRata, Revision, Service, Shown};
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
 use crate::store::cards::StoredCard;
@@ -122,7 +122,7 @@ pub(super) fn seal(
     title: &str,
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
-) -> Result<LoadedCard, CardFault> {
+) -> Result<LoadedCard, CardError> {
     let content = CardContent {
         name: name.to_owned(),
         title: title.to_owned(),
@@ -227,7 +227,7 @@ pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
         effective_time,
         services,
     )
-    .map_err(|fault| unreadable(format!("{fault:?}")))
+    .map_err(|violation| unreadable(format!("{violation:?}")))
 }
 
 fn restore_service(stored: StoredService) -> Result<Service, String> {
@@ -244,7 +244,8 @@ fn restore_service(stored: StoredService) -> Result<Service, String> {
         },
         (other, _) => return Err(format!("meter \"{other}\"")),
     };
-    let amount = |text: &str| Credits::parse(text).map_err(|fault| format!("{text}: {fault:?}"));
+    let amount =
+        |text: &str| Credits::parse(text).map_err(|violation| format!("{text}: {violation:?}"));
     let direction = |word: &str| rounding_of(word).ok_or_else(|| format!("rounding \"{word}\""));
     let price = match stored.price {
         StoredPrice::PerPiece { credits } => Price::PerPiece {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::entry::Pricing;
 use super::id::{EntryId, GrantId, HoldId, Named};
 use crate::domain::amount::Credits;
-use crate::domain::fault::Faults;
 use crate::domain::names::{AccountName, Labels, RequestId};
 use crate::domain::pricing::UsageRecord;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
+use crate::domain::violation::FieldViolations;
 
 /// A hash of a request's meaning: requests of equal meaning have equal fingerprints.
 pub type Fingerprint = [u8; 16];
@@ -128,7 +128,7 @@ pub struct GrantAction {
     /// Services that the grant may pay for, sorted, each once; empty: all.
     pub services: Vec<Box<str>>,
     /// What is wrong with the services by the rate cards; see [`Priced`].
-    pub faults: Faults,
+    pub violations: FieldViolations,
 }
 
 impl<C> Action<C> {

@@ -10,9 +10,9 @@ use super::price::{Meter, Price};
 use super::quote::Quote;
 use super::usage::{Given, Usage};
 use crate::domain::amount::{Credits, Rounding};
-use crate::domain::fault::{Fault, Faults};
 use crate::domain::names::repeated;
 use crate::domain::time::Timestamp;
+use crate::domain::violation::{FieldViolations, Violation};
 
 /// Identifies the exact content of a card. Equal cards have equal revisions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,7 +85,7 @@ pub struct Card {
 
 /// Why a card of these services is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CardFault {
+pub enum CardError {
     /// There are none.
     NoServices,
     /// Two have the same key; the position of the second.
@@ -96,21 +96,21 @@ impl Card {
     /// A card of these services.
     ///
     /// # Errors
-    /// A [`CardFault`].
+    /// A [`CardError`].
     pub fn new(
         name: &str,
         title: &str,
         revision: Revision,
         effective_time: Option<Timestamp>,
         services: Vec<Service>,
-    ) -> Result<Self, CardFault> {
+    ) -> Result<Self, CardError> {
         if services.is_empty() {
-            return Err(CardFault::NoServices);
+            return Err(CardError::NoServices);
         }
         let mut index = ByName::default();
         for (position, service) in services.iter().enumerate() {
             if index.insert(service.key.clone(), position).is_some() {
-                return Err(CardFault::SameKey(position));
+                return Err(CardError::SameKey(position));
             }
         }
         Ok(Self {
@@ -167,11 +167,11 @@ impl Card {
             .and_then(|position| self.services.get(*position))
     }
 
-    /// The fault of a key that is on no row, with the key that may have been meant.
+    /// The violation of a key that is on no row, with the key that may have been meant.
     #[must_use]
-    pub fn unknown_service(&self, key: &str) -> Fault {
+    pub fn unknown_service(&self, key: &str) -> Violation {
         let keys = self.services.iter().map(|service| &*service.key);
-        Fault::UnknownService {
+        Violation::UnknownService {
             service: repeated(key),
             rate_card: (&*self.name).into(),
             nearest: nearest(key, keys).map(|(key, close)| (key.into(), close)),
@@ -180,8 +180,8 @@ impl Card {
 
     /// The same without a search for the key that may have been meant.
     #[must_use]
-    pub fn unknown_service_unsearched(&self, key: &str) -> Fault {
-        Fault::UnknownService {
+    pub fn unknown_service_unsearched(&self, key: &str) -> Violation {
+        Violation::UnknownService {
             service: repeated(key),
             rate_card: (&*self.name).into(),
             nearest: None,
@@ -192,7 +192,7 @@ impl Card {
     ///
     /// # Errors
     /// Everything that is wrong with the usage, by paths relative to it.
-    pub fn price(&self, usage: &Usage<'_>) -> Result<Quote<'_>, Faults> {
+    pub fn price(&self, usage: &Usage<'_>) -> Result<Quote<'_>, FieldViolations> {
         self.price_or(usage, |service| self.unknown_service(service))
     }
 
@@ -204,42 +204,45 @@ impl Card {
     pub fn price_or(
         &self,
         usage: &Usage<'_>,
-        unknown: impl FnOnce(&str) -> Fault,
-    ) -> Result<Quote<'_>, Faults> {
-        let mut faults = usage.own_faults();
+        unknown: impl FnOnce(&str) -> Violation,
+    ) -> Result<Quote<'_>, FieldViolations> {
+        let mut violations = usage.own_violations();
         let Some(service) = self.service(usage.service) else {
-            let mut all = Faults::new();
+            let mut all = FieldViolations::new();
             if !usage.service.is_empty() {
                 all.add("service", unknown(usage.service));
             }
-            all.merge(faults);
+            all.merge(violations);
             return Err(all);
         };
         let atoms = match service.quantity(usage.quantity) {
             Ok(atoms) => Some(atoms),
-            Err((field, fault)) => {
-                // `own_faults` has what is wrong with it for every service.
-                if usage.quantity.fault().is_none() {
-                    faults.add(field, fault);
+            Err((field, violation)) => {
+                // `own_violations` has what is wrong with it for every service.
+                if usage.quantity.violation().is_none() {
+                    violations.add(field, violation);
                 }
                 None
             }
         };
-        service.add_unknown_pairs(usage, &mut faults);
+        service.add_unknown_pairs(usage, &mut violations);
         match atoms {
-            Some(atoms) if faults.is_empty() => match service.price.cost(atoms) {
+            Some(atoms) if violations.is_empty() => match service.price.cost(atoms) {
                 Ok(cost) => Ok(Quote::new(service, atoms, cost)),
-                Err(_) => Err(Faults::of(usage.quantity.field(), Fault::CostTooLarge)),
+                Err(_) => Err(FieldViolations::of(
+                    usage.quantity.field(),
+                    Violation::CostTooLarge,
+                )),
             },
-            _ => Err(faults),
+            _ => Err(violations),
         }
     }
 }
 
 impl Service {
     /// The quantity in atoms, or the field that is bad.
-    fn quantity(&self, given: Given) -> Result<i128, (&'static str, Fault)> {
-        let wrong = || Fault::WrongQuantity {
+    fn quantity(&self, given: Given) -> Result<i128, (&'static str, Violation)> {
+        let wrong = || Violation::WrongQuantity {
             service: (&*self.key).into(),
             meter: self.meter.name().into(),
         };
@@ -247,7 +250,7 @@ impl Service {
             (Meter::Duration, Given::Duration(nanos)) => nanos,
             (Meter::Count { .. }, Given::Count(count)) => i128::from(count),
             (Meter::Count { required, .. }, Given::Nothing) if !required => 1,
-            (meter, Given::Nothing) => return Err((meter.name(), Fault::Required)),
+            (meter, Given::Nothing) => return Err((meter.name(), Violation::Required)),
             (Meter::Duration, Given::Count(_) | Given::NoDuration { .. })
             | (Meter::Count { .. }, Given::Duration(_) | Given::NoDuration { .. }) => {
                 return Err((given.field(), wrong()));
@@ -256,12 +259,12 @@ impl Service {
         if let Some(limit) = self.quantity_max
             && atoms > limit
         {
-            let fault = Fault::QuantityTooLarge {
+            let violation = Violation::QuantityTooLarge {
                 service: (&*self.key).into(),
                 value: self.meter.quantity_text(atoms).into(),
                 limit: self.meter.quantity_text(limit).into(),
             };
-            return Err((given.field(), fault));
+            return Err((given.field(), violation));
         }
         Ok(atoms)
     }
@@ -277,27 +280,27 @@ impl Service {
         }
     }
 
-    /// Adds a fault for attributes and one for meters that this price does not know, which
+    /// Adds a violation for attributes and one for meters that this price does not know, which
     /// today are all of them. Each names the first key, and is left out where the field has
-    /// another fault.
-    fn add_unknown_pairs(&self, usage: &Usage<'_>, faults: &mut Faults) {
+    /// another violation.
+    fn add_unknown_pairs(&self, usage: &Usage<'_>, violations: &mut FieldViolations) {
         if let Some(key) = usage.attributes.keys().min()
-            && !faults.has("attributes")
+            && !violations.has("attributes")
         {
-            let fault = Fault::UnknownAttribute {
+            let violation = Violation::UnknownAttribute {
                 attribute: repeated(key),
                 service: (&*self.key).into(),
             };
-            faults.add("attributes", fault);
+            violations.add("attributes", violation);
         }
         if let Some(key) = usage.meters.keys().min()
-            && !faults.has("meters")
+            && !violations.has("meters")
         {
-            let fault = Fault::UnknownMeter {
+            let violation = Violation::UnknownMeter {
                 meter: repeated(key),
                 service: (&*self.key).into(),
             };
-            faults.add("meters", fault);
+            violations.add("meters", violation);
         }
     }
 

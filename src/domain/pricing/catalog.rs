@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::card::Card;
 use super::index::{ByName, NameHasher};
-use crate::domain::fault::Fault;
 use crate::domain::names::repeated;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
+use crate::domain::violation::Violation;
 
 /// Which prices a request asks for. Empty means the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,7 +62,7 @@ pub struct KnownCard {
 
 /// Why a catalog of these cards is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CatalogFault {
+pub enum CatalogError {
     /// There are none.
     NoCards,
     /// Two cards of one name begin at the same time; positions of both.
@@ -74,13 +74,13 @@ impl Catalog {
     /// were replaced at least that many days ago are refused.
     ///
     /// # Errors
-    /// A [`CatalogFault`].
+    /// A [`CatalogError`].
     pub fn new(
         cards: Vec<Arc<Card>>,
         revision_age_days_max: Option<u32>,
-    ) -> Result<Self, CatalogFault> {
+    ) -> Result<Self, CatalogError> {
         let Some(first) = cards.first() else {
-            return Err(CatalogFault::NoCards);
+            return Err(CatalogError::NoCards);
         };
         let mut catalog = Self {
             default: first.name().into(),
@@ -97,7 +97,7 @@ impl Catalog {
             };
             let earlier = cards.iter().take(position).position(same);
             if let Some(earlier) = earlier {
-                return Err(CatalogFault::SameTime(earlier, position));
+                return Err(CatalogError::SameTime(earlier, position));
             }
             catalog.add_services(card);
             catalog
@@ -186,10 +186,10 @@ impl Catalog {
         self.revision_age_days_max
     }
 
-    /// The fault of a service that is and was on no card. The key that may have been meant is
+    /// The violation of a service that is and was on no card. The key that may have been meant is
     /// searched on the default card.
     #[must_use]
-    pub fn unknown_service(&self, key: &str) -> Option<Fault> {
+    pub fn unknown_service(&self, key: &str) -> Option<Violation> {
         if self.services.contains(key) {
             return None;
         }

@@ -2,7 +2,7 @@
 //!
 //! A [`Catalog`] holds the [`Card`]s that are in force and some that were. A card
 //! holds a [`Service`] for each row. [`Card::price`] turns a [`Usage`] into a
-//! [`Quote`], or into all faults of the usage. The quote has the cost as the price list shows
+//! [`Quote`], or into all violations of the usage. The quote has the cost as the price list shows
 //! it, and its explanation.
 //!
 //! Later kinds of price (tiers, tables by attribute, several meters) are further
@@ -16,8 +16,8 @@ mod price;
 mod quote;
 mod usage;
 
-pub use card::{Card, CardFault, Revision, Service, Shown};
-pub use catalog::{Catalog, CatalogFault, KnownCard, REPLACED_SERVICES_MAX, Selector};
+pub use card::{Card, CardError, Revision, Service, Shown};
+pub use catalog::{Catalog, CatalogError, KnownCard, REPLACED_SERVICES_MAX, Selector};
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
 pub use usage::{Given, Pairs, Usage, UsageRecord};

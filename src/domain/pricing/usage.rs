@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::fault::{Fault, Faults};
 use crate::domain::names::check_pairs;
+use crate::domain::violation::{FieldViolations, Violation};
 
 /// Attributes or meters as the caller sent them.
 pub type Pairs = BTreeMap<String, String>;
@@ -82,11 +82,11 @@ impl Given {
         }
     }
 
-    /// The fault that it has for every service.
-    pub(super) fn fault(self) -> Option<Fault> {
+    /// The violation that it has for every service.
+    pub(super) fn violation(self) -> Option<Violation> {
         let value: Box<str> = match self {
             Self::NoDuration { seconds, nanos } => {
-                return Some(Fault::QuantityOutOfRange {
+                return Some(Violation::QuantityOutOfRange {
                     value: format!("{seconds} s and {nanos} ns").into(),
                 });
             }
@@ -96,26 +96,26 @@ impl Given {
             Self::Count(count) if count <= 0 => count.to_string().into(),
             Self::Nothing | Self::Duration(_) | Self::Count(_) => return None,
         };
-        Some(Fault::InvalidQuantity { value })
+        Some(Violation::InvalidQuantity { value })
     }
 }
 
 impl Usage<'_> {
-    /// The faults of the usage that do not depend on the service.
+    /// The violations of the usage that do not depend on the service.
     #[must_use]
-    pub fn own_faults(&self) -> Faults {
-        let mut faults = Faults::new();
+    pub fn own_violations(&self) -> FieldViolations {
+        let mut violations = FieldViolations::new();
         if self.service.is_empty() {
-            faults.add("service", Fault::Required);
+            violations.add("service", Violation::Required);
         }
-        if let Some(fault) = self.quantity.fault() {
-            faults.add(self.quantity.field(), fault);
+        if let Some(violation) = self.quantity.violation() {
+            violations.add(self.quantity.field(), violation);
         }
         for (field, pairs) in [("attributes", self.attributes), ("meters", self.meters)] {
-            if let Err(fault) = check_pairs(pairs.iter()) {
-                faults.add(field, fault);
+            if let Err(violation) = check_pairs(pairs.iter()) {
+                violations.add(field, violation);
             }
         }
-        faults
+        violations
     }
 }

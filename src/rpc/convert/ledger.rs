@@ -8,21 +8,21 @@ use crate::domain::ledger::{
     AccountId as _, Entry, EntryKind, GrantShare, GrantState, Hold, HoldStatus,
 };
 use crate::domain::pricing::{Given, UsageRecord};
-use crate::domain::{AccountName, Fault, Faults, Labels, Timestamp};
+use crate::domain::{AccountName, FieldViolations, Labels, Timestamp, Violation};
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
 
 /// Room for the list of a reply, below the limit of a message.
 const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
 
-/// A `GetBalanceRequest`; what is wrong with it is added to `faults`.
+/// A `GetBalanceRequest`; what is wrong with it is added to `violations`.
 pub fn balance_query_from_pb(
     request: &pb::GetBalanceRequest,
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
 ) -> (Option<AccountName>, Option<Timestamp>) {
-    let account = faults.check("account", AccountName::new(&request.account));
+    let account = violations.check("account", AccountName::new(&request.account));
     let as_of = request.as_of.as_ref().map(timestamp_from_pb);
-    let as_of = as_of.and_then(|time| faults.check("as_of", time));
+    let as_of = as_of.and_then(|time| violations.check("as_of", time));
     (account, as_of)
 }
 
@@ -138,7 +138,7 @@ const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
 }
 
 /// The word for a kind of entry, by which ListEntries filters.
-pub(super) fn kind_from_pb(value: i32) -> Result<&'static str, Fault> {
+pub(super) fn kind_from_pb(value: i32) -> Result<&'static str, Violation> {
     Ok(match pb::EntryKind::try_from(value) {
         Ok(pb::EntryKind::Grant) => "grant",
         Ok(pb::EntryKind::Charge) => "charge",
@@ -148,7 +148,7 @@ pub(super) fn kind_from_pb(value: i32) -> Result<&'static str, Fault> {
         Ok(pb::EntryKind::Release) => "release",
         Ok(pb::EntryKind::Expire) => "expire",
         Ok(pb::EntryKind::Revoke) => "revoke",
-        Ok(pb::EntryKind::Unspecified) | Err(_) => return Err(Fault::UnknownValue { value }),
+        Ok(pb::EntryKind::Unspecified) | Err(_) => return Err(Violation::UnknownValue { value }),
     })
 }
 

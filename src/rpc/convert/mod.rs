@@ -6,8 +6,8 @@ pub mod page;
 pub mod pricing;
 pub mod write;
 
-use crate::domain::fault::{Fault, TimeRule};
 use crate::domain::pricing::Given;
+use crate::domain::violation::{TimeRule, Violation};
 use crate::domain::{AccountName, Credits, Timestamp};
 
 /// An amount as text, without the cost of formatting.
@@ -19,11 +19,11 @@ fn credits_to_pb(credits: Credits) -> String {
 ///
 /// # Errors
 /// That it does not.
-pub fn timestamp_from_pb(time: &prost_types::Timestamp) -> Result<Timestamp, Fault> {
+pub fn timestamp_from_pb(time: &prost_types::Timestamp) -> Result<Timestamp, Violation> {
     u32::try_from(time.nanos)
         .ok()
         .and_then(|nanos| Timestamp::new(time.seconds, nanos))
-        .ok_or(Fault::InvalidTime {
+        .ok_or(Violation::InvalidTime {
             value: None,
             rule: TimeRule::InRange,
         })
@@ -84,7 +84,7 @@ pub fn duration_to_pb(nanos: i128) -> prost_types::Duration {
 ///
 /// # Errors
 /// That the text is no name.
-pub fn optional_account_from_pb(text: &str) -> Result<Option<AccountName>, Fault> {
+pub fn optional_account_from_pb(text: &str) -> Result<Option<AccountName>, Violation> {
     match text {
         "" => Ok(None),
         text => AccountName::new(text).map(Some),

@@ -11,7 +11,7 @@ use super::write::id_from_pb;
 use crate::app::{EntryQuery, HoldQuery};
 use crate::domain::ledger::{EntryId, HoldId};
 use crate::domain::names::{SERVICE_BYTES_MAX, check_length};
-use crate::domain::{AccountName, Fault, Faults, Labels, RequestId, Timestamp};
+use crate::domain::{AccountName, FieldViolations, Labels, RequestId, Timestamp, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
 
 /// Length of a page where the request does not say.
@@ -47,25 +47,27 @@ impl ListKey {
     }
 
     /// The last item of the page before; None at the beginning of the list.
-    fn last(self, token: &str) -> Result<Option<i64>, Fault> {
+    fn last(self, token: &str) -> Result<Option<i64>, Violation> {
         if token.is_empty() {
             return Ok(None);
         }
-        let (key, last) = token.split_at_checked(8).ok_or(Fault::InvalidPageToken)?;
-        let last = i64::from_str_radix(last, 16).map_err(|_| Fault::InvalidPageToken)?;
+        let (key, last) = token
+            .split_at_checked(8)
+            .ok_or(Violation::InvalidPageToken)?;
+        let last = i64::from_str_radix(last, 16).map_err(|_| Violation::InvalidPageToken)?;
         // Only the text that was given out.
         match key.len() == 8 && self.token(last) == token {
             true => Ok(Some(last)),
-            false => Err(Fault::InvalidPageToken),
+            false => Err(Violation::InvalidPageToken),
         }
     }
 }
 
-fn size_from_pb(size: i32) -> Result<usize, Fault> {
+fn size_from_pb(size: i32) -> Result<usize, Violation> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),
-        Err(_) => Err(Fault::InvalidPageSize { value: size }),
+        Err(_) => Err(Violation::InvalidPageSize { value: size }),
     }
 }
 
@@ -79,22 +81,22 @@ pub struct ListQuery<T> {
     pub key: ListKey,
 }
 
-/// A `ListHoldsRequest`; what is wrong with it is added to `faults`.
+/// A `ListHoldsRequest`; what is wrong with it is added to `violations`.
 pub fn holds_query_from_pb(
     request: &pb::ListHoldsRequest,
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
 ) -> ListQuery<HoldQuery> {
     let key = holds_key(request);
-    let account = faults.check("account", AccountName::new(&request.account));
-    let limit = faults.check("page_size", size_from_pb(request.page_size));
-    let after = faults.check("page_token", key.last(&request.page_token));
+    let account = violations.check("account", AccountName::new(&request.account));
+    let limit = violations.check("page_size", size_from_pb(request.page_size));
+    let after = violations.check("page_token", key.last(&request.page_token));
     let request_id = match request.request_id.as_str() {
         "" => None,
-        text => faults.check("request_id", RequestId::new(text)),
+        text => violations.check("request_id", RequestId::new(text)),
     };
-    let labels = faults.check("labels", Labels::new(request.labels.iter()));
-    let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
-    let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
+    let labels = violations.check("labels", Labels::new(request.labels.iter()));
+    let start_time = time_from_pb("start_time", request.start_time.as_ref(), violations);
+    let end_time = time_from_pb("end_time", request.end_time.as_ref(), violations);
     ListQuery {
         account,
         query: HoldQuery {
@@ -131,9 +133,9 @@ fn holds_key(request: &pb::ListHoldsRequest) -> ListKey {
 fn time_from_pb(
     field: &'static str,
     time: Option<&prost_types::Timestamp>,
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
 ) -> Option<Timestamp> {
-    time.and_then(|time| faults.check(field, timestamp_from_pb(time)))
+    time.and_then(|time| violations.check(field, timestamp_from_pb(time)))
 }
 
 /// The same as a part of the hash.
@@ -141,25 +143,25 @@ fn time_part(time: Option<&prost_types::Timestamp>) -> String {
     time.map_or_else(String::new, |t| format!("{}.{}", t.seconds, t.nanos))
 }
 
-/// A `ListEntriesRequest`; what is wrong with it is added to `faults`.
+/// A `ListEntriesRequest`; what is wrong with it is added to `violations`.
 pub fn entries_query_from_pb(
     request: &pb::ListEntriesRequest,
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
 ) -> ListQuery<EntryQuery> {
     let key = entries_key(request);
-    let account = faults.check("account", AccountName::new(&request.account));
-    let limit = faults.check("page_size", size_from_pb(request.page_size));
-    let before = faults.check("page_token", key.last(&request.page_token));
-    let start_time = time_from_pb("start_time", request.start_time.as_ref(), faults);
-    let end_time = time_from_pb("end_time", request.end_time.as_ref(), faults);
-    faults.check(
+    let account = violations.check("account", AccountName::new(&request.account));
+    let limit = violations.check("page_size", size_from_pb(request.page_size));
+    let before = violations.check("page_token", key.last(&request.page_token));
+    let start_time = time_from_pb("start_time", request.start_time.as_ref(), violations);
+    let end_time = time_from_pb("end_time", request.end_time.as_ref(), violations);
+    violations.check(
         "service",
         check_length(&request.service, 0, SERVICE_BYTES_MAX),
     );
-    let kinds = faults.check("kinds", kinds_from_pb(&request.kinds));
+    let kinds = violations.check("kinds", kinds_from_pb(&request.kinds));
     let hold = match request.hold_id.as_str() {
         "" => None,
-        text => id_from_pb("hold_id", text, account.as_ref(), faults),
+        text => id_from_pb("hold_id", text, account.as_ref(), violations),
     };
     ListQuery {
         account,
@@ -193,9 +195,9 @@ fn entries_key(request: &pb::ListEntriesRequest) -> ListKey {
     ])
 }
 
-fn kinds_from_pb(kinds: &[i32]) -> Result<Vec<&'static str>, Fault> {
+fn kinds_from_pb(kinds: &[i32]) -> Result<Vec<&'static str>, Violation> {
     if kinds.len() > KINDS_MAX {
-        return Err(Fault::TooManyItems {
+        return Err(Violation::TooManyItems {
             size: kinds.len(),
             limit: KINDS_MAX,
         });

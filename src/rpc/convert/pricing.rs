@@ -5,10 +5,10 @@ use prost_types::Timestamp;
 use super::{credits_to_pb, given_from_parts, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
 use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
-use crate::domain::{AccountName, Fault, Faults};
+use crate::domain::{AccountName, FieldViolations, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
 
-/// A usage. Its faults are found when it is priced.
+/// A usage. Its violations are found when it is priced.
 #[must_use]
 pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
     Usage {
@@ -81,27 +81,27 @@ pub struct Prices<'a> {
     pub account: Option<AccountName>,
 }
 
-/// The `PriceSelector` of a request; what is wrong with it is added to `faults`.
+/// The `PriceSelector` of a request; what is wrong with it is added to `violations`.
 pub fn prices_from_pb<'a>(
     prices: PricesParts<'a>,
     check_balance: bool,
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
 ) -> Prices<'a> {
-    let account = faults
+    let account = violations
         .check("prices.account", optional_account_from_pb(prices.account))
         .flatten();
     if check_balance && prices.account.is_empty() {
-        faults.add("prices.account", Fault::Required);
+        violations.add("prices.account", Violation::Required);
     }
     let price_time = prices.price_time.as_ref().map(|time| {
         if prices.revision.is_empty() {
             return timestamp_from_pb(time);
         }
-        Err(Fault::ConflictingFields {
+        Err(Violation::ConflictingFields {
             other: "prices.revision",
         })
     });
-    let price_time = price_time.and_then(|time| faults.check("prices.price_time", time));
+    let price_time = price_time.and_then(|time| violations.check("prices.price_time", time));
     Prices {
         selector: Selector {
             rate_card: prices.rate_card,

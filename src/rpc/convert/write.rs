@@ -7,11 +7,11 @@ use super::ledger::{entry_to_pb, hold_to_pb};
 use super::pricing::{PricesParts, prices_from_pb, usage_from_pb};
 use super::{credits_to_pb, duration_nanos, timestamp_from_pb};
 use crate::app::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm, Written};
-use crate::domain::amount::AmountFault;
+use crate::domain::amount::AmountError;
 use crate::domain::ledger::{AccountId, Action, GrantAction, Named, Overage};
 use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
 use crate::domain::pricing::Usage;
-use crate::domain::{AccountName, Credits, Fault, Faults, Labels, RequestId};
+use crate::domain::{AccountName, Credits, FieldViolations, Labels, RequestId, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
 
 /// Most services that a grant may be restricted to.
@@ -24,7 +24,7 @@ const TTL_NANOS_DEFAULT: i64 = HOLD_TTL_SECONDS_DEFAULT * NANOS_PER_SECOND;
 static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 
 /// How the amount of a verb is read: a settlement may be "0".
-type ParseAmount = fn(&str) -> Result<Credits, AmountFault>;
+type ParseAmount = fn(&str) -> Result<Credits, AmountError>;
 
 /// The oneof `what` of a request that has something to pay for.
 #[derive(Clone, Copy, Debug)]
@@ -130,22 +130,22 @@ fn hold_part(written: &Written) -> Option<pb::HoldState> {
 struct Head {
     request_id: Option<RequestId>,
     account: Option<AccountName>,
-    faults: Faults,
+    violations: FieldViolations,
 }
 
 impl Head {
     fn from_pb(request_id: &str, account: &str) -> Self {
-        let mut faults = Faults::new();
+        let mut violations = FieldViolations::new();
         Self {
-            request_id: faults.check("request_id", RequestId::new(request_id)),
-            account: faults.check("account", AccountName::new(account)),
-            faults,
+            request_id: violations.check("request_id", RequestId::new(request_id)),
+            account: violations.check("account", AccountName::new(account)),
+            violations,
         }
     }
 
     /// What a write names on its account. Where it is missing, nothing stands in its place.
     fn id<T: AccountId>(&mut self, field: &'static str, text: &str) -> Named<T> {
-        let named = id_from_pb(field, text, self.account.as_ref(), &mut self.faults);
+        let named = id_from_pb(field, text, self.account.as_ref(), &mut self.violations);
         named.unwrap_or_else(|| Named::read("", None))
     }
 
@@ -156,14 +156,14 @@ impl Head {
     ) -> WriteForm<'a> {
         let labels = match labels.is_empty() {
             true => None,
-            false => self.faults.check("labels", Labels::new(labels.iter())),
+            false => self.violations.check("labels", Labels::new(labels.iter())),
         };
         WriteForm {
             request_id: self.request_id,
             account: self.account,
             labels: labels.unwrap_or_default(),
             action,
-            faults: self.faults,
+            violations: self.violations,
         }
     }
 }
@@ -172,20 +172,20 @@ impl Head {
 #[must_use]
 pub fn grant_from_pb(request: &pb::GrantRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
-    let faults = &mut head.faults;
+    let violations = &mut head.violations;
     let credits = amount_from_pb(&request.credits, Credits::parse_positive);
-    let credits = faults.check("credits", credits);
+    let credits = violations.check("credits", credits);
     let expire_time = request.expire_time.as_ref().map(timestamp_from_pb);
-    let expire_time = expire_time.and_then(|time| faults.check("expire_time", time));
-    faults.check("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
-    let services = faults.check("services", services_from_pb(&request.services));
+    let expire_time = expire_time.and_then(|time| violations.check("expire_time", time));
+    violations.check("source", check_length(&request.source, 0, VALUE_BYTES_MAX));
+    let services = violations.check("services", services_from_pb(&request.services));
     let action = Action::Grant(GrantAction {
         credits: credits.unwrap_or_default(),
         expire_time,
         priority: request.priority,
         source: request.source.as_str().into(),
         services: services.unwrap_or_default(),
-        faults: Faults::new(),
+        violations: FieldViolations::new(),
     });
     head.form(action, &request.labels)
 }
@@ -203,11 +203,11 @@ pub fn charge_from_parts<'a>(parts: &ChargeParts<'a>) -> WriteForm<'a> {
 pub fn refund_from_pb(request: &pb::RefundRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let entry = head.id("entry_id", &request.entry_id);
-    let faults = &mut head.faults;
+    let violations = &mut head.violations;
     let credits = request
         .credits
         .as_ref()
-        .and_then(|text| faults.check("credits", parsed_amount(text, Credits::parse_positive)));
+        .and_then(|text| violations.check("credits", parsed_amount(text, Credits::parse_positive)));
     head.form(Action::Refund { entry, credits }, &request.labels)
 }
 
@@ -222,7 +222,7 @@ pub fn hold_from_pb(request: &pb::HoldRequest) -> WriteForm<'_> {
         Some(ttl) => ttl_from_pb(ttl),
         None => Ok(TTL_NANOS_DEFAULT),
     };
-    let ttl_nanos = head.faults.check("ttl", ttl_nanos).unwrap_or_default();
+    let ttl_nanos = head.violations.check("ttl", ttl_nanos).unwrap_or_default();
     head.form(Action::Hold { cost, ttl_nanos }, &request.labels)
 }
 
@@ -231,8 +231,8 @@ pub fn hold_from_pb(request: &pb::HoldRequest) -> WriteForm<'_> {
 pub fn extend_from_pb(request: &pb::ExtendHoldRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let hold = head.id("hold_id", &request.hold_id);
-    let ttl = request.ttl.as_ref().ok_or(Fault::Required);
-    let ttl_nanos = head.faults.check("ttl", ttl.and_then(ttl_from_pb));
+    let ttl = request.ttl.as_ref().ok_or(Violation::Required);
+    let ttl_nanos = head.violations.check("ttl", ttl.and_then(ttl_from_pb));
     let action = Action::ExtendHold {
         hold,
         ttl_nanos: ttl_nanos.unwrap_or_default(),
@@ -249,7 +249,7 @@ pub fn settle_from_pb(request: &pb::SettleHoldRequest) -> WriteForm<'_> {
     let prices = PricesParts::of(request.prices.as_ref());
     let cost = cost_from_pb(work, prices, Credits::parse, &mut head);
     let overage = head
-        .faults
+        .violations
         .check("overage", overage_from_pb(request.overage));
     let action = Action::SettleHold {
         hold,
@@ -276,24 +276,24 @@ pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> WriteForm<'_> {
     head.form(Action::RevokeGrant { grant }, &request.labels)
 }
 
-fn amount_from_pb(text: &str, parse: ParseAmount) -> Result<Credits, Fault> {
+fn amount_from_pb(text: &str, parse: ParseAmount) -> Result<Credits, Violation> {
     match text {
-        "" => Err(Fault::Required),
+        "" => Err(Violation::Required),
         text => parsed_amount(text, parse),
     }
 }
 
-fn parsed_amount(text: &str, parse: ParseAmount) -> Result<Credits, Fault> {
-    parse(text).map_err(|fault| Fault::InvalidAmount {
+fn parsed_amount(text: &str, parse: ParseAmount) -> Result<Credits, Violation> {
+    parse(text).map_err(|violation| Violation::InvalidAmount {
         value: repeated(text),
-        fault,
+        error: violation,
     })
 }
 
 /// A set of service keys: their order and repetitions mean nothing.
-fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Fault> {
+fn services_from_pb(services: &[String]) -> Result<Vec<Box<str>>, Violation> {
     if services.len() > GRANT_SERVICES_MAX {
-        return Err(Fault::TooManyItems {
+        return Err(Violation::TooManyItems {
             size: services.len(),
             limit: GRANT_SERVICES_MAX,
         });
@@ -314,28 +314,28 @@ fn cost_from_pb<'a>(
     parse: ParseAmount,
     head: &mut Head,
 ) -> CostForm<'a> {
-    let faults = &mut head.faults;
+    let violations = &mut head.violations;
     let usage = match work {
         None => {
-            faults.add("usage", Fault::Required);
+            violations.add("usage", Violation::Required);
             None
         }
         Some(Work::Usage(usage)) => {
-            faults.merge(usage.own_faults().under("usage."));
+            violations.merge(usage.own_violations().under("usage."));
             Some(usage)
         }
         Some(Work::Credits(_)) => None,
     };
     let credits = match work {
-        Some(Work::Credits(text)) => faults.check("credits", amount_from_pb(text, parse)),
+        Some(Work::Credits(text)) => violations.check("credits", amount_from_pb(text, parse)),
         _ => None,
     };
-    let prices = prices_from_pb(prices, false, faults);
+    let prices = prices_from_pb(prices, false, violations);
     if let (Some(other), Some(payer)) = (&prices.account, &head.account)
         && payer != other
     {
         let other = "account";
-        faults.add("prices.account", Fault::ConflictingFields { other });
+        violations.add("prices.account", Violation::ConflictingFields { other });
     }
     let prices = prices.selector;
     match usage {
@@ -343,7 +343,7 @@ fn cost_from_pb<'a>(
         None => {
             if matches!(work, Some(Work::Credits(_))) && !prices.is_default() {
                 // An amount has no price: what was meant would be a guess.
-                faults.add("prices", Fault::ConflictingFields { other: "credits" });
+                violations.add("prices", Violation::ConflictingFields { other: "credits" });
             }
             CostForm::Credits(credits.unwrap_or_default())
         }
@@ -351,11 +351,11 @@ fn cost_from_pb<'a>(
 }
 
 /// More than 0 and at most 24 h.
-fn ttl_from_pb(ttl: &prost_types::Duration) -> Result<i64, Fault> {
+fn ttl_from_pb(ttl: &prost_types::Duration) -> Result<i64, Violation> {
     let nanos = duration_nanos(ttl).and_then(|nanos| i64::try_from(nanos).ok());
     match nanos {
         Some(nanos) if (1..=TTL_NANOS_MAX).contains(&nanos) => Ok(nanos),
-        _ => Err(Fault::InvalidTtl {
+        _ => Err(Violation::InvalidTtl {
             value: ttl_text(ttl).into(),
             limit_seconds: HOLD_TTL_SECONDS_MAX,
         }),
@@ -369,11 +369,11 @@ fn ttl_text(ttl: &prost_types::Duration) -> String {
     }
 }
 
-fn overage_from_pb(value: i32) -> Result<Overage, Fault> {
+fn overage_from_pb(value: i32) -> Result<Overage, Violation> {
     match pb::Overage::try_from(value) {
         Ok(pb::Overage::Unspecified | pb::Overage::Reject) => Ok(Overage::Reject),
         Ok(pb::Overage::FromAvailable) => Ok(Overage::FromAvailable),
-        Err(_) => Err(Fault::UnknownValue { value }),
+        Err(_) => Err(Violation::UnknownValue { value }),
     }
 }
 
@@ -382,10 +382,10 @@ pub fn id_from_pb<T: AccountId>(
     field: &'static str,
     text: &str,
     account: Option<&AccountName>,
-    faults: &mut Faults,
+    violations: &mut FieldViolations,
 ) -> Option<Named<T>> {
     if text.is_empty() {
-        faults.add(field, Fault::Required);
+        violations.add(field, Violation::Required);
         return None;
     }
     Some(Named::read(text, account))

@@ -98,12 +98,14 @@ impl http_body::Body for ReplyBody {
         if let Some(end) = this.end
             && end.sleep.as_mut().poll(context).is_ready()
         {
-            let fault = RpcRefusal::DeadlineExceeded {
+            let refusal = RpcRefusal::DeadlineExceeded {
                 deadline_ms: end.after.as_millis(),
             };
             let mut trailers = HeaderMap::new();
             // What it says can be said in headers.
-            let _ = Refused::from(fault).into_status().add_header(&mut trailers);
+            let _ = Refused::from(refusal)
+                .into_status()
+                .add_header(&mut trailers);
             Record::end(this.record, Ok(&trailers));
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
@@ -220,8 +222,8 @@ where
             {
                 acquired = acquire_for_batch(&batch, pool);
             }
-            if let Err(fault) = acquired {
-                return Poll::Ready(Some(Err(Refused::from(fault).into_status().into())));
+            if let Err(refusal) = acquired {
+                return Poll::Ready(Some(Err(Refused::from(refusal).into_status().into())));
             }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))

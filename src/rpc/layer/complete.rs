@@ -81,7 +81,7 @@ where
 
 fn completed(response: Response<ReplyBody>) -> Response<ReplyBody> {
     match missing_reason(response.headers()) {
-        Some(fault) => ReplyBody::free(Refused::from(fault).into_status().into_http()),
+        Some(refusal) => ReplyBody::free(Refused::from(refusal).into_status().into_http()),
         None => response,
     }
 }

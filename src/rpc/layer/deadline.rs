@@ -101,10 +101,10 @@ where
         if sleep.is_none_or(|slept| slept.is_pending()) {
             return Poll::Pending;
         }
-        let fault = RpcRefusal::DeadlineExceeded {
+        let refusal = RpcRefusal::DeadlineExceeded {
             deadline_ms: this.deadline.as_millis(),
         };
-        Poll::Ready(Ok(Refused::from(fault).into_status().into_http()))
+        Poll::Ready(Ok(Refused::from(refusal).into_status().into_http()))
     }
 }
 

@@ -102,7 +102,11 @@ where
         };
         let permits = match acquired {
             Ok(permits) => permits,
-            Err(fault) => return Limited::Shed { fault: Some(fault) },
+            Err(refusal) => {
+                return Limited::Shed {
+                    refusal: Some(refusal),
+                };
+            }
         };
         let handover = (kind == Kind::Batch).then(Handover::default);
         let batch = handover.clone().map(|handover| Batch {
@@ -129,7 +133,7 @@ pin_project_lite::pin_project! {
     pub enum Limited<F> {
         /// It is refused.
         Shed {
-            fault: Option<RpcRefusal>,
+            refusal: Option<RpcRefusal>,
         },
         /// It goes on.
         Called {
@@ -150,9 +154,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            LimitedProjection::Shed { fault } => match fault.take() {
-                Some(fault) => {
-                    let response = Refused::from(fault).into_status().into_http();
+            LimitedProjection::Shed { refusal } => match refusal.take() {
+                Some(refusal) => {
+                    let response = Refused::from(refusal).into_status().into_http();
                     Poll::Ready(Ok(ReplyBody::free(response)))
                 }
                 // It is polled to its end once.

@@ -224,8 +224,8 @@ fn micros(elapsed: Duration) -> u64 {
 /// Answers a call that a defect ended.
 fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<ReplyBody> {
     tracing::error!(x_request_id, panic = what, "a defect stopped a call");
-    let fault = RpcRefusal::Internal { x_request_id };
-    ReplyBody::free(Refused::from(fault).into_status().into_http())
+    let refusal = RpcRefusal::Internal { x_request_id };
+    ReplyBody::free(Refused::from(refusal).into_status().into_http())
 }
 
 impl Record {

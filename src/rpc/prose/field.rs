@@ -1,44 +1,50 @@
 //! The sentence and the reason of everything that can be wrong with a field.
 
 use super::{Prose, Variables};
-use crate::domain::Fault;
-use crate::domain::amount::{AmountFault, Credits};
-use crate::domain::fault::{PairPart, TimeRule};
+use crate::domain::Violation;
+use crate::domain::amount::{AmountError, Credits};
+use crate::domain::violation::{PairPart, TimeRule};
 use crate::rfc3339;
 use crate::rpc::pb::creditd::v1::ErrorReason;
 
 /// What is wrong with the field, in words.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "one arm a fault, read as a table")]
-pub fn prose(field: &str, fault: &Fault) -> Prose {
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm a violation, read as a table"
+)]
+pub fn prose(field: &str, violation: &Violation) -> Prose {
     use ErrorReason as Reason;
     let mut variables: Variables = vec![("field", field.to_owned())];
     let mut with = |name, value: &dyn ToString| variables.push((name, value.to_string()));
-    let (reason, template) = match fault {
-        Fault::Required => (Reason::FieldRequired, "{field} is required"),
-        Fault::InvalidAmount { value, fault } => {
+    let (reason, template) = match violation {
+        Violation::Required => (Reason::FieldRequired, "{field} is required"),
+        Violation::InvalidAmount {
+            value,
+            error: violation,
+        } => {
             with("value", value);
-            with("problem", &amount_problem(*fault));
+            with("problem", &amount_problem(*violation));
             (
                 Reason::InvalidAmount,
                 "{field} \"{value}\" is no amount: {problem}; write it like \"12\" or \"0.25\"",
             )
         }
-        Fault::InvalidQuantity { value } => {
+        Violation::InvalidQuantity { value } => {
             with("value", value);
             (
                 Reason::InvalidQuantity,
                 "{field} \"{value}\" must be more than 0",
             )
         }
-        Fault::QuantityOutOfRange { value } => {
+        Violation::QuantityOutOfRange { value } => {
             with("value", value);
             (
                 Reason::InvalidQuantity,
                 "{field} of {value} is no duration: at most 315576000000 s, seconds and nanos of one sign",
             )
         }
-        Fault::WrongQuantity { service, meter } => {
+        Violation::WrongQuantity { service, meter } => {
             with("service", service);
             with("meter", meter);
             (
@@ -46,7 +52,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} does not fit: service \"{service}\" is priced by {meter}",
             )
         }
-        Fault::QuantityTooLarge {
+        Violation::QuantityTooLarge {
             service,
             value,
             limit,
@@ -59,7 +65,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} of {value} is over the limit of {limit} for service \"{service}\"",
             )
         }
-        Fault::UnknownService {
+        Violation::UnknownService {
             service,
             rate_card,
             nearest,
@@ -78,7 +84,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
             };
             (Reason::UnknownService, template)
         }
-        Fault::UnknownMeter { meter, service } => {
+        Violation::UnknownMeter { meter, service } => {
             with("meter", meter);
             with("service", service);
             (
@@ -86,7 +92,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} has \"{meter}\", which does not price service \"{service}\"",
             )
         }
-        Fault::UnknownAttribute { attribute, service } => {
+        Violation::UnknownAttribute { attribute, service } => {
             with("attribute", attribute);
             with("service", service);
             (
@@ -94,21 +100,21 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} has \"{attribute}\", which does not price service \"{service}\"",
             )
         }
-        Fault::CostTooLarge => {
+        Violation::CostTooLarge => {
             with("limit", &Credits::MAX);
             (
                 Reason::CostTooLarge,
                 "{field} makes a cost of more than {limit} credits, the largest amount; split it",
             )
         }
-        Fault::BatchEmpty { limit } => {
+        Violation::BatchEmpty { limit } => {
             with("limit", limit);
             (
                 Reason::BatchEmpty,
                 "{field} is empty; send 1 to {limit} items",
             )
         }
-        Fault::TooManyItems { size, limit } => {
+        Violation::TooManyItems { size, limit } => {
             with("size", size);
             with("limit", limit);
             (
@@ -116,7 +122,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} has {size} items; the limit is {limit}",
             )
         }
-        Fault::ReplyTooLarge {
+        Violation::ReplyTooLarge {
             limit_bytes,
             items_that_fit,
         } => {
@@ -127,20 +133,20 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "the reply to {field} would pass the {limit_bytes} bytes that clients take by default; send at most {items_that_fit} such {items_that_fit:item|items} a call",
             )
         }
-        Fault::InvalidTime { value, rule } => {
+        Violation::InvalidTime { value, rule } => {
             let value = value.map_or_else(|| "out of range".to_owned(), rfc3339::format);
             with("value", &value);
             with("rule", &time_rule(*rule));
             (Reason::InvalidTime, "{field} {value} must be {rule}")
         }
-        Fault::ConflictingFields { other } => {
+        Violation::ConflictingFields { other } => {
             with("other_field", other);
             (
                 Reason::ConflictingFields,
                 "{field} cannot go together with {other_field}",
             )
         }
-        Fault::InvalidAccount { value, length } => {
+        Violation::InvalidAccount { value, length } => {
             with("value", value);
             with("length_bytes", length);
             (
@@ -148,7 +154,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} \"{value}\" of {length_bytes} {length_bytes:byte|bytes} is no account name; use 1 to 128 printable ASCII characters but space, \" and \\",
             )
         }
-        Fault::InvalidRequestId { value, length } => {
+        Violation::InvalidRequestId { value, length } => {
             with("value", value);
             with("length_bytes", length);
             (
@@ -156,14 +162,14 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} \"{value}\" of {length_bytes} {length_bytes:byte|bytes} is no request_id; use 1 to 256 printable ASCII characters",
             )
         }
-        Fault::UnknownValue { value } => {
+        Violation::UnknownValue { value } => {
             with("value", value);
             (
                 Reason::UnknownValue,
                 "{field} {value} is no value that this server knows; use one of the enum's names",
             )
         }
-        Fault::InvalidTtl {
+        Violation::InvalidTtl {
             value,
             limit_seconds,
         } => {
@@ -174,18 +180,18 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
                 "{field} of {value} must be more than 0 and at most {limit}",
             )
         }
-        Fault::InvalidPageSize { value } => {
+        Violation::InvalidPageSize { value } => {
             with("value", value);
             (
                 Reason::InvalidPageSize,
                 "{field} {value} is negative; use 0 for the default of 50",
             )
         }
-        Fault::InvalidPageToken => (
+        Violation::InvalidPageToken => (
             Reason::InvalidPageToken,
             "{field} is not from this list; take next_page_token as it came, with the same filters",
         ),
-        Fault::InvalidPair {
+        Violation::InvalidPair {
             key,
             part,
             length,
@@ -206,7 +212,7 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
             };
             (Reason::InvalidLength, template)
         }
-        Fault::InvalidLength { length, min, max } => {
+        Violation::InvalidLength { length, min, max } => {
             with("length_bytes", length);
             with("length_bytes_min", min);
             with("length_bytes_max", max);
@@ -219,15 +225,15 @@ pub fn prose(field: &str, fault: &Fault) -> Prose {
     Prose::new(reason, template, variables)
 }
 
-const fn amount_problem(fault: AmountFault) -> &'static str {
-    match fault {
-        AmountFault::Empty => "it is empty",
-        AmountFault::Grammar => "only digits and one point are allowed",
-        AmountFault::Negative => "it is negative",
-        AmountFault::Zero => "it is zero",
-        AmountFault::Decimals => "it has more than 9 decimals",
-        AmountFault::TooLarge => "it is more than 9000000000",
-        AmountFault::TooLong => "it is too long",
+const fn amount_problem(violation: AmountError) -> &'static str {
+    match violation {
+        AmountError::Empty => "it is empty",
+        AmountError::Grammar => "only digits and one point are allowed",
+        AmountError::Negative => "it is negative",
+        AmountError::Zero => "it is zero",
+        AmountError::Decimals => "it has more than 9 decimals",
+        AmountError::TooLarge => "it is more than 9000000000",
+        AmountError::TooLong => "it is too long",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::rpc::prose::Prose;
 
 /// When to try again after a limit on what goes on at once: calls end all the time.
 const RETRY_WHEN_SHED: Duration = Duration::from_millis(100);
-/// When to try again while the store or the clock is at fault: the server tries twice a second
+/// When to try again while the store or the clock is at refusal: the server tries twice a second
 /// whether it can write again.
 const RETRY_WHEN_RECOVERED: Duration = Duration::from_millis(500);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, ToSql, params};
 
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::prefetch::Link;
 use super::rows::StoredEntry;
 use super::text::{GrantText, HoldText, StateText};
@@ -38,7 +38,7 @@ impl Journal {
     pub(super) fn account_row(
         &self,
         name: &AccountName,
-    ) -> Result<Option<(i64, Option<Position>)>, BadRow> {
+    ) -> Result<Option<(i64, Option<Position>)>, StorageError> {
         Ok(self
             .connection
             .prepare_cached("SELECT account_id, head FROM accounts WHERE name = ?1")?
@@ -54,7 +54,7 @@ impl Journal {
         id: i64,
         name: &AccountName,
         head: Option<Position>,
-    ) -> Result<Loaded, BadRow> {
+    ) -> Result<Loaded, StorageError> {
         let base = match self.newest_snapshot(id, head)? {
             Some(snapshot) => {
                 let row = self.state_of_row(id)?;
@@ -89,7 +89,7 @@ impl Journal {
         name: &AccountName,
         base: Option<StoredState>,
         head: Option<Position>,
-    ) -> Result<(Account, Vec<StoredEntry>), BadRow> {
+    ) -> Result<(Account, Vec<StoredEntry>), StorageError> {
         let from = base.as_ref().and_then(|base| base.head);
         let links = self.chain(head, from)?;
         let base = base.filter(|base| base.head.is_some());
@@ -109,7 +109,7 @@ impl Journal {
         Ok((account, self.entries_of(&links)?))
     }
 
-    fn state_of_row(&self, id: i64) -> Result<StoredState, BadRow> {
+    fn state_of_row(&self, id: i64) -> Result<StoredState, StorageError> {
         Ok(self
             .connection
             .prepare_cached(
@@ -129,7 +129,7 @@ impl Journal {
         &self,
         id: i64,
         up_to: Option<Position>,
-    ) -> Result<Option<StoredState>, BadRow> {
+    ) -> Result<Option<StoredState>, StorageError> {
         let Some(up_to) = up_to else { return Ok(None) };
         self.snapshot(
             "SELECT position, create_time, state FROM snapshots
@@ -145,7 +145,7 @@ impl Journal {
         sql: &str,
         id: i64,
         value: impl ToSql,
-    ) -> Result<Option<StoredState>, BadRow> {
+    ) -> Result<Option<StoredState>, StorageError> {
         Ok(self
             .connection
             .prepare_cached(sql)?
@@ -168,7 +168,7 @@ impl Journal {
         name: &AccountName,
         head: Option<Position>,
         as_of: Timestamp,
-    ) -> Result<Account, BadRow> {
+    ) -> Result<Account, StorageError> {
         let before = self.snapshot(
             "SELECT position, create_time, state FROM snapshots
              WHERE account_id = ?1 AND create_time <= ?2
@@ -208,7 +208,7 @@ impl Journal {
         name: AccountName,
         base: &StoredState,
         text: &StateText,
-    ) -> Result<Account, BadRow> {
+    ) -> Result<Account, StorageError> {
         let wrong = || unreadable(base);
         let made = self.grant_records(id, text.grants.iter().map(|grant| grant.id))?;
         let mut grants = Vec::with_capacity(text.grants.len());
@@ -247,8 +247,8 @@ impl Journal {
     }
 
     /// An open hold. The entry that made it was prefetched.
-    fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, BadRow> {
-        let wrong = || BadRow(format!("what is kept of hold {} cannot be read", text.id));
+    fn restore_hold(&self, text: &HoldText) -> Result<OpenHold, StorageError> {
+        let wrong = || StorageError(format!("what is kept of hold {} cannot be read", text.id));
         let made = self.prefetched_hold(text.id).ok_or_else(wrong)?;
         let mut shares = Vec::with_capacity(text.shares.len());
         let mut held = Credits::ZERO;
@@ -270,7 +270,7 @@ impl Journal {
     }
 
     /// Writes the account into its row.
-    pub(super) fn flush(&self, loaded: &Loaded) -> Result<(), BadRow> {
+    pub(super) fn flush(&self, loaded: &Loaded) -> Result<(), StorageError> {
         let account = &loaded.account;
         self.connection
             .prepare_cached(
@@ -288,7 +288,7 @@ impl Journal {
     }
 
     /// Writes a snapshot of the account, for reads as of this time.
-    pub(super) fn write_snapshot(&self, loaded: &Loaded) -> Result<(), BadRow> {
+    pub(super) fn write_snapshot(&self, loaded: &Loaded) -> Result<(), StorageError> {
         let account = &loaded.account;
         self.connection
             .prepare_cached("INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -335,14 +335,14 @@ pub(super) fn state_text(account: &Account) -> String {
     serde_json::to_string(&text).unwrap_or_default()
 }
 
-fn unreadable(base: &StoredState) -> BadRow {
+fn unreadable(base: &StoredState) -> StorageError {
     let head = base.head.map_or(0, |head| head.0);
-    BadRow(format!("the state of an account at {head} cannot be read"))
+    StorageError(format!("the state of an account at {head} cannot be read"))
 }
 
-fn does_not_follow(stored: &StoredEntry) -> BadRow {
+fn does_not_follow(stored: &StoredEntry) -> StorageError {
     let position = stored.place.position.0;
-    BadRow(format!(
+    StorageError(format!(
         "the entry at {position} does not follow from those before it"
     ))
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rusqlite::Statement;
 
-use super::journal::{BadRow, Journal};
+use super::journal::{Journal, StorageError};
 use super::rows::Place;
 use super::text::{labels_to_json, write_shares, write_usage};
 use super::times::At;
@@ -91,7 +91,7 @@ impl Journal {
         entry: &Entry,
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
-    ) -> Result<bool, BadRow> {
+    ) -> Result<bool, StorageError> {
         if !is_plain(entry) {
             return Ok(false);
         }
@@ -125,7 +125,7 @@ impl Journal {
     }
 
     /// Writes the rows that are pending.
-    pub(super) fn write_pending(&self) -> Result<(), BadRow> {
+    pub(super) fn write_pending(&self) -> Result<(), StorageError> {
         let mut rows = self.charges.rows.borrow_mut();
         if rows.rows.is_empty() {
             return Ok(());
@@ -138,7 +138,7 @@ impl Journal {
         written
     }
 
-    fn write_rows(&self, Rows { rows, texts }: &Rows) -> Result<(), BadRow> {
+    fn write_rows(&self, Rows { rows, texts }: &Rows) -> Result<(), StorageError> {
         let mut statement = self.connection.prepare_cached(INSERT)?;
         for row in rows {
             bind(&mut statement, row, texts)?;
@@ -151,11 +151,13 @@ impl Journal {
     ///
     /// # Errors
     /// Where any row of the group was not written: the group cannot be committed.
-    pub(super) fn finish_group(&self) -> Result<(), BadRow> {
+    pub(super) fn finish_group(&self) -> Result<(), StorageError> {
         self.write_pending()?;
         match self.charges.failed.get() {
             false => Ok(()),
-            true => Err(BadRow("a charge of this group was not written".to_owned())),
+            true => Err(StorageError(
+                "a charge of this group was not written".to_owned(),
+            )),
         }
     }
 

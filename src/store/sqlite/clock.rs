@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::journal::BadRow;
+use super::journal::StorageError;
 use super::times::At;
 use crate::domain::Timestamp;
 use crate::domain::clock::{ClockSample, StoredClock};
@@ -56,7 +56,7 @@ fn left(since: Option<Instant>, time: Duration) -> Duration {
 pub(super) fn read(
     connection: &Connection,
     last_write: Option<Timestamp>,
-) -> Result<StoredClock, BadRow> {
+) -> Result<StoredClock, StorageError> {
     let sample = connection
         .query_row(
             "SELECT boot_id, boot_time, wall_time FROM clock",
@@ -74,7 +74,7 @@ pub(super) fn read(
 }
 
 /// Writes a sample, in the open transaction or in one of its own.
-pub(super) fn write(connection: &Connection, sample: &ClockSample) -> Result<(), BadRow> {
+pub(super) fn write(connection: &Connection, sample: &ClockSample) -> Result<(), StorageError> {
     let boot = i64::try_from(sample.boot.as_micros()).unwrap_or(i64::MAX);
     connection
         .prepare_cached("INSERT OR REPLACE INTO clock VALUES (1, ?1, ?2, ?3)")?

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::journal::{BadRow, Position};
+use super::journal::{Position, StorageError};
 use super::ledger::{Ledger, Undo};
 use crate::domain::AccountName;
 
@@ -153,7 +153,11 @@ impl Ledger {
 
     /// Flushes accounts that have been dirty for `positions_max` positions, and with each of
     /// them its dirty neighbours: SQLite writes whole pages, and their rows share one.
-    pub(super) fn flush_some(&mut self, rows_max: usize, positions_max: i64) -> Result<(), BadRow> {
+    pub(super) fn flush_some(
+        &mut self,
+        rows_max: usize,
+        positions_max: i64,
+    ) -> Result<(), StorageError> {
         let mut flushed = 0_usize;
         while flushed < rows_max
             && let Some((since, account)) = self.dirty.first()
@@ -177,7 +181,7 @@ impl Ledger {
     }
 
     /// Flushes an account if it is dirty and can be read; returns whether it did.
-    fn flush_if_dirty(&mut self, account: i64) -> Result<bool, BadRow> {
+    fn flush_if_dirty(&mut self, account: i64) -> Result<bool, StorageError> {
         let Some(dirty) = self.dirty.readable(account).cloned() else {
             return Ok(false);
         };
@@ -208,11 +212,11 @@ impl Ledger {
         Ok(true)
     }
 
-    fn flush(&mut self, name: &AccountName) -> Result<(), BadRow> {
+    fn flush(&mut self, name: &AccountName) -> Result<(), StorageError> {
         let slot = self.load(name)?;
         match slot.and_then(|slot| self.cache.at(slot)) {
             Some(loaded) => self.journal.flush(loaded),
-            None => Err(BadRow("an account is not there".to_owned())),
+            None => Err(StorageError("an account is not there".to_owned())),
         }
     }
 }

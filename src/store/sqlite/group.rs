@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::clock;
-use super::journal::BadRow;
+use super::journal::StorageError;
 use super::ledger::{Ledger, Shares};
 use crate::domain::Timestamp;
 use crate::domain::clock::ClockSample;
@@ -21,7 +21,7 @@ pub(super) const LOCKED: &str =
 impl Ledger {
     /// Begins the transaction of the group, unless it has begun. False: another program holds
     /// the write lock.
-    pub(super) fn try_begin(&mut self) -> Result<bool, BadRow> {
+    pub(super) fn try_begin(&mut self) -> Result<bool, StorageError> {
         if !self.group.is_open {
             match self.journal.connection.execute_batch("BEGIN IMMEDIATE") {
                 Ok(()) => self.group.is_open = true,
@@ -32,10 +32,10 @@ impl Ledger {
         Ok(true)
     }
 
-    pub(super) fn begin(&mut self) -> Result<(), BadRow> {
+    pub(super) fn begin(&mut self) -> Result<(), StorageError> {
         match self.try_begin()? {
             true => Ok(()),
-            false => Err(BadRow(LOCKED.to_owned())),
+            false => Err(StorageError(LOCKED.to_owned())),
         }
     }
 
@@ -57,7 +57,7 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         sample: Option<&ClockSample>,
-    ) -> Result<(), BadRow> {
+    ) -> Result<(), StorageError> {
         self.begin()?;
         if let Some(sample) = sample {
             clock::write(&self.journal.connection, sample)?;
@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     /// Writes into the new `-wal` up to which entry the file itself has the journal.
-    pub(super) fn write_checkpointed(&self) -> Result<(), BadRow> {
+    pub(super) fn write_checkpointed(&self) -> Result<(), StorageError> {
         if let Some(position) = self.checkpointed {
             (self.journal.connection)
                 .prepare_cached("UPDATE file SET checkpointed = ?1, probes = probes + 1")?
@@ -83,7 +83,7 @@ impl Ledger {
     }
 
     /// The same in a transaction of its own, before a write that is not a group.
-    pub(super) fn commit_checkpointed(&mut self) -> Result<(), BadRow> {
+    pub(super) fn commit_checkpointed(&mut self) -> Result<(), StorageError> {
         if self.checkpointed.is_none() {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// Tries to write to the file.
-    pub(super) fn probe(&mut self) -> Result<(), BadRow> {
+    pub(super) fn probe(&mut self) -> Result<(), StorageError> {
         (self.journal.connection)
             .execute_batch("BEGIN IMMEDIATE; UPDATE file SET probes = probes + 1")?;
         self.write_checkpointed()?;

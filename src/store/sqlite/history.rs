@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::queue::{Limits, Queue, Refused};
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::ledger::unavailable;
 use super::times::At;
 use crate::domain::ledger::{AccountId as _, Entry, EntryId, HoldId, Named};
-use crate::domain::{AccountName, Fault, Refusal, Timestamp};
+use crate::domain::{AccountName, Refusal, Timestamp, Violation};
 use crate::failpoint;
 use crate::store::{
-    AccountSnapshot, Answer, EntryPage, EntryQuery, Promise, Queued, StoreRefusal, Unavailable,
+    AccountSnapshot, Answer, EntryPage, EntryQuery, Promise, Queued, StoreError, Unavailable,
 };
 
 /// How many threads there are, each with a connection of its own.
@@ -63,7 +63,7 @@ impl HistoryRead {
         }
     }
 
-    fn refuse(self, refusal: StoreRefusal) {
+    fn refuse(self, refusal: StoreError) {
         match self {
             Self::AsOf(_, promise) => drop(promise.send(Err(refusal))),
             Self::Entries(_, promise) => {
@@ -105,7 +105,7 @@ impl History {
         let refused = self.queue.push(head.id, (head, read));
         if let Err(((_, read), refused)) = refused {
             read.refuse(match refused {
-                Refused::Full(limit) => StoreRefusal::Busy {
+                Refused::Full(limit) => StoreError::Busy {
                     limit,
                     queued: Queued::Past,
                 },
@@ -115,8 +115,8 @@ impl History {
     }
 }
 
-fn ended() -> StoreRefusal {
-    StoreRefusal::Unavailable(Unavailable {
+fn ended() -> StoreError {
+    StoreError::Unavailable(Unavailable {
         operation: "read",
         cause: "the threads for questions about the past have ended".to_owned(),
     })
@@ -156,7 +156,7 @@ fn answer(journal: &Journal, head: &AccountHead, read: HistoryRead) {
     }
 }
 
-fn unreadable(head: &AccountHead, cause: &BadRow) -> StoreRefusal {
+fn unreadable(head: &AccountHead, cause: &StorageError) -> StoreError {
     tracing::error!(
         account_id = head.id,
         cause = cause.0,
@@ -169,7 +169,7 @@ fn account_as_of(
     journal: &Journal,
     head: &AccountHead,
     as_of: Timestamp,
-) -> Result<AccountSnapshot, BadRow> {
+) -> Result<AccountSnapshot, StorageError> {
     let mut account = journal.load_as_of(head.id, &head.name, head.position, as_of)?;
     // Lapses that were due then can have been written later.
     account
@@ -197,7 +197,7 @@ fn entries(
     journal: &Journal,
     head: &AccountHead,
     query: &EntryQuery,
-) -> Result<Answer<EntryPage>, BadRow> {
+) -> Result<Answer<EntryPage>, StorageError> {
     let (oldest, mut next) = match begin(journal, head, query)? {
         Ok(range) => range,
         Err(refusal) => return Ok(Err(refusal.into())),
@@ -257,7 +257,7 @@ fn begin(
     journal: &Journal,
     head: &AccountHead,
     query: &EntryQuery,
-) -> Result<Result<Range, Refusal>, BadRow> {
+) -> Result<Result<Range, Refusal>, StorageError> {
     let mut newest = head.position;
     let mut oldest = None;
     if let Some(named) = &query.hold {
@@ -270,7 +270,10 @@ fn begin(
     if let Some(before) = query.before {
         let last = head.unwritten.last().map_or(head.last, |entry| entry.id);
         if before.0 < 1 || before > last.next() {
-            return Ok(Err(Refusal::invalid("page_token", Fault::InvalidPageToken)));
+            return Ok(Err(Refusal::invalid(
+                "page_token",
+                Violation::InvalidPageToken,
+            )));
         }
         // Unwritten lapses are newer than all entries in the file.
         if before <= head.last {
@@ -302,7 +305,7 @@ fn hold_range(
     journal: &Journal,
     head: &AccountHead,
     named: &Named<HoldId>,
-) -> Result<Option<(EntryId, Option<Position>)>, BadRow> {
+) -> Result<Option<(EntryId, Option<Position>)>, StorageError> {
     let Some(id) = named.id() else {
         return Ok(None);
     };

@@ -15,9 +15,9 @@ use crate::domain::{AccountName, Credits};
 
 /// The file cannot be read or written, or has a row that creditd did not write.
 #[derive(Debug)]
-pub(super) struct BadRow(pub(super) String);
+pub(super) struct StorageError(pub(super) String);
 
-impl From<rusqlite::Error> for BadRow {
+impl From<rusqlite::Error> for StorageError {
     fn from(error: rusqlite::Error) -> Self {
         Self(error.to_string())
     }
@@ -68,7 +68,7 @@ impl Journal {
     }
 
     /// The rate card of that number.
-    pub(super) fn pricing(&self, card: Option<i64>) -> Result<Option<Pricing>, BadRow> {
+    pub(super) fn pricing(&self, card: Option<i64>) -> Result<Option<Pricing>, StorageError> {
         let Some(id) = card else { return Ok(None) };
         if let Some(known) = self.cards.borrow().by_id.get(&id) {
             return Ok(Some(known.clone()));
@@ -83,13 +83,13 @@ impl Journal {
                 })
             })
             .optional()?;
-        let pricing = stored.ok_or_else(|| BadRow(format!("there is no rate card {id}")))?;
+        let pricing = stored.ok_or_else(|| StorageError(format!("there is no rate card {id}")))?;
         self.cards.borrow_mut().by_id.insert(id, pricing.clone());
         Ok(Some(pricing))
     }
 
     /// The number of a rate card.
-    pub(super) fn card_id(&self, pricing: Option<&Pricing>) -> Result<Option<i64>, BadRow> {
+    pub(super) fn card_id(&self, pricing: Option<&Pricing>) -> Result<Option<i64>, StorageError> {
         let Some(pricing) = pricing else {
             return Ok(None);
         };
@@ -101,15 +101,16 @@ impl Journal {
             .prepare_cached("SELECT card_id FROM rate_cards WHERE revision = ?1")?
             .query_row([&*pricing.revision], |row| row.get(0))
             .optional()?;
-        let id = stored
-            .ok_or_else(|| BadRow(format!("revision {} was never served", pricing.revision)))?;
+        let id = stored.ok_or_else(|| {
+            StorageError(format!("revision {} was never served", pricing.revision))
+        })?;
         let mut cards = self.cards.borrow_mut();
         cards.by_revision.insert(Arc::clone(&pricing.revision), id);
         Ok(Some(id))
     }
 
     /// The name of an account.
-    pub(super) fn account_name(&self, id: i64) -> Result<Option<AccountName>, BadRow> {
+    pub(super) fn account_name(&self, id: i64) -> Result<Option<AccountName>, StorageError> {
         if let Some((known, name)) = &*self.reading.borrow()
             && *known == id
         {
@@ -121,7 +122,8 @@ impl Journal {
             .query_row([id], |row| row.get(0))
             .optional()?;
         let name = name.map(|name| {
-            AccountName::new(&name).map_err(|_| BadRow(format!("account {id} has no proper name")))
+            AccountName::new(&name)
+                .map_err(|_| StorageError(format!("account {id} has no proper name")))
         });
         let name = name.transpose()?;
         *self.reading.borrow_mut() = name.clone().map(|name| (id, name));
@@ -140,7 +142,7 @@ impl Journal {
         account_id: i64,
         head: Option<Position>,
         reference: Reference,
-    ) -> Result<Option<Referenced>, BadRow> {
+    ) -> Result<Option<Referenced>, StorageError> {
         Ok(match reference {
             Reference::ClosedHold(id) => {
                 let hold = self.closed_hold(account_id, id)?;
@@ -159,7 +161,7 @@ impl Journal {
         &self,
         account_id: i64,
         id: HoldId,
-    ) -> Result<Option<Arc<Hold>>, BadRow> {
+    ) -> Result<Option<Arc<Hold>>, StorageError> {
         let closed: Option<Option<i64>> = self
             .connection
             .prepare_cached("SELECT closed FROM holds WHERE account_id = ?1 AND hold_id = ?2")?
@@ -179,7 +181,7 @@ impl Journal {
         account_id: i64,
         head: Option<Position>,
         id: EntryId,
-    ) -> Result<Option<Position>, BadRow> {
+    ) -> Result<Option<Position>, StorageError> {
         let Some(head) = head else { return Ok(None) };
         self.write_pending()?;
         let snapshot: Option<i64> = self
@@ -213,7 +215,7 @@ impl Journal {
         account_id: i64,
         head: Option<Position>,
         id: EntryId,
-    ) -> Result<Option<Spending>, BadRow> {
+    ) -> Result<Option<Spending>, StorageError> {
         let position = self.position_of(account_id, head, id)?;
         let stored = position.map(|position| self.entry(position)).transpose()?;
         let Some(stored) = stored.flatten() else {
@@ -227,7 +229,7 @@ impl Journal {
                   WHERE account_id = ?1 AND refunded_id = ?2",
             )?
             .query_row([account_id, id.0], |row| row.get(0))?;
-        let wrong = || BadRow(format!("entry {} cannot be refunded", id.0));
+        let wrong = || StorageError(format!("entry {} cannot be refunded", id.0));
         let refunded = Credits::from_nanos(refunded).map_err(|_| wrong())?;
         let paid = matches!(entry.kind, EntryKind::Charge | EntryKind::Settle);
         let shares = entry.shares.iter().filter(|_| paid);

@@ -12,16 +12,16 @@ use super::dirty::{
     DIRTY_POSITIONS_MAX, DirtyAccount, DirtyAccounts, DirtyRange, FLUSHED_PER_GROUP,
 };
 use super::group::decide;
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::requests::{Key, Progress, Requests, Scope};
 use super::rows::Place;
-use crate::domain::clock::Disbelief;
+use crate::domain::clock::ClockNotBelieved;
 use crate::domain::ledger::{
     Account, Command, Decision, EarlierWrite, Effects, Entry, Fingerprint, Inconsistent, LookedUp,
     needs,
 };
 use crate::domain::{AccountName, Credits, RequestId, Timestamp};
-use crate::store::{Answer, StoreRefusal, Unavailable, Written};
+use crate::store::{Answer, StoreError, Unavailable, Written};
 
 /// A snapshot is due after so many entries of an account, or after as many as it has grants and
 /// open holds, if that is more.
@@ -39,7 +39,7 @@ pub(super) struct Ledger {
     /// new `-wal`.
     pub(super) checkpointed: Option<Position>,
     /// Why nothing is written now: the clock is not believed.
-    pub(super) disbelief: Option<Disbelief>,
+    pub(super) not_believed: Option<ClockNotBelieved>,
 }
 
 /// What a group did so far, to be undone if it fails.
@@ -109,7 +109,7 @@ impl Ledger {
             next_account,
             group: Group::default(),
             checkpointed: None,
-            disbelief: None,
+            not_believed: None,
         }
     }
 
@@ -127,7 +127,7 @@ impl Ledger {
     }
 
     /// The account; None if there is none.
-    pub(super) fn account(&mut self, name: &AccountName) -> Result<Option<&Loaded>, BadRow> {
+    pub(super) fn account(&mut self, name: &AccountName) -> Result<Option<&Loaded>, StorageError> {
         let slot = self.load(name)?;
         Ok(slot.and_then(|slot| self.cache.at(slot).map(|loaded| &*loaded)))
     }
@@ -139,7 +139,7 @@ impl Ledger {
         &mut self,
         name: &AccountName,
         now: Timestamp,
-    ) -> Result<bool, BadRow> {
+    ) -> Result<bool, StorageError> {
         let slot = match self.load(name) {
             Ok(None) => return Ok(true),
             Ok(Some(slot)) => slot,
@@ -160,7 +160,7 @@ impl Ledger {
     }
 
     /// Loads the account into memory, unless it is there. None: there is no such account.
-    pub(super) fn load(&mut self, name: &AccountName) -> Result<Option<Slot>, BadRow> {
+    pub(super) fn load(&mut self, name: &AccountName) -> Result<Option<Slot>, StorageError> {
         if let Some(slot) = self.cache.find(name) {
             return Ok(Some(slot));
         }
@@ -172,7 +172,7 @@ impl Ledger {
         Ok(Some(self.cache.insert(loaded)))
     }
 
-    fn lapse(&mut self, slot: Slot, now: Timestamp) -> Result<(), BadRow> {
+    fn lapse(&mut self, slot: Slot, now: Timestamp) -> Result<(), StorageError> {
         let Some(loaded) = self.cache.at(slot) else {
             return Ok(());
         };
@@ -188,7 +188,7 @@ impl Ledger {
     }
 
     /// Writes lapses that are already applied to the account in memory.
-    fn write_lapsed(&mut self, slot: Slot, lapsed: &[Entry]) -> Result<(), BadRow> {
+    fn write_lapsed(&mut self, slot: Slot, lapsed: &[Entry]) -> Result<(), StorageError> {
         if lapsed.is_empty() {
             return Ok(());
         }
@@ -206,10 +206,10 @@ impl Ledger {
         entry: &Entry,
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
-    ) -> Result<Position, BadRow> {
+    ) -> Result<Position, StorageError> {
         let position = self.next_position;
         let Some(loaded) = self.cache.at(slot) else {
-            return Err(BadRow("an account is not there".to_owned()));
+            return Err(StorageError("an account is not there".to_owned()));
         };
         let place = Place {
             account_id: loaded.id,
@@ -234,7 +234,7 @@ impl Ledger {
 
     /// Removes an account from memory to which an entry could not be applied. The file still
     /// has it as it was.
-    fn defect(&mut self, name: &AccountName, at: Inconsistent) -> StoreRefusal {
+    fn defect(&mut self, name: &AccountName, at: Inconsistent) -> StoreError {
         let cause = does_not_follow(at);
         tracing::error!(cause = cause.0, "a defect: nothing of it was written");
         self.cache.forget(name);
@@ -247,7 +247,7 @@ impl Ledger {
         command: &Command,
         shares: Shares,
         now: Timestamp,
-    ) -> Result<Answer<Written>, BadRow> {
+    ) -> Result<Answer<Written>, StorageError> {
         // An account that cannot be read fails this command alone, not the group.
         let slot = match self.load(&command.account) {
             Ok(slot) => slot,
@@ -261,9 +261,9 @@ impl Ledger {
             Err(cause) => return self.unreadable(&cause),
         };
         if looked_up.earlier.is_none()
-            && let Some(disbelief) = self.disbelief
+            && let Some(not_believed) = self.not_believed
         {
-            return Ok(Err(disbelief.into()));
+            return Ok(Err(not_believed.into()));
         }
         if looked_up.earlier.is_none() {
             // From here on the account in memory may change, which only the undo of an open
@@ -291,7 +291,7 @@ impl Ledger {
             (slot, _) => slot,
         };
         let Some(slot) = slot else {
-            return Err(BadRow("an account is not there".to_owned()));
+            return Err(StorageError("an account is not there".to_owned()));
         };
         let Effects {
             lapsed,
@@ -332,7 +332,7 @@ impl Ledger {
         (id, key): (i64, Key),
         command: &Command,
         shares: Shares,
-    ) -> Result<LookedUp, BadRow> {
+    ) -> Result<LookedUp, StorageError> {
         let Some(loaded) = slot.and_then(|slot| self.cache.at(slot)) else {
             return Ok(LookedUp::default());
         };
@@ -349,7 +349,7 @@ impl Ledger {
     }
 
     /// Writes the row of a new account.
-    fn open_account(&mut self, id: i64, account: Arc<Account>) -> Result<Slot, BadRow> {
+    fn open_account(&mut self, id: i64, account: Arc<Account>) -> Result<Slot, StorageError> {
         self.journal.write_account(id, account.name())?;
         self.next_account = id.saturating_add(1);
         self.group.undo.push(Undo::Account { id });
@@ -362,9 +362,9 @@ impl Ledger {
     }
 
     /// Refuses one command, unless SQLite has rolled the whole group back.
-    fn unreadable<T>(&self, cause: &BadRow) -> Result<Answer<T>, BadRow> {
+    fn unreadable<T>(&self, cause: &StorageError) -> Result<Answer<T>, StorageError> {
         if self.group.is_open && self.journal.connection.is_autocommit() {
-            return Err(BadRow(cause.0.clone()));
+            return Err(StorageError(cause.0.clone()));
         }
         tracing::error!(cause = cause.0, "an account cannot be read");
         Ok(Err(unavailable("read", cause)))
@@ -377,7 +377,7 @@ impl Ledger {
         key: Key,
         command: &Command,
         shares: Shares,
-    ) -> Result<Option<EarlierWrite>, BadRow> {
+    ) -> Result<Option<EarlierWrite>, StorageError> {
         for entry in self.requests.find(&self.journal.connection, key)? {
             let stored = match shares {
                 Shares::Answered => self.journal.entry(entry)?,
@@ -400,7 +400,7 @@ impl Ledger {
     }
 
     /// Writes a snapshot of the account if one is due.
-    fn write_snapshot_if_due(&mut self, slot: Slot) -> Result<(), BadRow> {
+    fn write_snapshot_if_due(&mut self, slot: Slot) -> Result<(), StorageError> {
         let Some(loaded) = self.cache.at(slot) else {
             return Ok(());
         };
@@ -445,7 +445,7 @@ impl Ledger {
     }
 
     /// Makes the group durable.
-    pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, BadRow> {
+    pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, StorageError> {
         if self.group.is_open {
             if !self.group.undo.is_empty() {
                 self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX)?;
@@ -484,15 +484,15 @@ impl Ledger {
     }
 }
 
-pub(super) fn does_not_follow(at: Inconsistent) -> BadRow {
-    BadRow(format!(
+pub(super) fn does_not_follow(at: Inconsistent) -> StorageError {
+    StorageError(format!(
         "entry {} does not follow from those before it",
         at.0.0
     ))
 }
 
-pub(super) fn unavailable(operation: &'static str, cause: &BadRow) -> StoreRefusal {
-    StoreRefusal::Unavailable(Unavailable {
+pub(super) fn unavailable(operation: &'static str, cause: &StorageError) -> StoreError {
+    StoreError::Unavailable(Unavailable {
         operation,
         cause: cause.0.clone(),
     })

@@ -47,7 +47,7 @@ use self::read::{Query, Read};
 use self::replies::Caller;
 use super::{
     AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Queued,
-    Store, StoreRefusal, Unavailable, Written,
+    Store, StoreError, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
@@ -110,7 +110,7 @@ impl Job {
         matches!(self, Self::Write(..) | Self::Batch(..))
     }
 
-    fn refuse(self, refusal: StoreRefusal) {
+    fn refuse(self, refusal: StoreError) {
         match self {
             Self::Write(_, caller) => caller.answer(Err(refusal)),
             Self::Batch(_, promise) => drop(promise.send(Err(refusal))),
@@ -173,7 +173,8 @@ impl SqliteStore {
             },
             settings,
         );
-        let writer = started.map_err(|journal::BadRow(cause)| OpenError::damaged(path, cause))?;
+        let writer =
+            started.map_err(|journal::StorageError(cause)| OpenError::damaged(path, cause))?;
         let waiting = Arc::clone(&writer.waiting);
         let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let handle = std::thread::Builder::new()
@@ -194,14 +195,14 @@ impl SqliteStore {
 
     /// Queues a job for the writer, or refuses it at once.
     fn submit(&self, job: Job) {
-        let stopped = StoreRefusal::Unavailable(Unavailable {
+        let stopped = StoreError::Unavailable(Unavailable {
             operation: "write",
             cause: "the writer has stopped".to_owned(),
         });
         let Some(jobs) = &self.jobs else {
             return job.refuse(stopped);
         };
-        let busy = |limit, queued| StoreRefusal::Busy { limit, queued };
+        let busy = |limit, queued| StoreError::Busy { limit, queued };
         let length = job.length();
         let before = self.waiting.fetch_add(length, Ordering::Relaxed);
         let full = before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Row, params};
 
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::rows::StoredEntry;
 use super::times::At;
 use crate::domain::Credits;
@@ -73,7 +73,7 @@ impl Journal {
         account_id: i64,
         grants: impl IntoIterator<Item = i64>,
         holds: impl IntoIterator<Item = i64>,
-    ) -> Result<PrefetchGuard<'_>, BadRow> {
+    ) -> Result<PrefetchGuard<'_>, StorageError> {
         let guard = PrefetchGuard(&self.prefetched);
         let grants = self.grant_records(account_id, grants)?;
         self.prefetched.grants.borrow_mut().extend(grants);
@@ -98,7 +98,7 @@ impl Journal {
         &self,
         account_id: i64,
         ids: impl IntoIterator<Item = i64>,
-    ) -> Result<Vec<i64>, BadRow> {
+    ) -> Result<Vec<i64>, StorageError> {
         let mut ids: Vec<i64> = ids.into_iter().collect();
         sort(&mut ids);
         let mut positions = Vec::with_capacity(ids.len());
@@ -121,7 +121,7 @@ impl Journal {
         &self,
         account_id: i64,
         ids: impl IntoIterator<Item = i64>,
-    ) -> Result<HashMap<i64, GrantRecord>, BadRow> {
+    ) -> Result<HashMap<i64, GrantRecord>, StorageError> {
         let mut records = HashMap::new();
         let mut ids: Vec<i64> = ids.into_iter().collect();
         sort(&mut ids);
@@ -157,7 +157,7 @@ impl Journal {
         &self,
         positions: &[i64],
         mut show: impl FnMut(StoredEntry),
-    ) -> Result<(), BadRow> {
+    ) -> Result<(), StorageError> {
         self.write_pending()?;
         for ids in positions.chunks(ROWS_MAX) {
             let mut statement = self.connection.prepare_cached(
@@ -177,7 +177,7 @@ impl Journal {
     }
 
     /// The entries of these links, in their order.
-    pub(super) fn entries_of(&self, links: &[Link]) -> Result<Vec<StoredEntry>, BadRow> {
+    pub(super) fn entries_of(&self, links: &[Link]) -> Result<Vec<StoredEntry>, StorageError> {
         let mut entries = Vec::with_capacity(links.len());
         // Links are newest first, positions ascending.
         let positions: Vec<i64> = links.iter().rev().map(|link| link.position).collect();
@@ -191,7 +191,7 @@ impl Journal {
         &self,
         head: Option<Position>,
         until: Option<Position>,
-    ) -> Result<Vec<Link>, BadRow> {
+    ) -> Result<Vec<Link>, StorageError> {
         let mut links: Vec<Link> = Vec::new();
         let mut next = head.map(|head| head.0);
         let until = until.map(|until| until.0);
@@ -204,7 +204,7 @@ impl Journal {
         }
         if next != until {
             let head = head.map_or(0, |head| head.0);
-            return Err(BadRow(format!(
+            return Err(StorageError(format!(
                 "the entries before {head} do not lead back to it"
             )));
         }
@@ -218,7 +218,7 @@ impl Journal {
         account_id: i64,
         from: Position,
         most: usize,
-    ) -> Result<Vec<StoredEntry>, BadRow> {
+    ) -> Result<Vec<StoredEntry>, StorageError> {
         let links = self.links(from.0, None, most)?;
         let grants = links.iter().flat_map(Link::grants);
         let holds = links.iter().filter_map(Link::earlier_hold);
@@ -227,7 +227,7 @@ impl Journal {
     }
 
     /// At most so many links, from that one back to the one after `until`.
-    fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, BadRow> {
+    fn links(&self, from: i64, until: Option<i64>, most: usize) -> Result<Vec<Link>, StorageError> {
         self.write_pending()?;
         let mut statement = self.connection.prepare_cached(
             "WITH RECURSIVE chain (position, previous, kind, grant_id, hold_id, shares, length) AS (
@@ -265,7 +265,7 @@ impl Link {
     }
 }
 
-fn read_link(row: &Row<'_>) -> Result<Link, BadRow> {
+fn read_link(row: &Row<'_>) -> Result<Link, StorageError> {
     let kind = row.get_ref(2)?.as_str().unwrap_or_default();
     let grants = match kind {
         "grant" => row.get::<_, Option<i64>>(3)?.into_iter().collect(),
@@ -286,9 +286,9 @@ fn read_link(row: &Row<'_>) -> Result<Link, BadRow> {
     })
 }
 
-fn read_grant(row: &Row<'_>) -> Result<GrantRecord, BadRow> {
+fn read_grant(row: &Row<'_>) -> Result<GrantRecord, StorageError> {
     let id: i64 = row.get(0)?;
-    let wrong = || BadRow(format!("grant {id} cannot be read"));
+    let wrong = || StorageError(format!("grant {id} cannot be read"));
     let expire_time: Option<String> = row.get(3)?;
     let services: Option<String> = row.get(5)?;
     let terms = GrantTerms {
@@ -309,15 +309,15 @@ fn read_grant(row: &Row<'_>) -> Result<GrantRecord, BadRow> {
     })
 }
 
-fn missing(wanted: Option<i64>, actual: Option<i64>) -> Result<(), BadRow> {
+fn missing(wanted: Option<i64>, actual: Option<i64>) -> Result<(), StorageError> {
     match wanted {
         Some(position) if wanted != actual => Err(missing_at(position)),
         _ => Ok(()),
     }
 }
 
-fn missing_at(position: i64) -> BadRow {
-    BadRow(format!("the entry at {position} is missing"))
+fn missing_at(position: i64) -> StorageError {
+    StorageError(format!("the entry at {position} is missing"))
 }
 
 /// Sorts and removes duplicates, so that neighbouring rows are read together.

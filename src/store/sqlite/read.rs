@@ -7,15 +7,15 @@ use std::sync::atomic::Ordering;
 
 use super::accounts::Loaded;
 use super::history::{AccountHead, HistoryRead};
-use super::journal::BadRow;
+use super::journal::StorageError;
 use super::ledger::unavailable;
 use super::writer::Writer;
-use crate::domain::fault::TimeRule;
 use crate::domain::ledger::{Account, Entry, Hold, HoldId, Named};
+use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
-    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, Promise, StoreRefusal, Unavailable,
+    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, Promise, StoreError, Unavailable,
 };
 
 /// A read of one account.
@@ -48,7 +48,7 @@ impl Read {
     }
 
     /// Answers with a failure.
-    pub(super) fn refuse(self, refusal: StoreRefusal) {
+    pub(super) fn refuse(self, refusal: StoreError) {
         // The caller may be gone.
         match self.query {
             Query::Account(_, promise) => drop(promise.send(Err(refusal))),
@@ -92,24 +92,24 @@ impl Writer {
             return;
         }
         if self.closing.load(Ordering::Relaxed) {
-            return read.refuse(StoreRefusal::Unavailable(Unavailable {
+            return read.refuse(StoreError::Unavailable(Unavailable {
                 operation: "read",
                 cause: "the store is closing".to_owned(),
             }));
         }
         if !self.can_read() && !self.is_in_memory(&read) {
-            return read.refuse(StoreRefusal::Unavailable(Unavailable {
+            return read.refuse(StoreError::Unavailable(Unavailable {
                 operation: "read",
                 cause: "the data file was overwritten or cut".to_owned(),
             }));
         }
         failpoint::pass("read");
         if let Query::Account(Some(as_of), _) = read.query
-            && TimeRule::NotFuture.fault(as_of, now).is_some()
+            && TimeRule::NotFuture.violation(as_of, now).is_some()
             // The group, and so `now`, may be older than the read.
-            && let Some(fault) = TimeRule::NotFuture.fault(as_of, self.current_time())
+            && let Some(violation) = TimeRule::NotFuture.violation(as_of, self.current_time())
         {
-            return read.refuse(Refusal::invalid("as_of", fault).into());
+            return read.refuse(Refusal::invalid("as_of", violation).into());
         }
         let view = match self.ledger.account(&read.name) {
             Ok(Some(loaded)) => view(loaded, now),
@@ -182,7 +182,7 @@ impl Writer {
     }
 }
 
-fn view(loaded: &Loaded, now: Timestamp) -> Result<View<'_>, BadRow> {
+fn view(loaded: &Loaded, now: Timestamp) -> Result<View<'_>, StorageError> {
     let mut lapsed = None;
     if loaded.account.has_lapsed(now) {
         let mut account = Account::clone(&loaded.account);

@@ -5,7 +5,7 @@
 
 use tokio::runtime::Handle;
 
-use super::journal::BadRow;
+use super::journal::StorageError;
 use super::ledger::unavailable;
 use crate::store::{Answer, Promise, Written};
 
@@ -90,7 +90,7 @@ impl Replies {
 
     /// Answers every caller with a failure. Refusals are replaced too, since a write of this
     /// group can have been the reason.
-    pub(super) fn fail(mut self, cause: &BadRow) {
+    pub(super) fn fail(mut self, cause: &StorageError) {
         for (_, answer) in &mut self.singles {
             *answer = Err(unavailable("write", cause));
         }

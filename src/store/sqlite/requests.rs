@@ -25,7 +25,7 @@ use siphasher::sip::SipHasher13;
 use self::compaction::{Compaction, Step};
 use self::runs::{Runs, delete_keys, delete_run, write_row};
 use super::filter::Filter;
-use super::journal::{BadRow, Position};
+use super::journal::{Position, StorageError};
 use crate::domain::{RequestId, Timestamp};
 
 pub(super) use self::runs::{PAIR_BYTES, Scope, SortedRun};
@@ -160,7 +160,7 @@ impl Requests {
         connection: &Connection,
         key: [u8; 16],
         limits: Limits,
-    ) -> Result<Self, BadRow> {
+    ) -> Result<Self, StorageError> {
         Ok(Self {
             keys: Keys::new(key),
             memtable: Memtable::default(),
@@ -183,7 +183,11 @@ impl Requests {
 
     /// The entries that may answer the request_id of a key, newest first. The caller compares
     /// their request_ids.
-    pub(super) fn find(&self, connection: &Connection, key: Key) -> Result<Vec<Position>, BadRow> {
+    pub(super) fn find(
+        &self,
+        connection: &Connection,
+        key: Key,
+    ) -> Result<Vec<Position>, StorageError> {
         let mut positions = Vec::new();
         let immutable = self.immutable.as_ref();
         let maps = [Some(&self.memtable), immutable.map(|f| &f.memtable)];
@@ -245,7 +249,7 @@ impl Requests {
         connection: &Connection,
         now: Timestamp,
         added: usize,
-    ) -> Result<Progress, BadRow> {
+    ) -> Result<Progress, StorageError> {
         let mut progress = Progress::default();
         let used = self
             .compaction
@@ -436,7 +440,7 @@ impl ImmutableMemtable {
 
     /// Writes a piece, and with the last piece the rows of the runs. None while the pairs are
     /// being sorted.
-    fn write_some(&self, connection: &Connection) -> Result<Option<FlushStep>, BadRow> {
+    fn write_some(&self, connection: &Connection) -> Result<Option<FlushStep>, StorageError> {
         let Some(sorted) = &self.sorted else {
             return Ok(None);
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Row, params};
 use serde_json::Value;
 
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::text::{
     labels_from_json, labels_to_json, shares_from_json, shares_to_json, usage_from_json,
     usage_to_json,
@@ -47,13 +47,13 @@ const ENTRY_WITHOUT_SHARES: &str =
             '[]'
        FROM entries WHERE position = ?1";
 
-fn bad(position: i64) -> BadRow {
-    BadRow(format!("the entry at {position} cannot be read"))
+fn bad(position: i64) -> StorageError {
+    StorageError(format!("the entry at {position} cannot be read"))
 }
 
 impl Journal {
     /// The entry at that position.
-    pub(super) fn entry(&self, position: Position) -> Result<Option<StoredEntry>, BadRow> {
+    pub(super) fn entry(&self, position: Position) -> Result<Option<StoredEntry>, StorageError> {
         self.entry_by(ENTRY_AT, position)
     }
 
@@ -61,11 +61,11 @@ impl Journal {
     pub(super) fn entry_without_shares(
         &self,
         position: Position,
-    ) -> Result<Option<StoredEntry>, BadRow> {
+    ) -> Result<Option<StoredEntry>, StorageError> {
         self.entry_by(ENTRY_WITHOUT_SHARES, position)
     }
 
-    fn entry_by(&self, sql: &str, position: Position) -> Result<Option<StoredEntry>, BadRow> {
+    fn entry_by(&self, sql: &str, position: Position) -> Result<Option<StoredEntry>, StorageError> {
         self.write_pending()?;
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([position.0])?;
@@ -76,12 +76,12 @@ impl Journal {
     }
 
     /// Reads a whole row of `entries`.
-    pub(super) fn read_entry(&self, row: &Row<'_>) -> Result<StoredEntry, BadRow> {
+    pub(super) fn read_entry(&self, row: &Row<'_>) -> Result<StoredEntry, StorageError> {
         let position: i64 = row.get(0)?;
         let bad = || bad(position);
         let account_id: i64 = row.get(1)?;
         let number: i64 = row.get(3)?;
-        let credits = |column: usize| -> Result<Credits, BadRow> {
+        let credits = |column: usize| -> Result<Credits, StorageError> {
             Credits::from_nanos(row.get(column)?).map_err(|_| bad())
         };
         let text = |column: usize| row.get::<_, Option<String>>(column);
@@ -113,7 +113,7 @@ impl Journal {
                 let grants = shares.iter().map(|share| facts(share.grant));
                 EntryKind::Refund {
                     of: EntryId(of),
-                    grants: grants.collect::<Result<_, BadRow>>()?,
+                    grants: grants.collect::<Result<_, StorageError>>()?,
                 }
             }
             "hold" => EntryKind::Hold,
@@ -166,7 +166,7 @@ impl Journal {
         row: &Row<'_>,
         account_id: i64,
         entry: &Entry,
-    ) -> Result<Option<Arc<Hold>>, BadRow> {
+    ) -> Result<Option<Arc<Hold>>, StorageError> {
         let Some(id) = row.get::<_, Option<i64>>(17)? else {
             return Ok(None);
         };
@@ -191,7 +191,7 @@ impl Journal {
     }
 
     /// What the entry says that made a hold, as far as callers see it of the hold.
-    fn hold_terms(&self, account_id: i64, id: i64) -> Result<Option<HoldTerms>, BadRow> {
+    fn hold_terms(&self, account_id: i64, id: i64) -> Result<Option<HoldTerms>, StorageError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT e.create_time, e.request_id, e.service, e.card_id, e.usage, e.labels
                FROM holds h JOIN entries e ON e.position = h.made
@@ -201,7 +201,7 @@ impl Journal {
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let bad = || BadRow(format!("the entry that made hold {id} cannot be read"));
+        let bad = || StorageError(format!("the entry that made hold {id} cannot be read"));
         let text = |column: usize| row.get::<_, Option<String>>(column);
         let usage = text(4)?.map(|text| usage_from_json(&text).ok_or_else(bad));
         Ok(Some(HoldTerms {
@@ -219,7 +219,7 @@ impl Journal {
         &self,
         account_id: i64,
         id: GrantId,
-    ) -> Result<Option<GrantFacts>, BadRow> {
+    ) -> Result<Option<GrantFacts>, StorageError> {
         let made = self.grant_records(account_id, [id.0])?;
         let made = made.get(&id.0);
         Ok(made.map(|made| made.before(id, EntryId(i64::MAX))))
@@ -232,7 +232,7 @@ impl Journal {
         entry: &Entry,
         fingerprint: Option<&Fingerprint>,
         answered: Option<Credits>,
-    ) -> Result<(), BadRow> {
+    ) -> Result<(), StorageError> {
         if self.add_charge(place, entry, fingerprint, answered)? {
             return Ok(());
         }
@@ -303,7 +303,7 @@ impl Journal {
     }
 
     /// Where a hold was made, and where it was closed.
-    fn write_hold(&self, place: Place, is_new: bool, hold: &Hold) -> Result<(), BadRow> {
+    fn write_hold(&self, place: Place, is_new: bool, hold: &Hold) -> Result<(), StorageError> {
         let sql = match (is_new, hold.status) {
             (true, _) => "INSERT INTO holds VALUES (?1, ?2, ?3, NULL)",
             (false, HoldStatus::Open) => return Ok(()),
@@ -316,11 +316,19 @@ impl Journal {
         ])?;
         match changed {
             1 => Ok(()),
-            _ => Err(BadRow(format!("hold {} is not in its table", hold.id.0))),
+            _ => Err(StorageError(format!(
+                "hold {} is not in its table",
+                hold.id.0
+            ))),
         }
     }
 
-    fn write_grant(&self, place: Place, id: GrantId, terms: &GrantTerms) -> Result<(), BadRow> {
+    fn write_grant(
+        &self,
+        place: Place,
+        id: GrantId,
+        terms: &GrantTerms,
+    ) -> Result<(), StorageError> {
         let services = (!terms.services.is_empty())
             .then(|| Value::from_iter(terms.services.iter().map(|s| &**s)).to_string());
         self.connection
@@ -339,7 +347,7 @@ impl Journal {
     }
 
     /// Adds an account that has no entries yet.
-    pub(super) fn write_account(&self, id: i64, name: &AccountName) -> Result<(), BadRow> {
+    pub(super) fn write_account(&self, id: i64, name: &AccountName) -> Result<(), StorageError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO accounts VALUES (?1, ?2, NULL, 0, 0, '{\"last\":[0,0,0]}')",

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::SqliteSettings;
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::ledger::Ledger;
 use super::requests::{Limits, Requests, Scope};
 use super::times::At;
@@ -17,7 +17,7 @@ const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 pub(super) fn load(
     connection: Connection,
     settings: SqliteSettings,
-) -> Result<(Ledger, Option<Timestamp>), BadRow> {
+) -> Result<(Ledger, Option<Timestamp>), StorageError> {
     let (flushed, indexed, key) = file_row(&connection)?;
     let limits = Limits {
         run_length: settings.request_run_length.max(1),
@@ -50,7 +50,7 @@ pub(super) fn load(
     );
     for (entry, account, name) in dirty_entries(&ledger.journal, flushed)? {
         let name = AccountName::new(&name)
-            .map_err(|_| BadRow(format!("account {account} has no proper name")))?;
+            .map_err(|_| StorageError(format!("account {account} has no proper name")))?;
         ledger.note_dirty(account, &name, entry);
     }
     read_requests(&mut ledger, indexed)?;
@@ -58,7 +58,7 @@ pub(super) fn load(
 }
 
 /// The row of `file`.
-fn file_row(connection: &Connection) -> Result<(Position, Position, [u8; 16]), BadRow> {
+fn file_row(connection: &Connection) -> Result<(Position, Position, [u8; 16]), StorageError> {
     let sql = "SELECT flushed, indexed, key FROM file";
     Ok(connection.query_row(sql, [], |row| {
         Ok((Position(row.get(0)?), Position(row.get(1)?), row.get(2)?))
@@ -69,7 +69,7 @@ fn file_row(connection: &Connection) -> Result<(Position, Position, [u8; 16]), B
 fn dirty_entries(
     journal: &Journal,
     flushed: Position,
-) -> Result<Vec<(Position, i64, String)>, BadRow> {
+) -> Result<Vec<(Position, i64, String)>, StorageError> {
     let mut statement = journal.connection.prepare(
         "SELECT e.first, e.account_id, a.name FROM (
            SELECT min(position) AS first, account_id FROM entries
@@ -86,7 +86,7 @@ fn dirty_entries(
 }
 
 /// Adds the request_ids of entries that are in no sorted run.
-fn read_requests(ledger: &mut Ledger, indexed: Position) -> Result<(), BadRow> {
+fn read_requests(ledger: &mut Ledger, indexed: Position) -> Result<(), StorageError> {
     let mut requests = Vec::new();
     {
         let mut statement = ledger.journal.connection.prepare(
@@ -98,7 +98,9 @@ fn read_requests(ledger: &mut Ledger, indexed: Position) -> Result<(), BadRow> {
             let entry: i64 = row.get(0)?;
             let id = row.get_ref(3)?.as_str().ok().map(RequestId::new);
             let Some(Ok(id)) = id else {
-                return Err(BadRow(format!("entry {entry} has no proper request_id")));
+                return Err(StorageError(format!(
+                    "entry {entry} has no proper request_id"
+                )));
             };
             let At(time) = row.get(2)?;
             let scope = Scope::of(row.get_ref(4)?.as_str().unwrap_or_default());

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Job;
 use super::file_watch::FileLoss;
 use super::group::LOCKED;
-use super::journal::BadRow;
+use super::journal::StorageError;
 use super::ledger::unavailable;
 use super::replies::Replies;
 use super::wal::Checkpoint;
@@ -54,15 +54,17 @@ pub(super) enum WriteAccess {
     /// Another program holds the write lock: writes are deferred.
     Locked,
     /// Writes are refused.
-    Refused(BadRow),
+    Refused(StorageError),
 }
 
 impl Writer {
     /// Opens the group's transaction if that is possible. Err fails the group.
-    pub(super) fn write_access(&mut self) -> Result<WriteAccess, BadRow> {
+    pub(super) fn write_access(&mut self) -> Result<WriteAccess, StorageError> {
         if let Some(loss) = self.file.loss() {
             self.deferred.since = None;
-            return Ok(WriteAccess::Refused(BadRow(loss.description().to_owned())));
+            return Ok(WriteAccess::Refused(StorageError(
+                loss.description().to_owned(),
+            )));
         }
         if self.ledger.try_begin()? {
             self.deferred.since = None;
@@ -76,7 +78,7 @@ impl Writer {
             self.stop_writing(LOCKED);
         }
         self.deferred.since = None;
-        Ok(WriteAccess::Refused(BadRow(LOCKED.to_owned())))
+        Ok(WriteAccess::Refused(StorageError(LOCKED.to_owned())))
     }
 
     /// Defers a write, or refuses it; returns whether it was answered. A write whose request_id
@@ -117,7 +119,7 @@ impl Writer {
     /// refuses the deferred writes, since the lock is not what prevents them.
     pub(super) fn write_access_or_fail(
         &mut self,
-        failure: &mut Option<BadRow>,
+        failure: &mut Option<StorageError>,
     ) -> Option<WriteAccess> {
         match self.write_access() {
             Ok(access) => Some(access),
@@ -144,8 +146,8 @@ impl Writer {
         &mut self,
         name: &AccountName,
         now: Timestamp,
-    ) -> Result<(), BadRow> {
-        let believed = self.ledger.disbelief.is_none();
+    ) -> Result<(), StorageError> {
+        let believed = self.ledger.not_believed.is_none();
         if !*self.writable.borrow() || self.deferred.since.is_some() || !believed {
             return Ok(());
         }
@@ -163,7 +165,7 @@ impl Writer {
         }
         match self.ledger.probe() {
             Ok(()) => self.resume_writing(),
-            Err(BadRow(cause)) => {
+            Err(StorageError(cause)) => {
                 tracing::debug!(cause, "the data file still cannot be written");
                 self.ledger.roll_back();
             }
@@ -178,13 +180,13 @@ impl Writer {
     }
 
     /// Whether the path still leads to the open file, after a commit and before its answers.
-    pub(super) fn check_path(&mut self) -> Result<(), BadRow> {
+    pub(super) fn check_path(&mut self) -> Result<(), StorageError> {
         let before = self.file.loss();
         let loss = (self.file).check_path(&self.ledger.journal.connection, &self.wal);
         self.handle_loss(before);
         match loss {
             None => Ok(()),
-            Some(loss) => Err(BadRow(loss.description().to_owned())),
+            Some(loss) => Err(StorageError(loss.description().to_owned())),
         }
     }
 

@@ -27,7 +27,7 @@ use super::cards::{Publish, Published};
 use super::clock::{self, SampleTimes};
 use super::file_watch::FileWatch;
 use super::history::History;
-use super::journal::BadRow;
+use super::journal::StorageError;
 use super::ledger::{Ledger, Shares};
 use super::replies::Replies;
 use super::wal::Wal;
@@ -36,7 +36,7 @@ use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteA
 use super::{Job, SqliteSettings, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
-use crate::store::{Answer, Clock, StoreRefusal, Unavailable};
+use crate::store::{Answer, Clock, StoreError, Unavailable};
 
 /// How many commands and reads are taken for one group. A batch is never split, so that a group
 /// can have more.
@@ -82,7 +82,7 @@ impl Writer {
         (history, wal, file): (History, Wal, FileWatch),
         context: WriterContext,
         settings: SqliteSettings,
-    ) -> Result<Self, BadRow> {
+    ) -> Result<Self, StorageError> {
         let (ledger, last_write) = start::load(connection, settings)?;
         // A wait within SQLite would delay reads too.
         ledger.journal.connection.busy_timeout(Duration::ZERO)?;
@@ -160,9 +160,9 @@ impl Writer {
         let sample = self.clock.sample();
         let connection = &self.ledger.journal.connection;
         let closed = (connection.busy_timeout(CLOSE_WAIT_MAX))
-            .map_err(BadRow::from)
+            .map_err(StorageError::from)
             .and_then(|()| self.ledger.close(now, sample.as_ref()));
-        if let Err(BadRow(cause)) = closed {
+        if let Err(StorageError(cause)) = closed {
             // The next start reads the entries that were not flushed from the journal.
             tracing::warn!(cause, "the data file was not brought up to date at the end");
             self.ledger.roll_back();
@@ -175,7 +175,7 @@ impl Writer {
         if let Some(wait) = self.deferred.retry_in() {
             return wait;
         }
-        if !*self.writable.borrow() || self.ledger.disbelief.is_some() {
+        if !*self.writable.borrow() || self.ledger.not_believed.is_some() {
             return PROBE_INTERVAL;
         }
         let due = self.watchers.next_due();
@@ -192,18 +192,18 @@ impl Writer {
 
     fn now(&mut self) -> Timestamp {
         let believed = self.clock.believed();
-        if believed.is_ok() && self.ledger.disbelief.is_some() {
+        if believed.is_ok() && self.ledger.not_believed.is_some() {
             // Watchers were not notified of what lapsed meanwhile.
             self.watchers.make_all_due();
         }
-        self.ledger.disbelief = believed.err();
+        self.ledger.not_believed = believed.err();
         let now = believed.unwrap_or_else(|not| not.believed_time);
         self.last_time = self.last_time.next_micro(now);
         self.last_time
     }
 
     /// Writes a clock sample with a group that writes, if one is due.
-    fn write_clock_sample(&mut self) -> Result<(), BadRow> {
+    fn write_clock_sample(&mut self) -> Result<(), StorageError> {
         if self.ledger.writes()
             && self.clock_samples.is_due_with_group()
             && let Some(sample) = self.clock.sample()
@@ -216,7 +216,7 @@ impl Writer {
 
     /// Writes a clock sample in a transaction of its own, if one is due.
     fn write_clock_sample_alone(&mut self) {
-        let may_write = *self.writable.borrow() && self.ledger.disbelief.is_none();
+        let may_write = *self.writable.borrow() && self.ledger.not_believed.is_none();
         if !may_write || !self.clock_samples.due_alone_in().is_zero() {
             return;
         }
@@ -226,7 +226,7 @@ impl Writer {
         });
         match written {
             None | Some(Ok(())) => self.clock_samples.set_written(),
-            Some(Err(BadRow(cause))) => {
+            Some(Err(StorageError(cause))) => {
                 tracing::debug!(cause, "a clock sample was not written");
                 self.clock_samples.set_failed();
             }
@@ -322,7 +322,7 @@ impl Writer {
     /// Returns the accounts that changed.
     fn finish(
         &mut self,
-        failure: Option<BadRow>,
+        failure: Option<StorageError>,
         replies: Replies,
         now: Timestamp,
     ) -> Vec<AccountName> {
@@ -373,7 +373,7 @@ impl Writer {
             }
         };
         let published = match (published, self.check_path()) {
-            (Published::Changed | Published::Unchanged, Err(BadRow(cause))) => {
+            (Published::Changed | Published::Unchanged, Err(StorageError(cause))) => {
                 Published::failed(cause)
             }
             (published, _) => published,
@@ -402,8 +402,8 @@ impl Writer {
 /// Calls `write`, unless the group has failed; an error fails it. The answers of a failed
 /// group are replaced at its end.
 fn unless_failed<T>(
-    failure: &mut Option<BadRow>,
-    write: impl FnOnce() -> Result<Answer<T>, BadRow>,
+    failure: &mut Option<StorageError>,
+    write: impl FnOnce() -> Result<Answer<T>, StorageError>,
 ) -> Answer<T> {
     if failure.is_none() {
         match write() {
@@ -411,7 +411,7 @@ fn unless_failed<T>(
             Err(cause) => *failure = Some(cause),
         }
     }
-    Err(StoreRefusal::Unavailable(Unavailable {
+    Err(StoreError::Unavailable(Unavailable {
         operation: "write",
         cause: "the group failed".to_owned(),
     }))

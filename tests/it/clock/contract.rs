@@ -4,24 +4,24 @@ use crate::support::memory::MemoryStore;
 use std::sync::{Arc, Mutex};
 
 use creditd::domain::Timestamp;
-use creditd::domain::clock::Disbelief;
+use creditd::domain::clock::ClockNotBelieved;
 use creditd::domain::ledger::{Action, GrantAction};
-use creditd::domain::{Credits, Faults};
+use creditd::domain::{Credits, FieldViolations};
 use creditd::rfc3339;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
-use creditd::store::{Clock, Store, StoreRefusal};
+use creditd::store::{Clock, Store, StoreError};
 
 use crate::store::{command, name, one_credit};
 
 /// A clock that the test sets, and whether it is believed.
-struct Doubted(Mutex<Result<Timestamp, Disbelief>>);
+struct Doubted(Mutex<Result<Timestamp, ClockNotBelieved>>);
 
 impl Clock for Doubted {
     fn now(&self) -> Timestamp {
         self.believed().unwrap_or_else(|not| not.believed_time)
     }
 
-    fn believed(&self) -> Result<Timestamp, Disbelief> {
+    fn believed(&self) -> Result<Timestamp, ClockNotBelieved> {
         *self.0.lock().unwrap()
     }
 }
@@ -44,17 +44,17 @@ async fn a_store_whose_clock_is_not_believed_answers_again_and_writes_nothing() 
             priority: 0,
             source: "".into(),
             services: Vec::new(),
-            faults: Faults::new(),
+            violations: FieldViolations::new(),
         });
         let grant = |id: &str| command("team-a", id, granted.clone());
         let first = store.write(grant("g")).await.unwrap();
 
-        let disbelief = Disbelief {
+        let not_believed = ClockNotBelieved {
             clock_time: noon.plus_nanos(7_200_000_000_000),
             believed_time: noon,
         };
-        *clock.0.lock().unwrap() = Err(disbelief);
-        let refusal = Err(StoreRefusal::ClockNotBelieved(disbelief));
+        *clock.0.lock().unwrap() = Err(not_believed);
+        let refusal = Err(StoreError::ClockNotBelieved(not_believed));
         assert_eq!(store.write(grant("g2")).await, refusal);
         let other = command("team-new", "g", granted.clone());
         assert_eq!(store.write(other).await, refusal);

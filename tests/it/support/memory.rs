@@ -5,16 +5,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use creditd::domain::clock::Disbelief;
-use creditd::domain::fault::TimeRule;
+use creditd::domain::clock::ClockNotBelieved;
 use creditd::domain::ledger::{
     Account, Command, Decision, EarlierWrite, Effects, Entry, EntryId, EntryKind, GrantFacts,
     GrantId, Hold, HoldId, Inconsistent, LookedUp, Named, Reference, Referenced, Spending, decide,
     needs,
 };
+use creditd::domain::violation::TimeRule;
 use creditd::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Store, StoreRefusal,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Store, StoreError,
     Unavailable, Written,
 };
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ struct Books {
     accounts: HashMap<AccountName, Book>,
     last_time: Timestamp,
     /// Why nothing is written now.
-    disbelief: Option<Disbelief>,
+    not_believed: Option<ClockNotBelieved>,
     watched: HashMap<AccountName, watch::Sender<()>>,
 }
 
@@ -50,7 +50,7 @@ impl MemoryStore {
             books: Mutex::new(Books {
                 accounts: HashMap::new(),
                 last_time: Timestamp::MIN,
-                disbelief: None,
+                not_believed: None,
                 watched: HashMap::new(),
             }),
             clock,
@@ -66,7 +66,7 @@ impl MemoryStore {
     fn open(&self) -> (MutexGuard<'_, Books>, Timestamp) {
         let mut books = self.books();
         let believed = self.clock.believed();
-        books.disbelief = believed.err();
+        books.not_believed = believed.err();
         let now = believed.unwrap_or_else(|not| not.believed_time);
         let now = books.last_time.next_micro(now);
         books.last_time = now;
@@ -100,8 +100,8 @@ impl Books {
         as_of: Option<Timestamp>,
         now: Timestamp,
     ) -> Answer<AccountSnapshot> {
-        if let Some(fault) = as_of.and_then(|time| TimeRule::NotFuture.fault(time, now)) {
-            return Err(Refusal::invalid("as_of", fault).into());
+        if let Some(violation) = as_of.and_then(|time| TimeRule::NotFuture.violation(time, now)) {
+            return Err(Refusal::invalid("as_of", violation).into());
         }
         let book = self.book(&name, now)?;
         let Some(time) = as_of else {
@@ -130,9 +130,9 @@ impl Books {
         };
         let looked_up = book.look_up(command);
         if looked_up.earlier.is_none()
-            && let Some(disbelief) = self.disbelief
+            && let Some(not_believed) = self.not_believed
         {
-            return Err(disbelief.into());
+            return Err(not_believed.into());
         }
         let decision = decide(&mut book.account, command, looked_up, now);
         let effects = match decision.map_err(defect)? {
@@ -217,8 +217,8 @@ impl Book {
     }
 }
 
-fn defect(at: Inconsistent) -> StoreRefusal {
-    StoreRefusal::Unavailable(Unavailable {
+fn defect(at: Inconsistent) -> StoreError {
+    StoreError::Unavailable(Unavailable {
         operation: "write",
         cause: format!("entry {} does not follow from those before it", at.0.0),
     })

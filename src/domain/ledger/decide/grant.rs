@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::pay::{check_balance_limit, paid_share, with_available};
 use super::{Context, check_exists};
 use crate::domain::amount::Credits;
-use crate::domain::fault::TimeRule;
 use crate::domain::ledger::account::Account;
 use crate::domain::ledger::command::GrantAction;
 use crate::domain::ledger::entry::{Entry, EntryKind, GrantShare, GrantTerms};
 use crate::domain::ledger::id::{AccountId as _, GrantId, Named};
 use crate::domain::ledger::lookup::Referenced;
 use crate::domain::refusal::Refusal;
+use crate::domain::violation::TimeRule;
 
 /// How many grants with something left or held an account may have.
 pub const LIVE_GRANTS_MAX: usize = 10_000;
@@ -21,12 +21,12 @@ pub(super) fn grant(
     action: &GrantAction,
     context: Context<'_>,
 ) -> Result<Entry, Refusal> {
-    let mut faults = action.faults.clone();
-    let in_past = |time| TimeRule::Future.fault(time, context.now);
-    if let Some(fault) = action.expire_time.and_then(in_past) {
-        faults.add("expire_time", fault);
+    let mut violations = action.violations.clone();
+    let in_past = |time| TimeRule::Future.violation(time, context.now);
+    if let Some(violation) = action.expire_time.and_then(in_past) {
+        violations.add("expire_time", violation);
     }
-    faults.or(())?;
+    violations.or(())?;
 
     if account.grants().len() >= LIVE_GRANTS_MAX {
         return Err(Refusal::TooManyGrants {

@@ -1,7 +1,7 @@
 //! Checks of whole tables beside the journal: they have nothing that the journal does not have.
 
 use super::Audit;
-use crate::store::sqlite::journal::BadRow;
+use crate::store::sqlite::journal::StorageError;
 
 /// Names of tables, queries of the number of their rows, and queries of the number of entries
 /// that have one.
@@ -34,20 +34,20 @@ const COUNTS: &[(&str, &str, &str)] = &[
 ];
 
 impl Audit<'_> {
-    pub(super) fn check_derived(&mut self) -> Result<(), BadRow> {
+    pub(super) fn check_derived(&mut self) -> Result<(), StorageError> {
         self.check_counts()?;
         self.check_refunds()?;
         self.check_account_rows()
     }
 
-    fn count(&self, sql: &str) -> Result<i64, BadRow> {
+    fn count(&self, sql: &str) -> Result<i64, StorageError> {
         Ok(self
             .journal
             .connection
             .query_row(sql, [], |row| row.get(0))?)
     }
 
-    fn check_counts(&mut self) -> Result<(), BadRow> {
+    fn check_counts(&mut self) -> Result<(), StorageError> {
         for (table, stored, expected) in COUNTS {
             let (stored, expected) = (self.count(stored)?, self.count(expected)?);
             if stored != expected {
@@ -60,7 +60,7 @@ impl Audit<'_> {
     }
 
     /// Refunds must be of charges and settlements, and not exceed them.
-    fn check_refunds(&mut self) -> Result<(), BadRow> {
+    fn check_refunds(&mut self) -> Result<(), StorageError> {
         let mut statement = self.journal.connection.prepare(
             // The subquery is a hash table of entries, which are not indexed by entry_id.
             "SELECT r.account_id, r.refunded_id, r.credits, e.spent, e.kind
@@ -85,7 +85,7 @@ impl Audit<'_> {
 
     /// The row of an account must end at an entry of that account, and have all its entries up to
     /// `flushed`.
-    fn check_account_rows(&mut self) -> Result<(), BadRow> {
+    fn check_account_rows(&mut self) -> Result<(), StorageError> {
         let flushed = self.count("SELECT flushed FROM file")?;
         let last = self.count("SELECT coalesce(max(position), 0) FROM entries")?;
         if flushed > last {

@@ -6,7 +6,7 @@ use super::{AccountAudit, Audit};
 use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryKind, GrantId, HoldStatus};
 use crate::store::sqlite::accounts::state_text;
-use crate::store::sqlite::journal::{BadRow, Journal, Position};
+use crate::store::sqlite::journal::{Journal, Position, StorageError};
 use crate::store::sqlite::rows::Place;
 use crate::store::sqlite::times::At;
 
@@ -15,7 +15,7 @@ const PROGRESS_ENTRIES: u64 = 10_000;
 
 impl Audit<'_> {
     /// Applies every entry to its account, in the order of the journal.
-    pub(super) fn apply_entries(&mut self) -> Result<(), BadRow> {
+    pub(super) fn apply_entries(&mut self) -> Result<(), StorageError> {
         let connection = &self.journal.connection;
         let total: i64 = connection.query_row("SELECT count(*) FROM entries", [], |r| r.get(0))?;
         let total = u64::try_from(total).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    fn ids_after(&self, last: i64) -> Result<Vec<i64>, BadRow> {
+    fn ids_after(&self, last: i64) -> Result<Vec<i64>, StorageError> {
         let mut statement = self.journal.connection.prepare_cached(
             "SELECT position FROM entries WHERE position > ?1 ORDER BY position LIMIT 1000",
         )?;
@@ -53,7 +53,7 @@ impl Audit<'_> {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    fn snapshots(&self) -> Result<HashSet<(i64, i64)>, BadRow> {
+    fn snapshots(&self) -> Result<HashSet<(i64, i64)>, StorageError> {
         let mut statement = self
             .journal
             .connection
@@ -66,7 +66,7 @@ impl Audit<'_> {
         let stored = match self.journal.entry(position) {
             Ok(Some(stored)) => stored,
             Ok(None) => return,
-            Err(BadRow(cause)) => {
+            Err(StorageError(cause)) => {
                 self.report.add(cause);
                 self.stop_account_at(position);
                 return;
@@ -170,7 +170,7 @@ impl Audit<'_> {
     /// The tables by which an entry is looked up must have it.
     fn check_lookup_tables(&mut self, place: Place, entry: &Entry, account_audit: &AccountAudit) {
         let (account, position, id) = (place.account_id, place.position.0, entry.id.0);
-        let one = |sql: &str, params: &[i64]| -> Result<bool, BadRow> {
+        let one = |sql: &str, params: &[i64]| -> Result<bool, StorageError> {
             let params = rusqlite::params_from_iter(params);
             let mut statement = self.journal.connection.prepare_cached(sql)?;
             Ok(statement.exists(params)?)
@@ -210,7 +210,7 @@ impl Audit<'_> {
             Ok(false) => self.report.add(format!(
                 "entry {id} of {name}: what it says is not in the table where it is looked for"
             )),
-            Err(BadRow(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
+            Err(StorageError(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
         }
     }
 

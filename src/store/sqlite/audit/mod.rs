@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::journal::{BadRow, Journal, Position};
+use super::journal::{Journal, Position, StorageError};
 use super::open::skip_checkpoint_at_close;
 use super::wal_match::{self, WithoutWal};
 use crate::domain::Credits;
@@ -111,7 +111,7 @@ pub fn audit(
     };
     match audit.run() {
         Ok(()) => Ok(audit.report),
-        Err(BadRow(cause)) => {
+        Err(StorageError(cause)) => {
             audit
                 .report
                 .add(format!("the file cannot be read on: {cause}"));
@@ -167,7 +167,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
 }
 
 impl Audit<'_> {
-    fn run(&mut self) -> Result<(), BadRow> {
+    fn run(&mut self) -> Result<(), StorageError> {
         self.check_file()?;
         self.read_cards()?;
         self.read_accounts()?;
@@ -177,7 +177,7 @@ impl Audit<'_> {
     }
 
     /// Checks SQLite's own structures.
-    fn check_file(&mut self) -> Result<(), BadRow> {
+    fn check_file(&mut self) -> Result<(), StorageError> {
         let mut statement = self
             .journal
             .connection
@@ -193,7 +193,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    fn read_cards(&mut self) -> Result<(), BadRow> {
+    fn read_cards(&mut self) -> Result<(), StorageError> {
         for published in super::cards::list(&self.journal.connection)? {
             let card = published.card;
             if let Err(problem) = self.reprice.card(&card) {
@@ -204,7 +204,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    fn read_accounts(&mut self) -> Result<(), BadRow> {
+    fn read_accounts(&mut self) -> Result<(), StorageError> {
         let mut statement = self
             .journal
             .connection

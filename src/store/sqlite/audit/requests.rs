@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Audit;
 use crate::domain::RequestId;
-use crate::store::sqlite::journal::BadRow;
+use crate::store::sqlite::journal::StorageError;
 use crate::store::sqlite::requests::{Keys, PAIR_BYTES, Scope, SortedRun};
 use crate::store::sqlite::times::At;
 
@@ -15,13 +15,13 @@ const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const KNOWN_FOR_CREDITS: Duration = Duration::from_secs(90 * 24 * SECONDS_PER_HOUR);
 
 impl Audit<'_> {
-    pub(super) fn check_requests(&mut self) -> Result<(), BadRow> {
+    pub(super) fn check_requests(&mut self) -> Result<(), StorageError> {
         self.check_request_ids_unique()?;
         self.check_runs()
     }
 
     /// No request_id may have two entries within the time for which it is known at least.
-    fn check_request_ids_unique(&mut self) -> Result<(), BadRow> {
+    fn check_request_ids_unique(&mut self) -> Result<(), StorageError> {
         let mut statement = self.journal.connection.prepare(
             "SELECT account_id, request_id, entry_id, before, create_time, earlier, kind FROM (
                SELECT account_id, request_id, entry_id, create_time,
@@ -62,7 +62,7 @@ impl Audit<'_> {
     }
 
     /// Each run must have exactly the request_ids of its scope in its range of the journal.
-    fn check_runs(&mut self) -> Result<(), BadRow> {
+    fn check_runs(&mut self) -> Result<(), StorageError> {
         let connection = &self.journal.connection;
         let key = connection.query_row("SELECT key FROM file", [], |row| row.get(0))?;
         let keys = Keys::new(key);
@@ -95,7 +95,7 @@ impl Audit<'_> {
         keys: Keys,
         run: &SortedRun,
         indexed: Option<i64>,
-    ) -> Result<(u64, u64), BadRow> {
+    ) -> Result<(u64, u64), StorageError> {
         let connection = &self.journal.connection;
         let mut statement = connection
             .prepare_cached("SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key")?;
@@ -133,7 +133,7 @@ impl Audit<'_> {
     }
 
     /// How many request_ids the journal has in the range of a run.
-    fn count_requests(&self, run: &SortedRun, indexed: i64) -> Result<u64, BadRow> {
+    fn count_requests(&self, run: &SortedRun, indexed: i64) -> Result<u64, StorageError> {
         let all = run.scope == Scope::All;
         let count: i64 = self.journal.connection.query_row(
             "SELECT count(*) FROM entries

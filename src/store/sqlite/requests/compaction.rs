@@ -22,7 +22,7 @@ use super::runs::{Runs, Scope, SortedRun, delete_run, pairs_of_row, write_row};
 use super::{Limits, Pair, ROW_KEYS};
 use crate::domain::Timestamp;
 use crate::store::sqlite::filter::Filter;
-use crate::store::sqlite::journal::BadRow;
+use crate::store::sqlite::journal::StorageError;
 
 /// Time windows in the time for which request_ids are known.
 const WINDOWS: i64 = 8;
@@ -114,7 +114,11 @@ impl Compaction {
     }
 
     /// Writes so many rows. They take effect with [`Self::committed`].
-    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Step, BadRow> {
+    pub(super) fn step(
+        &mut self,
+        connection: &Connection,
+        rows: usize,
+    ) -> Result<Step, StorageError> {
         let mut step = Step {
             position: self.position,
             pairs: 0,
@@ -239,7 +243,7 @@ fn tier_start(runs: &[Candidate]) -> Option<usize> {
 }
 
 /// Takes the smallest pair of all sources.
-fn pop_smallest(sources: &mut [Source<'_>]) -> Result<Option<Pair>, BadRow> {
+fn pop_smallest(sources: &mut [Source<'_>]) -> Result<Option<Pair>, StorageError> {
     let mut smallest: Option<(usize, Pair)> = None;
     for (at, source) in sources.iter_mut().enumerate() {
         if let Some(pair) = source.front()?
@@ -268,7 +272,11 @@ struct Source<'c> {
 }
 
 impl<'c> Source<'c> {
-    fn open(connection: &'c Connection, run: i64, after: Option<Pair>) -> Result<Self, BadRow> {
+    fn open(
+        connection: &'c Connection,
+        run: i64,
+        after: Option<Pair>,
+    ) -> Result<Self, StorageError> {
         let from = match after {
             // Pairs of one key can be split between two rows.
             Some((key, _)) => connection
@@ -287,7 +295,7 @@ impl<'c> Source<'c> {
         })
     }
 
-    fn front(&mut self) -> Result<Option<Pair>, BadRow> {
+    fn front(&mut self) -> Result<Option<Pair>, StorageError> {
         while self.pairs.is_empty()
             && let Some(from) = self.from
         {

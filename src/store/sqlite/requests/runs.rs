@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::{Key, Limits, Pair, ROW_KEYS};
 use crate::domain::Timestamp;
 use crate::store::sqlite::filter::Filter;
-use crate::store::sqlite::journal::{BadRow, Position};
+use crate::store::sqlite::journal::{Position, StorageError};
 use crate::store::sqlite::times::At;
 
 /// Bytes of a pair in a row of `request_keys`.
@@ -61,7 +61,7 @@ impl SortedRun {
     pub(in crate::store::sqlite) fn read_all(
         connection: &Connection,
         filter_bytes_max: usize,
-    ) -> Result<Vec<Self>, BadRow> {
+    ) -> Result<Vec<Self>, StorageError> {
         let mut statement = connection.prepare(
             "SELECT run_id, credits, last_position, newest_time, pairs, length(filter)
                FROM request_runs ORDER BY last_position, credits",
@@ -94,7 +94,7 @@ impl SortedRun {
                 [run.id],
                 |row| row.get(0),
             )?;
-            let wrong = || BadRow(format!("the filter of run {} cannot be read", run.id));
+            let wrong = || StorageError(format!("the filter of run {} cannot be read", run.id));
             run.filter = Some(Filter::from_bytes(&bytes).ok_or_else(wrong)?);
         }
         Ok(runs)
@@ -116,7 +116,7 @@ impl SortedRun {
         &self,
         connection: &Connection,
         filter: Option<&Filter>,
-    ) -> Result<(), BadRow> {
+    ) -> Result<(), StorageError> {
         connection
             .prepare_cached(
                 "INSERT INTO request_runs (run_id, credits, last_position, newest_time, pairs, filter)
@@ -161,7 +161,10 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub(super) fn load(connection: &Connection, filter_bytes_max: usize) -> Result<Self, BadRow> {
+    pub(super) fn load(
+        connection: &Connection,
+        filter_bytes_max: usize,
+    ) -> Result<Self, StorageError> {
         let list = SortedRun::read_all(connection, filter_bytes_max)?;
         let known: HashSet<i64> = list.iter().map(|run| run.id).collect();
         let mut newest = known.iter().copied().max().unwrap_or_default();
@@ -243,7 +246,7 @@ impl Runs {
         connection: &Connection,
         key: Key,
         positions: &mut Vec<Position>,
-    ) -> Result<(), BadRow> {
+    ) -> Result<(), StorageError> {
         for run in self.list.iter().filter(|run| run.may_have(key)) {
             find_in_run(connection, run.id, key, positions)?;
         }
@@ -252,7 +255,7 @@ impl Runs {
 }
 
 /// Deletes the row of a run. Its rows of keys stay for [`delete_keys`].
-pub(super) fn delete_run(connection: &Connection, id: i64) -> Result<(), BadRow> {
+pub(super) fn delete_run(connection: &Connection, id: i64) -> Result<(), StorageError> {
     connection
         .prepare_cached("DELETE FROM request_runs WHERE run_id = ?1")?
         .execute([id])?;
@@ -260,7 +263,11 @@ pub(super) fn delete_run(connection: &Connection, id: i64) -> Result<(), BadRow>
 }
 
 /// Deletes at most so many rows of keys of a dropped run; returns whether there may be more.
-pub(super) fn delete_keys(connection: &Connection, id: i64, rows: usize) -> Result<bool, BadRow> {
+pub(super) fn delete_keys(
+    connection: &Connection,
+    id: i64,
+    rows: usize,
+) -> Result<bool, StorageError> {
     let deleted = connection
         .prepare_cached(
             "DELETE FROM request_keys WHERE run_id = ?1 AND first_key IN
@@ -271,7 +278,11 @@ pub(super) fn delete_keys(connection: &Connection, id: i64, rows: usize) -> Resu
 }
 
 /// Writes one row of a run.
-pub(super) fn write_row(connection: &Connection, run: i64, pairs: &[Pair]) -> Result<(), BadRow> {
+pub(super) fn write_row(
+    connection: &Connection,
+    run: i64,
+    pairs: &[Pair],
+) -> Result<(), StorageError> {
     let Some((first, _)) = pairs.first() else {
         return Ok(());
     };
@@ -300,7 +311,7 @@ fn find_in_run(
     run: i64,
     key: Key,
     positions: &mut Vec<Position>,
-) -> Result<(), BadRow> {
+) -> Result<(), StorageError> {
     let mut statement = connection.prepare_cached(
         "SELECT first_key, keys FROM request_keys WHERE run_id = ?1 AND first_key <= ?2
              ORDER BY first_key DESC LIMIT 2",

@@ -1,17 +1,17 @@
 //! What can be wrong with a request's fields, as data.
 //!
-//! A [`Fault`] says what is wrong with a value, a [`Violation`] adds the field, and [`Faults`]
-//! are all of a request, so that one answer names every bad field. `rpc::prose` puts them
-//! into words.
+//! A [`Violation`] says what is wrong with a value, a [`FieldViolation`] adds the field, and
+//! [`FieldViolations`] are all of a request, so that one answer names every bad field.
+//! `rpc::prose` puts them into words.
 
 use std::borrow::Cow;
 
-use super::amount::AmountFault;
+use super::amount::AmountError;
 use super::time::Timestamp;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Violation {
     /// Missing or empty.
     Required,
     /// No amount of credits.
@@ -19,7 +19,7 @@ pub enum Fault {
         /// The text, cut.
         value: Box<str>,
         /// What is wrong with it.
-        fault: AmountFault,
+        error: AmountError,
     },
     /// A quantity of zero or less.
     InvalidQuantity {
@@ -184,14 +184,14 @@ pub enum TimeRule {
 impl TimeRule {
     /// What is wrong with a time, where it breaks this rule.
     #[must_use]
-    pub fn fault(self, time: Timestamp, now: Timestamp) -> Option<Fault> {
+    pub fn violation(self, time: Timestamp, now: Timestamp) -> Option<Violation> {
         let holds = match self {
             Self::Future => time > now,
             Self::NotFuture => time <= now,
             // Every Timestamp is in range.
             Self::InRange => true,
         };
-        (!holds).then_some(Fault::InvalidTime {
+        (!holds).then_some(Violation::InvalidTime {
             value: Some(time),
             rule: self,
         })
@@ -200,18 +200,18 @@ impl TimeRule {
 
 /// One bad field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub struct FieldViolation {
     /// Path of the field, "usage.duration".
     pub field: Cow<'static, str>,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub violation: Violation,
 }
 
 /// All bad fields of one request, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Violation>);
+pub struct FieldViolations(Vec<FieldViolation>);
 
-impl Faults {
+impl FieldViolations {
     /// Nothing wrong yet.
     #[must_use]
     pub const fn new() -> Self {
@@ -220,17 +220,17 @@ impl Faults {
 
     /// One bad field.
     #[must_use]
-    pub fn of(field: impl Into<Cow<'static, str>>, fault: Fault) -> Self {
-        let mut faults = Self::new();
-        faults.add(field, fault);
-        faults
+    pub fn of(field: impl Into<Cow<'static, str>>, violation: Violation) -> Self {
+        let mut violations = Self::new();
+        violations.add(field, violation);
+        violations
     }
 
     /// Adds a bad field.
-    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, fault: Fault) {
-        self.0.push(Violation {
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, violation: Violation) {
+        self.0.push(FieldViolation {
             field: field.into(),
-            fault,
+            violation,
         });
     }
 
@@ -239,24 +239,24 @@ impl Faults {
         self.0.extend(others.0);
     }
 
-    /// The value of a field; None if it has a fault, which is added.
-    pub fn check<T>(&mut self, field: &'static str, result: Result<T, Fault>) -> Option<T> {
+    /// The value of a field; None if it has a violation, which is added.
+    pub fn check<T>(&mut self, field: &'static str, result: Result<T, Violation>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(fault) => {
-                self.add(field, fault);
+            Err(violation) => {
+                self.add(field, violation);
                 None
             }
         }
     }
 
-    /// Whether that field has a fault.
+    /// Whether that field has a violation.
     #[must_use]
     pub fn has(&self, field: &str) -> bool {
         self.0.iter().any(|violation| violation.field == field)
     }
 
-    /// Whether there are no faults.
+    /// Whether there are no violations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -264,11 +264,11 @@ impl Faults {
 
     /// The bad fields.
     #[must_use]
-    pub fn violations(&self) -> &[Violation] {
+    pub fn as_slice(&self) -> &[FieldViolation] {
         &self.0
     }
 
-    /// The same faults, with a prefix before each path.
+    /// The same violations, with a prefix before each path.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         for violation in &mut self.0 {
@@ -277,10 +277,10 @@ impl Faults {
         self
     }
 
-    /// `value`, if there are no faults.
+    /// `value`, if there are no violations.
     ///
     /// # Errors
-    /// The faults, if there are any.
+    /// The violations, if there are any.
     pub fn or<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() {
             Ok(value)
