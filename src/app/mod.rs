@@ -68,4 +68,6 @@ impl App {
 }
 
 /// What use cases take from a store and answer.
-pub use crate::store::{Answer, EntryPage, EntryQuery, Queued, StoreError as AppError, Written};
+pub use crate::store::{
+    Answer, EntryPage, EntryQuery, Pending, Queued, StoreError as AppError, Written,
+};

@@ -37,6 +37,17 @@ impl Prices {
     }
 }
 
+impl Prices {
+    /// Whether the card of this revision may be published and is not in the snapshot.
+    pub(super) fn misses(&self, selector: &Selector<'_>) -> bool {
+        misses(&self.0, selector)
+    }
+}
+
+fn misses(prices: &Catalog, selector: &Selector<'_>) -> bool {
+    !prices.has_revision_of(selector) && card_file::is_revision(selector.revision)
+}
+
 impl Deref for Prices {
     type Target = Catalog;
 
@@ -193,8 +204,7 @@ impl App {
         let mut prices = self.prices().into_shared();
         let mut missing: Vec<Box<str>> = selectors
             .into_iter()
-            .filter(|selector| !prices.has_revision_of(selector))
-            .filter(|selector| card_file::is_revision(selector.revision))
+            .filter(|selector| misses(&prices, selector))
             .map(|selector| selector.revision.into())
             .collect();
         if missing.is_empty() {

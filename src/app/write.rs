@@ -48,6 +48,23 @@ pub enum CostForm<'a> {
 }
 
 impl App {
+    /// The same as [`App::write`], where nothing has to be looked up for the command: a call
+    /// that waits for its answer keeps nothing of its request. None where something has to be.
+    #[must_use]
+    pub fn write_at_once(
+        &self,
+        form: WriteForm<'_>,
+    ) -> Option<Result<Pending<Box<Written>>, AppError>> {
+        let prices = self.prices();
+        let settles = matches!(form.action, Action::SettleHold { .. });
+        if settles || form.selector().is_some_and(|s| prices.misses(&s)) {
+            return None;
+        }
+        let command = self.command(&prices, form, None);
+        let written = command.map(|command| self.store.write(command));
+        Some(written.map_err(AppError::from))
+    }
+
     /// Makes a command of the form and hands it to the store. The answer comes once what was
     /// written is durable; the form is not needed for it any more.
     ///

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,11 +22,11 @@ use super::health::State;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
-use super::reply::reply;
+use super::reply::{accepts_compression, reply, reply_to};
 use super::watching::Watching;
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
 use super::wire::{self, Encoded, read};
-use crate::app::{App, BATCH_LENGTH_MAX, WriteForm, Written};
+use crate::app::{App, BATCH_LENGTH_MAX, Pending, WriteForm, Written};
 use crate::domain::{AccountName, FieldViolations, Refusal};
 
 /// The service over the use cases.
@@ -48,25 +49,40 @@ impl LedgerApi {
 
     /// Serves a Charge.
     pub(super) async fn encoded_charge(&self, request: Request<Encoded>) -> Reply<Encoded> {
-        let (headers, _, Encoded(bytes)) = request.into_parts();
-        let pending = {
-            let request: pb::ChargeRequest;
-            let parts = match read::charge(&bytes) {
-                Some(parts) => parts,
-                None => {
-                    request = decode_message(&bytes)?;
-                    ChargeParts::from(&request)
-                }
-            };
-            self.app.write(charge_from_parts(&parts)).await
-        };
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
-        drop(bytes);
-        let written = pending.map_err(Refused::from)?.await;
-        let written = written.map_err(Refused::from)?;
+        let (accepts_compression, pending) = {
+            let (headers, _, Encoded(bytes)) = request.into_parts();
+            let pending = match self.charge_at_once(&bytes)? {
+                Some(pending) => pending,
+                None => Box::pin(self.charge_after_look_up(bytes)).await?,
+            };
+            (accepts_compression(&headers), pending)
+        };
+        let written = pending.await.map_err(Refused::from)?;
         let mut message = Vec::with_capacity(RESULT_BYTES);
         put_charge(&written, &mut message);
-        Ok(reply(&headers, Encoded(message.into())))
+        Ok(reply_to(accepts_compression, Encoded(message.into())))
+    }
+
+    /// None where a rate card has to be looked up.
+    fn charge_at_once(&self, bytes: &[u8]) -> Result<Option<Pending<Box<Written>>>, Status> {
+        let request: pb::ChargeRequest;
+        let parts = match read::charge(bytes) {
+            Some(parts) => parts,
+            None => {
+                request = decode_message(bytes)?;
+                ChargeParts::from(&request)
+            }
+        };
+        let pending = self.app.write_at_once(charge_from_parts(&parts));
+        Ok(pending.transpose().map_err(Refused::from)?)
+    }
+
+    async fn charge_after_look_up(&self, bytes: Bytes) -> Result<Pending<Box<Written>>, Status> {
+        let request: pb::ChargeRequest = decode_message(&bytes)?;
+        let parts = ChargeParts::from(&request);
+        let pending = self.app.write(charge_from_parts(&parts)).await;
+        Ok(pending.map_err(Refused::from)?)
     }
 
     /// Serves a BatchCharge.

@@ -19,7 +19,16 @@ pub(super) const BATCH_REST_BYTES: usize = 256;
 
 /// A reply to a request with these headers.
 pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T> {
-    let asked_for = request.as_ref().contains_key(&ACCEPT_ENCODING);
+    reply_to(accepts_compression(request), message)
+}
+
+/// Whether a request with these headers accepts a compressed reply.
+pub(super) fn accepts_compression(request: &MetadataMap) -> bool {
+    request.as_ref().contains_key(&ACCEPT_ENCODING)
+}
+
+/// A reply to a request that accepts compression or does not.
+pub(super) fn reply_to<T: Message>(asked_for: bool, message: T) -> Response<T> {
     let small = asked_for && message.encoded_len() < COMPRESSED_BYTES_MIN;
     let mut response = Response::new(message);
     if small {
