@@ -30,6 +30,7 @@ REPO = Path(__file__).resolve().parent.parent
 SERVER = REPO / "target" / "release" / "creditd"
 FILE = REPO / "benches" / "instructions.txt"
 TOLERANCE = 0.05
+ROUNDS_MAX = 4
 SECONDS_MAX = 240
 BATCH_LENGTH = 1_000
 
@@ -146,12 +147,27 @@ def read() -> dict[str, int]:
     return {name.strip(): int(number.replace(",", "")) for name, number in rows}
 
 
+def count_all(cases: list[Case]) -> dict[str, int]:
+    """Instructions of one call of each kind."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        nothing, *totals = pool.map(count, [NOTHING, *cases])
+    return {case.name: (total - nothing) // case.calls for case, total in zip(cases, totals, strict=True)}
+
+
 def main() -> int:
     start = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        nothing, *totals = pool.map(count, [NOTHING, *CASES])
-    counted = {case.name: (total - nothing) // case.calls for case, total in zip(CASES, totals, strict=True)}
-    if os.environ.get("UPDATE"):
+    known = read()
+    update = bool(os.environ.get("UPDATE"))
+    counted = count_all(CASES)
+    # How often a thread polls what waits for another thread depends on time. So a call that took
+    # too many is counted again, and the least counts.
+    for _ in range(ROUNDS_MAX - 1):
+        again = [case for case in CASES if update or counted[case.name] > known.get(case.name, 0) * (1 + TOLERANCE)]
+        if not again:
+            break
+        for name, number in count_all(again).items():
+            counted[name] = min(counted[name], number)
+    if update:
         width = max(map(len, counted))
         rows = [f"{name:{width}} | {number:>11,}\n" for name, number in counted.items()]
         FILE.write_text(HEAD + "\n" + "".join(rows))
