@@ -183,7 +183,9 @@ def test_retries_end_with_the_deadline_and_say_why(connect: Connect) -> None:
         took_s = time.monotonic() - start_s
     error = caught.value
     assert 1 < took_s < 5
-    assert error.attempts == len(server.requests) > 2
+    # The last attempt may have ended before it reached the server.
+    assert error.attempts - len(server.requests) in (0, 1)
+    assert error.attempts > 2
     assert error.request_id == "order-18"
     assert isinstance(error.__cause__, UnavailableError)
     assert isinstance(error.__cause__.__cause__, grpc.RpcError)
