@@ -74,14 +74,13 @@ impl DirtyAccounts {
         self.accounts.get(&account)
     }
 
-    /// Notes the account's newest entry. If the account was clean, `since` becomes the first
-    /// entry that is missing from its row. Returns its positions before, if it was dirty.
+    /// Notes the account's newest entry. If the account was clean, it is the first one that is
+    /// missing from its row. Returns its positions before, if it was dirty.
     pub(super) fn note_entry(
         &mut self,
         account: i64,
         name: &AccountName,
         entry: Position,
-        since: Position,
     ) -> Option<DirtyRange> {
         if let Some(dirty) = self.accounts.get_mut(&account) {
             let range = DirtyRange {
@@ -93,7 +92,7 @@ impl DirtyAccounts {
         }
         let dirty = DirtyAccount {
             entry,
-            since,
+            since: entry,
             name: name.clone(),
         };
         self.set(account, Some(dirty));

@@ -219,7 +219,7 @@ impl Ledger {
         loaded.head = Some(position);
         loaded.steps = loaded.steps.saturating_add(1);
         let id = loaded.id;
-        let before = (self.dirty).note_entry(id, &entry.account, position, position);
+        let before = self.dirty.note_entry(id, &entry.account, position);
         self.group.undo.push(Undo::Head {
             account: id,
             name: entry.account.clone(),
@@ -260,12 +260,10 @@ impl Ledger {
             Ok(looked_up) => looked_up,
             Err(cause) => return self.unreadable(&cause),
         };
-        if looked_up.earlier.is_none()
-            && let Some(not_believed) = self.not_believed
-        {
-            return Ok(Err(not_believed.into()));
-        }
         if looked_up.earlier.is_none() {
+            if let Some(not_believed) = self.not_believed {
+                return Ok(Err(not_believed.into()));
+            }
             // From here on the account in memory may change, which only the undo of an open
             // group takes back.
             self.begin()?;
@@ -287,11 +285,9 @@ impl Ledger {
             Err(at) => return Ok(Err(self.defect(&command.account, at))),
         };
         let slot = match (slot, unopened) {
-            (None, Some(account)) => Some(self.open_account(id, account)?),
-            (slot, _) => slot,
-        };
-        let Some(slot) = slot else {
-            return Err(StorageError("an account is not there".to_owned()));
+            (Some(slot), _) => slot,
+            (None, Some(account)) => self.open_account(id, account)?,
+            (None, None) => return Err(StorageError("an account is not there".to_owned())),
         };
         let Effects {
             lapsed,
