@@ -90,6 +90,12 @@ def discard_asyncio(connection: object) -> None:
     _state.asyncio_open.discard(connection)
 
 
+def is_grpc_prepared() -> bool:
+    """Whether grpc does something at a fork too, since the environment says so."""
+    wanted = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "")
+    return wanted.lower() in {"1", "true", "yes"}
+
+
 def _anchor() -> None:
     # grpc shuts itself down when the last channel is gone, by a thread of its own, and a fork
     # meanwhile can crash the process. This channel never connects, and never goes.

@@ -6,6 +6,7 @@ there.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 sleep = time.sleep
+
+# How long a fork waits for a connection that is being made.
+_CONNECT_S_MAX = 1.0
 
 # What a child has of its parent's connections: never used, and never let go, since either would
 # wait for threads that the child does not have.
@@ -136,6 +140,15 @@ class Connection:
         self.probe_if_idle()
         return True
 
+    def finish_connecting(self) -> None:
+        """Waits, for a limited time, until grpc has connected or has failed to.
+
+        Before grpcio 1.80, a channel that is closed while it connects is never freed
+        by grpc, and grpc's own fork support ends a child in which a channel is left.
+        """
+        with contextlib.suppress(grpc.RpcError, ValueError):
+            self._health_check(b"", timeout=_CONNECT_S_MAX)
+
     def close(self) -> None:
         """Closes the channel; calls that are under way fail as cancelled."""
         self._closed.set()
@@ -243,6 +256,8 @@ class Connections:
         connection, self._current = self._current, None
         if connection is not None:
             connection.replaced = True
+            if _fork.is_grpc_prepared():
+                connection.finish_connecting()
             connection.close()
 
     def forget_in_child(self) -> None:
