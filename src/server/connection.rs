@@ -1,17 +1,15 @@
 //! One connection: HTTP/2 with its limits, by hyper, until its peer or the server ends it.
 //!
 //! The connection and its calls are one task, so that no call has to cross over to another
-//! one. A call is first polled when it has come, which for most is also the last time; those
-//! that wait for something are kept in a `FuturesUnordered`. Either is done for a time slice
-//! of a millisecond, then the thread's other connections are polled: without that, one
-//! connection with heavy calls would block all of them.
+//! one: they are polled in a `FuturesUnordered`, in the order in which they came or were
+//! woken. That is done for a time slice of a millisecond, then the thread's other connections
+//! are polled: without that, one connection with heavy calls would block all of them.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -58,8 +56,7 @@ const RESET_STREAMS_MAX: usize = 1_024;
 /// Calls that were given up before they were accepted: all of a connection may be.
 const STREAMS_PENDING_RESET_MAX: usize = 1_024;
 
-/// How long new calls are polled, and how long those that waited, before the thread's other
-/// connections are.
+/// How long calls are polled before the thread's other connections are.
 const TIME_SLICE_NANOS: u64 = 1_000_000;
 
 /// Serves a connection to its end.
@@ -77,8 +74,8 @@ pub(super) async fn serve<I, S>(
 {
     let tracker = Arc::new(Tracker::default());
     let (io, activity) = LingeringClose::new(io);
-    let new_calls = NewCalls::new();
-    let mut builder = Builder::new(new_calls.clone());
+    let calls = Calls::new();
+    let mut builder = Builder::new(calls.clone());
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -98,10 +95,7 @@ pub(super) async fn serve<I, S>(
     };
     let http = builder.serve_connection(TokioIo::new(io), service);
     let mut http = std::pin::pin!(http);
-    let mut calls = Calls {
-        new: new_calls,
-        waiting: FuturesUnordered::new(),
-    };
+    let _end = EndWithConnection(calls.clone());
     let mut first_call = std::pin::pin!(sleep(FIRST_CALL_TIMEOUT));
     // A reply must have left within twice the longest time of a call.
     let mut unread = std::pin::pin!(async {
@@ -197,109 +191,97 @@ where
     }
 }
 
-/// A call, from its request to the end of its reply.
-type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Takes the calls that hyper accepts.
+/// The calls of a connection, from their requests to the end of their replies. hyper puts
+/// them here.
 #[derive(Clone)]
-struct NewCalls {
-    queue: Arc<Mutex<VecDeque<Call>>>,
+struct Calls {
+    open: Arc<Mutex<FuturesUnordered<Isolated>>>,
     slice: Arc<TimeSlice>,
 }
 
-impl NewCalls {
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Calls {
+    fn execute(&self, call: F) {
+        self.lock().push(Isolated {
+            call: Box::pin(call),
+            slice: Arc::clone(&self.slice),
+        });
+    }
+}
+
+impl Calls {
     fn new() -> Self {
         Self {
-            queue: Arc::default(),
+            open: Arc::default(),
             slice: Arc::new(TimeSlice::new()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Call>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// hyper's connection and its calls are polled one after the other: there is never a wait.
+    fn lock(&self) -> MutexGuard<'_, FuturesUnordered<Isolated>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for NewCalls {
-    fn execute(&self, call: F) {
-        let slice = Arc::clone(&self.slice);
-        self.lock().push_back(Box::pin(Isolated { call, slice }));
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
-}
 
-pin_project_lite::pin_project! {
-    /// A call that is polled within its connection's time slice. A panic is its own: it ends
-    /// by a reset of its stream.
-    struct Isolated<F> {
-        #[pin]
-        call: F,
-        slice: Arc<TimeSlice>,
-    }
-}
-
-impl<F: Future<Output = ()>> Future for Isolated<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        if this.slice.is_over() {
-            // A FuturesUnordered polls all that are ready, however long that takes.
-            wake_after_others(context);
-            return Poll::Pending;
-        }
-        let call = this.call;
-        let polled = catch_unwind(AssertUnwindSafe(|| call.poll(context)));
-        polled.unwrap_or_else(|_| {
-            tracing::error!("a defect while a reply was sent; the panic is logged beside it");
-            Poll::Ready(())
-        })
-    }
-}
-
-/// The calls of a connection.
-struct Calls {
-    new: NewCalls,
-    /// Calls whose work or whose reply waits for something.
-    waiting: FuturesUnordered<Call>,
-}
-
-impl Calls {
-    /// Polls the calls that can go on, for a slice. Where any did, or some are left, the
+    /// Polls the calls that can go on, for a slice. Where any ended, or some are left, the
     /// connection is polled again: there are replies to send.
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if self.is_empty() && self.waiting.is_empty() {
+    fn poll(&self, context: &mut Context<'_>) {
+        let mut open = self.lock();
+        if open.is_empty() {
             return;
         }
-        let mut polled = false;
-        let slice = Arc::clone(&self.new.slice);
-        slice.begin();
-        while !slice.is_over() {
-            let Some(mut call) = self.new.lock().pop_front() else {
-                break;
-            };
-            polled = true;
-            if call.as_mut().poll(context).is_pending() {
-                self.waiting.push(call);
-            }
-        }
-        let mut is_left = slice.is_over();
-        // New calls do not delay those that waited, nor the other way round.
-        slice.begin();
-        while !slice.is_over()
-            && let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context)
+        self.slice.begin();
+        let mut has_ended = false;
+        while !self.slice.is_over()
+            && let Poll::Ready(Some(())) = open.poll_next_unpin(context)
         {
-            polled = true;
+            has_ended = true;
         }
-        is_left |= slice.is_over();
-        match (is_left, polled) {
+        match (self.slice.is_over(), has_ended) {
             (true, _) => wake_after_others(context),
             (false, true) => context.waker().wake_by_ref(),
             (false, false) => {}
         }
     }
+}
 
-    fn is_empty(&self) -> bool {
-        self.new.lock().is_empty()
+/// Drops the calls of a connection that ends. They hold hyper's clones of what they are in, and
+/// would keep each other.
+struct EndWithConnection(Calls);
+
+impl Drop for EndWithConnection {
+    fn drop(&mut self) {
+        let open = std::mem::take(&mut *self.0.lock());
+        drop(open);
+    }
+}
+
+/// A call that is polled within its connection's time slice. A panic is its own: it ends by a
+/// reset of its stream.
+struct Isolated {
+    call: Pin<Box<dyn Future<Output = ()> + Send>>,
+    slice: Arc<TimeSlice>,
+}
+
+impl Future for Isolated {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.slice.is_over() {
+            // A FuturesUnordered polls all that are ready, however long that takes.
+            wake_after_others(context);
+            return Poll::Pending;
+        }
+        let call = this.call.as_mut();
+        let polled = catch_unwind(AssertUnwindSafe(|| call.poll(context)));
+        this.slice.note();
+        polled.unwrap_or_else(|_| {
+            tracing::error!("a defect while a reply was sent; the panic is logged beside it");
+            Poll::Ready(())
+        })
     }
 }
 
@@ -316,6 +298,7 @@ struct TimeSlice {
     base: Instant,
     /// When it ends, in nanoseconds after `base`.
     end: AtomicU64,
+    is_over: AtomicBool,
 }
 
 impl TimeSlice {
@@ -323,6 +306,7 @@ impl TimeSlice {
         Self {
             base: Instant::now(),
             end: AtomicU64::new(0),
+            is_over: AtomicBool::new(true),
         }
     }
 
@@ -333,9 +317,18 @@ impl TimeSlice {
     fn begin(&self) {
         let end = self.now().saturating_add(TIME_SLICE_NANOS);
         self.end.store(end, Ordering::Relaxed);
+        self.is_over.store(false, Ordering::Relaxed);
+    }
+
+    /// A call was polled; whether the slice is over is decided then alone, since the clock
+    /// costs as much as a short poll.
+    fn note(&self) {
+        if self.now() > self.end.load(Ordering::Relaxed) {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
     }
 
     fn is_over(&self) -> bool {
-        self.now() > self.end.load(Ordering::Relaxed)
+        self.is_over.load(Ordering::Relaxed)
     }
 }

@@ -77,8 +77,9 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: F,
         // Most calls are answered at once and need no clock.
-        #[pin]
-        sleep: Option<Sleep>,
+        // In a box of its own: tokio's timers are aligned to cache lines, and would make every
+        // future around them larger by more than their size.
+        sleep: Option<Pin<Box<Sleep>>>,
         deadline: Duration,
     }
 }
@@ -90,15 +91,13 @@ where
     type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(outcome) = this.inner.poll(context) {
             return Poll::Ready(outcome);
         }
-        if this.sleep.is_none() {
-            this.sleep.set(Some(sleep(*this.deadline)));
-        }
-        let sleep = this.sleep.as_pin_mut().map(|sleep| sleep.poll(context));
-        if sleep.is_none_or(|slept| slept.is_pending()) {
+        let deadline = *this.deadline;
+        let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep(deadline)));
+        if sleep.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         let refusal = RpcRefusal::DeadlineExceeded {
