@@ -50,7 +50,7 @@ where
 }
 
 /// Most messages are small: the buffer begins small, and grows for a large one.
-fn buffers() -> BufferSettings {
+pub(super) fn buffers() -> BufferSettings {
     BufferSettings::new(512, 32 * 1_024)
 }
 

@@ -22,10 +22,10 @@ use super::health::State;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
-use super::reply::{accepts_compression, reply, reply_to};
+use super::reply::reply;
 use super::watching::Watching;
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
-use super::wire::{self, Encoded, read};
+use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, Pending, WriteForm, Written};
 use crate::domain::{AccountName, FieldViolations, Refusal};
 
@@ -48,20 +48,19 @@ impl LedgerApi {
     }
 
     /// Serves a Charge.
-    pub(super) async fn encoded_charge(&self, request: Request<Encoded>) -> Reply<Encoded> {
+    pub(super) async fn encoded_charge(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
-        let (accepts_compression, pending) = {
-            let (headers, _, Encoded(bytes)) = request.into_parts();
-            let pending = match self.charge_at_once(&bytes)? {
-                Some(pending) => pending,
-                None => Box::pin(self.charge_after_look_up(bytes)).await?,
-            };
-            (accepts_compression(&headers), pending)
+        let pending = match self.charge_at_once(&bytes)? {
+            Some(pending) => {
+                drop(bytes);
+                pending
+            }
+            None => Box::pin(self.charge_after_look_up(bytes)).await?,
         };
         let written = pending.await.map_err(Refused::from)?;
-        let mut message = Vec::with_capacity(RESULT_BYTES);
-        put_charge(&written, &mut message);
-        Ok(reply_to(accepts_compression, Encoded(message.into())))
+        let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
+        put_charge(&written, reply.end());
+        Ok(reply)
     }
 
     /// None where a rate card has to be looked up.
@@ -86,8 +85,7 @@ impl LedgerApi {
     }
 
     /// Serves a BatchCharge.
-    pub(super) async fn encoded_batch_charge(&self, request: Request<Encoded>) -> Reply<Encoded> {
-        let (headers, _, Encoded(bytes)) = request.into_parts();
+    pub(super) async fn encoded_batch_charge(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
         let request: pb::BatchChargeRequest;
         let charges = match read::charges(&bytes, BATCH_LENGTH_MAX) {
             Some(charges) => charges,
@@ -105,9 +103,10 @@ impl LedgerApi {
         let check = |items: &[_]| check_batch_reply(sizes, items);
         let answers = self.app.batch_charge(forms, check).await;
         let answers = answers.map_err(Refused::from)?;
-        let mut message = Vec::with_capacity(answers.len().saturating_mul(RESULT_BYTES));
+        let expected = answers.len().saturating_mul(RESULT_BYTES);
+        let mut reply = EncodedReply::with_capacity(expected);
         for answer in &answers {
-            put_message(1, &mut message, |result| match answer {
+            put_message(1, reply.end(), |result| match answer {
                 Ok(written) => {
                     put_message(1, result, |charge| put_batch_item(written, charge));
                 }
@@ -120,9 +119,9 @@ impl LedgerApi {
             // At most the 10,000 items of a batch.
             failed_count: i32::try_from(failed).unwrap_or(i32::MAX),
         };
-        put_fields(&rest, &mut message);
-        check_batch_answers(message.len(), &answers)?;
-        Ok(reply(&headers, Encoded(message.into())))
+        put_fields(&rest, reply.end());
+        check_batch_answers(reply.len(), &answers)?;
+        Ok(reply)
     }
 
     /// Serves a write. `form` makes the form of its request.

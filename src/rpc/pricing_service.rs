@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
@@ -15,7 +16,7 @@ use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
-use super::wire::{self, Encoded, read};
+use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
 use crate::domain::{FieldViolations, Refusal};
 
@@ -31,11 +32,7 @@ impl PricingApi {
     }
 
     /// Serves an Estimate.
-    pub(super) async fn encoded_estimate(
-        &self,
-        request: Request<Encoded>,
-    ) -> Result<Response<Encoded>, Status> {
-        let (headers, _, Encoded(bytes)) = request.into_parts();
+    pub(super) async fn encoded_estimate(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
         let request: pb::EstimateRequest;
         let parts = match read::estimate(&bytes) {
             Some(parts) => parts,
@@ -53,8 +50,8 @@ impl PricingApi {
             .0
             .estimate(&by, parts.usage.as_ref(), &prices.selector, violations)
             .map_err(Refused::from)?;
-        let mut message = Vec::with_capacity(RESULT_BYTES);
-        put_message(1, &mut message, |estimate| match parts.explain {
+        let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
+        put_message(1, reply.end(), |estimate| match parts.explain {
             true => put_fields(&estimate_to_pb(card, &quote, true), estimate),
             false => put_estimate(card, &quote, estimate),
         });
@@ -64,17 +61,16 @@ impl PricingApi {
             let costs = vec![(Arc::clone(&quote.service().key), quote.credits())];
             let answer = self.0.affordability(payer, costs).await;
             let affordability = affordability_to_pb(&answer.map_err(Refused::from)?);
-            put_message(2, &mut message, |into| put_fields(&affordability, into));
+            put_message(2, reply.end(), |into| put_fields(&affordability, into));
         }
-        Ok(reply(&headers, Encoded(message.into())))
+        Ok(reply)
     }
 
     /// Serves a BatchEstimate.
     pub(super) async fn encoded_batch_estimate(
         &self,
-        request: Request<Encoded>,
-    ) -> Result<Response<Encoded>, Status> {
-        let (headers, _, Encoded(bytes)) = request.into_parts();
+        bytes: Bytes,
+    ) -> Result<EncodedReply, Status> {
         let request: pb::BatchEstimateRequest;
         let usages = match read::usages(&bytes, BATCH_LENGTH_MAX) {
             Some((usages, rest)) => {
@@ -96,7 +92,7 @@ impl PricingApi {
             .0
             .batch_estimate(&by, &usages, &prices.selector, violations)
             .map_err(Refused::from)?;
-        let mut message = results_of(&batch, request.explain).map_err(Refused::from)?;
+        let mut reply = results_of(&batch, request.explain).map_err(Refused::from)?;
         let affordability = match prices.account {
             Some(payer) if check_balance => {
                 let quotes = batch.results.iter().flatten();
@@ -114,8 +110,8 @@ impl PricingApi {
             total_credits: batch.total.to_string(),
             affordability,
         };
-        put_fields(&rest, &mut message);
-        Ok(reply(&headers, Encoded(message.into())))
+        put_fields(&rest, reply.end());
+        Ok(reply)
     }
 }
 
@@ -160,13 +156,13 @@ impl PricingService for PricingApi {
 }
 
 /// The results of a batch: the beginning of its reply.
-fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<Vec<u8>, Refusal> {
+fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<EncodedReply, Refusal> {
     let estimates = EstimateWriter::new(batch.card);
     let expected = batch.results.len().saturating_mul(RESULT_BYTES);
-    let mut message = Vec::with_capacity(expected.min(MESSAGE_BYTES_MAX));
+    let mut reply = EncodedReply::with_capacity(expected.min(MESSAGE_BYTES_MAX));
     let mut bytes = BATCH_REST_BYTES;
     for (index, result) in batch.results.iter().enumerate() {
-        let length = put_message(1, &mut message, |item| match result {
+        let length = put_message(1, reply.end(), |item| match result {
             Ok(quote) if !explain => {
                 put_message(1, item, |estimate| estimates.put(quote, estimate));
             }
@@ -186,5 +182,5 @@ fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<Vec<u8>, Refus
             return Err(reply_too_large("usages", index));
         }
     }
-    Ok(message)
+    Ok(reply)
 }

@@ -9,9 +9,9 @@ use super::MESSAGE_BYTES_MAX;
 use crate::domain::{Refusal, Violation};
 
 /// The compressions that a caller accepts.
-static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+pub(super) static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// Replies up to this size are not worth compressing, also where it is asked for.
-const COMPRESSED_BYTES_MIN: usize = 1_024;
+pub(super) const COMPRESSED_BYTES_MIN: usize = 1_024;
 /// The tag and the length before an item of a list take at most this many bytes.
 pub(super) const ITEM_OVERHEAD_BYTES: usize = 6;
 /// More than the reply of a batch takes beside its results.
@@ -19,17 +19,8 @@ pub(super) const BATCH_REST_BYTES: usize = 256;
 
 /// A reply to a request with these headers.
 pub(super) fn reply<T: Message>(request: &MetadataMap, message: T) -> Response<T> {
-    reply_to(accepts_compression(request), message)
-}
-
-/// Whether a request with these headers accepts a compressed reply.
-pub(super) fn accepts_compression(request: &MetadataMap) -> bool {
-    request.as_ref().contains_key(&ACCEPT_ENCODING)
-}
-
-/// A reply to a request that accepts compression or does not.
-pub(super) fn reply_to<T: Message>(asked_for: bool, message: T) -> Response<T> {
-    let small = asked_for && message.encoded_len() < COMPRESSED_BYTES_MIN;
+    let accepts_compression = request.as_ref().contains_key(&ACCEPT_ENCODING);
+    let small = accepts_compression && message.encoded_len() < COMPRESSED_BYTES_MIN;
     let mut response = Response::new(message);
     if small {
         response.disable_compression();

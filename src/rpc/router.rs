@@ -13,7 +13,6 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::BoxFuture;
 use tonic_health::pb::health_server::HealthServer;
-use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
 use super::health::{self, HealthApi, State};
@@ -93,17 +92,17 @@ impl Router {
 macro_rules! serve {
     ($api:expr, $method:ident, $request:ident) => {{
         let api = Arc::clone(&$api);
-        let method = move |request| {
+        let method = move |message| {
             let api = Arc::clone(&api);
-            async move { api.$method(request).await }
+            async move { api.$method(message).await }
         };
-        wire::serve($request, service_fn(method))
+        wire::serve($request, method)
     }};
 }
 
 impl<B> tower::Service<Request<B>> for Router
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     type Response = Response<Body>;

@@ -39,6 +39,7 @@ mod disk;
 /// Data files that are locked, taken away, replaced or cut while a server uses them.
 mod file;
 /// Grants and balances over the wire: durable, replayed, expired in time.
+mod framing;
 mod grants;
 /// Fairness: an account with large calls does not delay the others.
 mod greed;

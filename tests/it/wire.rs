@@ -2,13 +2,12 @@
 
 use creditd::rpc::pb::creditd::v1 as pb;
 use prost::Message as _;
-use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request};
 
+use crate::support::estimate;
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::{Refusal, refused};
 use crate::support::server::{Program, Running, Server};
-use crate::support::{estimate, usage};
 
 const ESTIMATE: &str = "/creditd.v1.PricingService/Estimate";
 
@@ -326,42 +325,6 @@ async fn a_message_of_5_mib() {
     assert_eq!(refusal.metadata["service"], "x".repeat(64));
     assert!(refusal.message.len() < 300, "{}", refusal.message);
     still_serves(&server).await;
-}
-
-#[tokio::test]
-async fn gzip_is_read_and_sent_only_where_asked_for() {
-    let server = Server::start();
-    let request = pb::BatchEstimateRequest {
-        usages: vec![usage("lip_sync_video", "31s"); 100],
-        ..pb::BatchEstimateRequest::default()
-    };
-    let gzip = CompressionEncoding::Gzip;
-    let mut compressing = server.pricing().await.send_compressed(gzip);
-    let reply = compressing.batch_estimate(request.clone()).await.unwrap();
-    assert!(
-        !reply.metadata().contains_key("grpc-encoding"),
-        "it was not asked for"
-    );
-    assert_eq!(reply.into_inner().total_credits, "24.8");
-    let mut asking = compressing.accept_compressed(gzip);
-    let reply = asking.batch_estimate(request.clone()).await.unwrap();
-    assert_eq!(reply.metadata().get("grpc-encoding").unwrap(), "gzip");
-    assert_eq!(reply.into_inner().total_credits, "24.8");
-
-    // On the wire: a large reply is compressed, a small one is not worth it.
-    let mut raw = Raw::connect(&server).await;
-    let accept = [("grpc-accept-encoding", "gzip")];
-    let path = "/creditd.v1.PricingService/BatchEstimate";
-    let answer = raw
-        .send(path, &accept, frame(0, &request.encode_to_vec()))
-        .await;
-    assert_eq!(answer.body[0], 1);
-    let small = frame(0, &estimate("lip_sync_video", "31s").encode_to_vec());
-    let answer = raw.send(ESTIMATE, &accept, small.clone()).await;
-    assert_eq!(answer.body[0], 0);
-    let answer = raw.send(ESTIMATE, &[], small).await;
-    assert_eq!(answer.body[0], 0);
-    assert!(!answer.headers.contains_key("grpc-encoding"));
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use permits::Permits;
 
 /// How a call ended, in the headers of a reply that has no message.
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What the layers need to know.
 #[derive(Clone)]

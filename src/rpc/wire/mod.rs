@@ -6,23 +6,16 @@
 //! is the same.
 
 pub mod read;
+mod unary;
 pub mod write;
 
-use std::convert::Infallible;
-
 use bytes::{Buf, BufMut, Bytes};
-use http::{Request, Response};
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, skip_field};
 use tonic::Status;
-use tonic::body::Body;
-use tonic::codec::CompressionEncoding::Gzip;
-use tonic::codec::EnabledCompressionEncodings;
-use tonic::codegen::BoxFuture;
-use tonic::server::{Grpc, UnaryService};
 
-use super::MESSAGE_BYTES_MAX;
-use super::codec::{Codec, decode_message};
+use super::codec::decode_message;
+pub(super) use unary::serve;
 
 /// A message that is kept as its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,36 +51,60 @@ impl prost::Message for Encoded {
     }
 }
 
-/// A request that was decoded, as its bytes.
-pub(super) fn encoded<T: prost::Message>(request: tonic::Request<T>) -> tonic::Request<Encoded> {
-    request.map(|message| Encoded(message.encode_to_vec().into()))
+/// What gRPC writes before a message: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+
+/// A reply that is written as bytes, behind room for its prefix.
+pub struct EncodedReply {
+    frame: Vec<u8>,
+}
+
+impl EncodedReply {
+    /// An empty message with room for so many bytes.
+    pub(super) fn with_capacity(message_bytes: usize) -> Self {
+        let mut frame = Vec::with_capacity(PREFIX_BYTES.saturating_add(message_bytes));
+        frame.resize(PREFIX_BYTES, 0);
+        Self { frame }
+    }
+
+    /// Where the message goes on.
+    pub(super) const fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.frame
+    }
+
+    /// The message's length.
+    pub(super) fn len(&self) -> usize {
+        self.frame.len().saturating_sub(PREFIX_BYTES)
+    }
+
+    /// The message alone.
+    fn into_message(self) -> Bytes {
+        Bytes::from(self.frame).split_off(PREFIX_BYTES)
+    }
+
+    /// Prefix and message, not compressed.
+    fn into_frame(mut self) -> Bytes {
+        // A reply is at most a few MiB.
+        let length = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        if let Some((_, prefix)) = self
+            .frame
+            .first_chunk_mut::<PREFIX_BYTES>()
+            .map(|prefix| prefix.split_at_mut(1))
+        {
+            prefix.copy_from_slice(&length.to_be_bytes());
+        }
+        self.frame.into()
+    }
+}
+
+/// The request as bytes.
+pub(super) fn encoded<T: prost::Message>(request: tonic::Request<T>) -> Bytes {
+    request.into_inner().encode_to_vec().into()
 }
 
 /// The reply as a generated message.
 pub(super) fn decoded<T: prost::Message + Default + 'static>(
-    reply: tonic::Response<Encoded>,
+    reply: EncodedReply,
 ) -> Result<tonic::Response<T>, Status> {
-    let (metadata, Encoded(bytes), extensions) = reply.into_parts();
-    let message = decode_message(&bytes)?;
-    Ok(tonic::Response::from_parts(metadata, message, extensions))
-}
-
-/// Serves one call of a method that gives its reply as bytes.
-pub(super) fn serve<B, Q, S>(
-    request: Request<B>,
-    method: S,
-) -> BoxFuture<Response<Body>, Infallible>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-    Q: prost::Message + Default + 'static,
-    S: UnaryService<Q, Response = Encoded> + Send + 'static,
-    S::Future: Send,
-{
-    let mut gzip = EnabledCompressionEncodings::default();
-    gzip.enable(Gzip);
-    let mut grpc = Grpc::new(Codec::<Encoded, Q>::default())
-        .apply_compression_config(gzip, gzip)
-        .apply_max_message_size_config(Some(MESSAGE_BYTES_MAX), None);
-    Box::pin(async move { Ok(grpc.unary(method, request).await) })
+    decode_message(&reply.into_message()).map(tonic::Response::new)
 }

@@ -42,6 +42,16 @@ impl Raw {
     }
 
     pub async fn send(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        self.send_in_pieces(path, headers, vec![body]).await
+    }
+
+    /// Sends a body by one frame of HTTP/2 for each of its pieces.
+    pub async fn send_in_pieces(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        pieces: Vec<Vec<u8>>,
+    ) -> Answer {
         let mut request = http::Request::post(format!("http://{}{path}", self.address));
         if !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/grpc");
@@ -53,8 +63,11 @@ impl Raw {
         let (response, mut out) = sender
             .send_request(request.body(()).unwrap(), false)
             .unwrap();
-        // The server may answer before it has read everything.
-        let _ = out.send_data(body.into(), true);
+        let count = pieces.len();
+        for (number, piece) in pieces.into_iter().enumerate() {
+            // The server may answer before it has read everything.
+            let _ = out.send_data(piece.into(), number + 1 == count);
+        }
         Self::answer(response).await
     }
 
