@@ -29,6 +29,7 @@ mod cli_remote;
 /// Clocks that jump: no entry gets a wrong time, and the server recovers by itself. Times of
 /// any year.
 mod clock;
+mod command_page;
 /// Panics on the server's own threads: waiting calls are answered, and the server goes on or
 /// ends.
 #[cfg(debug_assertions)]
