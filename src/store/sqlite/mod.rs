@@ -44,7 +44,6 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use self::read::{Query, Read};
-use self::replies::Caller;
 use super::{
     AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Queued,
     Store, StoreError, Unavailable, Written,
@@ -91,7 +90,7 @@ impl Default for SqliteSettings {
 
 /// A request to the writer.
 enum Job {
-    Write(Command, Caller),
+    Write(Command, Promise<Box<Written>>),
     Batch(Vec<Command>, Promise<Vec<Answer<Written>>>),
     Read(Read),
     Cards(cards::Publish),
@@ -112,7 +111,7 @@ impl Job {
 
     fn refuse(self, refusal: StoreError) {
         match self {
-            Self::Write(_, caller) => caller.answer(Err(refusal)),
+            Self::Write(_, promise) => drop(promise.send(Err(refusal))),
             Self::Batch(_, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
             // Dropping it closes the channel of its answer.
@@ -233,7 +232,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn write(&self, command: Command) -> Pending<Box<Written>> {
         let (promise, pending) = Pending::new();
-        self.submit(Job::Write(command, Caller::of(promise)));
+        self.submit(Job::Write(command, promise));
         pending
     }
 

@@ -92,13 +92,13 @@ impl Writer {
         replies: &mut Replies,
     ) -> bool {
         let job = match job {
-            Job::Write(command, caller) if self.file.loss().is_none() => {
+            Job::Write(command, promise) if self.file.loss().is_none() => {
                 match self.ledger.known(&command) {
                     Some(answer) => {
-                        replies.single(caller, answer.map(Box::new));
+                        replies.single(promise, answer.map(Box::new));
                         return true;
                     }
-                    None => Job::Write(command, caller),
+                    None => Job::Write(command, promise),
                 }
             }
             job => job,

@@ -280,11 +280,11 @@ impl Writer {
                         done = done.saturating_sub(job_length);
                     }
                 }
-                (Job::Write(command, caller), _) => {
+                (Job::Write(command, promise), _) => {
                     let answer = unless_failed(&mut failure, || {
                         self.ledger.write(&command, Shares::Answered, now)
                     });
-                    replies.single(caller, answer.map(Box::new));
+                    replies.single(promise, answer.map(Box::new));
                 }
                 (Job::Batch(commands, promise), _) => {
                     let answers = unless_failed(&mut failure, || {
