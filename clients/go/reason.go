@@ -348,6 +348,34 @@ const (
 	//	Example: 1024 balances are being watched, this server's limit; try again later
 	ReasonTooManyWatchers Reason = "TOO_MANY_WATCHERS"
 
+	// ReasonUnknownAttributeValue: The attribute cannot be this word. Words are compared exactly, capitals too.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, attribute, value, values, service
+	//	Example: usage.attributes.region is "eu"; service "messages" has global, us
+	ReasonUnknownAttributeValue Reason = "UNKNOWN_ATTRIBUTE_VALUE"
+
+	// ReasonNotOffered: The rate card says that this is not sold, and why.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, service, why
+	//	Example: usage.service "ray_3_2" is not offered so: clips are 5 s or 10 s
+	ReasonNotOffered Reason = "NOT_OFFERED"
+
+	// ReasonMetersDisagree: A meter is a part of another one, and more than it.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, service, formula, value, meter
+	//	Example: usage.meters of service "gpt" disagree: prompt_tokens - cached_tokens is -1; cached_tokens is part of what it is taken from
+	ReasonMetersDisagree Reason = "METERS_DISAGREE"
+
+	// ReasonQuantityTooSmall: The quantity is under the limit that the rate card sets for the service.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, service, value, limit
+	//	Example: usage.duration of 0.5 s is under the limit of 1 s for service "q2_text_to_video"
+	ReasonQuantityTooSmall Reason = "QUANTITY_TOO_SMALL"
+
 	// ReasonClockNotBelieved: The server's clock disagrees with the time that has passed since it was last
 	// believed, so nothing is dated by it. Nothing moved. The server recovers by itself
 	// once its clock is right: try again when RetryInfo says.

@@ -42,6 +42,19 @@ pub(super) struct Quantity {
         allow_negative_numbers = true
     )]
     count: Option<i64>,
+    /// Further meter of the service, such as input_tokens=2000; may be repeated. Time in seconds
+    #[arg(long = "meter", value_name = "NAME=VALUE", requires = "service", value_parser = pair)]
+    meters: Vec<(String, String)>,
+    /// Fact that the price depends on, such as model=opus-5; may be repeated
+    #[arg(long = "attribute", value_name = "NAME=VALUE", requires = "service", value_parser = pair)]
+    attributes: Vec<(String, String)>,
+}
+
+/// A name and its value as they are typed.
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "write it like input_tokens=2000".to_owned())
 }
 
 /// A duration that is priced, in nanoseconds.
@@ -62,13 +75,27 @@ impl Quantity {
         }
     }
 
-    pub(super) fn to_pb(&self) -> Option<pb::usage::Quantity> {
+    pub(super) fn meters(&self) -> Result<BTreeMap<String, String>, Failure> {
+        once("--meter", &self.meters)
+    }
+
+    pub(super) fn attributes(&self) -> Result<BTreeMap<String, String>, Failure> {
+        once("--attribute", &self.attributes)
+    }
+
+    /// The usage of that service.
+    pub(super) fn usage(&self, service: &str) -> Result<pb::Usage, Failure> {
         use pb::usage::Quantity as Wire;
-        match (self.duration, self.count) {
-            (Some(nanos), _) => times::to_pb(nanos).map(Wire::Duration),
-            (None, Some(count)) => Some(Wire::Count(count)),
-            (None, None) => None,
-        }
+        Ok(pb::Usage {
+            service: service.to_owned(),
+            quantity: match (self.duration, self.count) {
+                (Some(nanos), _) => times::to_pb(nanos).map(Wire::Duration),
+                (None, Some(count)) => Some(Wire::Count(count)),
+                (None, None) => None,
+            },
+            meters: self.meters()?,
+            attributes: self.attributes()?,
+        })
     }
 }
 
@@ -85,7 +112,7 @@ pub(super) struct CostArgs {
     #[arg(
         long,
         value_name = "N",
-        conflicts_with_all = ["duration", "count"],
+        conflicts_with_all = ["duration", "count", "meters", "attributes"],
         allow_hyphen_values = true
     )]
     credits: Option<String>,
@@ -97,15 +124,12 @@ impl CostArgs {
         &self,
         usage: impl FnOnce(pb::Usage) -> T,
         credits: impl FnOnce(String) -> T,
-    ) -> T {
+    ) -> Result<T, Failure> {
         if let Some(amount) = &self.credits {
-            return credits(amount.clone());
+            return Ok(credits(amount.clone()));
         }
-        usage(pb::Usage {
-            service: self.service.clone().unwrap_or_default(),
-            quantity: self.quantity.to_pb(),
-            ..pb::Usage::default()
-        })
+        let service = self.service.as_deref().unwrap_or_default();
+        Ok(usage(self.quantity.usage(service)?))
     }
 }
 
@@ -179,15 +203,20 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 pub(super) fn labels_to_pb<M: FromIterator<(String, String)>>(
     labels: &[(String, String)],
 ) -> Result<M, Failure> {
+    Ok(once("--label", labels)?.into_iter().collect())
+}
+
+/// Pairs whose keys stand once.
+fn once(option: &str, pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
     let mut wire = BTreeMap::new();
-    for (key, value) in labels {
+    for (key, value) in pairs {
         if wire.insert(key.clone(), value.clone()).is_some() {
             return Err(Failure::usage(format!(
-                "--label {key} is given twice; there is one value for a key"
+                "{option} {key} is given twice; there is one value for a key"
             )));
         }
     }
-    Ok(wire.into_iter().collect())
+    Ok(wire)
 }
 
 impl Labels {

@@ -1,7 +1,5 @@
 //! `creditd estimate`.
 
-use std::collections::BTreeMap;
-
 use clap::ArgMatches;
 
 use super::args::Quantity;
@@ -22,6 +20,7 @@ const EXAMPLES: &str = "Examples:
   creditd estimate lip_sync_video --duration 31s
   creditd estimate video_generation --duration 2m30s --explain
   creditd estimate photo_avatar_generation --count 10 --json
+  creditd estimate chat --meter tokens=2000 --attribute model=opus-5 --rate-card-file prices.toml
   creditd estimate ai_scripts --addr 127.0.0.1:50051 --account team-a
   creditd estimate render --duration 1h --rate-card-file prices.toml --price-time 2027-01-01";
 
@@ -52,11 +51,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
         Asked::Server(remote) => {
             let account = args.source.account.clone();
             let request = pb::EstimateRequest {
-                usage: Some(pb::Usage {
-                    service: args.service.clone(),
-                    quantity: args.quantity.to_pb(),
-                    ..pb::Usage::default()
-                }),
+                usage: Some(args.quantity.usage(&args.service)?),
                 prices: Some(args.source.to_pb()),
                 explain: args.explain,
                 check_balance: !account.is_empty(),
@@ -78,12 +73,12 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
 
 /// The answer that a server with these cards would give.
 fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure> {
-    let none = BTreeMap::new();
+    let (meters, attributes) = (args.quantity.meters()?, args.quantity.attributes()?);
     let usage = Usage {
         service: &args.service,
         quantity: args.quantity.given(),
-        attributes: &none,
-        meters: &none,
+        attributes: &attributes,
+        meters: &meters,
     };
     let refused = |refusal: Refusal| {
         let status = Refused::from(refusal).into_status();
@@ -98,7 +93,7 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
         .price(&usage)
         .map_err(|violations| refused(Refusal::Invalid(violations.under("usage."))))?;
     Ok(pb::EstimateResponse {
-        estimate: Some(estimate_to_pb(card, &quote, args.explain)),
+        estimate: Some(estimate_to_pb(card, &quote, args.explain.then_some(&usage))),
         affordability: None,
     })
 }

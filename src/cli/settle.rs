@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         overage: overage.into(),
         prices: args.prices.to_pb(),
         labels: args.labels.to_pb()?,
-        what: Some(args.cost.to_pb(Wire::Usage, Wire::Credits)),
+        what: Some(args.cost.to_pb(Wire::Usage, Wire::Credits)?),
     };
     let again = args.prices.again();
     let call = Write {

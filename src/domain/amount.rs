@@ -237,7 +237,7 @@ impl Credits {
 
 /// The rounded quotient, and whether it is inexact. None for a divisor that is not positive, or
 /// on overflow. Every rounding of creditd goes through it.
-fn divide(dividend: i128, divisor: i128, rounding: Rounding) -> Option<(i128, bool)> {
+pub fn divide(dividend: i128, divisor: i128, rounding: Rounding) -> Option<(i128, bool)> {
     if divisor <= 0 {
         return None;
     }

@@ -71,6 +71,44 @@ pub enum Violation {
         /// The service.
         service: Box<str>,
     },
+    /// A word that an attribute of the service cannot be.
+    UnknownAttributeValue {
+        /// The attribute.
+        attribute: Box<str>,
+        /// The word, cut.
+        value: Box<str>,
+        /// The words that it can be, with commas between.
+        values: Box<str>,
+        /// The service.
+        service: Box<str>,
+    },
+    /// What the rate card says is not sold.
+    NotOffered {
+        /// The service.
+        service: Box<str>,
+        /// Why, in the card's words.
+        why: Box<str>,
+    },
+    /// Meters of which one must be a part of another, and is more.
+    MetersDisagree {
+        /// The service.
+        service: Box<str>,
+        /// The formula.
+        formula: Box<str>,
+        /// What it comes to.
+        value: Box<str>,
+        /// What is taken off in it.
+        meter: Box<str>,
+    },
+    /// A quantity under the rate card's limit.
+    QuantityTooSmall {
+        /// The service.
+        service: Box<str>,
+        /// The quantity with its unit.
+        value: Box<str>,
+        /// The limit with its unit.
+        limit: Box<str>,
+    },
     /// A cost or total over the largest amount.
     CostTooLarge,
     /// A batch without items.

@@ -18,6 +18,7 @@ use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
+use crate::domain::pricing::Usage;
 use crate::domain::{FieldViolations, Refusal};
 
 /// The service over the use cases.
@@ -52,7 +53,10 @@ impl PricingApi {
             .map_err(Refused::from)?;
         let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
         put_message(1, reply.end(), |estimate| match parts.explain {
-            true => put_fields(&estimate_to_pb(card, &quote, true), estimate),
+            true => put_fields(
+                &estimate_to_pb(card, &quote, parts.usage.as_ref()),
+                estimate,
+            ),
             false => put_estimate(card, &quote, estimate),
         });
         if let Some(payer) = prices.account
@@ -92,7 +96,7 @@ impl PricingApi {
             .0
             .batch_estimate(&by, &usages, &prices.selector, violations)
             .map_err(Refused::from)?;
-        let mut reply = results_of(&batch, request.explain).map_err(Refused::from)?;
+        let mut reply = results_of(&batch, &usages, request.explain).map_err(Refused::from)?;
         let affordability = match prices.account {
             Some(payer) if check_balance => {
                 let quotes = batch.results.iter().flatten();
@@ -156,18 +160,22 @@ impl PricingService for PricingApi {
 }
 
 /// The results of a batch: the beginning of its reply.
-fn results_of(batch: &BatchEstimate<'_>, explain: bool) -> Result<EncodedReply, Refusal> {
+fn results_of(
+    batch: &BatchEstimate<'_>,
+    usages: &[Usage<'_>],
+    explain: bool,
+) -> Result<EncodedReply, Refusal> {
     let estimates = EstimateWriter::new(batch.card);
     let expected = batch.results.len().saturating_mul(RESULT_BYTES);
     let mut reply = EncodedReply::with_capacity(expected.min(MESSAGE_BYTES_MAX));
     let mut bytes = BATCH_REST_BYTES;
-    for (index, result) in batch.results.iter().enumerate() {
+    for (index, (result, usage)) in batch.results.iter().zip(usages).enumerate() {
         let length = put_message(1, reply.end(), |item| match result {
             Ok(quote) if !explain => {
                 put_message(1, item, |estimate| estimates.put(quote, estimate));
             }
             Ok(quote) => {
-                let estimate = estimate_to_pb(batch.card, quote, explain);
+                let estimate = estimate_to_pb(batch.card, quote, Some(usage));
                 put_message(1, item, |into| put_fields(&estimate, into));
             }
             Err(violations) => {

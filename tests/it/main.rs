@@ -71,6 +71,9 @@ mod published_cards;
 /// Concurrent callers: credits are spent once, and the books add up.
 mod races;
 /// Rate cards: wrong ones, several of one name, and those that were replaced.
+mod rate_card_cases;
+mod rate_card_model;
+mod rate_card_properties;
 mod rate_cards;
 /// Every reason is documented, with the message and the metadata that it really has.
 mod reasons;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use creditd::app::{App, card_file};
-use creditd::domain::pricing::{Card, Catalog, Given, Meter, Price, Quote, Selector, Usage};
+use creditd::domain::pricing::{
+    Card, Catalog, Given, Line, Meter, OnePrice, Price, Quote, Selector, Service, ServicePrice,
+    Usage,
+};
 use creditd::domain::{Credits, FieldViolations, Rounding};
 use creditd::server::SystemClock;
 use creditd::store::Clock;
@@ -27,13 +30,37 @@ fn cards() -> &'static [Card] {
     })
 }
 
+/// The one price of a service; these cards have no others.
+fn one(service: &Service) -> &OnePrice {
+    match &service.price {
+        ServicePrice::One(one) => one,
+        ServicePrice::Lines(_) => panic!("{}", service.key),
+    }
+}
+
+/// So many atoms of a service.
+fn given(service: &Service, atoms: i64) -> Given {
+    match one(service).meter {
+        Meter::Duration => Given::Duration(atoms.into()),
+        Meter::Count { .. } => Given::Count(atoms),
+    }
+}
+
+/// How a cost adds up.
+fn lines(quote: &Quote<'_>, atoms: i64) -> Vec<Line> {
+    let (service, none) = (quote.service(), BTreeMap::new());
+    quote.lines(&Usage {
+        service: &service.key,
+        quantity: given(service, atoms),
+        attributes: &none,
+        meters: &none,
+    })
+}
+
 /// The quote for so many atoms of a service, or None where it is refused.
 fn quote<'a>(card: &'a Card, service: &str, atoms: i64) -> Option<Quote<'a>> {
     let none = BTreeMap::new();
-    let quantity = match card.service(service)?.meter {
-        Meter::Duration => Given::Duration(atoms.into()),
-        Meter::Count { .. } => Given::Count(atoms),
-    };
+    let quantity = given(card.service(service)?, atoms);
     card.price(&Usage {
         service,
         quantity,
@@ -77,7 +104,7 @@ proptest! {
         for card in cards() {
             for service in card.services() {
                 let Some(quote) = quote(card, &service.key, atoms) else { continue };
-                let sum = quote.lines().iter().try_fold(Credits::ZERO, |sum, line| {
+                let sum = lines(&quote, atoms).iter().try_fold(Credits::ZERO, |sum, line| {
                     sum.checked_add(line.credits)
                 });
                 prop_assert_eq!(sum, Ok(quote.credits()));
@@ -91,7 +118,7 @@ proptest! {
     fn rounding_is_by_less_than_a_billionth_and_in_its_direction(atoms in 1..1_000_000_000_000_i64) {
         for card in cards() {
             for service in card.services() {
-                let Price::ProRata(rate) = &service.price else { continue };
+                let Price::ProRata(rate) = &one(service).price else { continue };
                 let Some(quote) = quote(card, &service.key, atoms) else { continue };
                 // cost * per  against  credits * atoms, in billionths.
                 let cost = i128::from(quote.credits().nanos()) * rate.per();
@@ -114,7 +141,7 @@ proptest! {
         for card in cards() {
             for service in card.services() {
                 let Some(quote) = quote(card, &service.key, atoms) else { continue };
-                for line in quote.lines() {
+                for line in lines(&quote, atoms) {
                     let Ok(quantity) = line.quantity.parse::<Decimal>() else {
                         prop_assert!(line.quantity.contains('/'), "{}", line.quantity);
                         continue;
@@ -174,7 +201,7 @@ proptest! {
             .map(|(row, atoms)| {
                 // One more than there are rows: an item that fails.
                 let service = card.services().get(*row);
-                let quantity = match service.map(|service| &service.meter) {
+                let quantity = match service.map(|service| &one(service).meter) {
                     Some(Meter::Duration) => Given::Duration((*atoms).into()),
                     _ => Given::Count(atoms % 1_000),
                 };

@@ -8,12 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use creditd::app::Queued;
-use creditd::domain::amount::AmountError;
 use creditd::domain::ledger::HoldStatus;
-use creditd::domain::violation::{PairPart, TimeRule};
-use creditd::domain::{
-    AccountName, Credits, FieldViolations, Refusal as Refused, RequestId, Violation,
-};
+use creditd::domain::{AccountName, Credits, FieldViolations, Refusal as Refused, RequestId};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
@@ -23,6 +19,7 @@ use prost::Message as _;
 
 use crate::support::refusal::Refusal;
 use crate::support::root;
+use crate::support::violations::violations;
 
 /// What the proto says of a reason.
 #[derive(Debug)]
@@ -80,120 +77,7 @@ fn samples() -> Vec<OnTheWire> {
     let text = |text: &str| text.into();
     let account = || AccountName::new("team-a").unwrap();
     let time = |text: &str| rfc3339::parse(text).unwrap();
-    let violations: [(&'static str, Violation); 21] = [
-        (
-            "usage.service",
-            Violation::UnknownService {
-                service: text("lip_sink_video"),
-                rate_card: text("jogg-api-v2"),
-                nearest: Some((text("lip_sync_video"), true)),
-            },
-        ),
-        ("usage.service", Violation::Required),
-        (
-            "credits",
-            Violation::InvalidAmount {
-                value: text("1e3"),
-                error: AmountError::Grammar,
-            },
-        ),
-        (
-            "usage.duration",
-            Violation::InvalidQuantity { value: text("-1s") },
-        ),
-        (
-            "usage.count",
-            Violation::WrongQuantity {
-                service: text("lip_sync_video"),
-                meter: text("duration"),
-            },
-        ),
-        (
-            "usage.duration",
-            Violation::QuantityTooLarge {
-                service: text("lip_sync_video"),
-                value: text("3601 s"),
-                limit: text("3600 s"),
-            },
-        ),
-        (
-            "usage.meters",
-            Violation::UnknownMeter {
-                meter: text("tokens"),
-                service: text("ai_scripts"),
-            },
-        ),
-        (
-            "usage.attributes",
-            Violation::UnknownAttribute {
-                attribute: text("resolution"),
-                service: text("ai_scripts"),
-            },
-        ),
-        ("usage.count", Violation::CostTooLarge),
-        ("usages", Violation::BatchEmpty { limit: 10_000 }),
-        (
-            "usages",
-            Violation::TooManyItems {
-                size: 10_001,
-                limit: 10_000,
-            },
-        ),
-        (
-            "usages",
-            Violation::ReplyTooLarge {
-                limit_bytes: 4_194_304,
-                items_that_fit: 8_000,
-            },
-        ),
-        (
-            "expire_time",
-            Violation::InvalidTime {
-                value: Some(time("2020-01-01T00:00:00Z")),
-                rule: TimeRule::Future,
-            },
-        ),
-        (
-            "prices.price_time",
-            Violation::ConflictingFields {
-                other: "prices.revision",
-            },
-        ),
-        (
-            "account",
-            Violation::InvalidAccount {
-                value: text("team a"),
-                length: 6,
-            },
-        ),
-        (
-            "request_id",
-            Violation::InvalidRequestId {
-                value: text("über"),
-                length: 5,
-            },
-        ),
-        ("overage", Violation::UnknownValue { value: 7 }),
-        (
-            "ttl",
-            Violation::InvalidTtl {
-                value: text("90000 s"),
-                limit_seconds: 86_400,
-            },
-        ),
-        ("page_size", Violation::InvalidPageSize { value: -1 }),
-        ("page_token", Violation::InvalidPageToken),
-        (
-            "labels",
-            Violation::InvalidPair {
-                key: text("job"),
-                part: PairPart::Value,
-                length: 300,
-                min: 0,
-                max: 256,
-            },
-        ),
-    ];
+    let violations = violations();
     let refusals = [
         Refused::RateCardNotFound {
             rate_card: text("jogg-web"),
@@ -296,10 +180,10 @@ fn samples() -> Vec<OnTheWire> {
             x_request_id: "5f0c-1".to_owned(),
         },
     ];
-    let violations = violations.map(|(field, violation)| {
+    let violations = violations.into_iter().map(|(field, violation)| {
         OnTheWire::from(Refused::Invalid(FieldViolations::of(field, violation)))
     });
-    let mut all = violations.to_vec();
+    let mut all: Vec<_> = violations.collect();
     all.extend(refusals.map(OnTheWire::from));
     all.extend(on_the_wire.map(OnTheWire::from));
     all

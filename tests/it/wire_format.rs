@@ -285,7 +285,7 @@ fn estimates_are_written_as_the_generated_encoder_writes_them() {
             };
             let mut bytes = vec![7];
             writer.put(&quote, &mut bytes);
-            let expected = estimate_to_pb(card, &quote, false).encode_to_vec();
+            let expected = estimate_to_pb(card, &quote, None).encode_to_vec();
             assert_eq!(&bytes[1..], expected, "{usage:?}");
             bytes.truncate(1);
             put_estimate(card, &quote, &mut bytes);

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use creditd::app::card_file;
-use creditd::domain::pricing::{Card, Given, Meter, Usage};
+use creditd::domain::pricing::{Card, Given, Meter, ServicePrice, Usage};
 
 use super::row::{Goal, Row};
 use crate::options::Options;
@@ -28,7 +28,10 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
     let (card, nothing) = (loaded.card, BTreeMap::new());
     let mut usages = Vec::new();
     for service in card.services() {
-        let quantities = match service.meter {
+        let ServicePrice::One(one) = &service.price else {
+            continue;
+        };
+        let quantities = match one.meter {
             Meter::Duration => SECONDS.map(Given::Duration),
             Meter::Count { .. } => PIECES.map(Given::Count),
         };

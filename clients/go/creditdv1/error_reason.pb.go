@@ -285,6 +285,26 @@ const (
 	// Metadata: limit
 	// Example: 1024 balances are being watched, this server's limit; try again later
 	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 48
+	// The attribute cannot be this word. Words are compared exactly, capitals too.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, attribute, value, values, service
+	// Example: usage.attributes.region is "eu"; service "messages" has global, us
+	ErrorReason_ERROR_REASON_UNKNOWN_ATTRIBUTE_VALUE ErrorReason = 49
+	// The rate card says that this is not sold, and why.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, service, why
+	// Example: usage.service "ray_3_2" is not offered so: clips are 5 s or 10 s
+	ErrorReason_ERROR_REASON_NOT_OFFERED ErrorReason = 50
+	// A meter is a part of another one, and more than it.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, service, formula, value, meter
+	// Example: usage.meters of service "gpt" disagree: prompt_tokens - cached_tokens is -1; cached_tokens is part of what it is taken from
+	ErrorReason_ERROR_REASON_METERS_DISAGREE ErrorReason = 51
+	// The quantity is under the limit that the rate card sets for the service.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, service, value, limit
+	// Example: usage.duration of 0.5 s is under the limit of 1 s for service "q2_text_to_video"
+	ErrorReason_ERROR_REASON_QUANTITY_TOO_SMALL ErrorReason = 52
 	// The server's clock disagrees with the time that has passed since it was last
 	// believed, so nothing is dated by it. Nothing moved. The server recovers by itself
 	// once its clock is right: try again when RetryInfo says.
@@ -351,60 +371,68 @@ var (
 		46: "ERROR_REASON_ENTRY_NOT_REFUNDABLE",
 		47: "ERROR_REASON_TOO_MANY_HOLDS",
 		48: "ERROR_REASON_TOO_MANY_WATCHERS",
+		49: "ERROR_REASON_UNKNOWN_ATTRIBUTE_VALUE",
+		50: "ERROR_REASON_NOT_OFFERED",
+		51: "ERROR_REASON_METERS_DISAGREE",
+		52: "ERROR_REASON_QUANTITY_TOO_SMALL",
 		66: "ERROR_REASON_CLOCK_NOT_BELIEVED",
 		69: "ERROR_REASON_METADATA_TOO_LARGE",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":           0,
-		"ERROR_REASON_UNKNOWN_SERVICE":       1,
-		"ERROR_REASON_INSUFFICIENT_CREDITS":  2,
-		"ERROR_REASON_HOLD_CLOSED":           3,
-		"ERROR_REASON_HOLD_EXCEEDED":         4,
-		"ERROR_REASON_HOLD_SERVICE_MISMATCH": 5,
-		"ERROR_REASON_REFUND_EXCEEDS_CHARGE": 6,
-		"ERROR_REASON_BALANCE_TOO_LARGE":     7,
-		"ERROR_REASON_ACCOUNT_NOT_FOUND":     8,
-		"ERROR_REASON_RATE_CARD_NOT_FOUND":   9,
-		"ERROR_REASON_REVISION_NOT_FOUND":    10,
-		"ERROR_REASON_HOLD_NOT_FOUND":        11,
-		"ERROR_REASON_ENTRY_NOT_FOUND":       12,
-		"ERROR_REASON_GRANT_NOT_FOUND":       13,
-		"ERROR_REASON_REQUEST_ID_REUSED":     14,
-		"ERROR_REASON_REPLY_TOO_LARGE":       15,
-		"ERROR_REASON_FIELD_REQUIRED":        16,
-		"ERROR_REASON_INVALID_AMOUNT":        17,
-		"ERROR_REASON_INVALID_QUANTITY":      18,
-		"ERROR_REASON_WRONG_QUANTITY":        19,
-		"ERROR_REASON_QUANTITY_TOO_LARGE":    20,
-		"ERROR_REASON_UNKNOWN_METER":         21,
-		"ERROR_REASON_UNKNOWN_ATTRIBUTE":     22,
-		"ERROR_REASON_COST_TOO_LARGE":        23,
-		"ERROR_REASON_BATCH_EMPTY":           24,
-		"ERROR_REASON_TOO_MANY_ITEMS":        25,
-		"ERROR_REASON_INVALID_TIME":          26,
-		"ERROR_REASON_CONFLICTING_FIELDS":    27,
-		"ERROR_REASON_INVALID_ACCOUNT":       28,
-		"ERROR_REASON_INVALID_REQUEST_ID":    29,
-		"ERROR_REASON_INVALID_LENGTH":        30,
-		"ERROR_REASON_INVALID_PAGE_SIZE":     31,
-		"ERROR_REASON_INVALID_PAGE_TOKEN":    32,
-		"ERROR_REASON_MALFORMED_MESSAGE":     33,
-		"ERROR_REASON_MESSAGE_TOO_LARGE":     34,
-		"ERROR_REASON_UNSUPPORTED_ENCODING":  35,
-		"ERROR_REASON_UNKNOWN_METHOD":        36,
-		"ERROR_REASON_DEADLINE_EXCEEDED":     38,
-		"ERROR_REASON_SERVER_OVERLOADED":     39,
-		"ERROR_REASON_STORE_UNAVAILABLE":     40,
-		"ERROR_REASON_INTERNAL":              41,
-		"ERROR_REASON_REVISION_TOO_OLD":      42,
-		"ERROR_REASON_TOO_MANY_GRANTS":       43,
-		"ERROR_REASON_UNKNOWN_VALUE":         44,
-		"ERROR_REASON_INVALID_TTL":           45,
-		"ERROR_REASON_ENTRY_NOT_REFUNDABLE":  46,
-		"ERROR_REASON_TOO_MANY_HOLDS":        47,
-		"ERROR_REASON_TOO_MANY_WATCHERS":     48,
-		"ERROR_REASON_CLOCK_NOT_BELIEVED":    66,
-		"ERROR_REASON_METADATA_TOO_LARGE":    69,
+		"ERROR_REASON_UNSPECIFIED":             0,
+		"ERROR_REASON_UNKNOWN_SERVICE":         1,
+		"ERROR_REASON_INSUFFICIENT_CREDITS":    2,
+		"ERROR_REASON_HOLD_CLOSED":             3,
+		"ERROR_REASON_HOLD_EXCEEDED":           4,
+		"ERROR_REASON_HOLD_SERVICE_MISMATCH":   5,
+		"ERROR_REASON_REFUND_EXCEEDS_CHARGE":   6,
+		"ERROR_REASON_BALANCE_TOO_LARGE":       7,
+		"ERROR_REASON_ACCOUNT_NOT_FOUND":       8,
+		"ERROR_REASON_RATE_CARD_NOT_FOUND":     9,
+		"ERROR_REASON_REVISION_NOT_FOUND":      10,
+		"ERROR_REASON_HOLD_NOT_FOUND":          11,
+		"ERROR_REASON_ENTRY_NOT_FOUND":         12,
+		"ERROR_REASON_GRANT_NOT_FOUND":         13,
+		"ERROR_REASON_REQUEST_ID_REUSED":       14,
+		"ERROR_REASON_REPLY_TOO_LARGE":         15,
+		"ERROR_REASON_FIELD_REQUIRED":          16,
+		"ERROR_REASON_INVALID_AMOUNT":          17,
+		"ERROR_REASON_INVALID_QUANTITY":        18,
+		"ERROR_REASON_WRONG_QUANTITY":          19,
+		"ERROR_REASON_QUANTITY_TOO_LARGE":      20,
+		"ERROR_REASON_UNKNOWN_METER":           21,
+		"ERROR_REASON_UNKNOWN_ATTRIBUTE":       22,
+		"ERROR_REASON_COST_TOO_LARGE":          23,
+		"ERROR_REASON_BATCH_EMPTY":             24,
+		"ERROR_REASON_TOO_MANY_ITEMS":          25,
+		"ERROR_REASON_INVALID_TIME":            26,
+		"ERROR_REASON_CONFLICTING_FIELDS":      27,
+		"ERROR_REASON_INVALID_ACCOUNT":         28,
+		"ERROR_REASON_INVALID_REQUEST_ID":      29,
+		"ERROR_REASON_INVALID_LENGTH":          30,
+		"ERROR_REASON_INVALID_PAGE_SIZE":       31,
+		"ERROR_REASON_INVALID_PAGE_TOKEN":      32,
+		"ERROR_REASON_MALFORMED_MESSAGE":       33,
+		"ERROR_REASON_MESSAGE_TOO_LARGE":       34,
+		"ERROR_REASON_UNSUPPORTED_ENCODING":    35,
+		"ERROR_REASON_UNKNOWN_METHOD":          36,
+		"ERROR_REASON_DEADLINE_EXCEEDED":       38,
+		"ERROR_REASON_SERVER_OVERLOADED":       39,
+		"ERROR_REASON_STORE_UNAVAILABLE":       40,
+		"ERROR_REASON_INTERNAL":                41,
+		"ERROR_REASON_REVISION_TOO_OLD":        42,
+		"ERROR_REASON_TOO_MANY_GRANTS":         43,
+		"ERROR_REASON_UNKNOWN_VALUE":           44,
+		"ERROR_REASON_INVALID_TTL":             45,
+		"ERROR_REASON_ENTRY_NOT_REFUNDABLE":    46,
+		"ERROR_REASON_TOO_MANY_HOLDS":          47,
+		"ERROR_REASON_TOO_MANY_WATCHERS":       48,
+		"ERROR_REASON_UNKNOWN_ATTRIBUTE_VALUE": 49,
+		"ERROR_REASON_NOT_OFFERED":             50,
+		"ERROR_REASON_METERS_DISAGREE":         51,
+		"ERROR_REASON_QUANTITY_TOO_SMALL":      52,
+		"ERROR_REASON_CLOCK_NOT_BELIEVED":      66,
+		"ERROR_REASON_METADATA_TOO_LARGE":      69,
 	}
 )
 
@@ -440,7 +468,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xda\r\n" +
+	"creditd.v1*\xe9\x0e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -490,7 +518,11 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_INVALID_TTL\x10-\x12%\n" +
 	"!ERROR_REASON_ENTRY_NOT_REFUNDABLE\x10.\x12\x1f\n" +
 	"\x1bERROR_REASON_TOO_MANY_HOLDS\x10/\x12\"\n" +
-	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100\x12#\n" +
+	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x100\x12(\n" +
+	"$ERROR_REASON_UNKNOWN_ATTRIBUTE_VALUE\x101\x12\x1c\n" +
+	"\x18ERROR_REASON_NOT_OFFERED\x102\x12 \n" +
+	"\x1cERROR_REASON_METERS_DISAGREE\x103\x12#\n" +
+	"\x1fERROR_REASON_QUANTITY_TOO_SMALL\x104\x12#\n" +
 	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\x12#\n" +
 	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +

@@ -6,8 +6,11 @@
 //! revisions on every machine, whatever order, comments or spellings the files have.
 
 mod duration;
+mod format_2;
+mod lines;
 mod parse;
 mod stored;
+mod stored_lines;
 
 use std::path::Path;
 

@@ -4,19 +4,24 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::DeTable;
 
 use super::LoadedCard;
+use super::format_2;
 use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
 use crate::domain::amount::{AmountError, DECIMALS_MAX};
 use crate::domain::names::{KEY_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, is_service_key};
-use crate::domain::pricing::{CardError, Meter, PER_MAX_UNITS, Price, ProRata, Service, Shown};
+use crate::domain::pricing::{
+    CardError, Meter, OnePrice, PER_MAX_UNITS, Price, ProRata, Service, ServicePrice, Shown,
+};
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
 
-/// The version of the format that this program reads.
+/// The version of the format whose services have one price each; `format_2` reads the other.
 const FORMAT: u32 = 1;
 /// Most services of one card: GetRateCard answers with all of them.
 pub const SERVICES_MAX: usize = 4_096;
@@ -70,8 +75,8 @@ struct CardText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ServiceText {
-    key: Spanned<String>,
+pub(super) struct ServiceText {
+    pub(super) key: Spanned<String>,
     title: Spanned<String>,
     rule: Spanned<String>,
     meter: Spanned<String>,
@@ -93,19 +98,19 @@ struct PriceText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ShownText {
+pub(super) struct ShownText {
     decimals: Spanned<u32>,
     rounding: Spanned<String>,
 }
 
 /// An error at a place in the text.
-struct SpannedError {
-    at: Range<usize>,
-    problem: String,
-    remedy: String,
+pub(super) struct SpannedError {
+    pub(super) at: Range<usize>,
+    pub(super) problem: String,
+    pub(super) remedy: String,
 }
 
-fn error_at<T>(
+pub(super) fn error_at<T>(
     at: &Spanned<T>,
     problem: impl Into<String>,
     remedy: impl Into<String>,
@@ -123,20 +128,28 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<LoadedCard, CardFileError
         let before = text.get(..at).unwrap_or(text);
         before.matches('\n').count().saturating_add(1)
     };
-    let card: CardText = toml::from_str(text).map_err(|error| {
+    let unreadable = |error: toml::de::Error| {
         let problem = error.message().trim().replace('\n', " ");
         let remedy = remedy_for(&problem);
-        CardFileError::new(
-            file,
-            error.span().map(|s| line_of(s.start)),
-            problem,
-            remedy,
-        )
-    })?;
-    read(card).map_err(|error| {
+        let line = error.span().map(|s| line_of(s.start));
+        CardFileError::new(file, line, problem, remedy)
+    };
+    let wrong = |error: SpannedError| {
         let line = Some(line_of(error.at.start));
         CardFileError::new(file, line, error.problem, error.remedy)
-    })
+    };
+    let table = DeTable::parse(text).map_err(unreadable)?;
+    let format = table.get_ref().get("format");
+    let format = format.and_then(|format| format.get_ref().as_integer());
+    if format.is_some_and(|format| format.as_str() == "2") {
+        let read = format_2::read(table).map_err(|error| match error {
+            format_2::Unread::Toml(error) => unreadable(error),
+            format_2::Unread::Wrong(error) => wrong(error),
+        });
+        return read;
+    }
+    let card: CardText = toml::from_str(text).map_err(unreadable)?;
+    read(card).map_err(wrong)
 }
 
 fn remedy_for(problem: &str) -> &'static str {
@@ -152,37 +165,57 @@ fn read(card: CardText) -> Result<LoadedCard, SpannedError> {
         return Err(error_at(
             &card.format,
             format!("format {} is not known", card.format.get_ref()),
-            format!("write format = {FORMAT}, or use the newer creditd that knows it"),
+            "write format = 1 or 2, or use the newer creditd that knows it",
         ));
     }
-    check_name(&card.name)?;
-    check_words("title", &card.title)?;
-    let effective_time = card.effective_time.as_ref().map(time).transpose()?;
-    if card.service.len() > SERVICES_MAX {
+    let (mut services, mut keys) = (Vec::new(), Vec::new());
+    for row in card.service {
+        let row = row.into_inner();
+        services.push(service(&row)?);
+        keys.push(row.key.span());
+    }
+    finish(
+        &card.name,
+        &card.title,
+        card.effective_time.as_ref(),
+        services,
+        &keys,
+    )
+}
+
+/// The card of these services, whose keys stand at these places.
+pub(super) fn finish(
+    name: &Spanned<String>,
+    title: &Spanned<String>,
+    effective_time: Option<&Spanned<toml::value::Datetime>>,
+    services: Vec<Service>,
+    keys: &[Range<usize>],
+) -> Result<LoadedCard, SpannedError> {
+    check_name(name)?;
+    check_words("title", title)?;
+    let effective_time = effective_time.map(time).transpose()?;
+    if services.len() > SERVICES_MAX {
         return Err(error_at(
-            &card.name,
+            name,
             format!("it has more than {SERVICES_MAX} services"),
             "split it into several cards",
         ));
     }
-    let mut services = Vec::with_capacity(card.service.len());
-    let mut keys = Vec::with_capacity(card.service.len());
-    for row in card.service {
-        let row = row.into_inner();
-        services.push(service(&row)?);
-        keys.push(row.key);
-    }
-    let (name, title) = (card.name.get_ref(), card.title.get_ref());
-    seal(name, title, effective_time, services).map_err(|violation| match violation {
-        CardError::NoServices => error_at(&card.name, "it has no services", "add a [[service]]"),
-        CardError::SameKey(position) => {
-            let key = keys.get(position).unwrap_or(&card.name);
-            error_at(
-                key,
-                format!("service \"{}\" stands here twice", key.get_ref()),
-                "give each service a key of its own",
-            )
-        }
+    let names: Vec<_> = services
+        .iter()
+        .map(|service| Arc::clone(&service.key))
+        .collect();
+    let sealed = seal(name.get_ref(), title.get_ref(), effective_time, services);
+    sealed.map_err(|violation| match violation {
+        CardError::NoServices => error_at(name, "it has no services", "add a [[service]]"),
+        CardError::SameKey(position) => SpannedError {
+            at: keys.get(position).cloned().unwrap_or_default(),
+            problem: format!(
+                "service \"{}\" stands here twice",
+                names.get(position).map_or("", |name| name)
+            ),
+            remedy: "give each service a key of its own".to_owned(),
+        },
     })
 }
 
@@ -197,7 +230,7 @@ fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, SpannedError
     })
 }
 
-fn service(row: &ServiceText) -> Result<Service, SpannedError> {
+pub(super) fn service(row: &ServiceText) -> Result<Service, SpannedError> {
     check_key(&row.key)?;
     check_words("title", &row.title)?;
     check_words("rule", &row.rule)?;
@@ -213,10 +246,12 @@ fn service(row: &ServiceText) -> Result<Service, SpannedError> {
         key: row.key.get_ref().as_str().into(),
         title: row.title.get_ref().as_str().into(),
         rule: row.rule.get_ref().as_str().into(),
-        meter,
-        price,
+        price: ServicePrice::One(OnePrice {
+            meter,
+            price,
+            quantity_max,
+        }),
         shown,
-        quantity_max,
     })
 }
 
@@ -340,7 +375,11 @@ fn price(price: &PriceText, meter: &Meter) -> Result<Price, SpannedError> {
 }
 
 fn credits(text: &Spanned<String>) -> Result<Credits, SpannedError> {
-    let value = text.get_ref();
+    amount("credits", text.get_ref(), &text.span())
+}
+
+/// An amount of credits.
+pub(super) fn amount(name: &str, value: &str, at: &Range<usize>) -> Result<Credits, SpannedError> {
     Credits::parse(value).map_err(|violation| {
         let problem = match violation {
             AmountError::Decimals => "has more than 9 decimals",
@@ -348,11 +387,11 @@ fn credits(text: &Spanned<String>) -> Result<Credits, SpannedError> {
             AmountError::Negative => "is negative",
             AmountError::Empty | AmountError::Grammar | AmountError::Zero => "is no amount",
         };
-        error_at(
-            text,
-            format!("credits \"{value}\" {problem}"),
-            "write digits and at most one point, such as \"0.25\"",
-        )
+        SpannedError {
+            at: at.clone(),
+            problem: format!("{name} \"{value}\" {problem}"),
+            remedy: "write digits and at most one point, such as \"0.25\"".to_owned(),
+        }
     })
 }
 
@@ -366,7 +405,7 @@ fn quantity(name: &str, meter: &Meter, text: &Spanned<String>) -> Result<i128, S
     })
 }
 
-fn rounding(word: &Spanned<String>) -> Result<Rounding, SpannedError> {
+pub(super) fn rounding(word: &Spanned<String>) -> Result<Rounding, SpannedError> {
     rounding_of(word.get_ref()).ok_or_else(|| {
         error_at(
             word,
@@ -376,7 +415,7 @@ fn rounding(word: &Spanned<String>) -> Result<Rounding, SpannedError> {
     })
 }
 
-fn shown(text: &ShownText) -> Result<Shown, SpannedError> {
+pub(super) fn shown(text: &ShownText) -> Result<Shown, SpannedError> {
     let decimals = *text.decimals.get_ref();
     if decimals > DECIMALS_MAX {
         return Err(error_at(
@@ -419,13 +458,21 @@ fn check_key(key: &Spanned<String>) -> Result<(), SpannedError> {
 
 /// Words for people: 1 to 256 bytes on one line.
 fn check_words(name: &str, words: &Spanned<String>) -> Result<(), SpannedError> {
-    let text = words.get_ref();
+    check_text(name, words.get_ref(), &words.span()).map(|_| ())
+}
+
+/// The same, of a text at a place.
+pub(super) fn check_text<'a>(
+    name: &str,
+    text: &'a str,
+    at: &Range<usize>,
+) -> Result<&'a str, SpannedError> {
     if (1..=VALUE_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control) {
-        return Ok(());
+        return Ok(text);
     }
-    Err(error_at(
-        words,
-        format!("{name} is empty, too long or not on one line"),
-        format!("write 1 to {VALUE_BYTES_MAX} bytes"),
-    ))
+    Err(SpannedError {
+        at: at.clone(),
+        problem: format!("{name} is empty, too long or not on one line"),
+        remedy: format!("write 1 to {VALUE_BYTES_MAX} bytes"),
+    })
 }

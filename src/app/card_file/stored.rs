@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::LoadedCard;
 use super::duration::parse_nanos;
-use crate::domain::pricing::{Card, CardError, Meter, Price, ProRata, Revision, Service, Shown};
+use super::stored_lines::StoredLines;
+use crate::domain::pricing::{
+    Card, CardError, Meter, OnePrice, Price, ProRata, Revision, Service, ServicePrice, Shown,
+};
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
 use crate::store::cards::StoredCard;
@@ -25,22 +28,27 @@ struct CardContent {
     services: Vec<StoredService>,
 }
 
+// A flattened part takes no denial of unknown fields; the revision holds for the whole text.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StoredService {
     key: String,
     title: String,
     rule: String,
-    meter: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meter: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     piece: Option<String>,
-    price: StoredPrice,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price: Option<StoredPrice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shown: Option<StoredShown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quantity_max: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quantity: Option<String>,
+    /// Of a service whose price is a sum of lines.
+    #[serde(flatten)]
+    lines: StoredLines,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,7 +76,7 @@ struct StoredShown {
 }
 
 /// The word for a direction of rounding.
-const fn rounding_word(rounding: Rounding) -> &'static str {
+pub(super) const fn rounding_word(rounding: Rounding) -> &'static str {
     match rounding {
         Rounding::Up => "up",
         Rounding::Down => "down",
@@ -151,40 +159,50 @@ pub(super) fn seal(
 }
 
 fn stored_service(service: &Service) -> StoredService {
-    let quantity = |atoms| quantity_text(&service.meter, atoms);
-    StoredService {
+    let mut stored = StoredService {
         key: service.key.to_string(),
         title: service.title.to_string(),
         rule: service.rule.to_string(),
-        meter: service.meter.name().to_owned(),
-        piece: match &service.meter {
-            Meter::Duration => None,
-            Meter::Count { piece, .. } => Some(piece.to_string()),
-        },
-        price: match &service.price {
-            Price::PerPiece { credits } => StoredPrice::PerPiece {
-                credits: credits.to_string(),
-            },
-            Price::StartedBlock { credits, block } => StoredPrice::StartedBlock {
-                credits: credits.to_string(),
-                per: quantity(*block),
-            },
-            Price::ProRata(rate) => StoredPrice::ProRata {
-                credits: rate.credits().to_string(),
-                per: quantity(rate.per()),
-                rounding: rounding_word(rate.rounding()).to_owned(),
-            },
-        },
+        meter: None,
+        piece: None,
+        price: None,
         shown: service.shown.map(|shown| StoredShown {
             decimals: shown.decimals,
             rounding: rounding_word(shown.rounding).to_owned(),
         }),
-        quantity_max: service.quantity_max.map(quantity),
-        quantity: match service.meter {
-            Meter::Count { required: true, .. } => Some(QUANTITY_REQUIRED.to_owned()),
-            Meter::Count { .. } | Meter::Duration => None,
-        },
+        quantity_max: None,
+        quantity: None,
+        lines: StoredLines::default(),
+    };
+    let one = match &service.price {
+        ServicePrice::One(one) => one,
+        ServicePrice::Lines(program) => {
+            stored.lines = StoredLines::from(&**program);
+            return stored;
+        }
+    };
+    let quantity = |atoms| quantity_text(&one.meter, atoms);
+    stored.meter = Some(one.meter.name().to_owned());
+    if let Meter::Count { piece, required } = &one.meter {
+        stored.piece = Some(piece.to_string());
+        stored.quantity = required.then(|| QUANTITY_REQUIRED.to_owned());
     }
+    stored.price = Some(match &one.price {
+        Price::PerPiece { credits } => StoredPrice::PerPiece {
+            credits: credits.to_string(),
+        },
+        Price::StartedBlock { credits, block } => StoredPrice::StartedBlock {
+            credits: credits.to_string(),
+            per: quantity(*block),
+        },
+        Price::ProRata(rate) => StoredPrice::ProRata {
+            credits: rate.credits().to_string(),
+            per: quantity(rate.per()),
+            rounding: rounding_word(rate.rounding()).to_owned(),
+        },
+    });
+    stored.quantity_max = one.quantity_max.map(quantity);
+    stored
 }
 
 fn revision_of(content: &str) -> String {
@@ -231,60 +249,70 @@ pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
 }
 
 fn restore_service(stored: StoredService) -> Result<Service, String> {
-    let required = match stored.quantity.as_deref() {
-        None => false,
-        Some(QUANTITY_REQUIRED) => true,
-        Some(other) => return Err(format!("quantity \"{other}\"")),
-    };
-    let meter = match (stored.meter.as_str(), stored.piece) {
-        ("duration", None) if !required => Meter::Duration,
-        ("count", Some(piece)) => Meter::Count {
-            piece: piece.into(),
-            required,
-        },
-        (other, _) => return Err(format!("meter \"{other}\"")),
-    };
-    let amount =
-        |text: &str| Credits::parse(text).map_err(|violation| format!("{text}: {violation:?}"));
     let direction = |word: &str| rounding_of(word).ok_or_else(|| format!("rounding \"{word}\""));
-    let price = match stored.price {
+    let shown = stored.shown.map(|shown| {
+        Ok::<_, String>(Shown {
+            decimals: shown.decimals,
+            rounding: direction(&shown.rounding)?,
+        })
+    });
+    let shown = shown.transpose()?;
+    let price = match (stored.meter, stored.price) {
+        (Some(meter), Some(price)) => {
+            let required = match stored.quantity.as_deref() {
+                None => false,
+                Some(QUANTITY_REQUIRED) => true,
+                Some(other) => return Err(format!("quantity \"{other}\"")),
+            };
+            let meter = match (meter.as_str(), stored.piece) {
+                ("duration", None) if !required => Meter::Duration,
+                ("count", Some(piece)) => Meter::Count {
+                    piece: piece.into(),
+                    required,
+                },
+                (other, _) => return Err(format!("meter \"{other}\"")),
+            };
+            let quantity_max = stored.quantity_max;
+            let quantity_max = quantity_max
+                .map(|text| quantity_of(&meter, &text))
+                .transpose()?;
+            ServicePrice::One(OnePrice {
+                price: restore_price(price, &meter)?,
+                meter,
+                quantity_max,
+            })
+        }
+        (None, None) => ServicePrice::Lines(Box::new(stored.lines.restore()?)),
+        _ => return Err(format!("service \"{}\"", stored.key)),
+    };
+    Ok(Service {
+        key: stored.key.into(),
+        title: stored.title.into(),
+        rule: stored.rule.into(),
+        price,
+        shown,
+    })
+}
+
+fn restore_price(stored: StoredPrice, meter: &Meter) -> Result<Price, String> {
+    let amount = |text: &str| Credits::parse(text).map_err(|error| format!("{text}: {error:?}"));
+    Ok(match stored {
         StoredPrice::PerPiece { credits } => Price::PerPiece {
             credits: amount(&credits)?,
         },
         StoredPrice::StartedBlock { credits, per } => Price::StartedBlock {
             credits: amount(&credits)?,
-            block: quantity_of(&meter, &per)?,
+            block: quantity_of(meter, &per)?,
         },
         StoredPrice::ProRata {
             credits,
             per,
             rounding,
         } => {
-            let per = quantity_of(&meter, &per)?;
-            let rate = ProRata::new(amount(&credits)?, per, direction(&rounding)?);
+            let direction =
+                rounding_of(&rounding).ok_or_else(|| format!("rounding \"{rounding}\""))?;
+            let rate = ProRata::new(amount(&credits)?, quantity_of(meter, &per)?, direction);
             Price::ProRata(rate.ok_or("per")?)
         }
-    };
-    let shown = stored
-        .shown
-        .map(|shown| {
-            Ok::<_, String>(Shown {
-                decimals: shown.decimals,
-                rounding: direction(&shown.rounding)?,
-            })
-        })
-        .transpose()?;
-    let quantity_max = stored
-        .quantity_max
-        .map(|text| quantity_of(&meter, &text))
-        .transpose()?;
-    Ok(Service {
-        key: stored.key.into(),
-        title: stored.title.into(),
-        rule: stored.rule.into(),
-        meter,
-        price,
-        shown,
-        quantity_max,
     })
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::ByName;
+use super::lines::Program;
 use super::nearest::nearest;
 use super::price::{Meter, Price};
 use super::quote::Quote;
@@ -53,12 +54,28 @@ pub struct Service {
     pub title: Box<str>,
     /// The rule in words.
     pub rule: Box<str>,
-    /// What its quantity measures.
+    /// What it costs.
+    pub price: ServicePrice,
+    /// How a cost is shown; None shows it exactly.
+    pub shown: Option<Shown>,
+}
+
+/// How a service is priced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServicePrice {
+    /// One price for one quantity.
+    One(OnePrice),
+    /// The sum of lines.
+    Lines(Box<Program>),
+}
+
+/// One price for one quantity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnePrice {
+    /// What the quantity measures.
     pub meter: Meter,
     /// The price.
     pub price: Price,
-    /// How a cost is shown; None shows it exactly.
-    pub shown: Option<Shown>,
     /// The largest quantity of one usage, in atoms.
     pub quantity_max: Option<i128>,
 }
@@ -215,7 +232,15 @@ impl Card {
             all.merge(violations);
             return Err(all);
         };
-        let atoms = match service.quantity(usage.quantity) {
+        let one = match &service.price {
+            ServicePrice::One(one) => one,
+            ServicePrice::Lines(program) => {
+                return program
+                    .quote(&service.key, usage, violations)
+                    .map(|credits| Quote::of_lines(service, credits));
+            }
+        };
+        let atoms = match service.quantity(one, usage.quantity) {
             Ok(atoms) => Some(atoms),
             Err((field, violation)) => {
                 // `own_violations` has what is wrong with it for every service.
@@ -227,7 +252,7 @@ impl Card {
         };
         service.add_unknown_pairs(usage, &mut violations);
         match atoms {
-            Some(atoms) if violations.is_empty() => match service.price.cost(atoms) {
+            Some(atoms) if violations.is_empty() => match one.price.cost(atoms) {
                 Ok(cost) => Ok(Quote::new(service, atoms, cost)),
                 Err(_) => Err(FieldViolations::of(
                     usage.quantity.field(),
@@ -241,12 +266,12 @@ impl Card {
 
 impl Service {
     /// The quantity in atoms, or the field that is bad.
-    fn quantity(&self, given: Given) -> Result<i128, (&'static str, Violation)> {
+    fn quantity(&self, one: &OnePrice, given: Given) -> Result<i128, (&'static str, Violation)> {
         let wrong = || Violation::WrongQuantity {
             service: (&*self.key).into(),
-            meter: self.meter.name().into(),
+            meter: one.meter.name().into(),
         };
-        let atoms = match (&self.meter, given) {
+        let atoms = match (&one.meter, given) {
             (Meter::Duration, Given::Duration(nanos)) => nanos,
             (Meter::Count { .. }, Given::Count(count)) => i128::from(count),
             (Meter::Count { required, .. }, Given::Nothing) if !required => 1,
@@ -256,13 +281,13 @@ impl Service {
                 return Err((given.field(), wrong()));
             }
         };
-        if let Some(limit) = self.quantity_max
+        if let Some(limit) = one.quantity_max
             && atoms > limit
         {
             let violation = Violation::QuantityTooLarge {
                 service: (&*self.key).into(),
-                value: self.meter.quantity_text(atoms).into(),
-                limit: self.meter.quantity_text(limit).into(),
+                value: one.meter.quantity_text(atoms).into(),
+                limit: one.meter.quantity_text(limit).into(),
             };
             return Err((given.field(), violation));
         }
@@ -272,16 +297,16 @@ impl Service {
     /// The rule in words; where the count is required, with a note that says so.
     #[must_use]
     pub fn rule_in_words(&self) -> Cow<'_, str> {
-        match self.meter {
-            Meter::Count { required: true, .. } => {
-                format!("{}; count is required", self.rule).into()
-            }
-            Meter::Count { .. } | Meter::Duration => (&*self.rule).into(),
+        match &self.price {
+            ServicePrice::One(OnePrice {
+                meter: Meter::Count { required: true, .. },
+                ..
+            }) => format!("{}; count is required", self.rule).into(),
+            ServicePrice::One(_) | ServicePrice::Lines(_) => (&*self.rule).into(),
         }
     }
 
-    /// Adds a violation for attributes and one for meters that this price does not know, which
-    /// today are all of them. Each names the first key, and is left out where the field has
+    /// Adds a violation for attributes and one for meters: one price knows none. Each names the first key, and is left out where the field has
     /// another violation.
     fn add_unknown_pairs(&self, usage: &Usage<'_>, violations: &mut FieldViolations) {
         if let Some(key) = usage.attributes.keys().min()

@@ -5,18 +5,19 @@
 //! [`Quote`], or into all violations of the usage. The quote has the cost as the price list shows
 //! it, and its explanation.
 //!
-//! Later kinds of price (tiers, tables by attribute, several meters) are further
-//! variants of [`Price`] and [`Meter`]; what the rest of the program sees stays.
+//! A service has one [`Price`] for one quantity, or a sum of [`lines`] over several meters and
+//! attributes.
 
 mod card;
 mod catalog;
 mod index;
+pub mod lines;
 mod nearest;
 mod price;
 mod quote;
 mod usage;
 
-pub use card::{Card, CardError, Revision, Service, Shown};
+pub use card::{Card, CardError, OnePrice, Revision, Service, ServicePrice, Shown};
 pub use catalog::{Catalog, CatalogError, KnownCard, REPLACED_SERVICES_MAX, Selector};
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};

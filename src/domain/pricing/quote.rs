@@ -1,7 +1,8 @@
 //! What a usage costs, and how it adds up.
 
-use super::card::Service;
-use super::price::{Price, ProRata, decimal_text, started};
+use super::card::{Service, ServicePrice};
+use super::price::{Meter, Price, ProRata, decimal_text, started};
+use super::usage::Usage;
 use crate::domain::amount::{Credits, Rounded, Rounding};
 
 /// A priced usage.
@@ -15,6 +16,8 @@ pub struct Quote<'card> {
 /// One line of the explanation. Line credits sum to the cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// The key of the line on the card; empty for a price without lines.
+    pub key: String,
     /// "2 started blocks of 120 s".
     pub description: String,
     /// Billed quantity, "2"; "31/3" where it has no finite decimal.
@@ -28,6 +31,15 @@ pub struct Line {
 }
 
 impl<'card> Quote<'card> {
+    /// A price that is a sum of lines.
+    pub(super) const fn of_lines(service: &'card Service, credits: Credits) -> Self {
+        let cost = Rounded {
+            credits,
+            was_rounded: false,
+        };
+        Self::new(service, 0, cost)
+    }
+
     pub(super) const fn new(service: &'card Service, atoms: i128, cost: Rounded) -> Self {
         Self {
             service,
@@ -54,19 +66,23 @@ impl<'card> Quote<'card> {
         self.service.show(self.cost.credits)
     }
 
-    /// How the cost adds up.
+    /// How the cost of this usage, which was priced, adds up.
     #[must_use]
-    pub fn lines(&self) -> Vec<Line> {
-        vec![match &self.service.price {
-            Price::PerPiece { credits } => self.per_piece(*credits),
-            Price::StartedBlock { credits, block } => self.blocks(*credits, *block),
-            Price::ProRata(rate) => self.pro_rata(rate),
+    pub fn lines(&self, usage: &Usage<'_>) -> Vec<Line> {
+        let one = match &self.service.price {
+            ServicePrice::One(one) => one,
+            ServicePrice::Lines(program) => return program.explain(&self.service.key, usage),
+        };
+        vec![match &one.price {
+            Price::PerPiece { credits } => self.per_piece(&one.meter, *credits),
+            Price::StartedBlock { credits, block } => self.blocks(&one.meter, *credits, *block),
+            Price::ProRata(rate) => self.pro_rata(&one.meter, rate),
         }]
     }
 
-    fn per_piece(&self, unit_credits: Credits) -> Line {
-        let meter = &self.service.meter;
+    fn per_piece(&self, meter: &Meter, unit_credits: Credits) -> Line {
         Line {
+            key: String::new(),
             description: meter.quantity_text(self.atoms),
             quantity: decimal_text(self.atoms, meter.decimals()),
             unit: meter.unit().to_owned(),
@@ -75,11 +91,12 @@ impl<'card> Quote<'card> {
         }
     }
 
-    fn blocks(&self, unit_credits: Credits, block: i128) -> Line {
+    fn blocks(&self, meter: &Meter, unit_credits: Credits, block: i128) -> Line {
         let blocks = started(self.atoms, block);
         let plural = if blocks == 1 { "" } else { "s" };
-        let unit = self.service.meter.quantity_text(block);
+        let unit = meter.quantity_text(block);
         Line {
+            key: String::new(),
             description: format!("{blocks} started block{plural} of {unit}"),
             quantity: blocks.to_string(),
             unit,
@@ -88,8 +105,7 @@ impl<'card> Quote<'card> {
         }
     }
 
-    fn pro_rata(&self, rate: &ProRata) -> Line {
-        let meter = &self.service.meter;
+    fn pro_rata(&self, meter: &Meter, rate: &ProRata) -> Line {
         let per = meter.quantity_text(rate.per());
         let plural = if rate.credits() == Credits::ONE {
             ""
@@ -122,9 +138,14 @@ impl<'card> Quote<'card> {
                 meter.unit().to_owned(),
                 unit_credits,
             ),
-            None => (self.blocks_as_fraction(rate.per()), per, rate.credits()),
+            None => (
+                self.blocks_as_fraction(meter, rate.per()),
+                per,
+                rate.credits(),
+            ),
         };
         Line {
+            key: String::new(),
             description,
             quantity,
             unit,
@@ -135,8 +156,8 @@ impl<'card> Quote<'card> {
 
     /// The quantity in blocks of `per`: a decimal number where it has an end, a
     /// fraction otherwise.
-    fn blocks_as_fraction(&self, per: i128) -> String {
-        let decimal = |atoms| decimal_text(atoms, self.service.meter.decimals());
+    fn blocks_as_fraction(&self, meter: &Meter, per: i128) -> String {
+        let decimal = |atoms| decimal_text(atoms, meter.decimals());
         match ProRata::new(Credits::ONE, per, Rounding::Down).and_then(|one| one.exact(self.atoms))
         {
             Some(exact) => exact.to_string(),

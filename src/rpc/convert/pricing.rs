@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 
 use super::{credits_to_pb, given_from_parts, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
-use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, Usage};
+use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, ServicePrice, Usage};
 use crate::domain::{AccountName, FieldViolations, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -112,14 +112,15 @@ pub fn prices_from_pb<'a>(
     }
 }
 
-/// A priced usage.
+/// A priced usage; where the usage is given, how it adds up.
 #[must_use]
-pub fn estimate_to_pb(card: &Card, quote: &Quote<'_>, explain: bool) -> pb::Estimate {
-    let lines = if explain {
-        quote.lines().into_iter().map(line_to_pb).collect()
-    } else {
-        Vec::new()
-    };
+pub fn estimate_to_pb(
+    card: &Card,
+    quote: &Quote<'_>,
+    to_explain: Option<&Usage<'_>>,
+) -> pb::Estimate {
+    let lines = to_explain.map_or_else(Vec::new, |usage| quote.lines(usage));
+    let lines = lines.into_iter().map(line_to_pb).collect();
     pb::Estimate {
         service: quote.service().key.to_string(),
         credits: credits_to_pb(quote.credits()),
@@ -161,13 +162,21 @@ pub fn rate_card_to_pb(card: &Card) -> pb::GetRateCardResponse {
 }
 
 fn service_to_pb(service: &Service) -> pb::ServicePrice {
+    let (meters, quantity_max) = match &service.price {
+        ServicePrice::One(one) => (
+            vec![one.meter.name().to_owned()],
+            one.quantity_max.map(|atoms| one.meter.quantity_text(atoms)),
+        ),
+        ServicePrice::Lines(program) => {
+            let names = program.spec.meters.keys();
+            (names.map(ToString::to_string).collect(), None)
+        }
+    };
     pb::ServicePrice {
         service: service.key.to_string(),
         title: service.title.to_string(),
         rule: service.rule_in_words().into_owned(),
-        meters: vec![service.meter.name().to_owned()],
-        quantity_max: service
-            .quantity_max
-            .map_or_else(String::new, |atoms| service.meter.quantity_text(atoms)),
+        meters,
+        quantity_max: quantity_max.unwrap_or_default(),
     }
 }

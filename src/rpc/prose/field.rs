@@ -100,6 +100,57 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
                 "{field} has \"{attribute}\", which does not price service \"{service}\"",
             )
         }
+        Violation::UnknownAttributeValue {
+            attribute,
+            value,
+            values,
+            service,
+        } => {
+            with("attribute", attribute);
+            with("value", value);
+            with("values", values);
+            with("service", service);
+            (
+                Reason::UnknownAttributeValue,
+                "{field} is \"{value}\"; service \"{service}\" has {values}",
+            )
+        }
+        Violation::NotOffered { service, why } => {
+            with("service", service);
+            with("why", why);
+            (
+                Reason::NotOffered,
+                "{field} \"{service}\" is not offered so: {why}",
+            )
+        }
+        Violation::MetersDisagree {
+            service,
+            formula,
+            value,
+            meter,
+        } => {
+            with("service", service);
+            with("formula", formula);
+            with("value", value);
+            with("meter", meter);
+            (
+                Reason::MetersDisagree,
+                "{field} of service \"{service}\" disagree: {formula} is {value}; {meter} is part of what it is taken from",
+            )
+        }
+        Violation::QuantityTooSmall {
+            service,
+            value,
+            limit,
+        } => {
+            with("service", service);
+            with("value", value);
+            with("limit", limit);
+            (
+                Reason::QuantityTooSmall,
+                "{field} of {value} is under the limit of {limit} for service \"{service}\"",
+            )
+        }
         Violation::CostTooLarge => {
             with("limit", &Credits::MAX);
             (

@@ -18,6 +18,7 @@ pub mod requests;
 pub mod server;
 pub mod shim;
 pub mod table;
+pub mod violations;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -259,6 +259,26 @@ class Reason:
     #: Metadata: limit
     TOO_MANY_WATCHERS: Final = "TOO_MANY_WATCHERS"
 
+    #: The attribute cannot be this word. Words are compared exactly, capitals too.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, attribute, value, values, service
+    UNKNOWN_ATTRIBUTE_VALUE: Final = "UNKNOWN_ATTRIBUTE_VALUE"
+
+    #: The rate card says that this is not sold, and why.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, service, why
+    NOT_OFFERED: Final = "NOT_OFFERED"
+
+    #: A meter is a part of another one, and more than it.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, service, formula, value, meter
+    METERS_DISAGREE: Final = "METERS_DISAGREE"
+
+    #: The quantity is under the limit that the rate card sets for the service.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, service, value, limit
+    QUANTITY_TOO_SMALL: Final = "QUANTITY_TOO_SMALL"
+
     #: The server's clock disagrees with the time that has passed since it was last
     #: believed, so nothing is dated by it. Nothing moved. The server recovers by itself
     #: once its clock is right: try again when RetryInfo says.

@@ -1,0 +1,125 @@
+//! A card of format 2: its head, and services that have one price or lines.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::LoadedCard;
+use super::lines;
+use super::parse::{
+    ServiceText, ShownText, SpannedError, check_text, error_at, finish, rounding, service, shown,
+};
+use crate::domain::names::{SERVICE_GRAMMAR, is_service_key};
+use crate::domain::pricing::{ServicePrice, Shown};
+
+/// Most combinations of words and ranges of a card, over all lines of all services.
+const CELLS_MAX: usize = 1_048_576;
+/// What stands on a card of format 2 beside its services.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadText {
+    #[serde(rename = "format")]
+    _format: Spanned<u32>,
+    name: Spanned<String>,
+    title: Spanned<String>,
+    effective_time: Option<Spanned<toml::value::Datetime>>,
+    rounding: Option<Spanned<String>>,
+}
+
+/// Why a card was not read.
+pub(super) enum Unread {
+    Toml(toml::de::Error),
+    Wrong(SpannedError),
+}
+
+impl From<toml::de::Error> for Unread {
+    fn from(error: toml::de::Error) -> Self {
+        Self::Toml(error)
+    }
+}
+
+impl From<SpannedError> for Unread {
+    fn from(error: SpannedError) -> Self {
+        Self::Wrong(error)
+    }
+}
+
+/// Reads a card of format 2, whose services have one price or lines.
+pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread> {
+    let services = table.get_mut().remove("service");
+    let head = HeadText::deserialize(toml::de::Deserializer::from(table))?;
+    let card_rounding = head.rounding.as_ref().map(rounding).transpose()?;
+    let list = services.as_ref().map(Spanned::get_ref);
+    let list = list.and_then(|list| list.as_array()).into_iter().flatten();
+    let (mut services_read, mut keys) = (Vec::new(), Vec::new());
+    for value in list {
+        if lines::has_one_price(value) {
+            let row = ServiceText::deserialize(toml::de::ValueDeserializer::from(value.clone()))?;
+            services_read.push(service(&row)?);
+            keys.push(row.key.span());
+        } else {
+            let (service, key) = lines::service(value, card_rounding)?;
+            services_read.push(service);
+            keys.push(key);
+        }
+    }
+    let cells = services_read.iter().map(|service| match &service.price {
+        ServicePrice::One(_) => 0,
+        ServicePrice::Lines(program) => program.cells(),
+    });
+    if cells.fold(0_usize, usize::saturating_add) > CELLS_MAX {
+        let problem = format!("its services have more than {CELLS_MAX} combinations together");
+        return Err(error_at(&head.name, problem, "split it into several cards").into());
+    }
+    Ok(finish(
+        &head.name,
+        &head.title,
+        head.effective_time.as_ref(),
+        services_read,
+        &keys,
+    )?)
+}
+
+/// What every service says of itself.
+pub(super) struct ServiceHead {
+    pub(super) key: String,
+    pub(super) key_at: Range<usize>,
+    pub(super) title: String,
+    pub(super) rule: String,
+    pub(super) shown: Option<Shown>,
+}
+
+impl ServiceHead {
+    pub(super) fn read(fields: &lines::Fields<'_, '_>) -> Result<Self, SpannedError> {
+        let (key, key_at) = fields.required("key")?;
+        if !is_service_key(key) {
+            return Err(SpannedError {
+                at: key_at,
+                problem: format!("key \"{key}\" cannot be used"),
+                remedy: format!("use {SERVICE_GRAMMAR}"),
+            });
+        }
+        let words = |name: &str| {
+            let (text, at) = fields.required(name)?;
+            check_text(name, text, &at).map(ToOwned::to_owned)
+        };
+        let shown = fields.get("shown").map(|value| {
+            let text = ShownText::deserialize(toml::de::ValueDeserializer::from(value.clone()));
+            let text = text.map_err(|error| SpannedError {
+                at: value.span(),
+                problem: error.message().trim().replace('\n', " "),
+                remedy: "docs/rate-cards.md shows the format".to_owned(),
+            })?;
+            shown(&text)
+        });
+        Ok(Self {
+            key: key.to_owned(),
+            key_at,
+            title: words("title")?,
+            rule: words("rule")?,
+            shown: shown.transpose()?,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! The examples of a service: usages and what they cost, checked when the card is loaded.
+
+use std::ops::Range;
+
+use super::fields::{Fields, Read, error, text_of};
+use crate::app::card_file::duration::parse_nanos;
+use crate::domain::pricing::lines::TIME_UNIT;
+use crate::domain::pricing::{Card, Given, Pairs, Revision, Service, ServicePrice, Usage};
+use crate::domain::violation::Violation;
+
+/// Prices each example, which must cost what it says or be refused as it says.
+pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
+    let ServicePrice::Lines(program) = &service.price else {
+        return Ok(());
+    };
+    for (position, value) in fields.list("examples")?.iter().enumerate() {
+        let name = format!("examples, entry {}", position.saturating_add(1));
+        let example = Fields::of(value, "an example")?;
+        let (mut quantity, mut meters, mut attributes) =
+            (Given::Nothing, Pairs::new(), Pairs::new());
+        for (key, at, value) in example.entries() {
+            if matches!(key, "costs" | "refused") {
+                continue;
+            }
+            let (text, _) = text_of(value, key)?;
+            let wrong = |problem: &str| wrong(&at, &name, key, text, problem);
+            match (key, program.spec.meters.get(key)) {
+                ("duration", _) => {
+                    let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
+                    quantity = Given::Duration(nanos);
+                }
+                ("count", _) => {
+                    let count = text.parse().map_err(|_| wrong("is no whole number"))?;
+                    quantity = Given::Count(count);
+                }
+                (_, Some(meter)) if &*meter.unit == TIME_UNIT => {
+                    let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
+                    let seconds = rust_decimal::Decimal::try_from_i128_with_scale(nanos, 9);
+                    let seconds = seconds.map_err(|_| wrong("is too long"))?;
+                    meters.insert(key.to_owned(), seconds.normalize().to_string());
+                }
+                (_, Some(_)) => {
+                    meters.insert(key.to_owned(), text.to_owned());
+                }
+                (_, None) => {
+                    attributes.insert(key.to_owned(), text.to_owned());
+                }
+            }
+        }
+        let usage = Usage {
+            service: &service.key,
+            quantity,
+            attributes: &attributes,
+            meters: &meters,
+        };
+        let card = Card::new(
+            "example",
+            "",
+            Revision::new(""),
+            None,
+            vec![service.clone()],
+        );
+        let outcome = match card.as_ref().map(|card| card.price(&usage)) {
+            Ok(Ok(quote)) => quote.credits().to_string(),
+            Ok(Err(violations)) => {
+                let first = violations.as_slice().first();
+                first.map_or_else(String::new, |found| reason(&found.violation).to_owned())
+            }
+            Err(_) => String::new(),
+        };
+        let (says, at) = match example.text("refused")? {
+            Some(refused) => refused,
+            None => example.required("costs")?,
+        };
+        if says != outcome {
+            return Err(error(
+                &at,
+                format!("{name}: it says {says}, and the prices say {outcome}"),
+                "one of them is wrong",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(
+    at: &Range<usize>,
+    name: &str,
+    key: &str,
+    text: &str,
+    problem: &str,
+) -> crate::app::card_file::parse::SpannedError {
+    error(
+        at,
+        format!("{name}: {key} \"{text}\": {problem}"),
+        "docs/rate-cards.md has examples",
+    )
+}
+
+/// The reason by which the API refuses what a usage can be refused for.
+const fn reason(violation: &Violation) -> &'static str {
+    match violation {
+        Violation::Required => "FIELD_REQUIRED",
+        Violation::UnknownAttribute { .. } => "UNKNOWN_ATTRIBUTE",
+        Violation::UnknownAttributeValue { .. } => "UNKNOWN_ATTRIBUTE_VALUE",
+        Violation::UnknownMeter { .. } => "UNKNOWN_METER",
+        Violation::WrongQuantity { .. } => "WRONG_QUANTITY",
+        Violation::InvalidQuantity { .. } | Violation::QuantityOutOfRange { .. } => {
+            "INVALID_QUANTITY"
+        }
+        Violation::QuantityTooLarge { .. } => "QUANTITY_TOO_LARGE",
+        Violation::QuantityTooSmall { .. } => "QUANTITY_TOO_SMALL",
+        Violation::NotOffered { .. } => "NOT_OFFERED",
+        Violation::MetersDisagree { .. } => "METERS_DISAGREE",
+        Violation::CostTooLarge => "COST_TOO_LARGE",
+        _ => "another reason",
+    }
+}

@@ -1,0 +1,89 @@
+//! A service of format 2 as a person writes it: read into a specification, which is then
+//! proved and compiled; its examples are priced.
+
+mod examples;
+mod fields;
+mod parts;
+mod read;
+
+use std::ops::Range;
+
+use super::format_2::ServiceHead;
+use super::parse::SpannedError;
+use crate::domain::Rounding;
+use crate::domain::pricing::lines::{Place, Program};
+use crate::domain::pricing::{Service, ServicePrice};
+
+pub use fields::{Fields, Value};
+
+/// Whether a service is written with one price for one quantity.
+pub fn has_one_price(service: &Value<'_>) -> bool {
+    let table = service.get_ref().as_table();
+    table.is_some_and(|table| table.contains_key("price") || table.contains_key("meter"))
+}
+
+/// Reads a service whose price is a sum of lines. `card_rounding` is the direction that the card
+/// says.
+pub fn service(
+    value: &Value<'_>,
+    card_rounding: Option<Rounding>,
+) -> Result<(Service, Range<usize>), SpannedError> {
+    let fields = Fields::of(value, "a service")?;
+    let head = ServiceHead::read(&fields)?;
+    let in_service = |mut error: SpannedError| {
+        error.problem = format!("service \"{}\": {}", head.key, error.problem);
+        error
+    };
+    let spec = read::spec(&fields).map_err(in_service)?;
+    let inherited = parts::rounding_field(&fields).map_err(in_service)?;
+    let program = Program::compile(spec, inherited.or(card_rounding)).map_err(|error| {
+        in_service(SpannedError {
+            at: place(&fields, &error.place),
+            problem: error.problem,
+            remedy: error.remedy,
+        })
+    })?;
+    let key_at = head.key_at.clone();
+    let service = Service {
+        key: head.key.as_str().into(),
+        title: head.title.as_str().into(),
+        rule: head.rule.as_str().into(),
+        price: ServicePrice::Lines(Box::new(program)),
+        shown: head.shown,
+    };
+    examples::check(&fields, &service).map_err(in_service)?;
+    Ok((service, key_at))
+}
+
+/// Where a fault stands in the text.
+fn place(fields: &Fields<'_, '_>, place: &Place) -> Range<usize> {
+    let named = |table: &'static str, name: &str| {
+        let entries = fields.table(table).ok()?;
+        entries
+            .into_iter()
+            .find(|(key, _, _)| *key == name)
+            .map(|(_, at, _)| at)
+    };
+    let entry = |list: &str, position: usize| fields.list(list).ok()?.get(position);
+    let within = |list: &str, position: usize, name: &str| {
+        let fields = Fields::of(entry(list, position)?, "an entry").ok()?;
+        let mut entries = fields.entries().into_iter();
+        entries
+            .find(|(key, _, _)| *key == name)
+            .map(|(_, at, _)| at)
+    };
+    let found = match place {
+        Place::Service => None,
+        Place::Meter(name) => named("meters", name),
+        Place::Attribute(name) => named("attributes", name),
+        Place::Quantity(name) => named("quantities", name),
+        Place::Line(position, _) => entry("lines", *position).map(|value| value.span()),
+        Place::Row(position) => entry("prices", *position).map(|value| value.span()),
+        Place::RowWhen(position, name) => within("prices", *position, name),
+        Place::Factor(position) => entry("factors", *position).map(|value| value.span()),
+        Place::FactorWhen(position, name) => within("factors", *position, name),
+        Place::Total => fields.get("total").map(|value| value.span()),
+        Place::MayFall => fields.get("may_fall").map(|value| value.span()),
+    };
+    found.unwrap_or_else(|| fields.at.clone())
+}

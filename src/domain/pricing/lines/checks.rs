@@ -1,0 +1,293 @@
+//! What is proved of a service when its card is loaded, beside that each case has a price:
+//! that every word of it has an effect, that more never costs less, and that it says how it
+//! rounds where it can have to.
+
+use std::collections::BTreeSet;
+
+use super::grid::{Grid, Names, Subject};
+use super::number::Quantity;
+use super::program::{Line, Outcome, nanos_of};
+use super::ratio::Ratio;
+use super::spec::{Condition, RowSays, Spec};
+use super::spec_error::{Place, SpecError};
+use crate::domain::amount::{DECIMALS_MAX, Rounding};
+
+/// Every meter and every attribute changes a price.
+pub fn check_effects(spec: &Spec) -> Result<(), SpecError> {
+    let conditions = spec.lines.iter().map(|line| &line.when);
+    let conditions = conditions.chain(spec.rows.iter().map(|row| &row.when));
+    let conditions = conditions.chain(spec.factors.iter().map(|factor| &factor.when));
+    let mut used: BTreeSet<&str> = conditions.flatten().map(name_of).collect();
+    used.extend(
+        spec.lines
+            .iter()
+            .filter_map(|line| line.quantity.as_ref())
+            .flat_map(|quantity| quantity.of.names()),
+    );
+    // What a quantity rests on has an effect where the quantity has.
+    for _ in 0..=spec.quantities.len() {
+        for (name, quantity) in &spec.quantities {
+            if used.contains(&**name) {
+                used.extend(quantity.of.names());
+            }
+        }
+    }
+    let is_unused = |name: &str| !used.contains(name);
+    let attribute = spec.attributes.keys().find(|name| is_unused(name));
+    let meter = spec.meters.keys().find(|name| is_unused(name));
+    let quantity = spec.quantities.keys().find(|name| is_unused(name));
+    let found = attribute
+        .map(|name| ("attribute", Place::Attribute(name.clone()), name))
+        .or_else(|| meter.map(|name| ("meter", Place::Meter(name.clone()), name)))
+        .or_else(|| quantity.map(|name| ("quantity", Place::Quantity(name.clone()), name)));
+    if let Some((what, place, name)) = found {
+        let problem = format!("{what} \"{name}\" changes no price");
+        return Err(SpecError::bare(&place, problem, "use it, or take it out"));
+    }
+    Ok(())
+}
+
+fn name_of(condition: &Condition) -> &str {
+    &condition.name
+}
+
+/// More of a meter never costs less, unless `may_fall` names it; and it names no other.
+pub fn check_falls(
+    spec: &Spec,
+    names: &Names,
+    quantities: &[(usize, Quantity)],
+    lines: &[Line],
+) -> Result<(), SpecError> {
+    for name in &spec.may_fall {
+        if !spec.meters.contains_key(name) {
+            let known = spec.meters.keys().map(|name| &**name);
+            let remedy = super::grid::did_you_mean(name, known);
+            return Err(SpecError::new(
+                &Place::MayFall,
+                format!("\"{name}\" is no meter"),
+                remedy,
+            ));
+        }
+    }
+    for (name, slot) in spec
+        .meters
+        .keys()
+        .filter_map(|name| Some((name, *names.slots.get(name)?)))
+    {
+        let fall = fall_of(spec, names, quantities, lines, slot);
+        match (fall, spec.may_fall.contains(name)) {
+            (Some(why), false) => {
+                return Err(SpecError::bare(
+                    &Place::Meter(name.clone()),
+                    format!("more {name} would cost less: {why}"),
+                    format!("if that is meant, write may_fall = [\"{name}\"]"),
+                ));
+            }
+            (None, true) => {
+                return Err(SpecError::new(
+                    &Place::MayFall,
+                    format!("more {name} never costs less"),
+                    "take it out",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where a cost falls as that meter grows.
+fn fall_of(
+    spec: &Spec,
+    names: &Names,
+    quantities: &[(usize, Quantity)],
+    lines: &[Line],
+    meter: usize,
+) -> Option<String> {
+    // Numbers that grow with the meter.
+    let mut grows = BTreeSet::from([meter]);
+    for (slot, quantity) in quantities {
+        if !quantity.slots().any(|slot| grows.contains(&slot)) {
+            continue;
+        }
+        if grows.iter().any(|slot| quantity.falls_with(*slot)) {
+            return Some(format!(
+                "\"{}\" falls",
+                formula_of(spec, names, lines, *slot)
+            ));
+        }
+        grows.insert(*slot);
+    }
+    lines.iter().enumerate().find_map(|(position, line)| {
+        let keys = line.grid.keys.iter().enumerate();
+        let mut keys = keys.filter(|(_, key)| match key.subject {
+            Subject::Number(slot) => grows.contains(&slot),
+            Subject::Attribute(_) => false,
+        });
+        let title = spec.lines.get(position).map_or("", |line| &line.key);
+        keys.find_map(|(key, _)| falls_along(title, line, key, names))
+    })
+}
+
+/// The text of the formula of a quantity.
+fn formula_of(spec: &Spec, names: &Names, lines: &[Line], slot: usize) -> String {
+    let named = spec.quantities.iter();
+    let mut named = named.filter(|(name, _)| names.slots.get(&**name) == Some(&slot));
+    let own = lines
+        .iter()
+        .zip(&spec.lines)
+        .find(|(line, _)| line.slot == Some(slot));
+    let own = own.and_then(|(_, line)| line.quantity.as_ref());
+    let quantity = named.next().map(|(_, quantity)| quantity).or(own);
+    quantity.map_or_else(String::new, |quantity| quantity.of.to_string())
+}
+
+/// Whether a line costs less in a later piece of one key, all others being equal.
+fn falls_along(title: &str, line: &Line, key: usize, names: &Names) -> Option<String> {
+    let along = line.grid.keys.get(key)?;
+    for start in 0..line.grid.size {
+        let at = line.grid.positions(start);
+        if at.get(key) != Some(&0) {
+            continue;
+        }
+        let mut before: Option<(usize, Ratio)> = None;
+        for piece in 0..along.count {
+            let cell = start.saturating_add(piece.saturating_mul(along.stride));
+            let outcome = line
+                .cells
+                .get(cell)
+                .and_then(|at| line.outcomes.get(usize::from(*at)))?;
+            let now = match outcome {
+                Outcome::Refuse(_) => continue,
+                Outcome::Skip => Ratio::ZERO,
+                Outcome::Rate(rate) => rate.nanos,
+            };
+            if let Some((cell_before, before)) = before
+                && now < before
+            {
+                return Some(fall_in_words(
+                    title,
+                    line,
+                    key,
+                    (cell_before, before),
+                    (cell, now),
+                    names,
+                ));
+            }
+            before = Some((cell, now));
+        }
+    }
+    None
+}
+
+fn fall_in_words(
+    title: &str,
+    line: &Line,
+    key: usize,
+    before: (usize, Ratio),
+    after: (usize, Ratio),
+    names: &Names,
+) -> String {
+    // Only the key that changes is said.
+    let one = line.grid.keys.get(key).cloned();
+    let grid = Grid {
+        keys: one.into_iter().collect(),
+        size: line.grid.size,
+    };
+    let cell_words = |cell: usize| grid.words(cell, names);
+    let price = |cell: usize, nanos: Ratio| {
+        let outcome = line
+            .cells
+            .get(cell)
+            .and_then(|at| line.outcomes.get(usize::from(*at)));
+        match outcome {
+            Some(Outcome::Rate(rate)) if rate.factors.is_empty() => rate.price.to_string(),
+            Some(Outcome::Rate(_)) => {
+                let credits = nanos.over(Ratio::whole(1_000_000_000));
+                credits.unwrap_or(nanos).to_string()
+            }
+            _ => "nothing".to_owned(),
+        }
+    };
+    format!(
+        "line \"{title}\" is {} for {} and {} for {}",
+        price(before.0, before.1),
+        cell_words(before.0),
+        price(after.0, after.1),
+        cell_words(after.0),
+    )
+}
+
+/// In which direction a line's cost is rounded; None where it never is.
+pub fn rounding(
+    spec: &Spec,
+    position: usize,
+    line: &Line,
+    said: Option<Rounding>,
+) -> Result<Option<Rounding>, SpecError> {
+    let Some(says) = spec.lines.get(position) else {
+        return Ok(None);
+    };
+    let place = Place::Line(position, says.key.clone());
+    let unit = Ratio::whole(nanos_of(says.decimals.unwrap_or(DECIMALS_MAX)));
+    let is_exact = |nanos: Ratio| nanos.over(unit).is_some_and(Ratio::is_whole);
+    let rates_are_exact = line.outcomes.iter().all(|outcome| match outcome {
+        Outcome::Rate(rate) => is_exact(rate.nanos),
+        Outcome::Skip | Outcome::Refuse(_) => true,
+    });
+    let limits = [says.price_min, says.price_max].into_iter().flatten();
+    let limits_are_exact = limits
+        .map(|limit| Ratio::whole(i128::from(limit.nanos())))
+        .all(is_exact);
+    let is_needed = !(rates_are_exact && limits_are_exact);
+    match (is_needed, said, says.rounding) {
+        (true, None, _) => Err(SpecError::new(
+            &place,
+            format!(
+                "its price can have more than {} decimals and must say how it rounds",
+                says.decimals.unwrap_or(DECIMALS_MAX)
+            ),
+            "add rounding = \"up\", \"down\", \"half_up\" or \"half_even\" to the line, the service or the card",
+        )),
+        (true, Some(said), _) => Ok(Some(said)),
+        (false, _, Some(_)) => Err(SpecError::new(
+            &place,
+            "nothing is rounded here",
+            "take rounding out",
+        )),
+        (false, _, None) => Ok(None),
+    }
+}
+
+/// Whether a row says something of lines that are there.
+pub fn check_lines(spec: &Spec) -> Result<(), SpecError> {
+    let known = || spec.lines.iter().map(|line| &*line.key);
+    let is_line = |key: &str| known().any(|known| known == key);
+    for (row, says) in spec.rows.iter().enumerate() {
+        let mut keys: Vec<&str> = match &says.says {
+            RowSays::Prices(prices) => prices.iter().map(|(line, _)| &**line).collect(),
+            RowSays::Refuse { lines, .. } => lines.iter().map(|line| &**line).collect(),
+        };
+        keys.retain(|key| !is_line(key));
+        if let Some(key) = keys.first() {
+            let problem = format!("\"{key}\" is no line of this service");
+            let remedy = super::grid::did_you_mean(key, known());
+            return Err(SpecError::new(&Place::Row(row), problem, remedy));
+        }
+    }
+    for (factor, says) in spec.factors.iter().enumerate() {
+        if let Some(key) = says.lines.iter().find(|key| !is_line(key)) {
+            let problem = format!("\"{key}\" is no line of this service");
+            let remedy = super::grid::did_you_mean(key, known());
+            return Err(SpecError::new(&Place::Factor(factor), problem, remedy));
+        }
+        if says.when.is_empty() {
+            return Err(SpecError::new(
+                &Place::Factor(factor),
+                "it always applies",
+                "say when, or change the prices",
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! How a cost adds up, in words and in figures.
+
+use super::number::{Number, with_unit};
+use super::program::Program;
+use super::ratio::Ratio;
+use super::run::{ATTRIBUTES_MAX, Inputs, LineCost, Record, Stop, credits_of};
+use super::spec::{Condition, Is, LineSpec, QuantitySpec, StepRounding};
+use crate::domain::amount::{Credits, Rounding};
+use crate::domain::pricing::quote::Line;
+
+/// The lines of an estimate.
+pub struct Explanation<'a> {
+    program: &'a Program,
+    /// The values of attributes.
+    attributes: [u16; ATTRIBUTES_MAX],
+    /// Numbers as measured, by slot; None for what is no quantity.
+    measured: Vec<Option<i128>>,
+    lines: Vec<Line>,
+}
+
+impl<'a> Explanation<'a> {
+    /// Prices a usage once more and writes down how.
+    ///
+    /// # Errors
+    /// Why it has no price.
+    pub fn of(program: &'a Program, inputs: &mut Inputs) -> Result<Vec<Line>, Stop> {
+        let mut explanation = Self {
+            program,
+            attributes: inputs.attributes,
+            measured: vec![None; program.numbers.len()],
+            lines: Vec::new(),
+        };
+        program.price(inputs, &mut explanation)?;
+        Ok(explanation.lines)
+    }
+
+    /// "61 s, billed 90 s (steps of 30 s, up)".
+    fn billed(&self, spec: &'a LineSpec, slot: usize, billed: i128) -> String {
+        let Some(number) = self.program.number(slot) else {
+            return String::new();
+        };
+        let measured = self.measured.get(slot).copied().flatten();
+        let Some(measured) = measured else {
+            return number.text(billed);
+        };
+        let Some((said, grain)) = self.said(spec, slot) else {
+            return number.text(billed);
+        };
+        let measured = grain.times(Ratio::whole(measured)).unwrap_or(Ratio::ZERO);
+        let mut text = with_unit(measured, &number.unit);
+        if said.of.names().count() > 1 {
+            text.push_str(&format!(" ({})", said.of));
+        }
+        if measured != number.units(billed) {
+            let shapes = shapes(said, number);
+            text.push_str(&format!(", billed {} ({shapes})", number.text(billed)));
+        }
+        text
+    }
+
+    /// What the card says of the quantity in a slot, and the grain in which it is measured.
+    fn said(&self, spec: &'a LineSpec, slot: usize) -> Option<(&'a QuantitySpec, Ratio)> {
+        let program = self.program;
+        let grain = program.quantities.iter().find(|(at, _)| *at == slot);
+        let grain = grain.map(|(_, quantity)| quantity.measured_grain)?;
+        let own = spec.quantity.as_ref()?;
+        let named = own.of.as_name().filter(|_| own.is_plain());
+        let named = named.and_then(|name| program.spec.quantities.get(name));
+        Some((named.unwrap_or(own), grain))
+    }
+
+    /// " for model gen4_image, resolution 1080p".
+    fn row(&self, row: Option<usize>) -> String {
+        let row = row.and_then(|row| self.program.spec.rows.get(row));
+        let conditions = row.map_or(&[][..], |row| &row.when);
+        match conditions {
+            [] => String::new(),
+            conditions => format!(" for {}", self.conditions(conditions)),
+        }
+    }
+
+    fn conditions(&self, conditions: &[Condition]) -> String {
+        let words = conditions.iter().map(|condition| match &condition.is {
+            Is::OneOf(words) => {
+                // Of several words the one that the usage has.
+                let has = self
+                    .value(&condition.name)
+                    .filter(|has| words.iter().any(|word| &**word == *has));
+                format!(
+                    "{} {}",
+                    condition.name,
+                    has.map_or_else(|| words.join(" or "), ToOwned::to_owned)
+                )
+            }
+            Is::In(ranges) => {
+                let number = self.program.by_name(&condition.name);
+                let ranges = ranges.iter().map(|range| {
+                    range.words(|units| match number {
+                        Some(number) => number.figure(units),
+                        None => units.to_string(),
+                    })
+                });
+                let ranges: Vec<_> = ranges.collect();
+                format!("{} {}", condition.name, ranges.join(" or "))
+            }
+        });
+        let words: Vec<_> = words.collect();
+        words.join(", ")
+    }
+
+    /// The value of an attribute.
+    fn value(&self, name: &str) -> Option<&str> {
+        let attributes = &self.program.spec.attributes;
+        let position = attributes.keys().position(|known| &**known == name)?;
+        let value = usize::from(*self.attributes.get(position)?);
+        attributes
+            .get(name)?
+            .values
+            .get(value)
+            .map(|value| &**value)
+    }
+
+    fn factors(&self, factors: &[usize]) -> String {
+        let factors = factors
+            .iter()
+            .filter_map(|at| self.program.spec.factors.get(*at));
+        let factors = factors.map(|factor| match &factor.title {
+            Some(title) => format!(", times {} ({title})", factor.times),
+            None => format!(", times {}", factor.times),
+        });
+        factors.collect()
+    }
+}
+
+impl Record for Explanation<'_> {
+    fn quantity(&mut self, slot: usize, measured: i128, _: i128) {
+        if let Some(place) = self.measured.get_mut(slot) {
+            *place = Some(measured);
+        }
+    }
+
+    fn line(&mut self, position: usize, cost: &LineCost<'_>) {
+        let program = self.program;
+        let Some(spec) = program.spec.lines.get(position) else {
+            return;
+        };
+        let number = cost.line.slot.and_then(|slot| program.number(slot));
+        let price = credits_text(cost.rate.price);
+        let mut text = format!("{}: ", spec.title());
+        match (cost.line.slot, number) {
+            (Some(slot), Some(number)) => {
+                text.push_str(&self.billed(spec, slot, cost.quantity));
+                text.push_str(&format!(" at {price} per {}", per_text(spec.per, number)));
+            }
+            _ => text.push_str(&price),
+        }
+        text.push_str(&self.row(cost.rate.row));
+        text.push_str(&self.factors(&cost.rate.factors));
+        let limit = |words: &str, limit: Option<Credits>| {
+            limit.map_or_else(String::new, |limit| format!(", {words} {limit}"))
+        };
+        text.push_str(&limit("at least", cost.min));
+        text.push_str(&limit("at most", cost.max));
+        let credits = credits_of_nanos(cost.nanos);
+        if cost.was_rounded
+            && let Some(direction) = cost.line.rounding
+        {
+            let denominator = cost.rate.nanos.denominator();
+            let exact = credits_of(cost.dividend, denominator).map(|exact| exact.to_string());
+            let exact = exact.filter(|exact| !exact.contains('/'));
+            let exact = exact.unwrap_or_else(|| "more than 9 decimals".to_owned());
+            text.push_str(&format!(
+                ", {exact} rounded {} to {credits}",
+                direction_words(direction)
+            ));
+        }
+        let (quantity, unit, unit_credits) = figures(spec, cost, number, credits);
+        self.lines.push(Line {
+            key: (*spec.key).to_owned(),
+            description: text,
+            quantity,
+            unit,
+            unit_credits,
+            credits,
+        });
+    }
+
+    fn total(&mut self, sum: i128, total: i128, rounding: Option<Rounding>) {
+        if sum == total {
+            return;
+        }
+        let (before, after) = (credits_of_nanos(sum), credits_of_nanos(total));
+        let words = match rounding {
+            Some(direction) => format!("rounded {} to {after}", direction_words(direction)),
+            None if total > sum => format!("at least {after}"),
+            None => format!("at most {after}"),
+        };
+        let difference = credits_of_nanos(total.saturating_sub(sum));
+        self.lines.push(Line {
+            key: "total".to_owned(),
+            description: format!("total: {before} {words}"),
+            quantity: "1".to_owned(),
+            unit: "total".to_owned(),
+            unit_credits: difference,
+            credits: difference,
+        });
+    }
+}
+
+impl Program {
+    /// The number of a meter or a named quantity.
+    fn by_name(&self, name: &str) -> Option<&Number> {
+        self.number(*self.named_slots.get(name)?)
+    }
+}
+
+/// Quantity, unit and price of a unit. Where the price of a unit has too many decimals, it is
+/// that of as much as the card's price is for; where that has too, the line is one.
+fn figures(
+    spec: &LineSpec,
+    cost: &LineCost<'_>,
+    number: Option<&Number>,
+    credits: Credits,
+) -> (String, String, Credits) {
+    let Some(number) = number else {
+        let unit_credits = whole(cost.rate.nanos).unwrap_or(credits);
+        return ("1".to_owned(), "usage".to_owned(), unit_credits);
+    };
+    let of_unit = cost.rate.nanos.over(number.grain);
+    if let Some(unit_credits) = of_unit.and_then(whole) {
+        let quantity = number.units(cost.quantity).to_string();
+        return (quantity, number.unit.to_string(), unit_credits);
+    }
+    let of_per = of_unit.and_then(|nanos| nanos.times(spec.per));
+    let quantity = number.units(cost.quantity).over(spec.per);
+    match (of_per.and_then(whole), quantity) {
+        (Some(unit_credits), Some(quantity)) => {
+            let unit = with_unit(spec.per, &number.unit);
+            (quantity.to_string(), unit, unit_credits)
+        }
+        _ => ("1".to_owned(), number.text(cost.quantity), credits),
+    }
+}
+
+/// A whole number of billionths.
+fn whole(nanos: Ratio) -> Option<Credits> {
+    let nanos = nanos.is_whole().then(|| nanos.numerator())?;
+    Credits::from_nanos(i64::try_from(nanos).ok()?).ok()
+}
+
+fn credits_of_nanos(nanos: i128) -> Credits {
+    let nanos = i64::try_from(nanos).ok();
+    let credits = nanos.and_then(|nanos| Credits::from_nanos(nanos).ok());
+    credits.unwrap_or(Credits::MAX)
+}
+
+fn credits_text(credits: Credits) -> String {
+    let plural = if credits == Credits::ONE { "" } else { "s" };
+    format!("{credits} credit{plural}")
+}
+
+/// "image", "60 s", "1000000 tokens".
+fn per_text(per: Ratio, number: &Number) -> String {
+    match per == Ratio::ONE && !number.is_time() {
+        true => number.unit.to_string(),
+        false => with_unit(per, &number.unit),
+    }
+}
+
+fn shapes(said: &QuantitySpec, number: &Number) -> String {
+    let figure = |size: Ratio| with_unit(size, &number.unit);
+    let mut shapes = Vec::new();
+    for (words, size) in [
+        ("at least", said.at_least),
+        ("up to", said.up_to),
+        ("above", said.above),
+    ] {
+        shapes.extend(size.map(|size| format!("{words} {}", figure(size))));
+    }
+    if let Some(step) = said.step {
+        let direction = match step.rounding {
+            StepRounding::To(rounding) => direction_words(rounding),
+            StepRounding::Next => "to the next, also from a full one",
+        };
+        shapes.push(format!("steps of {}, {direction}", figure(step.size)));
+    }
+    shapes.join(", ")
+}
+
+const fn direction_words(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::Up => "up",
+        Rounding::Down => "down",
+        Rounding::HalfUp => "half up",
+        Rounding::HalfEven => "half to even",
+    }
+}

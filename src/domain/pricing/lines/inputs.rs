@@ -1,0 +1,324 @@
+//! What a usage brings: found by name, read and checked, in one pass over what was sent.
+
+use super::grid::Subject;
+use super::number::Number;
+use super::program::Program;
+use super::ratio::Ratio;
+use super::run::{ATTRIBUTES_MAX, Inputs, SLOTS_MAX};
+use super::spec::AttributeSpec;
+use crate::domain::names::repeated;
+use crate::domain::pricing::index::ByName;
+use crate::domain::pricing::usage::{Given, Usage};
+use crate::domain::violation::{FieldViolations, Violation};
+
+/// The values of an attribute, by their words.
+type Values = ByName<Box<str>, u16>;
+
+/// Names of a service, and what holds where a usage does not bring something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Index {
+    /// Meters by slot and attributes by position, by name.
+    subjects: ByName<Box<str>, Subject>,
+    /// Names of meters, by slot.
+    meters: Box<[Box<str>]>,
+    /// What meters are where they are not sent.
+    meter_defaults: Box<[Option<i128>]>,
+    /// Names of attributes, and their values.
+    attributes: Box<[(Box<str>, Values)]>,
+    /// What attributes are where they are not sent.
+    attribute_defaults: Box<[Option<u16>]>,
+}
+
+impl Index {
+    /// The index of these meters, which have the first slots, and attributes.
+    pub fn of(
+        meters: impl Iterator<Item = (Box<str>, Option<i128>)>,
+        attributes: &[(Box<str>, AttributeSpec)],
+    ) -> Self {
+        let (names, defaults): (Vec<_>, Vec<_>) = meters.unzip();
+        let mut subjects = ByName::default();
+        for (slot, name) in names.iter().enumerate() {
+            subjects.insert(name.clone(), Subject::Number(slot));
+        }
+        let mut values = Vec::with_capacity(attributes.len());
+        let mut attribute_defaults = Vec::with_capacity(attributes.len());
+        for (position, (name, spec)) in attributes.iter().enumerate() {
+            subjects.insert(name.clone(), Subject::Attribute(position));
+            let by_name: ByName<_, _> = spec.values.iter().cloned().zip(0_u16..).collect();
+            let default = spec.default.as_ref();
+            attribute_defaults.push(default.and_then(|word| by_name.get(word).copied()));
+            values.push((name.clone(), by_name));
+        }
+        Self {
+            subjects,
+            meters: names.into(),
+            meter_defaults: defaults.into(),
+            attributes: values.into(),
+            attribute_defaults: attribute_defaults.into(),
+        }
+    }
+}
+
+impl Program {
+    /// What the usage brings; None where something is wrong with it, which is added.
+    pub fn inputs(
+        &self,
+        service: &str,
+        usage: &Usage<'_>,
+        violations: &mut FieldViolations,
+    ) -> Option<Inputs> {
+        let mut reader = Reader {
+            program: self,
+            service,
+            inputs: Inputs {
+                slots: [0; SLOTS_MAX],
+                attributes: [0; ATTRIBUTES_MAX],
+            },
+            sent_meters: 0,
+            sent_attributes: 0,
+            is_right: true,
+        };
+        reader.quantity(usage.quantity, violations);
+        reader.meters(usage, violations);
+        reader.attributes(usage, violations);
+        reader.defaults(violations);
+        reader.is_right.then_some(reader.inputs)
+    }
+}
+
+struct Reader<'a> {
+    program: &'a Program,
+    service: &'a str,
+    inputs: Inputs,
+    /// Bits by slot and by position.
+    sent_meters: u32,
+    sent_attributes: u32,
+    is_right: bool,
+}
+
+impl Reader<'_> {
+    fn add(
+        &mut self,
+        field: impl Into<std::borrow::Cow<'static, str>>,
+        violation: Violation,
+        violations: &mut FieldViolations,
+    ) {
+        self.is_right = false;
+        violations.add(field, violation);
+    }
+
+    /// Usage.duration or Usage.count.
+    fn quantity(&mut self, given: Given, violations: &mut FieldViolations) {
+        let (name, value) = match given {
+            Given::Nothing => return,
+            Given::Duration(nanos) => ("duration", nanos),
+            Given::Count(count) => ("count", i128::from(count)),
+            Given::NoDuration { .. } => ("duration", 0),
+        };
+        // What is wrong with it for every service is known before.
+        if given.violation().is_some() {
+            self.is_right = false;
+            if let Some(Subject::Number(slot)) = self.program.index.subjects.get(name) {
+                self.sent_meters |= bit(*slot);
+            }
+            return;
+        }
+        let Some(Subject::Number(slot)) = self.program.index.subjects.get(name).copied() else {
+            let other = if name == "count" { "duration" } else { "count" };
+            let meter = match self.program.index.subjects.contains_key(other) {
+                true => other,
+                false => "meters",
+            };
+            // The other one is then not missed as well: they share a field.
+            if let Some(Subject::Number(slot)) = self.program.index.subjects.get(other) {
+                self.sent_meters |= bit(*slot);
+            }
+            let violation = Violation::WrongQuantity {
+                service: self.service.into(),
+                meter: meter.into(),
+            };
+            return self.add(name, violation, violations);
+        };
+        self.set(slot, value, name, violations);
+    }
+
+    fn meters(&mut self, usage: &Usage<'_>, violations: &mut FieldViolations) {
+        let mut unknown: Option<&str> = None;
+        for (name, text) in usage.meters {
+            let subject = self.program.index.subjects.get(name.as_str()).copied();
+            let slot = match subject {
+                Some(Subject::Number(slot)) if !is_field(name) => slot,
+                _ => {
+                    unknown = Some(unknown.map_or(name, |before| before.min(name)));
+                    continue;
+                }
+            };
+            let number = self.program.number(slot);
+            let value = number.and_then(|number| grains(number, text));
+            match value {
+                Some(value) => self.set(slot, value, name, violations),
+                None => {
+                    self.sent_meters |= bit(slot);
+                    let value = repeated(text);
+                    let violation = Violation::InvalidQuantity { value };
+                    self.add(field_of(name), violation, violations);
+                }
+            }
+        }
+        if let Some(meter) = unknown
+            && !violations.has("meters")
+        {
+            let violation = Violation::UnknownMeter {
+                meter: repeated(meter),
+                service: self.service.into(),
+            };
+            self.add("meters", violation, violations);
+        }
+        self.is_right &= unknown.is_none();
+    }
+
+    fn set(&mut self, slot: usize, value: i128, name: &str, violations: &mut FieldViolations) {
+        self.sent_meters |= bit(slot);
+        if let Some(place) = self.inputs.slots.get_mut(slot) {
+            *place = value;
+        }
+        let Some(number) = self.program.number(slot) else {
+            return;
+        };
+        let text = |grains| number.text(grains).into();
+        let service = || self.service.into();
+        let violation = if value > number.last {
+            Violation::QuantityTooLarge {
+                service: service(),
+                value: text(value),
+                limit: text(number.last),
+            }
+        } else if value < number.first {
+            Violation::QuantityTooSmall {
+                service: service(),
+                value: text(value),
+                limit: text(number.first),
+            }
+        } else {
+            return;
+        };
+        self.add(field_of(name), violation, violations);
+    }
+
+    fn attributes(&mut self, usage: &Usage<'_>, violations: &mut FieldViolations) {
+        let mut unknown: Option<&str> = None;
+        for (name, word) in usage.attributes {
+            let subject = self.program.index.subjects.get(name.as_str()).copied();
+            let Some(Subject::Attribute(position)) = subject else {
+                unknown = Some(unknown.map_or(name, |before| before.min(name)));
+                continue;
+            };
+            self.sent_attributes |= bit(position);
+            let attribute = self.program.index.attributes.get(position);
+            let value = attribute.and_then(|(_, values)| values.get(word.as_str()));
+            match (value, self.inputs.attributes.get_mut(position)) {
+                (Some(value), Some(place)) => *place = *value,
+                _ => {
+                    let spec = self.program.spec.attributes.get(name.as_str());
+                    let values = spec.map_or(&[][..], |spec| &spec.values);
+                    let violation = Violation::UnknownAttributeValue {
+                        attribute: name.as_str().into(),
+                        value: repeated(word),
+                        values: values.join(", ").into(),
+                        service: self.service.into(),
+                    };
+                    self.add(format!("attributes.{name}"), violation, violations);
+                }
+            }
+        }
+        if let Some(attribute) = unknown
+            && !violations.has("attributes")
+        {
+            let violation = Violation::UnknownAttribute {
+                attribute: repeated(attribute),
+                service: self.service.into(),
+            };
+            self.add("attributes", violation, violations);
+        }
+        self.is_right &= unknown.is_none();
+    }
+
+    /// What was not sent is its default, or missing.
+    fn defaults(&mut self, violations: &mut FieldViolations) {
+        let index = &self.program.index;
+        for (slot, default) in index.meter_defaults.iter().enumerate() {
+            if self.sent_meters & bit(slot) != 0 {
+                continue;
+            }
+            match (default, self.inputs.slots.get_mut(slot)) {
+                (Some(default), Some(place)) => *place = *default,
+                _ => {
+                    let name = index.meters.get(slot).map_or("", |name| name);
+                    self.is_right = false;
+                    violations.add(field_of(name), Violation::Required);
+                }
+            }
+        }
+        for (position, default) in index.attribute_defaults.iter().enumerate() {
+            if self.sent_attributes & bit(position) != 0 {
+                continue;
+            }
+            match (default, self.inputs.attributes.get_mut(position)) {
+                (Some(default), Some(place)) => *place = *default,
+                _ => {
+                    let attribute = index.attributes.get(position);
+                    let name = attribute.map_or("", |(name, _)| name);
+                    self.is_right = false;
+                    violations.add(format!("attributes.{name}"), Violation::Required);
+                }
+            }
+        }
+    }
+}
+
+/// The field of a usage in which a meter comes.
+fn field_of(name: &str) -> String {
+    match is_field(name) {
+        true => name.to_owned(),
+        false => format!("meters.{name}"),
+    }
+}
+
+/// Whether a meter comes in a field of its own.
+fn is_field(name: &str) -> bool {
+    matches!(name, "duration" | "count")
+}
+
+const fn bit(position: usize) -> u32 {
+    match position {
+        0..32 => 1 << position,
+        _ => 0,
+    }
+}
+
+/// A meter's text in grains: digits, and at most as many decimals as it has.
+fn grains(number: &Number, text: &str) -> Option<i128> {
+    let decimals = number.grain.denominator().ilog10();
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+        Some(_) => return None,
+        None => (text, ""),
+    };
+    let missing = usize::try_from(decimals)
+        .ok()?
+        .checked_sub(fraction.len())?;
+    if whole.is_empty() || text.len() > 40 {
+        return None;
+    }
+    let digits = whole.bytes().chain(fraction.bytes());
+    let zeros = std::iter::repeat_n(b'0', missing);
+    digits.chain(zeros).try_fold(0_i128, |sum, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        sum.checked_mul(10)?.checked_add(i128::from(digit))
+    })
+}
+
+/// A meter's default in grains.
+pub fn default_grains(default: Option<Ratio>, number: &Number) -> Option<i128> {
+    default?.over(number.grain).map(Ratio::floor)
+}

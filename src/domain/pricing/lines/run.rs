@@ -1,0 +1,270 @@
+//! How a usage is priced. A recorder sees each step; the one of pricing sees nothing, the one
+//! of explanations writes: an explanation cannot say something else than the cost.
+
+use super::explain::Explanation;
+use super::formula::Formula;
+use super::number::Number;
+use super::program::{Line, Outcome, Program, Rate, nanos_of};
+use super::ratio::Ratio;
+use super::spec::RowSays;
+use crate::domain::amount::{Credits, DECIMALS_MAX, Rounding, divide};
+use crate::domain::pricing::quote;
+use crate::domain::pricing::usage::{Given, Usage};
+use crate::domain::violation::{FieldViolations, Violation};
+
+/// Most numbers of a service: meters, named quantities and those of lines.
+pub const SLOTS_MAX: usize = 80;
+/// Most attributes of a service.
+pub const ATTRIBUTES_MAX: usize = 16;
+
+/// What a usage brings, found and checked.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Numbers by slot, in grains; quantities are worked out.
+    pub slots: [i128; SLOTS_MAX],
+    /// Values by attribute.
+    pub attributes: [u16; ATTRIBUTES_MAX],
+}
+
+/// Why a usage has no price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A formula came out below 0: the slot, and its value in grains before the step.
+    Negative(usize, i128),
+    /// What is not sold, by that row.
+    NotOffered(usize),
+    /// More than the largest amount.
+    TooLarge,
+}
+
+/// Sees how a cost adds up.
+pub trait Record {
+    /// A quantity: its slot, as measured, and as billed in its own grains.
+    fn quantity(&mut self, slot: usize, measured: i128, billed: i128);
+    /// A line's cost, in the order of its steps.
+    fn line(&mut self, position: usize, cost: &LineCost<'_>);
+    /// The sum, what it became, and its rounding.
+    fn total(&mut self, sum: i128, total: i128, rounding: Option<Rounding>);
+}
+
+/// How a line's cost came about; amounts in billionths.
+pub struct LineCost<'a> {
+    /// The line.
+    pub line: &'a Line,
+    /// Its price.
+    pub rate: &'a Rate,
+    /// What is billed, in grains.
+    pub quantity: i128,
+    /// Before limits and rounding: a dividend, to be divided by the rate's denominator.
+    pub dividend: i128,
+    /// The least cost, where it was used.
+    pub min: Option<Credits>,
+    /// The largest cost, where it was used.
+    pub max: Option<Credits>,
+    /// Whether digits were lost.
+    pub was_rounded: bool,
+    /// The cost.
+    pub nanos: i128,
+}
+
+/// Sees nothing.
+pub struct Silent;
+
+impl Record for Silent {
+    fn quantity(&mut self, _: usize, _: i128, _: i128) {}
+    fn line(&mut self, _: usize, _: &LineCost<'_>) {}
+    fn total(&mut self, _: i128, _: i128, _: Option<Rounding>) {}
+}
+
+impl Program {
+    /// What the usage costs.
+    ///
+    /// # Errors
+    /// Why it has no price.
+    pub fn price(&self, inputs: &mut Inputs, record: &mut impl Record) -> Result<Credits, Stop> {
+        for (slot, quantity) in &self.quantities {
+            let measured = quantity.measured(&inputs.slots).ok_or(Stop::TooLarge)?;
+            if measured < 0 {
+                return Err(Stop::Negative(*slot, measured));
+            }
+            let billed = quantity.billed(measured).ok_or(Stop::TooLarge)?;
+            if let Some(place) = inputs.slots.get_mut(*slot) {
+                *place = billed;
+            }
+            record.quantity(*slot, measured, billed);
+        }
+        let mut sum = 0_i128;
+        for (position, line) in self.lines.iter().enumerate() {
+            let nanos = self.line(position, line, inputs, record)?;
+            sum = sum.checked_add(nanos).ok_or(Stop::TooLarge)?;
+        }
+        let total = self.total(sum, record).ok_or(Stop::TooLarge)?;
+        let nanos = i64::try_from(total).map_err(|_| Stop::TooLarge)?;
+        Credits::from_nanos(nanos).map_err(|_| Stop::TooLarge)
+    }
+
+    fn line(
+        &self,
+        position: usize,
+        line: &Line,
+        inputs: &Inputs,
+        record: &mut impl Record,
+    ) -> Result<i128, Stop> {
+        let cell = line.grid.cell(&inputs.slots, &inputs.attributes);
+        let outcome = cell.and_then(|cell| line.cells.get(cell));
+        let outcome = outcome.and_then(|outcome| line.outcomes.get(usize::from(*outcome)));
+        let rate = match outcome {
+            Some(Outcome::Rate(rate)) => rate,
+            Some(Outcome::Refuse(row)) => return Err(Stop::NotOffered(*row)),
+            Some(Outcome::Skip) | None => return Ok(0),
+        };
+        let quantity = match line.slot {
+            None => 1,
+            Some(slot) => inputs.slots.get(slot).copied().unwrap_or_default(),
+        };
+        if quantity == 0 {
+            return Ok(0);
+        }
+        let spec = self.spec.lines.get(position);
+        let denominator = rate.nanos.denominator();
+        let dividend = rate
+            .nanos
+            .numerator()
+            .checked_mul(quantity)
+            .ok_or(Stop::TooLarge)?;
+        let is_less = |limit: Credits| {
+            let limit = i128::from(limit.nanos()).checked_mul(denominator);
+            limit.is_none_or(|limit| dividend < limit)
+        };
+        let min = spec.and_then(|spec| spec.price_min);
+        let min = min.filter(|min| dividend > 0 && is_less(*min));
+        let max = spec.and_then(|spec| spec.price_max);
+        let max = max.filter(|max| !is_less(*max) && min.is_none());
+        let (exact, per) = match min.or(max) {
+            Some(limit) => (i128::from(limit.nanos()), 1),
+            None => (dividend, denominator),
+        };
+        let unit = nanos_of(spec.and_then(|spec| spec.decimals).unwrap_or(DECIMALS_MAX));
+        let per = per.checked_mul(unit).ok_or(Stop::TooLarge)?;
+        let direction = line.rounding.unwrap_or(Rounding::HalfEven);
+        let (units, was_rounded) = divide(exact, per, direction).ok_or(Stop::TooLarge)?;
+        let nanos = units.checked_mul(unit).ok_or(Stop::TooLarge)?;
+        let cost = LineCost {
+            line,
+            rate,
+            quantity,
+            dividend,
+            min,
+            max: max.filter(|max| dividend != i128::from(max.nanos()).saturating_mul(denominator)),
+            was_rounded,
+            nanos,
+        };
+        record.line(position, &cost);
+        Ok(nanos)
+    }
+
+    fn total(&self, sum: i128, record: &mut impl Record) -> Option<i128> {
+        let spec = &self.spec.total;
+        let mut total = sum;
+        if let Some(min) = spec.min
+            && sum > 0
+        {
+            total = total.max(i128::from(min.nanos()));
+        }
+        if let Some(max) = spec.max {
+            total = total.min(i128::from(max.nanos()));
+        }
+        let mut rounding = None;
+        if let Some((decimals, direction)) = spec.decimals {
+            let unit = nanos_of(decimals);
+            let (units, was_rounded) = divide(total, unit, direction)?;
+            total = units.checked_mul(unit)?;
+            rounding = was_rounded.then_some(direction);
+        }
+        record.total(sum, total, rounding);
+        Some(total)
+    }
+
+    /// The number of a slot.
+    #[must_use]
+    pub fn number(&self, slot: usize) -> Option<&Number> {
+        self.numbers.get(slot)
+    }
+}
+
+/// A dividend of billionths as credits, exact.
+pub fn credits_of(dividend: i128, denominator: i128) -> Option<Ratio> {
+    Ratio::new(dividend, denominator)?.over(Ratio::whole(1_000_000_000))
+}
+
+impl Program {
+    /// What a usage costs, or everything that is wrong with it; `violations` has what was
+    /// found before.
+    pub fn quote(
+        &self,
+        service: &str,
+        usage: &Usage<'_>,
+        mut violations: FieldViolations,
+    ) -> Result<Credits, FieldViolations> {
+        let inputs = self.inputs(service, usage, &mut violations);
+        let Some(mut inputs) = inputs.filter(|_| violations.is_empty()) else {
+            return Err(violations);
+        };
+        self.price(&mut inputs, &mut Silent)
+            .map_err(|stop| self.violation(service, usage, &stop))
+    }
+
+    /// What is wrong where a usage has no price.
+    fn violation(&self, service: &str, usage: &Usage<'_>, stop: &Stop) -> FieldViolations {
+        let field = match usage.quantity {
+            Given::Nothing if !usage.meters.is_empty() => "meters",
+            quantity => quantity.field(),
+        };
+        match stop {
+            Stop::TooLarge => FieldViolations::of(field, Violation::CostTooLarge),
+            Stop::NotOffered(row) => {
+                let why = match self.spec.rows.get(*row).map(|row| &row.says) {
+                    Some(RowSays::Refuse { why, .. }) => why.clone(),
+                    _ => "it is not offered".into(),
+                };
+                let service = service.into();
+                FieldViolations::of("service", Violation::NotOffered { service, why })
+            }
+            Stop::Negative(slot, measured) => {
+                let code = self.quantities.iter().find(|(at, _)| at == slot);
+                let grain = code.map_or(Ratio::ONE, |(_, quantity)| quantity.measured_grain);
+                let value = grain.times(Ratio::whole(*measured)).unwrap_or(Ratio::ZERO);
+                let formula = self.formula(*slot);
+                let terms = formula.into_iter().flat_map(|formula| formula.terms());
+                let mut taken_off = terms.filter(|term| term.coefficient.is_negative());
+                let meter = taken_off
+                    .next()
+                    .map_or(String::new(), |term| term.to_string());
+                let violation = Violation::MetersDisagree {
+                    service: service.into(),
+                    formula: formula.map_or(String::new(), ToString::to_string).into(),
+                    value: value.to_string().into(),
+                    meter: meter.into(),
+                };
+                FieldViolations::of("meters", violation)
+            }
+        }
+    }
+
+    /// The formula of a quantity.
+    fn formula(&self, slot: usize) -> Option<&Formula> {
+        let named = self.named_slots.iter().find(|(_, at)| **at == slot);
+        let named = named.and_then(|(name, _)| self.spec.quantities.get(name));
+        let own = self.lines.iter().position(|line| line.slot == Some(slot));
+        let own = own.and_then(|line| self.spec.lines.get(line)?.quantity.as_ref());
+        named.or(own).map(|quantity| &quantity.of)
+    }
+
+    /// How a usage that was priced adds up.
+    #[must_use]
+    pub fn explain(&self, service: &str, usage: &Usage<'_>) -> Vec<quote::Line> {
+        let inputs = self.inputs(service, usage, &mut FieldViolations::new());
+        let lines = inputs.and_then(|mut inputs| Explanation::of(self, &mut inputs).ok());
+        lines.unwrap_or_default()
+    }
+}

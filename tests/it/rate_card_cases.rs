@@ -1,0 +1,249 @@
+//! A hundred priced usages of real price lists (tests/data/rate-card-cases.json), each with the
+//! card that prices it: what they cost, how that adds up, and that a card's stored form prices
+//! alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use creditd::app::card_file::{self, LoadedCard};
+use creditd::domain::pricing::{Card, Given, Usage};
+use serde::Deserialize;
+
+use crate::support::root;
+
+#[derive(Deserialize)]
+struct Case {
+    vendor: String,
+    rule: String,
+    card_fragment: String,
+    usage: CaseUsage,
+    credits: Option<String>,
+    #[serde(default)]
+    lines: Vec<CaseLine>,
+    refused: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CaseUsage {
+    service: String,
+    duration: Option<String>,
+    count: Option<String>,
+    #[serde(default)]
+    meters: BTreeMap<String, String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+struct CaseLine {
+    key: String,
+    credits: String,
+    description: String,
+}
+
+impl CaseUsage {
+    fn as_usage(&self) -> Usage<'_> {
+        let duration = self
+            .duration
+            .as_deref()
+            .map(|text| Given::Duration(card_file::parse_nanos(text).unwrap()));
+        let count = self.count.as_deref();
+        let count = count.map(|count| Given::Count(count.parse().unwrap()));
+        Usage {
+            service: &self.service,
+            quantity: duration.or(count).unwrap_or(Given::Nothing),
+            attributes: &self.attributes,
+            meters: &self.meters,
+        }
+    }
+}
+
+fn load(text: &str) -> Result<LoadedCard, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("card.toml");
+    std::fs::write(&file, text).unwrap();
+    card_file::load(Path::new(&file)).map_err(|error| error.to_string())
+}
+
+/// What a card says of a usage: credits and lines, or reason and message.
+fn outcome(card: &Card, usage: &Usage<'_>) -> Result<(String, Vec<CaseLine>), String> {
+    match card.price(usage) {
+        Ok(quote) => {
+            let lines = quote.lines(usage).into_iter().map(|line| CaseLine {
+                key: line.key,
+                credits: line.credits.to_string(),
+                description: line.description,
+            });
+            Ok((quote.credits().to_string(), lines.collect()))
+        }
+        Err(violations) => Err(format!("{violations:?}")),
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let cases = std::fs::read_to_string(root("tests/data/rate-card-cases.json")).unwrap();
+    serde_json::from_str(&cases).unwrap()
+}
+
+/// The card of a case, whole.
+fn card_of(case: &Case) -> String {
+    let head = "format = 2\nname = \"case\"\ntitle = \"A case\"\n\n";
+    let head = match case.card_fragment.split_once("[[service]]") {
+        Some((before, _)) if before.contains("name =") => "",
+        _ => head,
+    };
+    format!("{head}{}", case.card_fragment)
+}
+
+/// The cards of all cases and examples, with their texts.
+pub fn cards() -> &'static [(String, LoadedCard)] {
+    static CARDS: OnceLock<Vec<(String, LoadedCard)>> = OnceLock::new();
+    CARDS.get_or_init(|| {
+        let mut texts: BTreeSet<String> = cases().iter().map(card_of).collect();
+        for entry in std::fs::read_dir(root("rate-cards/examples")).unwrap() {
+            texts.insert(std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        }
+        let loaded = texts.into_iter().filter(|text| !text.contains("exchange"));
+        loaded
+            .map(|text| {
+                let card = load(&text).unwrap();
+                (text, card)
+            })
+            .collect()
+    })
+}
+
+#[test]
+fn every_case_costs_what_its_price_list_says() {
+    let cases = cases();
+    assert!(cases.len() > 100);
+    let mut wrong = Vec::new();
+    // Cards in another unit are not read yet.
+    let (later, cases): (Vec<_>, Vec<_>) = cases
+        .into_iter()
+        .partition(|case| case.card_fragment.contains("exchange"));
+    assert_eq!(later.len(), 2);
+    for case in &cases {
+        let name = format!("{}: {}", case.vendor, case.rule);
+        let loaded = match load(&card_of(case)) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let usage = case.usage.as_usage();
+        let says = outcome(&loaded.card, &usage);
+        match (&says, &case.refused) {
+            (Ok((credits, lines)), None) => {
+                if Some(credits) != case.credits.as_ref() {
+                    wrong.push(format!("{name}: {credits} and not {:?}", case.credits));
+                }
+                if !case.lines.is_empty() && *lines != case.lines {
+                    wrong.push(format!("{name}: {lines:#?} and not {:#?}", case.lines));
+                }
+            }
+            (Err(violations), Some(_)) => {
+                let why = case.message.as_deref().unwrap_or_default();
+                if !violations.contains(why) {
+                    wrong.push(format!("{name}: {violations}"));
+                }
+            }
+            _ => wrong.push(format!("{name}: {says:?}")),
+        }
+        let restored = card_file::restore(&loaded.stored).unwrap();
+        let again = outcome(&restored, &usage).map(|(credits, _)| credits);
+        assert_eq!(again, says.map(|(credits, _)| credits), "{name}");
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_example_cards_are_right_and_have_a_source() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(root("rate-cards/examples")).unwrap() {
+        let file = entry.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let comment: String = text
+            .lines()
+            .take_while(|line| line.starts_with('#'))
+            .collect();
+        assert!(comment.contains("Source"), "{}", file.display());
+        let loaded = card_file::load(&file).unwrap();
+        let examples = text.matches("costs =").count();
+        assert!(
+            examples >= loaded.card.services().len(),
+            "{}",
+            file.display()
+        );
+        let restored = card_file::restore(&loaded.stored).unwrap();
+        assert_eq!(restored.services().len(), loaded.card.services().len());
+        count += 1;
+    }
+    assert!(count >= 12, "{count}");
+}
+
+/// docs/rate-cards.md: each block that is a card or a service is right.
+#[test]
+fn the_cards_of_the_guide_are_right() {
+    let page = std::fs::read_to_string(root("docs/rate-cards.md")).unwrap();
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap());
+    let mut count = 0;
+    for block in blocks.filter(|block| block.contains("[[service]]")) {
+        let head = "format = 2\nname = \"guide\"\ntitle = \"The guide\"\n";
+        let head = if block.contains("format =") { "" } else { head };
+        let card = match load(&format!("{head}{block}")) {
+            Ok(loaded) => loaded.card,
+            Err(error) => panic!("{error}\n{block}"),
+        };
+        // The page shows what the program says of a whole card.
+        let revision = card.revision().as_str();
+        assert!(!head.is_empty() || page.contains(revision), "{revision}");
+        count += 1;
+    }
+    assert!(count >= 8, "{count}");
+}
+
+/// One card has one revision, however it is spelled.
+#[test]
+fn a_respelled_card_has_the_same_revision() {
+    let card = |meters: &str, lines: &str, rest: &str| {
+        let text = format!(
+            "format = 2\nname = \"a\"\ntitle = \"A\"\n[[service]]\nkey = \"s\"\ntitle = \"S\"\nrule = \"r\"\n{meters}\n{lines}\n{rest}\n"
+        );
+        load(&text).unwrap().card.revision().to_string()
+    };
+    let meters = "meters.duration = {}\nmeters.channels = { unit = \"channel\", default = \"1\", max = \"8\" }\nattributes.mode = [\"a\", \"b\"]";
+    let line = "lines = [{ key = \"x\", quantity = { of = \"duration * channels\", unit = \"s\" }, price = \"0.014\", per = \"1s\", rounding = \"half_even\" }]";
+    let rest = "prices = [{ mode = \"b\", channels = \"from 2\", x = \"0.02\" }]";
+    let revision = card(meters, line, rest);
+    for (meters, line, rest) in [
+        (
+            "attributes.mode = { values = [\"a\", \"b\"] }\nmeters.channels = { max = \"8\", default = \"1\", unit = \"channel\" }\nmeters.duration = { unit = \"s\" }",
+            line,
+            rest,
+        ),
+        (
+            meters,
+            "rounding = \"half_even\"\nlines = [{ rounding = \"half_even\", per = \"1000ms\", price = \"0.0140\", quantity = { unit = \"s\", of = \"(channels) * duration\" }, key = \"x\" }]",
+            rest,
+        ),
+        (
+            meters,
+            "rounding = \"half_even\"\nlines = [{ key = \"x\", quantity = { of = \"duration * channels\", unit = \"s\" }, price = \"0.014\", per = \"1s\" }]",
+            "prices = [{ x = \"0.020\", channels = [\"from 2\"], mode = [\"b\"] }]\nexamples = [{ duration = \"1s\", mode = \"a\", costs = \"0.014\" }]",
+        ),
+    ] {
+        assert_eq!(card(meters, line, rest), revision, "{meters} {line} {rest}");
+    }
+    let other = card(meters, line, &rest.replace("0.02", "0.03"));
+    assert_ne!(other, revision);
+}

@@ -1,0 +1,244 @@
+//! Random usages of real price lists: the cost is what a second evaluator makes of the same
+//! card (`rate_card_model`), lines sum to it, and more never costs less.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use creditd::app::card_file;
+use creditd::domain::pricing::lines::{Is, Program, Ratio};
+use creditd::domain::pricing::{Card, Given, ServicePrice, Usage};
+use creditd::domain::{Credits, Violation};
+use proptest::prelude::*;
+
+use crate::rate_card_cases::cards;
+use crate::rate_card_model::{self as model, Outcome};
+
+/// A usage that owns its texts.
+#[derive(Clone, Debug, Default)]
+struct Owned {
+    service: String,
+    duration: Option<i128>,
+    count: Option<i64>,
+    meters: BTreeMap<String, String>,
+    attributes: BTreeMap<String, String>,
+}
+
+impl Owned {
+    fn as_usage(&self) -> Usage<'_> {
+        let count = self.count.map(Given::Count);
+        Usage {
+            service: &self.service,
+            quantity: self
+                .duration
+                .map(Given::Duration)
+                .or(count)
+                .unwrap_or(Given::Nothing),
+            attributes: &self.attributes,
+            meters: &self.meters,
+        }
+    }
+
+    fn as_model(&self) -> model::Usage {
+        model::Usage {
+            service: self.service.clone(),
+            duration: self.duration.map(|nanos| format!("{}s", units(nanos, 9))),
+            count: self.count.map(|count| count.to_string()),
+            meters: self.meters.clone(),
+            attributes: self.attributes.clone(),
+        }
+    }
+
+    /// Sets a meter to so many grains.
+    fn set(&mut self, name: &str, decimals: u32, grains: i128) {
+        match name {
+            "duration" => self.duration = Some(grains),
+            "count" => self.count = i64::try_from(grains).ok(),
+            name => {
+                self.meters.insert(name.to_owned(), units(grains, decimals));
+            }
+        }
+    }
+}
+
+fn units(grains: i128, decimals: u32) -> String {
+    Ratio::new(grains, 10_i128.pow(decimals))
+        .unwrap()
+        .to_string()
+}
+
+/// Numbers at which a price can change, in grains of the meter.
+fn points(program: &Program, name: &str, decimals: u32) -> Vec<i128> {
+    let spec = &program.spec;
+    let scale = Ratio::whole(10_i128.pow(decimals));
+    let conditions = spec.lines.iter().flat_map(|line| &line.when);
+    let conditions = conditions.chain(spec.rows.iter().flat_map(|row| &row.when));
+    let conditions = conditions.chain(spec.factors.iter().flat_map(|factor| &factor.when));
+    let ranges = conditions.filter_map(|condition| match &condition.is {
+        Is::In(ranges) => Some(ranges),
+        Is::OneOf(_) => None,
+    });
+    let ends = ranges.flatten().flat_map(|range| [range.low, range.high]);
+    let ends = ends.flatten().map(|end| end.at);
+    let meter = &spec.meters[name];
+    let ends = ends.chain([meter.min, meter.max, meter.default].into_iter().flatten());
+    let grains = ends.filter_map(|end| Some(end.times(scale)?.floor()));
+    grains
+        .flat_map(|at| [at - 1, at, at + 1])
+        .filter(|at| *at >= 0)
+        .collect()
+}
+
+fn pick(number: u64, length: usize) -> usize {
+    usize::try_from(number).unwrap() % length
+}
+
+/// A usage of a service, made from random numbers.
+fn usage_of(key: &str, program: &Program, numbers: &[u64]) -> Owned {
+    let mut numbers = numbers.iter().cycle().enumerate();
+    let mut next = move |below: u64| {
+        let (at, number) = numbers.next().unwrap();
+        let at = u64::try_from(at).unwrap();
+        (number.wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % below
+    };
+    let mut usage = Owned {
+        service: key.to_owned(),
+        ..Owned::default()
+    };
+    for (name, meter) in &program.spec.meters {
+        let points = points(program, name, meter.decimals);
+        let grains = match next(10) {
+            0 => continue,
+            1..=5 if !points.is_empty() => points[pick(next(u64::MAX), points.len())],
+            6 => i128::from(next(4)),
+            7 => i128::from(next(1_000_000_000_000)),
+            _ => i128::from(next(100_000)),
+        };
+        usage.set(name, meter.decimals, grains);
+    }
+    for (name, attribute) in &program.spec.attributes {
+        let value = match next(20) {
+            0 | 1 => continue,
+            2 => "no such word",
+            _ => &attribute.values[pick(next(u64::MAX), attribute.values.len())],
+        };
+        usage.attributes.insert(name.to_string(), value.to_owned());
+    }
+    match next(40) {
+        0 => drop(
+            usage
+                .meters
+                .insert("no_such_meter".to_owned(), "1".to_owned()),
+        ),
+        1 => drop(
+            usage
+                .attributes
+                .insert("no_such_attribute".to_owned(), "1".to_owned()),
+        ),
+        2 => drop(usage.meters.insert("odd".to_owned(), "1e3".to_owned())),
+        _ => {}
+    }
+    usage
+}
+
+/// The reason of a violation that a usage can have.
+fn reason(violation: &Violation) -> &'static str {
+    match violation {
+        Violation::Required => "FIELD_REQUIRED",
+        Violation::UnknownAttribute { .. } => "UNKNOWN_ATTRIBUTE",
+        Violation::UnknownAttributeValue { .. } => "UNKNOWN_ATTRIBUTE_VALUE",
+        Violation::UnknownMeter { .. } => "UNKNOWN_METER",
+        Violation::WrongQuantity { .. } => "WRONG_QUANTITY",
+        Violation::InvalidQuantity { .. } | Violation::QuantityOutOfRange { .. } => {
+            "INVALID_QUANTITY"
+        }
+        Violation::QuantityTooLarge { .. } => "QUANTITY_TOO_LARGE",
+        Violation::QuantityTooSmall { .. } => "QUANTITY_TOO_SMALL",
+        Violation::NotOffered { .. } => "NOT_OFFERED",
+        Violation::MetersDisagree { .. } => "METERS_DISAGREE",
+        Violation::CostTooLarge => "COST_TOO_LARGE",
+        other => panic!("{other:?}"),
+    }
+}
+
+fn outcome(card: &Card, usage: &Usage<'_>) -> Outcome {
+    match card.price(usage) {
+        Ok(quote) => Outcome::Credits {
+            total: quote.credits().to_string(),
+            lines: quote
+                .lines(usage)
+                .into_iter()
+                .map(|line| (line.key, line.credits.to_string()))
+                .collect(),
+        },
+        Err(violations) => {
+            let reasons = violations
+                .as_slice()
+                .iter()
+                .map(|found| reason(&found.violation));
+            let reasons: BTreeSet<_> = reasons.map(ToOwned::to_owned).collect();
+            Outcome::Refused(reasons.into_iter().collect())
+        }
+    }
+}
+
+fn programs(card: &Card) -> impl Iterator<Item = (&str, &Program)> {
+    card.services()
+        .iter()
+        .filter_map(|service| match &service.price {
+            ServicePrice::Lines(program) => Some((&*service.key, &**program)),
+            ServicePrice::One(_) => None,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_usage_costs_what_the_model_says(numbers in prop::collection::vec(any::<u64>(), 40)) {
+        for (text, card) in cards() {
+            let model = model::Card::read(text);
+            let restored = card_file::restore(&card.stored).unwrap();
+            for (key, program) in programs(&card.card) {
+                let usage = usage_of(key, program, &numbers);
+                let says = outcome(&card.card, &usage.as_usage());
+                let expected = model.price(&usage.as_model(), &BTreeMap::new());
+                prop_assert_eq!(&says, &expected, "{:?}\n{}", usage, text);
+                prop_assert_eq!(&outcome(&restored, &usage.as_usage()), &says, "as stored");
+                if let Outcome::Credits { total, lines } = says {
+                    let sum = lines.iter().map(|(_, credits)| credits.parse::<rust_decimal::Decimal>().unwrap());
+                    let sum: rust_decimal::Decimal = sum.sum();
+                    prop_assert_eq!(sum, total.parse::<rust_decimal::Decimal>().unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_never_costs_less(numbers in prop::collection::vec(any::<u64>(), 40), more in 1..1_000_000_i128) {
+        for (text, card) in cards() {
+            for (key, program) in programs(&card.card) {
+                let usage = usage_of(key, program, &numbers);
+                let cost = |usage: &Owned| -> Option<Credits> {
+                    card.card.price(&usage.as_usage()).ok().map(|quote| quote.credits())
+                };
+                let Some(before) = cost(&usage) else { continue };
+                for (name, meter) in &program.spec.meters {
+                    if program.spec.may_fall.contains(name) { continue }
+                    let sent = match &**name {
+                        "duration" => usage.duration,
+                        "count" => usage.count.map(i128::from),
+                        name => usage.meters.get(name).map(|text| {
+                            let scale = Ratio::whole(10_i128.pow(meter.decimals));
+                            Ratio::parse(text).unwrap().times(scale).unwrap().floor()
+                        }),
+                    };
+                    let Some(sent) = sent else { continue };
+                    let mut larger = usage.clone();
+                    larger.set(name, meter.decimals, sent + more);
+                    if let Some(after) = cost(&larger) {
+                        prop_assert!(after >= before, "{} {:?} {}\n{}", name, usage, more, text);
+                    }
+                }
+            }
+        }
+    }
+}
