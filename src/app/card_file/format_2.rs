@@ -11,7 +11,10 @@ use super::lines;
 use super::parse::{
     ServiceText, ShownText, SpannedError, check_text, error_at, finish, rounding, service, shown,
 };
+use crate::domain::Rounding;
+use crate::domain::amount::DECIMALS_MAX;
 use crate::domain::names::{SERVICE_GRAMMAR, is_service_key};
+use crate::domain::pricing::lines::{Exchange, Ratio};
 use crate::domain::pricing::{ServicePrice, Shown};
 
 /// Most combinations of words and ranges of a card, over all lines of all services.
@@ -25,6 +28,16 @@ struct HeadText {
     name: Spanned<String>,
     title: Spanned<String>,
     effective_time: Option<Spanned<toml::value::Datetime>>,
+    rounding: Option<Spanned<String>>,
+    exchange: Option<ExchangeText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExchangeText {
+    unit: Spanned<String>,
+    credits: Spanned<String>,
+    decimals: Option<Spanned<u32>>,
     rounding: Option<Spanned<String>>,
 }
 
@@ -51,6 +64,10 @@ pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread
     let services = table.get_mut().remove("service");
     let head = HeadText::deserialize(toml::de::Deserializer::from(table))?;
     let card_rounding = head.rounding.as_ref().map(rounding).transpose()?;
+    let exchange = head.exchange.as_ref();
+    let exchange = exchange
+        .map(|text| exchange_of(text, card_rounding))
+        .transpose()?;
     let list = services.as_ref().map(Spanned::get_ref);
     let list = list.and_then(|list| list.as_array()).into_iter().flatten();
     let (mut services_read, mut keys) = (Vec::new(), Vec::new());
@@ -60,7 +77,7 @@ pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread
             services_read.push(service(&row)?);
             keys.push(row.key.span());
         } else {
-            let (service, key) = lines::service(value, card_rounding)?;
+            let (service, key) = lines::service(value, card_rounding, exchange.as_ref())?;
             services_read.push(service);
             keys.push(key);
         }
@@ -79,7 +96,65 @@ pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread
         head.effective_time.as_ref(),
         services_read,
         &keys,
+        exchange,
     )?)
+}
+
+/// The unit of the card's prices.
+fn exchange_of(
+    text: &ExchangeText,
+    card_rounding: Option<Rounding>,
+) -> Result<Exchange, SpannedError> {
+    let unit = check_text("unit", text.unit.get_ref(), &text.unit.span())?;
+    let credits = Ratio::parse(text.credits.get_ref()).filter(|credits| *credits != Ratio::ZERO);
+    let credits = credits.ok_or_else(|| {
+        let problem = format!(
+            "exchange.credits \"{}\" is no number of more than 0",
+            text.credits.get_ref()
+        );
+        error_at(
+            &text.credits,
+            problem,
+            "write what one is in credits, such as \"211\"",
+        )
+    })?;
+    let own = text.rounding.as_ref().map(rounding).transpose()?;
+    let decimals = match (&text.decimals, own.or(card_rounding)) {
+        (Some(decimals), Some(rounding)) if *decimals.get_ref() <= DECIMALS_MAX => {
+            Some((*decimals.get_ref(), rounding))
+        }
+        (Some(decimals), Some(_)) => {
+            let problem = format!("{} decimals are more than amounts have", decimals.get_ref());
+            return Err(error_at(
+                decimals,
+                problem,
+                format!("use 0 to {DECIMALS_MAX}"),
+            ));
+        }
+        (Some(decimals), None) => {
+            let remedy = "add rounding = \"up\", \"down\", \"half_up\" or \"half_even\"";
+            return Err(error_at(
+                decimals,
+                "an exchange that rounds must say how",
+                remedy,
+            ));
+        }
+        (None, _) => match &text.rounding {
+            Some(word) => {
+                return Err(error_at(
+                    word,
+                    "exchange: nothing is rounded here",
+                    "take rounding out",
+                ));
+            }
+            None => None,
+        },
+    };
+    Ok(Exchange {
+        unit: unit.into(),
+        credits,
+        decimals,
+    })
 }
 
 /// What every service says of itself.

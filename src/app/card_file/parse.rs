@@ -15,6 +15,7 @@ use super::format_2;
 use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
 use crate::domain::amount::{AmountError, DECIMALS_MAX};
 use crate::domain::names::{KEY_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, is_service_key};
+use crate::domain::pricing::lines::Exchange;
 use crate::domain::pricing::{
     CardError, Meter, OnePrice, PER_MAX_UNITS, Price, ProRata, Service, ServicePrice, Shown,
 };
@@ -180,6 +181,7 @@ fn read(card: CardText) -> Result<LoadedCard, SpannedError> {
         card.effective_time.as_ref(),
         services,
         &keys,
+        None,
     )
 }
 
@@ -190,6 +192,7 @@ pub(super) fn finish(
     effective_time: Option<&Spanned<toml::value::Datetime>>,
     services: Vec<Service>,
     keys: &[Range<usize>],
+    exchange: Option<Exchange>,
 ) -> Result<LoadedCard, SpannedError> {
     check_name(name)?;
     check_words("title", title)?;
@@ -205,7 +208,13 @@ pub(super) fn finish(
         .iter()
         .map(|service| Arc::clone(&service.key))
         .collect();
-    let sealed = seal(name.get_ref(), title.get_ref(), effective_time, services);
+    let sealed = seal(
+        name.get_ref(),
+        title.get_ref(),
+        effective_time,
+        services,
+        exchange.as_ref(),
+    );
     sealed.map_err(|violation| match violation {
         CardError::NoServices => error_at(name, "it has no services", "add a [[service]]"),
         CardError::SameKey(position) => SpannedError {

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::LoadedCard;
 use super::duration::parse_nanos;
-use super::stored_lines::StoredLines;
+use super::stored_lines::{StoredExchange, StoredLines};
+use crate::domain::pricing::lines::Exchange;
 use crate::domain::pricing::{
     Card, CardError, Meter, OnePrice, Price, ProRata, Revision, Service, ServicePrice, Shown,
 };
@@ -25,6 +26,8 @@ struct CardContent {
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     effective_time: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exchange: Option<StoredExchange>,
     services: Vec<StoredService>,
 }
 
@@ -130,11 +133,13 @@ pub(super) fn seal(
     title: &str,
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
+    exchange: Option<&Exchange>,
 ) -> Result<LoadedCard, CardError> {
     let content = CardContent {
         name: name.to_owned(),
         title: title.to_owned(),
         effective_time: effective_time.map(rfc3339::format),
+        exchange: exchange.map(StoredExchange::from),
         services: services.iter().map(stored_service).collect(),
     };
     // Maps with string keys and strings: this cannot fail, and an empty text
@@ -232,10 +237,12 @@ pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
         .effective_time
         .map(|text| rfc3339::parse(&text).ok_or_else(|| unreadable(text)))
         .transpose()?;
+    let exchange = content.exchange.map(StoredExchange::restore);
+    let exchange = exchange.transpose().map_err(unreadable)?;
     let services = content
         .services
         .into_iter()
-        .map(restore_service)
+        .map(|stored| restore_service(stored, exchange.as_ref()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable)?;
     Card::new(
@@ -248,7 +255,7 @@ pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
     .map_err(|violation| unreadable(format!("{violation:?}")))
 }
 
-fn restore_service(stored: StoredService) -> Result<Service, String> {
+fn restore_service(stored: StoredService, exchange: Option<&Exchange>) -> Result<Service, String> {
     let direction = |word: &str| rounding_of(word).ok_or_else(|| format!("rounding \"{word}\""));
     let shown = stored.shown.map(|shown| {
         Ok::<_, String>(Shown {
@@ -282,7 +289,7 @@ fn restore_service(stored: StoredService) -> Result<Service, String> {
                 quantity_max,
             })
         }
-        (None, None) => ServicePrice::Lines(Box::new(stored.lines.restore()?)),
+        (None, None) => ServicePrice::Lines(Box::new(stored.lines.restore(exchange)?)),
         _ => return Err(format!("service \"{}\"", stored.key)),
     };
     Ok(Service {

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::duration::parse_nanos;
 use super::stored::{rounding_of, rounding_word};
 use crate::domain::pricing::lines::{
-    AttributeSpec, Condition, FactorSpec, Formula, Is, LineSpec, MeterSpec, Program, QuantitySpec,
-    Range, Ratio, RowSays, RowSpec, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
+    AttributeSpec, Condition, Exchange, FactorSpec, Formula, Is, LineSpec, MeterSpec, Program,
+    QuantitySpec, Range, Ratio, RowSays, RowSpec, Spec, Step, StepRounding, TIME_DECIMALS,
+    TIME_UNIT, TotalSpec,
 };
 use crate::domain::{Credits, Rounding};
 
@@ -115,6 +116,40 @@ pub struct StoredTotal {
     decimals: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rounding: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredExchange {
+    unit: String,
+    credits: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decimals: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rounding: Option<String>,
+}
+
+impl From<&Exchange> for StoredExchange {
+    fn from(exchange: &Exchange) -> Self {
+        let (decimals, rounding) = exchange.decimals.unzip();
+        Self {
+            unit: exchange.unit.to_string(),
+            credits: exchange.credits.to_string(),
+            decimals,
+            rounding: rounding.map(|rounding| rounding_word(rounding).to_owned()),
+        }
+    }
+}
+
+impl StoredExchange {
+    /// The exchange of this form.
+    pub fn restore(self) -> Result<Exchange, String> {
+        Ok(Exchange {
+            unit: self.unit.into(),
+            credits: number_of(&self.credits)?,
+            decimals: self.decimals.zip(direction(self.rounding)?),
+        })
+    }
 }
 
 /// The fields of such a service beside those that every service has.
@@ -320,8 +355,11 @@ fn figure(number: Ratio, is_time: bool) -> String {
 
 impl StoredLines {
     /// The program of this form.
-    pub fn restore(self) -> Result<Program, String> {
-        let mut spec = Spec::default();
+    pub fn restore(self, exchange: Option<&Exchange>) -> Result<Program, String> {
+        let mut spec = Spec {
+            exchange: exchange.cloned(),
+            ..Spec::default()
+        };
         for (name, meter) in self.meters {
             let unit = meter.unit.unwrap_or_else(|| TIME_UNIT.to_owned());
             let decimals = if unit == TIME_UNIT { TIME_DECIMALS } else { 0 };

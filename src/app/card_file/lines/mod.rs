@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::format_2::ServiceHead;
 use super::parse::SpannedError;
 use crate::domain::Rounding;
-use crate::domain::pricing::lines::{Place, Program};
+use crate::domain::pricing::lines::{Exchange, Place, Program};
 use crate::domain::pricing::{Service, ServicePrice};
 
 pub use fields::{Fields, Value};
@@ -27,6 +27,7 @@ pub fn has_one_price(service: &Value<'_>) -> bool {
 pub fn service(
     value: &Value<'_>,
     card_rounding: Option<Rounding>,
+    exchange: Option<&Exchange>,
 ) -> Result<(Service, Range<usize>), SpannedError> {
     let fields = Fields::of(value, "a service")?;
     let head = ServiceHead::read(&fields)?;
@@ -34,7 +35,8 @@ pub fn service(
         error.problem = format!("service \"{}\": {}", head.key, error.problem);
         error
     };
-    let spec = read::spec(&fields).map_err(in_service)?;
+    let mut spec = read::spec(&fields).map_err(in_service)?;
+    spec.exchange = exchange.cloned();
     let inherited = parts::rounding_field(&fields).map_err(in_service)?;
     let program = Program::compile(spec, inherited.or(card_rounding)).map_err(|error| {
         in_service(SpannedError {

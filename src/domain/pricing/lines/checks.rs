@@ -229,8 +229,30 @@ pub fn rounding(
         return Ok(None);
     };
     let place = Place::Line(position, says.key.clone());
-    let unit = Ratio::whole(nanos_of(says.decimals.unwrap_or(DECIMALS_MAX)));
-    let is_exact = |nanos: Ratio| nanos.over(unit).is_some_and(Ratio::is_whole);
+    let is_whole = |nanos: Option<Ratio>| nanos.is_some_and(Ratio::is_whole);
+    let credits = spec
+        .exchange
+        .as_ref()
+        .map_or(Ratio::ONE, |exchange| exchange.credits);
+    let to_exchange = spec
+        .exchange
+        .as_ref()
+        .and_then(|exchange| exchange.decimals);
+    // Each rounding to a unit makes all amounts multiples of it.
+    let is_exact = |nanos: Ratio| {
+        let mut step = nanos;
+        if let Some(decimals) = says.decimals {
+            let unit = Ratio::whole(nanos_of(decimals));
+            if !is_whole(step.over(unit)) {
+                return false;
+            }
+            step = unit;
+        }
+        if let Some((decimals, _)) = to_exchange {
+            step = Ratio::whole(nanos_of(decimals));
+        }
+        is_whole(step.times(credits))
+    };
     let rates_are_exact = line.outcomes.iter().all(|outcome| match outcome {
         Outcome::Rate(rate) => is_exact(rate.nanos),
         Outcome::Skip | Outcome::Refuse(_) => true,

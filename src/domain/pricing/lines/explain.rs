@@ -145,7 +145,12 @@ impl Record for Explanation<'_> {
             return;
         };
         let number = cost.line.slot.and_then(|slot| program.number(slot));
-        let price = credits_text(cost.rate.price);
+        let exchange = program.spec.exchange.as_ref();
+        let credits_each = exchange.map_or(Ratio::ONE, |exchange| exchange.credits);
+        let price = match exchange {
+            Some(exchange) => format!("{} {}", cost.rate.price, exchange.unit),
+            None => credits_text(cost.rate.price),
+        };
         let mut text = format!("{}: ", spec.title());
         match (cost.line.slot, number) {
             (Some(slot), Some(number)) => {
@@ -162,11 +167,28 @@ impl Record for Explanation<'_> {
         text.push_str(&limit("at least", cost.min));
         text.push_str(&limit("at most", cost.max));
         let credits = credits_of_nanos(cost.nanos);
+        if let Some(exchange) = exchange {
+            if let (Some((before, after)), Some((_, direction))) =
+                (cost.exchanged, exchange.decimals)
+            {
+                let exact = credits_of(before.exact, before.per);
+                let exact = exact.map_or_else(String::new, |exact| exact.to_string());
+                let rounded = credits_of_nanos(after.exact);
+                let words = direction_words(direction);
+                text.push_str(&format!(", {exact} rounded {words} to {rounded}"));
+            }
+            text.push_str(&format!(
+                ", at {} credits a {}",
+                exchange.credits, exchange.unit
+            ));
+        }
         if cost.was_rounded
             && let Some(direction) = cost.line.rounding
         {
             let denominator = cost.rate.nanos.denominator();
-            let exact = credits_of(cost.dividend, denominator).map(|exact| exact.to_string());
+            let exact = credits_of(cost.dividend, denominator);
+            let exact = exact.and_then(|exact| exact.times(credits_each));
+            let exact = exact.map(|exact| exact.to_string());
             let exact = exact.filter(|exact| !exact.contains('/'));
             let exact = exact.unwrap_or_else(|| "more than 9 decimals".to_owned());
             text.push_str(&format!(
@@ -174,7 +196,7 @@ impl Record for Explanation<'_> {
                 direction_words(direction)
             ));
         }
-        let (quantity, unit, unit_credits) = figures(spec, cost, number, credits);
+        let (quantity, unit, unit_credits) = figures(spec, cost, number, credits, credits_each);
         self.lines.push(Line {
             key: (*spec.key).to_owned(),
             description: text,
@@ -221,12 +243,14 @@ fn figures(
     cost: &LineCost<'_>,
     number: Option<&Number>,
     credits: Credits,
+    credits_each: Ratio,
 ) -> (String, String, Credits) {
+    let nanos = cost.rate.nanos.times(credits_each);
     let Some(number) = number else {
-        let unit_credits = whole(cost.rate.nanos).unwrap_or(credits);
+        let unit_credits = nanos.and_then(whole).unwrap_or(credits);
         return ("1".to_owned(), "usage".to_owned(), unit_credits);
     };
-    let of_unit = cost.rate.nanos.over(number.grain);
+    let of_unit = nanos.and_then(|nanos| nanos.over(number.grain));
     if let Some(unit_credits) = of_unit.and_then(whole) {
         let quantity = number.units(cost.quantity).to_string();
         return (quantity, number.unit.to_string(), unit_credits);

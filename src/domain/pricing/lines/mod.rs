@@ -28,7 +28,7 @@ pub use range::{End, Range};
 pub use ratio::Ratio;
 pub use run::{Inputs, Silent, Stop};
 pub use spec::{
-    AttributeSpec, Condition, FactorSpec, Is, LineSpec, MeterSpec, QuantitySpec, RowSays, RowSpec,
-    Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
+    AttributeSpec, Condition, Exchange, FactorSpec, Is, LineSpec, MeterSpec, QuantitySpec, RowSays,
+    RowSpec, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
 };
 pub use spec_error::{Place, SpecError};

@@ -7,7 +7,7 @@ use super::number::Number;
 use super::program::{Line, Outcome, Program, Rate, nanos_of};
 use super::ratio::Ratio;
 use super::spec::RowSays;
-use crate::domain::amount::{Credits, DECIMALS_MAX, Rounding, divide};
+use crate::domain::amount::{Credits, Rounding, divide};
 use crate::domain::pricing::quote;
 use crate::domain::pricing::usage::{Given, Usage};
 use crate::domain::violation::{FieldViolations, Violation};
@@ -61,10 +61,42 @@ pub struct LineCost<'a> {
     pub min: Option<Credits>,
     /// The largest cost, where it was used.
     pub max: Option<Credits>,
-    /// Whether digits were lost.
+    /// The amount in the unit of the card before and after its rounding, where digits were lost.
+    pub exchanged: Option<(Amount, Amount)>,
+    /// Whether digits were lost otherwise.
     pub was_rounded: bool,
     /// The cost.
     pub nanos: i128,
+}
+
+/// An exact fraction of billionths.
+#[derive(Clone, Copy, Debug)]
+pub struct Amount {
+    /// The dividend.
+    pub exact: i128,
+    /// The divisor.
+    pub per: i128,
+    was_rounded: bool,
+}
+
+impl Amount {
+    /// The nearest multiple of a unit in that direction.
+    fn rounded(self, unit: i128, direction: Rounding) -> Option<Self> {
+        let (units, was_rounded) = divide(self.exact, self.per.checked_mul(unit)?, direction)?;
+        Some(Self {
+            exact: units.checked_mul(unit)?,
+            per: 1,
+            was_rounded: self.was_rounded || was_rounded,
+        })
+    }
+
+    fn times(self, ratio: Ratio) -> Option<Self> {
+        Some(Self {
+            exact: self.exact.checked_mul(ratio.numerator())?,
+            per: self.per.checked_mul(ratio.denominator())?,
+            ..self
+        })
+    }
 }
 
 /// Sees nothing.
@@ -144,11 +176,30 @@ impl Program {
             Some(limit) => (i128::from(limit.nanos()), 1),
             None => (dividend, denominator),
         };
-        let unit = nanos_of(spec.and_then(|spec| spec.decimals).unwrap_or(DECIMALS_MAX));
-        let per = per.checked_mul(unit).ok_or(Stop::TooLarge)?;
         let direction = line.rounding.unwrap_or(Rounding::HalfEven);
-        let (units, was_rounded) = divide(exact, per, direction).ok_or(Stop::TooLarge)?;
-        let nanos = units.checked_mul(unit).ok_or(Stop::TooLarge)?;
+        let mut amount = Amount {
+            exact,
+            per,
+            was_rounded: false,
+        };
+        if let Some(decimals) = spec.and_then(|spec| spec.decimals) {
+            amount = amount
+                .rounded(nanos_of(decimals), direction)
+                .ok_or(Stop::TooLarge)?;
+        }
+        let mut exchanged = None;
+        if let Some(exchange) = &self.spec.exchange {
+            if let Some((decimals, direction)) = exchange.decimals {
+                let before = amount;
+                amount = amount
+                    .rounded(nanos_of(decimals), direction)
+                    .ok_or(Stop::TooLarge)?;
+                let rounded = amount.was_rounded && !before.was_rounded;
+                exchanged = rounded.then_some((before, amount));
+            }
+            amount = amount.times(exchange.credits).ok_or(Stop::TooLarge)?;
+        }
+        let amount = amount.rounded(1, direction).ok_or(Stop::TooLarge)?;
         let cost = LineCost {
             line,
             rate,
@@ -156,9 +207,11 @@ impl Program {
             dividend,
             min,
             max: max.filter(|max| dividend != i128::from(max.nanos()).saturating_mul(denominator)),
-            was_rounded,
-            nanos,
+            exchanged,
+            was_rounded: amount.was_rounded && exchanged.is_none(),
+            nanos: amount.exact,
         };
+        let nanos = amount.exact;
         record.line(position, &cost);
         Ok(nanos)
     }

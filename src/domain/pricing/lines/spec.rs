@@ -32,6 +32,19 @@ pub struct Spec {
     pub total: TotalSpec,
     /// Meters of which more may cost less.
     pub may_fall: BTreeSet<Box<str>>,
+    /// The unit of the card's prices, where they are not in credits.
+    pub exchange: Option<Exchange>,
+}
+
+/// The unit of a card's prices, and what one is in credits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// What it is called, "USD".
+    pub unit: Box<str>,
+    /// Credits for one.
+    pub credits: Ratio,
+    /// Decimals to which each line is rounded before it is converted, and in which direction.
+    pub decimals: Option<(u32, Rounding)>,
 }
 
 /// A number that a usage brings.
