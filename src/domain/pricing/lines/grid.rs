@@ -248,11 +248,18 @@ impl Grid {
 
     /// Which value or piece of each key a cell has.
     pub fn positions(&self, cell: usize) -> Vec<usize> {
-        let positions = self.keys.iter().map(|key| {
+        let mut positions = Vec::with_capacity(self.keys.len());
+        self.positions_into(cell, &mut positions);
+        positions
+    }
+
+    /// The same, into a list that is cleared before.
+    pub fn positions_into(&self, cell: usize, positions: &mut Vec<usize>) {
+        positions.clear();
+        positions.extend(self.keys.iter().map(|key| {
             let at = cell.checked_div(key.stride).unwrap_or_default();
             at.checked_rem(key.count).unwrap_or_default()
-        });
-        positions.collect()
+        }));
     }
 
     /// Whether a condition holds for that value or piece of a key, which it is about.

@@ -4,7 +4,7 @@ use super::grid::Subject;
 use super::number::Number;
 use super::program::Program;
 use super::ratio::Ratio;
-use super::run::{ATTRIBUTES_MAX, Inputs, SLOTS_MAX};
+use super::run::Inputs;
 use super::spec::AttributeSpec;
 use crate::domain::names::repeated;
 use crate::domain::pricing::index::ByName;
@@ -60,20 +60,18 @@ impl Index {
 }
 
 impl Program {
-    /// What the usage brings; None where something is wrong with it, which is added.
-    pub fn inputs(
+    /// Finds what the usage brings; false where something is wrong with it, which is added.
+    pub fn read_inputs(
         &self,
         service: &str,
         usage: &Usage<'_>,
+        inputs: &mut Inputs,
         violations: &mut FieldViolations,
-    ) -> Option<Inputs> {
+    ) -> bool {
         let mut reader = Reader {
             program: self,
             service,
-            inputs: Inputs {
-                slots: [0; SLOTS_MAX],
-                attributes: [0; ATTRIBUTES_MAX],
-            },
+            inputs,
             sent_meters: 0,
             sent_attributes: 0,
             is_right: true,
@@ -82,14 +80,14 @@ impl Program {
         reader.meters(usage, violations);
         reader.attributes(usage, violations);
         reader.defaults(violations);
-        reader.is_right.then_some(reader.inputs)
+        reader.is_right
     }
 }
 
 struct Reader<'a> {
     program: &'a Program,
     service: &'a str,
-    inputs: Inputs,
+    inputs: &'a mut Inputs,
     /// Bits by slot and by position.
     sent_meters: u32,
     sent_attributes: u32,
@@ -143,15 +141,14 @@ impl Reader<'_> {
     }
 
     fn meters(&mut self, usage: &Usage<'_>, violations: &mut FieldViolations) {
+        let index = &self.program.index;
         let mut unknown: Option<&str> = None;
+        let mut slots = Sorted::new(&index.meters);
         for (name, text) in usage.meters {
-            let subject = self.program.index.subjects.get(name.as_str()).copied();
-            let slot = match subject {
-                Some(Subject::Number(slot)) if !is_field(name) => slot,
-                _ => {
-                    unknown = Some(unknown.map_or(name, |before| before.min(name)));
-                    continue;
-                }
+            let slot = slots.find(name, |known| known).filter(|_| !is_field(name));
+            let Some(slot) = slot else {
+                unknown = Some(unknown.map_or(name, |before| before.min(name)));
+                continue;
             };
             let number = self.program.number(slot);
             let value = number.and_then(|number| grains(number, text));
@@ -207,9 +204,10 @@ impl Reader<'_> {
 
     fn attributes(&mut self, usage: &Usage<'_>, violations: &mut FieldViolations) {
         let mut unknown: Option<&str> = None;
+        let index = &self.program.index;
+        let mut positions = Sorted::new(&index.attributes);
         for (name, word) in usage.attributes {
-            let subject = self.program.index.subjects.get(name.as_str()).copied();
-            let Some(Subject::Attribute(position)) = subject else {
+            let Some(position) = positions.find(name, |(known, _)| known) else {
                 unknown = Some(unknown.map_or(name, |before| before.min(name)));
                 continue;
             };
@@ -276,6 +274,31 @@ impl Reader<'_> {
     }
 }
 
+/// Finds names in a sorted list, one after the other in their order: what a usage brings is
+/// sorted too, so that no name is hashed.
+struct Sorted<'a, T> {
+    list: &'a [T],
+    at: usize,
+}
+
+impl<'a, T> Sorted<'a, T> {
+    const fn new(list: &'a [T]) -> Self {
+        Self { list, at: 0 }
+    }
+
+    /// The position of a name, which comes after those that were looked for before.
+    fn find(&mut self, name: &str, name_of: impl Fn(&T) -> &Box<str>) -> Option<usize> {
+        loop {
+            let known = self.list.get(self.at)?;
+            match (**name_of(known)).cmp(name) {
+                std::cmp::Ordering::Less => self.at = self.at.saturating_add(1),
+                std::cmp::Ordering::Equal => return Some(self.at),
+                std::cmp::Ordering::Greater => return None,
+            }
+        }
+    }
+}
+
 /// The field of a usage in which a meter comes.
 fn field_of(name: &str) -> String {
     match is_field(name) {
@@ -296,26 +319,52 @@ const fn bit(position: usize) -> u32 {
     }
 }
 
+/// Texts up to this length are numbers that 64 bits hold.
+const SHORT_BYTES_MAX: usize = 19;
+
 /// A meter's text in grains: digits, and at most as many decimals as it has.
 fn grains(number: &Number, text: &str) -> Option<i128> {
-    let decimals = number.grain.denominator().ilog10();
-    let (whole, fraction) = match text.split_once('.') {
-        Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
-        Some(_) => return None,
-        None => (text, ""),
+    if text.len() > SHORT_BYTES_MAX {
+        return long_grains(number, text);
+    }
+    let mut digits = 0_u64;
+    let mut point = None;
+    for (at, byte) in text.bytes().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            // No 19 digits overflow.
+            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+        } else if byte == b'.' && point.is_none() && at > 0 {
+            point = Some(at);
+        } else {
+            return None;
+        }
+    }
+    let decimals = match point {
+        None if text.is_empty() => return None,
+        None => 0,
+        // A point stands between digits.
+        Some(at) => match text.len().checked_sub(at)?.checked_sub(1)? {
+            0 => return None,
+            decimals => u32::try_from(decimals).ok()?,
+        },
     };
-    let missing = usize::try_from(decimals)
-        .ok()?
-        .checked_sub(fraction.len())?;
-    if whole.is_empty() || text.len() > 40 {
+    match number.decimals.checked_sub(decimals)? {
+        0 => Some(digits.into()),
+        missing => i128::from(digits).checked_mul(10_i128.checked_pow(missing)?),
+    }
+}
+
+/// The same for a number of more digits than 64 bits hold.
+fn long_grains(number: &Number, text: &str) -> Option<i128> {
+    let units = Ratio::parse(text)?;
+    let decimals = text
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len());
+    if decimals > usize::try_from(number.decimals).ok()? {
         return None;
     }
-    let digits = whole.bytes().chain(fraction.bytes());
-    let zeros = std::iter::repeat_n(b'0', missing);
-    digits.chain(zeros).try_fold(0_i128, |sum, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        sum.checked_mul(10)?.checked_add(i128::from(digit))
-    })
+    units.over(number.grain).map(Ratio::floor)
 }
 
 /// A meter's default in grains.

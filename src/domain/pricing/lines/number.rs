@@ -24,6 +24,8 @@ pub struct Number {
     pub last: i128,
     /// Whether a card bounds it.
     pub is_bounded: bool,
+    /// How many decimals a meter has.
+    pub decimals: u32,
 }
 
 impl Number {
@@ -42,6 +44,7 @@ impl Number {
             first: meter.min.unwrap_or(Ratio::ZERO).over(grain)?.ceil(),
             last: max.over(grain)?.floor(),
             is_bounded: meter.max.is_some(),
+            decimals: meter.decimals,
         })
     }
 
@@ -228,6 +231,7 @@ impl Quantity {
             first: quantity.billed(first).ok_or_else(too_large)?,
             last: quantity.billed(last).ok_or_else(too_large)?,
             is_bounded: true,
+            decimals: 0,
         };
         Ok((quantity, number))
     }

@@ -1,7 +1,7 @@
 //! A service's price as it is evaluated: everything is found when the card is loaded, so that
 //! pricing looks up, multiplies and divides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::grid::{Grid, Names, Test};
 use super::inputs::{Index, default_grains};
@@ -50,8 +50,8 @@ pub struct Line {
     pub rounding: Option<Rounding>,
 }
 
-/// The row and the factors that hold; None where the line is left out.
-type RowAndFactors = Option<(Option<usize>, Vec<usize>)>;
+/// The row and, as bits, the factors that hold; None where the line is left out.
+type RowAndFactors = Option<(Option<usize>, u64)>;
 
 /// What holds for a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,11 +239,12 @@ impl Tests {
         let row_sets = walk.sets(rows.iter().map(|(_, tests, _)| tests.as_slice()));
         let factor_sets = walk.sets(factors.iter().map(|(_, tests, _)| tests.as_slice()));
         let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut known: BTreeMap<RowAndFactors, u16> = BTreeMap::new();
+        let mut known: HashMap<RowAndFactors, u16> = HashMap::new();
         let mut cells = Vec::with_capacity(grid.size);
         let mut used = vec![false; rows.len()];
+        let mut positions = Vec::with_capacity(grid.keys.len());
         for cell in 0..grid.size {
-            let positions = grid.positions(cell);
+            grid.positions_into(cell, &mut positions);
             let holds = when_set.first(&positions).is_some();
             let row_at = if holds {
                 row_sets.first(&positions)
@@ -256,10 +257,11 @@ impl Tests {
             }
             let refused = matches!(row, Some((_, _, None)));
             let factors_that_hold = match holds && !refused {
-                true => factor_sets.all(&positions),
-                false => Vec::new(),
+                // There are at most 32.
+                true => factor_sets.word(&positions, 0),
+                false => 0,
             };
-            let key = holds.then(|| (row.map(|(row, _, _)| *row), factors_that_hold.clone()));
+            let key = holds.then_some((row_at, factors_that_hold));
             let outcome = match known.get(&key) {
                 Some(outcome) => *outcome,
                 None => {
@@ -272,10 +274,11 @@ impl Tests {
                         let Some(price) = price else {
                             return Err(no_price(&place, &grid.words(cell, names)));
                         };
-                        let list: Vec<_> = factors_that_hold
+                        let list: Vec<_> = factors
                             .iter()
-                            .filter_map(|at| factors.get(*at))
-                            .map(|(factor, _, says)| (*factor, *says))
+                            .enumerate()
+                            .filter(|(at, _)| factors_that_hold >> (at % 64) & 1 == 1)
+                            .map(|(_, (factor, _, says))| (*factor, *says))
                             .collect();
                         let grain = slot.and_then(|slot| names.numbers.get(slot));
                         let grain = grain.map_or(Ratio::ONE, |number| number.grain);

@@ -26,6 +26,23 @@ pub struct Inputs {
     pub attributes: [u16; ATTRIBUTES_MAX],
 }
 
+impl Inputs {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            slots: [0; SLOTS_MAX],
+            attributes: [0; ATTRIBUTES_MAX],
+        }
+    }
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Why a usage has no price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -82,6 +99,9 @@ pub struct Amount {
 impl Amount {
     /// The nearest multiple of a unit in that direction.
     fn rounded(self, unit: i128, direction: Rounding) -> Option<Self> {
+        if self.per == 1 && unit == 1 {
+            return Some(self);
+        }
         let (units, was_rounded) = divide(self.exact, self.per.checked_mul(unit)?, direction)?;
         Some(Self {
             exact: units.checked_mul(unit)?,
@@ -259,10 +279,11 @@ impl Program {
         usage: &Usage<'_>,
         mut violations: FieldViolations,
     ) -> Result<Credits, FieldViolations> {
-        let inputs = self.inputs(service, usage, &mut violations);
-        let Some(mut inputs) = inputs.filter(|_| violations.is_empty()) else {
+        let mut inputs = Inputs::new();
+        let is_right = self.read_inputs(service, usage, &mut inputs, &mut violations);
+        if !is_right || !violations.is_empty() {
             return Err(violations);
-        };
+        }
         self.price(&mut inputs, &mut Silent)
             .map_err(|stop| self.violation(service, usage, &stop))
     }
@@ -316,8 +337,10 @@ impl Program {
     /// How a usage that was priced adds up.
     #[must_use]
     pub fn explain(&self, service: &str, usage: &Usage<'_>) -> Vec<quote::Line> {
-        let inputs = self.inputs(service, usage, &mut FieldViolations::new());
-        let lines = inputs.and_then(|mut inputs| Explanation::of(self, &mut inputs).ok());
-        lines.unwrap_or_default()
+        let mut inputs = Inputs::new();
+        match self.read_inputs(service, usage, &mut inputs, &mut FieldViolations::new()) {
+            true => Explanation::of(self, &mut inputs).unwrap_or_default(),
+            false => Vec::new(),
+        }
     }
 }

@@ -11,8 +11,28 @@ pub struct Walk<'a> {
 /// For each key and each of its positions, the entries that can hold there.
 pub struct Sets {
     /// By key, then by position, then 64 entries a word.
-    bits: Vec<Vec<Vec<u64>>>,
+    bits: Vec<Vec<Bits>>,
     count: usize,
+}
+
+/// The entries that can hold at a position of a key.
+struct Bits {
+    words: Vec<u64>,
+    /// Where the words begin and end that are not 0.
+    first: usize,
+    end: usize,
+}
+
+impl Bits {
+    fn of(words: Vec<u64>) -> Self {
+        let first = words.iter().position(|word| *word != 0);
+        let last = words.iter().rposition(|word| *word != 0);
+        Self {
+            first: first.unwrap_or(words.len()),
+            end: last.map_or(0, |last| last.saturating_add(1)),
+            words,
+        }
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -35,7 +55,7 @@ impl<'a> Walk<'a> {
                         *word |= 1_u64 << (at % 64);
                     }
                 }
-                bits
+                Bits::of(bits)
             });
             by_position.collect()
         });
@@ -54,7 +74,8 @@ impl<'a> Walk<'a> {
 }
 
 impl Sets {
-    fn word(&self, positions: &[usize], word: usize) -> u64 {
+    /// The entries that hold, of 64 from that word on.
+    pub fn word(&self, positions: &[usize], word: usize) -> u64 {
         let rest = self.count.saturating_sub(word.saturating_mul(64));
         let all = match rest {
             0..64 => (1_u64 << rest).wrapping_sub(1),
@@ -62,23 +83,22 @@ impl Sets {
         };
         let keys = self.bits.iter().zip(positions);
         keys.fold(all, |bits, (key, position)| {
-            let at = key.get(*position).and_then(|words| words.get(word));
+            let at = key.get(*position).and_then(|bits| bits.words.get(word));
             bits & at.copied().unwrap_or_default()
         })
     }
 
     /// The first entry that holds.
     pub fn first(&self, positions: &[usize]) -> Option<usize> {
-        (0..self.count.div_ceil(64)).find_map(|word| {
+        let (mut first, mut end) = (0, self.count.div_ceil(64));
+        for (key, position) in self.bits.iter().zip(positions) {
+            let bits = key.get(*position)?;
+            (first, end) = (first.max(bits.first), end.min(bits.end));
+        }
+        (first..end).find_map(|word| {
             let bits = self.word(positions, word);
             let at = usize::try_from(bits.trailing_zeros()).ok()?;
             (bits != 0).then(|| word.saturating_mul(64).saturating_add(at))
         })
-    }
-
-    /// All entries that hold.
-    pub fn all(&self, positions: &[usize]) -> Vec<usize> {
-        let held = |entry: &usize| self.word(positions, entry / 64) >> (entry % 64) & 1 == 1;
-        (0..self.count).filter(held).collect()
     }
 }
