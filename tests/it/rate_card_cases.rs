@@ -60,7 +60,7 @@ impl CaseUsage {
     }
 }
 
-fn load(text: &str) -> Result<LoadedCard, String> {
+pub fn load(text: &str) -> Result<LoadedCard, String> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("card.toml");
     std::fs::write(&file, text).unwrap();

@@ -242,3 +242,31 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    /// A card with a piece of it changed is loaded or refused, and never breaks the loader.
+    #[test]
+    fn a_damaged_card_is_loaded_or_refused(
+        card in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        length in 0..12_usize,
+        piece in prop::sample::select(vec![
+            "", "\"", "-", "0", "99999999999999999999", "1e9", "above ", " * ", "(", "[", "{", "}",
+            "duration", "\"from 1\"", "0.0000000001", "next", "images", ", ", "=", "/ 0", "per = \"7\", ",
+            "step = \"3\", rounding = \"up\", ", "max = \"1\", ", "default = \"0\", ", "\n", "\u{fffd}",
+        ]),
+    ) {
+        let (text, _) = card.get(cards());
+        let at = at.index(text.len());
+        let end = (at + length).min(text.len());
+        if let (Some(before), Some(after)) = (text.get(..at), text.get(end..)) {
+            let damaged = format!("{before}{piece}{after}");
+            if let Ok(loaded) = crate::rate_card_cases::load(&damaged) {
+                let restored = card_file::restore(&loaded.stored);
+                prop_assert!(restored.is_ok(), "{:?}\n{}", restored.err(), damaged);
+            }
+        }
+    }
+}
