@@ -31,6 +31,11 @@ pub enum Violation {
         /// The duration's seconds and nanos.
         value: Box<str>,
     },
+    /// No number that the meter can be.
+    InvalidMeter {
+        /// The text, cut.
+        value: Box<str>,
+    },
     /// A quantity of a kind that does not price the service.
     WrongQuantity {
         /// The service.

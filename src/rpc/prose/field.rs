@@ -44,6 +44,13 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
                 "{field} of {value} is no duration: at most 315576000000 s, seconds and nanos of one sign",
             )
         }
+        Violation::InvalidMeter { value } => {
+            with("value", value);
+            (
+                Reason::InvalidQuantity,
+                "{field} \"{value}\" is no decimal number of zero or more, or has more decimals than this meter",
+            )
+        }
         Violation::WrongQuantity { service, meter } => {
             with("service", service);
             with("meter", meter);

@@ -105,9 +105,9 @@ const fn reason(violation: &Violation) -> &'static str {
         Violation::UnknownAttributeValue { .. } => "UNKNOWN_ATTRIBUTE_VALUE",
         Violation::UnknownMeter { .. } => "UNKNOWN_METER",
         Violation::WrongQuantity { .. } => "WRONG_QUANTITY",
-        Violation::InvalidQuantity { .. } | Violation::QuantityOutOfRange { .. } => {
-            "INVALID_QUANTITY"
-        }
+        Violation::InvalidQuantity { .. }
+        | Violation::InvalidMeter { .. }
+        | Violation::QuantityOutOfRange { .. } => "INVALID_QUANTITY",
         Violation::QuantityTooLarge { .. } => "QUANTITY_TOO_LARGE",
         Violation::QuantityTooSmall { .. } => "QUANTITY_TOO_SMALL",
         Violation::NotOffered { .. } => "NOT_OFFERED",

@@ -157,7 +157,7 @@ impl Reader<'_> {
                 None => {
                     self.sent_meters |= bit(slot);
                     let value = repeated(text);
-                    let violation = Violation::InvalidQuantity { value };
+                    let violation = Violation::InvalidMeter { value };
                     self.add(field_of(name), violation, violations);
                 }
             }
