@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use creditd::app::card_file::{self, LoadedCard};
 use creditd::domain::pricing::{Card, Given, Usage};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::root;
 
@@ -241,4 +242,31 @@ fn a_respelled_card_has_the_same_revision() {
     }
     let other = card(meters, line, &rest.replace("0.02", "0.03"));
     assert_ne!(other, revision);
+}
+
+/// A card that a newer creditd stored is not priced by what an older one knows of it.
+#[test]
+fn a_stored_card_with_an_unknown_field_is_refused() {
+    let mut stored = cards()[0].1.stored.clone();
+    for place in ["\"services\":[{", "\"lines\":[{", "\"meters\":{"] {
+        let card = cards()
+            .iter()
+            .find(|(_, card)| card.stored.content.contains(place));
+        stored.content = card.unwrap().1.stored.content.replacen(
+            place,
+            &format!(
+                "{place}\"newer\":{},",
+                if place.ends_with(":{") { "{}" } else { "1" }
+            ),
+            1,
+        );
+        let hash = Sha256::digest(stored.content.as_bytes());
+        stored.revision = hash
+            .iter()
+            .take(12)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let refused = card_file::restore(&stored).unwrap_err();
+        assert!(!refused.contains("was changed"), "{refused}");
+    }
 }

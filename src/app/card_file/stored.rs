@@ -31,7 +31,7 @@ struct CardContent {
     services: Vec<StoredService>,
 }
 
-// A flattened part takes no denial of unknown fields; the revision holds for the whole text.
+// A flattened part takes no denial of unknown fields; `restore` finds them.
 #[derive(Serialize, Deserialize)]
 struct StoredService {
     key: String,
@@ -245,14 +245,21 @@ pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
         .map(|stored| restore_service(stored, exchange.as_ref()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable)?;
-    Card::new(
+    let sealed = seal(
         &content.name,
         &content.title,
-        Revision::new(revision),
         effective_time,
         services,
-    )
-    .map_err(|violation| unreadable(format!("{violation:?}")))
+        exchange.as_ref(),
+    );
+    let sealed = sealed.map_err(|error| unreadable(format!("{error:?}")))?;
+    // A field that this program does not know, wherever it stands, would be another price.
+    match sealed.stored.content == stored.content {
+        true => Ok(sealed.card),
+        false => Err(unreadable(
+            "it says what this creditd does not know; use the newer one that wrote it".to_owned(),
+        )),
+    }
 }
 
 fn restore_service(stored: StoredService, exchange: Option<&Exchange>) -> Result<Service, String> {
