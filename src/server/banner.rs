@@ -117,17 +117,16 @@ fn describe(card: &Card) -> String {
 /// A usage of the card to try: one that is priced by time, where there is one.
 fn example(card: &Card) -> Option<String> {
     use crate::domain::pricing::{Meter, OnePrice, Price, Service, ServicePrice};
-    let one = |service: &&Service| match &service.price {
-        ServicePrice::One(one) => Some(one.clone()),
-        ServicePrice::Lines(_) => None,
-    };
-    let by_rank = |(_, one): &(&Service, OnePrice)| match (&one.meter, &one.price) {
+    let by_rank = |(_, one): &(&Service, &OnePrice)| match (&one.meter, &one.price) {
         (Meter::Duration, Price::ProRata(_)) => 0,
         (Meter::Duration, _) => 1,
         (Meter::Count { .. }, _) => 2,
     };
     let services = card.services().iter();
-    let services = services.filter_map(|service| Some((service, one(&service)?)));
+    let services = services.filter_map(|service| match &service.price {
+        ServicePrice::One(one) => Some((service, one)),
+        ServicePrice::Lines(_) => None,
+    });
     let (service, one) = services.min_by_key(by_rank)?;
     let quantity = match one.meter {
         Meter::Duration => ", \"duration\": \"31s\"",

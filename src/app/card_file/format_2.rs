@@ -19,6 +19,7 @@ use crate::domain::pricing::{ServicePrice, Shown};
 
 /// Most combinations of words and ranges of a card, over all lines of all services.
 const CELLS_MAX: usize = 1_048_576;
+
 /// What stands on a card of format 2 beside its services.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -111,16 +111,26 @@ pub(super) struct SpannedError {
     pub(super) remedy: String,
 }
 
+impl SpannedError {
+    pub(super) fn new(
+        at: Range<usize>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            at,
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
 pub(super) fn error_at<T>(
     at: &Spanned<T>,
     problem: impl Into<String>,
     remedy: impl Into<String>,
 ) -> SpannedError {
-    SpannedError {
-        at: at.span(),
-        problem: problem.into(),
-        remedy: remedy.into(),
-    }
+    SpannedError::new(at.span(), problem, remedy)
 }
 
 /// Reads a card.

@@ -6,6 +6,7 @@
 
 use rust_decimal::Decimal;
 
+use super::lines::Ratio;
 use crate::domain::amount::{Credits, Rounded, Rounding, TooLarge};
 
 /// The largest `per` of a price, in units (seconds, pieces). It bounds the
@@ -117,12 +118,9 @@ impl ProRata {
         if per <= 0 {
             return None;
         }
-        let divisor = gcd(i128::from(credits.nanos()), per);
-        let nanos = i128::from(credits.nanos()).checked_div(divisor)?;
-        let reduced = (
-            Credits::from_nanos(i64::try_from(nanos).ok()?).ok()?,
-            per.checked_div(divisor)?,
-        );
+        let reduced = Ratio::new(i128::from(credits.nanos()), per)?;
+        let nanos = i64::try_from(reduced.numerator()).ok()?;
+        let reduced = (Credits::from_nanos(nanos).ok()?, reduced.denominator());
         Some(Self {
             credits,
             per,
@@ -202,12 +200,4 @@ pub(super) fn started(atoms: i128, block: i128) -> i128 {
     let full = atoms.checked_div(block).unwrap_or_default();
     let rest = atoms.checked_rem(block).unwrap_or_default();
     full.saturating_add(i128::from(rest > 0))
-}
-
-fn gcd(a: i128, b: i128) -> i128 {
-    let (mut a, mut b) = (a, b);
-    while b != 0 {
-        (a, b) = (b, a.checked_rem(b).unwrap_or_default());
-    }
-    a.max(1)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::fields::{Fields, Read, error, text_of};
 use crate::app::card_file::duration::parse_nanos;
 use crate::domain::pricing::lines::TIME_UNIT;
-use crate::domain::pricing::{Card, Given, Pairs, Revision, Service, ServicePrice, Usage};
+use crate::domain::pricing::{Given, Pairs, Service, ServicePrice, Usage};
 use crate::domain::violation::Violation;
 
 /// Prices each example, which must cost what it says or be refused as it says.
@@ -53,20 +53,12 @@ pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
             attributes: &attributes,
             meters: &meters,
         };
-        let card = Card::new(
-            "example",
-            "",
-            Revision::new(""),
-            None,
-            vec![service.clone()],
-        );
-        let outcome = match card.as_ref().map(|card| card.price(&usage)) {
-            Ok(Ok(quote)) => quote.credits().to_string(),
-            Ok(Err(violations)) => {
+        let outcome = match program.quote(&service.key, &usage, usage.own_violations()) {
+            Ok(credits) => credits.to_string(),
+            Err(violations) => {
                 let first = violations.as_slice().first();
                 first.map_or_else(String::new, |found| reason(&found.violation).to_owned())
             }
-            Err(_) => String::new(),
         };
         let (says, at) = match example.text("refused")? {
             Some(refused) => refused,

@@ -17,11 +17,7 @@ pub fn error(
     problem: impl Into<String>,
     remedy: impl Into<String>,
 ) -> SpannedError {
-    SpannedError {
-        at: at.clone(),
-        problem: problem.into(),
-        remedy: remedy.into(),
-    }
+    SpannedError::new(at.clone(), problem, remedy)
 }
 
 /// A table whose fields are taken one by one.

@@ -77,8 +77,7 @@ pub fn spec(fields: &Fields<'_, '_>) -> Read<Spec> {
         new_name(&spec, name, at)?;
     }
     let units = Units::of(&spec, &quantities);
-    for (name, at, value) in &quantities {
-        new_name(&spec, name, at)?;
+    for (name, _, value) in &quantities {
         let read = quantity(value, &units, &format!("quantity \"{name}\""))?;
         spec.quantities.insert((*name).into(), read);
     }

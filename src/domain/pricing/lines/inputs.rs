@@ -1,6 +1,5 @@
 //! What a usage brings: found by name, read and checked, in one pass over what was sent.
 
-use super::grid::Subject;
 use super::number::Number;
 use super::program::Program;
 use super::ratio::Ratio;
@@ -17,13 +16,11 @@ type Values = ByName<Box<str>, u16>;
 /// Names of a service, and what holds where a usage does not bring something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
-    /// Meters by slot and attributes by position, by name.
-    subjects: ByName<Box<str>, Subject>,
-    /// Names of meters, by slot.
+    /// Names of meters, by slot, sorted.
     meters: Box<[Box<str>]>,
     /// What meters are where they are not sent.
     meter_defaults: Box<[Option<i128>]>,
-    /// Names of attributes, and their values.
+    /// Names of attributes, sorted, and their values.
     attributes: Box<[(Box<str>, Values)]>,
     /// What attributes are where they are not sent.
     attribute_defaults: Box<[Option<u16>]>,
@@ -36,51 +33,48 @@ impl Index {
         attributes: &[(Box<str>, AttributeSpec)],
     ) -> Self {
         let (names, defaults): (Vec<_>, Vec<_>) = meters.unzip();
-        let mut subjects = ByName::default();
-        for (slot, name) in names.iter().enumerate() {
-            subjects.insert(name.clone(), Subject::Number(slot));
-        }
         let mut values = Vec::with_capacity(attributes.len());
         let mut attribute_defaults = Vec::with_capacity(attributes.len());
-        for (position, (name, spec)) in attributes.iter().enumerate() {
-            subjects.insert(name.clone(), Subject::Attribute(position));
+        for (name, spec) in attributes {
             let by_name: ByName<_, _> = spec.values.iter().cloned().zip(0_u16..).collect();
             let default = spec.default.as_ref();
             attribute_defaults.push(default.and_then(|word| by_name.get(word).copied()));
             values.push((name.clone(), by_name));
         }
         Self {
-            subjects,
             meters: names.into(),
             meter_defaults: defaults.into(),
             attributes: values.into(),
             attribute_defaults: attribute_defaults.into(),
         }
     }
+
+    /// The slot of a meter.
+    fn slot(&self, meter: &str) -> Option<usize> {
+        self.meters.iter().position(|name| **name == *meter)
+    }
 }
 
 impl Program {
-    /// Finds what the usage brings; false where something is wrong with it, which is added.
+    /// Finds what the usage brings. What is wrong with it is added; it then has no price.
     pub fn read_inputs(
         &self,
         service: &str,
         usage: &Usage<'_>,
         inputs: &mut Inputs,
         violations: &mut FieldViolations,
-    ) -> bool {
+    ) {
         let mut reader = Reader {
             program: self,
             service,
             inputs,
             sent_meters: 0,
             sent_attributes: 0,
-            is_right: true,
         };
         reader.quantity(usage.quantity, violations);
         reader.meters(usage, violations);
         reader.attributes(usage, violations);
         reader.defaults(violations);
-        reader.is_right
     }
 }
 
@@ -91,20 +85,9 @@ struct Reader<'a> {
     /// Bits by slot and by position.
     sent_meters: u32,
     sent_attributes: u32,
-    is_right: bool,
 }
 
 impl Reader<'_> {
-    fn add(
-        &mut self,
-        field: impl Into<std::borrow::Cow<'static, str>>,
-        violation: Violation,
-        violations: &mut FieldViolations,
-    ) {
-        self.is_right = false;
-        violations.add(field, violation);
-    }
-
     /// Usage.duration or Usage.count.
     fn quantity(&mut self, given: Given, violations: &mut FieldViolations) {
         let (name, value) = match given {
@@ -113,29 +96,22 @@ impl Reader<'_> {
             Given::Count(count) => ("count", i128::from(count)),
             Given::NoDuration { .. } => ("duration", 0),
         };
+        let index = &self.program.index;
         // What is wrong with it for every service is known before.
         if given.violation().is_some() {
-            self.is_right = false;
-            if let Some(Subject::Number(slot)) = self.program.index.subjects.get(name) {
-                self.sent_meters |= bit(*slot);
-            }
+            self.sent_meters |= index.slot(name).map_or(0, bit);
             return;
         }
-        let Some(Subject::Number(slot)) = self.program.index.subjects.get(name).copied() else {
+        let Some(slot) = index.slot(name) else {
             let other = if name == "count" { "duration" } else { "count" };
-            let meter = match self.program.index.subjects.contains_key(other) {
-                true => other,
-                false => "meters",
-            };
+            let other_slot = index.slot(other);
             // The other one is then not missed as well: they share a field.
-            if let Some(Subject::Number(slot)) = self.program.index.subjects.get(other) {
-                self.sent_meters |= bit(*slot);
-            }
+            self.sent_meters |= other_slot.map_or(0, bit);
             let violation = Violation::WrongQuantity {
                 service: self.service.into(),
-                meter: meter.into(),
+                meter: other_slot.map_or("meters", |_| other).into(),
             };
-            return self.add(name, violation, violations);
+            return violations.add(name, violation);
         };
         self.set(slot, value, name, violations);
     }
@@ -147,7 +123,7 @@ impl Reader<'_> {
         for (name, text) in usage.meters {
             let slot = slots.find(name, |known| known).filter(|_| !is_field(name));
             let Some(slot) = slot else {
-                unknown = Some(unknown.map_or(name, |before| before.min(name)));
+                unknown.get_or_insert(name);
                 continue;
             };
             let number = self.program.number(slot);
@@ -158,7 +134,7 @@ impl Reader<'_> {
                     self.sent_meters |= bit(slot);
                     let value = repeated(text);
                     let violation = Violation::InvalidMeter { value };
-                    self.add(field_of(name), violation, violations);
+                    violations.add(field_of(name), violation);
                 }
             }
         }
@@ -169,9 +145,8 @@ impl Reader<'_> {
                 meter: repeated(meter),
                 service: self.service.into(),
             };
-            self.add("meters", violation, violations);
+            violations.add("meters", violation);
         }
-        self.is_right &= unknown.is_none();
     }
 
     fn set(&mut self, slot: usize, value: i128, name: &str, violations: &mut FieldViolations) {
@@ -199,7 +174,7 @@ impl Reader<'_> {
         } else {
             return;
         };
-        self.add(field_of(name), violation, violations);
+        violations.add(field_of(name), violation);
     }
 
     fn attributes(&mut self, usage: &Usage<'_>, violations: &mut FieldViolations) {
@@ -208,11 +183,11 @@ impl Reader<'_> {
         let mut positions = Sorted::new(&index.attributes);
         for (name, word) in usage.attributes {
             let Some(position) = positions.find(name, |(known, _)| known) else {
-                unknown = Some(unknown.map_or(name, |before| before.min(name)));
+                unknown.get_or_insert(name);
                 continue;
             };
             self.sent_attributes |= bit(position);
-            let attribute = self.program.index.attributes.get(position);
+            let attribute = index.attributes.get(position);
             let value = attribute.and_then(|(_, values)| values.get(word.as_str()));
             match (value, self.inputs.attributes.get_mut(position)) {
                 (Some(value), Some(place)) => *place = *value,
@@ -225,7 +200,7 @@ impl Reader<'_> {
                         values: values.join(", ").into(),
                         service: self.service.into(),
                     };
-                    self.add(format!("attributes.{name}"), violation, violations);
+                    violations.add(format!("attributes.{name}"), violation);
                 }
             }
         }
@@ -236,9 +211,8 @@ impl Reader<'_> {
                 attribute: repeated(attribute),
                 service: self.service.into(),
             };
-            self.add("attributes", violation, violations);
+            violations.add("attributes", violation);
         }
-        self.is_right &= unknown.is_none();
     }
 
     /// What was not sent is its default, or missing.
@@ -252,7 +226,6 @@ impl Reader<'_> {
                 (Some(default), Some(place)) => *place = *default,
                 _ => {
                     let name = index.meters.get(slot).map_or("", |name| name);
-                    self.is_right = false;
                     violations.add(field_of(name), Violation::Required);
                 }
             }
@@ -266,7 +239,6 @@ impl Reader<'_> {
                 _ => {
                     let attribute = index.attributes.get(position);
                     let name = attribute.map_or("", |(name, _)| name);
-                    self.is_right = false;
                     violations.add(format!("attributes.{name}"), Violation::Required);
                 }
             }

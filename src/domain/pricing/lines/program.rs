@@ -130,9 +130,7 @@ impl Program {
             spec,
         })
     }
-}
 
-impl Program {
     /// How many cells its lines have.
     #[must_use]
     pub fn cells(&self) -> usize {

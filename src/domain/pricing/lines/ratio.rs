@@ -207,7 +207,7 @@ impl fmt::Display for Ratio {
 }
 
 /// The greatest common divisor, more than 0.
-pub(super) fn gcd(a: i128, b: i128) -> Option<i128> {
+fn gcd(a: i128, b: i128) -> Option<i128> {
     let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
     while b != 0 {
         (a, b) = (b, a.checked_rem(b)?);

@@ -97,6 +97,14 @@ pub struct Amount {
 }
 
 impl Amount {
+    const fn new(exact: i128, per: i128) -> Self {
+        Self {
+            exact,
+            per,
+            was_rounded: false,
+        }
+    }
+
     /// The nearest multiple of a unit in that direction.
     fn rounded(self, unit: i128, direction: Rounding) -> Option<Self> {
         if self.per == 1 && unit == 1 {
@@ -197,11 +205,7 @@ impl Program {
             None => (dividend, denominator),
         };
         let direction = line.rounding.unwrap_or(Rounding::HalfEven);
-        let mut amount = Amount {
-            exact,
-            per,
-            was_rounded: false,
-        };
+        let mut amount = Amount::new(exact, per);
         if let Some(decimals) = spec.and_then(|spec| spec.decimals) {
             amount = amount
                 .rounded(nanos_of(decimals), direction)
@@ -249,10 +253,9 @@ impl Program {
         }
         let mut rounding = None;
         if let Some((decimals, direction)) = spec.decimals {
-            let unit = nanos_of(decimals);
-            let (units, was_rounded) = divide(total, unit, direction)?;
-            total = units.checked_mul(unit)?;
-            rounding = was_rounded.then_some(direction);
+            let rounded = Amount::new(total, 1).rounded(nanos_of(decimals), direction)?;
+            total = rounded.exact;
+            rounding = rounded.was_rounded.then_some(direction);
         }
         record.total(sum, total, rounding);
         Some(total)
@@ -280,8 +283,8 @@ impl Program {
         mut violations: FieldViolations,
     ) -> Result<Credits, FieldViolations> {
         let mut inputs = Inputs::new();
-        let is_right = self.read_inputs(service, usage, &mut inputs, &mut violations);
-        if !is_right || !violations.is_empty() {
+        self.read_inputs(service, usage, &mut inputs, &mut violations);
+        if !violations.is_empty() {
             return Err(violations);
         }
         self.price(&mut inputs, &mut Silent)
@@ -338,7 +341,9 @@ impl Program {
     #[must_use]
     pub fn explain(&self, service: &str, usage: &Usage<'_>) -> Vec<quote::Line> {
         let mut inputs = Inputs::new();
-        match self.read_inputs(service, usage, &mut inputs, &mut FieldViolations::new()) {
+        let mut violations = FieldViolations::new();
+        self.read_inputs(service, usage, &mut inputs, &mut violations);
+        match violations.is_empty() {
             true => Explanation::of(self, &mut inputs).unwrap_or_default(),
             false => Vec::new(),
         }
