@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "creditd/v1/pricing.proto",
     "creditd/v1/ledger.proto",
+    "creditd/v1/admin.proto",
     "creditd/v1/error_reason.proto",
     "google/rpc/status.proto",
     "google/rpc/error_details.proto",

@@ -7,7 +7,7 @@ use super::{App, AppError, fingerprint};
 use crate::domain::ledger::{
     Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey,
 };
-use crate::domain::pricing::{Card, Catalog, Selector, Usage, UsageRecord};
+use crate::domain::pricing::{Card, Catalog, Pairs, Selector, Usage, UsageRecord};
 use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Violation};
 use crate::store::{Pending, Written};
@@ -217,6 +217,8 @@ fn cost_of(card: &Card, usage: &Usage<'_>) -> Priced {
         pricing: Some(Pricing {
             rate_card: card.shared_name(),
             revision: card.revision().shared(),
+            values: Pairs::new(),
+            time: None,
         }),
         usage: Some(Arc::new(UsageRecord::from(usage))),
     }))

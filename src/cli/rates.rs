@@ -59,6 +59,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
         Asked::Server(remote) => {
             let request = pb::GetRateCardRequest {
                 prices: Some(args.source.to_pb()),
+                ..pb::GetRateCardRequest::default()
             };
             let card = remote.read(Words::of(&args.source.account), async |connection| {
                 client::pricing(connection).get_rate_card(request).await

@@ -251,6 +251,8 @@ mod tests {
                 pricing: Some(Pricing {
                     rate_card: "c".repeat(64).into(),
                     revision: "f".repeat(24).into(),
+                    values: std::collections::BTreeMap::new(),
+                    time: None,
                 }),
                 usage: Some(self.usage()),
                 hold: None,

@@ -317,4 +317,25 @@ impl LedgerService for LedgerApi {
     ) -> Reply<pb::RevokeGrantResponse> {
         self.write(request, revoke_from_pb).await
     }
+
+    async fn get_account(
+        &self,
+        _request: Request<pb::GetAccountRequest>,
+    ) -> Reply<pb::GetAccountResponse> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_accounts(
+        &self,
+        _request: Request<pb::ListAccountsRequest>,
+    ) -> Reply<pb::ListAccountsResponse> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn update_account(
+        &self,
+        _request: Request<pb::UpdateAccountRequest>,
+    ) -> Reply<pb::UpdateAccountResponse> {
+        Err(Status::unimplemented("not yet"))
+    }
 }

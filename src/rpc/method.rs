@@ -198,6 +198,21 @@ pub static METHODS: &[Method] = &[
         Kind::Unary,
         Right::Grant,
     ),
+    ledger(
+        "/creditd.v1.LedgerService/GetAccount",
+        Kind::Unary,
+        Right::Read,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/ListAccounts",
+        Kind::Unary,
+        Right::Read,
+    ),
+    ledger(
+        "/creditd.v1.LedgerService/UpdateAccount",
+        Kind::Unary,
+        Right::Grant,
+    ),
     about_server(
         "/grpc.health.v1.Health/Check",
         Service::Health,

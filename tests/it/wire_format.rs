@@ -225,7 +225,7 @@ proptest! {
     ) {
         let credits = |nanos| Credits::from_nanos(nanos).unwrap();
         let pairs: BTreeMap<String, String> = label.into_iter().collect();
-        let pricing = Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into() };
+        let pricing = Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into(), values: BTreeMap::new(), time: None };
         let usage = usage.map(|(kind, number, meters)| UsageRecord {
             quantity: match kind {
                 0 => Given::Nothing,

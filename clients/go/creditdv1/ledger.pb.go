@@ -11,6 +11,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -198,6 +199,427 @@ func (EntryKind) EnumDescriptor() ([]byte, []int) {
 	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{2}
 }
 
+type Account struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Account    string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// The name of the rate card by which it is priced where a request names none. Empty:
+	// the server's default.
+	RateCard string `protobuf:"bytes,3,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	// What rate cards declare with from = "account", such as {"plan": "growth"}: at most
+	// 16. One that is not set has the default that the card gives it.
+	Attributes map[string]string `protobuf:"bytes,4,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// For people: names, ids elsewhere. At most 16.
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Of the same moment as the rest. Its grants are left out in lists.
+	Balance       *Balance `protobuf:"bytes,8,opt,name=balance,proto3" json:"balance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Account) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Account) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Account) GetRateCard() string {
+	if x != nil {
+		return x.RateCard
+	}
+	return ""
+}
+
+func (x *Account) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *Account) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Account) GetBalance() *Balance {
+	if x != nil {
+		return x.Balance
+	}
+	return nil
+}
+
+type GetAccountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountRequest) Reset() {
+	*x = GetAccountRequest{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountRequest) ProtoMessage() {}
+
+func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
+func (*GetAccountRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetAccountRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+type GetAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountResponse) Reset() {
+	*x = GetAccountResponse{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountResponse) ProtoMessage() {}
+
+func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
+func (*GetAccountResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+type ListAccountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only accounts whose names begin so.
+	Prefix string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// 0 means 50; more than 1,000 is read as 1,000.
+	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccountsRequest) Reset() {
+	*x = ListAccountsRequest{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccountsRequest) ProtoMessage() {}
+
+func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
+func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListAccountsRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListAccountsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAccountsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// There may be fewer than page_size although more follow.
+	Accounts []*Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// Empty if no more follow. Valid for the same prefix.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccountsResponse) Reset() {
+	*x = ListAccountsResponse{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccountsResponse) ProtoMessage() {}
+
+func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
+func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListAccountsResponse) GetAccounts() []*Account {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+func (x *ListAccountsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type UpdateAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ChargeRequest.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The account by its name, and the new values of the fields that update_mask names.
+	// Other fields are not read.
+	Account *Account `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Which of rate_card, attributes and labels to set; at least one. Maps are set whole.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Opens the account, without credits, if the ledger does not know it.
+	AllowMissing  bool `protobuf:"varint,4,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAccountRequest) Reset() {
+	*x = UpdateAccountRequest{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAccountRequest) ProtoMessage() {}
+
+func (x *UpdateAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAccountRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAccountRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpdateAccountRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateAccountRequest) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *UpdateAccountRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateAccountRequest) GetAllowMissing() bool {
+	if x != nil {
+		return x.AllowMissing
+	}
+	return false
+}
+
+type UpdateAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account after the update.
+	Account *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// True if this answer was given before to the same request_id.
+	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAccountResponse) Reset() {
+	*x = UpdateAccountResponse{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAccountResponse) ProtoMessage() {}
+
+func (x *UpdateAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAccountResponse.ProtoReflect.Descriptor instead.
+func (*UpdateAccountResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UpdateAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *UpdateAccountResponse) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 type GetBalanceRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -209,7 +631,7 @@ type GetBalanceRequest struct {
 
 func (x *GetBalanceRequest) Reset() {
 	*x = GetBalanceRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[0]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -221,7 +643,7 @@ func (x *GetBalanceRequest) String() string {
 func (*GetBalanceRequest) ProtoMessage() {}
 
 func (x *GetBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[0]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -234,7 +656,7 @@ func (x *GetBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalanceRequest.ProtoReflect.Descriptor instead.
 func (*GetBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{0}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetBalanceRequest) GetAccount() string {
@@ -260,7 +682,7 @@ type GetBalanceResponse struct {
 
 func (x *GetBalanceResponse) Reset() {
 	*x = GetBalanceResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[1]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +694,7 @@ func (x *GetBalanceResponse) String() string {
 func (*GetBalanceResponse) ProtoMessage() {}
 
 func (x *GetBalanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[1]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +707,7 @@ func (x *GetBalanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalanceResponse.ProtoReflect.Descriptor instead.
 func (*GetBalanceResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{1}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetBalanceResponse) GetBalance() *Balance {
@@ -304,7 +726,7 @@ type WatchBalanceRequest struct {
 
 func (x *WatchBalanceRequest) Reset() {
 	*x = WatchBalanceRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[2]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +738,7 @@ func (x *WatchBalanceRequest) String() string {
 func (*WatchBalanceRequest) ProtoMessage() {}
 
 func (x *WatchBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[2]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +751,7 @@ func (x *WatchBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchBalanceRequest.ProtoReflect.Descriptor instead.
 func (*WatchBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{2}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchBalanceRequest) GetAccount() string {
@@ -348,7 +770,7 @@ type WatchBalanceResponse struct {
 
 func (x *WatchBalanceResponse) Reset() {
 	*x = WatchBalanceResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[3]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +782,7 @@ func (x *WatchBalanceResponse) String() string {
 func (*WatchBalanceResponse) ProtoMessage() {}
 
 func (x *WatchBalanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[3]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +795,7 @@ func (x *WatchBalanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchBalanceResponse.ProtoReflect.Descriptor instead.
 func (*WatchBalanceResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{3}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchBalanceResponse) GetBalance() *Balance {
@@ -405,7 +827,7 @@ type Balance struct {
 
 func (x *Balance) Reset() {
 	*x = Balance{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[4]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +839,7 @@ func (x *Balance) String() string {
 func (*Balance) ProtoMessage() {}
 
 func (x *Balance) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[4]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +852,7 @@ func (x *Balance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Balance.ProtoReflect.Descriptor instead.
 func (*Balance) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{4}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Balance) GetAccount() string {
@@ -493,7 +915,7 @@ type GrantBalance struct {
 
 func (x *GrantBalance) Reset() {
 	*x = GrantBalance{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[5]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +927,7 @@ func (x *GrantBalance) String() string {
 func (*GrantBalance) ProtoMessage() {}
 
 func (x *GrantBalance) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[5]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +940,7 @@ func (x *GrantBalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantBalance.ProtoReflect.Descriptor instead.
 func (*GrantBalance) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{5}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GrantBalance) GetGrantId() string {
@@ -608,7 +1030,7 @@ type GrantRequest struct {
 
 func (x *GrantRequest) Reset() {
 	*x = GrantRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[6]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +1042,7 @@ func (x *GrantRequest) String() string {
 func (*GrantRequest) ProtoMessage() {}
 
 func (x *GrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[6]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +1055,7 @@ func (x *GrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRequest.ProtoReflect.Descriptor instead.
 func (*GrantRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{6}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GrantRequest) GetRequestId() string {
@@ -705,7 +1127,7 @@ type GrantResponse struct {
 
 func (x *GrantResponse) Reset() {
 	*x = GrantResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[7]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +1139,7 @@ func (x *GrantResponse) String() string {
 func (*GrantResponse) ProtoMessage() {}
 
 func (x *GrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[7]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +1152,7 @@ func (x *GrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantResponse.ProtoReflect.Descriptor instead.
 func (*GrantResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{7}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GrantResponse) GetEntry() *Entry {
@@ -766,7 +1188,7 @@ type RevokeGrantRequest struct {
 
 func (x *RevokeGrantRequest) Reset() {
 	*x = RevokeGrantRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[8]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +1200,7 @@ func (x *RevokeGrantRequest) String() string {
 func (*RevokeGrantRequest) ProtoMessage() {}
 
 func (x *RevokeGrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[8]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +1213,7 @@ func (x *RevokeGrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeGrantRequest.ProtoReflect.Descriptor instead.
 func (*RevokeGrantRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{8}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RevokeGrantRequest) GetRequestId() string {
@@ -833,7 +1255,7 @@ type RevokeGrantResponse struct {
 
 func (x *RevokeGrantResponse) Reset() {
 	*x = RevokeGrantResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[9]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +1267,7 @@ func (x *RevokeGrantResponse) String() string {
 func (*RevokeGrantResponse) ProtoMessage() {}
 
 func (x *RevokeGrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[9]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +1280,7 @@ func (x *RevokeGrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeGrantResponse.ProtoReflect.Descriptor instead.
 func (*RevokeGrantResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{9}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RevokeGrantResponse) GetEntry() *Entry {
@@ -905,7 +1327,7 @@ type ChargeRequest struct {
 
 func (x *ChargeRequest) Reset() {
 	*x = ChargeRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[10]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1339,7 @@ func (x *ChargeRequest) String() string {
 func (*ChargeRequest) ProtoMessage() {}
 
 func (x *ChargeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[10]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1352,7 @@ func (x *ChargeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChargeRequest.ProtoReflect.Descriptor instead.
 func (*ChargeRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{10}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChargeRequest) GetRequestId() string {
@@ -1015,7 +1437,7 @@ type ChargeResponse struct {
 
 func (x *ChargeResponse) Reset() {
 	*x = ChargeResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[11]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1449,7 @@ func (x *ChargeResponse) String() string {
 func (*ChargeResponse) ProtoMessage() {}
 
 func (x *ChargeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[11]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1462,7 @@ func (x *ChargeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChargeResponse.ProtoReflect.Descriptor instead.
 func (*ChargeResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{11}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChargeResponse) GetEntry() *Entry {
@@ -1075,7 +1497,7 @@ type BatchChargeRequest struct {
 
 func (x *BatchChargeRequest) Reset() {
 	*x = BatchChargeRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[12]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1509,7 @@ func (x *BatchChargeRequest) String() string {
 func (*BatchChargeRequest) ProtoMessage() {}
 
 func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[12]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1522,7 @@ func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeRequest.ProtoReflect.Descriptor instead.
 func (*BatchChargeRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{12}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchChargeRequest) GetCharges() []*ChargeRequest {
@@ -1120,7 +1542,7 @@ type BatchChargeResponse struct {
 
 func (x *BatchChargeResponse) Reset() {
 	*x = BatchChargeResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[13]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1554,7 @@ func (x *BatchChargeResponse) String() string {
 func (*BatchChargeResponse) ProtoMessage() {}
 
 func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[13]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1567,7 @@ func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeResponse.ProtoReflect.Descriptor instead.
 func (*BatchChargeResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{13}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BatchChargeResponse) GetResults() []*BatchChargeResult {
@@ -1175,7 +1597,7 @@ type BatchChargeResult struct {
 
 func (x *BatchChargeResult) Reset() {
 	*x = BatchChargeResult{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[14]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1609,7 @@ func (x *BatchChargeResult) String() string {
 func (*BatchChargeResult) ProtoMessage() {}
 
 func (x *BatchChargeResult) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[14]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1622,7 @@ func (x *BatchChargeResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeResult.ProtoReflect.Descriptor instead.
 func (*BatchChargeResult) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{14}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BatchChargeResult) GetResult() isBatchChargeResult_Result {
@@ -1259,7 +1681,7 @@ type RefundRequest struct {
 
 func (x *RefundRequest) Reset() {
 	*x = RefundRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[15]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1693,7 @@ func (x *RefundRequest) String() string {
 func (*RefundRequest) ProtoMessage() {}
 
 func (x *RefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[15]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1706,7 @@ func (x *RefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
 func (*RefundRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{15}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RefundRequest) GetRequestId() string {
@@ -1333,7 +1755,7 @@ type RefundResponse struct {
 
 func (x *RefundResponse) Reset() {
 	*x = RefundResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[16]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1767,7 @@ func (x *RefundResponse) String() string {
 func (*RefundResponse) ProtoMessage() {}
 
 func (x *RefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[16]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1780,7 @@ func (x *RefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
 func (*RefundResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{16}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RefundResponse) GetEntry() *Entry {
@@ -1403,7 +1825,7 @@ type HoldRequest struct {
 
 func (x *HoldRequest) Reset() {
 	*x = HoldRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[17]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1837,7 @@ func (x *HoldRequest) String() string {
 func (*HoldRequest) ProtoMessage() {}
 
 func (x *HoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[17]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1850,7 @@ func (x *HoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
 func (*HoldRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{17}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HoldRequest) GetRequestId() string {
@@ -1518,7 +1940,7 @@ type HoldResponse struct {
 
 func (x *HoldResponse) Reset() {
 	*x = HoldResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[18]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1952,7 @@ func (x *HoldResponse) String() string {
 func (*HoldResponse) ProtoMessage() {}
 
 func (x *HoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[18]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1965,7 @@ func (x *HoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
 func (*HoldResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{18}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HoldResponse) GetHold() *HoldState {
@@ -1583,14 +2005,17 @@ type HoldState struct {
 	// That of the Hold.
 	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// What was priced, if the hold was made for a usage.
-	Usage         *Usage `protobuf:"bytes,11,opt,name=usage,proto3" json:"usage,omitempty"`
+	Usage *Usage `protobuf:"bytes,11,opt,name=usage,proto3" json:"usage,omitempty"`
+	// Attributes by which it was priced that did not come from the caller. Its
+	// settlements are priced by them too, unless they name other prices.
+	PriceValues   map[string]string `protobuf:"bytes,12,rep,name=price_values,json=priceValues,proto3" json:"price_values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HoldState) Reset() {
 	*x = HoldState{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[19]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +2027,7 @@ func (x *HoldState) String() string {
 func (*HoldState) ProtoMessage() {}
 
 func (x *HoldState) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[19]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +2040,7 @@ func (x *HoldState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldState.ProtoReflect.Descriptor instead.
 func (*HoldState) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{19}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HoldState) GetHoldId() string {
@@ -1695,6 +2120,13 @@ func (x *HoldState) GetUsage() *Usage {
 	return nil
 }
 
+func (x *HoldState) GetPriceValues() map[string]string {
+	if x != nil {
+		return x.PriceValues
+	}
+	return nil
+}
+
 type GetHoldRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -1705,7 +2137,7 @@ type GetHoldRequest struct {
 
 func (x *GetHoldRequest) Reset() {
 	*x = GetHoldRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[20]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +2149,7 @@ func (x *GetHoldRequest) String() string {
 func (*GetHoldRequest) ProtoMessage() {}
 
 func (x *GetHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[20]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +2162,7 @@ func (x *GetHoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHoldRequest.ProtoReflect.Descriptor instead.
 func (*GetHoldRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{20}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetHoldRequest) GetAccount() string {
@@ -1756,7 +2188,7 @@ type GetHoldResponse struct {
 
 func (x *GetHoldResponse) Reset() {
 	*x = GetHoldResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[21]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +2200,7 @@ func (x *GetHoldResponse) String() string {
 func (*GetHoldResponse) ProtoMessage() {}
 
 func (x *GetHoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[21]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +2213,7 @@ func (x *GetHoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHoldResponse.ProtoReflect.Descriptor instead.
 func (*GetHoldResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{21}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetHoldResponse) GetHold() *HoldState {
@@ -1811,7 +2243,7 @@ type ListHoldsRequest struct {
 
 func (x *ListHoldsRequest) Reset() {
 	*x = ListHoldsRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[22]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +2255,7 @@ func (x *ListHoldsRequest) String() string {
 func (*ListHoldsRequest) ProtoMessage() {}
 
 func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[22]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +2268,7 @@ func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsRequest.ProtoReflect.Descriptor instead.
 func (*ListHoldsRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{22}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListHoldsRequest) GetAccount() string {
@@ -1900,7 +2332,7 @@ type ListHoldsResponse struct {
 
 func (x *ListHoldsResponse) Reset() {
 	*x = ListHoldsResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[23]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +2344,7 @@ func (x *ListHoldsResponse) String() string {
 func (*ListHoldsResponse) ProtoMessage() {}
 
 func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[23]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1925,7 +2357,7 @@ func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsResponse.ProtoReflect.Descriptor instead.
 func (*ListHoldsResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{23}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListHoldsResponse) GetHolds() []*HoldState {
@@ -1955,7 +2387,7 @@ type ExtendHoldRequest struct {
 
 func (x *ExtendHoldRequest) Reset() {
 	*x = ExtendHoldRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[24]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +2399,7 @@ func (x *ExtendHoldRequest) String() string {
 func (*ExtendHoldRequest) ProtoMessage() {}
 
 func (x *ExtendHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[24]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +2412,7 @@ func (x *ExtendHoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendHoldRequest.ProtoReflect.Descriptor instead.
 func (*ExtendHoldRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{24}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExtendHoldRequest) GetRequestId() string {
@@ -2021,7 +2453,7 @@ type ExtendHoldResponse struct {
 
 func (x *ExtendHoldResponse) Reset() {
 	*x = ExtendHoldResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[25]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2033,7 +2465,7 @@ func (x *ExtendHoldResponse) String() string {
 func (*ExtendHoldResponse) ProtoMessage() {}
 
 func (x *ExtendHoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[25]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2046,7 +2478,7 @@ func (x *ExtendHoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendHoldResponse.ProtoReflect.Descriptor instead.
 func (*ExtendHoldResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{25}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExtendHoldResponse) GetHold() *HoldState {
@@ -2077,8 +2509,8 @@ type SettleHoldRequest struct {
 	// The rest stays held for a further settlement.
 	KeepOpen bool    `protobuf:"varint,6,opt,name=keep_open,json=keepOpen,proto3" json:"keep_open,omitempty"`
 	Overage  Overage `protobuf:"varint,7,opt,name=overage,proto3,enum=creditd.v1.Overage" json:"overage,omitempty"`
-	// Default: the revision with which the hold was priced, or for a hold by amount the
-	// card in force now.
+	// Default: the revision and the price_values with which the hold was priced, or for a
+	// hold by amount the account's prices now.
 	Prices        *PriceSelector    `protobuf:"bytes,8,opt,name=prices,proto3" json:"prices,omitempty"`
 	Labels        map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -2087,7 +2519,7 @@ type SettleHoldRequest struct {
 
 func (x *SettleHoldRequest) Reset() {
 	*x = SettleHoldRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[26]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2531,7 @@ func (x *SettleHoldRequest) String() string {
 func (*SettleHoldRequest) ProtoMessage() {}
 
 func (x *SettleHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[26]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2544,7 @@ func (x *SettleHoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleHoldRequest.ProtoReflect.Descriptor instead.
 func (*SettleHoldRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{26}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SettleHoldRequest) GetRequestId() string {
@@ -2218,7 +2650,7 @@ type SettleHoldResponse struct {
 
 func (x *SettleHoldResponse) Reset() {
 	*x = SettleHoldResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[27]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2662,7 @@ func (x *SettleHoldResponse) String() string {
 func (*SettleHoldResponse) ProtoMessage() {}
 
 func (x *SettleHoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[27]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2675,7 @@ func (x *SettleHoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleHoldResponse.ProtoReflect.Descriptor instead.
 func (*SettleHoldResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{27}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SettleHoldResponse) GetEntry() *Entry {
@@ -2285,7 +2717,7 @@ type ReleaseHoldRequest struct {
 
 func (x *ReleaseHoldRequest) Reset() {
 	*x = ReleaseHoldRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[28]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2729,7 @@ func (x *ReleaseHoldRequest) String() string {
 func (*ReleaseHoldRequest) ProtoMessage() {}
 
 func (x *ReleaseHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[28]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2742,7 @@ func (x *ReleaseHoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHoldRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseHoldRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{28}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReleaseHoldRequest) GetRequestId() string {
@@ -2345,7 +2777,7 @@ type ReleaseHoldResponse struct {
 
 func (x *ReleaseHoldResponse) Reset() {
 	*x = ReleaseHoldResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[29]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2789,7 @@ func (x *ReleaseHoldResponse) String() string {
 func (*ReleaseHoldResponse) ProtoMessage() {}
 
 func (x *ReleaseHoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[29]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2802,7 @@ func (x *ReleaseHoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHoldResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseHoldResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{29}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReleaseHoldResponse) GetHold() *HoldState {
@@ -2415,7 +2847,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[30]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2859,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[30]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2872,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{30}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListEntriesRequest) GetAccount() string {
@@ -2511,7 +2943,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[31]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2955,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[31]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2968,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{31}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListEntriesResponse) GetEntries() []*Entry {
@@ -2595,14 +3027,20 @@ type Entry struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	Priority   int32                  `protobuf:"varint,22,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Services that the credits may pay for, in ascending order. Empty: all.
-	Services      []string `protobuf:"bytes,23,rep,name=services,proto3" json:"services,omitempty"`
+	Services []string `protobuf:"bytes,23,rep,name=services,proto3" json:"services,omitempty"`
+	// Attributes by which the usage was priced that did not come from the caller but from
+	// the account or the clock.
+	PriceValues map[string]string `protobuf:"bytes,26,rep,name=price_values,json=priceValues,proto3" json:"price_values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The time for which it was priced, where that decided an attribute or the request
+	// named it. Not set: create_time, or that of the estimate whose revision it named.
+	PriceTime     *timestamppb.Timestamp `protobuf:"bytes,28,opt,name=price_time,json=priceTime,proto3" json:"price_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[32]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2614,7 +3052,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[32]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2627,7 +3065,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{32}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Entry) GetEntryId() string {
@@ -2791,6 +3229,20 @@ func (x *Entry) GetServices() []string {
 	return nil
 }
 
+func (x *Entry) GetPriceValues() map[string]string {
+	if x != nil {
+		return x.PriceValues
+	}
+	return nil
+}
+
+func (x *Entry) GetPriceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PriceTime
+	}
+	return nil
+}
+
 type GrantShare struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	GrantId string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
@@ -2804,7 +3256,7 @@ type GrantShare struct {
 
 func (x *GrantShare) Reset() {
 	*x = GrantShare{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[33]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +3268,7 @@ func (x *GrantShare) String() string {
 func (*GrantShare) ProtoMessage() {}
 
 func (x *GrantShare) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[33]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +3281,7 @@ func (x *GrantShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantShare.ProtoReflect.Descriptor instead.
 func (*GrantShare) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{33}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GrantShare) GetGrantId() string {
@@ -2858,7 +3310,46 @@ var File_creditd_v1_ledger_proto protoreflect.FileDescriptor
 const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"\x17creditd/v1/ledger.proto\x12\n" +
-	"creditd.v1\x1a\x18creditd/v1/pricing.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"^\n" +
+	"creditd.v1\x1a\x18creditd/v1/pricing.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xb6\x03\n" +
+	"\aAccount\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12;\n" +
+	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x1b\n" +
+	"\trate_card\x18\x03 \x01(\tR\brateCard\x12C\n" +
+	"\n" +
+	"attributes\x18\x04 \x03(\v2#.creditd.v1.Account.AttributesEntryR\n" +
+	"attributes\x127\n" +
+	"\x06labels\x18\x05 \x03(\v2\x1f.creditd.v1.Account.LabelsEntryR\x06labels\x12-\n" +
+	"\abalance\x18\b \x01(\v2\x13.creditd.v1.BalanceR\abalance\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x06\x10\aJ\x04\b\a\x10\bJ\x04\b\t\x10\n" +
+	"\"-\n" +
+	"\x11GetAccountRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\"C\n" +
+	"\x12GetAccountResponse\x12-\n" +
+	"\aaccount\x18\x01 \x01(\v2\x13.creditd.v1.AccountR\aaccount\"i\n" +
+	"\x13ListAccountsRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"o\n" +
+	"\x14ListAccountsResponse\x12/\n" +
+	"\baccounts\x18\x01 \x03(\v2\x13.creditd.v1.AccountR\baccounts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x01\n" +
+	"\x14UpdateAccountRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12-\n" +
+	"\aaccount\x18\x02 \x01(\v2\x13.creditd.v1.AccountR\aaccount\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12#\n" +
+	"\rallow_missing\x18\x04 \x01(\bR\fallowMissing\"b\n" +
+	"\x15UpdateAccountResponse\x12-\n" +
+	"\aaccount\x18\x01 \x01(\v2\x13.creditd.v1.AccountR\aaccount\x12\x1a\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\"^\n" +
 	"\x11GetBalanceRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12/\n" +
 	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\"C\n" +
@@ -2975,7 +3466,7 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\fHoldResponse\x12)\n" +
 	"\x04hold\x18\x01 \x01(\v2\x15.creditd.v1.HoldStateR\x04hold\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\tR\tavailable\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed\"\xee\x03\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"\xf9\x04\n" +
 	"\tHoldState\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\tR\x04held\x12\x18\n" +
@@ -2991,8 +3482,12 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\n" +
 	" \x01(\tR\trequestId\x12'\n" +
-	"\x05usage\x18\v \x01(\v2\x11.creditd.v1.UsageR\x05usage\x1a9\n" +
+	"\x05usage\x18\v \x01(\v2\x11.creditd.v1.UsageR\x05usage\x12I\n" +
+	"\fprice_values\x18\f \x03(\v2&.creditd.v1.HoldState.PriceValuesEntryR\vpriceValues\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
+	"\x10PriceValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"C\n" +
 	"\x0eGetHoldRequest\x12\x18\n" +
@@ -3068,7 +3563,7 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\ahold_id\x18\b \x01(\tR\x06holdId\"j\n" +
 	"\x13ListEntriesResponse\x12+\n" +
 	"\aentries\x18\x01 \x03(\v2\x11.creditd.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xca\x06\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8c\b\n" +
 	"\x05Entry\x12\x19\n" +
 	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12)\n" +
@@ -3096,8 +3591,14 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\vexpire_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12\x1a\n" +
 	"\bpriority\x18\x16 \x01(\x05R\bpriority\x12\x1a\n" +
-	"\bservices\x18\x17 \x03(\tR\bservices\x1a9\n" +
+	"\bservices\x18\x17 \x03(\tR\bservices\x12E\n" +
+	"\fprice_values\x18\x1a \x03(\v2\".creditd.v1.Entry.PriceValuesEntryR\vpriceValues\x129\n" +
+	"\n" +
+	"price_time\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\tpriceTime\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
+	"\x10PriceValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"U\n" +
 	"\n" +
@@ -3125,7 +3626,8 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\x11ENTRY_KIND_SETTLE\x10\x05\x12\x16\n" +
 	"\x12ENTRY_KIND_RELEASE\x10\x06\x12\x15\n" +
 	"\x11ENTRY_KIND_EXPIRE\x10\a\x12\x15\n" +
-	"\x11ENTRY_KIND_REVOKE\x10\b2\x94\b\n" +
+	"\x11ENTRY_KIND_REVOKE\x10\b2\x8a\n" +
+	"\n" +
 	"\rLedgerService\x12K\n" +
 	"\n" +
 	"GetBalance\x12\x1d.creditd.v1.GetBalanceRequest\x1a\x1e.creditd.v1.GetBalanceResponse\x12S\n" +
@@ -3143,7 +3645,11 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\vReleaseHold\x12\x1e.creditd.v1.ReleaseHoldRequest\x1a\x1f.creditd.v1.ReleaseHoldResponse\x12B\n" +
 	"\aGetHold\x12\x1a.creditd.v1.GetHoldRequest\x1a\x1b.creditd.v1.GetHoldResponse\x12H\n" +
 	"\tListHolds\x12\x1c.creditd.v1.ListHoldsRequest\x1a\x1d.creditd.v1.ListHoldsResponse\x12N\n" +
-	"\vRevokeGrant\x12\x1e.creditd.v1.RevokeGrantRequest\x1a\x1f.creditd.v1.RevokeGrantResponseB\xa1\x01\n" +
+	"\vRevokeGrant\x12\x1e.creditd.v1.RevokeGrantRequest\x1a\x1f.creditd.v1.RevokeGrantResponse\x12K\n" +
+	"\n" +
+	"GetAccount\x12\x1d.creditd.v1.GetAccountRequest\x1a\x1e.creditd.v1.GetAccountResponse\x12Q\n" +
+	"\fListAccounts\x12\x1f.creditd.v1.ListAccountsRequest\x1a .creditd.v1.ListAccountsResponse\x12T\n" +
+	"\rUpdateAccount\x12 .creditd.v1.UpdateAccountRequest\x1a!.creditd.v1.UpdateAccountResponseB\xa1\x01\n" +
 	"\x0ecom.creditd.v1B\vLedgerProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
 	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"
@@ -3161,150 +3667,180 @@ func file_creditd_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_creditd_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_creditd_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_creditd_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_creditd_v1_ledger_proto_goTypes = []any{
 	(HoldStatus)(0),               // 0: creditd.v1.HoldStatus
 	(Overage)(0),                  // 1: creditd.v1.Overage
 	(EntryKind)(0),                // 2: creditd.v1.EntryKind
-	(*GetBalanceRequest)(nil),     // 3: creditd.v1.GetBalanceRequest
-	(*GetBalanceResponse)(nil),    // 4: creditd.v1.GetBalanceResponse
-	(*WatchBalanceRequest)(nil),   // 5: creditd.v1.WatchBalanceRequest
-	(*WatchBalanceResponse)(nil),  // 6: creditd.v1.WatchBalanceResponse
-	(*Balance)(nil),               // 7: creditd.v1.Balance
-	(*GrantBalance)(nil),          // 8: creditd.v1.GrantBalance
-	(*GrantRequest)(nil),          // 9: creditd.v1.GrantRequest
-	(*GrantResponse)(nil),         // 10: creditd.v1.GrantResponse
-	(*RevokeGrantRequest)(nil),    // 11: creditd.v1.RevokeGrantRequest
-	(*RevokeGrantResponse)(nil),   // 12: creditd.v1.RevokeGrantResponse
-	(*ChargeRequest)(nil),         // 13: creditd.v1.ChargeRequest
-	(*ChargeResponse)(nil),        // 14: creditd.v1.ChargeResponse
-	(*BatchChargeRequest)(nil),    // 15: creditd.v1.BatchChargeRequest
-	(*BatchChargeResponse)(nil),   // 16: creditd.v1.BatchChargeResponse
-	(*BatchChargeResult)(nil),     // 17: creditd.v1.BatchChargeResult
-	(*RefundRequest)(nil),         // 18: creditd.v1.RefundRequest
-	(*RefundResponse)(nil),        // 19: creditd.v1.RefundResponse
-	(*HoldRequest)(nil),           // 20: creditd.v1.HoldRequest
-	(*HoldResponse)(nil),          // 21: creditd.v1.HoldResponse
-	(*HoldState)(nil),             // 22: creditd.v1.HoldState
-	(*GetHoldRequest)(nil),        // 23: creditd.v1.GetHoldRequest
-	(*GetHoldResponse)(nil),       // 24: creditd.v1.GetHoldResponse
-	(*ListHoldsRequest)(nil),      // 25: creditd.v1.ListHoldsRequest
-	(*ListHoldsResponse)(nil),     // 26: creditd.v1.ListHoldsResponse
-	(*ExtendHoldRequest)(nil),     // 27: creditd.v1.ExtendHoldRequest
-	(*ExtendHoldResponse)(nil),    // 28: creditd.v1.ExtendHoldResponse
-	(*SettleHoldRequest)(nil),     // 29: creditd.v1.SettleHoldRequest
-	(*SettleHoldResponse)(nil),    // 30: creditd.v1.SettleHoldResponse
-	(*ReleaseHoldRequest)(nil),    // 31: creditd.v1.ReleaseHoldRequest
-	(*ReleaseHoldResponse)(nil),   // 32: creditd.v1.ReleaseHoldResponse
-	(*ListEntriesRequest)(nil),    // 33: creditd.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),   // 34: creditd.v1.ListEntriesResponse
-	(*Entry)(nil),                 // 35: creditd.v1.Entry
-	(*GrantShare)(nil),            // 36: creditd.v1.GrantShare
-	nil,                           // 37: creditd.v1.GrantRequest.LabelsEntry
-	nil,                           // 38: creditd.v1.RevokeGrantRequest.LabelsEntry
-	nil,                           // 39: creditd.v1.ChargeRequest.LabelsEntry
-	nil,                           // 40: creditd.v1.RefundRequest.LabelsEntry
-	nil,                           // 41: creditd.v1.HoldRequest.LabelsEntry
-	nil,                           // 42: creditd.v1.HoldState.LabelsEntry
-	nil,                           // 43: creditd.v1.ListHoldsRequest.LabelsEntry
-	nil,                           // 44: creditd.v1.SettleHoldRequest.LabelsEntry
-	nil,                           // 45: creditd.v1.Entry.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
-	(*Usage)(nil),                 // 47: creditd.v1.Usage
-	(*PriceSelector)(nil),         // 48: creditd.v1.PriceSelector
-	(*status.Status)(nil),         // 49: google.rpc.Status
-	(*durationpb.Duration)(nil),   // 50: google.protobuf.Duration
+	(*Account)(nil),               // 3: creditd.v1.Account
+	(*GetAccountRequest)(nil),     // 4: creditd.v1.GetAccountRequest
+	(*GetAccountResponse)(nil),    // 5: creditd.v1.GetAccountResponse
+	(*ListAccountsRequest)(nil),   // 6: creditd.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),  // 7: creditd.v1.ListAccountsResponse
+	(*UpdateAccountRequest)(nil),  // 8: creditd.v1.UpdateAccountRequest
+	(*UpdateAccountResponse)(nil), // 9: creditd.v1.UpdateAccountResponse
+	(*GetBalanceRequest)(nil),     // 10: creditd.v1.GetBalanceRequest
+	(*GetBalanceResponse)(nil),    // 11: creditd.v1.GetBalanceResponse
+	(*WatchBalanceRequest)(nil),   // 12: creditd.v1.WatchBalanceRequest
+	(*WatchBalanceResponse)(nil),  // 13: creditd.v1.WatchBalanceResponse
+	(*Balance)(nil),               // 14: creditd.v1.Balance
+	(*GrantBalance)(nil),          // 15: creditd.v1.GrantBalance
+	(*GrantRequest)(nil),          // 16: creditd.v1.GrantRequest
+	(*GrantResponse)(nil),         // 17: creditd.v1.GrantResponse
+	(*RevokeGrantRequest)(nil),    // 18: creditd.v1.RevokeGrantRequest
+	(*RevokeGrantResponse)(nil),   // 19: creditd.v1.RevokeGrantResponse
+	(*ChargeRequest)(nil),         // 20: creditd.v1.ChargeRequest
+	(*ChargeResponse)(nil),        // 21: creditd.v1.ChargeResponse
+	(*BatchChargeRequest)(nil),    // 22: creditd.v1.BatchChargeRequest
+	(*BatchChargeResponse)(nil),   // 23: creditd.v1.BatchChargeResponse
+	(*BatchChargeResult)(nil),     // 24: creditd.v1.BatchChargeResult
+	(*RefundRequest)(nil),         // 25: creditd.v1.RefundRequest
+	(*RefundResponse)(nil),        // 26: creditd.v1.RefundResponse
+	(*HoldRequest)(nil),           // 27: creditd.v1.HoldRequest
+	(*HoldResponse)(nil),          // 28: creditd.v1.HoldResponse
+	(*HoldState)(nil),             // 29: creditd.v1.HoldState
+	(*GetHoldRequest)(nil),        // 30: creditd.v1.GetHoldRequest
+	(*GetHoldResponse)(nil),       // 31: creditd.v1.GetHoldResponse
+	(*ListHoldsRequest)(nil),      // 32: creditd.v1.ListHoldsRequest
+	(*ListHoldsResponse)(nil),     // 33: creditd.v1.ListHoldsResponse
+	(*ExtendHoldRequest)(nil),     // 34: creditd.v1.ExtendHoldRequest
+	(*ExtendHoldResponse)(nil),    // 35: creditd.v1.ExtendHoldResponse
+	(*SettleHoldRequest)(nil),     // 36: creditd.v1.SettleHoldRequest
+	(*SettleHoldResponse)(nil),    // 37: creditd.v1.SettleHoldResponse
+	(*ReleaseHoldRequest)(nil),    // 38: creditd.v1.ReleaseHoldRequest
+	(*ReleaseHoldResponse)(nil),   // 39: creditd.v1.ReleaseHoldResponse
+	(*ListEntriesRequest)(nil),    // 40: creditd.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),   // 41: creditd.v1.ListEntriesResponse
+	(*Entry)(nil),                 // 42: creditd.v1.Entry
+	(*GrantShare)(nil),            // 43: creditd.v1.GrantShare
+	nil,                           // 44: creditd.v1.Account.AttributesEntry
+	nil,                           // 45: creditd.v1.Account.LabelsEntry
+	nil,                           // 46: creditd.v1.GrantRequest.LabelsEntry
+	nil,                           // 47: creditd.v1.RevokeGrantRequest.LabelsEntry
+	nil,                           // 48: creditd.v1.ChargeRequest.LabelsEntry
+	nil,                           // 49: creditd.v1.RefundRequest.LabelsEntry
+	nil,                           // 50: creditd.v1.HoldRequest.LabelsEntry
+	nil,                           // 51: creditd.v1.HoldState.LabelsEntry
+	nil,                           // 52: creditd.v1.HoldState.PriceValuesEntry
+	nil,                           // 53: creditd.v1.ListHoldsRequest.LabelsEntry
+	nil,                           // 54: creditd.v1.SettleHoldRequest.LabelsEntry
+	nil,                           // 55: creditd.v1.Entry.LabelsEntry
+	nil,                           // 56: creditd.v1.Entry.PriceValuesEntry
+	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil), // 58: google.protobuf.FieldMask
+	(*Usage)(nil),                 // 59: creditd.v1.Usage
+	(*PriceSelector)(nil),         // 60: creditd.v1.PriceSelector
+	(*status.Status)(nil),         // 61: google.rpc.Status
+	(*durationpb.Duration)(nil),   // 62: google.protobuf.Duration
 }
 var file_creditd_v1_ledger_proto_depIdxs = []int32{
-	46, // 0: creditd.v1.GetBalanceRequest.as_of:type_name -> google.protobuf.Timestamp
-	7,  // 1: creditd.v1.GetBalanceResponse.balance:type_name -> creditd.v1.Balance
-	7,  // 2: creditd.v1.WatchBalanceResponse.balance:type_name -> creditd.v1.Balance
-	8,  // 3: creditd.v1.Balance.grants:type_name -> creditd.v1.GrantBalance
-	46, // 4: creditd.v1.Balance.read_time:type_name -> google.protobuf.Timestamp
-	46, // 5: creditd.v1.GrantBalance.expire_time:type_name -> google.protobuf.Timestamp
-	46, // 6: creditd.v1.GrantBalance.create_time:type_name -> google.protobuf.Timestamp
-	46, // 7: creditd.v1.GrantRequest.expire_time:type_name -> google.protobuf.Timestamp
-	37, // 8: creditd.v1.GrantRequest.labels:type_name -> creditd.v1.GrantRequest.LabelsEntry
-	35, // 9: creditd.v1.GrantResponse.entry:type_name -> creditd.v1.Entry
-	38, // 10: creditd.v1.RevokeGrantRequest.labels:type_name -> creditd.v1.RevokeGrantRequest.LabelsEntry
-	35, // 11: creditd.v1.RevokeGrantResponse.entry:type_name -> creditd.v1.Entry
-	47, // 12: creditd.v1.ChargeRequest.usage:type_name -> creditd.v1.Usage
-	48, // 13: creditd.v1.ChargeRequest.prices:type_name -> creditd.v1.PriceSelector
-	39, // 14: creditd.v1.ChargeRequest.labels:type_name -> creditd.v1.ChargeRequest.LabelsEntry
-	35, // 15: creditd.v1.ChargeResponse.entry:type_name -> creditd.v1.Entry
-	13, // 16: creditd.v1.BatchChargeRequest.charges:type_name -> creditd.v1.ChargeRequest
-	17, // 17: creditd.v1.BatchChargeResponse.results:type_name -> creditd.v1.BatchChargeResult
-	14, // 18: creditd.v1.BatchChargeResult.charge:type_name -> creditd.v1.ChargeResponse
-	49, // 19: creditd.v1.BatchChargeResult.error:type_name -> google.rpc.Status
-	40, // 20: creditd.v1.RefundRequest.labels:type_name -> creditd.v1.RefundRequest.LabelsEntry
-	35, // 21: creditd.v1.RefundResponse.entry:type_name -> creditd.v1.Entry
-	47, // 22: creditd.v1.HoldRequest.usage:type_name -> creditd.v1.Usage
-	48, // 23: creditd.v1.HoldRequest.prices:type_name -> creditd.v1.PriceSelector
-	50, // 24: creditd.v1.HoldRequest.ttl:type_name -> google.protobuf.Duration
-	41, // 25: creditd.v1.HoldRequest.labels:type_name -> creditd.v1.HoldRequest.LabelsEntry
-	22, // 26: creditd.v1.HoldResponse.hold:type_name -> creditd.v1.HoldState
-	46, // 27: creditd.v1.HoldState.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 28: creditd.v1.HoldState.status:type_name -> creditd.v1.HoldStatus
-	46, // 29: creditd.v1.HoldState.create_time:type_name -> google.protobuf.Timestamp
-	42, // 30: creditd.v1.HoldState.labels:type_name -> creditd.v1.HoldState.LabelsEntry
-	47, // 31: creditd.v1.HoldState.usage:type_name -> creditd.v1.Usage
-	22, // 32: creditd.v1.GetHoldResponse.hold:type_name -> creditd.v1.HoldState
-	43, // 33: creditd.v1.ListHoldsRequest.labels:type_name -> creditd.v1.ListHoldsRequest.LabelsEntry
-	46, // 34: creditd.v1.ListHoldsRequest.start_time:type_name -> google.protobuf.Timestamp
-	46, // 35: creditd.v1.ListHoldsRequest.end_time:type_name -> google.protobuf.Timestamp
-	22, // 36: creditd.v1.ListHoldsResponse.holds:type_name -> creditd.v1.HoldState
-	50, // 37: creditd.v1.ExtendHoldRequest.ttl:type_name -> google.protobuf.Duration
-	22, // 38: creditd.v1.ExtendHoldResponse.hold:type_name -> creditd.v1.HoldState
-	47, // 39: creditd.v1.SettleHoldRequest.usage:type_name -> creditd.v1.Usage
-	1,  // 40: creditd.v1.SettleHoldRequest.overage:type_name -> creditd.v1.Overage
-	48, // 41: creditd.v1.SettleHoldRequest.prices:type_name -> creditd.v1.PriceSelector
-	44, // 42: creditd.v1.SettleHoldRequest.labels:type_name -> creditd.v1.SettleHoldRequest.LabelsEntry
-	35, // 43: creditd.v1.SettleHoldResponse.entry:type_name -> creditd.v1.Entry
-	22, // 44: creditd.v1.SettleHoldResponse.hold:type_name -> creditd.v1.HoldState
-	22, // 45: creditd.v1.ReleaseHoldResponse.hold:type_name -> creditd.v1.HoldState
-	46, // 46: creditd.v1.ListEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
-	46, // 47: creditd.v1.ListEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
-	2,  // 48: creditd.v1.ListEntriesRequest.kinds:type_name -> creditd.v1.EntryKind
-	35, // 49: creditd.v1.ListEntriesResponse.entries:type_name -> creditd.v1.Entry
-	2,  // 50: creditd.v1.Entry.kind:type_name -> creditd.v1.EntryKind
-	46, // 51: creditd.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
-	45, // 52: creditd.v1.Entry.labels:type_name -> creditd.v1.Entry.LabelsEntry
-	47, // 53: creditd.v1.Entry.usage:type_name -> creditd.v1.Usage
-	36, // 54: creditd.v1.Entry.grants:type_name -> creditd.v1.GrantShare
-	46, // 55: creditd.v1.Entry.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 56: creditd.v1.LedgerService.GetBalance:input_type -> creditd.v1.GetBalanceRequest
-	5,  // 57: creditd.v1.LedgerService.WatchBalance:input_type -> creditd.v1.WatchBalanceRequest
-	33, // 58: creditd.v1.LedgerService.ListEntries:input_type -> creditd.v1.ListEntriesRequest
-	9,  // 59: creditd.v1.LedgerService.Grant:input_type -> creditd.v1.GrantRequest
-	13, // 60: creditd.v1.LedgerService.Charge:input_type -> creditd.v1.ChargeRequest
-	15, // 61: creditd.v1.LedgerService.BatchCharge:input_type -> creditd.v1.BatchChargeRequest
-	18, // 62: creditd.v1.LedgerService.Refund:input_type -> creditd.v1.RefundRequest
-	20, // 63: creditd.v1.LedgerService.Hold:input_type -> creditd.v1.HoldRequest
-	27, // 64: creditd.v1.LedgerService.ExtendHold:input_type -> creditd.v1.ExtendHoldRequest
-	29, // 65: creditd.v1.LedgerService.SettleHold:input_type -> creditd.v1.SettleHoldRequest
-	31, // 66: creditd.v1.LedgerService.ReleaseHold:input_type -> creditd.v1.ReleaseHoldRequest
-	23, // 67: creditd.v1.LedgerService.GetHold:input_type -> creditd.v1.GetHoldRequest
-	25, // 68: creditd.v1.LedgerService.ListHolds:input_type -> creditd.v1.ListHoldsRequest
-	11, // 69: creditd.v1.LedgerService.RevokeGrant:input_type -> creditd.v1.RevokeGrantRequest
-	4,  // 70: creditd.v1.LedgerService.GetBalance:output_type -> creditd.v1.GetBalanceResponse
-	6,  // 71: creditd.v1.LedgerService.WatchBalance:output_type -> creditd.v1.WatchBalanceResponse
-	34, // 72: creditd.v1.LedgerService.ListEntries:output_type -> creditd.v1.ListEntriesResponse
-	10, // 73: creditd.v1.LedgerService.Grant:output_type -> creditd.v1.GrantResponse
-	14, // 74: creditd.v1.LedgerService.Charge:output_type -> creditd.v1.ChargeResponse
-	16, // 75: creditd.v1.LedgerService.BatchCharge:output_type -> creditd.v1.BatchChargeResponse
-	19, // 76: creditd.v1.LedgerService.Refund:output_type -> creditd.v1.RefundResponse
-	21, // 77: creditd.v1.LedgerService.Hold:output_type -> creditd.v1.HoldResponse
-	28, // 78: creditd.v1.LedgerService.ExtendHold:output_type -> creditd.v1.ExtendHoldResponse
-	30, // 79: creditd.v1.LedgerService.SettleHold:output_type -> creditd.v1.SettleHoldResponse
-	32, // 80: creditd.v1.LedgerService.ReleaseHold:output_type -> creditd.v1.ReleaseHoldResponse
-	24, // 81: creditd.v1.LedgerService.GetHold:output_type -> creditd.v1.GetHoldResponse
-	26, // 82: creditd.v1.LedgerService.ListHolds:output_type -> creditd.v1.ListHoldsResponse
-	12, // 83: creditd.v1.LedgerService.RevokeGrant:output_type -> creditd.v1.RevokeGrantResponse
-	70, // [70:84] is the sub-list for method output_type
-	56, // [56:70] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	57, // 0: creditd.v1.Account.create_time:type_name -> google.protobuf.Timestamp
+	44, // 1: creditd.v1.Account.attributes:type_name -> creditd.v1.Account.AttributesEntry
+	45, // 2: creditd.v1.Account.labels:type_name -> creditd.v1.Account.LabelsEntry
+	14, // 3: creditd.v1.Account.balance:type_name -> creditd.v1.Balance
+	3,  // 4: creditd.v1.GetAccountResponse.account:type_name -> creditd.v1.Account
+	3,  // 5: creditd.v1.ListAccountsResponse.accounts:type_name -> creditd.v1.Account
+	3,  // 6: creditd.v1.UpdateAccountRequest.account:type_name -> creditd.v1.Account
+	58, // 7: creditd.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
+	3,  // 8: creditd.v1.UpdateAccountResponse.account:type_name -> creditd.v1.Account
+	57, // 9: creditd.v1.GetBalanceRequest.as_of:type_name -> google.protobuf.Timestamp
+	14, // 10: creditd.v1.GetBalanceResponse.balance:type_name -> creditd.v1.Balance
+	14, // 11: creditd.v1.WatchBalanceResponse.balance:type_name -> creditd.v1.Balance
+	15, // 12: creditd.v1.Balance.grants:type_name -> creditd.v1.GrantBalance
+	57, // 13: creditd.v1.Balance.read_time:type_name -> google.protobuf.Timestamp
+	57, // 14: creditd.v1.GrantBalance.expire_time:type_name -> google.protobuf.Timestamp
+	57, // 15: creditd.v1.GrantBalance.create_time:type_name -> google.protobuf.Timestamp
+	57, // 16: creditd.v1.GrantRequest.expire_time:type_name -> google.protobuf.Timestamp
+	46, // 17: creditd.v1.GrantRequest.labels:type_name -> creditd.v1.GrantRequest.LabelsEntry
+	42, // 18: creditd.v1.GrantResponse.entry:type_name -> creditd.v1.Entry
+	47, // 19: creditd.v1.RevokeGrantRequest.labels:type_name -> creditd.v1.RevokeGrantRequest.LabelsEntry
+	42, // 20: creditd.v1.RevokeGrantResponse.entry:type_name -> creditd.v1.Entry
+	59, // 21: creditd.v1.ChargeRequest.usage:type_name -> creditd.v1.Usage
+	60, // 22: creditd.v1.ChargeRequest.prices:type_name -> creditd.v1.PriceSelector
+	48, // 23: creditd.v1.ChargeRequest.labels:type_name -> creditd.v1.ChargeRequest.LabelsEntry
+	42, // 24: creditd.v1.ChargeResponse.entry:type_name -> creditd.v1.Entry
+	20, // 25: creditd.v1.BatchChargeRequest.charges:type_name -> creditd.v1.ChargeRequest
+	24, // 26: creditd.v1.BatchChargeResponse.results:type_name -> creditd.v1.BatchChargeResult
+	21, // 27: creditd.v1.BatchChargeResult.charge:type_name -> creditd.v1.ChargeResponse
+	61, // 28: creditd.v1.BatchChargeResult.error:type_name -> google.rpc.Status
+	49, // 29: creditd.v1.RefundRequest.labels:type_name -> creditd.v1.RefundRequest.LabelsEntry
+	42, // 30: creditd.v1.RefundResponse.entry:type_name -> creditd.v1.Entry
+	59, // 31: creditd.v1.HoldRequest.usage:type_name -> creditd.v1.Usage
+	60, // 32: creditd.v1.HoldRequest.prices:type_name -> creditd.v1.PriceSelector
+	62, // 33: creditd.v1.HoldRequest.ttl:type_name -> google.protobuf.Duration
+	50, // 34: creditd.v1.HoldRequest.labels:type_name -> creditd.v1.HoldRequest.LabelsEntry
+	29, // 35: creditd.v1.HoldResponse.hold:type_name -> creditd.v1.HoldState
+	57, // 36: creditd.v1.HoldState.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 37: creditd.v1.HoldState.status:type_name -> creditd.v1.HoldStatus
+	57, // 38: creditd.v1.HoldState.create_time:type_name -> google.protobuf.Timestamp
+	51, // 39: creditd.v1.HoldState.labels:type_name -> creditd.v1.HoldState.LabelsEntry
+	59, // 40: creditd.v1.HoldState.usage:type_name -> creditd.v1.Usage
+	52, // 41: creditd.v1.HoldState.price_values:type_name -> creditd.v1.HoldState.PriceValuesEntry
+	29, // 42: creditd.v1.GetHoldResponse.hold:type_name -> creditd.v1.HoldState
+	53, // 43: creditd.v1.ListHoldsRequest.labels:type_name -> creditd.v1.ListHoldsRequest.LabelsEntry
+	57, // 44: creditd.v1.ListHoldsRequest.start_time:type_name -> google.protobuf.Timestamp
+	57, // 45: creditd.v1.ListHoldsRequest.end_time:type_name -> google.protobuf.Timestamp
+	29, // 46: creditd.v1.ListHoldsResponse.holds:type_name -> creditd.v1.HoldState
+	62, // 47: creditd.v1.ExtendHoldRequest.ttl:type_name -> google.protobuf.Duration
+	29, // 48: creditd.v1.ExtendHoldResponse.hold:type_name -> creditd.v1.HoldState
+	59, // 49: creditd.v1.SettleHoldRequest.usage:type_name -> creditd.v1.Usage
+	1,  // 50: creditd.v1.SettleHoldRequest.overage:type_name -> creditd.v1.Overage
+	60, // 51: creditd.v1.SettleHoldRequest.prices:type_name -> creditd.v1.PriceSelector
+	54, // 52: creditd.v1.SettleHoldRequest.labels:type_name -> creditd.v1.SettleHoldRequest.LabelsEntry
+	42, // 53: creditd.v1.SettleHoldResponse.entry:type_name -> creditd.v1.Entry
+	29, // 54: creditd.v1.SettleHoldResponse.hold:type_name -> creditd.v1.HoldState
+	29, // 55: creditd.v1.ReleaseHoldResponse.hold:type_name -> creditd.v1.HoldState
+	57, // 56: creditd.v1.ListEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	57, // 57: creditd.v1.ListEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	2,  // 58: creditd.v1.ListEntriesRequest.kinds:type_name -> creditd.v1.EntryKind
+	42, // 59: creditd.v1.ListEntriesResponse.entries:type_name -> creditd.v1.Entry
+	2,  // 60: creditd.v1.Entry.kind:type_name -> creditd.v1.EntryKind
+	57, // 61: creditd.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
+	55, // 62: creditd.v1.Entry.labels:type_name -> creditd.v1.Entry.LabelsEntry
+	59, // 63: creditd.v1.Entry.usage:type_name -> creditd.v1.Usage
+	43, // 64: creditd.v1.Entry.grants:type_name -> creditd.v1.GrantShare
+	57, // 65: creditd.v1.Entry.expire_time:type_name -> google.protobuf.Timestamp
+	56, // 66: creditd.v1.Entry.price_values:type_name -> creditd.v1.Entry.PriceValuesEntry
+	57, // 67: creditd.v1.Entry.price_time:type_name -> google.protobuf.Timestamp
+	10, // 68: creditd.v1.LedgerService.GetBalance:input_type -> creditd.v1.GetBalanceRequest
+	12, // 69: creditd.v1.LedgerService.WatchBalance:input_type -> creditd.v1.WatchBalanceRequest
+	40, // 70: creditd.v1.LedgerService.ListEntries:input_type -> creditd.v1.ListEntriesRequest
+	16, // 71: creditd.v1.LedgerService.Grant:input_type -> creditd.v1.GrantRequest
+	20, // 72: creditd.v1.LedgerService.Charge:input_type -> creditd.v1.ChargeRequest
+	22, // 73: creditd.v1.LedgerService.BatchCharge:input_type -> creditd.v1.BatchChargeRequest
+	25, // 74: creditd.v1.LedgerService.Refund:input_type -> creditd.v1.RefundRequest
+	27, // 75: creditd.v1.LedgerService.Hold:input_type -> creditd.v1.HoldRequest
+	34, // 76: creditd.v1.LedgerService.ExtendHold:input_type -> creditd.v1.ExtendHoldRequest
+	36, // 77: creditd.v1.LedgerService.SettleHold:input_type -> creditd.v1.SettleHoldRequest
+	38, // 78: creditd.v1.LedgerService.ReleaseHold:input_type -> creditd.v1.ReleaseHoldRequest
+	30, // 79: creditd.v1.LedgerService.GetHold:input_type -> creditd.v1.GetHoldRequest
+	32, // 80: creditd.v1.LedgerService.ListHolds:input_type -> creditd.v1.ListHoldsRequest
+	18, // 81: creditd.v1.LedgerService.RevokeGrant:input_type -> creditd.v1.RevokeGrantRequest
+	4,  // 82: creditd.v1.LedgerService.GetAccount:input_type -> creditd.v1.GetAccountRequest
+	6,  // 83: creditd.v1.LedgerService.ListAccounts:input_type -> creditd.v1.ListAccountsRequest
+	8,  // 84: creditd.v1.LedgerService.UpdateAccount:input_type -> creditd.v1.UpdateAccountRequest
+	11, // 85: creditd.v1.LedgerService.GetBalance:output_type -> creditd.v1.GetBalanceResponse
+	13, // 86: creditd.v1.LedgerService.WatchBalance:output_type -> creditd.v1.WatchBalanceResponse
+	41, // 87: creditd.v1.LedgerService.ListEntries:output_type -> creditd.v1.ListEntriesResponse
+	17, // 88: creditd.v1.LedgerService.Grant:output_type -> creditd.v1.GrantResponse
+	21, // 89: creditd.v1.LedgerService.Charge:output_type -> creditd.v1.ChargeResponse
+	23, // 90: creditd.v1.LedgerService.BatchCharge:output_type -> creditd.v1.BatchChargeResponse
+	26, // 91: creditd.v1.LedgerService.Refund:output_type -> creditd.v1.RefundResponse
+	28, // 92: creditd.v1.LedgerService.Hold:output_type -> creditd.v1.HoldResponse
+	35, // 93: creditd.v1.LedgerService.ExtendHold:output_type -> creditd.v1.ExtendHoldResponse
+	37, // 94: creditd.v1.LedgerService.SettleHold:output_type -> creditd.v1.SettleHoldResponse
+	39, // 95: creditd.v1.LedgerService.ReleaseHold:output_type -> creditd.v1.ReleaseHoldResponse
+	31, // 96: creditd.v1.LedgerService.GetHold:output_type -> creditd.v1.GetHoldResponse
+	33, // 97: creditd.v1.LedgerService.ListHolds:output_type -> creditd.v1.ListHoldsResponse
+	19, // 98: creditd.v1.LedgerService.RevokeGrant:output_type -> creditd.v1.RevokeGrantResponse
+	5,  // 99: creditd.v1.LedgerService.GetAccount:output_type -> creditd.v1.GetAccountResponse
+	7,  // 100: creditd.v1.LedgerService.ListAccounts:output_type -> creditd.v1.ListAccountsResponse
+	9,  // 101: creditd.v1.LedgerService.UpdateAccount:output_type -> creditd.v1.UpdateAccountResponse
+	85, // [85:102] is the sub-list for method output_type
+	68, // [68:85] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_creditd_v1_ledger_proto_init() }
@@ -3313,20 +3849,20 @@ func file_creditd_v1_ledger_proto_init() {
 		return
 	}
 	file_creditd_v1_pricing_proto_init()
-	file_creditd_v1_ledger_proto_msgTypes[10].OneofWrappers = []any{
+	file_creditd_v1_ledger_proto_msgTypes[17].OneofWrappers = []any{
 		(*ChargeRequest_Usage)(nil),
 		(*ChargeRequest_Credits)(nil),
 	}
-	file_creditd_v1_ledger_proto_msgTypes[14].OneofWrappers = []any{
+	file_creditd_v1_ledger_proto_msgTypes[21].OneofWrappers = []any{
 		(*BatchChargeResult_Charge)(nil),
 		(*BatchChargeResult_Error)(nil),
 	}
-	file_creditd_v1_ledger_proto_msgTypes[15].OneofWrappers = []any{}
-	file_creditd_v1_ledger_proto_msgTypes[17].OneofWrappers = []any{
+	file_creditd_v1_ledger_proto_msgTypes[22].OneofWrappers = []any{}
+	file_creditd_v1_ledger_proto_msgTypes[24].OneofWrappers = []any{
 		(*HoldRequest_Usage)(nil),
 		(*HoldRequest_Credits)(nil),
 	}
-	file_creditd_v1_ledger_proto_msgTypes[26].OneofWrappers = []any{
+	file_creditd_v1_ledger_proto_msgTypes[33].OneofWrappers = []any{
 		(*SettleHoldRequest_Usage)(nil),
 		(*SettleHoldRequest_Credits)(nil),
 	}
@@ -3336,7 +3872,7 @@ func file_creditd_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_creditd_v1_ledger_proto_rawDesc), len(file_creditd_v1_ledger_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   43,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

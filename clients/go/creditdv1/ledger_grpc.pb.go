@@ -19,20 +19,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	LedgerService_GetBalance_FullMethodName   = "/creditd.v1.LedgerService/GetBalance"
-	LedgerService_WatchBalance_FullMethodName = "/creditd.v1.LedgerService/WatchBalance"
-	LedgerService_ListEntries_FullMethodName  = "/creditd.v1.LedgerService/ListEntries"
-	LedgerService_Grant_FullMethodName        = "/creditd.v1.LedgerService/Grant"
-	LedgerService_Charge_FullMethodName       = "/creditd.v1.LedgerService/Charge"
-	LedgerService_BatchCharge_FullMethodName  = "/creditd.v1.LedgerService/BatchCharge"
-	LedgerService_Refund_FullMethodName       = "/creditd.v1.LedgerService/Refund"
-	LedgerService_Hold_FullMethodName         = "/creditd.v1.LedgerService/Hold"
-	LedgerService_ExtendHold_FullMethodName   = "/creditd.v1.LedgerService/ExtendHold"
-	LedgerService_SettleHold_FullMethodName   = "/creditd.v1.LedgerService/SettleHold"
-	LedgerService_ReleaseHold_FullMethodName  = "/creditd.v1.LedgerService/ReleaseHold"
-	LedgerService_GetHold_FullMethodName      = "/creditd.v1.LedgerService/GetHold"
-	LedgerService_ListHolds_FullMethodName    = "/creditd.v1.LedgerService/ListHolds"
-	LedgerService_RevokeGrant_FullMethodName  = "/creditd.v1.LedgerService/RevokeGrant"
+	LedgerService_GetBalance_FullMethodName    = "/creditd.v1.LedgerService/GetBalance"
+	LedgerService_WatchBalance_FullMethodName  = "/creditd.v1.LedgerService/WatchBalance"
+	LedgerService_ListEntries_FullMethodName   = "/creditd.v1.LedgerService/ListEntries"
+	LedgerService_Grant_FullMethodName         = "/creditd.v1.LedgerService/Grant"
+	LedgerService_Charge_FullMethodName        = "/creditd.v1.LedgerService/Charge"
+	LedgerService_BatchCharge_FullMethodName   = "/creditd.v1.LedgerService/BatchCharge"
+	LedgerService_Refund_FullMethodName        = "/creditd.v1.LedgerService/Refund"
+	LedgerService_Hold_FullMethodName          = "/creditd.v1.LedgerService/Hold"
+	LedgerService_ExtendHold_FullMethodName    = "/creditd.v1.LedgerService/ExtendHold"
+	LedgerService_SettleHold_FullMethodName    = "/creditd.v1.LedgerService/SettleHold"
+	LedgerService_ReleaseHold_FullMethodName   = "/creditd.v1.LedgerService/ReleaseHold"
+	LedgerService_GetHold_FullMethodName       = "/creditd.v1.LedgerService/GetHold"
+	LedgerService_ListHolds_FullMethodName     = "/creditd.v1.LedgerService/ListHolds"
+	LedgerService_RevokeGrant_FullMethodName   = "/creditd.v1.LedgerService/RevokeGrant"
+	LedgerService_GetAccount_FullMethodName    = "/creditd.v1.LedgerService/GetAccount"
+	LedgerService_ListAccounts_FullMethodName  = "/creditd.v1.LedgerService/ListAccounts"
+	LedgerService_UpdateAccount_FullMethodName = "/creditd.v1.LedgerService/UpdateAccount"
 )
 
 // LedgerServiceClient is the client API for LedgerService service.
@@ -95,6 +98,13 @@ type LedgerServiceClient interface {
 	ListHolds(ctx context.Context, in *ListHoldsRequest, opts ...grpc.CallOption) (*ListHoldsResponse, error)
 	// Takes back what is unspent of a grant made by mistake.
 	RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error)
+	// An account: by which prices it pays, what is known of it, and its balance.
+	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
+	// Accounts by name, in ascending order of its bytes.
+	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
+	// Sets the rate card, attributes or labels of an account. It moves no credits, writes
+	// no entry and leaves Balance.version as it is.
+	UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error)
 }
 
 type ledgerServiceClient struct {
@@ -254,6 +264,36 @@ func (c *ledgerServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantRe
 	return out, nil
 }
 
+func (c *ledgerServiceClient) GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAccountResponse)
+	err := c.cc.Invoke(ctx, LedgerService_GetAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerServiceClient) ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAccountsResponse)
+	err := c.cc.Invoke(ctx, LedgerService_ListAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerServiceClient) UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateAccountResponse)
+	err := c.cc.Invoke(ctx, LedgerService_UpdateAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LedgerServiceServer is the server API for LedgerService service.
 // All implementations must embed UnimplementedLedgerServiceServer
 // for forward compatibility.
@@ -314,6 +354,13 @@ type LedgerServiceServer interface {
 	ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error)
 	// Takes back what is unspent of a grant made by mistake.
 	RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error)
+	// An account: by which prices it pays, what is known of it, and its balance.
+	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
+	// Accounts by name, in ascending order of its bytes.
+	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
+	// Sets the rate card, attributes or labels of an account. It moves no credits, writes
+	// no entry and leaves Balance.version as it is.
+	UpdateAccount(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error)
 	mustEmbedUnimplementedLedgerServiceServer()
 }
 
@@ -365,6 +412,15 @@ func (UnimplementedLedgerServiceServer) ListHolds(context.Context, *ListHoldsReq
 }
 func (UnimplementedLedgerServiceServer) RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeGrant not implemented")
+}
+func (UnimplementedLedgerServiceServer) GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAccount not implemented")
+}
+func (UnimplementedLedgerServiceServer) ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAccounts not implemented")
+}
+func (UnimplementedLedgerServiceServer) UpdateAccount(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateAccount not implemented")
 }
 func (UnimplementedLedgerServiceServer) mustEmbedUnimplementedLedgerServiceServer() {}
 func (UnimplementedLedgerServiceServer) testEmbeddedByValue()                       {}
@@ -632,6 +688,60 @@ func _LedgerService_RevokeGrant_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LedgerService_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).GetAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_GetAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).GetAccount(ctx, req.(*GetAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LedgerService_ListAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).ListAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_ListAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).ListAccounts(ctx, req.(*ListAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LedgerService_UpdateAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).UpdateAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_UpdateAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).UpdateAccount(ctx, req.(*UpdateAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LedgerService_ServiceDesc is the grpc.ServiceDesc for LedgerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -690,6 +800,18 @@ var LedgerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeGrant",
 			Handler:    _LedgerService_RevokeGrant_Handler,
+		},
+		{
+			MethodName: "GetAccount",
+			Handler:    _LedgerService_GetAccount_Handler,
+		},
+		{
+			MethodName: "ListAccounts",
+			Handler:    _LedgerService_ListAccounts_Handler,
+		},
+		{
+			MethodName: "UpdateAccount",
+			Handler:    _LedgerService_UpdateAccount_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -24,6 +24,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Where the value of an attribute comes from.
+type AttributeSource int32
+
+const (
+	AttributeSource_ATTRIBUTE_SOURCE_UNSPECIFIED AttributeSource = 0
+	// Usage.attributes.
+	AttributeSource_ATTRIBUTE_SOURCE_CALLER AttributeSource = 1
+	// The account that is priced: Account.attributes. Callers cannot send it.
+	AttributeSource_ATTRIBUTE_SOURCE_ACCOUNT AttributeSource = 2
+	// The time for which it is priced. Callers cannot send it.
+	AttributeSource_ATTRIBUTE_SOURCE_CLOCK AttributeSource = 3
+)
+
+// Enum value maps for AttributeSource.
+var (
+	AttributeSource_name = map[int32]string{
+		0: "ATTRIBUTE_SOURCE_UNSPECIFIED",
+		1: "ATTRIBUTE_SOURCE_CALLER",
+		2: "ATTRIBUTE_SOURCE_ACCOUNT",
+		3: "ATTRIBUTE_SOURCE_CLOCK",
+	}
+	AttributeSource_value = map[string]int32{
+		"ATTRIBUTE_SOURCE_UNSPECIFIED": 0,
+		"ATTRIBUTE_SOURCE_CALLER":      1,
+		"ATTRIBUTE_SOURCE_ACCOUNT":     2,
+		"ATTRIBUTE_SOURCE_CLOCK":       3,
+	}
+)
+
+func (x AttributeSource) Enum() *AttributeSource {
+	p := new(AttributeSource)
+	*p = x
+	return p
+}
+
+func (x AttributeSource) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AttributeSource) Descriptor() protoreflect.EnumDescriptor {
+	return file_creditd_v1_pricing_proto_enumTypes[0].Descriptor()
+}
+
+func (AttributeSource) Type() protoreflect.EnumType {
+	return &file_creditd_v1_pricing_proto_enumTypes[0]
+}
+
+func (x AttributeSource) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AttributeSource.Descriptor instead.
+func (AttributeSource) EnumDescriptor() ([]byte, []int) {
+	return file_creditd_v1_pricing_proto_rawDescGZIP(), []int{0}
+}
+
 // A piece of work, measured: 31 s of lip_sync_video.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -141,19 +197,22 @@ func (*Usage_Duration) isUsage_Quantity() {}
 
 func (*Usage_Count) isUsage_Quantity() {}
 
-// Which prices apply. All fields are optional. Empty: the default card in force now,
-// without any account's overrides.
+// Which prices apply. All fields are optional. The card is that of revision; else
+// rate_card; else the account's own; else the server's default. Attributes of the card
+// that do not come from the caller come from the account and the clock.
 type PriceSelector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Account whose overrides and discounts apply. One that the ledger does not
-	// know is priced without overrides. In a charge or a hold: empty, or the
-	// account that pays.
+	// Account whose rate card and attributes apply. One that the ledger does not know is
+	// priced by the default card and the defaults of its attributes. In a charge or a
+	// hold: empty, or the account that pays.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Name of a rate card. Default: the server's default card.
+	// Name of a rate card. Default: the account's own, or else the server's default.
 	RateCard string `protobuf:"bytes,2,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	// From Estimate.revision: prices exactly as that estimate did.
+	// From Estimate.revision: prices exactly as that estimate did, whatever the account
+	// and the clock say now.
 	Revision string `protobuf:"bytes,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Prices in force at this time. Not together with revision.
+	// Prices in force at this time, which is also the time of the clock's attributes.
+	// Default: now. Not together with revision.
 	PriceTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=price_time,json=priceTime,proto3" json:"price_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -413,10 +472,14 @@ type Estimate struct {
 	// "0.25": the cost as the price list would print it.
 	DisplayCredits string `protobuf:"bytes,3,opt,name=display_credits,json=displayCredits,proto3" json:"display_credits,omitempty"`
 	RateCard       string `protobuf:"bytes,4,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	// Identifies the exact prices used. A charge can name it.
+	// Identifies the exact prices used. A charge can name it. Where values of the account
+	// or the clock had a part, it is the revision of the card, a dot, and those values.
 	Revision string `protobuf:"bytes,5,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Set if explain was. The lines' credits sum to credits.
-	Lines         []*EstimateLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*EstimateLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	// With prices.account: whether the ledger knows it. One that it does not know is
+	// priced by the defaults.
+	AccountKnown  bool `protobuf:"varint,7,opt,name=account_known,json=accountKnown,proto3" json:"account_known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +556,13 @@ func (x *Estimate) GetLines() []*EstimateLine {
 	return nil
 }
 
+func (x *Estimate) GetAccountKnown() bool {
+	if x != nil {
+		return x.AccountKnown
+	}
+	return false
+}
+
 type EstimateLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "2 started blocks of 120 s"
@@ -502,8 +572,11 @@ type EstimateLine struct {
 	// What one of it is, "120 s".
 	Unit string `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
 	// Credits for one, "1".
-	UnitCredits   string `protobuf:"bytes,4,opt,name=unit_credits,json=unitCredits,proto3" json:"unit_credits,omitempty"`
-	Credits       string `protobuf:"bytes,5,opt,name=credits,proto3" json:"credits,omitempty"`
+	UnitCredits string `protobuf:"bytes,4,opt,name=unit_credits,json=unitCredits,proto3" json:"unit_credits,omitempty"`
+	Credits     string `protobuf:"bytes,5,opt,name=credits,proto3" json:"credits,omitempty"`
+	// The line of the card. Empty for a service with one price, and for what a total adds
+	// or takes off.
+	Key           string `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +642,13 @@ func (x *EstimateLine) GetUnitCredits() string {
 func (x *EstimateLine) GetCredits() string {
 	if x != nil {
 		return x.Credits
+	}
+	return ""
+}
+
+func (x *EstimateLine) GetKey() string {
+	if x != nil {
+		return x.Key
 	}
 	return ""
 }
@@ -797,8 +877,15 @@ func (*BatchEstimateResult_Estimate) isBatchEstimateResult_Result() {}
 func (*BatchEstimateResult_Error) isBatchEstimateResult_Result() {}
 
 type GetRateCardRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Prices        *PriceSelector         `protobuf:"bytes,1,opt,name=prices,proto3" json:"prices,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Prices *PriceSelector         `protobuf:"bytes,1,opt,name=prices,proto3" json:"prices,omitempty"`
+	// Only these services, at most 1,000. Empty: all. A key that the card does not have is
+	// refused.
+	Services []string `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	// The most services of one reply. 0: all that fit into it; more than 1,000 is read as
+	// 1,000.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -840,11 +927,41 @@ func (x *GetRateCardRequest) GetPrices() *PriceSelector {
 	return nil
 }
 
+func (x *GetRateCardRequest) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *GetRateCardRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetRateCardRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type GetRateCardResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RateCard      string                 `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	Revision      string                 `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	Services      []*ServicePrice        `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	RateCard string                 `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	Revision string                 `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// In the order of the card. There may be fewer than page_size although more follow.
+	Services []*ServicePrice `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	// The name people read.
+	Title string `protobuf:"bytes,4,opt,name=title,proto3" json:"title,omitempty"`
+	// Since when the card is in force. Not set: always.
+	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
+	// When another card of this name takes its place, where one is known.
+	NextEffectiveTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next_effective_time,json=nextEffectiveTime,proto3" json:"next_effective_time,omitempty"`
+	// Empty if no more services follow. Valid for the same revision and services.
+	NextPageToken string `protobuf:"bytes,7,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -900,6 +1017,34 @@ func (x *GetRateCardResponse) GetServices() []*ServicePrice {
 	return nil
 }
 
+func (x *GetRateCardResponse) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *GetRateCardResponse) GetEffectiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectiveTime
+	}
+	return nil
+}
+
+func (x *GetRateCardResponse) GetNextEffectiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextEffectiveTime
+	}
+	return nil
+}
+
+func (x *GetRateCardResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type ServicePrice struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
@@ -912,7 +1057,11 @@ type ServicePrice struct {
 	Meters []string `protobuf:"bytes,4,rep,name=meters,proto3" json:"meters,omitempty"`
 	// The largest quantity of one usage, with its unit: "3600 s", "10 images". Empty: no
 	// limit.
-	QuantityMax   string `protobuf:"bytes,5,opt,name=quantity_max,json=quantityMax,proto3" json:"quantity_max,omitempty"`
+	QuantityMax string `protobuf:"bytes,5,opt,name=quantity_max,json=quantityMax,proto3" json:"quantity_max,omitempty"`
+	// What is known of each meter.
+	MeterDetails []*Meter `protobuf:"bytes,6,rep,name=meter_details,json=meterDetails,proto3" json:"meter_details,omitempty"`
+	// Words that the price depends on.
+	Attributes    []*Attribute `protobuf:"bytes,7,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -982,6 +1131,182 @@ func (x *ServicePrice) GetQuantityMax() string {
 	return ""
 }
 
+func (x *ServicePrice) GetMeterDetails() []*Meter {
+	if x != nil {
+		return x.MeterDetails
+	}
+	return nil
+}
+
+func (x *ServicePrice) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+// A number that a usage brings.
+type Meter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "duration" and "count" are Usage.duration and Usage.count; all others are keys of
+	// Usage.meters, such as "input_tokens".
+	Meter string `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"`
+	// What one of it is called: "s", "token".
+	Unit string `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	// How many decimals it may have.
+	Decimals int32 `protobuf:"varint,3,opt,name=decimals,proto3" json:"decimals,omitempty"`
+	// Its value where a usage does not bring it. Empty: it must be sent.
+	DefaultValue string `protobuf:"bytes,4,opt,name=default_value,json=defaultValue,proto3" json:"default_value,omitempty"`
+	// The least and the most of it. Empty: no limit of its own.
+	Min           string `protobuf:"bytes,5,opt,name=min,proto3" json:"min,omitempty"`
+	Max           string `protobuf:"bytes,6,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Meter) Reset() {
+	*x = Meter{}
+	mi := &file_creditd_v1_pricing_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Meter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Meter) ProtoMessage() {}
+
+func (x *Meter) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_pricing_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Meter.ProtoReflect.Descriptor instead.
+func (*Meter) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_pricing_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Meter) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *Meter) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *Meter) GetDecimals() int32 {
+	if x != nil {
+		return x.Decimals
+	}
+	return 0
+}
+
+func (x *Meter) GetDefaultValue() string {
+	if x != nil {
+		return x.DefaultValue
+	}
+	return ""
+}
+
+func (x *Meter) GetMin() string {
+	if x != nil {
+		return x.Min
+	}
+	return ""
+}
+
+func (x *Meter) GetMax() string {
+	if x != nil {
+		return x.Max
+	}
+	return ""
+}
+
+// A word that a price depends on, such as a model or a plan.
+type Attribute struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Attribute string                 `protobuf:"bytes,1,opt,name=attribute,proto3" json:"attribute,omitempty"`
+	// The values that it can have.
+	Values []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	// Its value where there is no other. Empty: it must be sent.
+	DefaultValue  string          `protobuf:"bytes,3,opt,name=default_value,json=defaultValue,proto3" json:"default_value,omitempty"`
+	Source        AttributeSource `protobuf:"varint,4,opt,name=source,proto3,enum=creditd.v1.AttributeSource" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attribute) Reset() {
+	*x = Attribute{}
+	mi := &file_creditd_v1_pricing_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attribute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attribute) ProtoMessage() {}
+
+func (x *Attribute) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_pricing_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
+func (*Attribute) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_pricing_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Attribute) GetAttribute() string {
+	if x != nil {
+		return x.Attribute
+	}
+	return ""
+}
+
+func (x *Attribute) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Attribute) GetDefaultValue() string {
+	if x != nil {
+		return x.DefaultValue
+	}
+	return ""
+}
+
+func (x *Attribute) GetSource() AttributeSource {
+	if x != nil {
+		return x.Source
+	}
+	return AttributeSource_ATTRIBUTE_SOURCE_UNSPECIFIED
+}
+
 var File_creditd_v1_pricing_proto protoreflect.FileDescriptor
 
 const file_creditd_v1_pricing_proto_rawDesc = "" +
@@ -1023,20 +1348,22 @@ const file_creditd_v1_pricing_proto_rawDesc = "" +
 	"sufficient\x18\x01 \x01(\bR\n" +
 	"sufficient\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\tR\tavailable\x12\x1c\n" +
-	"\tshortfall\x18\x03 \x01(\tR\tshortfall\"\xd0\x01\n" +
+	"\tshortfall\x18\x03 \x01(\tR\tshortfall\"\xf5\x01\n" +
 	"\bEstimate\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x18\n" +
 	"\acredits\x18\x02 \x01(\tR\acredits\x12'\n" +
 	"\x0fdisplay_credits\x18\x03 \x01(\tR\x0edisplayCredits\x12\x1b\n" +
 	"\trate_card\x18\x04 \x01(\tR\brateCard\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\tR\brevision\x12.\n" +
-	"\x05lines\x18\x06 \x03(\v2\x18.creditd.v1.EstimateLineR\x05lines\"\x9d\x01\n" +
+	"\x05lines\x18\x06 \x03(\v2\x18.creditd.v1.EstimateLineR\x05lines\x12#\n" +
+	"\raccount_known\x18\a \x01(\bR\faccountKnown\"\xaf\x01\n" +
 	"\fEstimateLine\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\tR\bquantity\x12\x12\n" +
 	"\x04unit\x18\x03 \x01(\tR\x04unit\x12!\n" +
 	"\funit_credits\x18\x04 \x01(\tR\vunitCredits\x12\x18\n" +
-	"\acredits\x18\x05 \x01(\tR\acredits\"\xb3\x01\n" +
+	"\acredits\x18\x05 \x01(\tR\acredits\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\"\xb3\x01\n" +
 	"\x14BatchEstimateRequest\x12)\n" +
 	"\x06usages\x18\x01 \x03(\v2\x11.creditd.v1.UsageR\x06usages\x121\n" +
 	"\x06prices\x18\x02 \x01(\v2\x19.creditd.v1.PriceSelectorR\x06prices\x12\x18\n" +
@@ -1050,19 +1377,48 @@ const file_creditd_v1_pricing_proto_rawDesc = "" +
 	"\x13BatchEstimateResult\x122\n" +
 	"\bestimate\x18\x01 \x01(\v2\x14.creditd.v1.EstimateH\x00R\bestimate\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05errorB\b\n" +
-	"\x06result\"G\n" +
+	"\x06result\"\x9f\x01\n" +
 	"\x12GetRateCardRequest\x121\n" +
-	"\x06prices\x18\x01 \x01(\v2\x19.creditd.v1.PriceSelectorR\x06prices\"\x84\x01\n" +
+	"\x06prices\x18\x01 \x01(\v2\x19.creditd.v1.PriceSelectorR\x06prices\x12\x1a\n" +
+	"\bservices\x18\x02 \x03(\tR\bservices\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\xd1\x02\n" +
 	"\x13GetRateCardResponse\x12\x1b\n" +
 	"\trate_card\x18\x01 \x01(\tR\brateCard\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x124\n" +
-	"\bservices\x18\x03 \x03(\v2\x18.creditd.v1.ServicePriceR\bservices\"\x8d\x01\n" +
+	"\bservices\x18\x03 \x03(\v2\x18.creditd.v1.ServicePriceR\bservices\x12\x14\n" +
+	"\x05title\x18\x04 \x01(\tR\x05title\x12A\n" +
+	"\x0eeffective_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\x12J\n" +
+	"\x13next_effective_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x11nextEffectiveTime\x12&\n" +
+	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\"\xfc\x01\n" +
 	"\fServicePrice\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x16\n" +
 	"\x06meters\x18\x04 \x03(\tR\x06meters\x12!\n" +
-	"\fquantity_max\x18\x05 \x01(\tR\vquantityMax2\xfd\x01\n" +
+	"\fquantity_max\x18\x05 \x01(\tR\vquantityMax\x126\n" +
+	"\rmeter_details\x18\x06 \x03(\v2\x11.creditd.v1.MeterR\fmeterDetails\x125\n" +
+	"\n" +
+	"attributes\x18\a \x03(\v2\x15.creditd.v1.AttributeR\n" +
+	"attributes\"\x96\x01\n" +
+	"\x05Meter\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\x12\x1a\n" +
+	"\bdecimals\x18\x03 \x01(\x05R\bdecimals\x12#\n" +
+	"\rdefault_value\x18\x04 \x01(\tR\fdefaultValue\x12\x10\n" +
+	"\x03min\x18\x05 \x01(\tR\x03min\x12\x10\n" +
+	"\x03max\x18\x06 \x01(\tR\x03max\"\x9b\x01\n" +
+	"\tAttribute\x12\x1c\n" +
+	"\tattribute\x18\x01 \x01(\tR\tattribute\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\x12#\n" +
+	"\rdefault_value\x18\x03 \x01(\tR\fdefaultValue\x123\n" +
+	"\x06source\x18\x04 \x01(\x0e2\x1b.creditd.v1.AttributeSourceR\x06source*\x8a\x01\n" +
+	"\x0fAttributeSource\x12 \n" +
+	"\x1cATTRIBUTE_SOURCE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17ATTRIBUTE_SOURCE_CALLER\x10\x01\x12\x1c\n" +
+	"\x18ATTRIBUTE_SOURCE_ACCOUNT\x10\x02\x12\x1a\n" +
+	"\x16ATTRIBUTE_SOURCE_CLOCK\x10\x032\xfd\x01\n" +
 	"\x0ePricingService\x12E\n" +
 	"\bEstimate\x12\x1b.creditd.v1.EstimateRequest\x1a\x1c.creditd.v1.EstimateResponse\x12T\n" +
 	"\rBatchEstimate\x12 .creditd.v1.BatchEstimateRequest\x1a!.creditd.v1.BatchEstimateResponse\x12N\n" +
@@ -1083,56 +1439,65 @@ func file_creditd_v1_pricing_proto_rawDescGZIP() []byte {
 	return file_creditd_v1_pricing_proto_rawDescData
 }
 
-var file_creditd_v1_pricing_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_creditd_v1_pricing_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_creditd_v1_pricing_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_creditd_v1_pricing_proto_goTypes = []any{
-	(*Usage)(nil),                 // 0: creditd.v1.Usage
-	(*PriceSelector)(nil),         // 1: creditd.v1.PriceSelector
-	(*EstimateRequest)(nil),       // 2: creditd.v1.EstimateRequest
-	(*EstimateResponse)(nil),      // 3: creditd.v1.EstimateResponse
-	(*Affordability)(nil),         // 4: creditd.v1.Affordability
-	(*Estimate)(nil),              // 5: creditd.v1.Estimate
-	(*EstimateLine)(nil),          // 6: creditd.v1.EstimateLine
-	(*BatchEstimateRequest)(nil),  // 7: creditd.v1.BatchEstimateRequest
-	(*BatchEstimateResponse)(nil), // 8: creditd.v1.BatchEstimateResponse
-	(*BatchEstimateResult)(nil),   // 9: creditd.v1.BatchEstimateResult
-	(*GetRateCardRequest)(nil),    // 10: creditd.v1.GetRateCardRequest
-	(*GetRateCardResponse)(nil),   // 11: creditd.v1.GetRateCardResponse
-	(*ServicePrice)(nil),          // 12: creditd.v1.ServicePrice
-	nil,                           // 13: creditd.v1.Usage.AttributesEntry
-	nil,                           // 14: creditd.v1.Usage.MetersEntry
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*status.Status)(nil),         // 17: google.rpc.Status
+	(AttributeSource)(0),          // 0: creditd.v1.AttributeSource
+	(*Usage)(nil),                 // 1: creditd.v1.Usage
+	(*PriceSelector)(nil),         // 2: creditd.v1.PriceSelector
+	(*EstimateRequest)(nil),       // 3: creditd.v1.EstimateRequest
+	(*EstimateResponse)(nil),      // 4: creditd.v1.EstimateResponse
+	(*Affordability)(nil),         // 5: creditd.v1.Affordability
+	(*Estimate)(nil),              // 6: creditd.v1.Estimate
+	(*EstimateLine)(nil),          // 7: creditd.v1.EstimateLine
+	(*BatchEstimateRequest)(nil),  // 8: creditd.v1.BatchEstimateRequest
+	(*BatchEstimateResponse)(nil), // 9: creditd.v1.BatchEstimateResponse
+	(*BatchEstimateResult)(nil),   // 10: creditd.v1.BatchEstimateResult
+	(*GetRateCardRequest)(nil),    // 11: creditd.v1.GetRateCardRequest
+	(*GetRateCardResponse)(nil),   // 12: creditd.v1.GetRateCardResponse
+	(*ServicePrice)(nil),          // 13: creditd.v1.ServicePrice
+	(*Meter)(nil),                 // 14: creditd.v1.Meter
+	(*Attribute)(nil),             // 15: creditd.v1.Attribute
+	nil,                           // 16: creditd.v1.Usage.AttributesEntry
+	nil,                           // 17: creditd.v1.Usage.MetersEntry
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*status.Status)(nil),         // 20: google.rpc.Status
 }
 var file_creditd_v1_pricing_proto_depIdxs = []int32{
-	15, // 0: creditd.v1.Usage.duration:type_name -> google.protobuf.Duration
-	13, // 1: creditd.v1.Usage.attributes:type_name -> creditd.v1.Usage.AttributesEntry
-	14, // 2: creditd.v1.Usage.meters:type_name -> creditd.v1.Usage.MetersEntry
-	16, // 3: creditd.v1.PriceSelector.price_time:type_name -> google.protobuf.Timestamp
-	0,  // 4: creditd.v1.EstimateRequest.usage:type_name -> creditd.v1.Usage
-	1,  // 5: creditd.v1.EstimateRequest.prices:type_name -> creditd.v1.PriceSelector
-	5,  // 6: creditd.v1.EstimateResponse.estimate:type_name -> creditd.v1.Estimate
-	4,  // 7: creditd.v1.EstimateResponse.affordability:type_name -> creditd.v1.Affordability
-	6,  // 8: creditd.v1.Estimate.lines:type_name -> creditd.v1.EstimateLine
-	0,  // 9: creditd.v1.BatchEstimateRequest.usages:type_name -> creditd.v1.Usage
-	1,  // 10: creditd.v1.BatchEstimateRequest.prices:type_name -> creditd.v1.PriceSelector
-	9,  // 11: creditd.v1.BatchEstimateResponse.results:type_name -> creditd.v1.BatchEstimateResult
-	4,  // 12: creditd.v1.BatchEstimateResponse.affordability:type_name -> creditd.v1.Affordability
-	5,  // 13: creditd.v1.BatchEstimateResult.estimate:type_name -> creditd.v1.Estimate
-	17, // 14: creditd.v1.BatchEstimateResult.error:type_name -> google.rpc.Status
-	1,  // 15: creditd.v1.GetRateCardRequest.prices:type_name -> creditd.v1.PriceSelector
-	12, // 16: creditd.v1.GetRateCardResponse.services:type_name -> creditd.v1.ServicePrice
-	2,  // 17: creditd.v1.PricingService.Estimate:input_type -> creditd.v1.EstimateRequest
-	7,  // 18: creditd.v1.PricingService.BatchEstimate:input_type -> creditd.v1.BatchEstimateRequest
-	10, // 19: creditd.v1.PricingService.GetRateCard:input_type -> creditd.v1.GetRateCardRequest
-	3,  // 20: creditd.v1.PricingService.Estimate:output_type -> creditd.v1.EstimateResponse
-	8,  // 21: creditd.v1.PricingService.BatchEstimate:output_type -> creditd.v1.BatchEstimateResponse
-	11, // 22: creditd.v1.PricingService.GetRateCard:output_type -> creditd.v1.GetRateCardResponse
-	20, // [20:23] is the sub-list for method output_type
-	17, // [17:20] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 0: creditd.v1.Usage.duration:type_name -> google.protobuf.Duration
+	16, // 1: creditd.v1.Usage.attributes:type_name -> creditd.v1.Usage.AttributesEntry
+	17, // 2: creditd.v1.Usage.meters:type_name -> creditd.v1.Usage.MetersEntry
+	19, // 3: creditd.v1.PriceSelector.price_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: creditd.v1.EstimateRequest.usage:type_name -> creditd.v1.Usage
+	2,  // 5: creditd.v1.EstimateRequest.prices:type_name -> creditd.v1.PriceSelector
+	6,  // 6: creditd.v1.EstimateResponse.estimate:type_name -> creditd.v1.Estimate
+	5,  // 7: creditd.v1.EstimateResponse.affordability:type_name -> creditd.v1.Affordability
+	7,  // 8: creditd.v1.Estimate.lines:type_name -> creditd.v1.EstimateLine
+	1,  // 9: creditd.v1.BatchEstimateRequest.usages:type_name -> creditd.v1.Usage
+	2,  // 10: creditd.v1.BatchEstimateRequest.prices:type_name -> creditd.v1.PriceSelector
+	10, // 11: creditd.v1.BatchEstimateResponse.results:type_name -> creditd.v1.BatchEstimateResult
+	5,  // 12: creditd.v1.BatchEstimateResponse.affordability:type_name -> creditd.v1.Affordability
+	6,  // 13: creditd.v1.BatchEstimateResult.estimate:type_name -> creditd.v1.Estimate
+	20, // 14: creditd.v1.BatchEstimateResult.error:type_name -> google.rpc.Status
+	2,  // 15: creditd.v1.GetRateCardRequest.prices:type_name -> creditd.v1.PriceSelector
+	13, // 16: creditd.v1.GetRateCardResponse.services:type_name -> creditd.v1.ServicePrice
+	19, // 17: creditd.v1.GetRateCardResponse.effective_time:type_name -> google.protobuf.Timestamp
+	19, // 18: creditd.v1.GetRateCardResponse.next_effective_time:type_name -> google.protobuf.Timestamp
+	14, // 19: creditd.v1.ServicePrice.meter_details:type_name -> creditd.v1.Meter
+	15, // 20: creditd.v1.ServicePrice.attributes:type_name -> creditd.v1.Attribute
+	0,  // 21: creditd.v1.Attribute.source:type_name -> creditd.v1.AttributeSource
+	3,  // 22: creditd.v1.PricingService.Estimate:input_type -> creditd.v1.EstimateRequest
+	8,  // 23: creditd.v1.PricingService.BatchEstimate:input_type -> creditd.v1.BatchEstimateRequest
+	11, // 24: creditd.v1.PricingService.GetRateCard:input_type -> creditd.v1.GetRateCardRequest
+	4,  // 25: creditd.v1.PricingService.Estimate:output_type -> creditd.v1.EstimateResponse
+	9,  // 26: creditd.v1.PricingService.BatchEstimate:output_type -> creditd.v1.BatchEstimateResponse
+	12, // 27: creditd.v1.PricingService.GetRateCard:output_type -> creditd.v1.GetRateCardResponse
+	25, // [25:28] is the sub-list for method output_type
+	22, // [22:25] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_creditd_v1_pricing_proto_init() }
@@ -1153,13 +1518,14 @@ func file_creditd_v1_pricing_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_creditd_v1_pricing_proto_rawDesc), len(file_creditd_v1_pricing_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   15,
+			NumEnums:      1,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_creditd_v1_pricing_proto_goTypes,
 		DependencyIndexes: file_creditd_v1_pricing_proto_depIdxs,
+		EnumInfos:         file_creditd_v1_pricing_proto_enumTypes,
 		MessageInfos:      file_creditd_v1_pricing_proto_msgTypes,
 	}.Build()
 	File_creditd_v1_pricing_proto = out.File

@@ -6,7 +6,7 @@ use super::hold::Hold;
 use super::id::{EntryId, GrantId};
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels, RequestId};
-use crate::domain::pricing::UsageRecord;
+use crate::domain::pricing::{Pairs, UsageRecord};
 use crate::domain::time::Timestamp;
 
 /// One event of an account. Every kind but [`EntryKind::Extend`] moves credits, and callers see
@@ -115,6 +115,10 @@ pub struct Pricing {
     pub rate_card: Arc<str>,
     /// The revision of the card.
     pub revision: Arc<str>,
+    /// Attributes that came from the account or the clock, as they were then.
+    pub values: Pairs,
+    /// The time for which it was priced, where that decided an attribute or the caller named it.
+    pub time: Option<Timestamp>,
 }
 
 /// The terms of a grant, which never change.

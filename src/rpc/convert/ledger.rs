@@ -94,6 +94,8 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
     if let Some(pricing) = &entry.pricing {
         message.rate_card = pricing.rate_card.to_string();
         message.revision = pricing.revision.to_string();
+        message.price_values.clone_from(&pricing.values);
+        message.price_time = pricing.time.map(timestamp_to_pb);
     }
     if let (Some(usage), Some(service)) = (&entry.usage, &entry.service) {
         message.usage = Some(usage_to_pb(service, usage));
@@ -203,5 +205,8 @@ pub fn hold_to_pb(hold: &Hold, account: &AccountName) -> pb::HoldState {
         labels: labels_to_pb(&terms.labels),
         request_id: terms.request_id.as_str().to_owned(),
         usage: usage.map(|usage| usage_to_pb(service, usage)),
+        price_values: (terms.pricing.as_ref())
+            .map(|pricing| pricing.values.clone())
+            .unwrap_or_default(),
     }
 }

@@ -128,6 +128,7 @@ pub fn estimate_to_pb(
         rate_card: card.name().to_owned(),
         revision: card.revision().as_str().to_owned(),
         lines,
+        account_known: false,
     }
 }
 
@@ -138,6 +139,7 @@ fn line_to_pb(line: Line) -> pb::EstimateLine {
         unit: line.unit,
         unit_credits: credits_to_pb(line.unit_credits),
         credits: credits_to_pb(line.credits),
+        key: line.key,
     }
 }
 
@@ -158,6 +160,7 @@ pub fn rate_card_to_pb(card: &Card) -> pb::GetRateCardResponse {
         rate_card: card.name().to_owned(),
         revision: card.revision().as_str().to_owned(),
         services: card.services().iter().map(service_to_pb).collect(),
+        ..pb::GetRateCardResponse::default()
     }
 }
 
@@ -178,5 +181,6 @@ fn service_to_pb(service: &Service) -> pb::ServicePrice {
         rule: service.rule_in_words().into_owned(),
         meters,
         quantity_max: quantity_max.unwrap_or_default(),
+        ..pb::ServicePrice::default()
     }
 }

@@ -11,6 +11,7 @@ use super::prefetch::Prefetched;
 use crate::domain::ledger::{
     EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
 };
+use crate::domain::pricing::Pairs;
 use crate::domain::{AccountName, Credits};
 
 /// The file cannot be read or written, or has a row that creditd did not write.
@@ -80,6 +81,8 @@ impl Journal {
                 Ok(Pricing {
                     rate_card: row.get::<_, String>(0)?.into(),
                     revision: row.get::<_, String>(1)?.into(),
+                    values: Pairs::new(),
+                    time: None,
                 })
             })
             .optional()?;

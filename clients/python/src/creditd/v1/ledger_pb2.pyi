@@ -1,5 +1,6 @@
 from creditd.v1 import pricing_pb2 as _pricing_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
@@ -52,6 +53,86 @@ ENTRY_KIND_SETTLE: EntryKind
 ENTRY_KIND_RELEASE: EntryKind
 ENTRY_KIND_EXPIRE: EntryKind
 ENTRY_KIND_REVOKE: EntryKind
+
+class Account(_message.Message):
+    __slots__ = ("account", "create_time", "rate_card", "attributes", "labels", "balance")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_CARD_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    create_time: _timestamp_pb2.Timestamp
+    rate_card: str
+    attributes: _containers.ScalarMap[str, str]
+    labels: _containers.ScalarMap[str, str]
+    balance: Balance
+    def __init__(self, account: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., rate_card: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., balance: _Optional[_Union[Balance, _Mapping]] = ...) -> None: ...
+
+class GetAccountRequest(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    def __init__(self, account: _Optional[str] = ...) -> None: ...
+
+class GetAccountResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class ListAccountsRequest(_message.Message):
+    __slots__ = ("prefix", "page_size", "page_token")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    page_size: int
+    page_token: str
+    def __init__(self, prefix: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListAccountsResponse(_message.Message):
+    __slots__ = ("accounts", "next_page_token")
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[Account]
+    next_page_token: str
+    def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateAccountRequest(_message.Message):
+    __slots__ = ("request_id", "account", "update_mask", "allow_missing")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_MISSING_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    account: Account
+    update_mask: _field_mask_pb2.FieldMask
+    allow_missing: bool
+    def __init__(self, request_id: _Optional[str] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., allow_missing: bool = ...) -> None: ...
+
+class UpdateAccountResponse(_message.Message):
+    __slots__ = ("account", "replayed")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    replayed: bool
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., replayed: bool = ...) -> None: ...
 
 class GetBalanceRequest(_message.Message):
     __slots__ = ("account", "as_of")
@@ -305,8 +386,15 @@ class HoldResponse(_message.Message):
     def __init__(self, hold: _Optional[_Union[HoldState, _Mapping]] = ..., available: _Optional[str] = ..., replayed: bool = ...) -> None: ...
 
 class HoldState(_message.Message):
-    __slots__ = ("hold_id", "held", "settled", "expire_time", "status", "account", "create_time", "service", "labels", "request_id", "usage")
+    __slots__ = ("hold_id", "held", "settled", "expire_time", "status", "account", "create_time", "service", "labels", "request_id", "usage", "price_values")
     class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class PriceValuesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -324,6 +412,7 @@ class HoldState(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_VALUES_FIELD_NUMBER: _ClassVar[int]
     hold_id: str
     held: str
     settled: str
@@ -335,7 +424,8 @@ class HoldState(_message.Message):
     labels: _containers.ScalarMap[str, str]
     request_id: str
     usage: _pricing_pb2.Usage
-    def __init__(self, hold_id: _Optional[str] = ..., held: _Optional[str] = ..., settled: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[HoldStatus, str]] = ..., account: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ...) -> None: ...
+    price_values: _containers.ScalarMap[str, str]
+    def __init__(self, hold_id: _Optional[str] = ..., held: _Optional[str] = ..., settled: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[HoldStatus, str]] = ..., account: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., price_values: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetHoldRequest(_message.Message):
     __slots__ = ("account", "hold_id")
@@ -494,8 +584,15 @@ class ListEntriesResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source", "expire_time", "priority", "services")
+    __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source", "expire_time", "priority", "services", "price_values", "price_time")
     class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class PriceValuesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -525,6 +622,8 @@ class Entry(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
+    PRICE_VALUES_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TIME_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     account: str
     kind: EntryKind
@@ -548,7 +647,9 @@ class Entry(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     priority: int
     services: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, entry_id: _Optional[str] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., credits: _Optional[str] = ..., available: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spent: _Optional[str] = ..., held: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., grant_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., refunded_entry_id: _Optional[str] = ..., version: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[GrantShare, _Mapping]]] = ..., source: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ...) -> None: ...
+    price_values: _containers.ScalarMap[str, str]
+    price_time: _timestamp_pb2.Timestamp
+    def __init__(self, entry_id: _Optional[str] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., credits: _Optional[str] = ..., available: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spent: _Optional[str] = ..., held: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., grant_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., refunded_entry_id: _Optional[str] = ..., version: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[GrantShare, _Mapping]]] = ..., source: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ..., price_values: _Optional[_Mapping[str, str]] = ..., price_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GrantShare(_message.Message):
     __slots__ = ("grant_id", "credits", "held")

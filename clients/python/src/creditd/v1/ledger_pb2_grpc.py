@@ -128,6 +128,21 @@ class LedgerServiceStub(object):
                 request_serializer=creditd_dot_v1_dot_ledger__pb2.RevokeGrantRequest.SerializeToString,
                 response_deserializer=creditd_dot_v1_dot_ledger__pb2.RevokeGrantResponse.FromString,
                 _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/creditd.v1.LedgerService/GetAccount',
+                request_serializer=creditd_dot_v1_dot_ledger__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_ledger__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/creditd.v1.LedgerService/ListAccounts',
+                request_serializer=creditd_dot_v1_dot_ledger__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_ledger__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.UpdateAccount = channel.unary_unary(
+                '/creditd.v1.LedgerService/UpdateAccount',
+                request_serializer=creditd_dot_v1_dot_ledger__pb2.UpdateAccountRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_ledger__pb2.UpdateAccountResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer(object):
@@ -256,6 +271,28 @@ class LedgerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAccount(self, request, context):
+        """An account: by which prices it pays, what is known of it, and its balance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """Accounts by name, in ascending order of its bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAccount(self, request, context):
+        """Sets the rate card, attributes or labels of an account. It moves no credits, writes
+        no entry and leaves Balance.version as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -328,6 +365,21 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.RevokeGrant,
                     request_deserializer=creditd_dot_v1_dot_ledger__pb2.RevokeGrantRequest.FromString,
                     response_serializer=creditd_dot_v1_dot_ledger__pb2.RevokeGrantResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=creditd_dot_v1_dot_ledger__pb2.GetAccountRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_ledger__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=creditd_dot_v1_dot_ledger__pb2.ListAccountsRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_ledger__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'UpdateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAccount,
+                    request_deserializer=creditd_dot_v1_dot_ledger__pb2.UpdateAccountRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_ledger__pb2.UpdateAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -732,6 +784,87 @@ class LedgerService(object):
             '/creditd.v1.LedgerService/RevokeGrant',
             creditd_dot_v1_dot_ledger__pb2.RevokeGrantRequest.SerializeToString,
             creditd_dot_v1_dot_ledger__pb2.RevokeGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.LedgerService/GetAccount',
+            creditd_dot_v1_dot_ledger__pb2.GetAccountRequest.SerializeToString,
+            creditd_dot_v1_dot_ledger__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.LedgerService/ListAccounts',
+            creditd_dot_v1_dot_ledger__pb2.ListAccountsRequest.SerializeToString,
+            creditd_dot_v1_dot_ledger__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.LedgerService/UpdateAccount',
+            creditd_dot_v1_dot_ledger__pb2.UpdateAccountRequest.SerializeToString,
+            creditd_dot_v1_dot_ledger__pb2.UpdateAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

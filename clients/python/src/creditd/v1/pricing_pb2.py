@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63reditd/v1/pricing.proto\x12\ncreditd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xac\x02\n\x05Usage\x12\x0f\n\x07service\x18\x01 \x01(\t\x12-\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x0f\n\x05\x63ount\x18\x03 \x01(\x03H\x00\x12\x35\n\nattributes\x18\x04 \x03(\x0b\x32!.creditd.v1.Usage.AttributesEntry\x12-\n\x06meters\x18\x05 \x03(\x0b\x32\x1d.creditd.v1.Usage.MetersEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bMetersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08quantity\"u\n\rPriceSelector\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\trate_card\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\x12.\n\nprice_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x0f\x45stimateRequest\x12 \n\x05usage\x18\x01 \x01(\x0b\x32\x11.creditd.v1.Usage\x12)\n\x06prices\x18\x02 \x01(\x0b\x32\x19.creditd.v1.PriceSelector\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\x15\n\rcheck_balance\x18\x04 \x01(\x08\"l\n\x10\x45stimateResponse\x12&\n\x08\x65stimate\x18\x01 \x01(\x0b\x32\x14.creditd.v1.Estimate\x12\x30\n\raffordability\x18\x02 \x01(\x0b\x32\x19.creditd.v1.Affordability\"I\n\rAffordability\x12\x12\n\nsufficient\x18\x01 \x01(\x08\x12\x11\n\tavailable\x18\x02 \x01(\t\x12\x11\n\tshortfall\x18\x03 \x01(\t\"\x93\x01\n\x08\x45stimate\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_credits\x18\x03 \x01(\t\x12\x11\n\trate_card\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\t\x12\'\n\x05lines\x18\x06 \x03(\x0b\x32\x18.creditd.v1.EstimateLine\"j\n\x0c\x45stimateLine\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x14\n\x0cunit_credits\x18\x04 \x01(\t\x12\x0f\n\x07\x63redits\x18\x05 \x01(\t\"\x8c\x01\n\x14\x42\x61tchEstimateRequest\x12!\n\x06usages\x18\x01 \x03(\x0b\x32\x11.creditd.v1.Usage\x12)\n\x06prices\x18\x02 \x01(\x0b\x32\x19.creditd.v1.PriceSelector\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\x15\n\rcheck_balance\x18\x04 \x01(\x08\"\xa8\x01\n\x15\x42\x61tchEstimateResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.creditd.v1.BatchEstimateResult\x12\x15\n\rtotal_credits\x18\x02 \x01(\t\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x05\x12\x30\n\raffordability\x18\x04 \x01(\x0b\x32\x19.creditd.v1.Affordability\"n\n\x13\x42\x61tchEstimateResult\x12(\n\x08\x65stimate\x18\x01 \x01(\x0b\x32\x14.creditd.v1.EstimateH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"?\n\x12GetRateCardRequest\x12)\n\x06prices\x18\x01 \x01(\x0b\x32\x19.creditd.v1.PriceSelector\"f\n\x13GetRateCardResponse\x12\x11\n\trate_card\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12*\n\x08services\x18\x03 \x03(\x0b\x32\x18.creditd.v1.ServicePrice\"b\n\x0cServicePrice\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0e\n\x06meters\x18\x04 \x03(\t\x12\x14\n\x0cquantity_max\x18\x05 \x01(\t2\xfd\x01\n\x0ePricingService\x12\x45\n\x08\x45stimate\x12\x1b.creditd.v1.EstimateRequest\x1a\x1c.creditd.v1.EstimateResponse\x12T\n\rBatchEstimate\x12 .creditd.v1.BatchEstimateRequest\x1a!.creditd.v1.BatchEstimateResponse\x12N\n\x0bGetRateCard\x12\x1e.creditd.v1.GetRateCardRequest\x1a\x1f.creditd.v1.GetRateCardResponseB\xa2\x01\n\x0e\x63om.creditd.v1B\x0cPricingProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03\x43XX\xaa\x02\nCreditd.V1\xca\x02\nCreditd\\V1\xe2\x02\x16\x43reditd\\V1\\GPBMetadata\xea\x02\x0b\x43reditd::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63reditd/v1/pricing.proto\x12\ncreditd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xac\x02\n\x05Usage\x12\x0f\n\x07service\x18\x01 \x01(\t\x12-\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x0f\n\x05\x63ount\x18\x03 \x01(\x03H\x00\x12\x35\n\nattributes\x18\x04 \x03(\x0b\x32!.creditd.v1.Usage.AttributesEntry\x12-\n\x06meters\x18\x05 \x03(\x0b\x32\x1d.creditd.v1.Usage.MetersEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bMetersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08quantity\"u\n\rPriceSelector\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\trate_card\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\x12.\n\nprice_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x0f\x45stimateRequest\x12 \n\x05usage\x18\x01 \x01(\x0b\x32\x11.creditd.v1.Usage\x12)\n\x06prices\x18\x02 \x01(\x0b\x32\x19.creditd.v1.PriceSelector\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\x15\n\rcheck_balance\x18\x04 \x01(\x08\"l\n\x10\x45stimateResponse\x12&\n\x08\x65stimate\x18\x01 \x01(\x0b\x32\x14.creditd.v1.Estimate\x12\x30\n\raffordability\x18\x02 \x01(\x0b\x32\x19.creditd.v1.Affordability\"I\n\rAffordability\x12\x12\n\nsufficient\x18\x01 \x01(\x08\x12\x11\n\tavailable\x18\x02 \x01(\t\x12\x11\n\tshortfall\x18\x03 \x01(\t\"\xaa\x01\n\x08\x45stimate\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_credits\x18\x03 \x01(\t\x12\x11\n\trate_card\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\t\x12\'\n\x05lines\x18\x06 \x03(\x0b\x32\x18.creditd.v1.EstimateLine\x12\x15\n\raccount_known\x18\x07 \x01(\x08\"w\n\x0c\x45stimateLine\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x14\n\x0cunit_credits\x18\x04 \x01(\t\x12\x0f\n\x07\x63redits\x18\x05 \x01(\t\x12\x0b\n\x03key\x18\x06 \x01(\t\"\x8c\x01\n\x14\x42\x61tchEstimateRequest\x12!\n\x06usages\x18\x01 \x03(\x0b\x32\x11.creditd.v1.Usage\x12)\n\x06prices\x18\x02 \x01(\x0b\x32\x19.creditd.v1.PriceSelector\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\x15\n\rcheck_balance\x18\x04 \x01(\x08\"\xa8\x01\n\x15\x42\x61tchEstimateResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.creditd.v1.BatchEstimateResult\x12\x15\n\rtotal_credits\x18\x02 \x01(\t\x12\x14\n\x0c\x66\x61iled_count\x18\x03 \x01(\x05\x12\x30\n\raffordability\x18\x04 \x01(\x0b\x32\x19.creditd.v1.Affordability\"n\n\x13\x42\x61tchEstimateResult\x12(\n\x08\x65stimate\x18\x01 \x01(\x0b\x32\x14.creditd.v1.EstimateH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"x\n\x12GetRateCardRequest\x12)\n\x06prices\x18\x01 \x01(\x0b\x32\x19.creditd.v1.PriceSelector\x12\x10\n\x08services\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\xfb\x01\n\x13GetRateCardResponse\x12\x11\n\trate_card\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12*\n\x08services\x18\x03 \x03(\x0b\x32\x18.creditd.v1.ServicePrice\x12\r\n\x05title\x18\x04 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13next_effective_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\"\xb7\x01\n\x0cServicePrice\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0e\n\x06meters\x18\x04 \x03(\t\x12\x14\n\x0cquantity_max\x18\x05 \x01(\t\x12(\n\rmeter_details\x18\x06 \x03(\x0b\x32\x11.creditd.v1.Meter\x12)\n\nattributes\x18\x07 \x03(\x0b\x32\x15.creditd.v1.Attribute\"g\n\x05Meter\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x03 \x01(\x05\x12\x15\n\rdefault_value\x18\x04 \x01(\t\x12\x0b\n\x03min\x18\x05 \x01(\t\x12\x0b\n\x03max\x18\x06 \x01(\t\"r\n\tAttribute\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x15\n\rdefault_value\x18\x03 \x01(\t\x12+\n\x06source\x18\x04 \x01(\x0e\x32\x1b.creditd.v1.AttributeSource*\x8a\x01\n\x0f\x41ttributeSource\x12 \n\x1c\x41TTRIBUTE_SOURCE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41TTRIBUTE_SOURCE_CALLER\x10\x01\x12\x1c\n\x18\x41TTRIBUTE_SOURCE_ACCOUNT\x10\x02\x12\x1a\n\x16\x41TTRIBUTE_SOURCE_CLOCK\x10\x03\x32\xfd\x01\n\x0ePricingService\x12\x45\n\x08\x45stimate\x12\x1b.creditd.v1.EstimateRequest\x1a\x1c.creditd.v1.EstimateResponse\x12T\n\rBatchEstimate\x12 .creditd.v1.BatchEstimateRequest\x1a!.creditd.v1.BatchEstimateResponse\x12N\n\x0bGetRateCard\x12\x1e.creditd.v1.GetRateCardRequest\x1a\x1f.creditd.v1.GetRateCardResponseB\xa2\x01\n\x0e\x63om.creditd.v1B\x0cPricingProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03\x43XX\xaa\x02\nCreditd.V1\xca\x02\nCreditd\\V1\xe2\x02\x16\x43reditd\\V1\\GPBMetadata\xea\x02\x0b\x43reditd::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGE_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_USAGE_METERSENTRY']._loaded_options = None
   _globals['_USAGE_METERSENTRY']._serialized_options = b'8\001'
+  _globals['_ATTRIBUTESOURCE']._serialized_start=2378
+  _globals['_ATTRIBUTESOURCE']._serialized_end=2516
   _globals['_USAGE']._serialized_start=131
   _globals['_USAGE']._serialized_end=431
   _globals['_USAGE_ATTRIBUTESENTRY']._serialized_start=323
@@ -54,21 +56,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AFFORDABILITY']._serialized_start=799
   _globals['_AFFORDABILITY']._serialized_end=872
   _globals['_ESTIMATE']._serialized_start=875
-  _globals['_ESTIMATE']._serialized_end=1022
-  _globals['_ESTIMATELINE']._serialized_start=1024
-  _globals['_ESTIMATELINE']._serialized_end=1130
-  _globals['_BATCHESTIMATEREQUEST']._serialized_start=1133
-  _globals['_BATCHESTIMATEREQUEST']._serialized_end=1273
-  _globals['_BATCHESTIMATERESPONSE']._serialized_start=1276
-  _globals['_BATCHESTIMATERESPONSE']._serialized_end=1444
-  _globals['_BATCHESTIMATERESULT']._serialized_start=1446
-  _globals['_BATCHESTIMATERESULT']._serialized_end=1556
-  _globals['_GETRATECARDREQUEST']._serialized_start=1558
-  _globals['_GETRATECARDREQUEST']._serialized_end=1621
-  _globals['_GETRATECARDRESPONSE']._serialized_start=1623
-  _globals['_GETRATECARDRESPONSE']._serialized_end=1725
-  _globals['_SERVICEPRICE']._serialized_start=1727
-  _globals['_SERVICEPRICE']._serialized_end=1825
-  _globals['_PRICINGSERVICE']._serialized_start=1828
-  _globals['_PRICINGSERVICE']._serialized_end=2081
+  _globals['_ESTIMATE']._serialized_end=1045
+  _globals['_ESTIMATELINE']._serialized_start=1047
+  _globals['_ESTIMATELINE']._serialized_end=1166
+  _globals['_BATCHESTIMATEREQUEST']._serialized_start=1169
+  _globals['_BATCHESTIMATEREQUEST']._serialized_end=1309
+  _globals['_BATCHESTIMATERESPONSE']._serialized_start=1312
+  _globals['_BATCHESTIMATERESPONSE']._serialized_end=1480
+  _globals['_BATCHESTIMATERESULT']._serialized_start=1482
+  _globals['_BATCHESTIMATERESULT']._serialized_end=1592
+  _globals['_GETRATECARDREQUEST']._serialized_start=1594
+  _globals['_GETRATECARDREQUEST']._serialized_end=1714
+  _globals['_GETRATECARDRESPONSE']._serialized_start=1717
+  _globals['_GETRATECARDRESPONSE']._serialized_end=1968
+  _globals['_SERVICEPRICE']._serialized_start=1971
+  _globals['_SERVICEPRICE']._serialized_end=2154
+  _globals['_METER']._serialized_start=2156
+  _globals['_METER']._serialized_end=2259
+  _globals['_ATTRIBUTE']._serialized_start=2261
+  _globals['_ATTRIBUTE']._serialized_end=2375
+  _globals['_PRICINGSERVICE']._serialized_start=2519
+  _globals['_PRICINGSERVICE']._serialized_end=2772
 # @@protoc_insertion_point(module_scope)
