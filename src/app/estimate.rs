@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Affordability, SpendableCredits, check_funds};
-use crate::domain::pricing::{Card, Catalog, Quote, Selector, Usage};
+use crate::domain::pricing::{AccountTerms, Catalog, PriceTerms, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Violation};
 
 /// Most unknown services for which one batch searches the nearest known one.
@@ -13,8 +13,8 @@ const SUGGESTIONS_MAX: usize = 32;
 
 /// Priced usages, in the order of the request. A bad usage fails alone.
 pub struct BatchEstimate<'card> {
-    /// The card that priced them.
-    pub card: &'card Card,
+    /// The terms by which they were priced.
+    pub terms: PriceTerms<'card>,
     /// For each usage its quote, or everything that is wrong with it.
     pub results: Vec<Result<Quote<'card>, FieldViolations>>,
     /// The exact sum of the quotes.
@@ -32,8 +32,9 @@ impl App {
         prices: &'a Catalog,
         usage: Option<&Usage<'_>>,
         selector: &Selector<'_>,
+        account: AccountTerms<'a>,
         violations: FieldViolations,
-    ) -> Result<(&'a Card, Quote<'a>), Refusal> {
+    ) -> Result<(PriceTerms<'a>, Quote<'a>), Refusal> {
         let Some(usage) = usage else {
             let mut all = FieldViolations::of("usage", Violation::Required);
             all.merge(violations);
@@ -44,13 +45,13 @@ impl App {
             all.merge(violations.clone());
             all
         };
-        let card = self.card(prices, selector).map_err(|missing| {
+        let terms = self.terms(prices, selector, account).map_err(|missing| {
             // Bad fields are named before prices that are not there.
             let all = with_rest(usage.own_violations());
             all.or(missing).unwrap_or_else(Refusal::from)
         })?;
-        match card.price(usage) {
-            Ok(quote) => violations.or((card, quote)).map_err(Refusal::from),
+        match terms.price(usage) {
+            Ok(quote) => violations.or((terms, quote)).map_err(Refusal::from),
             Err(of_usage) => Err(with_rest(of_usage).into()),
         }
     }
@@ -65,19 +66,21 @@ impl App {
         prices: &'a Catalog,
         usages: &[Usage<'_>],
         selector: &Selector<'_>,
+        account: AccountTerms<'a>,
         violations: FieldViolations,
     ) -> Result<BatchEstimate<'a>, Refusal> {
         let mut all = check_batch("usages", usages.len());
         all.merge(violations);
         all.or(())?;
-        let card = self.card(prices, selector)?;
+        let terms = self.terms(prices, selector, account)?;
+        let card = terms.card();
         // A search for the nearest service compares with every row of the card: each name is
         // searched once, and a batch can ask for only so many searches.
         let mut suggested: HashMap<&str, Violation> = HashMap::new();
         let results: Vec<_> = usages
             .iter()
             .map(|usage| {
-                card.price_or(usage, |service| match suggested.get(service) {
+                terms.price_or(usage, |service| match suggested.get(service) {
                     Some(violation) => violation.clone(),
                     None if suggested.len() < SUGGESTIONS_MAX => {
                         let violation = card.unknown_service(service);
@@ -94,7 +97,7 @@ impl App {
             .try_fold(Credits::ZERO, |sum, quote| sum.checked_add(quote.credits()))
             .map_err(|_| Refusal::invalid("usages", Violation::CostTooLarge))?;
         Ok(BatchEstimate {
-            card,
+            terms,
             results,
             total,
         })

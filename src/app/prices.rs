@@ -15,7 +15,9 @@ use arc_swap::Guard;
 use super::card_file::{self, LoadedCard};
 use super::{App, AppError};
 use crate::domain::Refusal;
-use crate::domain::pricing::{Card, Catalog, CatalogError, KnownCard, Selector};
+use crate::domain::pricing::{
+    AccountTerms, Card, Catalog, CatalogError, KnownCard, PriceTerms, Selector,
+};
 use crate::store::cards::{PublishedCard, RateCardStore, StoredCard};
 use crate::store::{Changes, Unavailable};
 
@@ -45,7 +47,7 @@ impl Prices {
 }
 
 fn misses(prices: &Catalog, selector: &Selector<'_>) -> bool {
-    !prices.has_revision_of(selector) && card_file::is_revision(selector.revision)
+    !prices.has_revision_of(selector) && card_file::is_revision(selector.card_revision())
 }
 
 impl Deref for Prices {
@@ -205,7 +207,7 @@ impl App {
         let mut missing: Vec<Box<str>> = selectors
             .into_iter()
             .filter(|selector| misses(&prices, selector))
-            .map(|selector| selector.revision.into())
+            .map(|selector| selector.card_revision().into())
             .collect();
         if missing.is_empty() {
             return Ok(prices);
@@ -321,16 +323,16 @@ impl App {
         self.prices().select(selector, self.clock.now()).cloned()
     }
 
-    /// The card of these prices that a request means.
+    /// The terms of these prices that a request means for an account.
     ///
     /// # Errors
-    /// That there is none.
-    pub fn card<'a>(
+    /// That there is no such card.
+    pub fn terms<'a>(
         &self,
         prices: &'a Catalog,
         selector: &Selector<'_>,
-    ) -> Result<&'a Card, Refusal> {
-        let card = prices.select(selector, self.clock.now());
-        card.map(|card| &**card)
+        account: AccountTerms<'a>,
+    ) -> Result<PriceTerms<'a>, Refusal> {
+        prices.terms(selector, account, self.clock.now())
     }
 }

@@ -7,9 +7,13 @@ use super::{App, AppError, fingerprint};
 use crate::domain::ledger::{
     Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey,
 };
-use crate::domain::pricing::{Card, Catalog, Pairs, Selector, Usage, UsageRecord};
+use crate::domain::pricing::{
+    AccountTerms, Card, Catalog, Pairs, PriceTerms, Selector, Usage, UsageRecord,
+};
 use crate::domain::violation::TimeRule;
-use crate::domain::{AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Violation};
+use crate::domain::{
+    AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Timestamp, Violation,
+};
 use crate::store::{Pending, Written};
 
 /// The longest that a hold can be made or extended for.
@@ -72,24 +76,24 @@ impl App {
     /// What is wrong with the form, or that prices cannot be read.
     pub async fn write(&self, form: WriteForm<'_>) -> Result<Pending<Box<Written>>, AppError> {
         let prices = self.prices_for(form.selector()).await?;
-        let card = match (&form.action, &form.account) {
+        let of_hold = match (&form.action, &form.account) {
             (Action::SettleHold { hold, cost, .. }, Some(account)) if cost.has_default_prices() => {
-                self.card_of_hold(account, hold).await?
+                self.prices_of_hold(account, hold).await?
             }
             _ => None,
         };
-        let command = self.command(&prices, form, card.as_deref())?;
+        let command = self.command(&prices, form, of_hold.as_ref())?;
         Ok(self.store.write(command))
     }
 
-    /// The card with which a hold was priced: a settlement is priced by it, unless it asks for
-    /// other prices. A card never changes, so it can be read ahead. None where there is none:
+    /// The prices by which a hold was priced: a settlement is priced by them, unless it asks for
+    /// others. They never change, so they can be read ahead. None where there are none:
     /// the ledger says what is wrong with the hold, after it has looked up the request_id.
-    async fn card_of_hold(
+    async fn prices_of_hold(
         &self,
         account: &AccountName,
         hold: &Named<HoldId>,
-    ) -> Result<Option<Arc<Card>>, AppError> {
+    ) -> Result<Option<HoldPrices>, AppError> {
         if hold.id().is_none() {
             return Ok(None);
         }
@@ -107,15 +111,19 @@ impl App {
             ..Selector::default()
         };
         let prices = self.prices_for([selector]).await?;
-        Ok(prices.card_of_revision(revision).cloned())
+        let card = prices.card_of_revision(revision).cloned();
+        Ok(card.map(|card| HoldPrices {
+            card,
+            values: pricing.values.clone(),
+        }))
     }
 
-    /// The command that a form means, priced by this catalog, or by one card of it.
+    /// The command that a form means, priced by this catalog, or by the prices of a hold.
     pub(super) fn command(
         &self,
         catalog: &Catalog,
         form: WriteForm<'_>,
-        card: Option<&Card>,
+        of_hold: Option<&HoldPrices>,
     ) -> Result<Command, Refusal> {
         let WriteForm {
             request_id,
@@ -132,8 +140,11 @@ impl App {
         }
         let price = |cost: CostForm<'_>| match cost {
             CostForm::Usage { usage, prices } => {
-                let card = card.map_or_else(|| self.card(catalog, &prices), Ok)?;
-                cost_of(card, &usage)
+                let terms = match of_hold {
+                    Some(of_hold) => of_hold.terms(self.now()),
+                    None => self.terms(catalog, &prices, AccountTerms::NONE)?,
+                };
+                cost_of(&terms, &usage)
             }
             CostForm::Credits(credits) => Ok(Box::new(Cost {
                 credits,
@@ -199,6 +210,24 @@ impl<'a> WriteForm<'a> {
     }
 }
 
+/// The prices by which a hold was priced.
+pub(super) struct HoldPrices {
+    card: Arc<Card>,
+    /// Of the account and the clock, as they were then.
+    values: Pairs,
+}
+
+impl HoldPrices {
+    fn terms(&self, now: Timestamp) -> PriceTerms<'_> {
+        PriceTerms::again(
+            &self.card,
+            self.values.clone(),
+            AccountTerms::NONE.attributes,
+            now,
+        )
+    }
+}
+
 impl CostForm<'_> {
     /// Whether it has to be priced and does not say by which prices.
     fn has_default_prices(&self) -> bool {
@@ -206,9 +235,10 @@ impl CostForm<'_> {
     }
 }
 
-/// What a usage costs under a card.
-fn cost_of(card: &Card, usage: &Usage<'_>) -> Priced {
-    let quote = card
+/// What a usage costs by these terms.
+fn cost_of(terms: &PriceTerms<'_>, usage: &Usage<'_>) -> Priced {
+    let card = terms.card();
+    let quote = terms
         .price(usage)
         .map_err(|violations| violations.under("usage."))?;
     Ok(Box::new(Cost {
@@ -217,8 +247,8 @@ fn cost_of(card: &Card, usage: &Usage<'_>) -> Priced {
         pricing: Some(Pricing {
             rate_card: card.shared_name(),
             revision: card.revision().shared(),
-            values: Pairs::new(),
-            time: None,
+            values: terms.values(&quote),
+            time: terms.price_time(&quote),
         }),
         usage: Some(Arc::new(UsageRecord::from(usage))),
     }))

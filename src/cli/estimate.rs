@@ -8,7 +8,7 @@ use super::output::{Format, facts, print};
 use super::prices::{Asked, Source};
 use super::refusal::{self, Words};
 use crate::domain::Refusal;
-use crate::domain::pricing::{Catalog, Usage};
+use crate::domain::pricing::{AccountTerms, Catalog, Usage};
 use crate::rpc::client;
 use crate::rpc::convert::pricing::estimate_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
@@ -86,14 +86,23 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
         failure.add(args.source.hint());
         failure
     };
-    let card = catalog
-        .select(&args.source.selector(), SystemClock.now())
+    let terms = catalog
+        .terms(
+            &args.source.selector(),
+            AccountTerms::NONE,
+            SystemClock.now(),
+        )
         .map_err(refused)?;
-    let quote = card
+    let quote = terms
         .price(&usage)
         .map_err(|violations| refused(Refusal::Invalid(violations.under("usage."))))?;
     Ok(pb::EstimateResponse {
-        estimate: Some(estimate_to_pb(card, &quote, args.explain.then_some(&usage))),
+        estimate: Some(estimate_to_pb(
+            &terms,
+            &quote,
+            false,
+            args.explain.then_some(&usage),
+        )),
         affordability: None,
     })
 }

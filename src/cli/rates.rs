@@ -11,7 +11,7 @@ use super::refusal::{self, Words};
 use crate::domain::pricing::Card;
 use crate::rfc3339;
 use crate::rpc::client;
-use crate::rpc::convert::pricing::rate_card_to_pb;
+use crate::rpc::convert::rate_card::rate_card_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
 use crate::rpc::refused::Refused;
 use crate::server::SystemClock;

@@ -74,6 +74,15 @@ impl Timestamp {
             .unwrap_or(Self::MAX)
     }
 
+    /// Minutes since Monday began, in UTC: 0 to 10,079.
+    #[must_use]
+    pub fn minute_of_week(self) -> u16 {
+        // 1970 began on a Thursday.
+        let since_monday = self.seconds.saturating_add(3 * SECONDS_PER_DAY);
+        let minute = since_monday.rem_euclid(7 * SECONDS_PER_DAY).div_euclid(60);
+        u16::try_from(minute).unwrap_or_default()
+    }
+
     /// The moment so much later; the last moment where that lies beyond it.
     #[must_use]
     pub fn plus(self, time: Duration) -> Self {

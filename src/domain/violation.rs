@@ -87,6 +87,24 @@ pub enum Violation {
         /// The service.
         service: Box<str>,
     },
+    /// An attribute that callers cannot send: the account has it, or the clock decides it.
+    AttributeNotSent {
+        /// The attribute.
+        attribute: Box<str>,
+        /// The service.
+        service: Box<str>,
+    },
+    /// A word that the account has for an attribute and the service does not know.
+    UnknownAccountValue {
+        /// The attribute.
+        attribute: Box<str>,
+        /// The word, cut.
+        value: Box<str>,
+        /// The words that it can be, with commas between.
+        values: Box<str>,
+        /// The service.
+        service: Box<str>,
+    },
     /// What the rate card says is not sold.
     NotOffered {
         /// The service.

@@ -8,9 +8,9 @@ use tonic::{Request, Response, Status};
 use super::MESSAGE_BYTES_MAX;
 use super::codec::decode_message;
 use super::convert::pricing::{
-    EstimateParts, PricesParts, affordability_to_pb, estimate_to_pb, prices_from_pb,
-    rate_card_to_pb, usage_from_pb,
+    EstimateParts, PricesParts, affordability_to_pb, estimate_to_pb, prices_from_pb, usage_from_pb,
 };
+use super::convert::rate_card::{rate_card_page_to_pb, services_query_from_pb};
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
@@ -18,7 +18,7 @@ use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
-use crate::domain::pricing::Usage;
+use crate::domain::pricing::{AccountTerms, Usage};
 use crate::domain::{FieldViolations, Refusal};
 
 /// The service over the use cases.
@@ -47,17 +47,23 @@ impl PricingApi {
         let prices = prices_from_pb(parts.prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
-        let (card, quote) = self
+        let (terms, quote) = self
             .0
-            .estimate(&by, parts.usage.as_ref(), &prices.selector, violations)
+            .estimate(
+                &by,
+                parts.usage.as_ref(),
+                &prices.selector,
+                AccountTerms::NONE,
+                violations,
+            )
             .map_err(Refused::from)?;
         let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
         put_message(1, reply.end(), |estimate| match parts.explain {
             true => put_fields(
-                &estimate_to_pb(card, &quote, parts.usage.as_ref()),
+                &estimate_to_pb(&terms, &quote, false, parts.usage.as_ref()),
                 estimate,
             ),
-            false => put_estimate(card, &quote, estimate),
+            false => put_estimate(&terms, &quote, false, estimate),
         });
         if let Some(payer) = prices.account
             && check_balance
@@ -94,7 +100,13 @@ impl PricingApi {
         let by = by.map_err(Refused::from)?;
         let batch = self
             .0
-            .batch_estimate(&by, &usages, &prices.selector, violations)
+            .batch_estimate(
+                &by,
+                &usages,
+                &prices.selector,
+                AccountTerms::NONE,
+                violations,
+            )
             .map_err(Refused::from)?;
         let mut reply = results_of(&batch, &usages, request.explain).map_err(Refused::from)?;
         let affordability = match prices.account {
@@ -148,14 +160,21 @@ impl PricingService for PricingApi {
         let mut violations = FieldViolations::new();
         let prices = PricesParts::of(request.prices.as_ref());
         let prices = prices_from_pb(prices, false, &mut violations);
+        let query = services_query_from_pb(&request, &mut violations);
         violations
             .or(())
             .map_err(Refusal::from)
             .map_err(Refused::from)?;
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
-        let card = self.0.card(&by, &prices.selector).map_err(Refused::from)?;
-        Ok(reply(&headers, rate_card_to_pb(card)))
+        let terms = self
+            .0
+            .terms(&by, &prices.selector, AccountTerms::NONE)
+            .map_err(Refused::from)?;
+        let card = terms.card();
+        let page = rate_card_page_to_pb(card, by.next_effective_time(card), &query);
+        let page = page.map_err(Refusal::from).map_err(Refused::from)?;
+        Ok(reply(&headers, page))
     }
 }
 
@@ -165,7 +184,7 @@ fn results_of(
     usages: &[Usage<'_>],
     explain: bool,
 ) -> Result<EncodedReply, Refusal> {
-    let estimates = EstimateWriter::new(batch.card);
+    let estimates = EstimateWriter::new(&batch.terms, false);
     let expected = batch.results.len().saturating_mul(RESULT_BYTES);
     let mut reply = EncodedReply::with_capacity(expected.min(MESSAGE_BYTES_MAX));
     let mut bytes = BATCH_REST_BYTES;
@@ -175,7 +194,7 @@ fn results_of(
                 put_message(1, item, |estimate| estimates.put(quote, estimate));
             }
             Ok(quote) => {
-                let estimate = estimate_to_pb(batch.card, quote, Some(usage));
+                let estimate = estimate_to_pb(&batch.terms, quote, false, Some(usage));
                 put_message(1, item, |into| put_fields(&estimate, into));
             }
             Err(violations) => {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::app::card_file;
-use crate::domain::Credits;
-use crate::domain::pricing::{Card, Usage};
+use crate::domain::ledger::Pricing;
+use crate::domain::pricing::{Card, PriceContext, Usage};
+use crate::domain::{Credits, Timestamp};
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
@@ -22,9 +23,13 @@ impl Reprice for Cards {
         Ok(())
     }
 
-    fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits> {
-        let quote = self.0.get(revision)?.price(usage).ok()?;
-        Some(quote.credits())
+    fn price(&self, pricing: &Pricing, usage: &Usage<'_>) -> Option<Credits> {
+        let card = self.0.get(&*pricing.revision)?;
+        // What the account and the clock said then stands in the entry, all of it.
+        let context = PriceContext::at(Timestamp::MIN).with_quoted(&pricing.values);
+        let quote = card.price(usage, &context).ok()?;
+        let values = card.values(quote.service(), &context);
+        (values == pricing.values).then(|| quote.credits())
     }
 }
 

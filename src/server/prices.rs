@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::StartError;
-use crate::app::card_file::{self, CardFileError, LoadedCard};
+use super::{StartError, SystemClock};
+use crate::app::card_file::{self, CardFileError, LoadedCard, Loading, NoBases};
 use crate::app::prices::PricesError;
 use crate::domain::pricing::{Catalog, CatalogError};
 use crate::rfc3339;
+use crate::store::Clock as _;
 
 /// Cards and where they came from.
 struct Cards {
@@ -33,12 +34,12 @@ fn read(files: &[PathBuf]) -> Result<Cards, CardFileError> {
             files: vec![PathBuf::from("(built in)")],
         });
     }
-    let cards = files
-        .iter()
-        .map(|file| card_file::load(file))
-        .collect::<Result<_, _>>()?;
+    let loading = Loading {
+        bases: &NoBases,
+        now: SystemClock.now(),
+    };
     Ok(Cards {
-        cards,
+        cards: card_file::load_files(files, &loading)?,
         files: files.to_vec(),
     })
 }

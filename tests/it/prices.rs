@@ -9,7 +9,7 @@ use creditd::rpc::convert::pricing::usage_from_pb;
 use crate::support::refusal::Refusal;
 use crate::support::server::Server;
 use crate::support::table::{self, Row};
-use crate::support::{estimate, root, usage};
+use crate::support::{NO_ACCOUNT, estimate, root, usage};
 
 /// service, quantity, credits or refusal, shown, note
 const COLUMNS: usize = 5;
@@ -77,7 +77,7 @@ async fn the_table_holds_over_the_wire() {
 
 fn price(card: &Card, row: &Row) -> (String, String) {
     let usage = usage(&row.cells[0], &row.cells[1]);
-    match card.price(&usage_from_pb(&usage)) {
+    match card.price(&usage_from_pb(&usage), &NO_ACCOUNT) {
         Ok(quote) => (quote.credits().to_string(), quote.shown().to_string()),
         Err(violations) => {
             let first = &violations.as_slice()[0];

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use creditd::app::{App, card_file};
 use creditd::domain::pricing::{
-    Card, Catalog, Given, Line, Meter, OnePrice, Price, Quote, Selector, Service, ServicePrice,
-    Usage,
+    AccountTerms, Card, Catalog, Given, Line, Meter, OnePrice, Price, Quote, Selector, Service,
+    ServicePrice, Usage,
 };
 use creditd::domain::{Credits, FieldViolations, Rounding};
 use creditd::server::SystemClock;
@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 
 use crate::support::memory::MemoryStore;
 use crate::support::rate_cards::MemoryRateCards;
-use crate::support::root;
+use crate::support::{NO_ACCOUNT, root};
 
 fn cards() -> &'static [Card] {
     static CARDS: OnceLock<Vec<Card>> = OnceLock::new();
@@ -49,25 +49,26 @@ fn given(service: &Service, atoms: i64) -> Given {
 /// How a cost adds up.
 fn lines(quote: &Quote<'_>, atoms: i64) -> Vec<Line> {
     let (service, none) = (quote.service(), BTreeMap::new());
-    quote.lines(&Usage {
+    let usage = Usage {
         service: &service.key,
         quantity: given(service, atoms),
         attributes: &none,
         meters: &none,
-    })
+    };
+    quote.lines(&usage, &NO_ACCOUNT)
 }
 
 /// The quote for so many atoms of a service, or None where it is refused.
 fn quote<'a>(card: &'a Card, service: &str, atoms: i64) -> Option<Quote<'a>> {
     let none = BTreeMap::new();
     let quantity = given(card.service(service)?, atoms);
-    card.price(&Usage {
+    let usage = Usage {
         service,
         quantity,
         attributes: &none,
         meters: &none,
-    })
-    .ok()
+    };
+    card.price(&usage, &NO_ACCOUNT).ok()
 }
 
 /// Quantities of all sizes, and those beside the edges of blocks.
@@ -208,10 +209,10 @@ proptest! {
                 Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: &none, meters: &none }
             })
             .collect();
-        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), FieldViolations::new()).unwrap();
+        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), AccountTerms::NONE, FieldViolations::new()).unwrap();
         let mut sum = Decimal::ZERO;
         for (usage, result) in usages.iter().zip(&batch.results) {
-            let alone = card.price(usage).map(|quote| quote.credits());
+            let alone = card.price(usage, &NO_ACCOUNT).map(|quote| quote.credits());
             prop_assert_eq!(&alone, &result.as_ref().map(|quote| quote.credits()).map_err(Clone::clone));
             sum += alone.map_or(Decimal::ZERO, Credits::to_decimal);
         }

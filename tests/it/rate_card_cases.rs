@@ -11,7 +11,7 @@ use creditd::domain::pricing::{Card, Given, Usage};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::root;
+use crate::support::{NO_ACCOUNT, root};
 
 #[derive(Deserialize)]
 struct Case {
@@ -70,13 +70,16 @@ pub fn load(text: &str) -> Result<LoadedCard, String> {
 
 /// What a card says of a usage: credits and lines, or reason and message.
 fn outcome(card: &Card, usage: &Usage<'_>) -> Result<(String, Vec<CaseLine>), String> {
-    match card.price(usage) {
+    match card.price(usage, &NO_ACCOUNT) {
         Ok(quote) => {
-            let lines = quote.lines(usage).into_iter().map(|line| CaseLine {
-                key: line.key,
-                credits: line.credits.to_string(),
-                description: line.description,
-            });
+            let lines = quote
+                .lines(usage, &NO_ACCOUNT)
+                .into_iter()
+                .map(|line| CaseLine {
+                    key: line.key,
+                    credits: line.credits.to_string(),
+                    description: line.description,
+                });
             Ok((quote.credits().to_string(), lines.collect()))
         }
         Err(violations) => Err(format!("{violations:?}")),

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::rate_card_cases::cards;
 use crate::rate_card_model::{self as model, Outcome};
+use crate::support::NO_ACCOUNT;
 
 /// A usage that owns its texts.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +145,9 @@ fn reason(violation: &Violation) -> &'static str {
     match violation {
         Violation::Required => "FIELD_REQUIRED",
         Violation::UnknownAttribute { .. } => "UNKNOWN_ATTRIBUTE",
-        Violation::UnknownAttributeValue { .. } => "UNKNOWN_ATTRIBUTE_VALUE",
+        Violation::UnknownAttributeValue { .. } | Violation::UnknownAccountValue { .. } => {
+            "UNKNOWN_ATTRIBUTE_VALUE"
+        }
         Violation::UnknownMeter { .. } => "UNKNOWN_METER",
         Violation::WrongQuantity { .. } => "WRONG_QUANTITY",
         Violation::InvalidQuantity { .. }
@@ -160,11 +163,11 @@ fn reason(violation: &Violation) -> &'static str {
 }
 
 fn outcome(card: &Card, usage: &Usage<'_>) -> Outcome {
-    match card.price(usage) {
+    match card.price(usage, &NO_ACCOUNT) {
         Ok(quote) => Outcome::Credits {
             total: quote.credits().to_string(),
             lines: quote
-                .lines(usage)
+                .lines(usage, &NO_ACCOUNT)
                 .into_iter()
                 .map(|line| (line.key, line.credits.to_string()))
                 .collect(),
@@ -218,7 +221,7 @@ proptest! {
             for (key, program) in programs(&card.card) {
                 let usage = usage_of(key, program, &numbers);
                 let cost = |usage: &Owned| -> Option<Credits> {
-                    card.card.price(&usage.as_usage()).ok().map(|quote| quote.credits())
+                    card.card.price(&usage.as_usage(), &NO_ACCOUNT).ok().map(|quote| quote.credits())
                 };
                 let Some(before) = cost(&usage) else { continue };
                 for (name, meter) in &program.spec.meters {

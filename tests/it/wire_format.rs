@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use creditd::app::{Written, card_file};
 use creditd::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing};
-use creditd::domain::pricing::{Given, UsageRecord};
+use creditd::domain::pricing::{AccountTerms, Catalog, Given, Selector, UsageRecord};
 use creditd::domain::{AccountName, Credits, Labels, RequestId, Timestamp};
 use creditd::rpc::convert::pricing::{EstimateParts, estimate_to_pb, usage_from_pb};
 use creditd::rpc::convert::write::ChargeParts;
@@ -276,19 +276,22 @@ fn estimates_are_written_as_the_generated_encoder_writes_them() {
         (&built_in, "prices.txt"),
         (&models.card, "cards/models.txt"),
     ] {
-        let writer = EstimateWriter::new(card);
+        let catalog = Catalog::new(vec![Arc::new(card.clone())], None).unwrap();
+        let terms = catalog.terms(&Selector::default(), AccountTerms::NONE, Timestamp::MAX);
+        let terms = terms.unwrap();
+        let writer = EstimateWriter::new(&terms, false);
         let mut count = 0;
         for row in table::read(table, 5) {
             let usage = usage(&row.cells[0], &row.cells[1]);
-            let Ok(quote) = card.price(&usage_from_pb(&usage)) else {
+            let Ok(quote) = terms.price(&usage_from_pb(&usage)) else {
                 continue;
             };
             let mut bytes = vec![7];
             writer.put(&quote, &mut bytes);
-            let expected = estimate_to_pb(card, &quote, None).encode_to_vec();
+            let expected = estimate_to_pb(&terms, &quote, false, None).encode_to_vec();
             assert_eq!(&bytes[1..], expected, "{usage:?}");
             bytes.truncate(1);
-            put_estimate(card, &quote, &mut bytes);
+            put_estimate(&terms, &quote, false, &mut bytes);
             assert_eq!(&bytes[1..], expected, "{usage:?}");
             count += 1;
         }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use creditd::app::card_file;
-use creditd::domain::pricing::{Card, Given, Meter, ServicePrice, Usage};
+use creditd::domain::Timestamp;
+use creditd::domain::pricing::{Card, Given, Meter, PriceContext, ServicePrice, Usage};
 
 use super::row::{Goal, Row};
 use crate::options::Options;
@@ -138,7 +139,7 @@ fn measured(card: &Card, usages: &[Usage<'_>]) -> (f64, f64) {
 
 fn price_all(card: &Card, usages: &[Usage<'_>]) {
     for usage in usages {
-        let quote = card.price(black_box(usage));
+        let quote = card.price(black_box(usage), &PriceContext::at(Timestamp::MIN));
         assert!(black_box(&quote).is_ok(), "{usage:?} has no price");
     }
 }

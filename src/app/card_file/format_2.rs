@@ -6,16 +6,19 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::LoadedCard;
+use super::bases::{Base, Loading, OwnService};
+use super::card_factors::{self, CardFactorsText, own_rounding};
 use super::lines;
 use super::parse::{
     ServiceText, ShownText, SpannedError, check_text, error_at, finish, rounding, service, shown,
+    time,
 };
+use super::{CardParts, LoadedCard};
 use crate::domain::Rounding;
 use crate::domain::amount::DECIMALS_MAX;
 use crate::domain::names::{SERVICE_GRAMMAR, is_service_key};
 use crate::domain::pricing::lines::{Exchange, Ratio};
-use crate::domain::pricing::{ServicePrice, Shown};
+use crate::domain::pricing::{Service, ServicePrice, Shown};
 
 /// Most combinations of words and ranges of a card, over all lines of all services.
 const CELLS_MAX: usize = 1_048_576;
@@ -31,6 +34,9 @@ struct HeadText {
     effective_time: Option<Spanned<toml::value::Datetime>>,
     rounding: Option<Spanned<String>>,
     exchange: Option<ExchangeText>,
+    extends: Option<Spanned<String>>,
+    #[serde(default)]
+    without: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -61,29 +67,62 @@ impl From<SpannedError> for Unread {
 }
 
 /// Reads a card of format 2, whose services have one price or lines.
-pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread> {
+pub(super) fn read(
+    mut table: Spanned<DeTable<'_>>,
+    loading: &Loading<'_>,
+) -> Result<LoadedCard, Unread> {
     let services = table.get_mut().remove("service");
+    let of_card = CardFactorsText {
+        attributes: table.get_mut().remove("attributes"),
+        factors: table.get_mut().remove("factors"),
+    };
     let head = HeadText::deserialize(toml::de::Deserializer::from(table))?;
     let card_rounding = head.rounding.as_ref().map(rounding).transpose()?;
     let exchange = head.exchange.as_ref();
     let exchange = exchange
         .map(|text| exchange_of(text, card_rounding))
         .transpose()?;
+    let effective_time = head.effective_time.as_ref().map(time).transpose()?;
+    let (extends, without) = (head.extends.as_ref(), &head.without);
+    let base = Base::find(&head.name, extends, without, effective_time, loading)?;
+    let exchange = base.exchange(exchange, head.exchange.as_ref().map(|text| &text.unit))?;
     let list = services.as_ref().map(Spanned::get_ref);
     let list = list.and_then(|list| list.as_array()).into_iter().flatten();
-    let (mut services_read, mut keys) = (Vec::new(), Vec::new());
+    let mut own = Vec::new();
     for value in list {
-        if lines::has_one_price(value) {
+        own.push(if lines::has_one_price(value) {
             let row = ServiceText::deserialize(toml::de::ValueDeserializer::from(value.clone()))?;
-            services_read.push(service(&row)?);
-            keys.push(row.key.span());
+            let service = service(&row)?;
+            OwnService {
+                rounding: own_rounding(&service),
+                service,
+                key_at: row.key.span(),
+                value,
+            }
         } else {
-            let (service, key) = lines::service(value, card_rounding, exchange.as_ref())?;
-            services_read.push(service);
-            keys.push(key);
+            let read = lines::service(value, card_rounding, exchange.as_ref())?;
+            OwnService {
+                rounding: read.rounding,
+                service: read.service,
+                key_at: read.key_at,
+                value,
+            }
+        });
+    }
+    let mut services = base.services(&own, card_rounding)?;
+    let listed: Vec<Service> = services
+        .iter()
+        .map(|(service, _)| service.clone())
+        .collect();
+    let factors = of_card.read(&listed, base.factors())?;
+    if let Some(factors) = &factors {
+        for (service, said) in &mut services {
+            let rounding = card_factors::rounding(factors, service, said.direction);
+            service.rounding = rounding
+                .map_err(|error| SpannedError::new(said.at.clone(), error.problem, error.remedy))?;
         }
     }
-    let cells = services_read.iter().map(|service| match &service.price {
+    let cells = services.iter().map(|(service, _)| match &service.price {
         ServicePrice::One(_) => 0,
         ServicePrice::Lines(program) => program.cells(),
     });
@@ -91,14 +130,25 @@ pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread
         let problem = format!("its services have more than {CELLS_MAX} combinations together");
         return Err(error_at(&head.name, problem, "split it into several cards").into());
     }
-    Ok(finish(
+    let (services, said): (Vec<_>, Vec<_>) = services.into_iter().unzip();
+    let keys: Vec<_> = said.into_iter().map(|said| said.at).collect();
+    let loaded = finish(
         &head.name,
         &head.title,
-        head.effective_time.as_ref(),
-        services_read,
+        effective_time,
+        CardParts {
+            services,
+            exchange,
+            factors,
+        },
         &keys,
-        exchange,
-    )?)
+    )?;
+    for own in &own {
+        if let Some(service) = loaded.card.service(&own.service.key) {
+            lines::check_examples(own.value, &loaded.card, service)?;
+        }
+    }
+    Ok(loaded)
 }
 
 /// The unit of the card's prices.

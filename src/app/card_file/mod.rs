@@ -5,19 +5,26 @@
 //! The revision is the beginning of that text's SHA-256, so that equal cards have equal
 //! revisions on every machine, whatever order, comments or spellings the files have.
 
+mod bases;
+mod card_factors;
 mod duration;
+mod files;
 mod format_2;
 mod lines;
 mod parse;
 mod stored;
+mod stored_factors;
 mod stored_lines;
 
 use std::path::Path;
 
-use crate::domain::pricing::Card;
+use crate::domain::pricing::lines::{CardFactors, Exchange};
+use crate::domain::pricing::{Card, Service};
 use crate::store::cards::StoredCard;
 
+pub use bases::{Bases, Loading, NoBases};
 pub use duration::parse_nanos;
+pub use files::load_files;
 pub use parse::{CardFileError, SERVICES_MAX};
 pub use stored::is_revision;
 
@@ -37,33 +44,39 @@ pub struct LoadedCard {
     pub stored: StoredCard,
 }
 
+/// What a card is made of, beside its name.
+struct CardParts {
+    services: Vec<Service>,
+    exchange: Option<Exchange>,
+    factors: Option<CardFactors>,
+}
+
 /// The built-in card.
 ///
 /// # Errors
 /// Never in a build whose tests pass.
 pub fn built_in() -> Result<LoadedCard, CardFileError> {
-    parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN)
+    parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN, &Loading::ALONE)
 }
 
-/// Reads a card from a file.
+/// Reads a card from a text, which errors call by that name.
+///
+/// # Errors
+/// What is wrong, with file, line and what to do.
+pub fn parse_text(
+    name: &Path,
+    text: &str,
+    loading: &Loading<'_>,
+) -> Result<LoadedCard, CardFileError> {
+    parse::parse(name, text, loading)
+}
+
+/// Reads a card from a file. It may extend no other.
 ///
 /// # Errors
 /// What is wrong, with file, line and what to do.
 pub fn load(path: &Path) -> Result<LoadedCard, CardFileError> {
-    let unreadable = |problem: String| {
-        CardFileError::new(path, None, problem, "give the path of a rate card file")
-    };
-    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if !found.is_file() {
-        return Err(unreadable("it is not a file".to_owned()));
-    }
-    if found.len() > FILE_BYTES_MAX {
-        return Err(unreadable(format!(
-            "it has more than {FILE_BYTES_MAX} bytes"
-        )));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    parse::parse(path, &text)
+    parse::parse(path, &files::read(path)?, &Loading::ALONE)
 }
 
 /// Reads a card from its stored form.

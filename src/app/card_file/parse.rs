@@ -10,12 +10,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::LoadedCard;
+use super::bases::Loading;
 use super::format_2;
 use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
+use super::{CardParts, LoadedCard};
 use crate::domain::amount::{AmountError, DECIMALS_MAX};
 use crate::domain::names::{KEY_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, is_service_key};
-use crate::domain::pricing::lines::Exchange;
 use crate::domain::pricing::{
     CardError, Meter, OnePrice, PER_MAX_UNITS, Price, ProRata, Service, ServicePrice, Shown,
 };
@@ -134,7 +134,11 @@ pub(super) fn error_at<T>(
 }
 
 /// Reads a card.
-pub(super) fn parse(file: &Path, text: &str) -> Result<LoadedCard, CardFileError> {
+pub(super) fn parse(
+    file: &Path,
+    text: &str,
+    loading: &Loading<'_>,
+) -> Result<LoadedCard, CardFileError> {
     let line_of = |at: usize| {
         let before = text.get(..at).unwrap_or(text);
         before.matches('\n').count().saturating_add(1)
@@ -153,7 +157,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<LoadedCard, CardFileError
     let format = table.get_ref().get("format");
     let format = format.and_then(|format| format.get_ref().as_integer());
     if format.is_some_and(|format| format.as_str() == "2") {
-        let read = format_2::read(table).map_err(|error| match error {
+        let read = format_2::read(table, loading).map_err(|error| match error {
             format_2::Unread::Toml(error) => unreadable(error),
             format_2::Unread::Wrong(error) => wrong(error),
         });
@@ -185,28 +189,26 @@ fn read(card: CardText) -> Result<LoadedCard, SpannedError> {
         services.push(service(&row)?);
         keys.push(row.key.span());
     }
-    finish(
-        &card.name,
-        &card.title,
-        card.effective_time.as_ref(),
+    let parts = CardParts {
         services,
-        &keys,
-        None,
-    )
+        exchange: None,
+        factors: None,
+    };
+    let effective_time = card.effective_time.as_ref().map(time).transpose()?;
+    finish(&card.name, &card.title, effective_time, parts, &keys)
 }
 
-/// The card of these services, whose keys stand at these places.
+/// The card of these parts; the keys of its services stand at these places.
 pub(super) fn finish(
     name: &Spanned<String>,
     title: &Spanned<String>,
-    effective_time: Option<&Spanned<toml::value::Datetime>>,
-    services: Vec<Service>,
+    effective_time: Option<Timestamp>,
+    parts: CardParts,
     keys: &[Range<usize>],
-    exchange: Option<Exchange>,
 ) -> Result<LoadedCard, SpannedError> {
     check_name(name)?;
     check_words("title", title)?;
-    let effective_time = effective_time.map(time).transpose()?;
+    let services = &parts.services;
     if services.len() > SERVICES_MAX {
         return Err(error_at(
             name,
@@ -218,13 +220,7 @@ pub(super) fn finish(
         .iter()
         .map(|service| Arc::clone(&service.key))
         .collect();
-    let sealed = seal(
-        name.get_ref(),
-        title.get_ref(),
-        effective_time,
-        services,
-        exchange.as_ref(),
-    );
+    let sealed = seal(name.get_ref(), title.get_ref(), effective_time, parts);
     sealed.map_err(|violation| match violation {
         CardError::NoServices => error_at(name, "it has no services", "add a [[service]]"),
         CardError::SameKey(position) => SpannedError {
@@ -238,7 +234,7 @@ pub(super) fn finish(
     })
 }
 
-fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, SpannedError> {
+pub(super) fn time(text: &Spanned<toml::value::Datetime>) -> Result<Timestamp, SpannedError> {
     let value = text.get_ref().to_string();
     rfc3339::parse(&value).ok_or_else(|| {
         error_at(
@@ -271,6 +267,7 @@ pub(super) fn service(row: &ServiceText) -> Result<Service, SpannedError> {
             quantity_max,
         }),
         shown,
+        rounding: None,
     })
 }
 

@@ -2,12 +2,17 @@
 //! is derived. A field that is added here later must be left out where it has its default,
 //! or every revision changes; tests pin some of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::LoadedCard;
 use super::duration::parse_nanos;
+use super::stored_factors::{
+    StoredAttribute, StoredFactor, restore_card_factors, stored_attributes, stored_factors,
+};
 use super::stored_lines::{StoredExchange, StoredLines};
+use super::{CardParts, LoadedCard};
 use crate::domain::pricing::lines::Exchange;
 use crate::domain::pricing::{
     Card, CardError, Meter, OnePrice, Price, ProRata, Revision, Service, ServicePrice, Shown,
@@ -28,6 +33,10 @@ struct CardContent {
     effective_time: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exchange: Option<StoredExchange>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, StoredAttribute>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    factors: Vec<StoredFactor>,
     services: Vec<StoredService>,
 }
 
@@ -49,6 +58,9 @@ struct StoredService {
     quantity_max: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quantity: Option<String>,
+    /// In which direction factors of the card round its cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rounding: Option<String>,
     /// Of a service whose price is a sum of lines.
     #[serde(flatten)]
     lines: StoredLines,
@@ -132,14 +144,20 @@ pub(super) fn seal(
     name: &str,
     title: &str,
     effective_time: Option<Timestamp>,
-    services: Vec<Service>,
-    exchange: Option<&Exchange>,
+    parts: CardParts,
 ) -> Result<LoadedCard, CardError> {
+    let CardParts {
+        services,
+        exchange,
+        factors,
+    } = parts;
     let content = CardContent {
         name: name.to_owned(),
         title: title.to_owned(),
         effective_time: effective_time.map(rfc3339::format),
-        exchange: exchange.map(StoredExchange::from),
+        exchange: exchange.as_ref().map(StoredExchange::from),
+        attributes: factors.as_ref().map(stored_attributes).unwrap_or_default(),
+        factors: factors.as_ref().map(stored_factors).unwrap_or_default(),
         services: services.iter().map(stored_service).collect(),
     };
     // Maps with string keys and strings: this cannot fail, and an empty text
@@ -154,7 +172,7 @@ pub(super) fn seal(
         services,
     )?;
     Ok(LoadedCard {
-        card,
+        card: card.with_factors(factors),
         stored: StoredCard {
             revision,
             name: name.to_owned(),
@@ -177,6 +195,9 @@ fn stored_service(service: &Service) -> StoredService {
         }),
         quantity_max: None,
         quantity: None,
+        rounding: service
+            .rounding
+            .map(|rounding| rounding_word(rounding).to_owned()),
         lines: StoredLines::default(),
     };
     let one = match &service.price {
@@ -239,19 +260,20 @@ pub(super) fn restore(stored: &StoredCard) -> Result<Card, String> {
         .transpose()?;
     let exchange = content.exchange.map(StoredExchange::restore);
     let exchange = exchange.transpose().map_err(unreadable)?;
+    let factors = restore_card_factors(content.attributes, content.factors);
+    let factors = factors.map_err(unreadable)?;
     let services = content
         .services
         .into_iter()
         .map(|stored| restore_service(stored, exchange.as_ref()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable)?;
-    let sealed = seal(
-        &content.name,
-        &content.title,
-        effective_time,
+    let parts = CardParts {
         services,
-        exchange.as_ref(),
-    );
+        exchange,
+        factors,
+    };
+    let sealed = seal(&content.name, &content.title, effective_time, parts);
     let sealed = sealed.map_err(|error| unreadable(format!("{error:?}")))?;
     // A field that this program does not know, wherever it stands, would be another price.
     match sealed.stored.content == stored.content {
@@ -271,6 +293,7 @@ fn restore_service(stored: StoredService, exchange: Option<&Exchange>) -> Result
         })
     });
     let shown = shown.transpose()?;
+    let rounding = stored.rounding.as_deref().map(direction).transpose()?;
     let price = match (stored.meter, stored.price) {
         (Some(meter), Some(price)) => {
             let required = match stored.quantity.as_deref() {
@@ -305,6 +328,7 @@ fn restore_service(stored: StoredService, exchange: Option<&Exchange>) -> Result
         rule: stored.rule.into(),
         price,
         shown,
+        rounding,
     })
 }
 

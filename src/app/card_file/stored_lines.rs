@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::parse_nanos;
 use super::stored::{rounding_of, rounding_word};
+use super::stored_factors::{StoredAttribute, StoredFactor};
 use crate::domain::pricing::lines::{
-    AttributeSpec, Condition, Exchange, FactorSpec, Formula, Is, LineSpec, MeterSpec, Program,
-    QuantitySpec, Range, Ratio, RowSays, RowSpec, Spec, Step, StepRounding, TIME_DECIMALS,
-    TIME_UNIT, TotalSpec,
+    Condition, Exchange, Formula, Is, LineSpec, MeterSpec, Program, QuantitySpec, Range, Ratio,
+    RowSays, RowSpec, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
 };
 use crate::domain::{Credits, Rounding};
 
-type Texts = BTreeMap<String, Vec<String>>;
+pub type Texts = BTreeMap<String, Vec<String>>;
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -29,14 +29,6 @@ pub struct StoredMeter {
     min: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoredAttribute {
-    values: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "default")]
-    default_value: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,17 +84,6 @@ pub struct StoredRow {
     refuse: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lines: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoredFactor {
-    when: Texts,
-    times: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lines: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, Default, PartialEq, Eq)]
@@ -195,13 +176,7 @@ impl From<&Program> for StoredLines {
             attributes: spec
                 .attributes
                 .iter()
-                .map(|(name, attribute)| {
-                    let stored = StoredAttribute {
-                        values: attribute.values.iter().map(ToString::to_string).collect(),
-                        default_value: text(attribute.default.as_ref()),
-                    };
-                    (name.to_string(), stored)
-                })
+                .map(|(name, attribute)| (name.to_string(), attribute.into()))
                 .collect(),
             quantities: spec
                 .quantities
@@ -221,12 +196,7 @@ impl From<&Program> for StoredLines {
             factors: spec
                 .factors
                 .iter()
-                .map(|factor| StoredFactor {
-                    when: form.conditions(&factor.when),
-                    times: factor.times.to_string(),
-                    lines: factor.lines.iter().map(ToString::to_string).collect(),
-                    title: text(factor.title.as_ref()),
-                })
+                .map(|factor| StoredFactor::of(factor, form.conditions(&factor.when)))
                 .collect(),
             total: StoredTotal {
                 min: text(spec.total.min),
@@ -373,11 +343,7 @@ impl StoredLines {
             spec.meters.insert(name.into(), restored);
         }
         for (name, attribute) in self.attributes {
-            let restored = AttributeSpec {
-                values: attribute.values.into_iter().map(Into::into).collect(),
-                default: attribute.default_value.map(Into::into),
-            };
-            spec.attributes.insert(name.into(), restored);
+            spec.attributes.insert(name.into(), attribute.restore()?);
         }
         for (name, stored) in self.quantities {
             spec.quantities.insert(name.into(), quantity(stored)?);
@@ -415,13 +381,7 @@ impl StoredLines {
             spec.rows.push(RowSpec { when, says });
         }
         for factor in self.factors {
-            let factor = FactorSpec {
-                when: conditions(factor.when, &spec)?,
-                times: number(Some(factor.times))?.unwrap_or(Ratio::ONE),
-                lines: factor.lines.into_iter().map(Into::into).collect(),
-                title: factor.title.map(Into::into),
-            };
-            spec.factors.push(factor);
+            spec.factors.push(factor.restore(&spec)?);
         }
         let rounding = direction(self.total.rounding)?;
         spec.total = TotalSpec {
@@ -434,7 +394,7 @@ impl StoredLines {
     }
 }
 
-fn number_of(text: &str) -> Result<Ratio, String> {
+pub fn number_of(text: &str) -> Result<Ratio, String> {
     let number = match text.strip_suffix('s') {
         Some(_) => Ratio::new(parse_nanos(text)?, 1_000_000_000),
         None => Ratio::parse(text),
@@ -481,7 +441,7 @@ fn quantity(stored: StoredQuantity) -> Result<QuantitySpec, String> {
     })
 }
 
-fn conditions(texts: Texts, spec: &Spec) -> Result<Vec<Condition>, String> {
+pub fn conditions(texts: Texts, spec: &Spec) -> Result<Vec<Condition>, String> {
     let conditions = texts.into_iter().map(|(name, texts)| {
         let is = match spec.attributes.contains_key(name.as_str()) {
             true => Is::OneOf(texts.into_iter().map(Into::into).collect()),

@@ -1,15 +1,17 @@
 //! A rate card: what each service costs, as data.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::context::PriceContext;
 use super::index::ByName;
-use super::lines::Program;
+use super::lines::{AttributeSpec, CardFactors, Program, Source, unit_of_totals};
 use super::nearest::nearest;
 use super::price::{Meter, Price};
 use super::quote::Quote;
-use super::usage::{Given, Usage};
+use super::usage::{Given, Pairs, Usage};
 use crate::domain::amount::{Credits, Rounding};
 use crate::domain::names::repeated;
 use crate::domain::time::Timestamp;
@@ -58,6 +60,9 @@ pub struct Service {
     pub price: ServicePrice,
     /// How a cost is shown; None shows it exactly.
     pub shown: Option<Shown>,
+    /// In which direction its cost is rounded where factors of the card make it longer than 9
+    /// decimals; None where they cannot.
+    pub rounding: Option<Rounding>,
 }
 
 /// How a service is priced.
@@ -98,6 +103,9 @@ pub struct Card {
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
     index: ByName<Arc<str>, usize>,
+    factors: Option<Box<CardFactors>>,
+    /// The values of attributes that callers cannot send.
+    values_not_sent: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
 }
 
 /// Why a card of these services is invalid.
@@ -137,7 +145,31 @@ impl Card {
             effective_time,
             services,
             index,
-        })
+            factors: None,
+            values_not_sent: BTreeMap::new(),
+        }
+        .with_factors(None))
+    }
+
+    /// The same with factors, which apply to the cost of every service.
+    #[must_use]
+    pub fn with_factors(mut self, factors: Option<CardFactors>) -> Self {
+        self.factors = factors.map(Box::new);
+        let mut values: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
+        for service in &self.services {
+            for (name, attribute) in self.attributes_not_sent(service) {
+                let known = values.entry(name.into()).or_default();
+                known.extend(attribute.values.iter().cloned());
+            }
+        }
+        self.values_not_sent = values;
+        self
+    }
+
+    /// The factors that apply to the cost of every service.
+    #[must_use]
+    pub fn factors(&self) -> Option<&CardFactors> {
+        self.factors.as_deref()
     }
 
     /// The name by which callers choose the card.
@@ -209,8 +241,12 @@ impl Card {
     ///
     /// # Errors
     /// Everything that is wrong with the usage, by paths relative to it.
-    pub fn price(&self, usage: &Usage<'_>) -> Result<Quote<'_>, FieldViolations> {
-        self.price_or(usage, |service| self.unknown_service(service))
+    pub fn price(
+        &self,
+        usage: &Usage<'_>,
+        context: &PriceContext<'_>,
+    ) -> Result<Quote<'_>, FieldViolations> {
+        self.price_or(usage, context, |service| self.unknown_service(service))
     }
 
     /// What the usage costs; `unknown` says what is wrong with a service that is
@@ -221,9 +257,10 @@ impl Card {
     pub fn price_or(
         &self,
         usage: &Usage<'_>,
+        context: &PriceContext<'_>,
         unknown: impl FnOnce(&str) -> Violation,
     ) -> Result<Quote<'_>, FieldViolations> {
-        let mut violations = usage.own_violations();
+        let violations = usage.own_violations();
         let Some(service) = self.service(usage.service) else {
             let mut all = FieldViolations::new();
             if !usage.service.is_empty() {
@@ -232,15 +269,86 @@ impl Card {
             all.merge(violations);
             return Err(all);
         };
-        let one = match &service.price {
-            ServicePrice::One(one) => one,
+        let quote = match &service.price {
+            ServicePrice::One(one) => service.price(one, usage, violations)?,
             ServicePrice::Lines(program) => {
-                return program
-                    .quote(&service.key, usage, violations)
-                    .map(|credits| Quote::of_lines(service, credits));
+                let credits = program.quote(&service.key, usage, context, violations)?;
+                Quote::of_lines(service, credits)
             }
         };
-        let atoms = match service.quantity(one, usage.quantity) {
+        match &self.factors {
+            None => Ok(quote),
+            Some(factors) => quote.times(factors, usage, context),
+        }
+    }
+
+    /// The attributes by which a service is priced that callers cannot send, and their values.
+    /// Empty for most services.
+    #[must_use]
+    pub fn values(&self, service: &Service, context: &PriceContext<'_>) -> Pairs {
+        let mut values = Pairs::new();
+        for (name, attribute) in self.attributes_not_sent(service) {
+            let value = context.value(name, attribute).unwrap_or_default();
+            values.insert(name.to_owned(), value.to_owned());
+        }
+        values
+    }
+
+    /// The attributes by which a service is priced that callers cannot send.
+    pub fn attributes_not_sent<'a>(
+        &'a self,
+        service: &'a Service,
+    ) -> impl Iterator<Item = (&'a str, &'a AttributeSpec)> {
+        let own = match &service.price {
+            ServicePrice::One(_) => None,
+            ServicePrice::Lines(program) if program.index.all_are_sent() => None,
+            ServicePrice::Lines(program) => Some(&program.spec.attributes),
+        };
+        let of_card = self.factors.as_ref().map(|factors| &factors.attributes);
+        let attributes = own.into_iter().chain(of_card).flatten();
+        let attributes = attributes.filter(|(_, attribute)| !attribute.source.is_caller());
+        attributes.map(|(name, attribute)| (&**name, attribute))
+    }
+
+    /// All attributes by which a service is priced, by name.
+    #[must_use]
+    pub fn attributes_of<'a>(
+        &'a self,
+        service: &'a Service,
+    ) -> BTreeMap<&'a str, &'a AttributeSpec> {
+        let own = match &service.price {
+            ServicePrice::One(_) => None,
+            ServicePrice::Lines(program) => Some(&program.spec.attributes),
+        };
+        let own = own.into_iter().flatten();
+        let own = own.map(|(name, attribute)| (&**name, attribute));
+        own.chain(self.attributes_not_sent(service)).collect()
+    }
+
+    /// Whether an attribute that callers cannot send can have that value on this card.
+    #[must_use]
+    pub fn has_value(&self, name: &str, value: &str) -> bool {
+        let values = self.values_not_sent.get(name);
+        values.is_some_and(|values| values.contains(value))
+    }
+
+    /// The values that attributes of the account can have on this card.
+    pub fn account_values(&self) -> impl Iterator<Item = (&str, &AttributeSpec)> {
+        let services = self.services.iter();
+        let attributes = services.flat_map(|service| self.attributes_not_sent(service));
+        attributes.filter(|(_, attribute)| attribute.source == Source::Account)
+    }
+}
+
+impl Service {
+    /// What the usage costs by one price for one quantity.
+    fn price<'card>(
+        &'card self,
+        one: &OnePrice,
+        usage: &Usage<'_>,
+        mut violations: FieldViolations,
+    ) -> Result<Quote<'card>, FieldViolations> {
+        let atoms = match self.quantity(one, usage.quantity) {
             Ok(atoms) => Some(atoms),
             Err((field, violation)) => {
                 // `own_violations` has what is wrong with it for every service.
@@ -250,21 +358,25 @@ impl Card {
                 None
             }
         };
-        service.add_unknown_pairs(usage, &mut violations);
+        self.add_unknown_pairs(usage, &mut violations);
         match atoms {
             Some(atoms) if violations.is_empty() => match one.price.cost(atoms) {
-                Ok(cost) => Ok(Quote::new(service, atoms, cost)),
-                Err(_) => Err(FieldViolations::of(
-                    usage.quantity.field(),
-                    Violation::CostTooLarge,
-                )),
+                Ok(cost) => Ok(Quote::new(self, atoms, cost)),
+                Err(_) => Err(usage.too_expensive()),
             },
             _ => Err(violations),
         }
     }
-}
 
-impl Service {
+    /// Billionths of which every cost is a multiple.
+    #[must_use]
+    pub fn unit_of_costs(&self) -> i128 {
+        match &self.price {
+            ServicePrice::One(one) => one.price.unit_of_costs(),
+            ServicePrice::Lines(program) => unit_of_totals(program),
+        }
+    }
+
     /// The quantity in atoms, or the field that is bad.
     fn quantity(&self, one: &OnePrice, given: Given) -> Result<i128, (&'static str, Violation)> {
         let wrong = || Violation::WrongQuantity {

@@ -22,7 +22,27 @@ pub struct Selector<'a> {
     pub price_time: Option<Timestamp>,
 }
 
-impl Selector<'_> {
+impl<'a> Selector<'a> {
+    /// The revision of the card that is asked for, or "". An estimate's revision has more,
+    /// where the account or the clock had a part.
+    #[must_use]
+    pub fn card_revision(&self) -> &'a str {
+        let parts = self.revision.split_once('.');
+        parts.map_or(self.revision, |(card, _)| card)
+    }
+
+    /// The values of the account and the clock in an estimate's revision.
+    #[must_use]
+    pub fn quoted(&self) -> Option<&'a str> {
+        self.revision.split_once('.').map(|(_, values)| values)
+    }
+
+    /// Whether it names the card, by name or by revision.
+    #[must_use]
+    pub const fn names_card(&self) -> bool {
+        !self.rate_card.is_empty() || !self.revision.is_empty()
+    }
+
     /// Whether it asks for nothing but the default.
     #[must_use]
     pub const fn is_default(&self) -> bool {
@@ -180,6 +200,15 @@ impl Catalog {
         cards
     }
 
+    /// When another card of its name takes the place of a card that is in force then, where one
+    /// is known.
+    #[must_use]
+    pub fn next_effective_time(&self, card: &Card) -> Option<Timestamp> {
+        let cards = self.in_force.get(card.name())?;
+        let at = (cards.iter()).position(|known| known.revision() == card.revision())?;
+        cards.get(at.checked_add(1)?)?.effective_time()
+    }
+
     /// For how many days a revision is honoured after it was replaced; None: for ever.
     #[must_use]
     pub const fn revision_age_days_max(&self) -> Option<u32> {
@@ -213,7 +242,7 @@ impl Catalog {
     /// Whether it has the card of the revision that is asked for, where one is.
     #[must_use]
     pub fn has_revision_of(&self, selector: &Selector<'_>) -> bool {
-        selector.revision.is_empty() || self.by_revision.contains_key(selector.revision)
+        selector.revision.is_empty() || self.by_revision.contains_key(selector.card_revision())
     }
 
     /// The card that a request means.
@@ -249,7 +278,7 @@ impl Catalog {
     ) -> Result<&Arc<Card>, Refusal> {
         let KnownCard { card, replaced } = self
             .by_revision
-            .get(selector.revision)
+            .get(selector.card_revision())
             .filter(|known| {
                 selector.rate_card.is_empty() || known.card.name() == selector.rate_card
             })

@@ -10,15 +10,21 @@
 
 mod card;
 mod catalog;
+mod context;
+
 mod index;
 pub mod lines;
 mod nearest;
 mod price;
 mod quote;
+mod terms;
 mod usage;
 
 pub use card::{Card, CardError, OnePrice, Revision, Service, ServicePrice, Shown};
 pub use catalog::{Catalog, CatalogError, KnownCard, REPLACED_SERVICES_MAX, Selector};
+pub use context::PriceContext;
+
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
+pub use terms::{AccountTerms, PriceTerms};
 pub use usage::{Given, Pairs, Usage, UsageRecord};

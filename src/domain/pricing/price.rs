@@ -173,6 +173,19 @@ impl ProRata {
 }
 
 impl Price {
+    /// Billionths of which every cost is a multiple.
+    pub(super) fn unit_of_costs(&self) -> i128 {
+        match self {
+            Self::PerPiece { credits } | Self::StartedBlock { credits, .. } => {
+                credits.nanos().into()
+            }
+            Self::ProRata(rate) => match rate.reduced {
+                (credits, 1) => credits.nanos().into(),
+                _ => 1,
+            },
+        }
+    }
+
     /// What that many atoms cost.
     ///
     /// # Errors

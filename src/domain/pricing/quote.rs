@@ -1,9 +1,12 @@
 //! What a usage costs, and how it adds up.
 
-use super::card::{Service, ServicePrice};
+use super::card::{OnePrice, Service, ServicePrice};
+use super::context::PriceContext;
+use super::lines::{CardFactors, Multiplied};
 use super::price::{Meter, Price, ProRata, decimal_text, started};
 use super::usage::Usage;
 use crate::domain::amount::{Credits, Rounded, Rounding};
+use crate::domain::violation::FieldViolations;
 
 /// A priced usage.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +14,8 @@ pub struct Quote<'card> {
     service: &'card Service,
     atoms: i128,
     cost: Rounded,
+    /// The cost by the service alone, where factors of the card apply to it.
+    multiplied: Option<Multiplied<'card>>,
 }
 
 /// One line of the explanation. Line credits sum to the cost.
@@ -45,7 +50,35 @@ impl<'card> Quote<'card> {
             service,
             atoms,
             cost,
+            multiplied: None,
         }
+    }
+
+    /// The cost after the factors of the card.
+    pub(super) fn times(
+        mut self,
+        factors: &'card CardFactors,
+        usage: &Usage<'_>,
+        context: &PriceContext<'_>,
+    ) -> Result<Self, FieldViolations> {
+        let multiplier = factors.multiplier(&self.service.key, context);
+        let multiplier = multiplier.map_err(|(attribute, violation)| {
+            FieldViolations::of(format!("attributes.{attribute}"), violation)
+        })?;
+        let before = self.cost;
+        let times = multiplier.times;
+        // Where the card says none, none is needed.
+        let rounding = self.service.rounding.unwrap_or(Rounding::HalfEven);
+        let cost = before
+            .credits
+            .pro_rata(times.numerator(), times.denominator(), rounding);
+        self.cost = cost.map_err(|_| usage.too_expensive())?;
+        self.multiplied = Some(Multiplied {
+            before,
+            factors,
+            multiplier,
+        });
+        Ok(self)
     }
 
     /// The row that priced it.
@@ -66,18 +99,50 @@ impl<'card> Quote<'card> {
         self.service.show(self.cost.credits)
     }
 
-    /// How the cost of this usage, which was priced, adds up.
+    /// How the cost of this usage, which was priced in this context, adds up.
     #[must_use]
-    pub fn lines(&self, usage: &Usage<'_>) -> Vec<Line> {
-        let one = match &self.service.price {
-            ServicePrice::One(one) => one,
-            ServicePrice::Lines(program) => return program.explain(&self.service.key, usage),
+    pub fn lines(&self, usage: &Usage<'_>, context: &PriceContext<'_>) -> Vec<Line> {
+        let mut by_service = *self;
+        if let Some(multiplied) = &self.multiplied {
+            by_service.cost = multiplied.before;
+        }
+        let mut lines = match &self.service.price {
+            ServicePrice::One(one) => vec![by_service.line(one)],
+            ServicePrice::Lines(program) => program.explain(&self.service.key, usage, context),
         };
-        vec![match &one.price {
+        lines.extend(self.multiplied.and_then(|m| self.factor_line(&m)));
+        lines
+    }
+
+    /// What the factors of the card add to a cost or take off it, where they do.
+    fn factor_line(&self, multiplied: &Multiplied<'_>) -> Option<Line> {
+        let (before, after) = (multiplied.before.credits, self.cost.credits);
+        // Both are between nothing and the largest amount.
+        let difference = after.checked_sub(before).ok()?;
+        let words = multiplied.factors.words(multiplied.multiplier);
+        let mut description = format!("total: {before} {words}");
+        if self.cost.was_rounded
+            && let Some(rounding) = self.service.rounding
+        {
+            let direction = rounding_words(rounding);
+            description.push_str(&format!(", rounded {direction} to {after}"));
+        }
+        (before != after).then(|| Line {
+            key: "total".to_owned(),
+            description,
+            quantity: "1".to_owned(),
+            unit: "total".to_owned(),
+            unit_credits: difference,
+            credits: difference,
+        })
+    }
+
+    fn line(&self, one: &OnePrice) -> Line {
+        match &one.price {
             Price::PerPiece { credits } => self.per_piece(&one.meter, *credits),
             Price::StartedBlock { credits, block } => self.blocks(&one.meter, *credits, *block),
             Price::ProRata(rate) => self.pro_rata(&one.meter, rate),
-        }]
+        }
     }
 
     fn per_piece(&self, meter: &Meter, unit_credits: Credits) -> Line {
@@ -118,12 +183,7 @@ impl<'card> Quote<'card> {
             rate.credits(),
         );
         if self.cost.was_rounded {
-            let direction = match rate.rounding() {
-                Rounding::Up => "up",
-                Rounding::Down => "down",
-                Rounding::HalfUp => "half up",
-                Rounding::HalfEven => "half to even",
-            };
+            let direction = rounding_words(rate.rounding());
             let exact = rate
                 .exact(self.atoms)
                 .map_or_else(|| "more than 9 decimals".to_owned(), |d| d.to_string());
@@ -163,5 +223,15 @@ impl<'card> Quote<'card> {
             Some(exact) => exact.to_string(),
             None => format!("{}/{}", decimal(self.atoms), decimal(per)),
         }
+    }
+}
+
+/// A direction of rounding for people.
+pub(super) const fn rounding_words(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::Up => "up",
+        Rounding::Down => "down",
+        Rounding::HalfUp => "half up",
+        Rounding::HalfEven => "half to even",
     }
 }

@@ -101,6 +101,15 @@ impl Given {
 }
 
 impl Usage<'_> {
+    /// That it costs more than the largest amount.
+    pub(super) fn too_expensive(&self) -> FieldViolations {
+        let field = match self.quantity {
+            Given::Nothing if !self.meters.is_empty() => "meters",
+            quantity => quantity.field(),
+        };
+        FieldViolations::of(field, Violation::CostTooLarge)
+    }
+
     /// The violations of the usage that do not depend on the service.
     #[must_use]
     pub fn own_violations(&self) -> FieldViolations {

@@ -4,6 +4,7 @@
 pub mod ledger;
 pub mod page;
 pub mod pricing;
+pub mod rate_card;
 pub mod write;
 
 use crate::domain::pricing::Given;

@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 
 use super::{credits_to_pb, given_from_parts, optional_account_from_pb, timestamp_from_pb};
 use crate::domain::ledger::Affordability;
-use crate::domain::pricing::{Card, Given, Line, Quote, Selector, Service, ServicePrice, Usage};
+use crate::domain::pricing::{Given, Line, PriceTerms, Quote, Selector, Usage};
 use crate::domain::{AccountName, FieldViolations, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
 
@@ -112,23 +112,24 @@ pub fn prices_from_pb<'a>(
     }
 }
 
-/// A priced usage; where the usage is given, how it adds up.
+/// A usage that was priced by these terms; where the usage is given, how it adds up.
 #[must_use]
 pub fn estimate_to_pb(
-    card: &Card,
+    terms: &PriceTerms<'_>,
     quote: &Quote<'_>,
+    account_known: bool,
     to_explain: Option<&Usage<'_>>,
 ) -> pb::Estimate {
-    let lines = to_explain.map_or_else(Vec::new, |usage| quote.lines(usage));
+    let lines = to_explain.map_or_else(Vec::new, |usage| terms.lines(quote, usage));
     let lines = lines.into_iter().map(line_to_pb).collect();
     pb::Estimate {
         service: quote.service().key.to_string(),
         credits: credits_to_pb(quote.credits()),
         display_credits: credits_to_pb(quote.shown()),
-        rate_card: card.name().to_owned(),
-        revision: card.revision().as_str().to_owned(),
+        rate_card: terms.card().name().to_owned(),
+        revision: terms.revision(quote).into_owned(),
         lines,
-        account_known: false,
+        account_known,
     }
 }
 
@@ -150,37 +151,5 @@ pub fn affordability_to_pb(affordability: &Affordability) -> pb::Affordability {
         sufficient: affordability.sufficient(),
         available: credits_to_pb(affordability.available),
         shortfall: credits_to_pb(affordability.shortfall),
-    }
-}
-
-/// A rate card.
-#[must_use]
-pub fn rate_card_to_pb(card: &Card) -> pb::GetRateCardResponse {
-    pb::GetRateCardResponse {
-        rate_card: card.name().to_owned(),
-        revision: card.revision().as_str().to_owned(),
-        services: card.services().iter().map(service_to_pb).collect(),
-        ..pb::GetRateCardResponse::default()
-    }
-}
-
-fn service_to_pb(service: &Service) -> pb::ServicePrice {
-    let (meters, quantity_max) = match &service.price {
-        ServicePrice::One(one) => (
-            vec![one.meter.name().to_owned()],
-            one.quantity_max.map(|atoms| one.meter.quantity_text(atoms)),
-        ),
-        ServicePrice::Lines(program) => {
-            let names = program.spec.meters.keys();
-            (names.map(ToString::to_string).collect(), None)
-        }
-    };
-    pb::ServicePrice {
-        service: service.key.to_string(),
-        title: service.title.to_string(),
-        rule: service.rule_in_words().into_owned(),
-        meters,
-        quantity_max: quantity_max.unwrap_or_default(),
-        ..pb::ServicePrice::default()
     }
 }

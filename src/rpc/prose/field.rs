@@ -122,6 +122,29 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
                 "{field} is \"{value}\"; service \"{service}\" has {values}",
             )
         }
+        Violation::AttributeNotSent { attribute, service } => {
+            with("attribute", attribute);
+            with("service", service);
+            (
+                Reason::UnknownAttribute,
+                "{field} has \"{attribute}\", which callers cannot send: service \"{service}\" takes it from the account or the clock",
+            )
+        }
+        Violation::UnknownAccountValue {
+            attribute,
+            value,
+            values,
+            service,
+        } => {
+            with("attribute", attribute);
+            with("value", value);
+            with("values", values);
+            with("service", service);
+            (
+                Reason::UnknownAttributeValue,
+                "{field} of the account is \"{value}\"; service \"{service}\" has {values}",
+            )
+        }
         Violation::NotOffered { service, why } => {
             with("service", service);
             with("why", why);

@@ -6,8 +6,8 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
-use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
-use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare, Pricing};
+use crate::domain::pricing::{Given, PriceTerms, Quote, UsageRecord};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -83,43 +83,53 @@ fn put_present(number: u32, value: i64, into: &mut Vec<u8>) {
     prost::encoding::int64::encode(number, &value, into);
 }
 
-/// Writes estimates by one card.
-pub struct EstimateWriter {
-    /// The fields of the card, which are the same in every estimate.
+/// Writes estimates by the same terms.
+pub struct EstimateWriter<'a> {
+    terms: &'a PriceTerms<'a>,
+    account_known: bool,
+    /// The name of the card, which is the same in every estimate.
     card: Vec<u8>,
 }
 
-impl EstimateWriter {
-    /// A writer for estimates by this card.
+impl<'a> EstimateWriter<'a> {
+    /// A writer for estimates by these terms.
     #[must_use]
-    pub fn new(by: &Card) -> Self {
+    pub fn new(terms: &'a PriceTerms<'a>, account_known: bool) -> Self {
         let mut card = Vec::with_capacity(64);
-        put_card(by, &mut card);
-        Self { card }
+        put_text(4, terms.card().name(), &mut card);
+        Self {
+            terms,
+            account_known,
+            card,
+        }
     }
 
     /// Writes the fields of an `Estimate` without lines.
     pub fn put(&self, quote: &Quote<'_>, into: &mut Vec<u8>) {
         put_quote(quote, into);
         into.extend_from_slice(&self.card);
+        put_text(5, &self.terms.revision(quote), into);
+        put_integer(7, i64::from(self.account_known), into);
     }
 }
 
 /// Writes the fields of one `Estimate` without lines.
-pub fn put_estimate(by: &Card, quote: &Quote<'_>, into: &mut Vec<u8>) {
+pub fn put_estimate(
+    terms: &PriceTerms<'_>,
+    quote: &Quote<'_>,
+    account_known: bool,
+    into: &mut Vec<u8>,
+) {
     put_quote(quote, into);
-    put_card(by, into);
+    put_text(4, terms.card().name(), into);
+    put_text(5, &terms.revision(quote), into);
+    put_integer(7, i64::from(account_known), into);
 }
 
 fn put_quote(quote: &Quote<'_>, into: &mut Vec<u8>) {
     put_text(1, &quote.service().key, into);
     put_credits(2, quote.credits(), into);
     put_credits(3, quote.shown(), into);
-}
-
-fn put_card(by: &Card, into: &mut Vec<u8>) {
-    put_text(4, by.name(), into);
-    put_text(5, by.revision().as_str(), into);
 }
 
 /// Writes the fields of a `ChargeResponse`.
@@ -144,11 +154,14 @@ fn put_plain_charge(written: &Written, shares: &[GrantShare], into: &mut Vec<u8>
     put_integer(3, i64::from(written.replayed), into);
 }
 
-/// Whether the entry is a charge of a usage without maps, or of an amount.
+/// Whether the entry is a charge of a usage without maps, priced by the usage alone, or of an
+/// amount.
 fn is_plain(entry: &Entry) -> bool {
     let has_maps = |usage: &UsageRecord| !(usage.attributes.is_empty() && usage.meters.is_empty());
+    let has_context = |pricing: &Pricing| !pricing.values.is_empty() || pricing.time.is_some();
     matches!(entry.kind, EntryKind::Charge)
         && entry.hold.is_none()
+        && !entry.pricing.as_ref().is_some_and(has_context)
         && !entry.usage.as_deref().is_some_and(has_maps)
 }
 

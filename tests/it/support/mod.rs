@@ -23,6 +23,8 @@ pub mod violations;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use creditd::domain::Timestamp;
+use creditd::domain::pricing::PriceContext;
 use creditd::rpc::pb::creditd::v1 as pb;
 
 /// The longest that anything is waited for.
@@ -95,3 +97,6 @@ pub fn balance(account: &str) -> pb::GetBalanceRequest {
         as_of: None,
     }
 }
+
+/// Prices for no account, where no attribute depends on the time.
+pub const NO_ACCOUNT: PriceContext<'static> = PriceContext::at(Timestamp::MIN);

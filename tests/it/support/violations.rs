@@ -55,6 +55,22 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
             },
         ),
         (
+            "usage.attributes",
+            Violation::AttributeNotSent {
+                attribute: text("plan"),
+                service: text("messages"),
+            },
+        ),
+        (
+            "usage.attributes.plan",
+            Violation::UnknownAccountValue {
+                attribute: text("plan"),
+                value: text("gold"),
+                values: text("payg, growth"),
+                service: text("messages"),
+            },
+        ),
+        (
             "usage.service",
             Violation::NotOffered {
                 service: text("ray_3_2"),

@@ -2,22 +2,36 @@
 
 use std::ops::Range;
 
-use super::fields::{Fields, Read, error, text_of};
+use super::fields::{Fields, Read, Value, error, text_of};
 use crate::app::card_file::duration::parse_nanos;
+use crate::domain::Timestamp;
 use crate::domain::pricing::lines::TIME_UNIT;
-use crate::domain::pricing::{Given, Pairs, Service, ServicePrice, Usage};
+use crate::domain::pricing::{Card, Given, Pairs, PriceContext, Service, ServicePrice, Usage};
 use crate::domain::violation::Violation;
 
-/// Prices each example, which must cost what it says or be refused as it says.
-pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
+/// Prices each example of a service, which must cost what it says or be refused as it says.
+pub fn check(value: &Value<'_>, card: &Card, service: &Service) -> Read<()> {
+    check_all(value, card, service).map_err(|mut error| {
+        error.problem = format!("service \"{}\": {}", service.key, error.problem);
+        error
+    })
+}
+
+fn check_all(value: &Value<'_>, card: &Card, service: &Service) -> Read<()> {
     let ServicePrice::Lines(program) = &service.price else {
         return Ok(());
     };
+    let fields = Fields::of(value, "a service")?;
+    let not_sent: Vec<&str> = card
+        .attributes_not_sent(service)
+        .map(|(name, _)| name)
+        .collect();
     for (position, value) in fields.list("examples")?.iter().enumerate() {
         let name = format!("examples, entry {}", position.saturating_add(1));
         let example = Fields::of(value, "an example")?;
-        let (mut quantity, mut meters, mut attributes) =
-            (Given::Nothing, Pairs::new(), Pairs::new());
+        let (mut quantity, mut meters) = (Given::Nothing, Pairs::new());
+        // Those that callers send, and those that the account or the clock has.
+        let (mut attributes, mut quoted) = (Pairs::new(), Pairs::new());
         for (key, at, value) in example.entries() {
             if matches!(key, "costs" | "refused") {
                 continue;
@@ -43,7 +57,10 @@ pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
                     meters.insert(key.to_owned(), text.to_owned());
                 }
                 (_, None) => {
-                    attributes.insert(key.to_owned(), text.to_owned());
+                    match not_sent.contains(&key) {
+                        true => quoted.insert(key.to_owned(), text.to_owned()),
+                        false => attributes.insert(key.to_owned(), text.to_owned()),
+                    };
                 }
             }
         }
@@ -53,8 +70,9 @@ pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
             attributes: &attributes,
             meters: &meters,
         };
-        let outcome = match program.quote(&service.key, &usage, usage.own_violations()) {
-            Ok(credits) => credits.to_string(),
+        let context = PriceContext::at(Timestamp::MIN).with_quoted(&quoted);
+        let outcome = match card.price(&usage, &context) {
+            Ok(quote) => quote.credits().to_string(),
             Err(violations) => {
                 let first = violations.as_slice().first();
                 first.map_or_else(String::new, |found| reason(&found.violation).to_owned())
@@ -93,8 +111,12 @@ fn wrong(
 const fn reason(violation: &Violation) -> &'static str {
     match violation {
         Violation::Required => "FIELD_REQUIRED",
-        Violation::UnknownAttribute { .. } => "UNKNOWN_ATTRIBUTE",
-        Violation::UnknownAttributeValue { .. } => "UNKNOWN_ATTRIBUTE_VALUE",
+        Violation::UnknownAttribute { .. } | Violation::AttributeNotSent { .. } => {
+            "UNKNOWN_ATTRIBUTE"
+        }
+        Violation::UnknownAttributeValue { .. } | Violation::UnknownAccountValue { .. } => {
+            "UNKNOWN_ATTRIBUTE_VALUE"
+        }
         Violation::UnknownMeter { .. } => "UNKNOWN_METER",
         Violation::WrongQuantity { .. } => "WRONG_QUANTITY",
         Violation::InvalidQuantity { .. }

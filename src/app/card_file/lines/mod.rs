@@ -1,6 +1,7 @@
 //! A service of format 2 as a person writes it: read into a specification, which is then
 //! proved and compiled; its examples are priced.
 
+mod attribute;
 mod examples;
 mod fields;
 mod parts;
@@ -11,10 +12,13 @@ use std::ops::Range;
 use super::format_2::ServiceHead;
 use super::parse::SpannedError;
 use crate::domain::Rounding;
-use crate::domain::pricing::lines::{Exchange, Place, Program};
+use crate::domain::pricing::lines::{Exchange, FactorSpec, Place, Program, Spec};
 use crate::domain::pricing::{Service, ServicePrice};
 
+pub use attribute::attribute;
+pub use examples::check as check_examples;
 pub use fields::{Fields, Value};
+pub use read::new_name;
 
 /// Whether a service is written with one price for one quantity.
 pub fn has_one_price(service: &Value<'_>) -> bool {
@@ -28,7 +32,7 @@ pub fn service(
     value: &Value<'_>,
     card_rounding: Option<Rounding>,
     exchange: Option<&Exchange>,
-) -> Result<(Service, Range<usize>), SpannedError> {
+) -> Result<ReadService, SpannedError> {
     let fields = Fields::of(value, "a service")?;
     let head = ServiceHead::read(&fields)?;
     let in_service = |mut error: SpannedError| {
@@ -45,16 +49,34 @@ pub fn service(
             remedy: error.remedy,
         })
     })?;
-    let key_at = head.key_at.clone();
     let service = Service {
         key: head.key.as_str().into(),
         title: head.title.as_str().into(),
         rule: head.rule.as_str().into(),
         price: ServicePrice::Lines(Box::new(program)),
         shown: head.shown,
+        rounding: None,
     };
-    examples::check(&fields, &service).map_err(in_service)?;
-    Ok((service, key_at))
+    Ok(ReadService {
+        service,
+        key_at: head.key_at.clone(),
+        rounding: inherited,
+    })
+}
+
+/// A service that was read.
+pub struct ReadService {
+    /// The service.
+    pub service: Service,
+    /// Where its key stands.
+    pub key_at: Range<usize>,
+    /// The direction of rounding that it says for all of its lines.
+    pub rounding: Option<Rounding>,
+}
+
+/// A factor of a card, by attributes alone.
+pub fn factor(value: &Value<'_>, position: usize, spec: &Spec) -> Result<FactorSpec, SpannedError> {
+    parts::factor(value, position, spec, &parts::Units::of(spec, &[]))
 }
 
 /// Where a fault stands in the text.

@@ -3,13 +3,12 @@
 
 use std::ops::Range as Span;
 
-use super::fields::{Fields, Read, Value, error, text_of, texts_of};
+use super::attribute::attribute;
+use super::fields::{Fields, Read, Value, error, text_of};
 use super::parts::{Units, decimals, factor, figure, line, quantity, rounding_field, row};
 use crate::app::card_file::parse::{amount, check_text};
 use crate::domain::amount::DECIMALS_MAX;
-use crate::domain::pricing::lines::{
-    AttributeSpec, MeterSpec, Ratio, Spec, TIME_DECIMALS, TIME_UNIT, TotalSpec, did_you_mean,
-};
+use crate::domain::pricing::lines::{MeterSpec, Ratio, Spec, TIME_DECIMALS, TIME_UNIT, TotalSpec};
 
 /// Most meters, and most attributes, of a service: what a usage can carry.
 const PAIRS_MAX: usize = 16;
@@ -227,45 +226,6 @@ fn meter(name: &str, value: &Value<'_>) -> Read<MeterSpec> {
         min,
         max,
     })
-}
-
-fn attribute(name: &str, at: &Span<usize>, value: &Value<'_>) -> Read<AttributeSpec> {
-    let (texts, default) = if value.get_ref().is_table() {
-        let fields = Fields::of(value, "an attribute")?;
-        fields.only(&["values", "default"])?;
-        let list = fields.get("values").map(|list| texts_of(list, "values"));
-        (
-            list.transpose()?.unwrap_or_default(),
-            fields.text("default")?,
-        )
-    } else {
-        (texts_of(value, name)?, None)
-    };
-    let mut values: Vec<Box<str>> = Vec::with_capacity(texts.len());
-    for (text, at) in &texts {
-        let text = check_text("a value", text, at)?;
-        if values.iter().any(|known| &**known == text) {
-            let problem = format!("\"{text}\" stands twice in attribute \"{name}\"");
-            return Err(error(at, problem, "take one out"));
-        }
-        values.push(text.into());
-    }
-    if values.len() < 2 {
-        return Err(error(
-            at,
-            format!("attribute {name}: an attribute needs two different values at least"),
-            "list what callers may send",
-        ));
-    }
-    if let Some((default, at)) = &default
-        && !values.iter().any(|known| &**known == *default)
-    {
-        let problem = format!("the default of attribute \"{name}\" is none of its values");
-        let remedy = did_you_mean(default, values.iter().map(|value| &**value));
-        return Err(error(at, problem, remedy));
-    }
-    let default = default.map(|(default, _)| default.into());
-    Ok(AttributeSpec { values, default })
 }
 
 fn total(service: &Fields<'_, '_>) -> Read<TotalSpec> {

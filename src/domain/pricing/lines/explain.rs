@@ -1,12 +1,13 @@
 //! How a cost adds up, in words and in figures.
 
+use super::card_factors::factor_words;
 use super::number::{Number, with_unit};
 use super::program::Program;
 use super::ratio::Ratio;
 use super::run::{ATTRIBUTES_MAX, Inputs, LineCost, Record, Stop, credits_of};
 use super::spec::{Condition, Is, LineSpec, QuantitySpec, StepRounding};
 use crate::domain::amount::{Credits, Rounding};
-use crate::domain::pricing::quote::Line;
+use crate::domain::pricing::quote::{Line, rounding_words};
 
 /// The lines of an estimate.
 pub struct Explanation<'a> {
@@ -124,11 +125,9 @@ impl<'a> Explanation<'a> {
         let factors = factors
             .iter()
             .filter_map(|at| self.program.spec.factors.get(*at));
-        let factors = factors.map(|factor| match &factor.title {
-            Some(title) => format!(", times {} ({title})", factor.times),
-            None => format!(", times {}", factor.times),
-        });
-        factors.collect()
+        factors
+            .map(|factor| format!(", {}", factor_words(factor)))
+            .collect()
     }
 }
 
@@ -174,7 +173,7 @@ impl Record for Explanation<'_> {
                 let exact = credits_of(before.exact, before.per);
                 let exact = exact.map_or_else(String::new, |exact| exact.to_string());
                 let rounded = credits_of_nanos(after.exact);
-                let words = direction_words(direction);
+                let words = rounding_words(direction);
                 text.push_str(&format!(", {exact} rounded {words} to {rounded}"));
             }
             text.push_str(&format!(
@@ -193,7 +192,7 @@ impl Record for Explanation<'_> {
             let exact = exact.unwrap_or_else(|| "more than 9 decimals".to_owned());
             text.push_str(&format!(
                 ", {exact} rounded {} to {credits}",
-                direction_words(direction)
+                rounding_words(direction)
             ));
         }
         let (quantity, unit, unit_credits) = figures(spec, cost, number, credits, credits_each);
@@ -213,7 +212,7 @@ impl Record for Explanation<'_> {
         }
         let (before, after) = (credits_of_nanos(sum), credits_of_nanos(total));
         let words = match rounding {
-            Some(direction) => format!("rounded {} to {after}", direction_words(direction)),
+            Some(direction) => format!("rounded {} to {after}", rounding_words(direction)),
             None if total > sum => format!("at least {after}"),
             None => format!("at most {after}"),
         };
@@ -303,19 +302,10 @@ fn shapes(said: &QuantitySpec, number: &Number) -> String {
     }
     if let Some(step) = said.step {
         let direction = match step.rounding {
-            StepRounding::To(rounding) => direction_words(rounding),
+            StepRounding::To(rounding) => rounding_words(rounding),
             StepRounding::Next => "to the next, also from a full one",
         };
         shapes.push(format!("steps of {}, {direction}", figure(step.size)));
     }
     shapes.join(", ")
-}
-
-const fn direction_words(rounding: Rounding) -> &'static str {
-    match rounding {
-        Rounding::Up => "up",
-        Rounding::Down => "down",
-        Rounding::HalfUp => "half up",
-        Rounding::HalfEven => "half to even",
-    }
 }

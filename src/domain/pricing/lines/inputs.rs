@@ -6,6 +6,7 @@ use super::ratio::Ratio;
 use super::run::Inputs;
 use super::spec::AttributeSpec;
 use crate::domain::names::repeated;
+use crate::domain::pricing::context::PriceContext;
 use crate::domain::pricing::index::ByName;
 use crate::domain::pricing::usage::{Given, Usage};
 use crate::domain::violation::{FieldViolations, Violation};
@@ -24,6 +25,8 @@ pub struct Index {
     attributes: Box<[(Box<str>, Values)]>,
     /// What attributes are where they are not sent.
     attribute_defaults: Box<[Option<u16>]>,
+    /// Positions of attributes that callers cannot send.
+    not_sent: Box<[usize]>,
 }
 
 impl Index {
@@ -35,6 +38,9 @@ impl Index {
         let (names, defaults): (Vec<_>, Vec<_>) = meters.unzip();
         let mut values = Vec::with_capacity(attributes.len());
         let mut attribute_defaults = Vec::with_capacity(attributes.len());
+        let sources = attributes.iter().enumerate();
+        let not_sent = sources.filter(|(_, (_, spec))| !spec.source.is_caller());
+        let not_sent = not_sent.map(|(position, _)| position).collect();
         for (name, spec) in attributes {
             let by_name: ByName<_, _> = spec.values.iter().cloned().zip(0_u16..).collect();
             let default = spec.default.as_ref();
@@ -46,7 +52,13 @@ impl Index {
             meter_defaults: defaults.into(),
             attributes: values.into(),
             attribute_defaults: attribute_defaults.into(),
+            not_sent,
         }
+    }
+
+    /// Whether a usage brings all attributes.
+    pub fn all_are_sent(&self) -> bool {
+        self.not_sent.is_empty()
     }
 
     /// The slot of a meter.
@@ -61,6 +73,7 @@ impl Program {
         &self,
         service: &str,
         usage: &Usage<'_>,
+        context: &PriceContext<'_>,
         inputs: &mut Inputs,
         violations: &mut FieldViolations,
     ) {
@@ -74,6 +87,7 @@ impl Program {
         reader.quantity(usage.quantity, violations);
         reader.meters(usage, violations);
         reader.attributes(usage, violations);
+        reader.context(context, violations);
         reader.defaults(violations);
     }
 }
@@ -178,12 +192,14 @@ impl Reader<'_> {
     }
 
     fn attributes(&mut self, usage: &Usage<'_>, violations: &mut FieldViolations) {
-        let mut unknown: Option<&str> = None;
+        let mut unknown: Option<(&str, bool)> = None;
         let index = &self.program.index;
         let mut positions = Sorted::new(&index.attributes);
         for (name, word) in usage.attributes {
-            let Some(position) = positions.find(name, |(known, _)| known) else {
-                unknown.get_or_insert(name);
+            let position = positions.find(name, |(known, _)| known);
+            let is_sent = |position: &usize| !index.not_sent.contains(position);
+            let Some(position) = position.filter(is_sent) else {
+                unknown.get_or_insert((name, position.is_some()));
                 continue;
             };
             self.sent_attributes |= bit(position);
@@ -204,14 +220,37 @@ impl Reader<'_> {
                 }
             }
         }
-        if let Some(attribute) = unknown
+        if let Some((attribute, is_known)) = unknown
             && !violations.has("attributes")
         {
-            let violation = Violation::UnknownAttribute {
-                attribute: repeated(attribute),
-                service: self.service.into(),
+            let (attribute, service) = (repeated(attribute), self.service.into());
+            let violation = match is_known {
+                true => Violation::AttributeNotSent { attribute, service },
+                false => Violation::UnknownAttribute { attribute, service },
             };
             violations.add("attributes", violation);
+        }
+    }
+
+    /// What the account and the clock say.
+    fn context(&mut self, context: &PriceContext<'_>, violations: &mut FieldViolations) {
+        let index = &self.program.index;
+        for position in &index.not_sent {
+            self.sent_attributes |= bit(*position);
+            let Some((name, values)) = index.attributes.get(*position) else {
+                continue;
+            };
+            let Some(spec) = self.program.spec.attributes.get(name) else {
+                continue;
+            };
+            let word = context.value(name, spec).unwrap_or_default();
+            match (values.get(word), self.inputs.attributes.get_mut(*position)) {
+                (Some(value), Some(place)) => *place = *value,
+                _ => {
+                    let violation = unknown_account_value(name, word, spec, self.service);
+                    violations.add(format!("attributes.{name}"), violation);
+                }
+            }
         }
     }
 
@@ -243,6 +282,21 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+}
+
+/// The account has a value that the card does not list.
+pub fn unknown_account_value(
+    name: &str,
+    word: &str,
+    spec: &AttributeSpec,
+    service: &str,
+) -> Violation {
+    Violation::UnknownAccountValue {
+        attribute: name.into(),
+        value: repeated(word),
+        values: spec.values.join(", ").into(),
+        service: service.into(),
     }
 }
 

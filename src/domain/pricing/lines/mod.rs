@@ -4,10 +4,12 @@
 //! [`Spec`] is what a card says. [`Program::compile`] proves it complete and turns it into
 //! tables; [`Program::price`] prices a usage and, by the same steps, explains it.
 
+mod card_factors;
 mod checks;
 mod explain;
 mod formula;
 mod grid;
+mod hours;
 mod inputs;
 mod number;
 mod order;
@@ -19,9 +21,13 @@ mod sets;
 mod spec;
 mod spec_error;
 
+pub use card_factors::{
+    CardFactors, Multiplied, Multiplier, common_divisor, common_rounding, unit_of_totals,
+};
 pub use explain::Explanation;
 pub use formula::{Formula, FormulaError};
 pub use grid::did_you_mean;
+pub use hours::{Hours, Overlap, Window};
 pub use number::Number;
 pub use program::Program;
 pub use range::{End, Range};
@@ -29,6 +35,6 @@ pub use ratio::Ratio;
 pub use run::{Inputs, Silent, Stop};
 pub use spec::{
     AttributeSpec, Condition, Exchange, FactorSpec, Is, LineSpec, MeterSpec, QuantitySpec, RowSays,
-    RowSpec, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
+    RowSpec, Source, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
 };
 pub use spec_error::{Place, SpecError};

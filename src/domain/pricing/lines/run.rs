@@ -8,8 +8,9 @@ use super::program::{Line, Outcome, Program, Rate, nanos_of};
 use super::ratio::Ratio;
 use super::spec::RowSays;
 use crate::domain::amount::{Credits, Rounding, divide};
+use crate::domain::pricing::context::PriceContext;
 use crate::domain::pricing::quote;
-use crate::domain::pricing::usage::{Given, Usage};
+use crate::domain::pricing::usage::Usage;
 use crate::domain::violation::{FieldViolations, Violation};
 
 /// Most numbers of a service: meters, named quantities and those of lines.
@@ -280,10 +281,11 @@ impl Program {
         &self,
         service: &str,
         usage: &Usage<'_>,
+        context: &PriceContext<'_>,
         mut violations: FieldViolations,
     ) -> Result<Credits, FieldViolations> {
         let mut inputs = Inputs::new();
-        self.read_inputs(service, usage, &mut inputs, &mut violations);
+        self.read_inputs(service, usage, context, &mut inputs, &mut violations);
         if !violations.is_empty() {
             return Err(violations);
         }
@@ -293,12 +295,8 @@ impl Program {
 
     /// What is wrong where a usage has no price.
     fn violation(&self, service: &str, usage: &Usage<'_>, stop: &Stop) -> FieldViolations {
-        let field = match usage.quantity {
-            Given::Nothing if !usage.meters.is_empty() => "meters",
-            quantity => quantity.field(),
-        };
         match stop {
-            Stop::TooLarge => FieldViolations::of(field, Violation::CostTooLarge),
+            Stop::TooLarge => usage.too_expensive(),
             Stop::NotOffered(row) => {
                 let why = match self.spec.rows.get(*row).map(|row| &row.says) {
                     Some(RowSays::Refuse { why, .. }) => why.clone(),
@@ -339,10 +337,15 @@ impl Program {
 
     /// How a usage that was priced adds up.
     #[must_use]
-    pub fn explain(&self, service: &str, usage: &Usage<'_>) -> Vec<quote::Line> {
+    pub fn explain(
+        &self,
+        service: &str,
+        usage: &Usage<'_>,
+        context: &PriceContext<'_>,
+    ) -> Vec<quote::Line> {
         let mut inputs = Inputs::new();
         let mut violations = FieldViolations::new();
-        self.read_inputs(service, usage, &mut inputs, &mut violations);
+        self.read_inputs(service, usage, context, &mut inputs, &mut violations);
         match violations.is_empty() {
             true => Explanation::of(self, &mut inputs).unwrap_or_default(),
             false => Vec::new(),

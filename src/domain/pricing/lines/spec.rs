@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::formula::Formula;
+use super::hours::Hours;
 use super::range::Range;
 use super::ratio::Ratio;
 use crate::domain::amount::{Credits, Rounding};
@@ -18,7 +19,7 @@ pub const TIME_DECIMALS: u32 = 9;
 pub struct Spec {
     /// Numbers that a usage brings.
     pub meters: BTreeMap<Box<str>, MeterSpec>,
-    /// Words that a usage brings.
+    /// Words that the price depends on.
     pub attributes: BTreeMap<Box<str>, AttributeSpec>,
     /// Numbers that are made of meters.
     pub quantities: BTreeMap<Box<str>, QuantitySpec>,
@@ -62,13 +63,35 @@ pub struct MeterSpec {
     pub max: Option<Ratio>,
 }
 
-/// A word that a usage brings.
+/// A word that a price depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttributeSpec {
     /// The words that it can be.
     pub values: Vec<Box<str>>,
-    /// What holds where a usage does not bring it.
+    /// What holds where nobody says it.
     pub default: Option<Box<str>>,
+    /// Who says it.
+    pub source: Source,
+}
+
+/// Where the value of an attribute comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// A usage brings it.
+    #[default]
+    Caller,
+    /// The account that is priced has it.
+    Account,
+    /// The time for which it is priced decides it.
+    Clock(Hours),
+}
+
+impl Source {
+    /// Whether a usage brings it.
+    #[must_use]
+    pub const fn is_caller(&self) -> bool {
+        matches!(self, Self::Caller)
+    }
 }
 
 /// A number that is made of meters.

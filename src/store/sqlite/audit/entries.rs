@@ -141,7 +141,7 @@ impl Audit<'_> {
             _ => entry.spent,
         };
         self.report.priced = self.report.priced.saturating_add(1);
-        match self.reprice.price(&pricing.revision, &usage.of(service)) {
+        match self.reprice.price(pricing, &usage.of(service)) {
             Some(again) if again == cost => None,
             Some(again) => Some(format!(
                 "it cost {cost}, and its usage costs {again} under revision {}",

@@ -17,7 +17,7 @@ use super::journal::{Journal, Position, StorageError};
 use super::open::skip_checkpoint_at_close;
 use super::wal_match::{self, WithoutWal};
 use crate::domain::Credits;
-use crate::domain::ledger::Account;
+use crate::domain::ledger::{Account, Pricing};
 use crate::domain::pricing::Usage;
 use crate::store::cards::StoredCard;
 
@@ -64,8 +64,8 @@ pub trait Reprice {
     /// What is wrong with it.
     fn card(&mut self, card: &StoredCard) -> Result<(), String>;
 
-    /// What the usage costs by that revision; None if it has no price there.
-    fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits>;
+    /// What the usage costs by that revision and those values; None if it has no price there.
+    fn price(&self, pricing: &Pricing, usage: &Usage<'_>) -> Option<Credits>;
 }
 
 /// An audit in progress.

@@ -1,0 +1,152 @@
+//! Rate card files: one, or several of which some extend others.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::bases::{Bases, Loading};
+use super::{CardFileError, FILE_BYTES_MAX, LoadedCard, parse};
+use crate::domain::Timestamp;
+use crate::domain::pricing::Card;
+
+/// The text of a file.
+pub(super) fn read(path: &Path) -> Result<String, CardFileError> {
+    let unreadable = |problem: String| {
+        CardFileError::new(path, None, problem, "give the path of a rate card file")
+    };
+    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if !found.is_file() {
+        return Err(unreadable("it is not a file".to_owned()));
+    }
+    if found.len() > FILE_BYTES_MAX {
+        return Err(unreadable(format!(
+            "it has more than {FILE_BYTES_MAX} bytes"
+        )));
+    }
+    std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))
+}
+
+/// Reads cards from files, in the order of the files. A card may extend one of another file or
+/// one of `loading`.
+///
+/// # Errors
+/// What is wrong with the first of them, with file, line and what to do.
+pub fn load_files(
+    files: &[PathBuf],
+    loading: &Loading<'_>,
+) -> Result<Vec<LoadedCard>, CardFileError> {
+    let texts = files.iter().map(|file| read(file));
+    let texts = texts.collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<Names> = texts.iter().map(|text| Names::of(text)).collect();
+    let mut cards = Cards {
+        loaded: HashMap::new(),
+        beyond: loading.bases,
+    };
+    let mut loaded: Vec<Option<LoadedCard>> = files.iter().map(|_| None).collect();
+    let mut waiting: Vec<usize> = (0..files.len()).collect();
+    while !waiting.is_empty() {
+        let is_waiting = |name: &str| {
+            let mut names = waiting.iter().filter_map(|at| names.get(*at));
+            names.any(|other| other.name.as_deref() == Some(name))
+        };
+        let extended = |at: usize| names.get(at).and_then(|names| names.extends.as_deref());
+        let is_ready = |at: &usize| extended(*at).is_none_or(|base| !is_waiting(base));
+        let ready: Vec<usize> = waiting.iter().copied().filter(is_ready).collect();
+        if ready.is_empty() {
+            return Err(ring(files, &texts, &names, &waiting));
+        }
+        waiting.retain(|at| !ready.contains(at));
+        for at in ready {
+            let (Some(file), Some(text)) = (files.get(at), texts.get(at)) else {
+                continue;
+            };
+            let loading = Loading {
+                bases: &cards,
+                now: loading.now,
+            };
+            let card = parse::parse(file, text, &loading)?;
+            cards.add(&card);
+            if let Some(place) = loaded.get_mut(at) {
+                *place = Some(card);
+            }
+        }
+    }
+    Ok(loaded.into_iter().flatten().collect())
+}
+
+/// What a text says about which cards belong together, as far as it can be read.
+#[derive(Default)]
+struct Names {
+    name: Option<String>,
+    extends: Option<String>,
+}
+
+impl Names {
+    fn of(text: &str) -> Self {
+        let Ok(table) = toml::de::DeTable::parse(text) else {
+            return Self::default();
+        };
+        let word = |field: &str| {
+            let value = table.get_ref().get(field)?.get_ref();
+            value.as_str().map(ToOwned::to_owned)
+        };
+        Self {
+            name: word("name"),
+            extends: word("extends"),
+        }
+    }
+}
+
+/// Cards that extend each other.
+fn ring(files: &[PathBuf], texts: &[String], names: &[Names], waiting: &[usize]) -> CardFileError {
+    let first = waiting.first().copied().unwrap_or_default();
+    let ring = waiting
+        .iter()
+        .filter_map(|at| names.get(*at)?.name.as_deref());
+    let ring: Vec<&str> = ring.collect();
+    let line = texts.get(first).and_then(|text| {
+        let line = text
+            .lines()
+            .position(|line| line.trim_start().starts_with("extends"))?;
+        line.checked_add(1)
+    });
+    CardFileError::new(
+        files.get(first).map_or(Path::new("?"), PathBuf::as_path),
+        line,
+        format!("the cards {} extend each other", ring.join(", ")),
+        "break the ring",
+    )
+}
+
+/// The cards that were read, and those beyond them.
+struct Cards<'a> {
+    loaded: HashMap<String, Vec<Arc<Card>>>,
+    beyond: &'a dyn Bases,
+}
+
+impl Cards<'_> {
+    fn add(&mut self, loaded: &LoadedCard) {
+        let of_name = self.loaded.entry(loaded.card.name().to_owned());
+        of_name.or_default().push(Arc::new(loaded.card.clone()));
+    }
+}
+
+impl Bases for Cards<'_> {
+    fn in_force(&self, name: &str, at: Timestamp) -> Option<Arc<Card>> {
+        let Some(cards) = self.loaded.get(name) else {
+            return self.beyond.in_force(name, at);
+        };
+        let in_force = cards
+            .iter()
+            .filter(|card| card.effective_time().is_none_or(|t| t <= at));
+        in_force.max_by_key(|card| card.effective_time()).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.loaded.keys().cloned().collect();
+        names.extend(self.beyond.names());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
