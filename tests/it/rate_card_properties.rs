@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use creditd::app::card_file;
-use creditd::domain::pricing::lines::{Is, Program, Ratio};
-use creditd::domain::pricing::{Card, Given, ServicePrice, Usage};
+use creditd::domain::pricing::lines::{Is, Program, Ratio, Source};
+use creditd::domain::pricing::{Card, Given, Line, PriceContext, ServicePrice, Usage};
 use creditd::domain::{Credits, Violation};
 use proptest::prelude::*;
 
@@ -21,9 +21,15 @@ struct Owned {
     count: Option<i64>,
     meters: BTreeMap<String, String>,
     attributes: BTreeMap<String, String>,
+    /// Attributes of the account and the clock.
+    given: BTreeMap<String, String>,
 }
 
 impl Owned {
+    fn context(&self) -> PriceContext<'_> {
+        NO_ACCOUNT.with_quoted(&self.given)
+    }
+
     fn as_usage(&self) -> Usage<'_> {
         let count = self.count.map(Given::Count);
         Usage {
@@ -93,7 +99,7 @@ fn pick(number: u64, length: usize) -> usize {
 }
 
 /// A usage of a service, made from random numbers.
-fn usage_of(key: &str, program: &Program, numbers: &[u64]) -> Owned {
+fn usage_of(card: &Card, key: &str, program: &Program, numbers: &[u64]) -> Owned {
     let mut numbers = numbers.iter().cycle().enumerate();
     let mut next = move |below: u64| {
         let (at, number) = numbers.next().unwrap();
@@ -115,13 +121,30 @@ fn usage_of(key: &str, program: &Program, numbers: &[u64]) -> Owned {
         };
         usage.set(name, meter.decimals, grains);
     }
-    for (name, attribute) in &program.spec.attributes {
+    let service = card.service(key).unwrap();
+    for (name, attribute) in card.attributes_of(service) {
         let value = match next(20) {
             0 | 1 => continue,
             2 => "no such word",
             _ => &attribute.values[pick(next(u64::MAX), attribute.values.len())],
         };
-        usage.attributes.insert(name.to_string(), value.to_owned());
+        match attribute.source {
+            Source::Caller => usage.attributes.insert(name.to_owned(), value.to_owned()),
+            Source::Account | Source::Clock(_) => {
+                usage.given.insert(name.to_owned(), value.to_owned())
+            }
+        };
+    }
+    for (name, attribute) in card.attributes_not_sent(service) {
+        // The model knows no default of a card's own attribute.
+        let default = attribute.default.as_deref().unwrap();
+        usage
+            .given
+            .entry(name.to_owned())
+            .or_insert_with(|| default.to_owned());
+        if next(40) == 0 {
+            usage.attributes.insert(name.to_owned(), default.to_owned());
+        }
     }
     match next(40) {
         0 => drop(
@@ -144,7 +167,9 @@ fn usage_of(key: &str, program: &Program, numbers: &[u64]) -> Owned {
 fn reason(violation: &Violation) -> &'static str {
     match violation {
         Violation::Required => "FIELD_REQUIRED",
-        Violation::UnknownAttribute { .. } => "UNKNOWN_ATTRIBUTE",
+        Violation::UnknownAttribute { .. } | Violation::AttributeNotSent { .. } => {
+            "UNKNOWN_ATTRIBUTE"
+        }
         Violation::UnknownAttributeValue { .. } | Violation::UnknownAccountValue { .. } => {
             "UNKNOWN_ATTRIBUTE_VALUE"
         }
@@ -162,15 +187,12 @@ fn reason(violation: &Violation) -> &'static str {
     }
 }
 
-fn outcome(card: &Card, usage: &Usage<'_>) -> Outcome {
-    match card.price(usage, &NO_ACCOUNT) {
+fn outcome(card: &Card, owned: &Owned) -> Outcome {
+    let usage = &owned.as_usage();
+    match card.price(usage, &owned.context()) {
         Ok(quote) => Outcome::Credits {
             total: quote.credits().to_string(),
-            lines: quote
-                .lines(usage, &NO_ACCOUNT)
-                .into_iter()
-                .map(|line| (line.key, line.credits.to_string()))
-                .collect(),
+            lines: with_one_total(&quote.lines(usage, &owned.context())),
         },
         Err(violations) => {
             let reasons = violations
@@ -181,6 +203,24 @@ fn outcome(card: &Card, usage: &Usage<'_>) -> Outcome {
             Outcome::Refused(reasons.into_iter().collect())
         }
     }
+}
+
+/// Keys and credits of lines. The model has one line for what the total of the service and the
+/// factors of the card change.
+fn with_one_total(lines: &[Line]) -> Vec<(String, String)> {
+    let mut sums: Vec<(String, Credits)> = Vec::new();
+    for line in lines {
+        match sums.last_mut() {
+            Some((key, credits)) if key == "total" => {
+                *credits = credits.checked_add(line.credits).unwrap();
+            }
+            _ => sums.push((line.key.clone(), line.credits)),
+        }
+    }
+    sums.retain(|(key, credits)| key != "total" || !credits.is_zero());
+    let sums = sums.into_iter();
+    sums.map(|(key, credits)| (key, credits.to_string()))
+        .collect()
 }
 
 fn programs(card: &Card) -> impl Iterator<Item = (&str, &Program)> {
@@ -201,11 +241,11 @@ proptest! {
             let model = model::Card::read(text);
             let restored = card_file::restore(&card.stored).unwrap();
             for (key, program) in programs(&card.card) {
-                let usage = usage_of(key, program, &numbers);
-                let says = outcome(&card.card, &usage.as_usage());
-                let expected = model.price(&usage.as_model(), &BTreeMap::new());
+                let usage = usage_of(&card.card, key, program, &numbers);
+                let says = outcome(&card.card, &usage);
+                let expected = model.price(&usage.as_model(), &usage.given);
                 prop_assert_eq!(&says, &expected, "{:?}\n{}", usage, text);
-                prop_assert_eq!(&outcome(&restored, &usage.as_usage()), &says, "as stored");
+                prop_assert_eq!(&outcome(&restored, &usage), &says, "as stored");
                 if let Outcome::Credits { total, lines } = says {
                     let sum = lines.iter().map(|(_, credits)| credits.parse::<rust_decimal::Decimal>().unwrap());
                     let sum: rust_decimal::Decimal = sum.sum();
@@ -219,9 +259,9 @@ proptest! {
     fn more_never_costs_less(numbers in prop::collection::vec(any::<u64>(), 40), more in 1..1_000_000_i128) {
         for (text, card) in cards() {
             for (key, program) in programs(&card.card) {
-                let usage = usage_of(key, program, &numbers);
+                let usage = usage_of(&card.card, key, program, &numbers);
                 let cost = |usage: &Owned| -> Option<Credits> {
-                    card.card.price(&usage.as_usage(), &NO_ACCOUNT).ok().map(|quote| quote.credits())
+                    card.card.price(&usage.as_usage(), &usage.context()).ok().map(|quote| quote.credits())
                 };
                 let Some(before) = cost(&usage) else { continue };
                 for (name, meter) in &program.spec.meters {

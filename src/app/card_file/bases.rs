@@ -52,6 +52,29 @@ impl Loading<'_> {
     };
 }
 
+/// The card that is extended is not there.
+fn not_there(extends: &Spanned<String>, at: Timestamp, bases: &dyn Bases) -> SpannedError {
+    let base = extends.get_ref();
+    let names = bases.names();
+    if names.contains(base) {
+        let at = crate::rfc3339::format(at);
+        return error_at(
+            extends,
+            format!("it extends \"{base}\", and no card of that name is in force at {at}"),
+            "give this card an effective_time at which that one is, or give that one an earlier one",
+        );
+    }
+    let problem = format!("it extends \"{base}\", and no card of that name is loaded");
+    let remedy = match names.is_empty() {
+        true => "load that card too, such as by its file".to_owned(),
+        false => {
+            let names = names.iter().map(String::as_str);
+            format!("load that card too; {}", did_you_mean(base, names))
+        }
+    };
+    error_at(extends, problem, remedy)
+}
+
 /// A service that a card lists itself.
 pub(super) struct OwnService<'a, 't> {
     pub(super) service: Service,
@@ -107,19 +130,8 @@ impl<'a> Base<'a> {
                 "name the card that it is made of",
             ));
         }
-        let card = loading.bases.in_force(base, at).ok_or_else(|| {
-            let names = loading.bases.names();
-            let names = names.iter().map(String::as_str);
-            let remedy = match names.len() {
-                0 => "load that card too".to_owned(),
-                _ => format!("load that card too; {}", did_you_mean(base, names)),
-            };
-            let problem = format!(
-                "it extends \"{base}\", and no loaded card of that name is in force at {}",
-                crate::rfc3339::format(at)
-            );
-            error_at(extends, problem, remedy)
-        })?;
+        let card = loading.bases.in_force(base, at);
+        let card = card.ok_or_else(|| not_there(extends, at, loading.bases))?;
         for key in without {
             if card.service(key.get_ref()).is_none() {
                 let keys = card.services().iter().map(|service| &*service.key);

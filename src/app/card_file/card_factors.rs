@@ -8,7 +8,7 @@ use super::lines::{self, Fields, Value};
 use super::parse::SpannedError;
 use crate::domain::Rounding;
 use crate::domain::pricing::lines::{
-    AttributeSpec, CardFactors, FactorSpec, Place, Source, Spec, SpecError, common_rounding,
+    AttributeSpec, CardFactors, FactorSpec, Is, Place, Source, Spec, SpecError, common_rounding,
     did_you_mean,
 };
 use crate::domain::pricing::{Price, Service, ServicePrice};
@@ -178,6 +178,14 @@ fn factor(value: &Value<'_>, position: usize, spec: &Spec) -> Result<FactorSpec,
         if matches!(key, "times" | "title") || spec.attributes.contains_key(key) {
             continue;
         }
+        if key == "lines" {
+            let problem = format!("{name}: a factor of a card is about the whole cost of services");
+            return Err(SpannedError::new(
+                at,
+                problem,
+                "take lines out, or move it to the services",
+            ));
+        }
         let known = spec.attributes.keys().map(|name| &**name);
         let remedy = match spec.attributes.is_empty() {
             true => format!(
@@ -188,11 +196,30 @@ fn factor(value: &Value<'_>, position: usize, spec: &Spec) -> Result<FactorSpec,
         let problem = format!("{name}: \"{key}\" is no attribute of the account");
         return Err(SpannedError::new(at, problem, remedy));
     }
-    lines::factor(value, position, spec).map_err(|mut error| {
+    let read = lines::factor(value, position, spec).map_err(|mut error| {
         let of_service = format!("factors, entry {}", position.saturating_add(1));
         error.problem = error.problem.replace(&of_service, &name);
         error
-    })
+    })?;
+    for condition in &read.when {
+        let known = spec.attributes.get(&condition.name);
+        let known = || known.into_iter().flat_map(|known| &known.values);
+        let Is::OneOf(words) = &condition.is else {
+            continue;
+        };
+        if let Some(word) = words
+            .iter()
+            .find(|word| !known().any(|value| value == *word))
+        {
+            let at = fields
+                .get(&condition.name)
+                .map_or_else(|| value.span(), Value::span);
+            let problem = format!("{name}: {} is never \"{word}\"", condition.name);
+            let remedy = did_you_mean(word, known().map(|value| &**value));
+            return Err(SpannedError::new(at, problem, remedy));
+        }
+    }
+    Ok(read)
 }
 
 fn wrong(value: &Value<'_>, problem: impl Into<String>, remedy: impl Into<String>) -> SpannedError {

@@ -62,6 +62,16 @@ impl Card {
             Some(_) => facts.lines()?,
             None => vec![(String::new(), facts.one_price())],
         };
+        // The account's values for attributes of the card are looked at last.
+        for (name, attribute) in names(&self.card, "attributes") {
+            let values = attribute.get("values").expect("it has values");
+            if given
+                .get(name)
+                .is_some_and(|value| !is_one_of(value, values))
+            {
+                return Err(Reasons::from(["UNKNOWN_ATTRIBUTE_VALUE"]));
+            }
+        }
         let sum = sum(&lines);
         let total = facts.total(&sum, given);
         // Step 8.

@@ -64,6 +64,13 @@ fn check_all(value: &Value<'_>, card: &Card, service: &Service) -> Read<()> {
                 }
             }
         }
+        // What an example does not say has its default, whatever the hour is.
+        for (name, attribute) in card.attributes_not_sent(service) {
+            let default = attribute.default.as_deref().unwrap_or_default();
+            quoted
+                .entry(name.to_owned())
+                .or_insert_with(|| default.to_owned());
+        }
         let usage = Usage {
             service: &service.key,
             quantity,

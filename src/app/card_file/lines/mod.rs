@@ -39,7 +39,7 @@ pub fn service(
         error.problem = format!("service \"{}\": {}", head.key, error.problem);
         error
     };
-    let mut spec = read::spec(&fields).map_err(in_service)?;
+    let mut spec = read::spec(&fields, card_rounding).map_err(in_service)?;
     spec.exchange = exchange.cloned();
     let inherited = parts::rounding_field(&fields).map_err(in_service)?;
     let program = Program::compile(spec, inherited.or(card_rounding)).map_err(|error| {

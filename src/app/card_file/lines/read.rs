@@ -7,7 +7,7 @@ use super::attribute::attribute;
 use super::fields::{Fields, Read, Value, error, text_of};
 use super::parts::{Units, decimals, factor, figure, line, quantity, rounding_field, row};
 use crate::app::card_file::parse::{amount, check_text};
-use crate::domain::amount::DECIMALS_MAX;
+use crate::domain::amount::{DECIMALS_MAX, Rounding};
 use crate::domain::pricing::lines::{MeterSpec, Ratio, Spec, TIME_DECIMALS, TIME_UNIT, TotalSpec};
 
 /// Most meters, and most attributes, of a service: what a usage can carry.
@@ -43,7 +43,7 @@ const FIELDS: [&str; 14] = [
 ];
 
 /// The specification of a service.
-pub fn spec(fields: &Fields<'_, '_>) -> Read<Spec> {
+pub fn spec(fields: &Fields<'_, '_>, card_rounding: Option<Rounding>) -> Read<Spec> {
     fields.only(&FIELDS)?;
     let mut spec = Spec::default();
     for (name, at, value) in limited(fields.table("meters")?, PAIRS_MAX, "meters")? {
@@ -111,7 +111,7 @@ pub fn spec(fields: &Fields<'_, '_>) -> Read<Spec> {
         let factor = factor(value, position, &spec, &units)?;
         spec.factors.push(factor);
     }
-    spec.total = total(fields)?;
+    spec.total = total(fields, card_rounding)?;
     for value in fields.list("may_fall")? {
         let (name, _) = text_of(value, "may_fall")?;
         spec.may_fall.insert(name.into());
@@ -228,7 +228,7 @@ fn meter(name: &str, value: &Value<'_>) -> Read<MeterSpec> {
     })
 }
 
-fn total(service: &Fields<'_, '_>) -> Read<TotalSpec> {
+fn total(service: &Fields<'_, '_>, card_rounding: Option<Rounding>) -> Read<TotalSpec> {
     let Some(value) = service.get("total") else {
         return Ok(TotalSpec::default());
     };
@@ -249,7 +249,10 @@ fn total(service: &Fields<'_, '_>) -> Read<TotalSpec> {
         ));
     }
     let own = rounding_field(&fields)?;
-    let decimals = match (decimals(&fields)?, own.or(rounding_field(service)?)) {
+    let decimals = match (
+        decimals(&fields)?,
+        own.or(rounding_field(service)?).or(card_rounding),
+    ) {
         (None, _) if own.is_some() => {
             return Err(error(
                 &fields.at,

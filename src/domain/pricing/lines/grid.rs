@@ -143,6 +143,9 @@ impl Names {
 /// A remedy for a misspelled word.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
+    if known.is_empty() {
+        return "declare it first".to_owned();
+    }
     match nearest(word, known.iter().copied()) {
         Some((near, true)) => format!("did you mean \"{near}\"?"),
         _ => format!("choose from {}", known.join(", ")),
