@@ -30,6 +30,8 @@ mod cli_remote;
 /// any year.
 mod clock;
 mod command_page;
+/// Rate cards that extend others.
+mod contracts;
 /// Panics on the server's own threads: waiting calls are answered, and the server goes on or
 /// ends.
 #[cfg(debug_assertions)]
