@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::app::card_file;
 use crate::domain::Credits;
+use crate::domain::ledger::Pricing;
 use crate::domain::pricing::{Card, Usage};
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
@@ -22,8 +23,8 @@ impl Reprice for Cards {
         Ok(())
     }
 
-    fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits> {
-        let quote = self.0.get(revision)?.price(usage).ok()?;
+    fn price(&self, pricing: &Pricing, usage: &Usage<'_>) -> Option<Credits> {
+        let quote = self.0.get(&*pricing.revision)?.price(usage).ok()?;
         Some(quote.credits())
     }
 }

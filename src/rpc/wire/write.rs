@@ -6,7 +6,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
-use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare, Pricing};
 use crate::domain::pricing::{Card, Given, Quote, UsageRecord};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
@@ -144,11 +144,13 @@ fn put_plain_charge(written: &Written, shares: &[GrantShare], into: &mut Vec<u8>
     put_integer(3, i64::from(written.replayed), into);
 }
 
-/// Whether the entry is a charge of a usage without maps, or of an amount.
+/// Whether the entry is a charge of a usage without maps and values, or of an amount.
 fn is_plain(entry: &Entry) -> bool {
     let has_maps = |usage: &UsageRecord| !(usage.attributes.is_empty() && usage.meters.is_empty());
+    let has_values = |pricing: &Pricing| !pricing.values.is_empty() || pricing.time.is_some();
     matches!(entry.kind, EntryKind::Charge)
         && entry.hold.is_none()
+        && !entry.pricing.as_ref().is_some_and(has_values)
         && !entry.usage.as_deref().is_some_and(has_maps)
 }
 

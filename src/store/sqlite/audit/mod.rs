@@ -17,7 +17,7 @@ use super::journal::{Journal, Position, StorageError};
 use super::open::skip_checkpoint_at_close;
 use super::wal_match::{self, WithoutWal};
 use crate::domain::Credits;
-use crate::domain::ledger::Account;
+use crate::domain::ledger::{Account, Pricing};
 use crate::domain::pricing::Usage;
 use crate::store::cards::StoredCard;
 
@@ -64,8 +64,9 @@ pub trait Reprice {
     /// What is wrong with it.
     fn card(&mut self, card: &StoredCard) -> Result<(), String>;
 
-    /// What the usage costs by that revision; None if it has no price there.
-    fn price(&self, revision: &str, usage: &Usage<'_>) -> Option<Credits>;
+    /// What the usage costs by that revision, with the values and at the time of the pricing;
+    /// None if it has no price there.
+    fn price(&self, pricing: &Pricing, usage: &Usage<'_>) -> Option<Credits>;
 }
 
 /// An audit in progress.
@@ -87,6 +88,8 @@ struct AccountAudit {
     /// The position of the newest entry that its row has.
     row_head: Option<Position>,
     row_was_checked: bool,
+    /// Whether its first row is an update: then all of its states say when it was opened.
+    opened_by_update: bool,
 }
 
 /// Audits a file. `progress` gets the number of entries read and of all entries.
@@ -99,6 +102,8 @@ pub fn audit(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
     let (connection, warning) = open_to_read(path)?;
+    super::open::show_as_newest(&connection)
+        .map_err(|error| format!("data file {}: {error}", path.display()))?;
     let mut audit = Audit {
         journal: Journal::new(connection),
         reprice,
@@ -226,6 +231,7 @@ impl Audit<'_> {
                 head: None,
                 row_head: row.get::<_, Option<i64>>(2)?.map(Position),
                 row_was_checked: false,
+                opened_by_update: false,
             };
             self.accounts.insert(id, account_audit);
             self.report.accounts = self.report.accounts.saturating_add(1);

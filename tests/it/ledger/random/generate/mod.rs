@@ -1,5 +1,6 @@
 //! Calls that are likely to mean something to the ledger as it is.
 
+mod accounts;
 mod holds;
 
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -22,7 +23,7 @@ pub struct Method {
     pub answers: &'static [&'static str],
 }
 
-pub const METHODS: [Method; 13] = [
+pub const METHODS: [Method; 16] = [
     Method {
         name: "Grant",
         weight: 10,
@@ -129,6 +130,28 @@ pub const METHODS: [Method; 13] = [
         weight: 7,
         answers: &["ok", "INVALID_TIME", "ACCOUNT_NOT_FOUND"],
     },
+    Method {
+        name: "GetAccount",
+        weight: 4,
+        answers: &["ok", "ACCOUNT_NOT_FOUND"],
+    },
+    Method {
+        name: "ListAccounts",
+        weight: 4,
+        answers: &["ok", "INVALID_PAGE_SIZE", "INVALID_PAGE_TOKEN"],
+    },
+    Method {
+        name: "UpdateAccount",
+        weight: 7,
+        answers: &[
+            "ok",
+            "replayed",
+            "INVALID_MASK",
+            "RATE_CARD_NOT_FOUND",
+            "TOO_MANY_ITEMS",
+            "INVALID_LENGTH",
+        ],
+    },
 ];
 
 /// What every write can be refused for beside its answers. Grant opens accounts, and is not
@@ -158,7 +181,10 @@ impl Generator<'_> {
         let account = self.account();
         let known = self.model.accounts.contains_key(&account);
         if !known && account != "nobody" && self.rng.chance(800) {
-            return Call::Grant(self.grant(account));
+            return match self.rng.chance(200) {
+                true => Call::UpdateAccount(self.update(account)),
+                false => Call::Grant(self.grant(account)),
+            };
         }
         let methods = METHODS.map(|method| (method.weight, method.name));
         let method = self.rng.weighted(&methods);
@@ -183,6 +209,9 @@ impl Generator<'_> {
             }),
             "ListHolds" => Call::ListHolds(self.list_holds(account)),
             "ListEntries" => Call::ListEntries(self.list_entries(account)),
+            "GetAccount" => Call::GetAccount(pb::GetAccountRequest { account }),
+            "ListAccounts" => Call::ListAccounts(self.list_accounts(&account)),
+            "UpdateAccount" => Call::UpdateAccount(self.update(account)),
             _ => Call::GetBalance(self.balance(account)),
         }
     }
