@@ -300,8 +300,6 @@ pub fn update_from_pb(request: &pb::UpdateAccountRequest) -> WriteForm<'_> {
     if let Some(account) = &request.account {
         let is_set = |field: &str| paths.iter().any(|path| path == field);
         if is_set(RATE_CARD) {
-            let length = check_length(&account.rate_card, 0, VALUE_BYTES_MAX);
-            violations.check("account.rate_card", length);
             update.rate_card = Some(account.rate_card.as_str().into());
         }
         if is_set(ATTRIBUTES) {

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, ToSql, params};
 use super::journal::{Journal, Position, StorageError};
 use super::prefetch::Link;
 use super::rows::StoredEntry;
-use super::text::{GrantText, HoldText, SettingsText, StateText};
+use super::text::{GrantText, HoldText, StateText};
 use super::times::At;
 use crate::domain::ledger::{
     Account, AccountParts, AccountSettings, EntryId, GrantId, GrantState, Hold, HoldId, OpenHold,
@@ -254,14 +254,16 @@ impl Journal {
             Some(time) => time,
             None => self.first_grant_time(id)?.ok_or_else(wrong)?,
         };
-        let settings = text.settings.as_ref().map(SettingsText::settings);
-        let settings = settings.map_or_else(|| Some(AccountSettings::default()), |s| s);
+        let settings = match &text.settings {
+            Some(settings) => settings.settings().ok_or_else(wrong)?,
+            None => AccountSettings::default(),
+        };
         let account = Account::from_parts(AccountParts {
             name,
             last: text.last(),
             last_time: base.time,
             create_time: Some(create_time),
-            settings: settings.ok_or_else(wrong)?,
+            settings,
             grants,
             holds,
         });

@@ -86,9 +86,6 @@ impl Model {
             ("allow_missing", request.allow_missing.to_string()),
         ]);
         if sets("rate_card") {
-            if asked.rate_card.len() > 256 {
-                form.add("account.rate_card", "INVALID_LENGTH");
-            }
             body.insert("rate_card", asked.rate_card.clone());
         }
         if sets("attributes") {
