@@ -55,7 +55,7 @@ const (
 	//	Example: account "team-a" would pass the limit of 9000000000 credits; spend some first or use another account
 	ReasonBalanceTooLarge Reason = "BALANCE_TOO_LARGE"
 
-	// ReasonAccountNotFound: Nothing was ever granted to the account.
+	// ReasonAccountNotFound: Nothing was ever granted to the account, and no UpdateAccount opened it.
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: account
@@ -384,6 +384,14 @@ const (
 	//	Metadata: clock_time, believed_time
 	//	Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
 	ReasonClockNotBelieved Reason = "CLOCK_NOT_BELIEVED"
+
+	// ReasonInvalidMask: The update_mask is empty, or names something else than rate_card, attributes and
+	// labels. paths has what it names, with commas between.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, paths
+	//	Example: update_mask "balance" is not usable; name one or more of rate_card, attributes, labels
+	ReasonInvalidMask Reason = "INVALID_MASK"
 
 	// ReasonMetadataTooLarge: The call's metadata is larger than the server reads: its names and values, and 32
 	// bytes for each pair. gRPC's own pairs count.

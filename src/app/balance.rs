@@ -27,13 +27,21 @@ pub struct Balance {
 }
 
 impl Balance {
-    fn of(snapshot: &AccountSnapshot) -> Self {
+    pub(super) fn of(snapshot: &AccountSnapshot) -> Self {
+        let grants = snapshot.account.grants();
+        Self {
+            grants: grants.take(BALANCE_GRANTS_MAX).cloned().collect(),
+            ..Self::without_grants(snapshot)
+        }
+    }
+
+    pub(super) fn without_grants(snapshot: &AccountSnapshot) -> Self {
         let AccountSnapshot { account, time } = snapshot;
         Self {
             account: account.name().clone(),
             available: account.available(),
             held: account.held(),
-            grants: account.grants().take(BALANCE_GRANTS_MAX).cloned().collect(),
+            grants: Vec::new(),
             time: *time,
             version: account.version(),
         }

@@ -13,7 +13,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::write::CostForm;
-use crate::domain::ledger::{AccountId, Action, Fingerprint, GrantAction, Named, Overage};
+use crate::domain::ledger::{
+    AccountId, Action, Fingerprint, GrantAction, Named, Overage, UpdateAction,
+};
 use crate::domain::pricing::{Given, Pairs, Selector, Usage};
 use crate::domain::{Credits, Labels, Timestamp};
 
@@ -47,6 +49,7 @@ pub(super) fn of(action: &Action<CostForm<'_>>, labels: &Labels) -> Fingerprint 
         } => (6, &[hold, cost, keep_open, overage]),
         Action::ReleaseHold { hold } => (7, &[hold]),
         Action::RevokeGrant { grant } => (8, &[grant]),
+        Action::UpdateAccount(update) => (9, &[&**update]),
     };
     let mut form = CanonicalForm(Vec::with_capacity(192));
     form.bytes(&[verb]);
@@ -240,6 +243,24 @@ impl Canonical for Selector<'_> {
 impl Canonical for Overage {
     fn write(&self, form: &mut CanonicalForm) {
         (*self == Self::FromAvailable).write(form);
+    }
+}
+
+/// A setting that is set to nothing is not one that stays: which are set stands before them.
+impl Canonical for UpdateAction {
+    fn write(&self, form: &mut CanonicalForm) {
+        let Self {
+            rate_card,
+            attributes,
+            labels,
+            allow_missing,
+            // Derived from the rate cards of the moment, not sent.
+            refusal: _,
+        } = self;
+        let set = [rate_card.is_some(), attributes.is_some(), labels.is_some()];
+        let set = set.map(u8::from);
+        form.bytes(&set);
+        form.message(&[rate_card, attributes, labels, allow_missing]);
     }
 }
 

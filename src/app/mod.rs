@@ -1,6 +1,7 @@
 //! The use cases: they price a request, make a command of it and hand the command to the store.
 //! Nothing here knows gRPC or a database.
 
+mod account;
 mod balance;
 pub mod card_file;
 mod charge;
@@ -22,6 +23,7 @@ use crate::store::{Clock, Store};
 
 use self::prices::Lookups;
 
+pub use account::{AccountPage, AccountState};
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
 pub use estimate::BatchEstimate;
 pub use hold::{HoldPage, HoldQuery};
@@ -69,5 +71,5 @@ impl App {
 
 /// What use cases take from a store and answer.
 pub use crate::store::{
-    Answer, EntryPage, EntryQuery, Pending, Queued, StoreError as AppError, Written,
+    Answer, EntryPage, EntryQuery, NameQuery, Pending, Queued, StoreError as AppError, Written,
 };

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::{App, AppError, fingerprint};
 use crate::domain::ledger::{
-    Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey,
+    Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey, UpdateAction,
 };
+use crate::domain::names::repeated;
 use crate::domain::pricing::{
     AccountTerms, Card, Catalog, Pairs, PriceTerms, Selector, Usage, UsageRecord,
 };
@@ -138,6 +139,9 @@ impl App {
                 grant.violations.add("services", violation);
             }
         }
+        if let Action::UpdateAccount(update) = &mut action {
+            update.refusal = self.refusal_of_update(catalog, update);
+        }
         let price = |cost: CostForm<'_>| match cost {
             CostForm::Usage { usage, prices } => {
                 let terms = match of_hold {
@@ -169,6 +173,21 @@ impl App {
         }
     }
 
+    /// What is wrong with an update by the cards of the moment.
+    fn refusal_of_update(&self, catalog: &Catalog, update: &UpdateAction) -> Option<Refusal> {
+        let attributes = update.attributes.as_ref();
+        let violation = attributes.and_then(|a| catalog.account_attribute_violation(a));
+        if let Some(violation) = violation {
+            return Some(Refusal::invalid("account.attributes", violation));
+        }
+        let name = update.rate_card.as_deref().unwrap_or_default();
+        let is_unknown = !name.is_empty() && !catalog.has_card(name);
+        is_unknown.then(|| Refusal::RateCardNotFound {
+            rate_card: repeated(name),
+            at: self.now(),
+        })
+    }
+
     /// Everything that is wrong with a bad form. No earlier answer can belong to it, so what is
     /// wrong by the prices and the time of the moment is named together with the rest.
     fn all_violations(&self, mut violations: FieldViolations, action: &Action) -> FieldViolations {
@@ -185,13 +204,15 @@ impl App {
         {
             add(&"expire_time".into(), &violation);
         }
-        let by_prices = match action {
-            Action::Grant(grant) => Some(&grant.violations),
+        let refusal = match action {
+            Action::UpdateAccount(update) => update.refusal.as_ref(),
+            other => other.cost().and_then(|cost| cost.as_ref().err()),
+        };
+        let by_prices = match (action, refusal) {
+            (Action::Grant(grant), _) => Some(&grant.violations),
+            (_, Some(Refusal::Invalid(violations))) => Some(violations),
             // That the prices themselves are missing is said once the form is right.
-            other => other.cost().and_then(|cost| match cost {
-                Err(Refusal::Invalid(violations)) => Some(violations),
-                Ok(_) | Err(_) => None,
-            }),
+            _ => None,
         };
         for violation in by_prices.map_or(&[][..], FieldViolations::as_slice) {
             add(&violation.field, &violation.violation);

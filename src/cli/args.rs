@@ -236,6 +236,11 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
+    /// Whether one was given.
+    pub(super) const fn is_given(&self) -> bool {
+        self.request_id.is_some()
+    }
+
     /// The one that was given, or one that nobody else uses.
     pub(super) fn or_new(&self) -> Result<String, String> {
         if let Some(given) = &self.request_id {

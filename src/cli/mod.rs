@@ -4,6 +4,8 @@
 //! standard error, and an exit status.
 
 mod about;
+mod account;
+mod accounts;
 mod addr;
 mod args;
 mod audit;
@@ -49,6 +51,7 @@ const EXAMPLES: &str = "Examples:
   creditd charge team-a ai_scripts                    take what that costs
   creditd balance team-a                              what does it have left?
   creditd entries team-a                              where did it go?
+  creditd accounts                                    all accounts, and how they are priced
   creditd backup copy.db                              copy the data file while the server runs
   creditd audit                                       prove that it adds up
 
@@ -72,6 +75,8 @@ enum Command {
     Rates(rates::Args),
     Grant(grant::Args),
     Balance(balance::Args),
+    Account(account::Args),
+    Accounts(accounts::Args),
     Watch(watch::Args),
     Entries(entries::Args),
     Charge(charge::Args),
@@ -121,6 +126,8 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Audit(args) => audit::run(&args),
         Command::Grant(args) => grant::run(&args),
         Command::Balance(args) => balance::run(&args),
+        Command::Account(args) => account::run(&args),
+        Command::Accounts(args) => accounts::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Entries(args) => entries::run(&args),
         Command::Charge(args) => charge::run(&args),

@@ -5,6 +5,7 @@
 
 use prost::{Message, Name};
 
+use super::account::ShownAccount;
 use super::failure::{Failure, Outcome};
 use super::holds;
 use super::output::{Format, facts, printed, write};
@@ -89,6 +90,29 @@ pub(super) fn print_hold<M: Message + Name>(
     finish(call, (done, made), missing, printed(format, reply, text))
 }
 
+/// Prints an answer with an account.
+pub(super) fn print_account<M: Message + Name>(
+    format: Format,
+    call: Write<'_>,
+    reply: &M,
+    account: Option<&pb::Account>,
+    is_replayed: bool,
+) -> Result<(), Failure> {
+    let nothing = pb::Account::default();
+    let text = || {
+        let shown = ShownAccount::of(account.unwrap_or(&nothing));
+        let mut text = shown.facts();
+        text.extend([
+            ("request_id", call.request_id),
+            ("replayed", replayed(is_replayed)),
+        ]);
+        facts(&text)
+    };
+    let missing = account.is_none().then_some("the server sent no account");
+    let made = ("account", "");
+    finish(call, ("set", made), missing, printed(format, reply, text))
+}
+
 /// Writes the answer, or says that it is done all the same.
 fn finish(
     call: Write<'_>,
@@ -117,7 +141,8 @@ fn finish(
     ));
     match kind {
         "entry" => failure.details.entry_id = id.to_owned(),
-        _ => failure.details.hold_id = id.to_owned(),
+        "hold" => failure.details.hold_id = id.to_owned(),
+        _ => {}
     }
     Err(call.mark(failure, Outcome::Done))
 }

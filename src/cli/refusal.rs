@@ -51,6 +51,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("prices.price_time", "--price-time"),
     ("as_of", "--as-of"),
     ("page_size", "--page-size"),
+    ("prefix", "--prefix"),
     ("start_time", "--since"),
     ("end_time", "--until"),
     ("kinds", "--kind"),

@@ -34,7 +34,7 @@ pub enum Refusal {
         /// For how many days the server honours a replaced revision.
         days_max: u32,
     },
-    /// The account does not exist: nothing was ever granted to it.
+    /// The account does not exist: nothing was ever granted to it, and no update opened it.
     AccountNotFound {
         /// The account.
         account: AccountName,

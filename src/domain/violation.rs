@@ -198,6 +198,11 @@ pub enum Violation {
     },
     /// A page token that was not given for this list.
     InvalidPageToken,
+    /// A mask without paths, or with others than those that can be set.
+    InvalidMask {
+        /// Its paths, with commas between, cut.
+        paths: Box<str>,
+    },
     /// A label, attribute or meter whose key or value is too short or too long.
     InvalidPair {
         /// The key, cut.

@@ -10,13 +10,16 @@ use tonic::{Request, Response, Status};
 
 use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
 use super::codec::decode_message;
+use super::convert::account::account_to_pb;
 use super::convert::ledger::{
     balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb, that_fit,
 };
-use super::convert::page::{ListQuery, entries_query_from_pb, holds_query_from_pb};
+use super::convert::page::{
+    AccountsQuery, ListQuery, accounts_query_from_pb, entries_query_from_pb, holds_query_from_pb,
+};
 use super::convert::write::{
     ChargeParts, charge_from_parts, extend_from_pb, grant_from_pb, hold_from_pb, id_from_pb,
-    refund_from_pb, release_from_pb, revoke_from_pb, settle_from_pb,
+    refund_from_pb, release_from_pb, revoke_from_pb, settle_from_pb, update_from_pb,
 };
 use super::health::State;
 use super::pb::creditd::v1 as pb;
@@ -320,22 +323,46 @@ impl LedgerService for LedgerApi {
 
     async fn get_account(
         &self,
-        _request: Request<pb::GetAccountRequest>,
+        request: Request<pb::GetAccountRequest>,
     ) -> Reply<pb::GetAccountResponse> {
-        Err(Status::unimplemented("not yet"))
+        let (headers, _, request) = request.into_parts();
+        let mut violations = FieldViolations::new();
+        let account = violations.check("account", AccountName::new(&request.account));
+        let account = account_of(account, violations)?;
+        let found = self.app.get_account(account).await;
+        let found = found.map_err(Refused::from)?;
+        let response = pb::GetAccountResponse {
+            account: Some(account_to_pb(&found)),
+        };
+        Ok(reply(&headers, response))
     }
 
     async fn list_accounts(
         &self,
-        _request: Request<pb::ListAccountsRequest>,
+        request: Request<pb::ListAccountsRequest>,
     ) -> Reply<pb::ListAccountsResponse> {
-        Err(Status::unimplemented("not yet"))
+        let (headers, _, request) = request.into_parts();
+        let list = accounts_query_from_pb(&request);
+        let AccountsQuery { query, key } = list.map_err(|bad| Refused::from(Refusal::from(bad)))?;
+        let page = self.app.list_accounts(query).await;
+        let page = page.map_err(Refused::from)?;
+        let accounts = that_fit(page.accounts.iter().map(account_to_pb));
+        // A page that was cut goes on behind its last account, as one with more behind it.
+        let more = page.more || accounts.len() < page.accounts.len();
+        let last = accounts.len().checked_sub(1).filter(|_| more);
+        let last = last.and_then(|last| page.accounts.get(last));
+        let token = last.map(|last| key.token_of_name(&last.balance.account));
+        let response = pb::ListAccountsResponse {
+            accounts,
+            next_page_token: token.unwrap_or_default(),
+        };
+        Ok(reply(&headers, response))
     }
 
     async fn update_account(
         &self,
-        _request: Request<pb::UpdateAccountRequest>,
+        request: Request<pb::UpdateAccountRequest>,
     ) -> Reply<pb::UpdateAccountResponse> {
-        Err(Status::unimplemented("not yet"))
+        self.write(request, update_from_pb).await
     }
 }

@@ -77,6 +77,9 @@ pub trait Store: Send + Sync + 'static {
     /// A page of the account's entries, newest first.
     fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage>;
 
+    /// Names of accounts, in ascending order of their bytes.
+    fn account_names(&self, query: NameQuery) -> Pending<Vec<AccountName>>;
+
     /// Notifies of each change of the account from now on.
     fn watch(&self, name: AccountName) -> Pending<Changes>;
 
@@ -95,6 +98,17 @@ pub struct AccountSnapshot {
     pub account: Arc<Account>,
     /// The moment.
     pub time: Timestamp,
+}
+
+/// A query of names of accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameQuery {
+    /// Names that begin so.
+    pub prefix: Box<str>,
+    /// Names behind this one.
+    pub after: Option<AccountName>,
+    /// The largest number of names.
+    pub limit: usize,
 }
 
 /// A query of entries. They match if all conditions hold.

@@ -122,7 +122,24 @@ async fn make(file: &Path) {
         ..pb::RevokeGrantRequest::default()
     };
     ledger.revoke_grant(Request::new(revoked)).await.unwrap();
-    // One hold stays open. Enough charges for checkpoints and runs.
+    // One account is opened by an update, and one hold stays open.
+    for (id, account, plan) in [("u1", "team-a", "growth"), ("u1", "team-c", "")] {
+        let update = pb::UpdateAccountRequest {
+            request_id: id.to_owned(),
+            account: Some(pb::Account {
+                account: account.to_owned(),
+                rate_card: "jogg-api-v2".to_owned(),
+                attributes: [("plan".to_owned(), plan.to_owned())].into(),
+                ..pb::Account::default()
+            }),
+            update_mask: Some(prost_types::FieldMask {
+                paths: vec!["rate_card".to_owned(), "attributes".to_owned()],
+            }),
+            allow_missing: true,
+        };
+        ledger.update_account(Request::new(update)).await.unwrap();
+    }
+    // Enough charges for checkpoints and runs.
     ledger.hold(hold("h3")).await.unwrap();
     for number in 0..600 {
         let charge = charge(&format!("many-{number}"), "1s");
@@ -175,7 +192,7 @@ fn a_sound_file_is_proved() {
     assert!(entries > 600 && priced > 600);
     assert_eq!(
         out,
-        format!("file.db is sound: {entries} entries of 2 accounts, {priced} priced again\n")
+        format!("file.db is sound: {entries} entries of 3 accounts, {priced} priced again\n")
     );
     let (status, out, _) = run(directory.path(), &["audit", "--data", "file.db", "--json"]);
     let printed: serde_json::Value = serde_json::from_str(&out).unwrap();

@@ -14,6 +14,8 @@
 /// Running servers, clients, tables.
 mod support;
 
+/// Accounts: long lists, settings over time, prices that are gone, values with entries.
+mod accounts;
 /// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
 mod audit;
 /// What the command line prints and refuses.
@@ -62,6 +64,8 @@ mod ledger;
 mod limits;
 /// docs/limits.md compared with the limits of the code.
 mod limits_page;
+/// Data files of an older version, migrated when they are opened.
+mod migration;
 /// A reference model of the ledger, as plain as possible.
 mod model;
 /// What usage costs, as a table that a product manager could read.

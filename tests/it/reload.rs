@@ -17,8 +17,8 @@ use creditd::rpc::pb::creditd::v1::pricing_service_server::PricingService as _;
 use creditd::rpc::{LedgerApi, PricingApi};
 use creditd::server::SystemClock;
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Store,
-    Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Promise,
+    Store, Written,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::Request;
@@ -348,6 +348,10 @@ impl Store for Gated {
 
     fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage> {
         self.store.entries(name, query)
+    }
+
+    fn account_names(&self, query: NameQuery) -> Pending<Vec<AccountName>> {
+        self.store.account_names(query)
     }
 
     fn watch(&self, name: AccountName) -> Pending<Changes> {

@@ -72,7 +72,7 @@ const (
 	// Metadata: account, limit
 	// Example: account "team-a" would pass the limit of 9000000000 credits; spend some first or use another account
 	ErrorReason_ERROR_REASON_BALANCE_TOO_LARGE ErrorReason = 7
-	// Nothing was ever granted to the account.
+	// Nothing was ever granted to the account, and no UpdateAccount opened it.
 	// Code: NOT_FOUND
 	// Metadata: account
 	// Example: account "team-b" does not exist; its first Grant opens it
@@ -312,6 +312,12 @@ const (
 	// Metadata: clock_time, believed_time
 	// Example: the server's clock says 2036-11-22T12:00:00Z, where 2026-11-22T12:00:00Z is believed; nothing is written until it is right again
 	ErrorReason_ERROR_REASON_CLOCK_NOT_BELIEVED ErrorReason = 66
+	// The update_mask is empty, or names something else than rate_card, attributes and
+	// labels. paths has what it names, with commas between.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, paths
+	// Example: update_mask "balance" is not usable; name one or more of rate_card, attributes, labels
+	ErrorReason_ERROR_REASON_INVALID_MASK ErrorReason = 68
 	// The call's metadata is larger than the server reads: its names and values, and 32
 	// bytes for each pair. gRPC's own pairs count.
 	// Code: RESOURCE_EXHAUSTED
@@ -376,6 +382,7 @@ var (
 		51: "ERROR_REASON_METERS_DISAGREE",
 		52: "ERROR_REASON_QUANTITY_TOO_SMALL",
 		66: "ERROR_REASON_CLOCK_NOT_BELIEVED",
+		68: "ERROR_REASON_INVALID_MASK",
 		69: "ERROR_REASON_METADATA_TOO_LARGE",
 	}
 	ErrorReason_value = map[string]int32{
@@ -432,6 +439,7 @@ var (
 		"ERROR_REASON_METERS_DISAGREE":         51,
 		"ERROR_REASON_QUANTITY_TOO_SMALL":      52,
 		"ERROR_REASON_CLOCK_NOT_BELIEVED":      66,
+		"ERROR_REASON_INVALID_MASK":            68,
 		"ERROR_REASON_METADATA_TOO_LARGE":      69,
 	}
 )
@@ -468,7 +476,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xe9\x0e\n" +
+	"creditd.v1*\x88\x0f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -523,7 +531,8 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_NOT_OFFERED\x102\x12 \n" +
 	"\x1cERROR_REASON_METERS_DISAGREE\x103\x12#\n" +
 	"\x1fERROR_REASON_QUANTITY_TOO_SMALL\x104\x12#\n" +
-	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\x12#\n" +
+	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\x12\x1d\n" +
+	"\x19ERROR_REASON_INVALID_MASK\x10D\x12#\n" +
 	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +

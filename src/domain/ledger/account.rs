@@ -7,8 +7,10 @@ use super::entry::{Entry, EntryKind, GrantFacts, GrantShare};
 use super::grants::{BurnKey, GrantState, Grants};
 use super::hold::{HoldStatus, OpenHold};
 use super::id::{AccountId as _, EntryId, GrantId, HoldId};
+use super::settings::{AccountSettings, AccountUpdate};
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels};
+use crate::domain::pricing::Pairs;
 use crate::domain::time::Timestamp;
 
 /// An account: the state after all of its entries.
@@ -19,6 +21,10 @@ pub struct Account {
     held: Credits,
     last: LastIds,
     last_time: Timestamp,
+    /// When its first entry opened it; None before.
+    create_time: Option<Timestamp>,
+    /// None where nothing is set, as in most accounts.
+    settings: Option<Arc<AccountSettings>>,
     grants: Grants,
     holds: BTreeMap<HoldId, OpenHold>,
     /// Holds and grants that will expire, by time.
@@ -53,6 +59,10 @@ pub struct AccountParts {
     pub last: LastIds,
     /// When the newest entry was written.
     pub last_time: Timestamp,
+    /// When the account was opened; None before.
+    pub create_time: Option<Timestamp>,
+    /// Its settings.
+    pub settings: AccountSettings,
     /// Grants with something left or held, in any order.
     pub grants: Vec<GrantState>,
     /// Open holds, in any order.
@@ -78,6 +88,8 @@ impl Account {
                 hold: HoldId(0),
             },
             last_time: Timestamp::MIN,
+            create_time: None,
+            settings: None,
             grants: Grants::new(),
             holds: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -90,6 +102,8 @@ impl Account {
         let mut account = Self::new(parts.name);
         account.last = parts.last;
         account.last_time = parts.last_time;
+        account.create_time = parts.create_time;
+        account.settings = shared(parts.settings);
         let mut held_by_holds = Credits::ZERO;
         for hold in parts.holds {
             let mut held = Credits::ZERO;
@@ -123,10 +137,35 @@ impl Account {
         self.last.entry.0
     }
 
-    /// Whether it has no entries: the first grant opens an account.
+    /// Whether there is no such account yet. The first grant opens one, or an update that may.
     #[must_use]
     pub const fn is_unopened(&self) -> bool {
-        self.last.entry.0 == 0
+        self.create_time.is_none()
+    }
+
+    /// When it was opened; None before.
+    #[must_use]
+    pub const fn create_time(&self) -> Option<Timestamp> {
+        self.create_time
+    }
+
+    /// Its settings; None where nothing is set.
+    #[must_use]
+    pub const fn settings(&self) -> Option<&Arc<AccountSettings>> {
+        self.settings.as_ref()
+    }
+
+    /// The rate card by which it is priced; None: the default.
+    #[must_use]
+    pub fn rate_card(&self) -> Option<&str> {
+        self.settings.as_ref()?.rate_card.as_deref()
+    }
+
+    /// What rate cards declare as known of it; None where nothing is set.
+    #[must_use]
+    pub fn attributes(&self) -> Option<&Pairs> {
+        let settings = self.settings.as_ref()?;
+        (!settings.attributes.is_empty()).then_some(&settings.attributes)
     }
 
     /// Credits that are granted and neither spent, held nor expired.
@@ -274,6 +313,7 @@ impl Account {
             EntryKind::Hold | EntryKind::Settle | EntryKind::Release | EntryKind::Extend => {
                 self.change_hold(entry)?;
             }
+            EntryKind::Update(update) => self.update(update)?,
             EntryKind::Charge | EntryKind::Expire(_) => {}
         }
         let mut near = 0;
@@ -298,9 +338,17 @@ impl Account {
         }
         self.last.entry = entry.id;
         self.last_time = entry.create_time;
+        self.create_time.get_or_insert(entry.create_time);
         self.available = add(self.available, entry.credits)?;
         self.held = add(self.held, entry.held)?;
         (self.available == entry.available).then_some(())
+    }
+
+    /// Sets the settings. The rest of the update repeats what the account has.
+    fn update(&mut self, update: &AccountUpdate) -> Option<()> {
+        self.settings = shared(update.settings.clone());
+        let same = Some(update.create_time) == self.create_time && update.held == self.held;
+        same.then_some(())
     }
 
     fn change_grant(&mut self, position: usize, share: &GrantShare) -> Option<()> {
@@ -398,6 +446,11 @@ impl Account {
         }
         Some(())
     }
+}
+
+/// Settings as an account has them.
+fn shared(settings: AccountSettings) -> Option<Arc<AccountSettings>> {
+    (!settings.is_empty()).then(|| Arc::new(settings))
 }
 
 /// Whether the shares of an entry sum to its credits and held.

@@ -6,7 +6,7 @@ use super::entry::Pricing;
 use super::id::{EntryId, GrantId, HoldId, Named};
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels, RequestId};
-use crate::domain::pricing::UsageRecord;
+use crate::domain::pricing::{Pairs, UsageRecord};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::violation::FieldViolations;
@@ -86,6 +86,8 @@ pub enum Action<C = Priced> {
         /// The grant.
         grant: Named<GrantId>,
     },
+    /// Set the settings of an account. It moves no credits.
+    UpdateAccount(Box<UpdateAction>),
 }
 
 /// A cost, or the refusal of pricing. Rate cards can change while a request_id is known, so
@@ -131,6 +133,21 @@ pub struct GrantAction {
     pub violations: FieldViolations,
 }
 
+/// Sets settings of an account. Those that are None stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpdateAction {
+    /// The name of the rate card; empty: the default.
+    pub rate_card: Option<Box<str>>,
+    /// All attributes.
+    pub attributes: Option<Pairs>,
+    /// All labels.
+    pub labels: Option<Labels>,
+    /// Whether it opens the account, if there is none.
+    pub allow_missing: bool,
+    /// What is wrong by the rate cards; see [`Priced`].
+    pub refusal: Option<Refusal>,
+}
+
 impl<C> Action<C> {
     /// The cost, if the action has one.
     #[must_use]
@@ -143,7 +160,8 @@ impl<C> Action<C> {
             | Self::Refund { .. }
             | Self::ExtendHold { .. }
             | Self::ReleaseHold { .. }
-            | Self::RevokeGrant { .. } => None,
+            | Self::RevokeGrant { .. }
+            | Self::UpdateAccount(_) => None,
         }
     }
 
@@ -171,6 +189,7 @@ impl<C> Action<C> {
             },
             Self::ReleaseHold { hold } => Action::ReleaseHold { hold },
             Self::RevokeGrant { grant } => Action::RevokeGrant { grant },
+            Self::UpdateAccount(update) => Action::UpdateAccount(update),
         }
     }
 }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use super::hold::Hold;
 use super::id::{EntryId, GrantId};
+use super::settings::AccountUpdate;
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels, RequestId};
 use crate::domain::pricing::{Pairs, UsageRecord};
 use crate::domain::time::Timestamp;
 
-/// One event of an account. Every kind but [`EntryKind::Extend`] moves credits, and callers see
-/// it. `credits + held + spent` is 0, unless credits enter or leave the account.
+/// One event of an account. Every kind but [`EntryKind::Extend`] and [`EntryKind::Update`] moves
+/// credits, and callers see it. `credits + held + spent` is 0, unless credits enter or leave the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The id. An [`EntryKind::Extend`] uses up no number: it has the id of the entry before it.
+    /// The id. One that moves nothing uses up no number: it has the id of the entry before it,
+    /// and 0 where there is none.
     pub id: EntryId,
     /// The account.
     pub account: AccountName,
@@ -72,6 +74,8 @@ pub enum EntryKind {
     Release,
     /// A hold got another expire_time. No credits moved.
     Extend,
+    /// The account got other settings. No credits moved.
+    Update(Arc<AccountUpdate>),
     /// What was left of a grant expired.
     Expire(GrantId),
     /// What was left of a grant was taken back.
@@ -88,7 +92,7 @@ impl EntryKind {
     /// Whether it moves credits. Then it has a number, and callers see it.
     #[must_use]
     pub const fn is_move(&self) -> bool {
-        !matches!(self, Self::Extend)
+        !matches!(self, Self::Extend | Self::Update(_))
     }
 
     /// The name of the kind in files and refusals.
@@ -102,6 +106,7 @@ impl EntryKind {
             Self::Settle => "settle",
             Self::Release => "release",
             Self::Extend => "extend",
+            Self::Update(_) => "update",
             Self::Expire(_) => "expire",
             Self::Revoke(_) => "revoke",
         }

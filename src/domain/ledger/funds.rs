@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::domain::AccountName;
     use crate::domain::ledger::id::GrantId;
-    use crate::domain::ledger::{AccountParts, GrantState, LastIds};
+    use crate::domain::ledger::{AccountParts, AccountSettings, GrantState, LastIds};
 
     const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -192,6 +192,8 @@ mod tests {
             name: AccountName::new("team-a").unwrap(),
             last: LastIds::default(),
             last_time: Timestamp::from_unix_nanos(0),
+            create_time: Some(Timestamp::from_unix_nanos(0)),
+            settings: AccountSettings::default(),
             grants: (0..grants).map(grant).collect(),
             holds: Vec::new(),
         })

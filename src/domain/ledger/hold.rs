@@ -62,7 +62,8 @@ impl HoldTerms {
     pub fn text_bytes(&self) -> usize {
         let usage = self.usage.as_deref();
         let maps = usage.map(|usage| usage.attributes.iter().chain(&usage.meters));
-        let pairs = maps.into_iter().flatten();
+        let values = self.pricing.iter().flat_map(|pricing| &pricing.values);
+        let pairs = maps.into_iter().flatten().chain(values);
         let pairs = pairs.map(|(key, value)| key.len().saturating_add(value.len()));
         let labels = self.labels.iter();
         let labels = labels.map(|(key, value)| key.len().saturating_add(value.len()));

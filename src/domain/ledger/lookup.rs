@@ -75,7 +75,9 @@ pub struct Spending {
 #[must_use]
 pub fn needs(account: &Account, command: &Command) -> Option<Reference> {
     match &command.action {
-        Action::Grant(_) | Action::Charge(_) | Action::Hold { .. } => None,
+        Action::Grant(_) | Action::Charge(_) | Action::Hold { .. } | Action::UpdateAccount(_) => {
+            None
+        }
         Action::Refund { entry, .. } => entry.id().map(Reference::Spending),
         Action::ExtendHold { hold, .. }
         | Action::SettleHold { hold, .. }

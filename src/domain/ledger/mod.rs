@@ -16,9 +16,12 @@ mod hold;
 mod id;
 mod lapse;
 mod lookup;
+mod settings;
 
 pub use account::{Account, AccountParts, Inconsistent, LastIds};
-pub use command::{Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey};
+pub use command::{
+    Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey, UpdateAction,
+};
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
 pub use funds::{Affordability, SpendableCredits, check_funds};
@@ -26,3 +29,4 @@ pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, ID_BYTES_MAX, Named};
 pub use lookup::{EarlierWrite, LookedUp, Reference, Referenced, Spending, needs};
+pub use settings::{AccountSettings, AccountUpdate};

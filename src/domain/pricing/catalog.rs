@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::card::Card;
 use super::index::{ByName, NameHasher};
+use super::usage::Pairs;
 use crate::domain::names::repeated;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -225,6 +226,20 @@ impl Catalog {
         let default = self.in_force.get(&self.default);
         let cards = default.or_else(|| self.in_force.values().next())?;
         Some(cards.last()?.unknown_service(key))
+    }
+
+    /// Whether there is a card of that name, in force now or at another time.
+    #[must_use]
+    pub fn has_card(&self, name: &str) -> bool {
+        self.in_force.contains_key(name)
+    }
+
+    /// What is wrong with attributes of an account by the cards in force: one that no card
+    /// declares as known of the account, or a word that it cannot be.
+    // The cards do not declare such attributes yet: until they do, none is refused.
+    #[must_use]
+    pub const fn account_attribute_violation(&self, _attributes: &Pairs) -> Option<Violation> {
+        None
     }
 
     /// The card of a revision, however long ago it was replaced.

@@ -119,7 +119,8 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
         | EntryKind::Hold
         | EntryKind::Settle
         | EntryKind::Release
-        | EntryKind::Extend => {}
+        | EntryKind::Extend
+        | EntryKind::Update(_) => {}
     }
     message
 }
@@ -133,7 +134,7 @@ const fn kind_to_pb(kind: &EntryKind) -> pb::EntryKind {
         EntryKind::Settle => pb::EntryKind::Settle,
         EntryKind::Release => pb::EntryKind::Release,
         // Moves no credits: callers do not see it.
-        EntryKind::Extend => pb::EntryKind::Unspecified,
+        EntryKind::Extend | EntryKind::Update(_) => pb::EntryKind::Unspecified,
         EntryKind::Expire(_) => pb::EntryKind::Expire,
         EntryKind::Revoke(_) => pb::EntryKind::Revoke,
     }
@@ -162,7 +163,7 @@ fn share_to_pb(share: &GrantShare, account: &AccountName) -> pb::GrantShare {
     }
 }
 
-fn labels_to_pb(labels: &Labels) -> BTreeMap<String, String> {
+pub(super) fn labels_to_pb(labels: &Labels) -> BTreeMap<String, String> {
     let pairs = labels.iter();
     pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }

@@ -6,9 +6,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::ledger::kind_from_pb;
-use super::timestamp_from_pb;
 use super::write::id_from_pb;
-use crate::app::{EntryQuery, HoldQuery};
+use super::{optional_account_from_pb, timestamp_from_pb};
+use crate::app::{EntryQuery, HoldQuery, NameQuery};
 use crate::domain::ledger::{EntryId, HoldId};
 use crate::domain::names::{SERVICE_BYTES_MAX, check_length};
 use crate::domain::{AccountName, FieldViolations, Labels, RequestId, Timestamp, Violation};
@@ -46,6 +46,29 @@ impl ListKey {
         format!("{:08x}{:016x}", u32::from_be_bytes(self.0), last)
     }
 
+    /// The same, of a list by name.
+    #[must_use]
+    pub fn token_of_name(self, last: &AccountName) -> String {
+        let mut token = format!("{:08x}", u32::from_be_bytes(self.0));
+        for byte in last.as_str().bytes() {
+            token.push_str(&format!("{byte:02x}"));
+        }
+        token
+    }
+
+    /// The last name of the page before; None at the beginning of the list.
+    fn last_name(self, token: &str) -> Result<Option<AccountName>, Violation> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let name = name_of_token(token).ok_or(Violation::InvalidPageToken)?;
+        // Only the text that was given out.
+        match self.token_of_name(&name) == token {
+            true => Ok(Some(name)),
+            false => Err(Violation::InvalidPageToken),
+        }
+    }
+
     /// The last item of the page before; None at the beginning of the list.
     pub(super) fn last(self, token: &str) -> Result<Option<i64>, Violation> {
         if token.is_empty() {
@@ -61,6 +84,15 @@ impl ListKey {
             false => Err(Violation::InvalidPageToken),
         }
     }
+}
+
+/// The name in a token. It may be of another list.
+fn name_of_token(token: &str) -> Option<AccountName> {
+    let (_, name) = token.split_at_checked(8)?;
+    let pairs = name.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let bytes = bytes.collect::<Option<Vec<u8>>>()?;
+    AccountName::new(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
 fn size_from_pb(size: i32) -> Result<usize, Violation> {
@@ -149,6 +181,35 @@ fn time_from_pb(
 /// The same as a part of the hash.
 fn time_part(time: Option<&prost_types::Timestamp>) -> String {
     time.map_or_else(String::new, |t| format!("{}.{}", t.seconds, t.nanos))
+}
+
+/// A request for a page of accounts.
+pub struct AccountsQuery {
+    /// The prefix and the page.
+    pub query: NameQuery,
+    /// The list, for the token of the next page.
+    pub key: ListKey,
+}
+
+/// A `ListAccountsRequest`.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn accounts_query_from_pb(
+    request: &pb::ListAccountsRequest,
+) -> Result<AccountsQuery, FieldViolations> {
+    let mut violations = FieldViolations::new();
+    let key = ListKey::of(&[b"accounts", request.prefix.as_bytes()]);
+    // Whatever begins a name is one.
+    violations.check("prefix", optional_account_from_pb(&request.prefix));
+    let limit = violations.check("page_size", size_from_pb(request.page_size));
+    let after = violations.check("page_token", key.last_name(&request.page_token));
+    let query = NameQuery {
+        prefix: request.prefix.as_str().into(),
+        after: after.flatten(),
+        limit: limit.unwrap_or_default(),
+    };
+    violations.or(AccountsQuery { query, key })
 }
 
 /// A `ListEntriesRequest`; what is wrong with it is added to `violations`.

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use super::account::updated_account_to_pb;
 use super::ledger::{entry_to_pb, hold_to_pb};
 use super::pricing::{PricesParts, prices_from_pb, usage_from_pb};
 use super::{credits_to_pb, duration_nanos, timestamp_from_pb};
 use crate::app::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm, Written};
 use crate::domain::amount::AmountError;
-use crate::domain::ledger::{AccountId, Action, GrantAction, Named, Overage};
-use crate::domain::names::{SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, repeated};
+use crate::domain::ledger::{AccountId, Action, GrantAction, Named, Overage, UpdateAction};
+use crate::domain::names::{
+    SERVICE_BYTES_MAX, VALUE_BYTES_MAX, check_length, check_pairs, repeated,
+};
 use crate::domain::pricing::Usage;
 use crate::domain::{AccountName, Credits, FieldViolations, Labels, RequestId, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -105,6 +108,9 @@ macro_rules! part_to_pb {
     (available, $written:ident) => {
         credits_to_pb($written.available)
     };
+    (account, $written:ident) => {
+        updated_account_to_pb($written)
+    };
     (replayed, $written:ident) => {
         $written.replayed
     };
@@ -119,6 +125,7 @@ replies! {
     SettleHoldResponse { entry, hold, available, replayed }
     ReleaseHoldResponse { hold, available, replayed }
     RevokeGrantResponse { entry, available, replayed }
+    UpdateAccountResponse { account, replayed }
 }
 
 fn hold_part(written: &Written) -> Option<pb::HoldState> {
@@ -274,6 +281,59 @@ pub fn revoke_from_pb(request: &pb::RevokeGrantRequest) -> WriteForm<'_> {
     let mut head = Head::from_pb(&request.request_id, &request.account);
     let grant = head.id("grant_id", &request.grant_id);
     head.form(Action::RevokeGrant { grant }, &request.labels)
+}
+
+/// An `UpdateAccountRequest`. Fields outside of the mask are not read.
+#[must_use]
+pub fn update_from_pb(request: &pb::UpdateAccountRequest) -> WriteForm<'_> {
+    let mut violations = FieldViolations::new();
+    let request_id = violations.check("request_id", RequestId::new(&request.request_id));
+    let name = request.account.as_ref().map_or("", |a| &a.account);
+    let name = violations.check("account.account", AccountName::new(name));
+    let paths = request.update_mask.as_ref();
+    let paths = paths.map_or(&[][..], |mask| &mask.paths);
+    violations.check("update_mask", check_mask(paths));
+    let mut update = UpdateAction {
+        allow_missing: request.allow_missing,
+        ..UpdateAction::default()
+    };
+    if let Some(account) = &request.account {
+        let is_set = |field: &str| paths.iter().any(|path| path == field);
+        if is_set(RATE_CARD) {
+            update.rate_card = Some(account.rate_card.as_str().into());
+        }
+        if is_set(ATTRIBUTES) {
+            let pairs = check_pairs(account.attributes.iter());
+            let pairs = violations.check("account.attributes", pairs);
+            update.attributes = pairs.map(|()| account.attributes.clone());
+        }
+        if is_set(LABELS) {
+            let labels = Labels::new(account.labels.iter());
+            update.labels = violations.check("account.labels", labels);
+        }
+    }
+    WriteForm {
+        request_id,
+        account: name,
+        labels: Labels::default(),
+        action: Action::UpdateAccount(Box::new(update)),
+        violations,
+    }
+}
+
+/// What an update can set.
+const RATE_CARD: &str = "rate_card";
+const ATTRIBUTES: &str = "attributes";
+const LABELS: &str = "labels";
+
+fn check_mask(paths: &[String]) -> Result<(), Violation> {
+    let is_known = |path: &String| [RATE_CARD, ATTRIBUTES, LABELS].contains(&path.as_str());
+    match !paths.is_empty() && paths.iter().all(is_known) {
+        true => Ok(()),
+        false => Err(Violation::InvalidMask {
+            paths: repeated(&paths.join(",")),
+        }),
+    }
 }
 
 fn amount_from_pb(text: &str, parse: ParseAmount) -> Result<Credits, Violation> {

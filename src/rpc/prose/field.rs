@@ -272,6 +272,13 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
             Reason::InvalidPageToken,
             "{field} is not from this list; take next_page_token as it came, with the same filters",
         ),
+        Violation::InvalidMask { paths } => {
+            with("paths", paths);
+            (
+                Reason::InvalidMask,
+                "{field} \"{paths}\" is not usable; name one or more of rate_card, attributes, labels",
+            )
+        }
         Violation::InvalidPair {
             key,
             part,

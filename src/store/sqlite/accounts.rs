@@ -11,9 +11,10 @@ use super::rows::StoredEntry;
 use super::text::{GrantText, HoldText, StateText};
 use super::times::At;
 use crate::domain::ledger::{
-    Account, AccountParts, EntryId, GrantId, GrantState, Hold, HoldId, OpenHold,
+    Account, AccountParts, AccountSettings, EntryId, GrantId, GrantState, Hold, HoldId, OpenHold,
 };
 use crate::domain::{AccountName, Credits, Timestamp};
+use crate::store::NameQuery;
 
 /// An account that was loaded from the file.
 pub(super) struct Loaded {
@@ -46,6 +47,29 @@ impl Journal {
                 Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Position)))
             })
             .optional()?)
+    }
+
+    /// Names of accounts, in ascending order of their bytes: a range of the index by name.
+    pub(super) fn account_names(
+        &self,
+        query: &NameQuery,
+    ) -> Result<Vec<AccountName>, StorageError> {
+        // Every byte of a name is less than 0x7f.
+        let end = format!("{}\x7f", query.prefix);
+        let after = query.after.as_ref().map_or("", AccountName::as_str);
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT name FROM accounts WHERE name >= ?1 AND name < ?2 AND name > ?3
+              ORDER BY name LIMIT ?4",
+        )?;
+        let mut rows = statement.query(params![query.prefix, end, after, limit])?;
+        let mut names = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name = AccountName::new(row.get_ref(0)?.as_str().unwrap_or_default());
+            let improper = |_| StorageError("an account has no proper name".to_owned());
+            names.push(name.map_err(improper)?);
+        }
+        Ok(names)
     }
 
     /// The account as it is after its entry at `head`.
@@ -226,10 +250,20 @@ impl Journal {
         for hold in &text.holds {
             holds.push(self.restore_hold(hold)?);
         }
+        let create_time = match text.create_time() {
+            Some(time) => time,
+            None => self.first_grant_time(id)?.ok_or_else(wrong)?,
+        };
+        let settings = match &text.settings {
+            Some(settings) => settings.settings().ok_or_else(wrong)?,
+            None => AccountSettings::default(),
+        };
         let account = Account::from_parts(AccountParts {
             name,
             last: text.last(),
             last_time: base.time,
+            create_time: Some(create_time),
+            settings,
             grants,
             holds,
         });
@@ -244,6 +278,20 @@ impl Journal {
         account
             .filter(|a| a.available().nanos() == available && a.last().entry == EntryId(entry))
             .ok_or_else(wrong)
+    }
+
+    /// When the first grant of an account was made.
+    fn first_grant_time(&self, id: i64) -> Result<Option<Timestamp>, StorageError> {
+        self.write_pending()?;
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT e.create_time FROM grants g JOIN entries e ON e.position = g.position
+                  WHERE g.account_id = ?1 AND g.grant_id = 1",
+            )?
+            .query_row([id], |row| row.get::<_, At>(0))
+            .optional()?
+            .map(|At(time)| time))
     }
 
     /// An open hold. The entry that made it was prefetched.
@@ -305,8 +353,18 @@ impl Journal {
 
 /// The stored state of an account, as JSON.
 pub(super) fn state_text(account: &Account) -> String {
-    let text = StateText::new(
-        account.last(),
+    // Serialising numbers, texts and lists of them cannot fail.
+    serde_json::to_string(&state_of(account)).unwrap_or_default()
+}
+
+/// The same as version 3 wrote it; None where it could not.
+pub(super) fn state_text_3(account: &Account) -> Option<String> {
+    serde_json::to_string(&state_of(account).into_version_3()?).ok()
+}
+
+fn state_of(account: &Account) -> StateText {
+    StateText::of(
+        account,
         account
             .grants()
             .map(|grant| GrantText {
@@ -330,9 +388,7 @@ pub(super) fn state_text(account: &Account) -> String {
                     .collect(),
             })
             .collect(),
-    );
-    // Serialising numbers and lists of numbers cannot fail.
-    serde_json::to_string(&text).unwrap_or_default()
+    )
 }
 
 fn unreadable(base: &StoredState) -> StorageError {

@@ -12,7 +12,7 @@ use rusqlite::Statement;
 
 use super::journal::{Journal, StorageError};
 use super::rows::Place;
-use super::text::{labels_to_json, write_shares, write_usage};
+use super::text::{labels_to_json, values_to_json, write_shares, write_usage};
 use super::times::At;
 use crate::domain::Credits;
 use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
@@ -20,8 +20,9 @@ use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
 /// What a charge spends is what it takes from the account; it holds and refunds nothing.
 const INSERT: &str = "INSERT INTO entries (position, account_id, previous, entry_id, spent, \
     available, answered, create_time, request_id, fingerprint, service, card_id, usage, labels, \
-    shares, credits, kind, held) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, -?5, 'charge', 0)";
+    shares, credits, kind, held, price_values, price_time) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, -?5, 'charge', 0, \
+    ?16, ?17)";
 
 /// Most rows that are kept in memory.
 const PENDING_MAX: usize = 4_096;
@@ -59,6 +60,8 @@ struct Row {
     usage: Option<Range<usize>>,
     labels: Option<Range<usize>>,
     shares: Range<usize>,
+    price_values: Option<Range<usize>>,
+    price_time: Option<At>,
 }
 
 impl Rows {
@@ -95,7 +98,8 @@ impl Journal {
         if !is_plain(entry) {
             return Ok(false);
         }
-        let card_id = self.card_id(entry.pricing.as_ref())?;
+        let pricing = entry.pricing.as_ref();
+        let card_id = self.card_id(pricing)?;
         let mut rows = self.charges.rows.borrow_mut();
         let row = Row {
             place,
@@ -114,6 +118,9 @@ impl Journal {
             labels: labels_to_json(&entry.labels)
                 .map(|labels| rows.text(|text| text.push_str(&labels))),
             shares: rows.text(|text| write_shares(&entry.shares, text)),
+            price_values: (pricing.and_then(|pricing| values_to_json(&pricing.values)))
+                .map(|values| rows.text(|text| text.push_str(&values))),
+            price_time: pricing.and_then(|pricing| pricing.time).map(At),
         };
         rows.rows.push(row);
         let pending = rows.rows.len();
@@ -185,5 +192,7 @@ fn bind(statement: &mut Statement<'_>, row: &Row, texts: &str) -> rusqlite::Resu
     statement.raw_bind_parameter(12, row.card_id)?;
     statement.raw_bind_parameter(13, text(&row.usage))?;
     statement.raw_bind_parameter(14, text(&row.labels))?;
-    statement.raw_bind_parameter(15, texts.get(row.shares.clone()))
+    statement.raw_bind_parameter(15, texts.get(row.shares.clone()))?;
+    statement.raw_bind_parameter(16, text(&row.price_values))?;
+    statement.raw_bind_parameter(17, row.price_time)
 }

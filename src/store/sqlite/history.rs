@@ -275,9 +275,10 @@ fn begin(
                 Violation::InvalidPageToken,
             )));
         }
-        // Unwritten lapses are newer than all entries in the file.
-        if before <= head.last {
-            let below = EntryId(before.0.saturating_sub(1));
+        // Unwritten lapses are newer than all entries in the file. Rows that are no entries for
+        // callers can be many, behind the newest entry too, and are passed over.
+        let below = EntryId(before.0.saturating_sub(1));
+        if below <= head.last {
             newest = journal.position_of(head.id, newest, below)?;
         }
     } else if let Some(end) = query.end_time {

@@ -205,8 +205,8 @@ impl Journal {
                    UNION ALL
                    SELECT e.position, e.previous, e.entry_id, e.kind
                      FROM chain JOIN entries e ON e.position = chain.previous
-                    WHERE chain.entry_id > ?2 OR (chain.entry_id = ?2 AND chain.kind = 'extend'))
-                 SELECT position FROM chain WHERE entry_id = ?2 AND kind <> 'extend'",
+                    WHERE chain.entry_id > ?2 OR (chain.entry_id = ?2 AND chain.kind IN ('extend', 'update')))
+                 SELECT position FROM chain WHERE entry_id = ?2 AND kind NOT IN ('extend', 'update')",
             )?
             .query_row([from.0, id.0], |row| row.get(0))
             .optional()?;

@@ -45,8 +45,8 @@ use tokio::sync::watch;
 
 use self::read::{Query, Read};
 use super::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Promise, Queued,
-    Store, StoreError, Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Promise,
+    Queued, Store, StoreError, Unavailable, Written,
 };
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
@@ -93,6 +93,7 @@ enum Job {
     Write(Command, Promise<Box<Written>>),
     Batch(Vec<Command>, Promise<Vec<Answer<Written>>>),
     Read(Read),
+    Names(NameQuery, Promise<Vec<AccountName>>),
     Cards(cards::Publish),
 }
 
@@ -100,7 +101,7 @@ impl Job {
     /// How many commands and reads it counts as.
     fn length(&self) -> usize {
         match self {
-            Self::Write(..) | Self::Read(_) | Self::Cards(..) => 1,
+            Self::Write(..) | Self::Read(_) | Self::Names(..) | Self::Cards(..) => 1,
             Self::Batch(commands, _) => commands.len(),
         }
     }
@@ -114,6 +115,7 @@ impl Job {
             Self::Write(_, promise) => drop(promise.send(Err(refusal))),
             Self::Batch(_, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
+            Self::Names(_, promise) => drop(promise.send(Err(refusal))),
             // Dropping it closes the channel of its answer.
             Self::Cards(..) => {}
         }
@@ -252,6 +254,12 @@ impl Store for SqliteStore {
 
     fn entries(&self, name: AccountName, query: EntryQuery) -> Pending<EntryPage> {
         self.read(name, |promise| Query::Entries(query, promise))
+    }
+
+    fn account_names(&self, query: NameQuery) -> Pending<Vec<AccountName>> {
+        let (promise, pending) = Pending::to_read();
+        self.submit(Job::Names(query, promise));
+        pending
     }
 
     fn watch(&self, name: AccountName) -> Pending<Changes> {

@@ -15,7 +15,8 @@ use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
-    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, Promise, StoreError, Unavailable,
+    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, NameQuery, Promise, StoreError,
+    Unavailable,
 };
 
 /// A read of one account.
@@ -92,16 +93,10 @@ impl Writer {
             return;
         }
         if self.closing.load(Ordering::Relaxed) {
-            return read.refuse(StoreError::Unavailable(Unavailable {
-                operation: "read",
-                cause: "the store is closing".to_owned(),
-            }));
+            return read.refuse(closing());
         }
         if !self.can_read() && !self.is_in_memory(&read) {
-            return read.refuse(StoreError::Unavailable(Unavailable {
-                operation: "read",
-                cause: "the data file was overwritten or cut".to_owned(),
-            }));
+            return read.refuse(file_lost());
         }
         failpoint::pass("read");
         if let Query::Account(Some(as_of), _) = read.query
@@ -165,6 +160,22 @@ impl Writer {
         }
     }
 
+    /// Names of accounts. Those of accounts in memory stand in the file as well: an account is
+    /// written there when it is opened.
+    pub(super) fn account_names(&self, query: &NameQuery) -> Answer<Vec<AccountName>> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(closing());
+        }
+        if !self.can_read() {
+            return Err(file_lost());
+        }
+        let names = self.ledger.journal.account_names(query);
+        names.map_err(|cause| {
+            tracing::error!(cause = cause.0, "the names of accounts cannot be read");
+            unavailable("read", &cause)
+        })
+    }
+
     /// Whether it can be answered without the file.
     fn is_in_memory(&mut self, read: &Read) -> bool {
         let now = matches!(read.query, Query::Account(None, _) | Query::Watch(_));
@@ -180,6 +191,21 @@ impl Writer {
             .map_err(|cause| unavailable("read", &cause))?
             .ok_or_else(|| Refusal::HoldNotFound { hold: named.text() }.into())
     }
+}
+
+fn closing() -> StoreError {
+    cannot_read("the store is closing")
+}
+
+fn file_lost() -> StoreError {
+    cannot_read("the data file was overwritten or cut")
+}
+
+fn cannot_read(cause: &str) -> StoreError {
+    StoreError::Unavailable(Unavailable {
+        operation: "read",
+        cause: cause.to_owned(),
+    })
 }
 
 fn view(loaded: &Loaded, now: Timestamp) -> Result<View<'_>, StorageError> {

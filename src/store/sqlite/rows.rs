@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 use serde_json::Value;
 
 use super::journal::{Journal, Position, StorageError};
 use super::text::{
-    labels_from_json, labels_to_json, shares_from_json, shares_to_json, usage_from_json,
-    usage_to_json,
+    labels_from_json, labels_to_json, shares_from_json, shares_to_json, update_from_json,
+    update_to_json, usage_from_json, usage_to_json, values_from_json, values_to_json,
 };
 use super::times::At;
 use crate::domain::ledger::{
     Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
-    HoldStatus, HoldTerms,
+    HoldStatus, HoldTerms, Pricing,
 };
+use crate::domain::pricing::Pairs;
 use crate::domain::{AccountName, Credits, RequestId};
 use crate::rfc3339;
 
@@ -44,7 +46,7 @@ const ENTRY_WITHOUT_SHARES: &str =
     "SELECT position, account_id, previous, entry_id, kind, credits, held, spent, available,
             answered, create_time, request_id, fingerprint, service, card_id, usage, grant_id,
             hold_id, hold_held, hold_settled, hold_expire_time, hold_status, refunded_id, labels,
-            '[]'
+            '[]', price_values, price_time, account
        FROM entries WHERE position = ?1";
 
 fn bad(position: i64) -> StorageError {
@@ -120,6 +122,10 @@ impl Journal {
             "settle" => EntryKind::Settle,
             "release" => EntryKind::Release,
             "extend" => EntryKind::Extend,
+            "update" => {
+                let update = text(27)?.and_then(|text| update_from_json(&text));
+                EntryKind::Update(Arc::new(update.ok_or_else(bad)?))
+            }
             "expire" => EntryKind::Expire(grant.ok_or_else(bad)?),
             "revoke" => EntryKind::Revoke(grant.ok_or_else(bad)?),
             _ => return Err(bad()),
@@ -137,7 +143,7 @@ impl Journal {
             request_id,
             labels: labels_from_json(text(23)?.as_deref()).ok_or_else(bad)?,
             service: text(13)?.map(Arc::from),
-            pricing: self.pricing(row.get(14)?)?,
+            pricing: self.read_pricing(row, (14, 25, 26), bad)?,
             usage,
             hold: None,
             shares,
@@ -157,6 +163,29 @@ impl Journal {
             fingerprint: row.get(12)?,
             answered,
         })
+    }
+
+    /// The prices of an entry: its rate card, its values and its time, in these columns.
+    fn read_pricing(
+        &self,
+        row: &Row<'_>,
+        (card, values, time): (usize, usize, usize),
+        bad: impl Fn() -> StorageError,
+    ) -> Result<Option<Pricing>, StorageError> {
+        let pricing = self.pricing(row.get(card)?)?;
+        let time = row.get::<_, Option<At>>(time)?.map(|At(time)| time);
+        let values = match row.get_ref(values)? {
+            ValueRef::Null if time.is_none() => return Ok(pricing),
+            ValueRef::Null => Pairs::new(),
+            text => (text.as_str().ok())
+                .and_then(values_from_json)
+                .ok_or_else(&bad)?,
+        };
+        Ok(Some(Pricing {
+            values,
+            time,
+            ..pricing.ok_or_else(bad)?
+        }))
     }
 
     /// The hold after the entry. What never changes of it stands in the entry that
@@ -193,7 +222,8 @@ impl Journal {
     /// What the entry says that made a hold, as far as callers see it of the hold.
     fn hold_terms(&self, account_id: i64, id: i64) -> Result<Option<HoldTerms>, StorageError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT e.create_time, e.request_id, e.service, e.card_id, e.usage, e.labels
+            "SELECT e.create_time, e.request_id, e.service, e.card_id, e.usage, e.labels,
+                    e.price_values, e.price_time
                FROM holds h JOIN entries e ON e.position = h.made
               WHERE h.account_id = ?1 AND h.hold_id = ?2",
         )?;
@@ -206,7 +236,7 @@ impl Journal {
         let usage = text(4)?.map(|text| usage_from_json(&text).ok_or_else(bad));
         Ok(Some(HoldTerms {
             service: text(2)?.map(Arc::from),
-            pricing: self.pricing(row.get(3)?)?,
+            pricing: self.read_pricing(row, (3, 6, 7), bad)?,
             usage: usage.transpose()?,
             create_time: row.get::<_, At>(0)?.0,
             request_id: RequestId::new(&text(1)?.unwrap_or_default()).map_err(|_| bad())?,
@@ -238,7 +268,7 @@ impl Journal {
         }
         self.write_pending()?;
         let (account_id, position) = (place.account_id, place.position.0);
-        let (mut grant_id, mut refunded_id) = (None, None);
+        let (mut grant_id, mut refunded_id, mut account) = (None, None, None);
         match &entry.kind {
             EntryKind::Grant { id, terms } => {
                 grant_id = Some(id.0);
@@ -257,12 +287,14 @@ impl Journal {
                     .prepare_cached("INSERT INTO refunds VALUES (?1, ?2, ?3, ?4)")?
                     .execute([account_id, of.0, entry.id.0, entry.credits.nanos()])?;
             }
+            EntryKind::Update(update) => account = update_to_json(update),
             EntryKind::Charge
             | EntryKind::Hold
             | EntryKind::Settle
             | EntryKind::Release
             | EntryKind::Extend => {}
         }
+        let pricing = entry.pricing.as_ref();
         let hold = entry.hold.as_deref();
         if let Some(hold) = hold {
             self.write_hold(place, matches!(entry.kind, EntryKind::Hold), hold)?;
@@ -270,7 +302,7 @@ impl Journal {
         self.connection
             .prepare_cached(
                 "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
             )?
             .execute(params![
                 position,
@@ -287,7 +319,7 @@ impl Journal {
                 entry.request_id.as_ref().map(RequestId::as_str),
                 fingerprint.map(|f| f.as_slice()),
                 entry.service.as_deref(),
-                self.card_id(entry.pricing.as_ref())?,
+                self.card_id(pricing)?,
                 entry.usage.as_deref().map(usage_to_json),
                 grant_id,
                 hold.map(|hold| hold.id.0),
@@ -298,6 +330,9 @@ impl Journal {
                 refunded_id,
                 labels_to_json(&entry.labels),
                 shares_to_json(&entry.shares),
+                pricing.and_then(|pricing| values_to_json(&pricing.values)),
+                pricing.and_then(|pricing| pricing.time).map(At),
+                account,
             ])?;
         Ok(())
     }

@@ -1,4 +1,5 @@
--- Version 3 of creditd's data file; versions 1 and 2 were never released. docs/data-file.md explains it to people.
+-- Version 3 of creditd's data file; versions 1 and 2 were never released. What later versions
+-- add stands in schema-4.sql and so on. docs/data-file.md explains the whole to people.
 -- Amounts are whole billionths of a credit, times nanoseconds since 1970 (UTC), and those
 -- after April 2262, which 64 bits do not reach, RFC 3339 texts of one width: they sort after
 -- all numbers. The views at the end show both as people write them.

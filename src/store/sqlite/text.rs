@@ -1,4 +1,4 @@
-//! The JSON texts in rows: labels, usages, shares and the states of accounts.
+//! The JSON texts in rows: labels, usages, shares, settings and the states of accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::times::At;
-use crate::domain::ledger::{EntryId, GrantId, GrantShare, HoldId, LastIds};
-use crate::domain::pricing::{Given, UsageRecord};
-use crate::domain::{Credits, Labels};
+use crate::domain::ledger::{
+    Account, AccountSettings, AccountUpdate, EntryId, GrantId, GrantShare, HoldId, LastIds,
+};
+use crate::domain::names::check_pairs;
+use crate::domain::pricing::{Given, Pairs, UsageRecord};
+use crate::domain::{Credits, Labels, Timestamp};
 
 pub(super) fn labels_to_json(labels: &Labels) -> Option<String> {
     if labels.iter().len() == 0 {
@@ -25,6 +28,82 @@ pub(super) fn labels_from_json(text: Option<&str>) -> Option<Labels> {
     };
     let map: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
     Labels::new(map.iter()).ok()
+}
+
+/// Attributes that came from the account or the clock; None where there are none.
+pub(super) fn values_to_json(values: &Pairs) -> Option<String> {
+    if values.is_empty() {
+        return None;
+    }
+    // Serialising texts cannot fail.
+    serde_json::to_string(values).ok()
+}
+
+pub(super) fn values_from_json(text: &str) -> Option<Pairs> {
+    let values: Pairs = serde_json::from_str(text).ok()?;
+    check_pairs(values.iter()).ok()?;
+    Some(values)
+}
+
+/// The stored form of an account's settings.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettingsText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_card: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: Pairs,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+}
+
+impl SettingsText {
+    pub(super) fn of(settings: &AccountSettings) -> Self {
+        let labels = settings.labels.iter();
+        Self {
+            rate_card: settings.rate_card.clone(),
+            attributes: settings.attributes.clone(),
+            labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> Option<AccountSettings> {
+        check_pairs(self.attributes.iter()).ok()?;
+        let is_named = self.rate_card.as_deref() != Some("");
+        is_named.then_some(AccountSettings {
+            rate_card: self.rate_card.clone(),
+            attributes: self.attributes.clone(),
+            labels: Labels::new(self.labels.iter()).ok()?,
+        })
+    }
+}
+
+/// The stored form of an update: the account after it, as far as it stands in no other column.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateText {
+    settings: SettingsText,
+    create_time: At,
+    held: i64,
+}
+
+pub(super) fn update_to_json(update: &AccountUpdate) -> Option<String> {
+    let text = UpdateText {
+        settings: SettingsText::of(&update.settings),
+        create_time: At(update.create_time),
+        held: update.held.nanos(),
+    };
+    // Serialising texts and numbers cannot fail.
+    serde_json::to_string(&text).ok()
+}
+
+pub(super) fn update_from_json(text: &str) -> Option<AccountUpdate> {
+    let text: UpdateText = serde_json::from_str(text).ok()?;
+    Some(AccountUpdate {
+        settings: text.settings.settings()?,
+        create_time: text.create_time.0,
+        held: Credits::from_nanos(text.held).ok()?,
+    })
 }
 
 /// The stored form of a usage. Durations are nanoseconds in a string, since they can exceed
@@ -136,6 +215,12 @@ pub(super) fn shares_from_json(text: &str) -> Option<Vec<GrantShare>> {
 pub(super) struct StateText {
     /// The ids of the newest entry, grant and hold.
     last: (i64, i64, i64),
+    /// When the account was opened. States of version 3 do not have it: then it was opened by
+    /// its first grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    create_time: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) settings: Option<SettingsText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) grants: Vec<GrantText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -143,12 +228,29 @@ pub(super) struct StateText {
 }
 
 impl StateText {
-    pub(super) const fn new(last: LastIds, grants: Vec<GrantText>, holds: Vec<HoldText>) -> Self {
+    /// The state of an account with these grants and holds.
+    pub(super) fn of(account: &Account, grants: Vec<GrantText>, holds: Vec<HoldText>) -> Self {
+        let last = account.last();
         Self {
             last: (last.entry.0, last.grant.0, last.hold.0),
+            create_time: account.create_time().map(At),
+            settings: account.settings().map(|s| SettingsText::of(s)),
             grants,
             holds,
         }
+    }
+
+    /// The same as version 3 wrote it; None where it could not.
+    pub(super) fn into_version_3(self) -> Option<Self> {
+        self.settings.is_none().then_some(Self {
+            create_time: None,
+            ..self
+        })
+    }
+
+    /// When the account was opened, if it says.
+    pub(super) fn create_time(&self) -> Option<Timestamp> {
+        self.create_time.map(|At(time)| time)
     }
 
     pub(super) const fn last(&self) -> LastIds {

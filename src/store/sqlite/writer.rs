@@ -238,7 +238,7 @@ impl Writer {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
-        let mut cards = Vec::new();
+        let (mut cards, mut names) = (Vec::new(), Vec::new());
         let mut failure = due
             .iter()
             .find_map(|name| self.expire_before_read(name, now).err());
@@ -274,6 +274,7 @@ impl Writer {
                     }
                     reads.push(read);
                 }
+                (Job::Names(query, promise), _) => names.push((query, promise)),
                 (Job::Cards(publish), _) => cards.push(publish),
                 (job, Some(access @ (WriteAccess::Locked | WriteAccess::Refused(_)))) => {
                     if !self.defer_or_refuse(job, access, &mut replies) {
@@ -301,6 +302,10 @@ impl Writer {
                 done = done.saturating_add(1);
                 reads.push(read);
             }
+            Some(Job::Names(query, promise)) => {
+                done = done.saturating_add(1);
+                names.push((query, promise));
+            }
             first => self.deferred.jobs.extend(first),
         }
         self.waiting.fetch_sub(done, Ordering::Relaxed);
@@ -308,6 +313,10 @@ impl Writer {
         let changed = self.finish(failure, replies, now);
         for publish in cards {
             self.publish_cards(publish);
+        }
+        for (query, promise) in names {
+            // The caller may be gone.
+            let _ = promise.send(self.account_names(&query));
         }
         for read in reads {
             // A panic fails this read alone.

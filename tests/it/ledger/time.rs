@@ -87,6 +87,13 @@ pub fn time_of(call: &Call, reply: &Reply) -> Option<Nanos> {
             balance: Some(balance),
             ..
         } => balance.read_time,
+        Reply {
+            account: Some(account),
+            ..
+        } => account
+            .balance
+            .as_ref()
+            .and_then(|balance| balance.read_time),
         Reply { hold, .. } => hold.as_ref().filter(made).and_then(|hold| hold.create_time),
     };
     let items = reply.results.0.iter().flatten();

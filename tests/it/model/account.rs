@@ -76,6 +76,10 @@ pub struct Written {
 /// An account.
 pub struct Account {
     pub name: String,
+    pub create: Nanos,
+    pub rate_card: String,
+    pub attributes: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     pub grants: Vec<Grant>,
     pub holds: Vec<Hold>,
     pub entries: Vec<Written>,
@@ -95,9 +99,13 @@ impl Numbers {
 }
 
 impl Account {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, create: Nanos) -> Self {
         Self {
             name: name.to_owned(),
+            create,
+            rate_card: String::new(),
+            attributes: BTreeMap::new(),
+            labels: BTreeMap::new(),
             grants: Vec::new(),
             holds: Vec::new(),
             entries: Vec::new(),

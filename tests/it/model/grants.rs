@@ -47,7 +47,7 @@ impl Model {
         let opens =
             form.is_empty() && by_time.is_ok() && !self.accounts.contains_key(&request.account);
         if opens {
-            let account = Account::new(&request.account);
+            let account = Account::new(&request.account, now);
             self.accounts.insert(request.account.clone(), account);
         }
         let body = Body::from([

@@ -5,6 +5,7 @@
 //! Each call comes with its time. Ids of grants, holds and entries are the model's own.
 
 mod account;
+mod accounts;
 mod form;
 mod grants;
 mod holds;
@@ -87,6 +88,9 @@ impl Model {
             Call::ListHolds(request) => self.list_holds(request, now),
             Call::ListEntries(request) => self.list_entries(request, now),
             Call::GetBalance(request) => self.get_balance(request, now),
+            Call::GetAccount(request) => self.get_account(request, now),
+            Call::ListAccounts(request) => self.list_accounts(request, |_| now),
+            Call::UpdateAccount(request) => self.update_account(request, now),
         }
     }
 

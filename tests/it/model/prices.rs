@@ -63,6 +63,11 @@ impl Cards {
         rows.any(|row| row.key == key)
     }
 
+    /// Whether there is a card of that name, in force or not.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.0.iter().any(|card| card.name == name)
+    }
+
     /// The keys of all services, each once.
     pub fn services(&self) -> Vec<&str> {
         let rows = self.0.iter().flat_map(|card| &card.rows);

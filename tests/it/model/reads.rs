@@ -170,12 +170,16 @@ fn passes(request: &pb::ListEntriesRequest, written: &Written) -> bool {
 }
 
 /// Where a list goes on.
-fn token(list: &str, at: usize) -> String {
+pub(super) fn token(list: &str, at: impl std::fmt::Display) -> String {
     format!("{list}|{at}")
 }
 
 /// Where to go on by a token; it must be of this list.
-fn page(violations: &mut FieldViolations, list: &str, token: &str) -> Option<usize> {
+pub(super) fn page<T: std::str::FromStr>(
+    violations: &mut FieldViolations,
+    list: &str,
+    token: &str,
+) -> Option<T> {
     if token.is_empty() {
         return None;
     }
@@ -190,7 +194,7 @@ fn page(violations: &mut FieldViolations, list: &str, token: &str) -> Option<usi
 }
 
 /// The balance then: what the entries up to that moment sum to.
-fn balance(account: &Account, time: Nanos) -> pb::Balance {
+pub(super) fn balance(account: &Account, time: Nanos) -> pb::Balance {
     let mut version = 0;
     let mut grants = vec![(0, 0); account.grants.len()];
     for written in account

@@ -31,6 +31,8 @@ pub struct Reply {
     pub balance: Option<pb::Balance>,
     pub entries: Option<Vec<pb::Entry>>,
     pub holds: Option<Vec<pb::HoldState>>,
+    pub account: Option<pb::Account>,
+    pub accounts: Option<Vec<pb::Account>>,
     pub next_page_token: String,
 }
 
@@ -125,6 +127,9 @@ calls! {
     ListHolds(ListHoldsRequest) list_holds -> ListHoldsResponse { holds, next_page_token }
     ListEntries(ListEntriesRequest) list_entries -> ListEntriesResponse { entries, next_page_token }
     GetBalance(GetBalanceRequest) get_balance -> GetBalanceResponse { balance }
+    GetAccount(GetAccountRequest) get_account -> GetAccountResponse { account }
+    ListAccounts(ListAccountsRequest) list_accounts -> ListAccountsResponse { accounts, next_page_token }
+    UpdateAccount(UpdateAccountRequest) update_account -> UpdateAccountResponse { account, replayed }
 }
 
 impl From<Vec<pb::BatchChargeResult>> for Results {
@@ -213,7 +218,13 @@ pub fn set_message(message: &mut DynamicMessage, field: &str, value: &impl prost
 
 /// Account and request_id.
 fn key(message: &DynamicMessage) -> (String, String) {
-    (text(message, "account"), text(message, "request_id"))
+    let account = message.get_field_by_name("account");
+    // An update has the whole account.
+    let account = match account.as_deref().and_then(Value::as_message) {
+        Some(account) => text(account, "account"),
+        None => text(message, "account"),
+    };
+    (account, text(message, "request_id"))
 }
 
 /// A field's text; empty where the message has no such field.

@@ -14,8 +14,8 @@ use creditd::domain::ledger::{
 use creditd::domain::violation::TimeRule;
 use creditd::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, Pending, Store, StoreError,
-    Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Store,
+    StoreError, Unavailable, Written,
 };
 use tokio::sync::watch;
 
@@ -273,6 +273,17 @@ impl Store for MemoryStore {
             let next = entries.last().map(|entry| entry.id).filter(|_| more);
             Ok(EntryPage { entries, next })
         }))
+    }
+
+    fn account_names(&self, query: NameQuery) -> Pending<Vec<AccountName>> {
+        let books = self.books();
+        let mut names: Vec<_> = books.accounts.keys().cloned().collect();
+        names.retain(|name| {
+            name.as_str().starts_with(&*query.prefix) && Some(name) > query.after.as_ref()
+        });
+        names.sort_unstable();
+        names.truncate(query.limit);
+        Pending::ready(Ok(names))
     }
 
     fn watch(&self, name: AccountName) -> Pending<Changes> {

@@ -162,6 +162,12 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
         ("page_size", Violation::InvalidPageSize { value: -1 }),
         ("page_token", Violation::InvalidPageToken),
         (
+            "update_mask",
+            Violation::InvalidMask {
+                paths: text("balance"),
+            },
+        ),
+        (
             "labels",
             Violation::InvalidPair {
                 key: text("job"),

@@ -46,7 +46,7 @@ class Reason:
     #: Metadata: account, limit
     BALANCE_TOO_LARGE: Final = "BALANCE_TOO_LARGE"
 
-    #: Nothing was ever granted to the account.
+    #: Nothing was ever granted to the account, and no UpdateAccount opened it.
     #: Code: NOT_FOUND
     #: Metadata: account
     ACCOUNT_NOT_FOUND: Final = "ACCOUNT_NOT_FOUND"
@@ -285,6 +285,12 @@ class Reason:
     #: Code: UNAVAILABLE
     #: Metadata: clock_time, believed_time
     CLOCK_NOT_BELIEVED: Final = "CLOCK_NOT_BELIEVED"
+
+    #: The update_mask is empty, or names something else than rate_card, attributes and
+    #: labels. paths has what it names, with commas between.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, paths
+    INVALID_MASK: Final = "INVALID_MASK"
 
     #: The call's metadata is larger than the server reads: its names and values, and 32
     #: bytes for each pair. gRPC's own pairs count.

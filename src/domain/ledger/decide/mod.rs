@@ -7,7 +7,7 @@
 //! 1. The request_id: a known one is answered again or refused, before all that follows.
 //! 2. What pricing refused by the rate cards, and times on the wrong side of now. All bad
 //!    fields are named at once.
-//! 3. The account exists; a grant opens it.
+//! 3. The account exists; a grant opens it, and an update that may.
 //! 4. What the command refers to exists: a hold, an entry, a grant.
 //! 5. It can be done with that: the hold is open, was made for that service and
 //!    has enough; the entry can be refunded, and by so much.
@@ -19,6 +19,7 @@ mod hold;
 mod pay;
 mod refund;
 mod settle;
+mod update;
 
 use std::sync::Arc;
 
@@ -186,6 +187,7 @@ fn entry_of(account: &Account, context: Context<'_>) -> Result<Entry, Refusal> {
         }
         Action::ReleaseHold { hold } => hold::release(account, hold, context),
         Action::RevokeGrant { grant } => grant::revoke(account, grant, context),
+        Action::UpdateAccount(action) => update::update(account, action, context),
     }
 }
 

@@ -87,6 +87,8 @@ struct AccountAudit {
     /// The position of the newest entry that its row has.
     row_head: Option<Position>,
     row_was_checked: bool,
+    /// Whether its first row is an update: then all of its states say when it was opened.
+    opened_by_update: bool,
 }
 
 /// Audits a file. `progress` gets the number of entries read and of all entries.
@@ -99,6 +101,8 @@ pub fn audit(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
     let (connection, warning) = open_to_read(path)?;
+    super::open::show_as_newest(&connection)
+        .map_err(|error| format!("data file {}: {error}", path.display()))?;
     let mut audit = Audit {
         journal: Journal::new(connection),
         reprice,
@@ -226,6 +230,7 @@ impl Audit<'_> {
                 head: None,
                 row_head: row.get::<_, Option<i64>>(2)?.map(Position),
                 row_was_checked: false,
+                opened_by_update: false,
             };
             self.accounts.insert(id, account_audit);
             self.report.accounts = self.report.accounts.saturating_add(1);

@@ -45,6 +45,9 @@ pub fn reworded(rng: &mut Rng, call: &Call) -> Call {
     if has_overage && !request.has_field_by_name("overage") {
         request.set_field_by_name("overage", Value::EnumNumber(pb::Overage::Reject.into()));
     }
+    if let Call::UpdateAccount(update) = call {
+        return reworded_update(update.clone());
+    }
     let call = call.with(&request);
     // A charge alone and a charge in a batch are one method.
     match call {
@@ -55,13 +58,31 @@ pub fn reworded(rng: &mut Rng, call: &Call) -> Call {
     }
 }
 
+/// A mask is a set, and fields outside of it are not read.
+fn reworded_update(mut update: pb::UpdateAccountRequest) -> Call {
+    let paths = &mut update.update_mask.as_mut().unwrap().paths;
+    let account = update.account.as_mut().unwrap();
+    account.create_time = Some(timestamp(BEGINNING));
+    account.balance = Some(pb::Balance::default());
+    if !paths.iter().any(|path| path == "labels") {
+        account.labels.insert("x".repeat(100), String::new());
+    }
+    if !paths.iter().any(|path| path == "rate_card") {
+        account.rate_card = "unheard-of".to_owned();
+    }
+    paths.reverse();
+    paths.extend_from_within(..1);
+    Call::UpdateAccount(update)
+}
+
 /// A call with one field changed. Some come out the same, which is fine.
 pub fn altered(rng: &mut Rng, call: &Call) -> Call {
     let mut request = call.message();
     let descriptor = request.descriptor();
     let fields: Vec<FieldDescriptor> = descriptor
         .fields()
-        .filter(|field| !["account", "request_id"].contains(&field.name()))
+        .filter(|field| field.name() != "request_id")
+        .filter(|field| field.name() != "account" || matches!(field.kind(), Kind::Message(_)))
         // Of alternatives only the one that is set; prices of a usage only.
         .filter(|field| {
             let oneof = field
@@ -124,6 +145,28 @@ fn alter(rng: &mut Rng, request: &mut DynamicMessage, field: &FieldDescriptor) {
             "Timestamp" => flip_nanos(request, field),
             "Usage" => alter_usage(rng, request.get_field_mut(field)),
             "PriceSelector" => alter_prices(rng, request.get_field_mut(field)),
+            // Of the account what has a part in it.
+            "Account" => {
+                let account = request.get_field_mut(field).as_message_mut().unwrap();
+                let name = *rng.pick(&["attributes", "labels", "rate_card"]);
+                match name {
+                    "rate_card" => account.set_field_by_name(name, Value::String("studio".into())),
+                    name => {
+                        let field = account.descriptor().get_field_by_name(name).unwrap();
+                        alter(rng, account, &field);
+                    }
+                }
+            }
+            "FieldMask" => {
+                let mask = request.get_field_mut(field).as_message_mut().unwrap();
+                let paths = mask.get_field_by_name_mut("paths").unwrap();
+                let paths = paths.as_list_mut().unwrap();
+                let labels = Value::String("labels".to_owned());
+                match paths.len() > 1 && paths.contains(&labels) {
+                    true => paths.retain(|path| *path != labels),
+                    false => paths.push(labels),
+                }
+            }
             other => panic!("nothing is known of a {other}"),
         },
         kind => panic!("nothing is known of a {kind:?}"),

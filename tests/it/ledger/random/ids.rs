@@ -133,10 +133,13 @@ fn visit_reply(reply: &mut Reply, visit: Visit<'_>) {
     {
         visit(Kind::Hold, &mut hold.hold_id);
     }
-    for grant in reply
-        .balance
+    let of_accounts = (reply
+        .account
         .iter_mut()
-        .flat_map(|balance| &mut balance.grants)
+        .chain(reply.accounts.iter_mut().flatten()))
+    .filter_map(|account| account.balance.as_mut());
+    for grant in
+        (reply.balance.iter_mut().chain(of_accounts)).flat_map(|balance| &mut balance.grants)
     {
         visit(Kind::Grant, &mut grant.grant_id);
     }

@@ -23,6 +23,12 @@ pub(super) struct HoldWalk {
     pub(super) real: pb::ListHoldsRequest,
 }
 
+/// A list of accounts that is read page by page, by either one's tokens.
+pub(super) struct AccountWalk {
+    pub(super) model: pb::ListAccountsRequest,
+    pub(super) real: pb::ListAccountsRequest,
+}
+
 impl Run {
     /// Begins a list of entries: what has to be on all its pages is known from now on.
     pub(super) fn begin_walk(&mut self, request: pb::ListEntriesRequest) -> Result<(), String> {
@@ -129,9 +135,33 @@ impl Run {
             (Some(_), None) => Err("the list ended, and more were to come".to_owned()),
         }
     }
+
+    /// A page of accounts; the list is gone on with later.
+    pub(super) fn account_page(&mut self, walk: AccountWalk) -> Result<(), String> {
+        let (mut expected, mut answer) = self.ask_accounts(&walk.model, walk.real)?;
+        let next = (take_token(&mut expected), take_token(&mut answer));
+        self.judge(&Call::ListAccounts(walk.model.clone()), expected, answer)?;
+        match next {
+            (None, None) => Ok(()),
+            (Some(token), Some(real_token)) => {
+                if self.account_walks.len() < WALKS_MAX {
+                    let page = |page_token| pb::ListAccountsRequest {
+                        page_token,
+                        ..walk.model.clone()
+                    };
+                    self.account_walks.push(AccountWalk {
+                        model: page(token),
+                        real: page(real_token),
+                    });
+                }
+                Ok(())
+            }
+            (one, other) => Err(format!("one list goes on: {one:?}, {other:?}")),
+        }
+    }
 }
 
-/// The token of a page of holds, taken out of it.
+/// The token of a page, taken out of it.
 fn take_token(outcome: &mut Outcome) -> Option<String> {
     let reply = outcome.as_mut().ok()?;
     let token = std::mem::take(&mut reply.next_page_token);

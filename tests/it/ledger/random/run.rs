@@ -8,12 +8,13 @@ use prost_reflect::Value;
 use super::super::cards;
 use super::super::subjects::{Factory, Subject};
 use super::super::time::{
-    BEGINNING, HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, ledger_time, time_before, time_of,
+    BEGINNING, HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, ledger_time, nanos_of, time_before,
+    time_of,
 };
 use super::compare::compare;
 use super::generate::{ACCOUNTS, Generator, ends};
 use super::ids::Ids;
-use super::pages::{HoldWalk, Walk};
+use super::pages::{AccountWalk, HoldWalk, Walk};
 use super::rng::Rng;
 use super::{again, spoil};
 use crate::model::Model;
@@ -60,6 +61,7 @@ pub(super) struct Run {
     past: Vec<(Call, Nanos)>,
     pub(super) walks: Vec<Walk>,
     pub(super) hold_walks: Vec<HoldWalk>,
+    pub(super) account_walks: Vec<AccountWalk>,
     shown: VecDeque<Shown>,
     counts: Counts,
 }
@@ -103,6 +105,7 @@ pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Coun
         past: Vec::new(),
         walks: Vec::new(),
         hold_walks: Vec::new(),
+        account_walks: Vec::new(),
         shown: VecDeque::new(),
         counts: Counts::new(),
     };
@@ -132,6 +135,10 @@ impl Run {
             let walk = self.hold_walks.remove(0);
             return self.hold_page(walk);
         }
+        if !self.account_walks.is_empty() && self.rng.chance(50) {
+            let walk = self.account_walks.remove(0);
+            return self.account_page(walk);
+        }
         let call = self.next_call();
         let accounts = call.accounts();
         let good = |request: &pb::ListEntriesRequest| {
@@ -141,6 +148,12 @@ impl Run {
             Call::ListEntries(request) if good(&request) => self.begin_walk(request)?,
             Call::ListHolds(request) if request.page_token.is_empty() => {
                 self.hold_page(HoldWalk {
+                    model: request.clone(),
+                    real: request,
+                })?;
+            }
+            Call::ListAccounts(request) if request.page_token.is_empty() => {
+                self.account_page(AccountWalk {
                     model: request.clone(),
                     real: request,
                 })?;
@@ -303,6 +316,48 @@ impl Run {
             self.last = stated.unwrap_or(earliest);
         }
         self.last_is_sure = stated.is_some();
+        Ok((expected, answer))
+    }
+
+    /// Asks for accounts: each of a page is read at a time of its own, which its balance tells.
+    pub(super) fn ask_accounts(
+        &mut self,
+        model: &pb::ListAccountsRequest,
+        real: pb::ListAccountsRequest,
+    ) -> Result<(Outcome, Outcome), String> {
+        let answer = self.subject.call(Call::ListAccounts(real));
+        let earliest = ledger_time(self.clock, self.last);
+        let mut times = BTreeMap::new();
+        let mut last = earliest;
+        let accounts = answer
+            .as_ref()
+            .ok()
+            .and_then(|reply| reply.accounts.as_ref());
+        for account in accounts.into_iter().flatten() {
+            let read = account.balance.as_ref().and_then(|b| b.read_time.as_ref());
+            let time = nanos_of(read.ok_or("an account without a read_time")?);
+            let latest = last.max(self.maybe) + LATE_MAX;
+            if !(last..=latest).contains(&time) || time % MICROSECOND != 0 {
+                let (time, last) = (shown_time(time), shown_time(last));
+                return Err(format!("read at {time}, after {last}: {answer:?}"));
+            }
+            last = time;
+            times.insert(account.account.clone(), time);
+        }
+        let time_of = |name: &str| times.get(name).copied().unwrap_or(last);
+        let expected = self.model.list_accounts(model, time_of);
+        let call = Box::new(Call::ListAccounts(model.clone()));
+        let outcome = match &expected {
+            Ok(_) => "ok".to_owned(),
+            Err(refusal) => refusal.reason.clone(),
+        };
+        self.note(Shown::Call(call, last, outcome));
+        // Whether one without accounts took a time of its own cannot be seen.
+        self.last_is_sure = !times.is_empty();
+        match self.last_is_sure {
+            true => self.last = last,
+            false => self.maybe = self.maybe.max(earliest),
+        }
         Ok((expected, answer))
     }
 

@@ -44,7 +44,7 @@ type Mistake = (&'static str, fn(&mut Reply) -> bool);
 /// A mistake in one field of one reply is found.
 #[test]
 fn one_wrong_answer_is_found() {
-    const MISTAKES: [Mistake; 11] = [
+    const MISTAKES: [Mistake; 15] = [
         ("Charge", |reply| change(reply.available.as_mut().unwrap())),
         ("Charge", |reply| {
             reply.replayed = !reply.replayed;
@@ -79,6 +79,21 @@ fn one_wrong_answer_is_found() {
         ("ListHolds", |reply| {
             let first = reply.holds.as_mut().unwrap().first_mut();
             first.is_some_and(|hold| hold.labels.insert("x".to_owned(), String::new()).is_none())
+        }),
+        ("GetAccount", |reply| {
+            let created = &mut reply.account.as_mut().unwrap().create_time;
+            created.as_mut().unwrap().nanos ^= 1;
+            true
+        }),
+        ("ListAccounts", |reply| {
+            reply.accounts.as_mut().unwrap().pop().is_some()
+        }),
+        ("UpdateAccount", |reply| {
+            change(&mut reply.account.as_mut().unwrap().rate_card)
+        }),
+        ("UpdateAccount", |reply| {
+            let balance = reply.account.as_mut().unwrap().balance.as_mut();
+            change(&mut balance.unwrap().held)
         }),
         ("Grant", |reply| {
             reply.entry.as_mut().unwrap().priority ^= 1;

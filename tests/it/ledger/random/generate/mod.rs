@@ -1,8 +1,12 @@
 //! Calls that are likely to mean something to the ledger as it is.
 
+mod accounts;
 mod holds;
+mod methods;
 
 use creditd::rpc::pb::creditd::v1 as pb;
+
+pub use methods::{METHODS, Method, REFUSALS_OF_WRITES};
 
 use super::super::time::{HOUR, MICROSECOND, MILLISECOND, Nanos, SECOND, duration, timestamp};
 use super::ids::{Ids, Kind};
@@ -12,134 +16,6 @@ use crate::support::call::Call;
 
 /// Accounts that are used; the last one is never opened.
 pub const ACCOUNTS: [&str; 5] = ["team-a", "team-b", "auth0|a+b@x.y", "solo", "nobody"];
-
-/// A method, and what is expected of it in a long run.
-pub struct Method {
-    pub name: &'static str,
-    /// How often it is called, beside the others.
-    weight: u64,
-    /// All that it can answer, but for what takes too many operations to come about.
-    pub answers: &'static [&'static str],
-}
-
-pub const METHODS: [Method; 13] = [
-    Method {
-        name: "Grant",
-        weight: 10,
-        answers: &["ok", "replayed", "BALANCE_TOO_LARGE"],
-    },
-    Method {
-        name: "Charge",
-        weight: 20,
-        answers: &[
-            "ok",
-            "replayed",
-            "INSUFFICIENT_CREDITS",
-            "RATE_CARD_NOT_FOUND",
-            "REVISION_NOT_FOUND",
-        ],
-    },
-    Method {
-        name: "BatchCharge",
-        weight: 4,
-        answers: &[
-            "ok",
-            "replayed",
-            "REQUEST_ID_REUSED",
-            "INSUFFICIENT_CREDITS",
-            "ACCOUNT_NOT_FOUND",
-        ],
-    },
-    Method {
-        name: "Refund",
-        weight: 9,
-        answers: &[
-            "ok",
-            "replayed",
-            "ENTRY_NOT_FOUND",
-            "ENTRY_NOT_REFUNDABLE",
-            "REFUND_EXCEEDS_CHARGE",
-            "BALANCE_TOO_LARGE",
-        ],
-    },
-    Method {
-        name: "Hold",
-        weight: 13,
-        answers: &["ok", "replayed", "INSUFFICIENT_CREDITS"],
-    },
-    Method {
-        name: "ExtendHold",
-        weight: 4,
-        answers: &["ok", "replayed", "HOLD_NOT_FOUND", "HOLD_CLOSED"],
-    },
-    Method {
-        name: "SettleHold",
-        weight: 15,
-        answers: &[
-            "ok",
-            "replayed",
-            "HOLD_NOT_FOUND",
-            "HOLD_CLOSED",
-            "HOLD_SERVICE_MISMATCH",
-            "HOLD_EXCEEDED",
-            "INSUFFICIENT_CREDITS",
-        ],
-    },
-    Method {
-        name: "ReleaseHold",
-        weight: 5,
-        answers: &["ok", "replayed", "HOLD_NOT_FOUND", "HOLD_CLOSED"],
-    },
-    Method {
-        name: "RevokeGrant",
-        weight: 2,
-        answers: &["ok", "replayed", "GRANT_NOT_FOUND"],
-    },
-    Method {
-        name: "GetHold",
-        weight: 3,
-        answers: &["ok", "HOLD_NOT_FOUND", "ACCOUNT_NOT_FOUND"],
-    },
-    Method {
-        name: "ListHolds",
-        weight: 3,
-        answers: &[
-            "ok",
-            "INVALID_PAGE_SIZE",
-            "INVALID_PAGE_TOKEN",
-            "INVALID_REQUEST_ID",
-            "INVALID_LENGTH",
-            "INVALID_TIME",
-        ],
-    },
-    Method {
-        name: "ListEntries",
-        weight: 5,
-        answers: &[
-            "ok",
-            "HOLD_NOT_FOUND",
-            "INVALID_PAGE_SIZE",
-            "INVALID_PAGE_TOKEN",
-            "UNKNOWN_VALUE",
-            "INVALID_LENGTH",
-        ],
-    },
-    Method {
-        name: "GetBalance",
-        weight: 7,
-        answers: &["ok", "INVALID_TIME", "ACCOUNT_NOT_FOUND"],
-    },
-];
-
-/// What every write can be refused for beside its answers. Grant opens accounts, and is not
-/// refused for the first of them.
-pub const REFUSALS_OF_WRITES: [&str; 5] = [
-    "ACCOUNT_NOT_FOUND",
-    "REQUEST_ID_REUSED",
-    "FIELD_REQUIRED",
-    "INVALID_ACCOUNT",
-    "INVALID_REQUEST_ID",
-];
 
 /// What a call is made from.
 pub struct Generator<'a> {
@@ -158,7 +34,10 @@ impl Generator<'_> {
         let account = self.account();
         let known = self.model.accounts.contains_key(&account);
         if !known && account != "nobody" && self.rng.chance(800) {
-            return Call::Grant(self.grant(account));
+            return match self.rng.chance(200) {
+                true => Call::UpdateAccount(self.update(account)),
+                false => Call::Grant(self.grant(account)),
+            };
         }
         let methods = METHODS.map(|method| (method.weight, method.name));
         let method = self.rng.weighted(&methods);
@@ -183,6 +62,9 @@ impl Generator<'_> {
             }),
             "ListHolds" => Call::ListHolds(self.list_holds(account)),
             "ListEntries" => Call::ListEntries(self.list_entries(account)),
+            "GetAccount" => Call::GetAccount(pb::GetAccountRequest { account }),
+            "ListAccounts" => Call::ListAccounts(self.list_accounts(&account)),
+            "UpdateAccount" => Call::UpdateAccount(self.update(account)),
             _ => Call::GetBalance(self.balance(account)),
         }
     }
