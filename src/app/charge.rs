@@ -1,9 +1,13 @@
 //! Batches of charges.
 
+use std::collections::BTreeMap;
+
 use super::estimate::check_batch;
+use super::priced::{NeedsAccount, Payer};
 use super::{App, AppError, WriteForm};
 use crate::domain::Refusal;
 use crate::domain::ledger::Command;
+use crate::domain::pricing::Catalog;
 use crate::store::{Answer, Written};
 
 impl App {
@@ -24,9 +28,14 @@ impl App {
         // One price snapshot for all items.
         let selectors = forms.iter().filter_map(WriteForm::selector);
         let prices = self.prices_for(selectors).await?;
+        let payers = self.payers(&prices, &forms).await?;
         let items: Vec<_> = forms
             .into_iter()
-            .map(|form| self.command(&prices, form, None))
+            .zip(payers)
+            .map(|(form, payer)| {
+                let priced = self.price_of(&prices, &form, None, &payer);
+                self.command(&prices, form, priced.unwrap_or_default())
+            })
             .collect();
         check(&items)?;
         let mut commands = Vec::with_capacity(items.len());
@@ -47,5 +56,42 @@ impl App {
             Some(refusal) => Some(Err(refusal.into())),
         });
         Ok(merged.collect())
+    }
+
+    /// The accounts that pay for these, all of them read where their settings can have a part.
+    async fn payers(
+        &self,
+        prices: &Catalog,
+        forms: &[WriteForm<'_>],
+    ) -> Result<Vec<Payer>, AppError> {
+        let mut payers: Vec<Payer> = forms.iter().map(|form| self.payer(form)).collect();
+        let mut to_read = BTreeMap::new();
+        for (form, payer) in forms.iter().zip(&payers) {
+            let has_part = || match self.price_of(prices, form, None, payer) {
+                Ok(Some(Ok(cost))) => cost.assumes_no_settings.is_some(),
+                Ok(_) => false,
+                Err(NeedsAccount) => true,
+            };
+            if let (Payer::Unread, Some(account)) = (payer, &form.account)
+                && !to_read.contains_key(account)
+                && has_part()
+            {
+                to_read.insert(account.clone(), None);
+            }
+        }
+        if to_read.is_empty() {
+            return Ok(payers);
+        }
+        let settings = self.store.settings(to_read.keys().cloned().collect());
+        for (place, settings) in to_read.values_mut().zip(settings.await?) {
+            *place = settings;
+        }
+        for (form, payer) in forms.iter().zip(&mut payers) {
+            let account = form.account.as_ref();
+            if let Some(settings) = account.and_then(|account| to_read.get(account)) {
+                *payer = Payer::Read(settings.clone());
+            }
+        }
+        Ok(payers)
     }
 }

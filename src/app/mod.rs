@@ -8,6 +8,7 @@ mod charge;
 mod estimate;
 mod fingerprint;
 mod hold;
+mod priced;
 pub mod prices;
 mod write;
 
@@ -27,6 +28,7 @@ pub use account::{AccountPage, AccountState};
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
 pub use estimate::BatchEstimate;
 pub use hold::{HoldPage, HoldQuery};
+pub use priced::PricedAccount;
 pub use prices::Prices;
 pub use write::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm};
 

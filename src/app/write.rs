@@ -1,20 +1,14 @@
 //! Writes: from the form of a request to the command that the ledger decides.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
+use super::priced::{NeedsAccount, Payer};
 use super::{App, AppError, fingerprint};
-use crate::domain::ledger::{
-    Action, Command, Cost, GrantAction, HoldId, Named, Priced, Pricing, RequestKey, UpdateAction,
-};
+use crate::domain::ledger::{Action, Command, GrantAction, Priced, RequestKey, UpdateAction};
 use crate::domain::names::repeated;
-use crate::domain::pricing::{
-    AccountTerms, Card, Catalog, Pairs, PriceTerms, Selector, Usage, UsageRecord,
-};
+use crate::domain::pricing::{Catalog, Selector, Usage};
 use crate::domain::violation::TimeRule;
-use crate::domain::{
-    AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Timestamp, Violation,
-};
+use crate::domain::{AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Violation};
 use crate::store::{Pending, Written};
 
 /// The longest that a hold can be made or extended for.
@@ -65,66 +59,43 @@ impl App {
         if settles || form.selector().is_some_and(|s| prices.misses(&s)) {
             return None;
         }
-        let command = self.command(&prices, form, None);
+        let payer = self.payer(&form);
+        let priced = self.price_of(&prices, &form, None, &payer).ok()?;
+        let command = self.command(&prices, form, priced);
         let written = command.map(|command| self.store.write(command));
         Some(written.map_err(AppError::from))
     }
 
-    /// Makes a command of the form and hands it to the store. The answer comes once what was
-    /// written is durable; the form is not needed for it any more.
+    /// Makes a command of the form and hands it to the store. [`App::written`] has the answer
+    /// once what was written is durable; the form is not needed for it any more.
     ///
     /// # Errors
-    /// What is wrong with the form, or that prices cannot be read.
+    /// What is wrong with the form, or that prices or the account cannot be read.
     pub async fn write(&self, form: WriteForm<'_>) -> Result<Pending<Box<Written>>, AppError> {
         let prices = self.prices_for(form.selector()).await?;
-        let of_hold = match (&form.action, &form.account) {
-            (Action::SettleHold { hold, cost, .. }, Some(account)) if cost.has_default_prices() => {
-                self.prices_of_hold(account, hold).await?
+        let of_hold = self.prices_of_hold(&form).await?;
+        let payer = self.payer(&form);
+        let priced = match self.price_of(&prices, &form, of_hold.as_ref(), &payer) {
+            Ok(priced) => priced,
+            Err(NeedsAccount) => {
+                let payer = match &form.account {
+                    Some(account) => self.read_payer(account).await?,
+                    None => Payer::Read(None),
+                };
+                let priced = self.price_of(&prices, &form, of_hold.as_ref(), &payer);
+                priced.unwrap_or_default()
             }
-            _ => None,
         };
-        let command = self.command(&prices, form, of_hold.as_ref())?;
+        let command = self.command(&prices, form, priced)?;
         Ok(self.store.write(command))
     }
 
-    /// The prices by which a hold was priced: a settlement is priced by them, unless it asks for
-    /// others. They never change, so they can be read ahead. None where there are none:
-    /// the ledger says what is wrong with the hold, after it has looked up the request_id.
-    async fn prices_of_hold(
-        &self,
-        account: &AccountName,
-        hold: &Named<HoldId>,
-    ) -> Result<Option<HoldPrices>, AppError> {
-        if hold.id().is_none() {
-            return Ok(None);
-        }
-        let hold = match self.store.hold(account.clone(), hold.clone()).await {
-            Ok(hold) => hold,
-            Err(AppError::Refused(_)) => return Ok(None),
-            Err(other) => return Err(other),
-        };
-        let Some(pricing) = &hold.terms.pricing else {
-            return Ok(None);
-        };
-        let revision = &*pricing.revision;
-        let selector = Selector {
-            revision,
-            ..Selector::default()
-        };
-        let prices = self.prices_for([selector]).await?;
-        let card = prices.card_of_revision(revision).cloned();
-        Ok(card.map(|card| HoldPrices {
-            card,
-            values: pricing.values.clone(),
-        }))
-    }
-
-    /// The command that a form means, priced by this catalog, or by the prices of a hold.
+    /// The command that a form means, with its price where it has one.
     pub(super) fn command(
         &self,
         catalog: &Catalog,
         form: WriteForm<'_>,
-        of_hold: Option<&HoldPrices>,
+        priced: Option<Priced>,
     ) -> Result<Command, Refusal> {
         let WriteForm {
             request_id,
@@ -142,21 +113,9 @@ impl App {
         if let Action::UpdateAccount(update) = &mut action {
             update.refusal = self.refusal_of_update(catalog, update);
         }
-        let price = |cost: CostForm<'_>| match cost {
-            CostForm::Usage { usage, prices } => {
-                let terms = match of_hold {
-                    Some(of_hold) => of_hold.terms(self.now()),
-                    None => self.terms(catalog, &prices, AccountTerms::NONE)?,
-                };
-                cost_of(&terms, &usage)
-            }
-            CostForm::Credits(credits) => Ok(Box::new(Cost {
-                credits,
-                service: None,
-                pricing: None,
-                usage: None,
-            })),
-        };
+        // An action with a cost was priced.
+        let unpriced = || Err(Refusal::invalid("what", Violation::Required));
+        let price = |_: CostForm<'_>| priced.unwrap_or_else(unpriced);
         match (request_id, account) {
             (Some(id), Some(account)) if violations.is_empty() => {
                 let fingerprint = fingerprint::of(&action, &labels);
@@ -231,46 +190,9 @@ impl<'a> WriteForm<'a> {
     }
 }
 
-/// The prices by which a hold was priced.
-pub(super) struct HoldPrices {
-    card: Arc<Card>,
-    /// Of the account and the clock, as they were then.
-    values: Pairs,
-}
-
-impl HoldPrices {
-    fn terms(&self, now: Timestamp) -> PriceTerms<'_> {
-        PriceTerms::again(
-            &self.card,
-            self.values.clone(),
-            AccountTerms::NONE.attributes,
-            now,
-        )
-    }
-}
-
 impl CostForm<'_> {
     /// Whether it has to be priced and does not say by which prices.
-    fn has_default_prices(&self) -> bool {
+    pub(super) fn has_default_prices(&self) -> bool {
         matches!(self, Self::Usage { prices, .. } if prices.is_default())
     }
-}
-
-/// What a usage costs by these terms.
-fn cost_of(terms: &PriceTerms<'_>, usage: &Usage<'_>) -> Priced {
-    let card = terms.card();
-    let quote = terms
-        .price(usage)
-        .map_err(|violations| violations.under("usage."))?;
-    Ok(Box::new(Cost {
-        credits: quote.credits(),
-        service: Some(Arc::clone(&quote.service().key)),
-        pricing: Some(Pricing {
-            rate_card: card.shared_name(),
-            revision: card.revision().shared(),
-            values: terms.values(&quote),
-            time: terms.price_time(&quote),
-        }),
-        usage: Some(Arc::new(UsageRecord::from(usage))),
-    }))
 }

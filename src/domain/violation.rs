@@ -105,6 +105,20 @@ pub enum Violation {
         /// The service.
         service: Box<str>,
     },
+    /// An attribute that no rate card in force asks of an account.
+    NoAccountAttribute {
+        /// The attribute, cut.
+        attribute: Box<str>,
+    },
+    /// A word that an attribute of an account has on no rate card in force.
+    NoAccountValue {
+        /// The attribute.
+        attribute: Box<str>,
+        /// The word, cut.
+        value: Box<str>,
+        /// The words that it can be, with commas between.
+        values: Box<str>,
+    },
     /// What the rate card says is not sold.
     NotOffered {
         /// The service.

@@ -11,10 +11,13 @@ use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
 use crate::app::{Answer, AppError, Written};
 use crate::domain::Refusal;
-use crate::domain::ledger::{Action, Command};
+use crate::domain::ledger::{Action, Command, Pricing};
 
 /// What an entry and its answer take at most, beside the texts of the request.
 const ENTRY_BYTES_MAX: usize = 290;
+/// What an entry of a map takes at most beside its texts, and a time.
+const PAIR_BYTES: usize = 12;
+const TIME_BYTES: usize = 24;
 /// The same for REQUEST_ID_REUSED, which says account and request_id twice.
 const REUSED_BYTES_MAX: usize = 260;
 /// The same for every other refusal of the ledger, which says the account twice and three
@@ -83,10 +86,15 @@ fn answer_bytes_max(item: &Result<Command, Refusal>, request_bytes: usize) -> us
     let twice = |bytes: usize| bytes.saturating_mul(2);
     let account = twice(command.account.as_str().len());
     let request_id = twice(command.request.id.as_str().len());
+    let values = match &command.action {
+        Action::Charge(Ok(cost)) => cost.pricing.as_ref().map_or(0, values_bytes),
+        _ => 0,
+    };
     // The service stands in the entry and in its usage.
     let entry = ENTRY_BYTES_MAX
         .saturating_add(request_bytes)
-        .saturating_add(service_bytes);
+        .saturating_add(service_bytes)
+        .saturating_add(values);
     let reused = REUSED_BYTES_MAX
         .saturating_add(account)
         .saturating_add(request_id);
@@ -94,6 +102,14 @@ fn answer_bytes_max(item: &Result<Command, Refusal>, request_bytes: usize) -> us
         .saturating_add(account)
         .saturating_add(refusal_bytes);
     entry.max(reused).max(refused)
+}
+
+/// What the values and the time of a price take in an entry.
+fn values_bytes(pricing: &Pricing) -> usize {
+    let values = pricing.values.iter();
+    let bytes = values.map(|(name, value)| name.len().saturating_add(value.len()));
+    let bytes = bytes.map(|bytes| bytes.saturating_add(PAIR_BYTES));
+    bytes.fold(TIME_BYTES, usize::saturating_add)
 }
 
 fn refusal_bytes(refusal: &Refusal) -> usize {
@@ -121,9 +137,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::ledger::{
-        Cost, Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing, RequestKey,
-    };
+    use crate::domain::ledger::{Cost, Entry, EntryId, EntryKind, GrantId, GrantShare, RequestKey};
     use crate::domain::pricing::{Given, Pairs, UsageRecord};
     use crate::domain::{
         AccountName, Credits, FieldViolations, Labels, RequestId, Timestamp, Violation,
@@ -224,6 +238,7 @@ mod tests {
                     service: Some("s".repeat(self.service).into()),
                     pricing: None,
                     usage: Some(self.usage()),
+                    assumes_no_settings: None,
                 }))),
             }
         }

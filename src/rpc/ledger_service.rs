@@ -60,7 +60,7 @@ impl LedgerApi {
             }
             None => Box::pin(self.charge_after_look_up(bytes)).await?,
         };
-        let written = pending.await.map_err(Refused::from)?;
+        let written = self.app.written(pending).await.map_err(Refused::from)?;
         let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
         put_charge(&written, reply.end());
         Ok(reply)
@@ -137,7 +137,8 @@ impl LedgerApi {
         let pending = self.app.write(form(&request)).await;
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
         drop(request);
-        let written = pending.map_err(Refused::from)?.await;
+        let pending = pending.map_err(Refused::from)?;
+        let written = self.app.written(pending).await;
         let written = written.map_err(Refused::from)?;
         Ok(reply(&headers, R::from(&*written)))
     }

@@ -8,7 +8,8 @@ use tonic::{Request, Response, Status};
 use super::MESSAGE_BYTES_MAX;
 use super::codec::decode_message;
 use super::convert::pricing::{
-    EstimateParts, PricesParts, affordability_to_pb, estimate_to_pb, prices_from_pb, usage_from_pb,
+    EstimateParts, Prices, PricesParts, affordability_to_pb, estimate_to_pb, prices_from_pb,
+    usage_from_pb,
 };
 use super::convert::rate_card::{rate_card_page_to_pb, services_query_from_pb};
 use super::pb::creditd::v1 as pb;
@@ -17,8 +18,8 @@ use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
-use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate};
-use crate::domain::pricing::{AccountTerms, Usage};
+use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate, PricedAccount};
+use crate::domain::pricing::Usage;
 use crate::domain::{FieldViolations, Refusal};
 
 /// The service over the use cases.
@@ -47,23 +48,25 @@ impl PricingApi {
         let prices = prices_from_pb(parts.prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
+        let account = self.account(&prices, &violations).await?;
         let (terms, quote) = self
             .0
             .estimate(
                 &by,
                 parts.usage.as_ref(),
                 &prices.selector,
-                AccountTerms::NONE,
+                account.terms(),
                 violations,
             )
             .map_err(Refused::from)?;
+        let known = account.known;
         let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
         put_message(1, reply.end(), |estimate| match parts.explain {
             true => put_fields(
-                &estimate_to_pb(&terms, &quote, false, parts.usage.as_ref()),
+                &estimate_to_pb(&terms, &quote, known, parts.usage.as_ref()),
                 estimate,
             ),
-            false => put_estimate(&terms, &quote, false, estimate),
+            false => put_estimate(&terms, &quote, known, estimate),
         });
         if let Some(payer) = prices.account
             && check_balance
@@ -74,6 +77,17 @@ impl PricingApi {
             put_message(2, reply.end(), |into| put_fields(&affordability, into));
         }
         Ok(reply)
+    }
+
+    /// The account for which prices are asked. A request that is refused anyway asks no ledger.
+    async fn account(
+        &self,
+        prices: &Prices<'_>,
+        violations: &FieldViolations,
+    ) -> Result<PricedAccount, Refused> {
+        let account = prices.account.as_ref();
+        let account = account.filter(|_| violations.is_empty());
+        Ok(self.0.priced_account(account).await?)
     }
 
     /// Serves a BatchEstimate.
@@ -98,17 +112,13 @@ impl PricingApi {
         let prices = prices_from_pb(prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
+        let account = self.account(&prices, &violations).await?;
         let batch = self
             .0
-            .batch_estimate(
-                &by,
-                &usages,
-                &prices.selector,
-                AccountTerms::NONE,
-                violations,
-            )
+            .batch_estimate(&by, &usages, &prices.selector, account.terms(), violations)
             .map_err(Refused::from)?;
-        let mut reply = results_of(&batch, &usages, request.explain).map_err(Refused::from)?;
+        let reply = results_of(&batch, &usages, request.explain, account.known);
+        let mut reply = reply.map_err(Refused::from)?;
         let affordability = match prices.account {
             Some(payer) if check_balance => {
                 let quotes = batch.results.iter().flatten();
@@ -167,9 +177,10 @@ impl PricingService for PricingApi {
             .map_err(Refused::from)?;
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
+        let account = self.account(&prices, &FieldViolations::new()).await?;
         let terms = self
             .0
-            .terms(&by, &prices.selector, AccountTerms::NONE)
+            .terms(&by, &prices.selector, account.terms())
             .map_err(Refused::from)?;
         let card = terms.card();
         let page = rate_card_page_to_pb(card, by.next_effective_time(card), &query);
@@ -183,8 +194,9 @@ fn results_of(
     batch: &BatchEstimate<'_>,
     usages: &[Usage<'_>],
     explain: bool,
+    account_known: bool,
 ) -> Result<EncodedReply, Refusal> {
-    let estimates = EstimateWriter::new(&batch.terms, false);
+    let estimates = EstimateWriter::new(&batch.terms, account_known);
     let expected = batch.results.len().saturating_mul(RESULT_BYTES);
     let mut reply = EncodedReply::with_capacity(expected.min(MESSAGE_BYTES_MAX));
     let mut bytes = BATCH_REST_BYTES;
@@ -194,7 +206,7 @@ fn results_of(
                 put_message(1, item, |estimate| estimates.put(quote, estimate));
             }
             Ok(quote) => {
-                let estimate = estimate_to_pb(&batch.terms, quote, false, Some(usage));
+                let estimate = estimate_to_pb(&batch.terms, quote, account_known, Some(usage));
                 put_message(1, item, |into| put_fields(&estimate, into));
             }
             Err(violations) => {

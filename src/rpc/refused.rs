@@ -81,6 +81,8 @@ impl From<&AppError> for Refused {
                 operation: unavailable.operation,
             }
             .into(),
+            // The use case prices such a command again; it answers no call.
+            AppError::HasSettings(_) => RpcRefusal::StoreUnavailable { operation: "write" }.into(),
             AppError::ClockNotBelieved(not) => RpcRefusal::ClockNotBelieved {
                 clock_time: not.clock_time,
                 believed_time: not.believed_time,

@@ -12,6 +12,9 @@
 //!   (`replayed`); with another one it is refused. This comes before every other rule.
 //! - A refusal changes nothing, and its request_id can be used again.
 //! - The entries of one account are in order of time.
+//! - A command whose cost assumes an account without settings, and whose request_id is new,
+//!   is answered by [`StoreError::HasSettings`] where the account has some that can change a
+//!   price. What [`Store::known_settings`] tells is not older than any answer that was given.
 //! - While the clock is not believed nothing is written: a new command is refused, and
 //!   reads are answered as of the time last believed.
 //! - For every read and decision, holds and grants have lapsed at the instant they expire.
@@ -29,7 +32,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::domain::clock::{ClockNotBelieved, ClockSample, StoredClock};
-use crate::domain::ledger::{Account, Command, Entry, EntryId, Hold, HoldId, Named};
+use crate::domain::ledger::{
+    Account, AccountSettings, Command, Entry, EntryId, Hold, HoldId, Named,
+};
 use crate::domain::{AccountName, Refusal, Timestamp};
 
 pub use crate::domain::ledger::Written;
@@ -67,6 +72,12 @@ pub trait Store: Send + Sync + 'static {
     /// together. The entries of the answers are without their shares: there can be
     /// thousands for each.
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>>;
+
+    /// The settings of an account, where they can be told at once. None: they have to be read.
+    fn known_settings(&self, name: &AccountName) -> Option<Option<Arc<AccountSettings>>>;
+
+    /// The settings of accounts, in the same order; None also where there is no such account.
+    fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Option<Arc<AccountSettings>>>>;
 
     /// The account as it is, or as it was.
     fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<AccountSnapshot>;
@@ -175,6 +186,18 @@ pub enum StoreError {
     Unavailable(Unavailable),
     /// The clock is not believed, so nothing is written.
     ClockNotBelieved(ClockNotBelieved),
+    /// The command was priced as for an account without settings, and the account has some.
+    /// Nothing was done: it is to be priced again.
+    HasSettings(Box<HasSettings>),
+}
+
+/// A command that is to be priced again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HasSettings {
+    /// The command.
+    pub command: Command,
+    /// The settings of its account.
+    pub settings: Arc<AccountSettings>,
 }
 
 /// What a store's queue counts.

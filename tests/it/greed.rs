@@ -114,6 +114,7 @@ fn unpayable(id: String) -> Command {
         service: Some("service".into()),
         pricing: None,
         usage: None,
+        assumes_no_settings: None,
     })));
     command("team-a", &id, action)
 }

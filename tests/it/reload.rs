@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use creditd::app::App;
 use creditd::app::prices::publish;
-use creditd::domain::ledger::{Command, Hold, HoldId, Named};
+use creditd::domain::ledger::{AccountSettings, Command, Hold, HoldId, Named};
 use creditd::domain::{AccountName, Timestamp};
 use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -334,6 +334,14 @@ impl Store for Gated {
 
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {
         self.store.write_batch(commands)
+    }
+
+    fn known_settings(&self, name: &AccountName) -> Option<Option<Arc<AccountSettings>>> {
+        self.store.known_settings(name)
+    }
+
+    fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Option<Arc<AccountSettings>>>> {
+        self.store.settings(names)
     }
 
     fn account(&self, name: AccountName, as_of: Option<Timestamp>) -> Pending<AccountSnapshot> {

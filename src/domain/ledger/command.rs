@@ -105,6 +105,20 @@ pub struct Cost {
     pub pricing: Option<Pricing>,
     /// The usage that was priced.
     pub usage: Option<Arc<UsageRecord>>,
+    /// Set where it was priced as for an account without settings, without a look at the
+    /// account: where that has some, it is to be priced again.
+    pub assumes_no_settings: Option<AskedPrices>,
+}
+
+/// The prices that a request asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskedPrices {
+    /// The name of a card, or "".
+    pub rate_card: Box<str>,
+    /// A revision, or "".
+    pub revision: Box<str>,
+    /// In force then; None: now.
+    pub price_time: Option<Timestamp>,
 }
 
 /// What to do if a settlement costs more than its hold has.

@@ -20,7 +20,8 @@ mod settings;
 
 pub use account::{Account, AccountParts, Inconsistent, LastIds};
 pub use command::{
-    Action, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey, UpdateAction,
+    Action, AskedPrices, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey,
+    UpdateAction,
 };
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};

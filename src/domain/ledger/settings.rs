@@ -2,7 +2,7 @@
 
 use crate::domain::amount::Credits;
 use crate::domain::names::Labels;
-use crate::domain::pricing::Pairs;
+use crate::domain::pricing::{AccountTerms, Pairs};
 use crate::domain::time::Timestamp;
 
 /// The settings of an account. An account to which nothing was set has none of them.
@@ -21,6 +21,21 @@ impl AccountSettings {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rate_card.is_none() && self.attributes.is_empty() && self.labels.is_empty()
+    }
+
+    /// Whether they can change a price.
+    #[must_use]
+    pub fn has_prices(&self) -> bool {
+        self.rate_card.is_some() || !self.attributes.is_empty()
+    }
+
+    /// What they say of prices.
+    #[must_use]
+    pub fn terms(&self) -> AccountTerms<'_> {
+        AccountTerms {
+            rate_card: self.rate_card.as_deref().unwrap_or_default(),
+            attributes: &self.attributes,
+        }
     }
 
     /// The length of its texts.

@@ -234,12 +234,30 @@ impl Catalog {
         self.in_force.contains_key(name)
     }
 
-    /// What is wrong with attributes of an account by the cards in force: one that no card
-    /// declares as known of the account, or a word that it cannot be.
-    // The cards do not declare such attributes yet: until they do, none is refused.
+    /// The violation of attributes of an account: no card in force knows one of them, or none
+    /// has such a value of it.
     #[must_use]
-    pub const fn account_attribute_violation(&self, _attributes: &Pairs) -> Option<Violation> {
-        None
+    pub fn account_attribute_violation(&self, attributes: &Pairs) -> Option<Violation> {
+        attributes.iter().find_map(|(name, value)| {
+            let cards = self.in_force.values().flatten();
+            let known = cards.clone().flat_map(|card| card.account_values());
+            let mut known = known.filter(|(known, _)| known == name).peekable();
+            if known.peek().is_none() {
+                let attribute = repeated(name);
+                return Some(Violation::NoAccountAttribute { attribute });
+            }
+            let mut values = Vec::new();
+            for value in known.flat_map(|(_, attribute)| &attribute.values) {
+                if !values.contains(&&**value) {
+                    values.push(&**value);
+                }
+            }
+            (!values.contains(&value.as_str())).then(|| Violation::NoAccountValue {
+                attribute: repeated(name),
+                value: repeated(value),
+                values: values.join(", ").into(),
+            })
+        })
     }
 
     /// The card of a revision, however long ago it was replaced.

@@ -145,6 +145,26 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
                 "{field} of the account is \"{value}\"; service \"{service}\" has {values}",
             )
         }
+        Violation::NoAccountAttribute { attribute } => {
+            with("attribute", attribute);
+            (
+                Reason::UnknownAttribute,
+                "{field} has \"{attribute}\", which no rate card in force asks of an account; GetRateCard lists attributes and where they come from",
+            )
+        }
+        Violation::NoAccountValue {
+            attribute,
+            value,
+            values,
+        } => {
+            with("attribute", attribute);
+            with("value", value);
+            with("values", values);
+            (
+                Reason::UnknownAttributeValue,
+                "{field} has {attribute} \"{value}\"; the rate cards in force know {values}",
+            )
+        }
         Violation::NotOffered { service, why } => {
             with("service", service);
             with("why", why);

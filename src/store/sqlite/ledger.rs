@@ -21,7 +21,7 @@ use crate::domain::ledger::{
     needs,
 };
 use crate::domain::{AccountName, Credits, RequestId, Timestamp};
-use crate::store::{Answer, StoreError, Unavailable, Written};
+use crate::store::{Answer, HasSettings, StoreError, Unavailable, Written};
 
 /// A snapshot is due after so many entries of an account, or after as many as it has grants and
 /// open holds, if that is more.
@@ -276,6 +276,11 @@ impl Ledger {
         let effects = match decide(account, command, looked_up, now) {
             Ok(Decision::Write(effects)) => effects,
             Ok(Decision::Replay(written)) => return Ok(Ok(*written)),
+            Ok(Decision::Reprice(settings)) => {
+                let command = command.clone();
+                let other = HasSettings { command, settings };
+                return Ok(Err(StoreError::HasSettings(Box::new(other))));
+            }
             Ok(Decision::Refuse { refusal, lapsed }) => {
                 if let Some(slot) = slot {
                     self.write_lapsed(slot, &lapsed)?;

@@ -26,6 +26,7 @@ mod read;
 mod replies;
 mod requests;
 mod rows;
+mod settings;
 mod start;
 mod text;
 mod times;
@@ -44,6 +45,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use self::read::{Query, Read};
+use self::settings::{KnownSettings, Settings};
 use super::{
     AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Promise,
     Queued, Store, StoreError, Unavailable, Written,
@@ -93,6 +95,7 @@ enum Job {
     Write(Command, Promise<Box<Written>>),
     Batch(Vec<Command>, Promise<Vec<Answer<Written>>>),
     Read(Read),
+    Settings(Vec<AccountName>, Promise<Vec<Settings>>),
     Names(NameQuery, Promise<Vec<AccountName>>),
     Cards(cards::Publish),
 }
@@ -103,6 +106,7 @@ impl Job {
         match self {
             Self::Write(..) | Self::Read(_) | Self::Names(..) | Self::Cards(..) => 1,
             Self::Batch(commands, _) => commands.len(),
+            Self::Settings(names, _) => names.len(),
         }
     }
 
@@ -115,6 +119,7 @@ impl Job {
             Self::Write(_, promise) => drop(promise.send(Err(refusal))),
             Self::Batch(_, promise) => drop(promise.send(Err(refusal))),
             Self::Read(read) => read.refuse(refusal),
+            Self::Settings(_, promise) => drop(promise.send(Err(refusal))),
             Self::Names(_, promise) => drop(promise.send(Err(refusal))),
             // Dropping it closes the channel of its answer.
             Self::Cards(..) => {}
@@ -129,6 +134,8 @@ pub struct SqliteStore {
     /// How many commands and reads are queued for the writer.
     waiting: Arc<AtomicUsize>,
     writer: Option<JoinHandle<()>>,
+    /// What readers need not ask the writer for.
+    known_settings: Arc<KnownSettings>,
     /// Reads published rate cards.
     cards: cards::Reader,
     /// Notified of each change of the rate cards in force.
@@ -164,6 +171,7 @@ impl SqliteStore {
         let file = Arc::clone(&opened.lock.0);
         let file = file_watch::FileWatch::new(path, file, &opened.connection)
             .map_err(|error| OpenError::other(path, &error))?;
+        let known_settings: Arc<KnownSettings> = Arc::default();
         let started = writer::Writer::open(
             opened.connection,
             (history, wal, file),
@@ -171,6 +179,7 @@ impl SqliteStore {
                 clock,
                 closing: Arc::clone(&closing),
                 writable: writable.clone(),
+                known_settings: Arc::clone(&known_settings),
             },
             settings,
         );
@@ -186,6 +195,7 @@ impl SqliteStore {
             jobs: Some(jobs),
             waiting,
             writer: Some(handle),
+            known_settings,
             cards: Arc::new(Mutex::new(Some(cards))),
             card_changes: watch::Sender::new(()),
             closing,
@@ -241,6 +251,16 @@ impl Store for SqliteStore {
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {
         let (promise, pending) = Pending::new();
         self.submit(Job::Batch(commands, promise));
+        pending
+    }
+
+    fn known_settings(&self, name: &AccountName) -> Option<Settings> {
+        self.known_settings.get(name)
+    }
+
+    fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Settings>> {
+        let (promise, pending) = Pending::to_read();
+        self.submit(Job::Settings(names, promise));
         pending
     }
 

@@ -9,6 +9,7 @@ use super::accounts::Loaded;
 use super::history::{AccountHead, HistoryRead};
 use super::journal::StorageError;
 use super::ledger::unavailable;
+use super::settings::Settings;
 use super::writer::Writer;
 use crate::domain::ledger::{Account, Entry, Hold, HoldId, Named};
 use crate::domain::violation::TimeRule;
@@ -122,10 +123,12 @@ impl Writer {
             }
         };
         match read.query {
-            Query::Account(None, promise) => drop(promise.send(Ok(AccountSnapshot {
-                account: Arc::clone(view.account()),
-                time: now,
-            }))),
+            Query::Account(None, promise) => {
+                let account = Arc::clone(view.account());
+                let settings = account.settings().cloned();
+                self.known_settings.add(&read.name, settings);
+                drop(promise.send(Ok(AccountSnapshot { account, time: now })));
+            }
             Query::Account(Some(as_of), promise) => {
                 let head = view.head();
                 self.history.submit(head, HistoryRead::AsOf(as_of, promise));
@@ -158,6 +161,29 @@ impl Writer {
                 drop(promise.send(hold));
             }
         }
+    }
+
+    /// The settings of accounts; None also where there is no such account.
+    pub(super) fn settings(&mut self, names: &[AccountName]) -> Answer<Vec<Settings>> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(closing());
+        }
+        if !self.can_read() {
+            return Err(file_lost());
+        }
+        let settings = names.iter().map(|name| {
+            let loaded = self.ledger.account(name).map_err(|cause| {
+                tracing::error!(cause = cause.0, "an account cannot be read");
+                unavailable("read", &cause)
+            })?;
+            let Some(loaded) = loaded else {
+                return Ok(None);
+            };
+            let settings = loaded.account.settings().cloned();
+            self.known_settings.add(name, settings.clone());
+            Ok(settings)
+        });
+        settings.collect()
     }
 
     /// Names of accounts. Those of accounts in memory stand in the file as well: an account is

@@ -1,8 +1,13 @@
 //! The answers of a group: they are collected, and sent once it is committed.
 
+use std::sync::Arc;
+
 use super::journal::StorageError;
 use super::ledger::unavailable;
-use crate::store::{Answer, Promise, Written};
+use super::settings::Settings;
+use crate::domain::AccountName;
+use crate::domain::ledger::EntryKind;
+use crate::store::{Answer, Promise, StoreError, Written};
 
 /// The answer to a write outside of a batch, and where to send it.
 type SingleAnswer = (Promise<Box<Written>>, Answer<Box<Written>>);
@@ -28,6 +33,25 @@ impl Replies {
         answers: Answer<Vec<Answer<Written>>>,
     ) {
         self.batches.push((promise, answers));
+    }
+
+    /// The settings of accounts that the answers tell, in the order of the writes.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&AccountName, Settings)> {
+        self.singles.iter().filter_map(|(_, answer)| match answer {
+            Ok(written) => match &written.entry.kind {
+                EntryKind::Update(update) => {
+                    let settings = Some(&update.settings).filter(|settings| !settings.is_empty());
+                    let settings = settings.cloned().map(Arc::new);
+                    (!written.replayed).then_some((&written.entry.account, settings))
+                }
+                _ => None,
+            },
+            Err(StoreError::HasSettings(other)) => {
+                let settings = Some(Arc::clone(&other.settings));
+                Some((&other.command.account, settings))
+            }
+            Err(_) => None,
+        })
     }
 
     /// Sends all answers. A caller that is gone can read its answer again by its request_id.

@@ -30,6 +30,7 @@ use super::history::History;
 use super::journal::StorageError;
 use super::ledger::{Ledger, Shares};
 use super::replies::Replies;
+use super::settings::KnownSettings;
 use super::wal::Wal;
 use super::watchers::Watchers;
 use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteAccess};
@@ -63,6 +64,8 @@ pub(super) struct Writer {
     /// Set when the store is closing: queued writes are done, queued reads are refused.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
+    /// Changed after each commit.
+    pub(super) known_settings: Arc<KnownSettings>,
     /// When it last tried to write while it could not.
     pub(super) probed: Instant,
     clock_samples: SampleTimes,
@@ -73,6 +76,7 @@ pub(super) struct WriterContext {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
+    pub(super) known_settings: Arc<KnownSettings>,
 }
 
 impl Writer {
@@ -90,6 +94,7 @@ impl Writer {
             clock,
             closing,
             writable,
+            known_settings,
         } = context;
         clock.start(&clock::read(&ledger.journal.connection, last_write)?);
         Ok(Self {
@@ -104,6 +109,7 @@ impl Writer {
             last_time: last_write.unwrap_or(Timestamp::from_unix_nanos(0)),
             closing,
             writable,
+            known_settings,
             probed: Instant::now(),
             clock_samples: SampleTimes::default(),
         })
@@ -238,7 +244,7 @@ impl Writer {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
-        let (mut cards, mut names) = (Vec::new(), Vec::new());
+        let (mut cards, mut names, mut settings) = (Vec::new(), Vec::new(), Vec::new());
         let mut failure = due
             .iter()
             .find_map(|name| self.expire_before_read(name, now).err());
@@ -274,6 +280,7 @@ impl Writer {
                     }
                     reads.push(read);
                 }
+                (Job::Settings(names, promise), _) => settings.push((names, promise)),
                 (Job::Names(query, promise), _) => names.push((query, promise)),
                 (Job::Cards(publish), _) => cards.push(publish),
                 (job, Some(access @ (WriteAccess::Locked | WriteAccess::Refused(_)))) => {
@@ -302,6 +309,10 @@ impl Writer {
                 done = done.saturating_add(1);
                 reads.push(read);
             }
+            Some(Job::Settings(names, promise)) => {
+                done = done.saturating_add(names.len());
+                settings.push((names, promise));
+            }
             Some(Job::Names(query, promise)) => {
                 done = done.saturating_add(1);
                 names.push((query, promise));
@@ -313,6 +324,10 @@ impl Writer {
         let changed = self.finish(failure, replies, now);
         for publish in cards {
             self.publish_cards(publish);
+        }
+        for (names, promise) in settings {
+            // The caller may be gone.
+            let _ = promise.send(self.settings(&names));
         }
         for (query, promise) in names {
             // The caller may be gone.
@@ -351,6 +366,9 @@ impl Writer {
                             return committed.changed().collect();
                         }
                     }
+                }
+                for (name, settings) in replies.settings() {
+                    self.known_settings.add(name, settings);
                 }
                 replies.send();
                 match self.watchers.is_empty() {

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use creditd::domain::clock::ClockNotBelieved;
 use creditd::domain::ledger::{
-    Account, Command, Decision, EarlierWrite, Effects, Entry, EntryId, EntryKind, GrantFacts,
-    GrantId, Hold, HoldId, Inconsistent, LookedUp, Named, Reference, Referenced, Spending, decide,
-    needs,
+    Account, AccountSettings, Command, Decision, EarlierWrite, Effects, Entry, EntryId, EntryKind,
+    GrantFacts, GrantId, Hold, HoldId, Inconsistent, LookedUp, Named, Reference, Referenced,
+    Spending, decide, needs,
 };
 use creditd::domain::violation::TimeRule;
 use creditd::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Store,
-    StoreError, Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, HasSettings, NameQuery,
+    Pending, Store, StoreError, Unavailable, Written,
 };
 use tokio::sync::watch;
 
@@ -137,6 +137,11 @@ impl Books {
         let decision = decide(&mut book.account, command, looked_up, now);
         let effects = match decision.map_err(defect)? {
             Decision::Replay(written) => return Ok(*written),
+            Decision::Reprice(settings) => {
+                let command = command.clone();
+                let other = HasSettings { command, settings };
+                return Err(StoreError::HasSettings(Box::new(other)));
+            }
             Decision::Refuse { refusal, lapsed } => {
                 book.entries.extend(lapsed);
                 return Err(refusal.into());
@@ -228,6 +233,20 @@ impl Store for MemoryStore {
     fn write(&self, command: Command) -> Pending<Box<Written>> {
         let (mut books, now) = self.open();
         Pending::ready(books.write(&command, now).map(Box::new))
+    }
+
+    /// Nothing is told at once, so that the way by which settings are read is tested too.
+    fn known_settings(&self, _: &AccountName) -> Option<Option<Arc<AccountSettings>>> {
+        None
+    }
+
+    fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Option<Arc<AccountSettings>>>> {
+        let books = self.books();
+        let settings = names.iter().map(|name| {
+            let book = books.accounts.get(name)?;
+            book.account.settings().cloned()
+        });
+        Pending::ready(Ok(settings.collect()))
     }
 
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {

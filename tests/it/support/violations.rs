@@ -71,6 +71,20 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
             },
         ),
         (
+            "account.attributes",
+            Violation::NoAccountAttribute {
+                attribute: text("plam"),
+            },
+        ),
+        (
+            "account.attributes",
+            Violation::NoAccountValue {
+                attribute: text("plan"),
+                value: text("gold"),
+                values: text("payg, growth"),
+            },
+        ),
+        (
             "usage.service",
             Violation::NotOffered {
                 service: text("ray_3_2"),

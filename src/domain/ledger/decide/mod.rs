@@ -27,6 +27,7 @@ use super::account::{Account, Inconsistent};
 use super::command::{Action, Command, Cost, Priced};
 use super::entry::{Entry, EntryKind};
 use super::lookup::{EarlierWrite, LookedUp, Referenced};
+use super::settings::AccountSettings;
 use crate::domain::amount::Credits;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -47,6 +48,9 @@ pub enum Decision {
         /// with a later command.
         lapsed: Vec<Entry>,
     },
+    /// It has to be priced again, for an account with these settings; see
+    /// [`Cost::assumes_no_settings`].
+    Reprice(Arc<AccountSettings>),
     /// It writes these entries.
     Write(Box<Effects>),
 }
@@ -115,6 +119,9 @@ pub fn decide(
             },
         });
     }
+    if let Some(settings) = settings_to_price_by(account, command) {
+        return Ok(Decision::Reprice(settings));
+    }
     // Entries of an account are in order of time, also if the clock went back.
     let now = now.max(account.last_time());
     let lapsed = match account.has_lapsed(now) {
@@ -145,6 +152,14 @@ pub fn decide(
         follow_ups,
         available: account.available(),
     })))
+}
+
+/// The settings by which a command has to be priced again.
+fn settings_to_price_by(account: &Account, command: &Command) -> Option<Arc<AccountSettings>> {
+    let settings = account.settings()?;
+    let cost = command.action.cost()?.as_ref().ok()?;
+    let assumed = cost.assumes_no_settings.is_some() && settings.has_prices();
+    assumed.then(|| Arc::clone(settings))
 }
 
 /// The answer to a command whose request_id is known.
