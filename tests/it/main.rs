@@ -14,6 +14,8 @@
 /// Running servers, clients, tables.
 mod support;
 
+/// Prices for each account.
+mod account_prices;
 /// Accounts: long lists, settings over time, prices that are gone, values with entries.
 mod accounts;
 /// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
