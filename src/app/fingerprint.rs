@@ -257,10 +257,10 @@ impl Canonical for UpdateAction {
             // Derived from the rate cards of the moment, not sent.
             refusal: _,
         } = self;
-        let set = [rate_card.is_some(), attributes.is_some(), labels.is_some()];
-        let set = set.map(u8::from);
-        form.bytes(&set);
-        form.message(&[rate_card, attributes, labels, allow_missing]);
+        let bit = |is_set: bool, bit: i64| if is_set { bit } else { 0 };
+        let set =
+            bit(rate_card.is_some(), 1) | bit(attributes.is_some(), 2) | bit(labels.is_some(), 4);
+        form.message(&[&set, rate_card, attributes, labels, allow_missing]);
     }
 }
 

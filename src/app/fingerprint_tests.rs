@@ -46,6 +46,10 @@ fn named<T: AccountId>(id: T) -> Named<T> {
     Named::of(id, &AccountName::new("team-a").unwrap())
 }
 
+fn updated(update: UpdateAction) -> Action<CostForm<'static>> {
+    Action::UpdateAccount(Box::new(update))
+}
+
 fn settle(cost: CostForm<'_>) -> Action<CostForm<'_>> {
     Action::SettleHold {
         hold: named(HoldId(7)),
@@ -118,6 +122,25 @@ fn fingerprints_stay_what_they_are() {
             },
             &none,
             "b40744836851ef5f4498293decb60f53",
+        ),
+        (
+            updated(UpdateAction {
+                rate_card: Some("studio".into()),
+                attributes: Some([("plan".to_owned(), "growth".to_owned())].into()),
+                labels: Some(labels()),
+                allow_missing: true,
+                refusal: None,
+            }),
+            &none,
+            "adc442e5db3fe7890673c03735db545a",
+        ),
+        (
+            updated(UpdateAction {
+                labels: Some(Labels::default()),
+                ..UpdateAction::default()
+            }),
+            &none,
+            "d34fc968649c0c154e73799c3f4ca439",
         ),
     ] {
         assert_eq!(hex(&action, labels), expected, "{action:?}");
@@ -219,6 +242,21 @@ fn every_field_counts() {
             cost: one,
             ttl_nanos: number.saturating_add(1),
         });
+    }
+    let updates: [fn(&mut UpdateAction); 8] = [
+        |u| u.rate_card = Some("".into()),
+        |u| u.rate_card = Some("x".into()),
+        |u| u.attributes = Some(Pairs::new()),
+        |u| u.attributes = Some([("k".to_owned(), "v".to_owned())].into()),
+        |u| u.labels = Some(Labels::default()),
+        |u| u.labels = Some(labels()),
+        |u| (u.attributes, u.labels) = (Some(Pairs::new()), Some(Labels::default())),
+        |u| (u.labels, u.allow_missing) = (Some(Labels::default()), true),
+    ];
+    for change in updates {
+        let mut update = UpdateAction::default();
+        change(&mut update);
+        actions.push(updated(update));
     }
     let labelled = labels();
     let mut all = std::collections::HashMap::new();

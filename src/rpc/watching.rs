@@ -84,7 +84,7 @@ impl Watcher {
                 .balance(account, None, FieldViolations::new())
                 .await
             {
-                // The change moved no credits: a hold was extended.
+                // The change moved no credits: a hold was extended, or settings were set.
                 Ok(balance) if sent_version == Some(balance.version) => {}
                 Ok(balance) => {
                     sent_version = Some(balance.version);

@@ -218,6 +218,8 @@ proptest! {
         usage in prop::option::of((0..3, number(), maps())),
         label in prop::option::of(("[a-z]{1,64}", "[a-z]{0,256}")),
         priced in any::<bool>(),
+        values in prop::bool::weighted(0.2),
+        price_time in prop::option::weighted(0.2, 0_i64..1 << 60),
         replayed in any::<bool>(),
         account in "[!#-\\[\\]-~]{1,128}",
         request_id in "[ -~]{1,256}",
@@ -225,7 +227,7 @@ proptest! {
     ) {
         let credits = |nanos| Credits::from_nanos(nanos).unwrap();
         let pairs: BTreeMap<String, String> = label.into_iter().collect();
-        let pricing = Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into(), values: BTreeMap::new(), time: None };
+        let pricing = Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into(), values: if values { pairs.clone() } else { BTreeMap::new() }, time: price_time.map(Timestamp::from_unix_nanos) };
         let usage = usage.map(|(kind, number, meters)| UsageRecord {
             quantity: match kind {
                 0 => Given::Nothing,

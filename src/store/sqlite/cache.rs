@@ -69,7 +69,7 @@ impl Cache {
     }
 }
 
-/// How much of what a hold keeps for its caller counts as one more account.
+/// How much of what holds and settings keep for callers counts as one more account.
 const TEXT_BYTES: usize = 1_024;
 
 /// As how many accounts it counts.
@@ -77,7 +77,8 @@ fn weight(loaded: &Loaded) -> usize {
     let account = &loaded.account;
     let holds = account.holds().values();
     let texts = holds.map(|open| open.hold.terms.text_bytes());
-    let texts = texts.fold(0, usize::saturating_add);
+    let settings = account.settings().map_or(0, |set| set.text_bytes());
+    let texts = texts.fold(settings, usize::saturating_add);
     let parts = account.size().div_euclid(4);
     parts
         .saturating_add(texts.div_euclid(TEXT_BYTES))

@@ -94,6 +94,12 @@ pub fn time_of(call: &Call, reply: &Reply) -> Option<Nanos> {
             .balance
             .as_ref()
             .and_then(|balance| balance.read_time),
+        Reply {
+            accounts: Some(accounts),
+            ..
+        } => accounts
+            .last()
+            .and_then(|account| account.balance.as_ref()?.read_time),
         Reply { hold, .. } => hold.as_ref().filter(made).and_then(|hold| hold.create_time),
     };
     let items = reply.results.0.iter().flatten();

@@ -37,6 +37,9 @@ impl<'a> Facts<'a> {
         if let Some(balance) = &reply.balance {
             facts.balance(balance);
         }
+        if let Some(account) = &reply.account {
+            facts.account(account);
+        }
         if let Some(failed) = reply.failed_count {
             let count = i32::try_from(reply.results.0.len()).unwrap();
             facts.text("done", count - failed);
@@ -148,6 +151,15 @@ impl<'a> Facts<'a> {
         self.time("ends", hold.expire_time.as_ref());
     }
 
+    fn account(&mut self, account: &pb::Account) {
+        self.balance(&account.balance.clone().unwrap_or_default());
+        self.text("account", &account.account);
+        self.time("opened", account.create_time.as_ref());
+        self.text("rate-card", or_none(&account.rate_card));
+        self.text("knows", labels(&account.attributes));
+        self.text("tags", labels(&account.labels));
+    }
+
     fn balance(&mut self, balance: &pb::Balance) {
         self.text("account", &balance.account);
         self.text("available", &balance.available);
@@ -203,6 +215,18 @@ pub fn list(reply: &Reply, names: &BTreeMap<String, Named>) -> Option<String> {
                     words.push(format!("spent {}", entry.spent));
                 }
                 words.join(" ")
+            })
+            .collect(),
+        Reply {
+            accounts: Some(accounts),
+            ..
+        } => accounts
+            .iter()
+            .map(|account| {
+                let balance = account.balance.clone().unwrap_or_default();
+                assert_eq!(balance.grants, Vec::new());
+                let words = [&account.account, &balance.available, &account.rate_card];
+                words.map(String::as_str).join(" ").trim_end().to_owned()
             })
             .collect(),
         _ => return None,

@@ -14,7 +14,7 @@ use crate::support::call::{Call, empty_request, set_message};
 
 /// Verb, method, and the fields whose values follow in this order. What ends in `?` may be left
 /// out; `usage` is an amount of credits as well.
-const VERBS: [(&str, &str, &str); 14] = [
+const VERBS: [(&str, &str, &str); 17] = [
     ("grant", "Grant", "request_id account credits"),
     ("charge", "Charge", "request_id account usage"),
     ("refund", "Refund", "request_id account entry_id credits?"),
@@ -29,10 +29,13 @@ const VERBS: [(&str, &str, &str); 14] = [
     ("newest", "ListEntries", "account"),
     ("balance", "GetBalance", "account"),
     ("batch", "BatchCharge", ""),
+    ("update", "UpdateAccount", "request_id account.account"),
+    ("account", "GetAccount", "account"),
+    ("accounts", "ListAccounts", ""),
 ];
 
 /// Words that may follow, and the field that each sets.
-const OPTIONS: [(&str, &str); 23] = [
+const OPTIONS: [(&str, &str); 29] = [
     ("expires", "expire_time"),
     ("priority", "priority"),
     ("source", "source"),
@@ -56,6 +59,12 @@ const OPTIONS: [(&str, &str); 23] = [
     ("card", "prices.rate_card"),
     ("at", "prices.price_time"),
     ("prices-for", "prices.account"),
+    ("set", "update_mask.paths"),
+    ("rate-card", "account.rate_card"),
+    ("knows", "account.attributes"),
+    ("tag", "account.labels"),
+    ("or-open", "allow_missing"),
+    ("prefix", "prefix"),
 ];
 
 /// What the words of a line can refer to.

@@ -100,7 +100,9 @@ impl Runner {
 
     fn ask(&mut self, call: Call, line: &Line) -> Result<Outcome, String> {
         let outcome = match call {
-            Call::ListEntries(_) | Call::ListHolds(_) if line.words[0] != "newest" => {
+            Call::ListEntries(_) | Call::ListHolds(_) | Call::ListAccounts(_)
+                if line.words[0] != "newest" =>
+            {
                 self.list(call, line)?
             }
             call => self.call(&call),
@@ -150,13 +152,15 @@ impl Runner {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let (entries, holds) = (page.entries.as_ref(), page.holds.as_ref());
-            let length = entries.map_or(0, Vec::len) + holds.map_or(0, Vec::len);
+            let accounts = page.accounts.as_ref().map_or(0, Vec::len);
+            let length = entries.map_or(0, Vec::len) + holds.map_or(0, Vec::len) + accounts;
             let left = size(&request) - i32::try_from(length).unwrap();
             if size(&request) > 0 && left < 0 {
                 return Err(format!("{length} items on a page"));
             }
             extend(&mut all.entries, page.entries);
             extend(&mut all.holds, page.holds);
+            extend(&mut all.accounts, page.accounts);
             self.page_token.clone_from(&page.next_page_token);
             // A page may have fewer items than were asked for.
             if page.next_page_token.is_empty() || (!whole && left <= 0) {
