@@ -18,7 +18,7 @@ use crate::domain::pricing::lines::{Exchange, Ratio};
 use crate::domain::pricing::{ServicePrice, Shown};
 
 /// Most combinations of words and ranges of a card, over all lines of all services.
-const CELLS_MAX: usize = 1_048_576;
+pub const CELLS_MAX: usize = 1_048_576;
 
 /// What stands on a card of format 2 beside its services.
 #[derive(Deserialize)]
@@ -72,6 +72,7 @@ pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread
     let list = services.as_ref().map(Spanned::get_ref);
     let list = list.and_then(|list| list.as_array()).into_iter().flatten();
     let (mut services_read, mut keys) = (Vec::new(), Vec::new());
+    let mut cells = 0_usize;
     for value in list {
         if lines::has_one_price(value) {
             let row = ServiceText::deserialize(toml::de::ValueDeserializer::from(value.clone()))?;
@@ -79,17 +80,16 @@ pub(super) fn read(mut table: Spanned<DeTable<'_>>) -> Result<LoadedCard, Unread
             keys.push(row.key.span());
         } else {
             let (service, key) = lines::service(value, card_rounding, exchange.as_ref())?;
+            if let ServicePrice::Lines(program) = &service.price {
+                cells = cells.saturating_add(program.cells());
+            }
             services_read.push(service);
             keys.push(key);
         }
-    }
-    let cells = services_read.iter().map(|service| match &service.price {
-        ServicePrice::One(_) => 0,
-        ServicePrice::Lines(program) => program.cells(),
-    });
-    if cells.fold(0_usize, usize::saturating_add) > CELLS_MAX {
-        let problem = format!("its services have more than {CELLS_MAX} combinations together");
-        return Err(error_at(&head.name, problem, "split it into several cards").into());
+        if cells > CELLS_MAX {
+            let problem = format!("its services have more than {CELLS_MAX} combinations together");
+            return Err(error_at(&head.name, problem, "split it into several cards").into());
+        }
     }
     Ok(finish(
         &head.name,

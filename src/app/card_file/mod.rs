@@ -18,6 +18,8 @@ use crate::domain::pricing::Card;
 use crate::store::cards::StoredCard;
 
 pub use duration::parse_nanos;
+pub use format_2::CELLS_MAX as CARD_CELLS_MAX;
+pub use lines::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
 pub use parse::{CardFileError, SERVICES_MAX};
 pub use stored::is_revision;
 

@@ -15,6 +15,7 @@ use crate::domain::pricing::lines::{Exchange, Place, Program};
 use crate::domain::pricing::{Service, ServicePrice};
 
 pub use fields::{Fields, Value};
+pub use read::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
 
 /// Whether a service is written with one price for one quantity.
 pub fn has_one_price(service: &Value<'_>) -> bool {

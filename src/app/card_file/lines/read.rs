@@ -1,6 +1,7 @@
 //! Reads the specification of a service: its meters, attributes, quantities, lines, rows and
 //! factors.
 
+use std::collections::BTreeSet;
 use std::ops::Range as Span;
 
 use super::fields::{Fields, Read, Value, error, text_of, texts_of};
@@ -14,11 +15,11 @@ use crate::domain::pricing::lines::{
 /// Most meters, and most attributes, of a service: what a usage can carry.
 const PAIRS_MAX: usize = 16;
 /// Most quantities, lines and factors of a service.
-const ENTRIES_MAX: usize = 32;
+pub const ENTRIES_MAX: usize = 32;
 /// Most values of all attributes of a service.
-const VALUES_MAX: usize = 1_024;
+pub const VALUES_MAX: usize = 1_024;
 /// Most rows of prices of a service.
-const ROWS_MAX: usize = 16_384;
+pub const ROWS_MAX: usize = 16_384;
 /// Longest name.
 const NAME_BYTES_MAX: usize = 64;
 /// Fields of entries, which are no names.
@@ -78,7 +79,7 @@ pub fn spec(fields: &Fields<'_, '_>) -> Read<Spec> {
     }
     let units = Units::of(&spec, &quantities);
     for (name, _, value) in &quantities {
-        let read = quantity(value, &units, &format!("quantity \"{name}\""))?;
+        let (read, _) = quantity(value, &units, &format!("quantity \"{name}\""))?;
         spec.quantities.insert((*name).into(), read);
     }
     let list = fields.list("lines")?;
@@ -242,9 +243,10 @@ fn attribute(name: &str, at: &Span<usize>, value: &Value<'_>) -> Read<AttributeS
         (texts_of(value, name)?, None)
     };
     let mut values: Vec<Box<str>> = Vec::with_capacity(texts.len());
+    let mut known = BTreeSet::new();
     for (text, at) in &texts {
         let text = check_text("a value", text, at)?;
-        if values.iter().any(|known| &**known == text) {
+        if !known.insert(text) {
             let problem = format!("\"{text}\" stands twice in attribute \"{name}\"");
             return Err(error(at, problem, "take one out"));
         }
