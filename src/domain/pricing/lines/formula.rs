@@ -365,7 +365,7 @@ mod tests {
         let digits = "9".repeat(19);
         for text in [
             product.clone(),
-            format!("0 - {product}"),
+            "0 - (a + b) * c".to_owned(),
             format!("a * {digits} * {digits}"),
             format!("a / {digits} / {digits}"),
             "0 - a".to_owned(),

@@ -55,11 +55,11 @@ impl Bits {
 }
 
 /// What holds in a cell.
-pub struct Held<'a> {
+pub struct Matches<'a> {
     bits: &'a Bits,
 }
 
-impl Held<'_> {
+impl Matches<'_> {
     /// The first entry that holds.
     pub fn first(&self) -> Option<usize> {
         let word = self.bits.words.get(self.bits.first)?;
@@ -143,7 +143,7 @@ fn flip(bits: &mut [u64], entry: usize) {
 pub fn each_cell<'t>(
     shape: &Shape,
     entries: impl Iterator<Item = &'t [Test]>,
-    mut cell: impl FnMut(usize, &Held<'_>),
+    mut cell: impl FnMut(usize, &Matches<'_>),
 ) {
     let entries: Vec<&[Test]> = entries.collect();
     let mut keys = Along::all(shape, &entries);
@@ -157,7 +157,7 @@ pub fn each_cell<'t>(
     let all = Bits::of(&all);
     let Some((longest, others)) = keys.split_first() else {
         if !all.is_empty() {
-            cell(0, &Held { bits: &all });
+            cell(0, &Matches { bits: &all });
         }
         return;
     };
@@ -204,7 +204,7 @@ fn descend(
     known: &Bits,
     rooms: &mut [Bits],
     start: usize,
-    cell: &mut impl FnMut(usize, &Held<'_>),
+    cell: &mut impl FnMut(usize, &Matches<'_>),
 ) {
     if known.is_empty() {
         return;
@@ -212,7 +212,7 @@ fn descend(
     let (Some((level, levels)), Some((room, rooms))) =
         (levels.split_first(), rooms.split_first_mut())
     else {
-        cell(start, &Held { bits: known });
+        cell(start, &Matches { bits: known });
         return;
     };
     for (position, bits) in level.bits.iter().enumerate() {
