@@ -28,6 +28,8 @@ from creditd.v1 import ledger_pb2, ledger_pb2_grpc, pricing_pb2, pricing_pb2_grp
 
 REPO = Path(__file__).resolve().parent.parent
 SERVER = REPO / "target" / "release" / "creditd"
+# Of the first one is what is priced without a rate card's name.
+CARDS = ["jogg-api-v2.toml", "examples/runway.toml", "examples/anthropic.toml"]
 FILE = REPO / "benches" / "instructions.txt"
 TOLERANCE = 0.05
 ROUNDS_MAX = 4
@@ -67,6 +69,30 @@ def estimate(channel: grpc.Channel, _: int) -> object:
     return pricing_pb2_grpc.PricingServiceStub(channel).Estimate(pricing_pb2.EstimateRequest(usage=usage()))
 
 
+def estimate_table(channel: grpc.Channel, _: int) -> object:
+    made = pricing_pb2.Usage(service="video", attributes={"model": "gen4.5"})
+    made.duration.seconds = 8
+    return estimate_on(channel, "runway", made)
+
+
+def estimate_five_meters(channel: grpc.Channel, _: int) -> object:
+    meters = {
+        "input_tokens": "2000",
+        "cache_write_5m_tokens": "10000",
+        "cache_write_1h_tokens": "300",
+        "cache_hit_tokens": "125000",
+        "output_tokens": "512",
+    }
+    attributes = {"model": "opus-5", "region": "us", "tier": "batch"}
+    made = pricing_pb2.Usage(service="messages", meters=meters, attributes=attributes)
+    return estimate_on(channel, "anthropic", made)
+
+
+def estimate_on(channel: grpc.Channel, card: str, made: pricing_pb2.Usage) -> object:
+    request = pricing_pb2.EstimateRequest(usage=made, prices=pricing_pb2.PriceSelector(rate_card=card))
+    return pricing_pb2_grpc.PricingServiceStub(channel).Estimate(request)
+
+
 def batch_estimate(channel: grpc.Channel, _: int) -> object:
     request = pricing_pb2.BatchEstimateRequest(usages=[usage()] * BATCH_LENGTH)
     reply = pricing_pb2_grpc.PricingServiceStub(channel).BatchEstimate(request)
@@ -93,6 +119,8 @@ def balance(channel: grpc.Channel, _: int) -> object:
 
 CASES = [
     Case("Estimate", 3_000, estimate),
+    Case("Estimate, table by attribute", 3_000, estimate_table),
+    Case("Estimate, five meters", 3_000, estimate_five_meters),
     Case("BatchEstimate of 1,000", 40, batch_estimate),
     Case("Charge", 1_000, one_charge),
     Case("BatchCharge of 1,000", 20, batch_charge),
@@ -109,7 +137,8 @@ def count(case: Case) -> int:
         server = subprocess.Popen(
             ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
             + ["--cachegrind-out-file=/dev/null", f"--log-file={log}"]
-            + [str(SERVER), "serve", "--threads", "1", "--listen", "127.0.0.1:0", "--data", "creditd.db"],
+            + [str(SERVER), "serve", "--threads", "1", "--listen", "127.0.0.1:0", "--data", "creditd.db"]
+            + [arg for card in CARDS for arg in ("--rate-card-file", str(REPO / "rate-cards" / card))],
             cwd=folder,
             env={k: v for k, v in os.environ.items() if not k.startswith("CREDITD_")},
             stdout=subprocess.DEVNULL,
@@ -182,7 +211,7 @@ def main() -> int:
             failed += 1
         elif change < -TOLERANCE:
             verdict = "ok, and over 5 % less: write the file anew by UPDATE=1"
-        print(f"{name:24} {number:>12,} of {allowed:>12,}  {change:+7.1%}  {verdict}")
+        print(f"{name:28} {number:>12,} of {allowed:>12,}  {change:+7.1%}  {verdict}")
     print(f"{len(counted) - failed} counts passed, {failed} failed, {time.monotonic() - start:.0f} s")
     return 1 if failed else 0
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use creditd::app::card_file::{FILE_BYTES_MAX, SERVICES_MAX};
+use creditd::app::card_file::{
+    CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, ROWS_MAX, SERVICES_MAX, VALUES_MAX,
+};
 use creditd::app::{
     BALANCE_GRANTS_MAX, BATCH_LENGTH_MAX, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX,
 };
@@ -15,6 +17,10 @@ use creditd::domain::names::{
     SERVICE_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, X_REQUEST_ID_BYTES_MAX,
 };
 use creditd::domain::pricing::PER_MAX_UNITS;
+use creditd::domain::pricing::lines::{
+    CELLS_MAX, FORMULA_BYTES_MAX, FORMULA_DEPTH_MAX, NUMBER_BYTES_MAX, PRODUCT_NAMES_MAX,
+    PRODUCTS_MAX, SECONDS_MAX, UNITS_MAX,
+};
 use creditd::rpc::MESSAGE_BYTES_MAX;
 use creditd::rpc::METADATA_BYTES_MAX;
 use creditd::rpc::convert::DURATION_SECONDS_MAX;
@@ -143,6 +149,48 @@ fn limits() -> BTreeMap<String, String> {
         (
             "services of a rate card",
             format!("1 to {}", number(SERVICES_MAX)),
+        ),
+        ("meters of a service", number(PAIRS_MAX)),
+        ("attributes of a service", number(PAIRS_MAX)),
+        ("values of all attributes of a service", number(VALUES_MAX)),
+        ("named quantities of a service", number(ENTRIES_MAX)),
+        ("lines of a service", format!("1 to {ENTRIES_MAX}")),
+        ("factors of a service", number(ENTRIES_MAX)),
+        ("rows of prices of a service", number(ROWS_MAX)),
+        (
+            "combinations of words and ranges of a line",
+            number(CELLS_MAX),
+        ),
+        (
+            "combinations of a rate card, over all lines of all services",
+            number(CARD_CELLS_MAX),
+        ),
+        (
+            "name of a meter, attribute, quantity or line",
+            format!("1 to {KEY_BYTES_MAX} of `a-z 0-9 _`, a letter first"),
+        ),
+        (
+            "text of a formula",
+            format!("{} bytes", number(FORMULA_BYTES_MAX)),
+        ),
+        (
+            "brackets within each other in a formula",
+            number(FORMULA_DEPTH_MAX),
+        ),
+        (
+            "products of a formula, multiplied out",
+            number(PRODUCTS_MAX),
+        ),
+        ("names of a product", number(PRODUCT_NAMES_MAX)),
+        (
+            "a number in a rate card, its point counted",
+            format!("{NUMBER_BYTES_MAX} characters"),
+        ),
+        ("decimals of a meter", number(DECIMALS_MAX)),
+        ("a meter whose card says no `max`", number(UNITS_MAX)),
+        (
+            "a meter in time whose card says no `max`",
+            format!("{} s", number(SECONDS_MAX)),
         ),
         ("a request", message.clone()),
         ("the reply to a batch", message.clone()),

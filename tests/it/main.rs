@@ -20,6 +20,8 @@ mod account_prices;
 mod accounts;
 /// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
 mod audit;
+/// Rate cards at their limits and beyond.
+mod card_limits;
 /// What the command line prints and refuses.
 mod cli;
 /// Failures of the command line: exit status, the sentence, and the object for programs.

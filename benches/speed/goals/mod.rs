@@ -2,6 +2,7 @@
 //! with it, on the same machine at the same time.
 
 mod calls;
+mod cards;
 mod charges;
 mod command;
 mod core;
@@ -34,6 +35,7 @@ pub fn run(options: &Options, setup: &Setup) -> Result<Vec<Row>, String> {
     };
     row::print_head();
     core::rows(options, setup, &mut add)?;
+    cards::rows(options, setup, &mut add)?;
     let goals = Goals::start(options, setup)?;
     let server = &goals.creditd;
     let idle = resident_bytes(server.pid()).map(|bytes| bytes as f64 / MIB);

@@ -37,12 +37,17 @@ impl CardFactorsText<'_> {
             list.ok_or_else(|| wrong(value, "factors is no list", "write factors = [...]"))
         });
         let list = list.transpose()?.map_or(&[][..], |list| list);
-        if let Some(value) = list.get(FACTORS_MAX) {
-            let problem = format!("the card has more than {FACTORS_MAX} factors");
-            return Err(wrong(value, problem, "put them together"));
-        }
         let mut factors = base.map_or_else(Vec::new, |base| base.factors.clone());
         let inherited = factors.len();
+        if let Some(value) = list.get(FACTORS_MAX.saturating_sub(inherited)) {
+            let problem = match inherited {
+                0 => format!("the card has more than {FACTORS_MAX} factors"),
+                _ => format!(
+                    "the card has more than {FACTORS_MAX} factors, with those of the card that it extends"
+                ),
+            };
+            return Err(wrong(value, problem, "put them together"));
+        }
         let mut spec = Spec {
             attributes: known,
             ..Spec::default()

@@ -21,7 +21,7 @@ use crate::domain::pricing::lines::{Exchange, Ratio};
 use crate::domain::pricing::{Service, ServicePrice, Shown};
 
 /// Most combinations of words and ranges of a card, over all lines of all services.
-const CELLS_MAX: usize = 1_048_576;
+pub const CELLS_MAX: usize = 1_048_576;
 
 /// What stands on a card of format 2 beside its services.
 #[derive(Deserialize)]
@@ -89,6 +89,8 @@ pub(super) fn read(
     let list = services.as_ref().map(Spanned::get_ref);
     let list = list.and_then(|list| list.as_array()).into_iter().flatten();
     let mut own = Vec::new();
+    // Counted as they come: those of one service can be many.
+    let mut cells = 0_usize;
     for value in list {
         own.push(if lines::has_one_price(value) {
             let row = ServiceText::deserialize(toml::de::ValueDeserializer::from(value.clone()))?;
@@ -101,6 +103,10 @@ pub(super) fn read(
             }
         } else {
             let read = lines::service(value, card_rounding, exchange.as_ref())?;
+            if let ServicePrice::Lines(program) = &read.service.price {
+                cells = cells.saturating_add(program.cells());
+            }
+            check_cells(cells, &head.name)?;
             OwnService {
                 rounding: read.rounding,
                 service: read.service,
@@ -126,10 +132,7 @@ pub(super) fn read(
         ServicePrice::One(_) => 0,
         ServicePrice::Lines(program) => program.cells(),
     });
-    if cells.fold(0_usize, usize::saturating_add) > CELLS_MAX {
-        let problem = format!("its services have more than {CELLS_MAX} combinations together");
-        return Err(error_at(&head.name, problem, "split it into several cards").into());
-    }
+    check_cells(cells.fold(0, usize::saturating_add), &head.name)?;
     let (services, said): (Vec<_>, Vec<_>) = services.into_iter().unzip();
     let keys: Vec<_> = said.into_iter().map(|said| said.at).collect();
     let loaded = finish(
@@ -149,6 +152,15 @@ pub(super) fn read(
         }
     }
     Ok(loaded)
+}
+
+/// Refuses more combinations than a card may have.
+fn check_cells(cells: usize, name: &Spanned<String>) -> Result<(), SpannedError> {
+    if cells <= CELLS_MAX {
+        return Ok(());
+    }
+    let problem = format!("its services have more than {CELLS_MAX} combinations together");
+    Err(error_at(name, problem, "split it into several cards"))
 }
 
 /// The unit of the card's prices.

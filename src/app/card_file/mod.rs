@@ -25,6 +25,8 @@ use crate::store::cards::StoredCard;
 pub use bases::{Bases, Loading, NoBases};
 pub use duration::parse_nanos;
 pub use files::load_files;
+pub use format_2::CELLS_MAX as CARD_CELLS_MAX;
+pub use lines::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
 pub use parse::{CardFileError, SERVICES_MAX};
 pub use stored::is_revision;
 

@@ -420,7 +420,7 @@ fn direction(word: Option<String>) -> Result<Option<Rounding>, String> {
 }
 
 fn quantity(stored: StoredQuantity) -> Result<QuantitySpec, String> {
-    let of = Formula::parse(&stored.of).map_err(|error| format!("{}: {error:?}", stored.of))?;
+    let of = Formula::restore(&stored.of).map_err(|error| format!("{}: {error:?}", stored.of))?;
     let step = match (number(stored.step)?, stored.rounding) {
         (Some(size), Some(word)) => {
             let rounding = match word.as_str() {

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A table by name.
-pub(super) type ByName<K, V> = HashMap<K, V, BuildHasherDefault<NameHasher>>;
+pub type ByName<K, V> = HashMap<K, V, BuildHasherDefault<NameHasher>>;
 
 /// Hashes eight bytes at a time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NameHasher(u64);
+pub struct NameHasher(u64);
 
 impl NameHasher {
     const fn mix(&mut self, word: u64) {

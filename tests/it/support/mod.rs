@@ -7,6 +7,7 @@ pub mod disk;
 pub mod health;
 pub mod ids;
 pub mod implied;
+pub mod large_cards;
 pub mod load;
 pub mod memory;
 pub mod outcome;

@@ -1,5 +1,6 @@
 //! Reads attributes: their values, and where they come from.
 
+use std::collections::BTreeSet;
 use std::ops::Range as Span;
 
 use super::fields::{Fields, Read, Value, error, texts_of};
@@ -64,9 +65,10 @@ pub fn attribute(name: &str, at: &Span<usize>, value: &Value<'_>) -> Read<Attrib
 fn values(name: &str, at: &Span<usize>, value: &Value<'_>) -> Read<Vec<Box<str>>> {
     let texts = texts_of(value, name)?;
     let mut values: Vec<Box<str>> = Vec::with_capacity(texts.len());
+    let mut known = BTreeSet::new();
     for (text, at) in &texts {
         let text = check_text("a value", text, at)?;
-        if values.iter().any(|known| &**known == text) {
+        if !known.insert(text) {
             let problem = format!("\"{text}\" stands twice in attribute \"{name}\"");
             return Err(error(at, problem, "take one out"));
         }

@@ -18,7 +18,7 @@ use crate::domain::pricing::{Service, ServicePrice};
 pub use attribute::attribute;
 pub use examples::check as check_examples;
 pub use fields::{Fields, Value};
-pub use read::new_name;
+pub use read::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX, new_name};
 
 /// Whether a service is written with one price for one quantity.
 pub fn has_one_price(service: &Value<'_>) -> bool {

@@ -27,10 +27,16 @@ impl Units {
         let mut units = Self {
             is_time: is_time.collect(),
         };
+        let quantities = quantities.iter().map(|(name, _, value)| {
+            let (of, unit) = of_and_unit(value);
+            let of = of.filter(|_| unit.is_none());
+            (*name, unit, of.and_then(|of| Formula::parse(of).ok()))
+        });
+        let quantities: Vec<_> = quantities.collect();
         // As often as one can rest on another.
-        for _ in quantities {
-            for (name, _, value) in quantities {
-                if let Some(is_time) = units.of_value(value) {
+        for _ in &quantities {
+            for (name, unit, formula) in &quantities {
+                if let Some(is_time) = units.of_formula(*unit, formula.as_ref()) {
                     units.is_time.insert((*name).to_owned(), is_time);
                 }
             }
@@ -39,18 +45,24 @@ impl Units {
     }
 
     /// Whether a quantity is time, where that can be told yet.
-    fn of_value(&self, value: &Value<'_>) -> Option<bool> {
-        let table = value.get_ref().as_table();
-        let of = match table {
-            None => value.get_ref().as_str(),
-            Some(table) => match table.get("unit").and_then(|unit| unit.get_ref().as_str()) {
-                Some(unit) => return Some(unit == TIME_UNIT),
-                None => table.get("of").and_then(|of| of.get_ref().as_str()),
-            },
-        };
-        let formula = Formula::parse(of?).ok()?;
-        let mut names = formula.names();
-        names.find_map(|name| self.is_time.get(name).copied())
+    fn of_formula(&self, unit: Option<&str>, formula: Option<&Formula>) -> Option<bool> {
+        match unit {
+            Some(unit) => Some(unit == TIME_UNIT),
+            None => formula?
+                .names()
+                .find_map(|name| self.is_time.get(name).copied()),
+        }
+    }
+}
+
+/// The formula of a quantity and its unit.
+fn of_and_unit<'a>(value: &'a Value<'_>) -> (Option<&'a str>, Option<&'a str>) {
+    match value.get_ref().as_table() {
+        None => (value.get_ref().as_str(), None),
+        Some(table) => {
+            let text = |name: &str| table.get(name).and_then(|text| text.get_ref().as_str());
+            (text("of"), text("unit"))
+        }
     }
 }
 
@@ -80,11 +92,13 @@ pub fn figure(text: &str, is_time: bool, at: &Span<usize>, name: &str) -> Read<R
     })
 }
 
-/// A quantity: a formula, or a table with one.
-pub fn quantity(value: &Value<'_>, units: &Units, name: &str) -> Read<QuantitySpec> {
+/// A quantity, which is a formula or a table with one; and whether it is time.
+pub fn quantity(value: &Value<'_>, units: &Units, name: &str) -> Read<(QuantitySpec, bool)> {
     if !value.get_ref().is_table() {
         let (text, at) = text_of(value, "quantity")?;
-        return Ok(QuantitySpec::of(formula(text, &at, name)?));
+        let formula = formula(text, &at, name)?;
+        let is_time = units.of_formula(None, Some(&formula)).unwrap_or(false);
+        return Ok((QuantitySpec::of(formula), is_time));
     }
     let fields = Fields::of(value, "a quantity")?;
     if let Some(counted) = fields.get("counted") {
@@ -98,7 +112,11 @@ pub fn quantity(value: &Value<'_>, units: &Units, name: &str) -> Read<QuantitySp
         "of", "unit", "at_least", "up_to", "above", "step", "rounding",
     ])?;
     let (text, at) = fields.required("of")?;
-    let is_time = units.of_value(value).unwrap_or(false);
+    let formula = formula(text, &at, name);
+    let (_, unit) = of_and_unit(value);
+    let is_time = units
+        .of_formula(unit, formula.as_ref().ok())
+        .unwrap_or(false);
     let size = |field: &str| match fields.text(field)? {
         None => Ok(None),
         Some((text, at)) => {
@@ -141,14 +159,15 @@ pub fn quantity(value: &Value<'_>, units: &Units, name: &str) -> Read<QuantitySp
         }
         (None, None) => None,
     };
-    Ok(QuantitySpec {
-        of: formula(text, &at, name)?,
+    let quantity = QuantitySpec {
+        of: formula?,
         unit,
         at_least: size("at_least")?,
         up_to: size("up_to")?,
         above: size("above")?,
         step,
-    })
+    };
+    Ok((quantity, is_time))
 }
 
 fn formula(text: &str, at: &Span<usize>, name: &str) -> Read<Formula> {
@@ -195,12 +214,11 @@ pub fn line(value: &Value<'_>, spec: &Spec, units: &Units) -> Read<LineSpec> {
         None => None,
     };
     let quantity_value = fields.get("quantity");
-    let is_time = quantity_value
-        .and_then(|value| units.of_value(value))
-        .unwrap_or(false);
     let quantity = quantity_value
         .map(|value| quantity(value, units, &name))
         .transpose()?;
+    let (quantity, is_time) = quantity.unzip();
+    let is_time = is_time.unwrap_or(false);
     let per = match (fields.text("per")?, &quantity) {
         (None, Some(_)) if is_time => {
             return Err(error(

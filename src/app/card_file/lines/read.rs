@@ -13,11 +13,11 @@ use crate::domain::pricing::lines::{MeterSpec, Ratio, Spec, TIME_DECIMALS, TIME_
 /// Most meters, and most attributes, of a service: what a usage can carry.
 const PAIRS_MAX: usize = 16;
 /// Most quantities, lines and factors of a service.
-const ENTRIES_MAX: usize = 32;
+pub const ENTRIES_MAX: usize = 32;
 /// Most values of all attributes of a service.
-const VALUES_MAX: usize = 1_024;
+pub const VALUES_MAX: usize = 1_024;
 /// Most rows of prices of a service.
-const ROWS_MAX: usize = 16_384;
+pub const ROWS_MAX: usize = 16_384;
 /// Longest name.
 const NAME_BYTES_MAX: usize = 64;
 /// Fields of entries, which are no names.
@@ -77,7 +77,7 @@ pub fn spec(fields: &Fields<'_, '_>, card_rounding: Option<Rounding>) -> Read<Sp
     }
     let units = Units::of(&spec, &quantities);
     for (name, _, value) in &quantities {
-        let read = quantity(value, &units, &format!("quantity \"{name}\""))?;
+        let (read, _) = quantity(value, &units, &format!("quantity \"{name}\""))?;
         spec.quantities.insert((*name).into(), read);
     }
     let list = fields.list("lines")?;

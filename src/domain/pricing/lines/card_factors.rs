@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::grid::{Grid, Names};
+use super::grid::{Cuts, Grid, Names, Shape, Test};
 use super::inputs::unknown_account_value;
 use super::program::{Outcome, Program, nanos_of};
 use super::ratio::Ratio;
 use super::run::ATTRIBUTES_MAX;
-use super::sets::Walk;
+use super::sets::each_cell;
 use super::spec::{AttributeSpec, FactorSpec, Spec};
 use super::spec_error::{Place, SpecError};
 use crate::domain::amount::{Rounded, Rounding};
@@ -52,27 +52,40 @@ impl CardFactors {
         attributes: BTreeMap<Box<str>, AttributeSpec>,
         factors: Vec<FactorSpec>,
     ) -> Result<Self, SpecError> {
+        let by_word = |attribute: &AttributeSpec| {
+            let values = attribute.values.iter().cloned();
+            values.zip(0_usize..).collect()
+        };
         let names = Names {
+            values: attributes.values().map(by_word).collect(),
             attributes: attributes.clone().into_iter().collect(),
             slots: BTreeMap::new(),
             numbers: Vec::new(),
         };
-        let tests = factors.iter().enumerate().map(|(position, factor)| {
-            names.tests(&factor.when, |name| {
+        let said = factors.iter().enumerate().map(|(position, factor)| {
+            names.all_said(&factor.when, |name| {
                 Place::FactorWhen(position, name.into())
             })
         });
-        let tests = tests.collect::<Result<Vec<_>, _>>()?;
-        let grid = Grid::of(tests.iter().flatten(), &names, &Place::Factor(0))?;
-        let sets = Walk::of(&grid, &names).sets(tests.iter().map(Vec::as_slice));
+        let said = said.collect::<Result<Vec<_>, _>>()?;
+        let cuts = Cuts::of(said.iter().flatten(), &names);
+        let tests = said.iter().map(|said| {
+            let tests = said.iter().map(|said| cuts.test(said, &names));
+            tests.collect()
+        });
+        let tests: Vec<Vec<Test>> = tests.collect();
+        let shape = Shape::of(tests.iter().flatten(), &cuts, &names, &Place::Factor(0))?;
+        let mut holding = vec![0_u64; shape.grid.size];
+        each_cell(&shape, tests.iter().map(Vec::as_slice), |cell, matches| {
+            if let Some(hold) = holding.get_mut(cell) {
+                // There are at most 32 of a card, and of those that it extends.
+                *hold = matches.word();
+            }
+        });
         let mut known: HashMap<u64, u16> = HashMap::new();
         let mut multipliers = Vec::new();
-        let mut cells = Vec::with_capacity(grid.size);
-        let mut positions = Vec::new();
-        for cell in 0..grid.size {
-            grid.positions_into(cell, &mut positions);
-            // There are at most 32.
-            let hold = sets.word(&positions, 0);
+        let mut cells = Vec::with_capacity(shape.grid.size);
+        for hold in holding {
             let at = match known.get(&hold) {
                 Some(at) => *at,
                 None => {
@@ -92,7 +105,7 @@ impl CardFactors {
             values: values.collect(),
             attributes,
             factors,
-            grid,
+            grid: shape.grid,
             cells: cells.into(),
             multipliers: multipliers.into(),
         })

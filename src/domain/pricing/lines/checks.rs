@@ -17,19 +17,16 @@ pub fn check_effects(spec: &Spec) -> Result<(), SpecError> {
     let conditions = spec.lines.iter().map(|line| &line.when);
     let conditions = conditions.chain(spec.rows.iter().map(|row| &row.when));
     let conditions = conditions.chain(spec.factors.iter().map(|factor| &factor.when));
-    let mut used: BTreeSet<&str> = conditions.flatten().map(name_of).collect();
-    used.extend(
-        spec.lines
-            .iter()
-            .filter_map(|line| line.quantity.as_ref())
-            .flat_map(|quantity| quantity.of.names()),
-    );
+    let of_lines = spec.lines.iter().filter_map(|line| line.quantity.as_ref());
+    let mut waiting: Vec<&str> = conditions.flatten().map(name_of).collect();
+    waiting.extend(of_lines.flat_map(|quantity| quantity.of.names()));
     // What a quantity rests on has an effect where the quantity has.
-    for _ in 0..=spec.quantities.len() {
-        for (name, quantity) in &spec.quantities {
-            if used.contains(&**name) {
-                used.extend(quantity.of.names());
-            }
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if used.insert(name)
+            && let Some(quantity) = spec.quantities.get(name)
+        {
+            waiting.extend(quantity.of.names());
         }
     }
     let is_unused = |name: &str| !used.contains(name);
@@ -69,12 +66,21 @@ pub fn check_falls(
             ));
         }
     }
+    let uses: Vec<Uses> = quantities
+        .iter()
+        .map(|(slot, quantity)| (*slot, quantity.uses().collect()))
+        .collect();
+    let falls: Vec<_> = lines
+        .iter()
+        .zip(&spec.lines)
+        .map(|(line, says)| falls_of_line(&says.key, line, names))
+        .collect();
     for (name, slot) in spec
         .meters
         .keys()
         .filter_map(|name| Some((name, *names.slots.get(name)?)))
     {
-        let fall = fall_of(spec, names, quantities, lines, slot);
+        let fall = fall_of(spec, names, &uses, lines, &falls, slot);
         match (fall, spec.may_fall.contains(name)) {
             (Some(why), false) => {
                 return Err(SpecError::bare(
@@ -96,21 +102,26 @@ pub fn check_falls(
     Ok(())
 }
 
+/// A quantity by its slot: the numbers that it is made of, and whether each is taken off.
+type Uses = (usize, BTreeSet<(usize, bool)>);
+
 /// Where a cost falls as that meter grows.
 fn fall_of(
     spec: &Spec,
     names: &Names,
-    quantities: &[(usize, Quantity)],
+    uses: &[Uses],
     lines: &[Line],
+    falls: &[Falls],
     meter: usize,
 ) -> Option<String> {
     // Numbers that grow with the meter.
     let mut grows = BTreeSet::from([meter]);
-    for (slot, quantity) in quantities {
-        if !quantity.slots().any(|slot| grows.contains(&slot)) {
+    for (slot, uses) in uses {
+        if !uses.iter().any(|(slot, _)| grows.contains(slot)) {
             continue;
         }
-        if grows.iter().any(|slot| quantity.falls_with(*slot)) {
+        let mut falls = uses.iter().filter(|(_, takes_off)| *takes_off);
+        if falls.any(|(slot, _)| grows.contains(slot)) {
             return Some(format!(
                 "\"{}\" falls",
                 formula_of(spec, names, lines, *slot)
@@ -118,15 +129,22 @@ fn fall_of(
         }
         grows.insert(*slot);
     }
-    lines.iter().enumerate().find_map(|(position, line)| {
-        let keys = line.grid.keys.iter().enumerate();
-        let mut keys = keys.filter(|(_, key)| match key.subject {
-            Subject::Number(slot) => grows.contains(&slot),
-            Subject::Attribute(_) => false,
-        });
-        let title = spec.lines.get(position).map_or("", |line| &line.key);
-        keys.find_map(|(key, _)| falls_along(title, line, key, names))
-    })
+    let mut falls = falls.iter().flatten();
+    falls
+        .find(|(slot, _)| grows.contains(slot))
+        .map(|(_, why)| why.clone())
+}
+
+/// Numbers along which a line falls, in the order of its keys, and how.
+type Falls = Vec<(usize, String)>;
+
+fn falls_of_line(title: &str, line: &Line, names: &Names) -> Falls {
+    let keys = line.grid.keys.iter().enumerate();
+    let falls = keys.filter_map(|(key, along)| match along.subject {
+        Subject::Number(slot) => Some((slot, falls_along(title, line, key, names)?)),
+        Subject::Attribute(_) => None,
+    });
+    falls.collect()
 }
 
 /// The text of the formula of a quantity.
@@ -145,24 +163,31 @@ fn formula_of(spec: &Spec, names: &Names, lines: &[Line], slot: usize) -> String
 /// Whether a line costs less in a later piece of one key, all others being equal.
 fn falls_along(title: &str, line: &Line, key: usize, names: &Names) -> Option<String> {
     let along = line.grid.keys.get(key)?;
-    for start in 0..line.grid.size {
-        let at = line.grid.positions(start);
-        if at.get(key) != Some(&0) {
-            continue;
-        }
-        let mut before: Option<(usize, Ratio)> = None;
+    let outcome = |cell: usize| {
+        let outcome = usize::from(*line.cells.get(cell)?);
+        Some((outcome, line.outcomes.get(outcome)?))
+    };
+    // Cells of its first piece stand together, as many as the stride; those of the next follow.
+    let block = along.stride.saturating_mul(along.count).max(1);
+    let starts = (0..line.grid.size).step_by(block);
+    let starts = starts.flat_map(|block| block..block.saturating_add(along.stride));
+    for start in starts {
+        let mut before: Option<(usize, usize, Ratio)> = None;
         for piece in 0..along.count {
             let cell = start.saturating_add(piece.saturating_mul(along.stride));
-            let outcome = line
-                .cells
-                .get(cell)
-                .and_then(|at| line.outcomes.get(usize::from(*at)))?;
+            let (at, outcome) = outcome(cell)?;
+            if let Some((cell_before, before, _)) = &mut before
+                && *before == at
+            {
+                *cell_before = cell;
+                continue;
+            }
             let now = match outcome {
                 Outcome::Refuse(_) => continue,
                 Outcome::Skip => Ratio::ZERO,
                 Outcome::Rate(rate) => rate.nanos,
             };
-            if let Some((cell_before, before)) = before
+            if let Some((cell_before, _, before)) = before
                 && now < before
             {
                 return Some(fall_in_words(
@@ -174,7 +199,7 @@ fn falls_along(title: &str, line: &Line, key: usize, names: &Names) -> Option<St
                     names,
                 ));
             }
-            before = Some((cell, now));
+            before = Some((cell, at, now));
         }
     }
     None
@@ -201,7 +226,7 @@ fn fall_in_words(
             .get(cell)
             .and_then(|at| line.outcomes.get(usize::from(*at)));
         match outcome {
-            Some(Outcome::Rate(rate)) if rate.factors.is_empty() => rate.price.to_string(),
+            Some(Outcome::Rate(rate)) if rate.factors == 0 => rate.price.to_string(),
             Some(Outcome::Rate(_)) => {
                 let credits = nanos.over(Ratio::whole(1_000_000_000));
                 credits.unwrap_or(nanos).to_string()

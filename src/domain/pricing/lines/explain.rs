@@ -121,12 +121,11 @@ impl<'a> Explanation<'a> {
             .map(|value| &**value)
     }
 
-    fn factors(&self, factors: &[usize]) -> String {
-        let factors = factors
-            .iter()
-            .filter_map(|at| self.program.spec.factors.get(*at));
+    fn factors(&self, bits: u64) -> String {
+        let factors = self.program.spec.factors.iter().enumerate();
+        let factors = factors.filter(|(at, _)| bits >> at & 1 == 1);
         factors
-            .map(|factor| format!(", {}", factor_words(factor)))
+            .map(|(_, factor)| format!(", {}", factor_words(factor)))
             .collect()
     }
 }
@@ -159,7 +158,7 @@ impl Record for Explanation<'_> {
             _ => text.push_str(&price),
         }
         text.push_str(&self.row(cost.rate.row));
-        text.push_str(&self.factors(&cost.rate.factors));
+        text.push_str(&self.factors(cost.rate.factors));
         let limit = |words: &str, limit: Option<Credits>| {
             limit.map_or_else(String::new, |limit| format!(", {words} {limit}"))
         };

@@ -1,17 +1,17 @@
 //! Formulas: names, numbers, `+ - * ( )`, and `/` by a number. A formula is kept as the sum of
 //! its products, so that one spelled otherwise is the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::ratio::Ratio;
 
 /// Longest text of a formula.
-const TEXT_BYTES_MAX: usize = 1_024;
+pub const TEXT_BYTES_MAX: usize = 1_024;
 /// Most brackets within each other.
-const DEPTH_MAX: usize = 32;
+pub const DEPTH_MAX: usize = 32;
 /// Most products of a formula.
-const TERMS_MAX: usize = 64;
+pub const TERMS_MAX: usize = 64;
 /// Most names of a product.
 pub const FACTORS_MAX: usize = 6;
 
@@ -44,7 +44,11 @@ pub enum FormulaError {
     Number(Box<str>),
 }
 
-type Products = BTreeMap<Vec<Box<str>>, Ratio>;
+/// The names of a product by their numbers, sorted; behind them stands 0, for none.
+type Names = [u16; FACTORS_MAX];
+
+/// Products by their names, in order.
+type Products = Vec<(Names, Ratio)>;
 
 impl Formula {
     /// The formula that is this name.
@@ -62,26 +66,54 @@ impl Formula {
     /// # Errors
     /// Why the text is none.
     pub fn parse(text: &str) -> Result<Self, FormulaError> {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(FormulaError::TooLarge);
+        match text.len() > TEXT_BYTES_MAX {
+            true => Err(FormulaError::TooLarge),
+            false => Self::read(text, false),
         }
+    }
+
+    /// Reads a formula that was written as the sum of its products, which may be longer than
+    /// what was read first.
+    ///
+    /// # Errors
+    /// Why the text is none.
+    pub fn restore(text: &str) -> Result<Self, FormulaError> {
+        Self::read(text, true)
+    }
+
+    fn read(text: &str, is_written: bool) -> Result<Self, FormulaError> {
+        let mut tokens = tokens(text)?;
+        let names = tokens.iter().copied().filter(|token| is_name(token));
+        let names: BTreeSet<&str> = names.collect();
+        tokens.reverse();
         let mut reader = Reader {
-            tokens: tokens(text)?,
+            tokens,
+            names: names.into_iter().zip(1..=u16::MAX).collect(),
             depth: 0,
+            is_written,
         };
-        reader.tokens.reverse();
         let products = reader.sum()?;
         match reader.tokens.pop() {
-            None => Ok(Self::of(products)),
+            None => Ok(Self::of(&products, &reader.names)),
             Some(token) => Err(FormulaError::Unexpected(token.into())),
         }
     }
 
-    fn of(products: Products) -> Self {
+    fn of(products: &Products, names: &BTreeMap<&str, u16>) -> Self {
+        // In the order of their numbers.
+        let names: Vec<&str> = names.keys().copied().collect();
+        let name = |number: u16| names.get(usize::from(number).checked_sub(1)?).copied();
+        let products = products.iter();
         let mut terms: Vec<_> = products
-            .into_iter()
             .filter(|(_, coefficient)| *coefficient != Ratio::ZERO)
-            .map(|(names, coefficient)| Term { coefficient, names })
+            .map(|(names, coefficient)| Term {
+                coefficient: *coefficient,
+                names: names
+                    .iter()
+                    .filter_map(|n| name(*n))
+                    .map(Into::into)
+                    .collect(),
+            })
             .collect();
         terms.sort_by_key(|term| term.coefficient.is_negative());
         Self { terms }
@@ -136,11 +168,14 @@ impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let numerator = self.coefficient.numerator().unsigned_abs();
         let denominator = self.coefficient.denominator();
-        let mut parts: Vec<String> = self.names.iter().map(|name| (**name).to_owned()).collect();
-        if numerator != 1 || parts.is_empty() {
-            parts.push(numerator.to_string());
+        let mut sign = "";
+        for name in &self.names {
+            write!(f, "{sign}{name}")?;
+            sign = " * ";
         }
-        f.write_str(&parts.join(" * "))?;
+        if numerator != 1 || self.names.is_empty() {
+            write!(f, "{sign}{numerator}")?;
+        }
         match denominator {
             1 => Ok(()),
             _ => write!(f, " / {denominator}"),
@@ -166,10 +201,20 @@ fn tokens(text: &str) -> Result<Vec<&str>, FormulaError> {
     Ok(tokens)
 }
 
+/// Whether a token is a name, and no number or sign.
+fn is_name(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
 struct Reader<'a> {
     /// The next one is the last one.
     tokens: Vec<&'a str>,
+    /// Names by their numbers, which begin with 1 and are in the order of the names.
+    names: BTreeMap<&'a str, u16>,
     depth: usize,
+    /// Whether the text is a sum that was written here: its numbers were worked out, and may have
+    /// more digits than those of a card.
+    is_written: bool,
 }
 
 impl Reader<'_> {
@@ -184,14 +229,14 @@ impl Reader<'_> {
     fn sum(&mut self) -> Result<Products, FormulaError> {
         let mut sum = self.product()?;
         while let Some(sign) = self.accept(&["+", "-"]) {
-            let more = self.product()?;
-            for (names, coefficient) in more {
-                let coefficient = match sign {
-                    "-" => coefficient.negated(),
-                    _ => Some(coefficient),
-                };
-                add(&mut sum, names, coefficient)?;
+            let mut more = self.product()?;
+            if sign == "-" {
+                for (_, coefficient) in &mut more {
+                    *coefficient = coefficient.negated().ok_or(FormulaError::TooLarge)?;
+                }
             }
+            sum.extend(more);
+            sum = self.summed(sum)?;
         }
         Ok(sum)
     }
@@ -201,7 +246,7 @@ impl Reader<'_> {
         while let Some(sign) = self.accept(&["*", "/"]) {
             let by = self.operand()?;
             product = match sign {
-                "*" => multiply(&product, &by)?,
+                "*" => self.multiply(&product, &by)?,
                 _ => divide(product, &by)?,
             };
         }
@@ -227,17 +272,48 @@ impl Reader<'_> {
             _ => return Err(self.unexpected()),
         }
         let token = self.tokens.pop().unwrap_or_default();
-        let mut product = Products::new();
-        if token.starts_with(|c: char| c.is_ascii_digit()) {
-            let number = Ratio::parse(token);
+        let number = |number: Option<Ratio>| {
             let number = number.ok_or_else(|| FormulaError::Number(token.into()))?;
-            product.insert(Vec::new(), number);
-        } else if token.contains('.') {
-            return Err(FormulaError::Unexpected(token.into()));
-        } else {
-            product.insert(vec![token.into()], Ratio::ONE);
+            Ok(vec![(Names::default(), number)])
+        };
+        match self.names.get(token) {
+            Some(_) if token.contains('.') => Err(FormulaError::Unexpected(token.into())),
+            Some(name) => Ok(vec![([*name, 0, 0, 0, 0, 0], Ratio::ONE)]),
+            None if self.is_written => number(token.parse().ok().map(Ratio::whole)),
+            None => number(Ratio::parse(token)),
         }
-        Ok(product)
+    }
+
+    fn multiply(&self, left: &Products, right: &Products) -> Result<Products, FormulaError> {
+        let mut product = Products::with_capacity(left.len().saturating_mul(right.len()));
+        for (left_names, left) in left {
+            for (right_names, right) in right {
+                let names = names_of_both(left_names, right_names)?;
+                let coefficient = left.times(*right).ok_or(FormulaError::TooLarge)?;
+                product.push((names, coefficient));
+            }
+        }
+        self.summed(product)
+    }
+
+    /// Products of the same names added up, in order.
+    fn summed(&self, mut all: Products) -> Result<Products, FormulaError> {
+        all.sort_by_key(|(names, _)| *names);
+        let mut sum = Products::with_capacity(all.len());
+        for (names, coefficient) in all {
+            match sum.last_mut() {
+                Some((last, before)) if *last == names => {
+                    *before = before.plus(coefficient).ok_or(FormulaError::TooLarge)?;
+                }
+                _ => sum.push((names, coefficient)),
+            }
+        }
+        // A sum whose products are all taken off is written with a 0 before them.
+        let most = TERMS_MAX.saturating_add(usize::from(self.is_written));
+        match sum.len() > most {
+            true => Err(FormulaError::TooLarge),
+            false => Ok(sum),
+        }
     }
 
     fn unexpected(&self) -> FormulaError {
@@ -246,39 +322,24 @@ impl Reader<'_> {
     }
 }
 
-fn add(
-    sum: &mut Products,
-    names: Vec<Box<str>>,
-    coefficient: Option<Ratio>,
-) -> Result<(), FormulaError> {
-    let entry = sum.entry(names).or_insert(Ratio::ZERO);
-    *entry = coefficient
-        .and_then(|coefficient| entry.plus(coefficient))
-        .ok_or(FormulaError::TooLarge)?;
-    match sum.len() > TERMS_MAX {
-        true => Err(FormulaError::TooLarge),
-        false => Ok(()),
+fn names_of_both(left: &Names, right: &Names) -> Result<Names, FormulaError> {
+    let length = |names: &Names| names.iter().take_while(|name| **name != 0).count();
+    let (of_left, of_right) = (length(left), length(right));
+    let of_both = of_left.saturating_add(of_right);
+    let mut names = *left;
+    let (to, from) = (names.get_mut(of_left..of_both), right.get(..of_right));
+    let (to, from) = to.zip(from).ok_or(FormulaError::TooLarge)?;
+    to.copy_from_slice(from);
+    match names.get_mut(..of_both) {
+        Some(names) if !names.is_sorted() => names.sort_unstable(),
+        _ => {}
     }
-}
-
-fn multiply(left: &Products, right: &Products) -> Result<Products, FormulaError> {
-    let mut product = Products::new();
-    for (left_names, left) in left {
-        for (right_names, right) in right {
-            let mut names = [left_names.as_slice(), right_names.as_slice()].concat();
-            names.sort();
-            if names.len() > FACTORS_MAX {
-                return Err(FormulaError::TooLarge);
-            }
-            add(&mut product, names, left.times(*right))?;
-        }
-    }
-    Ok(product)
+    Ok(names)
 }
 
 fn divide(product: Products, by: &Products) -> Result<Products, FormulaError> {
-    let number = match by.first_key_value() {
-        Some((names, number)) if names.is_empty() && by.len() == 1 => *number,
+    let number = match by.as_slice() {
+        [(names, number)] if *names == Names::default() => *number,
         _ => return Err(FormulaError::Division),
     };
     let divided = product.into_iter().map(|(names, coefficient)| {
@@ -291,6 +352,33 @@ fn divide(product: Products, by: &Products) -> Result<Products, FormulaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_that_was_written_is_read_again() {
+        let names: Vec<_> = (0..12)
+            .map(|n| format!("name_{n}_{}", "x".repeat(40)))
+            .collect();
+        let pairs = names
+            .chunks(2)
+            .map(|pair| format!("({}+{})", pair[0], pair[1]));
+        let product = pairs.collect::<Vec<_>>().join("*");
+        let digits = "9".repeat(19);
+        for text in [
+            product.clone(),
+            "0 - (a + b) * c".to_owned(),
+            format!("a * {digits} * {digits}"),
+            format!("a / {digits} / {digits}"),
+            "0 - a".to_owned(),
+            "a - a".to_owned(),
+        ] {
+            let formula = Formula::parse(&text).unwrap();
+            assert_eq!(
+                Formula::restore(&formula.to_string()),
+                Ok(formula),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn a_formula_has_one_form() {

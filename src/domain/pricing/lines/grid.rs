@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::number::Number;
 use super::spec::{AttributeSpec, Condition, Is};
 use super::spec_error::{Place, SpecError};
+use crate::domain::pricing::index::ByName;
 use crate::domain::pricing::nearest::nearest;
 
 /// Most cells of a line.
@@ -16,6 +17,8 @@ pub const CELLS_MAX: usize = 65_536;
 pub struct Names {
     /// Attributes, by position.
     pub attributes: Vec<(Box<str>, AttributeSpec)>,
+    /// Positions of the values of each attribute.
+    pub values: Vec<ByName<Box<str>, usize>>,
     /// Slots of meters and named quantities.
     pub slots: BTreeMap<Box<str>, usize>,
     /// All numbers, by slot.
@@ -33,19 +36,86 @@ pub enum Subject {
 
 /// A condition with its subject found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Test {
+pub enum Said {
     /// The attribute has one of these values.
     Attribute(usize, Vec<usize>),
     /// The number is in one of these ranges, in grains.
     Number(usize, Vec<(i128, i128)>),
 }
 
-impl Test {
+/// A condition as spans of what its subject can be: of an attribute's values, or of the pieces
+/// into which all conditions of the service cut a number. Spans are in order and do not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Test {
     /// What it is about.
-    pub const fn subject(&self) -> Subject {
-        match self {
-            Self::Attribute(position, _) => Subject::Attribute(*position),
-            Self::Number(slot, _) => Subject::Number(*slot),
+    pub subject: Subject,
+    /// Each from a position on, up to another that does not belong to it.
+    pub spans: Vec<(usize, usize)>,
+}
+
+/// Where all conditions of a service cut its numbers: where pieces begin, without the first.
+pub struct Cuts {
+    by_slot: BTreeMap<usize, Vec<i128>>,
+}
+
+impl Cuts {
+    /// The cuts of all that these conditions say.
+    pub fn of<'s>(said: impl Iterator<Item = &'s Said>, names: &Names) -> Self {
+        let mut by_slot: BTreeMap<usize, Vec<i128>> = BTreeMap::new();
+        for said in said {
+            if let Said::Number(slot, ranges) = said {
+                let ends = ranges
+                    .iter()
+                    .flat_map(|(first, last)| [*first, last.saturating_add(1)]);
+                by_slot.entry(*slot).or_default().extend(ends);
+            }
+        }
+        for (slot, cuts) in &mut by_slot {
+            cuts.sort_unstable();
+            cuts.dedup();
+            if let Some(number) = names.numbers.get(*slot) {
+                cuts.retain(|cut| number.first < *cut && *cut <= number.last);
+            }
+        }
+        Self { by_slot }
+    }
+
+    fn cuts(&self, slot: usize) -> &[i128] {
+        self.by_slot.get(&slot).map_or(&[], Vec::as_slice)
+    }
+
+    /// The condition in spans of values or pieces.
+    pub fn test(&self, said: &Said, names: &Names) -> Test {
+        let (subject, mut spans) = match said {
+            Said::Attribute(position, values) => {
+                let spans = values.iter().map(|value| (*value, value.saturating_add(1)));
+                (Subject::Attribute(*position), spans.collect::<Vec<_>>())
+            }
+            Said::Number(slot, ranges) => {
+                let cuts = self.cuts(*slot);
+                let largest = names.numbers.get(*slot).map_or(0, |number| number.last);
+                let position = |end: i128| match end > largest {
+                    true => cuts.len().saturating_add(1),
+                    false => cuts.partition_point(|cut| *cut <= end),
+                };
+                let spans = ranges
+                    .iter()
+                    .map(|(first, last)| (position(*first), position(last.saturating_add(1))));
+                (Subject::Number(*slot), spans.collect())
+            }
+        };
+        spans.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
+        for (from, to) in spans {
+            match merged.last_mut() {
+                Some((_, end)) if from <= *end => *end = (*end).max(to),
+                _ if from < to => merged.push((from, to)),
+                _ => {}
+            }
+        }
+        Test {
+            subject,
+            spans: merged,
         }
     }
 }
@@ -60,6 +130,12 @@ impl Names {
         attribute
             .map(Subject::Attribute)
             .or_else(|| self.slots.get(name).copied().map(Subject::Number))
+    }
+
+    /// The values of an attribute.
+    fn values_of(&self, position: usize) -> &[Box<str>] {
+        let attribute = self.attributes.get(position);
+        attribute.map_or(&[], |(_, spec)| spec.values.as_slice())
     }
 
     /// The name of a subject.
@@ -77,40 +153,39 @@ impl Names {
     }
 
     /// Finds what conditions are about; `place` says where a name stands.
-    pub fn tests(
+    pub fn all_said(
         &self,
         conditions: &[Condition],
         place: impl Fn(&str) -> Place,
-    ) -> Result<Vec<Test>, SpecError> {
-        let tests = conditions
+    ) -> Result<Vec<Said>, SpecError> {
+        let said = conditions
             .iter()
-            .map(|condition| self.test(condition, &place));
-        tests.collect()
+            .map(|condition| self.said(condition, &place));
+        said.collect()
     }
 
-    fn test(
+    fn said(
         &self,
         condition: &Condition,
         place: &impl Fn(&str) -> Place,
-    ) -> Result<Test, SpecError> {
+    ) -> Result<Said, SpecError> {
         let name = &condition.name;
         match (self.find(name), &condition.is) {
             (Some(Subject::Attribute(position)), Is::OneOf(words)) => {
-                let spec = self.attributes.get(position).map(|(_, spec)| spec);
+                let positions = self.values.get(position);
                 let values = words.iter().map(|word| {
-                    let known = spec.into_iter().flat_map(|spec| spec.values.iter());
-                    let known: Vec<_> = known.map(|value| &**value).collect();
-                    known
-                        .iter()
-                        .position(|value| *value == &**word)
-                        .ok_or_else(|| {
-                            let place = place(name);
-                            let entry = place.entry();
-                            let problem = format!("{entry}{name} is never \"{word}\"");
-                            SpecError::bare(&place, problem, did_you_mean(word, known))
-                        })
+                    let known = positions.and_then(|positions| positions.get(word));
+                    known.copied().ok_or_else(|| {
+                        let spec = self.attributes.get(position).map(|(_, spec)| spec);
+                        let known = spec.into_iter().flat_map(|spec| spec.values.iter());
+                        let place = place(name);
+                        let entry = place.entry();
+                        let problem = format!("{entry}{name} is never \"{word}\"");
+                        let remedy = did_you_mean(word, known.map(|value| &**value));
+                        SpecError::bare(&place, problem, remedy)
+                    })
                 });
-                Ok(Test::Attribute(position, values.collect::<Result<_, _>>()?))
+                Ok(Said::Attribute(position, values.collect::<Result<_, _>>()?))
             }
             (Some(Subject::Number(slot)), Is::In(ranges)) => {
                 let number = self.numbers.get(slot);
@@ -128,7 +203,7 @@ impl Names {
                         )
                     })
                 });
-                Ok(Test::Number(slot, ranges.collect::<Result<_, _>>()?))
+                Ok(Said::Number(slot, ranges.collect::<Result<_, _>>()?))
             }
             // Conditions are read by what their names are.
             _ => Err(SpecError::new(
@@ -174,49 +249,65 @@ pub struct Grid {
     pub size: usize,
 }
 
-impl Grid {
+/// A grid while its line is compiled.
+pub struct Shape {
+    /// The grid.
+    pub grid: Grid,
+    /// By key: to which value or piece of the grid each of the service belongs.
+    positions: Vec<Vec<usize>>,
+}
+
+impl Shape {
     /// The grid of all that these conditions are about.
     pub fn of<'t>(
         tests: impl Iterator<Item = &'t Test>,
+        cuts: &Cuts,
         names: &Names,
         place: &Place,
     ) -> Result<Self, SpecError> {
-        let mut cuts: BTreeMap<(String, Subject), Vec<i128>> = BTreeMap::new();
+        // Where some condition of this line begins or ceases to hold.
+        let mut ends: BTreeMap<Subject, Vec<bool>> = BTreeMap::new();
         for test in tests {
-            let subject = test.subject();
-            let key = (names.name(subject).to_owned(), subject);
-            let cuts = cuts.entry(key).or_default();
-            if let Test::Number(_, ranges) = test {
-                for (first, last) in ranges {
-                    cuts.extend([*first, last.saturating_add(1)]);
+            let ends = ends.entry(test.subject).or_insert_with(|| {
+                let pieces = match test.subject {
+                    Subject::Attribute(position) => names.values_of(position).len(),
+                    Subject::Number(slot) => cuts.cuts(slot).len().saturating_add(1),
+                };
+                vec![false; pieces]
+            });
+            for end in test.spans.iter().flat_map(|(from, to)| [*from, *to]) {
+                if let Some(end) = ends.get_mut(end) {
+                    *end = true;
                 }
             }
         }
-        let mut keys = Vec::with_capacity(cuts.len());
+        let mut ends: Vec<_> = ends.into_iter().collect();
+        ends.sort_by_cached_key(|(subject, _)| (names.name(*subject).to_owned(), *subject));
+        let mut keys = Vec::with_capacity(ends.len());
+        let mut all_positions = Vec::with_capacity(ends.len());
         let mut size = 1_usize;
-        for ((_, subject), mut breaks) in cuts.into_iter().rev() {
-            let count = match subject {
-                Subject::Attribute(position) => {
-                    let attribute = names.attributes.get(position);
-                    attribute.map_or(0, |(_, spec)| spec.values.len())
-                }
+        for (subject, ends) in ends.into_iter().rev() {
+            let mut positions = Vec::with_capacity(ends.len().saturating_add(1));
+            let mut breaks = Vec::new();
+            match subject {
+                Subject::Attribute(_) => positions.extend(0..=ends.len()),
                 Subject::Number(slot) => {
-                    breaks.sort_unstable();
-                    breaks.dedup();
-                    if let Some(number) = names.numbers.get(slot) {
-                        breaks.retain(|cut| {
-                            (number.first..=number.last).contains(cut) && *cut > number.first
-                        });
+                    positions.push(0);
+                    for (is_end, cut) in ends.iter().skip(1).zip(cuts.cuts(slot)) {
+                        breaks.extend(is_end.then_some(*cut));
+                        positions.push(breaks.len());
                     }
-                    breaks.len().saturating_add(1)
+                    positions.push(breaks.len().saturating_add(1));
                 }
-            };
+            }
+            let count = positions.last().copied().unwrap_or_default();
             keys.push(Key {
                 subject,
                 breaks: breaks.into(),
                 count,
                 stride: size,
             });
+            all_positions.push(positions);
             size = size.saturating_mul(count);
         }
         if size > CELLS_MAX {
@@ -227,12 +318,24 @@ impl Grid {
             ));
         }
         keys.reverse();
+        all_positions.reverse();
+        let keys = keys.into();
         Ok(Self {
-            keys: keys.into(),
-            size,
+            grid: Grid { keys, size },
+            positions: all_positions,
         })
     }
 
+    /// The value or piece of a key that begins where one of the service does; its count for the
+    /// end of them.
+    pub fn position(&self, key: usize, of_service: usize) -> usize {
+        let positions = self.positions.get(key);
+        let position = positions.and_then(|positions| positions.get(of_service));
+        position.copied().unwrap_or_default()
+    }
+}
+
+impl Grid {
     /// The cell of these numbers and attributes.
     pub fn cell(&self, slots: &[i128], attributes: &[u16]) -> Option<usize> {
         let mut cell = 0_usize;
@@ -250,35 +353,11 @@ impl Grid {
     }
 
     /// Which value or piece of each key a cell has.
-    pub fn positions(&self, cell: usize) -> Vec<usize> {
-        let mut positions = Vec::with_capacity(self.keys.len());
-        self.positions_into(cell, &mut positions);
-        positions
-    }
-
-    /// The same, into a list that is cleared before.
-    pub fn positions_into(&self, cell: usize, positions: &mut Vec<usize>) {
-        positions.clear();
-        positions.extend(self.keys.iter().map(|key| {
+    fn positions(&self, cell: usize) -> impl Iterator<Item = usize> {
+        self.keys.iter().map(move |key| {
             let at = cell.checked_div(key.stride).unwrap_or_default();
             at.checked_rem(key.count).unwrap_or_default()
-        }));
-    }
-
-    /// Whether a condition holds for that value or piece of a key, which it is about.
-    pub fn holds(&self, test: &Test, key: &Key, position: usize, names: &Names) -> bool {
-        match test {
-            Test::Attribute(_, values) => values.contains(&position),
-            Test::Number(slot, ranges) => {
-                let first = names.numbers.get(*slot).map_or(0, |number| number.first);
-                let start = position.checked_sub(1);
-                let start = start.map_or(Some(first), |before| key.breaks.get(before).copied());
-                let start = start.unwrap_or(first);
-                ranges
-                    .iter()
-                    .any(|(from, to)| (*from..=*to).contains(&start))
-            }
-        }
+        })
     }
 
     /// A cell in words: `duration from 0s up to 4.9s, mode = "std"`.

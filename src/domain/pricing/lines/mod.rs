@@ -25,13 +25,16 @@ pub use card_factors::{
     CardFactors, Multiplied, Multiplier, common_divisor, common_rounding, unit_of_totals,
 };
 pub use explain::Explanation;
-pub use formula::{Formula, FormulaError};
-pub use grid::did_you_mean;
+pub use formula::{
+    DEPTH_MAX as FORMULA_DEPTH_MAX, FACTORS_MAX as PRODUCT_NAMES_MAX, Formula, FormulaError,
+    TERMS_MAX as PRODUCTS_MAX, TEXT_BYTES_MAX as FORMULA_BYTES_MAX,
+};
+pub use grid::{CELLS_MAX, did_you_mean};
 pub use hours::{Hours, Overlap, Window};
-pub use number::Number;
+pub use number::{Number, SECONDS_MAX, UNITS_MAX};
 pub use program::Program;
 pub use range::{End, Range};
-pub use ratio::Ratio;
+pub use ratio::{NUMBER_BYTES_MAX, Ratio};
 pub use run::{Inputs, Silent, Stop};
 pub use spec::{
     AttributeSpec, Condition, Exchange, FactorSpec, Is, LineSpec, MeterSpec, QuantitySpec, RowSays,

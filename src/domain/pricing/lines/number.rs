@@ -173,14 +173,15 @@ impl Quantity {
             )
         };
         let unit = unit_of(spec, place, &slot, numbers)?;
-        let size_of = |name: &str| numbers.get(slot(name)?).map(|number| number.grain);
-        let mut sizes = Vec::new();
+        let (mut sizes, mut slots_by_term) = (Vec::new(), Vec::new());
         for term in spec.of.terms() {
-            let size = term
-                .names
-                .iter()
-                .try_fold(term.coefficient, |size, name| size.times(size_of(name)?));
+            let slots = term.names.iter().map(|name| slot(name));
+            let slots: Box<[usize]> = slots.collect::<Option<_>>().ok_or_else(too_large)?;
+            let size = slots.iter().try_fold(term.coefficient, |size, slot| {
+                size.times(numbers.get(*slot)?.grain)
+            });
             sizes.push(size.ok_or_else(too_large)?);
+            slots_by_term.push(slots);
         }
         let shapes = [spec.at_least, spec.up_to, spec.above];
         let grain = sizes
@@ -195,16 +196,9 @@ impl Quantity {
         let grain = grain.ok_or_else(too_large)?.unwrap_or(Ratio::ONE);
         let grain = Ratio::ZERO.common(grain).ok_or_else(too_large)?;
         let grains = |size: Ratio| size.over(grain).map(|grains| grains.floor());
-        let products = spec.of.terms().iter().zip(sizes).map(|(term, size)| {
-            let slots = term
-                .names
-                .iter()
-                .map(|name| slot(name))
-                .collect::<Option<_>>()?;
-            Some(Product {
-                coefficient: grains(size)?,
-                slots,
-            })
+        let products = slots_by_term.into_iter().zip(sizes).map(|(slots, size)| {
+            let coefficient = grains(size)?;
+            Some(Product { coefficient, slots })
         });
         let products = products
             .collect::<Option<Box<[_]>>>()
@@ -256,18 +250,12 @@ impl Quantity {
         Some((ends.0.max(0), ends.1.max(0)))
     }
 
-    /// Whether more of that slot takes something off.
-    #[must_use]
-    pub fn falls_with(&self, slot: usize) -> bool {
-        let mut products = self.products.iter();
-        products.any(|product| product.coefficient < 0 && product.slots.contains(&slot))
-    }
-
-    /// The slots that it is made of.
-    pub fn slots(&self) -> impl Iterator<Item = usize> {
-        self.products
-            .iter()
-            .flat_map(|product| product.slots.iter().copied())
+    /// The slots that it is made of, each with whether more of it takes something off.
+    pub fn uses(&self) -> impl Iterator<Item = (usize, bool)> {
+        self.products.iter().flat_map(|product| {
+            let takes_off = product.coefficient < 0;
+            product.slots.iter().map(move |slot| (*slot, takes_off))
+        })
     }
 }
 

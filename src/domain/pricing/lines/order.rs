@@ -16,6 +16,11 @@ pub fn numbers(spec: &Spec) -> Result<(Names, Vec<(usize, Quantity)>), SpecError
             .iter()
             .map(|(name, attribute)| (name.clone(), attribute.clone()))
             .collect(),
+        values: spec
+            .attributes
+            .values()
+            .map(|attribute| attribute.values.iter().cloned().zip(0..).collect())
+            .collect(),
         slots: BTreeMap::new(),
         numbers: Vec::new(),
     };
@@ -51,13 +56,18 @@ pub fn numbers(spec: &Spec) -> Result<(Names, Vec<(usize, Quantity)>), SpecError
 fn in_order(spec: &Spec) -> Result<Vec<(&str, &QuantitySpec)>, SpecError> {
     let mut order = Vec::with_capacity(spec.quantities.len());
     let mut done: BTreeSet<&str> = BTreeSet::new();
+    let others = |quantity: &QuantitySpec| {
+        let quantities = quantity
+            .of
+            .names()
+            .filter_map(|name| spec.quantities.get_key_value(name));
+        quantities.map(|(name, _)| &**name).collect()
+    };
+    let rest_on: Vec<BTreeSet<&str>> = spec.quantities.values().map(others).collect();
     while order.len() < spec.quantities.len() {
         let before = order.len();
-        for (name, quantity) in &spec.quantities {
-            let mut rests_on = quantity.of.names();
-            let is_ready =
-                rests_on.all(|other| done.contains(other) || !spec.quantities.contains_key(other));
-            if is_ready && done.insert(name) {
+        for ((name, quantity), rests_on) in spec.quantities.iter().zip(&rest_on) {
+            if rests_on.is_subset(&done) && done.insert(name) {
                 order.push((&**name, quantity));
             }
         }

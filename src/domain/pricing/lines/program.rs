@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::grid::{Grid, Names, Test};
+use super::grid::{Cuts, Grid, Names, Said, Shape, Test};
 use super::inputs::{Index, default_grains};
 use super::number::{Number, Quantity};
 use super::ratio::Ratio;
-use super::sets::Walk;
+use super::sets::each_cell;
 use super::spec::{FactorSpec, LineSpec, QuantitySpec, RowSays, Spec};
 use super::spec_error::{Place, SpecError};
 use crate::domain::amount::{Credits, DECIMALS_MAX, Rounding};
+use crate::domain::pricing::index::ByName;
 
 /// The largest denominator of a rate: a product that then leaves 128 bits is a cost over the
 /// largest amount.
@@ -73,8 +74,8 @@ pub struct Rate {
     pub price: Credits,
     /// The row that it comes from; None: the line's own.
     pub row: Option<usize>,
-    /// The factors that hold.
-    pub factors: Box<[usize]>,
+    /// The factors that hold, as bits.
+    pub factors: u64,
 }
 
 impl Program {
@@ -163,11 +164,16 @@ fn slot_of(
     Ok(slot)
 }
 
+/// A row about a line: its position, and the price, None where it refuses the line.
+type RowOfLine = (usize, Option<Credits>);
+
 /// All conditions of a service, with their subjects found.
 struct Tests {
+    cuts: Cuts,
     whens: Vec<Vec<Test>>,
     rows: Vec<Vec<Test>>,
     factors: Vec<Vec<Test>>,
+    rows_by_line: Vec<Vec<RowOfLine>>,
     /// Rows that refused some line in some cell.
     refusing: Vec<bool>,
 }
@@ -176,21 +182,32 @@ impl Tests {
     fn of(spec: &Spec, names: &Names) -> Result<Self, SpecError> {
         let lines = spec.lines.iter().enumerate();
         let whens = lines.map(|(position, line)| {
-            names.tests(&line.when, |_| Place::Line(position, line.key.clone()))
+            names.all_said(&line.when, |_| Place::Line(position, line.key.clone()))
         });
         let rows = spec.rows.iter().enumerate().map(|(position, row)| {
-            names.tests(&row.when, |name| Place::RowWhen(position, name.into()))
+            names.all_said(&row.when, |name| Place::RowWhen(position, name.into()))
         });
         let factors = spec.factors.iter().enumerate().map(|(position, factor)| {
-            names.tests(&factor.when, |name| {
+            names.all_said(&factor.when, |name| {
                 Place::FactorWhen(position, name.into())
             })
         });
+        let whens = whens.collect::<Result<Vec<_>, _>>()?;
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let factors = factors.collect::<Result<Vec<_>, _>>()?;
+        let said = [&whens, &rows, &factors].into_iter().flatten().flatten();
+        let cuts = Cuts::of(said, names);
+        let tests = |all: &[Vec<Said>]| -> Vec<Vec<Test>> {
+            let tests = |said: &Vec<Said>| said.iter().map(|said| cuts.test(said, names)).collect();
+            all.iter().map(tests).collect()
+        };
         Ok(Self {
-            whens: whens.collect::<Result<_, _>>()?,
-            rows: rows.collect::<Result<_, _>>()?,
-            factors: factors.collect::<Result<_, _>>()?,
+            whens: tests(&whens),
+            rows: tests(&rows),
+            factors: tests(&factors),
+            rows_by_line: rows_by_line(spec),
             refusing: vec![false; spec.rows.len()],
+            cuts,
         })
     }
 
@@ -201,7 +218,11 @@ impl Tests {
         slot: Option<usize>,
         names: &Names,
     ) -> Result<Line, SpecError> {
-        let Some(line) = spec.lines.get(position) else {
+        let (Some(line), Some(when), Some(rows)) = (
+            spec.lines.get(position),
+            self.whens.get(position),
+            self.rows_by_line.get(position),
+        ) else {
             return Err(SpecError::new(
                 &Place::Service,
                 "it has no such line",
@@ -209,54 +230,51 @@ impl Tests {
             ));
         };
         let place = Place::Line(position, line.key.clone());
-        let when = self.whens.get(position).map_or(&[][..], Vec::as_slice);
-        let rows: Vec<_> = spec
-            .rows
-            .iter()
-            .enumerate()
-            .filter_map(|(row, says)| {
-                let tests = self.rows.get(row)?;
-                says_of(&says.says, &line.key).map(|price| (row, tests, price))
-            })
-            .collect();
+        let row_tests = || rows.iter().filter_map(|(row, _)| self.rows.get(*row));
         let factors: Vec<_> = spec
             .factors
             .iter()
+            .zip(&self.factors)
             .enumerate()
-            .filter_map(|(factor, says)| {
-                let tests = self.factors.get(factor)?;
-                says.is_about(&line.key).then_some((factor, tests, says))
+            .filter_map(|(at, (factor, tests))| {
+                let is_about = factor.is_about(&line.key);
+                is_about.then_some((at, factor, tests))
             })
             .collect();
-        let all = when.iter();
-        let all = all.chain(rows.iter().flat_map(|(_, tests, _)| tests.iter()));
-        let all = all.chain(factors.iter().flat_map(|(_, tests, _)| tests.iter()));
-        let grid = Grid::of(all, names, &place)?;
-        let walk = Walk::of(&grid, names);
-        let when_set = walk.sets(std::iter::once(when));
-        let row_sets = walk.sets(rows.iter().map(|(_, tests, _)| tests.as_slice()));
-        let factor_sets = walk.sets(factors.iter().map(|(_, tests, _)| tests.as_slice()));
+        let factor_tests = || factors.iter().map(|(_, _, tests)| tests.as_slice());
+        let all = when.iter().chain(row_tests().flatten());
+        let all = all.chain(factor_tests().flatten());
+        let shape = Shape::of(all, &self.cuts, names, &place)?;
+        let grid = &shape.grid;
+        let mut holds = vec![false; grid.size];
+        each_cell(&shape, std::iter::once(when.as_slice()), |cell, _| {
+            set(&mut holds, cell, true);
+        });
+        let mut first_rows = vec![None; grid.size];
+        each_cell(&shape, row_tests().map(Vec::as_slice), |cell, held| {
+            set(&mut first_rows, cell, held.first());
+        });
+        let mut factors_that_hold = vec![0_u64; grid.size];
+        each_cell(&shape, factor_tests(), |cell, held| {
+            // There are at most 32.
+            set(&mut factors_that_hold, cell, held.word());
+        });
+        let grain = slot.and_then(|slot| names.numbers.get(slot));
+        let grain = grain.map_or(Ratio::ONE, |number| number.grain);
         let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut known: HashMap<RowAndFactors, u16> = HashMap::new();
+        let mut known: ByName<RowAndFactors, u16> = ByName::default();
         let mut cells = Vec::with_capacity(grid.size);
         let mut used = vec![false; rows.len()];
-        let mut positions = Vec::with_capacity(grid.keys.len());
-        for cell in 0..grid.size {
-            grid.positions_into(cell, &mut positions);
-            let holds = when_set.first(&positions).is_some();
-            let row_at = if holds {
-                row_sets.first(&positions)
-            } else {
-                None
-            };
+        let by_cell = holds.into_iter().zip(first_rows).zip(factors_that_hold);
+        for (cell, ((holds, row_at), factors_that_hold)) in by_cell.enumerate() {
+            let row_at = row_at.filter(|_| holds);
             let row = row_at.and_then(|at| rows.get(at));
             if let Some(row) = row_at.and_then(|at| used.get_mut(at)) {
                 *row = true;
             }
-            let refused = matches!(row, Some((_, _, None)));
+            let refused = matches!(row, Some((_, None)));
             let factors_that_hold = match holds && !refused {
-                // There are at most 32.
-                true => factor_sets.word(&positions, 0),
+                true => factors_that_hold,
                 false => 0,
             };
             let key = holds.then_some((row_at, factors_that_hold));
@@ -266,28 +284,18 @@ impl Tests {
                     let outcome = if !holds {
                         Outcome::Skip
                     } else if refused {
-                        Outcome::Refuse(row.map_or(0, |(row, _, _)| *row))
+                        Outcome::Refuse(row.map_or(0, |(row, _)| *row))
                     } else {
-                        let price = row.and_then(|(_, _, price)| *price).or(line.price);
+                        let price = row.and_then(|(_, price)| *price).or(line.price);
                         let Some(price) = price else {
                             return Err(no_price(&place, &grid.words(cell, names)));
                         };
-                        let list: Vec<_> = factors
-                            .iter()
-                            .enumerate()
-                            .filter(|(at, _)| factors_that_hold >> (at % 64) & 1 == 1)
-                            .map(|(_, (factor, _, says))| (*factor, *says))
-                            .collect();
-                        let grain = slot.and_then(|slot| names.numbers.get(slot));
-                        let grain = grain.map_or(Ratio::ONE, |number| number.grain);
-                        Outcome::Rate(rate(
-                            line,
-                            price,
-                            grain,
-                            row.map(|(row, _, _)| *row),
-                            &list,
-                            &place,
-                        )?)
+                        let that_hold = factors.iter().enumerate();
+                        let that_hold =
+                            that_hold.filter(|(at, _)| factors_that_hold >> at & 1 == 1);
+                        let that_hold = that_hold.map(|(_, (factor, says, _))| (*factor, *says));
+                        let row = row.map(|(row, _)| *row);
+                        Outcome::Rate(rate(line, price, grain, row, that_hold, &place)?)
                     };
                     let at = u16::try_from(outcomes.len()).unwrap_or(u16::MAX);
                     outcomes.push(outcome);
@@ -298,7 +306,7 @@ impl Tests {
             cells.push(outcome);
         }
         check_outcomes(&place, &outcomes)?;
-        for ((row, _, price), used) in rows.iter().zip(used) {
+        for ((row, price), used) in rows.iter().zip(used) {
             match price {
                 Some(_) if !used => {
                     let number = row.saturating_add(1);
@@ -317,7 +325,7 @@ impl Tests {
         }
         Ok(Line {
             slot,
-            grid,
+            grid: shape.grid,
             cells: cells.into(),
             outcomes: outcomes.into(),
             rounding: None,
@@ -340,21 +348,46 @@ impl Tests {
     }
 }
 
-/// The price that a row has for a line, None inside where it refuses it; None where it is about
-/// others.
-fn says_of(says: &RowSays, line: &str) -> Option<Option<Credits>> {
-    match says {
-        RowSays::Prices(prices) => {
-            let mut prices = prices.iter();
-            prices
-                .find(|(key, _)| &**key == line)
-                .map(|(_, price)| Some(*price))
-        }
-        RowSays::Refuse { lines, .. } => {
-            let is_about = lines.is_empty() || lines.iter().any(|key| &**key == line);
-            is_about.then_some(None)
+fn set<T>(list: &mut [T], at: usize, value: T) {
+    if let Some(place) = list.get_mut(at) {
+        *place = value;
+    }
+}
+
+/// The rows about each line, in order, by the positions of lines.
+fn rows_by_line(spec: &Spec) -> Vec<Vec<RowOfLine>> {
+    let lines = spec.lines.iter().enumerate();
+    let lines: HashMap<&str, usize> = lines.map(|(at, line)| (&*line.key, at)).collect();
+    let mut by_line: Vec<Vec<RowOfLine>> = vec![Vec::new(); spec.lines.len()];
+    for (row, says) in spec.rows.iter().enumerate() {
+        let mut add = |line: usize, price: Option<Credits>| {
+            if let Some(rows) = by_line.get_mut(line)
+                && rows.last().is_none_or(|(last, _)| *last != row)
+            {
+                rows.push((row, price));
+            }
+        };
+        match &says.says {
+            RowSays::Prices(prices) => {
+                for (key, price) in prices {
+                    if let Some(line) = lines.get(&**key) {
+                        add(*line, Some(*price));
+                    }
+                }
+            }
+            RowSays::Refuse { lines: about, .. } if about.is_empty() => {
+                (0..spec.lines.len()).for_each(|line| add(line, None));
+            }
+            RowSays::Refuse { lines: about, .. } => {
+                for key in about {
+                    if let Some(line) = lines.get(&**key) {
+                        add(*line, None);
+                    }
+                }
+            }
         }
     }
+    by_line
 }
 
 fn no_price(place: &Place, cell: &str) -> SpecError {
@@ -369,22 +402,23 @@ fn no_price(place: &Place, cell: &str) -> SpecError {
     )
 }
 
-fn rate(
+fn rate<'s>(
     line: &LineSpec,
     price: Credits,
     grain: Ratio,
     row: Option<usize>,
-    factors: &[(usize, &FactorSpec)],
+    factors: impl Iterator<Item = (usize, &'s FactorSpec)>,
     place: &Place,
 ) -> Result<Rate, SpecError> {
     let nanos = Ratio::whole(i128::from(price.nanos()))
         .times(grain)
-        .and_then(|nanos| nanos.over(line.per))
-        .and_then(|nanos| {
-            let mut factors = factors.iter();
-            factors.try_fold(nanos, |nanos, (_, factor)| nanos.times(factor.times))
-        })
-        .filter(|nanos| nanos.denominator() <= DENOMINATOR_MAX);
+        .and_then(|nanos| nanos.over(line.per));
+    let (mut nanos, mut bits) = (nanos, 0_u64);
+    for (at, factor) in factors {
+        nanos = nanos.and_then(|nanos| nanos.times(factor.times));
+        bits |= 1_u64 << (at % 64);
+    }
+    let nanos = nanos.filter(|nanos| nanos.denominator() <= DENOMINATOR_MAX);
     let nanos = nanos.ok_or_else(|| {
         SpecError::new(
             place,
@@ -396,7 +430,7 @@ fn rate(
         nanos,
         price,
         row,
-        factors: factors.iter().map(|(factor, _)| *factor).collect(),
+        factors: bits,
     })
 }
 

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Most digits of a number in a rate card.
-const DIGITS_MAX: usize = 30;
+/// Longest number in a rate card, its point counted.
+pub const NUMBER_BYTES_MAX: usize = 30;
 
 /// A fraction in lowest terms; its denominator is more than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +31,16 @@ impl Ratio {
     /// The quotient. None for a denominator of 0 and where 128 bits do not hold it.
     #[must_use]
     pub fn new(numerator: i128, denominator: i128) -> Option<Self> {
-        let divisor = gcd(numerator, denominator)?;
+        let divisor = match denominator {
+            1 => 1,
+            _ => gcd(numerator, denominator)?,
+        };
+        if divisor == 1 && denominator > 0 {
+            return Some(Self {
+                numerator,
+                denominator,
+            });
+        }
         let sign = denominator.signum();
         Some(Self {
             numerator: numerator.checked_div(divisor)?.checked_mul(sign)?,
@@ -45,7 +54,7 @@ impl Ratio {
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !is_number(whole) || !is_number(fraction) || text.len() > DIGITS_MAX {
+        if !is_number(whole) || !is_number(fraction) || text.len() > NUMBER_BYTES_MAX {
             return None;
         }
         let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
@@ -68,6 +77,10 @@ impl Ratio {
     /// The sum.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
+        if self.is_whole() && other.is_whole() {
+            let sum = self.numerator.checked_add(other.numerator)?;
+            return Some(Self::whole(sum));
+        }
         let left = self.numerator.checked_mul(other.denominator)?;
         let right = other.numerator.checked_mul(self.denominator)?;
         let denominator = self.denominator.checked_mul(other.denominator)?;
@@ -84,13 +97,17 @@ impl Ratio {
     /// The product.
     #[must_use]
     pub fn times(self, other: Self) -> Option<Self> {
-        // Reduced first, so that less leaves 128 bits.
+        if self.is_whole() && other.is_whole() {
+            let product = self.numerator.checked_mul(other.numerator)?;
+            return Some(Self::whole(product));
+        }
+        // Reduced first, so that less leaves 128 bits; then nothing is left to reduce.
         let left = Self::new(self.numerator, other.denominator)?;
         let right = Self::new(other.numerator, self.denominator)?;
-        Self::new(
-            left.numerator.checked_mul(right.numerator)?,
-            left.denominator.checked_mul(right.denominator)?,
-        )
+        Some(Self {
+            numerator: left.numerator.checked_mul(right.numerator)?,
+            denominator: left.denominator.checked_mul(right.denominator)?,
+        })
     }
 
     /// The quotient; None where `other` is 0.
@@ -144,6 +161,11 @@ impl PartialOrd for Ratio {
 
 impl Ord for Ratio {
     fn cmp(&self, other: &Self) -> Ordering {
+        let left = self.numerator.checked_mul(other.denominator);
+        let right = other.numerator.checked_mul(self.denominator);
+        if let (Some(left), Some(right)) = (left, right) {
+            return left.cmp(&right);
+        }
         // By whole parts, then by the inverses of what is left: nothing is multiplied.
         let (mut left, mut right) = (*self, *other);
         loop {
@@ -210,9 +232,20 @@ impl fmt::Display for Ratio {
 fn gcd(a: i128, b: i128) -> Option<i128> {
     let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
     while b != 0 {
+        // A processor divides 64 bits, and a function 128.
+        if let (Ok(small_a), Ok(small_b)) = (u64::try_from(a), u64::try_from(b)) {
+            return gcd_of_small(small_a, small_b).map(i128::from);
+        }
         (a, b) = (b, a.checked_rem(b)?);
     }
     i128::try_from(a.max(1)).ok()
+}
+
+fn gcd_of_small(mut a: u64, mut b: u64) -> Option<u64> {
+    while b != 0 {
+        (a, b) = (b, a.checked_rem(b)?);
+    }
+    Some(a.max(1))
 }
 
 #[cfg(test)]
