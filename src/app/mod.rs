@@ -8,6 +8,7 @@ mod estimate;
 mod fingerprint;
 mod hold;
 pub mod prices;
+mod publish;
 mod write;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use balance::{BALANCE_GRANTS_MAX, Balance};
 pub use estimate::BatchEstimate;
 pub use hold::{HoldPage, HoldQuery};
 pub use prices::Prices;
+pub use publish::{ListedRateCard, PublishedRateCard};
 pub use write::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm};
 
 /// Most items in one batch.
@@ -39,6 +41,8 @@ pub struct App {
     /// Locked by whoever looks up `cards` or replaces `catalog`.
     lookups: Mutex<Lookups>,
     clock: Arc<dyn Clock>,
+    /// The default that the server was told; None: that of its files.
+    default_rate_card: Option<Box<str>>,
 }
 
 impl App {
@@ -57,7 +61,15 @@ impl App {
             lookups: Mutex::new(Lookups::new(cards.as_ref())),
             cards,
             clock,
+            default_rate_card: None,
         }
+    }
+
+    /// The same where the server was told which card is meant where none is named.
+    #[must_use]
+    pub fn with_default_rate_card(mut self, name: Option<&str>) -> Self {
+        self.default_rate_card = name.map(Box::from);
+        self
     }
 
     /// The time by the server's clock.

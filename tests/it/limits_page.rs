@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use creditd::app::card_file::{FILE_BYTES_MAX, SERVICES_MAX};
+use creditd::app::card_file::{FILE_BYTES_MAX, PUBLISHED_BYTES_MAX, SERVICES_MAX};
 use creditd::app::{
     BALANCE_GRANTS_MAX, BATCH_LENGTH_MAX, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX,
 };
@@ -15,12 +15,14 @@ use creditd::domain::names::{
     SERVICE_BYTES_MAX, SERVICE_GRAMMAR, VALUE_BYTES_MAX, X_REQUEST_ID_BYTES_MAX,
 };
 use creditd::domain::pricing::PER_MAX_UNITS;
-use creditd::rpc::MESSAGE_BYTES_MAX;
-use creditd::rpc::METADATA_BYTES_MAX;
+use creditd::domain::schedule::{PUBLICATIONS_MAX, SCHEDULED_MAX};
 use creditd::rpc::convert::DURATION_SECONDS_MAX;
 use creditd::rpc::convert::page::{KINDS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use creditd::rpc::convert::write::GRANT_SERVICES_MAX;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
+use creditd::rpc::{
+    CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
+};
 use creditd::server::Options;
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX};
 
@@ -144,6 +146,12 @@ fn limits() -> BTreeMap<String, String> {
             "services of a rate card",
             format!("1 to {}", number(SERVICES_MAX)),
         ),
+        ("publications that a server keeps", number(PUBLICATIONS_MAX)),
+        ("scheduled rate cards of one name", number(SCHEDULED_MAX)),
+        (
+            "publications under way at once",
+            format!("{PUBLICATIONS_UNDER_WAY_MAX}, of which {CARD_LOADS_MAX} are read at a time"),
+        ),
         ("a request", message.clone()),
         ("the reply to a batch", message.clone()),
         ("the reply to a list", message.clone()),
@@ -152,6 +160,10 @@ fn limits() -> BTreeMap<String, String> {
             size(METADATA_BYTES_MAX.try_into().unwrap()),
         ),
         ("a rate card file", size(FILE_BYTES_MAX)),
+        (
+            "a rate card that is published",
+            size(PUBLISHED_BYTES_MAX.try_into().unwrap()),
+        ),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
         ("`--connections-max`", number(config.connections_max)),
         (

@@ -6,6 +6,7 @@
 //! revisions on every machine, whatever order, comments or spellings the files have.
 
 mod duration;
+mod error;
 mod format_2;
 mod lines;
 mod parse;
@@ -15,10 +16,12 @@ mod stored_lines;
 use std::path::Path;
 
 use crate::domain::pricing::Card;
-use crate::store::cards::StoredCard;
+use crate::domain::schedule::Origin;
+use crate::store::cards::{NewCard, StoredCard};
 
 pub use duration::parse_nanos;
-pub use parse::{CardFileError, SERVICES_MAX};
+pub use error::CardFileError;
+pub use parse::SERVICES_MAX;
 pub use stored::is_revision;
 
 /// The card that is served where no other is given, as a file.
@@ -27,14 +30,34 @@ const BUILT_IN: &str = include_str!("../../../rate-cards/jogg-api-v2.toml");
 const BUILT_IN_NAME: &str = "rate-cards/jogg-api-v2.toml (built in)";
 /// Largest rate card file.
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Largest text of a card that is published while a server runs.
+pub const PUBLISHED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A card and its stored form.
+/// A card, its stored form and its text.
 #[derive(Clone, Debug)]
 pub struct LoadedCard {
     /// The card.
     pub card: Card,
     /// The stored form.
     pub stored: StoredCard,
+    /// The text as it was written.
+    pub toml: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl LoadedCard {
+    /// The card as a store takes it.
+    #[must_use]
+    pub fn to_store(&self) -> NewCard {
+        NewCard {
+            card: self.stored.clone(),
+            title: self.card.title().to_owned(),
+            effective_time: self.card.effective_time(),
+            origin: self.origin,
+            toml: self.toml.clone(),
+        }
+    }
 }
 
 /// The built-in card.
@@ -42,7 +65,23 @@ pub struct LoadedCard {
 /// # Errors
 /// Never in a build whose tests pass.
 pub fn built_in() -> Result<LoadedCard, CardFileError> {
-    parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN)
+    let loaded = parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN)?;
+    Ok(LoadedCard {
+        origin: Origin::BuiltIn,
+        ..loaded
+    })
+}
+
+/// Reads a card that is published from its text.
+///
+/// # Errors
+/// What is wrong, with the line and what to do; its file has no name.
+pub fn load_text(text: &str) -> Result<LoadedCard, CardFileError> {
+    let loaded = parse::parse(Path::new(""), text)?;
+    Ok(LoadedCard {
+        origin: Origin::Published,
+        ..loaded
+    })
 }
 
 /// Reads a card from a file.

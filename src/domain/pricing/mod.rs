@@ -18,7 +18,7 @@ mod quote;
 mod usage;
 
 pub use card::{Card, CardError, OnePrice, Revision, Service, ServicePrice, Shown};
-pub use catalog::{Catalog, CatalogError, KnownCard, REPLACED_SERVICES_MAX, Selector};
+pub use catalog::{Catalog, CatalogError, KnownCard, Period, REPLACED_SERVICES_MAX, Selector};
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
 pub use usage::{Given, Pairs, Usage, UsageRecord};

@@ -1,6 +1,7 @@
 //! Between messages and values. `…_from_pb` can fail and collects everything that is wrong by the
 //! path of its field; `…_to_pb` cannot.
 
+pub mod admin;
 pub mod ledger;
 pub mod page;
 pub mod pricing;

@@ -26,7 +26,7 @@ pub const KINDS_MAX: usize = 64;
 pub struct ListKey([u8; 4]);
 
 impl ListKey {
-    fn of(parts: &[&[u8]]) -> Self {
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -47,7 +47,7 @@ impl ListKey {
     }
 
     /// The last item of the page before; None at the beginning of the list.
-    fn last(self, token: &str) -> Result<Option<i64>, Violation> {
+    pub(super) fn last(self, token: &str) -> Result<Option<i64>, Violation> {
         if token.is_empty() {
             return Ok(None);
         }
@@ -63,7 +63,7 @@ impl ListKey {
     }
 }
 
-fn size_from_pb(size: i32) -> Result<usize, Violation> {
+pub(super) fn size_from_pb(size: i32) -> Result<usize, Violation> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),

@@ -129,6 +129,7 @@ pub struct SqliteStore {
     writer: Option<JoinHandle<()>>,
     /// Reads published rate cards.
     cards: cards::Reader,
+    clock: Arc<dyn Clock>,
     /// Notified of each change of the rate cards in force.
     card_changes: watch::Sender<()>,
     closing: Arc<AtomicBool>,
@@ -166,7 +167,7 @@ impl SqliteStore {
             opened.connection,
             (history, wal, file),
             writer::WriterContext {
-                clock,
+                clock: Arc::clone(&clock),
                 closing: Arc::clone(&closing),
                 writable: writable.clone(),
             },
@@ -185,6 +186,7 @@ impl SqliteStore {
             waiting,
             writer: Some(handle),
             cards: Arc::new(Mutex::new(Some(cards))),
+            clock,
             card_changes: watch::Sender::new(()),
             closing,
             writable: writable.subscribe(),
