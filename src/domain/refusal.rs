@@ -26,6 +26,11 @@ pub enum Refusal {
         /// The revision, cut.
         revision: Box<str>,
     },
+    /// No rate card of the revision that is to be withdrawn was ever published.
+    RevisionNotPublished {
+        /// The revision, cut.
+        revision: Box<str>,
+    },
     /// The revision was replaced longer ago than the server honours.
     RevisionTooOld {
         /// The revision.

@@ -298,11 +298,11 @@ impl Schedule {
     /// withdrawn already.
     ///
     /// # Errors
-    /// [`Refusal::RevisionNotFound`] or [`Refusal::RateCardNotScheduled`].
+    /// [`Refusal::RevisionNotPublished`] or [`Refusal::RateCardNotScheduled`].
     pub fn withdraw(&self, revision: &str, now: Timestamp) -> Result<bool, Refusal> {
         let Some(card) = self.card(revision) else {
             let revision = repeated(revision);
-            return Err(Refusal::RevisionNotFound { revision });
+            return Err(Refusal::RevisionNotPublished { revision });
         };
         let last = self.last_of(revision);
         let (state, _) = match card.origin {

@@ -86,6 +86,14 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 vec![("revision", revision.to_string())],
             ),
         ),
+        Refusal::RevisionNotPublished { revision } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::RevisionNotFound,
+                "revision \"{revision}\" was never published here; ListRateCards has all revisions",
+                vec![("revision", revision.to_string())],
+            ),
+        ),
         Refusal::RevisionTooOld {
             revision,
             replaced,

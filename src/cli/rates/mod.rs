@@ -1,6 +1,9 @@
 //! `creditd rates`: rate cards as tables, and one file for each subcommand.
 
+mod list;
+mod publish;
 mod table;
+mod withdraw;
 
 use clap::{ArgMatches, Subcommand};
 
@@ -9,7 +12,10 @@ use super::failure::Failure;
 const EXAMPLES: &str = "Examples:
   creditd rates
   creditd rates --addr 127.0.0.1:50051 --json
-  creditd rates --rate-card-file prices.toml";
+  creditd rates --rate-card-file prices.toml
+  creditd rates publish prices.toml
+  creditd rates list
+  creditd rates withdraw 4b0a9ecf1f0b0b7f7a3c2d1e";
 
 /// Show rate cards as tables, of a server or without any
 ///
@@ -27,11 +33,17 @@ pub(super) struct Args {
 
 /// What can be done with rate cards beside showing them.
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    Publish(publish::Args),
+    List(list::Args),
+    Withdraw(withdraw::Args),
+}
 
 pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
     match &args.command {
         None => table::run(&args.shown, matches),
-        Some(command) => match *command {},
+        Some(Command::Publish(args)) => publish::run(args),
+        Some(Command::List(args)) => list::run(args),
+        Some(Command::Withdraw(args)) => withdraw::run(args),
     }
 }

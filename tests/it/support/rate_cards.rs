@@ -43,8 +43,9 @@ pub struct MemoryRateCards {
 /// All that it has.
 #[derive(Clone, Default, PartialEq)]
 struct Kept {
-    /// By the time of each change.
+    /// By the time of each change, unless it stands.
     now: i64,
+    stands: bool,
     cards: Vec<(CardHead, NewCard)>,
     publications: Vec<Publication>,
 }
@@ -104,6 +105,12 @@ impl Kept {
 }
 
 impl MemoryRateCards {
+    /// Its clock stands at that time from now on.
+    pub fn set_time(&self, time: Timestamp) {
+        let mut kept = self.kept.lock().unwrap();
+        (kept.now, kept.stands) = (time.unix_nanos().unwrap(), true);
+    }
+
     fn check(&self) -> Result<(), Unavailable> {
         self.broken.lock().unwrap().clone().map_or(Ok(()), Err)
     }
@@ -115,7 +122,7 @@ impl MemoryRateCards {
         self.check()?;
         let mut kept = self.kept.lock().unwrap();
         let mut after = kept.clone();
-        after.now += 1;
+        after.now += i64::from(!after.stands);
         let answer = change(&mut after)?;
         if (&after.cards, &after.publications) != (&kept.cards, &kept.publications) {
             *kept = after;
