@@ -69,7 +69,8 @@ const (
 	//	Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ReasonRateCardNotFound Reason = "RATE_CARD_NOT_FOUND"
 
-	// ReasonRevisionNotFound: The server never served prices with that revision.
+	// ReasonRevisionNotFound: The server never served prices with that revision. (Where it was to be withdrawn, the
+	// message says that ListRateCards has all revisions.)
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: revision

@@ -82,7 +82,8 @@ const (
 	// Metadata: rate_card, time
 	// Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ErrorReason_ERROR_REASON_RATE_CARD_NOT_FOUND ErrorReason = 9
-	// The server never served prices with that revision.
+	// The server never served prices with that revision. (Where it was to be withdrawn, the
+	// message says that ListRateCards has all revisions.)
 	// Code: NOT_FOUND
 	// Metadata: revision
 	// Example: revision "0123abcd" was never served here; take one from an Estimate or leave it out

@@ -56,8 +56,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Ok((page.rate_cards, page.next_page_token))
     };
     let texts = args.with_toml && !args.format.json;
+    let mut left = args.size.limit(args.format);
     let each = |card: pb::RateCard| match texts {
-        true => put_text(&card),
+        true => match &mut left {
+            Some(0) => Ok(More::Enough),
+            left => {
+                *left = left.map(|left| left.saturating_sub(1));
+                put_text(&card)
+            }
+        },
         false => listing.add(&card, || {
             vec![
                 card.rate_card.clone(),

@@ -56,7 +56,8 @@ class Reason:
     #: Metadata: rate_card, time
     RATE_CARD_NOT_FOUND: Final = "RATE_CARD_NOT_FOUND"
 
-    #: The server never served prices with that revision.
+    #: The server never served prices with that revision. (Where it was to be withdrawn, the
+    #: message says that ListRateCards has all revisions.)
     #: Code: NOT_FOUND
     #: Metadata: revision
     REVISION_NOT_FOUND: Final = "REVISION_NOT_FOUND"
