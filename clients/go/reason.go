@@ -69,7 +69,8 @@ const (
 	//	Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ReasonRateCardNotFound Reason = "RATE_CARD_NOT_FOUND"
 
-	// ReasonRevisionNotFound: The server never served prices with that revision.
+	// ReasonRevisionNotFound: The server never served prices with that revision. (Where it was to be withdrawn, the
+	// message says that ListRateCards has all revisions.)
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: revision
@@ -376,6 +377,30 @@ const (
 	//	Example: usage.duration of 0.5 s is under the limit of 1 s for service "q2_text_to_video"
 	ReasonQuantityTooSmall Reason = "QUANTITY_TOO_SMALL"
 
+	// ReasonRateCardInvalid: The text is no rate card. The message says what is wrong with it, in which line, and
+	// what to do.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, line, problem
+	//	Example: toml:12: credits "free" is no amount: only digits and one point are allowed; write it like "0.2"
+	ReasonRateCardInvalid Reason = "RATE_CARD_INVALID"
+
+	// ReasonRateCardNameTaken: The name of the rate card is taken: by the server's files, or its built-in card, which
+	// have their names for themselves. Or the name and the effective_time are those of another
+	// card whose time has come; the metadata then has revision and effective_time too.
+	//
+	//	Code: ALREADY_EXISTS
+	//	Metadata: rate_card, origin
+	//	Example: the name "studio" is taken by a rate card of origin "file"; publish it under another name, or take that card out of the server's files first
+	ReasonRateCardNameTaken Reason = "RATE_CARD_NAME_TAKEN"
+
+	// ReasonRateCardNotScheduled: Only a published rate card that has not come into force can be withdrawn.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: revision, origin, state
+	//	Example: revision "0123abcd" of origin "published" is in force and cannot be withdrawn; publish another card in its place
+	ReasonRateCardNotScheduled Reason = "RATE_CARD_NOT_SCHEDULED"
+
 	// ReasonClockNotBelieved: The server's clock disagrees with the time that has passed since it was last
 	// believed, so nothing is dated by it. Nothing moved. The server recovers by itself
 	// once its clock is right: try again when RetryInfo says.
@@ -400,4 +425,12 @@ const (
 	//	Metadata: limit_bytes
 	//	Example: the call's metadata is larger than the 16384 bytes that this server reads, each pair counting 32 more than its texts; send less of it
 	ReasonMetadataTooLarge Reason = "METADATA_TOO_LARGE"
+
+	// ReasonTooManyRateCards: As many rate cards are published as the server keeps, or as many of one name are
+	// scheduled as may be.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: rate_card, limit
+	//	Example: rate card "studio" has 64 revisions that are scheduled, the most that it may have; withdraw one first
+	ReasonTooManyRateCards Reason = "TOO_MANY_RATE_CARDS"
 )

@@ -10,6 +10,7 @@ mod fingerprint;
 mod hold;
 mod priced;
 pub mod prices;
+mod publish;
 mod write;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use estimate::BatchEstimate;
 pub use hold::{HoldPage, HoldQuery};
 pub use priced::PricedAccount;
 pub use prices::Prices;
+pub use publish::{ListedRateCard, PublishedRateCard};
 pub use write::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm};
 
 /// Most items in one batch.
@@ -43,6 +45,8 @@ pub struct App {
     /// Locked by whoever looks up `cards` or replaces `catalog`.
     lookups: Mutex<Lookups>,
     clock: Arc<dyn Clock>,
+    /// The default that the server was told; None: that of its files.
+    default_rate_card: Option<Box<str>>,
 }
 
 impl App {
@@ -61,7 +65,15 @@ impl App {
             lookups: Mutex::new(Lookups::new(cards.as_ref())),
             cards,
             clock,
+            default_rate_card: None,
         }
+    }
+
+    /// The same where the server was told which card is meant where none is named.
+    #[must_use]
+    pub fn with_default_rate_card(mut self, name: Option<&str>) -> Self {
+        self.default_rate_card = name.map(Box::from);
+        self
     }
 
     /// The time by the server's clock.

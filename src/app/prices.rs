@@ -16,10 +16,11 @@ use super::card_file::{self, LoadedCard};
 use super::{App, AppError};
 use crate::domain::Refusal;
 use crate::domain::pricing::{
-    AccountTerms, Card, Catalog, CatalogError, KnownCard, PriceTerms, Selector,
+    AccountTerms, Card, Catalog, CatalogError, KnownCard, Period, PriceTerms, Selector,
 };
+use crate::domain::schedule::{CardHead, Schedule};
 use crate::store::cards::{PublishedCard, RateCardStore, StoredCard};
-use crate::store::{Changes, Unavailable};
+use crate::store::{Changes, StoreError, Unavailable};
 
 /// How many revisions are looked up at once.
 const LOOKUP_LENGTH_MAX: usize = 64;
@@ -40,14 +41,16 @@ impl Prices {
 }
 
 impl Prices {
-    /// Whether the card of this revision may be published and is not in the snapshot.
+    /// Whether the card that is asked for may be published and is not in the snapshot.
     pub(super) fn misses(&self, selector: &Selector<'_>) -> bool {
-        misses(&self.0, selector)
+        missing(&self.0, selector).is_some()
     }
 }
 
-fn misses(prices: &Catalog, selector: &Selector<'_>) -> bool {
-    !prices.has_revision_of(selector) && card_file::is_revision(selector.card_revision())
+/// The revision to look up for what is asked for.
+fn missing<'a>(prices: &'a Catalog, selector: &Selector<'a>) -> Option<&'a str> {
+    let revision = prices.missing_revision(selector)?;
+    card_file::is_revision(revision).then_some(revision)
 }
 
 impl Deref for Prices {
@@ -70,6 +73,42 @@ pub enum PricesError {
     /// No cards are in force, or they do not go together.
     #[error("the rate cards in force do not go together: {0:?}")]
     InForce(CatalogError),
+    /// A rule refuses what is to be published.
+    #[error("{0:?}")]
+    Refused(Refusal),
+    /// There is no card of the name that the server was told to take as its default.
+    #[error(
+        "--default-rate-card \"{0}\" names no rate card; give the file of such a card by --rate-card-file, publish one first, or name another"
+    )]
+    NoDefault(String),
+}
+
+impl From<StoreError> for PricesError {
+    fn from(error: StoreError) -> Self {
+        let cause = match error {
+            StoreError::Refused(refusal) => return Self::Refused(refusal),
+            StoreError::Unavailable(unavailable) => return Self::Store(unavailable),
+            StoreError::Busy { limit, .. } => format!("more than {limit} wait for it"),
+            StoreError::ClockNotBelieved(_) => "the clock is not believed".to_owned(),
+            // Of commands alone.
+            StoreError::HasSettings(_) => "it answered for another call".to_owned(),
+        };
+        let operation = "write";
+        Self::Store(Unavailable { operation, cause })
+    }
+}
+
+impl From<PricesError> for AppError {
+    fn from(error: PricesError) -> Self {
+        match error {
+            PricesError::Store(unavailable) => Self::Unavailable(unavailable),
+            PricesError::Refused(refusal) => Self::Refused(refusal),
+            other => Self::Unavailable(Unavailable {
+                operation: "read",
+                cause: other.to_string(),
+            }),
+        }
+    }
 }
 
 /// The snapshot before a change and the one after it.
@@ -118,8 +157,9 @@ impl AbsentRevisions {
     }
 }
 
-/// Publishes these cards, at least one, and answers with the prices in force then. The first
-/// card's name is the default. Where a card in the store cannot be read, nothing is published.
+/// Publishes these cards of files, at least one, and answers with the prices in force then. The
+/// first card's name is the default. Where a card in the store cannot be read, nothing is
+/// published.
 ///
 /// # Errors
 /// What is wrong with the store or with a card in it.
@@ -128,16 +168,56 @@ pub async fn publish(
     cards: &[LoadedCard],
     revision_age_days_max: Option<u32>,
 ) -> Result<Catalog, PricesError> {
-    let in_force = cards.iter().map(|loaded| Arc::new(loaded.card.clone()));
-    let own = Catalog::new(in_force.collect(), revision_age_days_max);
+    publish_with_default(store, cards, revision_age_days_max, None).await
+}
+
+/// The same with another default, where one is given: there must be a card of that name.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_with_default(
+    store: &dyn RateCardStore,
+    cards: &[LoadedCard],
+    revision_age_days_max: Option<u32>,
+    default: Option<&str>,
+) -> Result<Catalog, PricesError> {
+    let of_files = cards.iter().map(|loaded| Arc::new(loaded.card.clone()));
+    let own = Catalog::new(of_files.collect(), revision_age_days_max);
     let mut own = own.map_err(PricesError::InForce)?;
-    for published in store.list().await? {
-        remember(&mut own, published)?;
+    let schedule = store.list().await?;
+    check(&schedule, cards, default)?;
+    let all: Vec<_> = schedule.cards.iter().map(|c| c.revision.clone()).collect();
+    for revisions in all.chunks(LOOKUP_LENGTH_MAX) {
+        for published in store.find(revisions.to_vec()).await? {
+            remember(&mut own, published)?;
+        }
     }
-    let stored = cards.iter().map(|loaded| loaded.stored.clone());
-    store.publish(stored.collect()).await?;
+    let new = cards.iter().map(LoadedCard::to_store);
+    store.publish(new.collect()).await?;
     // When others were replaced is known only now.
-    in_force_now(store, &own, own.default_name()).await
+    let default = default.unwrap_or_else(|| own.default_name());
+    in_force_now(store, &own, default).await
+}
+
+/// Refuses cards of files beside which a server cannot serve what was published, and a default
+/// that no card has.
+fn check(
+    schedule: &Schedule,
+    cards: &[LoadedCard],
+    default: Option<&str>,
+) -> Result<(), PricesError> {
+    let names = || cards.iter().map(|loaded| loaded.card.name());
+    schedule
+        .check_files(names())
+        .map_err(PricesError::Refused)?;
+    match default {
+        Some(name) if !names().any(|of_file| of_file == name) => {
+            let published = schedule.by_name().contains_key(name);
+            let none = || PricesError::NoDefault(name.to_owned());
+            published.then_some(()).ok_or_else(none)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The prices in force in the store. Cards that `known` has are not read again.
@@ -146,29 +226,77 @@ async fn in_force_now(
     known: &Catalog,
     default: &str,
 ) -> Result<Catalog, PricesError> {
-    let (mut in_force, mut replaced) = (Vec::new(), Vec::new());
-    for PublishedCard {
-        card: stored,
-        replaced: since,
-    } in store.list().await?
-    {
-        let card = known.card_of_revision(&stored.revision).cloned();
-        match (card, since) {
-            (Some(card), None) => in_force.push(card),
-            (None, None) => in_force.push(restore(&stored)?),
-            (Some(card), replaced_at) => replaced.push(KnownCard {
-                card,
-                replaced: replaced_at,
-            }),
-            // It is looked up where somebody names its revision.
-            (None, Some(_)) => {}
+    let schedule = store.list().await?;
+    let mut cards: HashMap<&str, Arc<Card>> = HashMap::new();
+    let mut missing: Vec<Box<str>> = Vec::new();
+    let (mut files, mut published) = (Vec::new(), Vec::new());
+    let mut need = |revision: &str| match known.card_of_revision(revision) {
+        Some(_) => {}
+        None => missing.push(revision.into()),
+    };
+    for file in schedule.files() {
+        need(&file.revision);
+        files.push(file);
+    }
+    for (name, publications) in schedule.by_name() {
+        let current = publications.iter().rposition(|p| p.since <= schedule.time);
+        for (position, publication) in publications.iter().enumerate() {
+            let over = current.is_some_and(|current| position < current);
+            if !over {
+                need(&publication.revision);
+            }
+            published.push((name, *publication, over));
         }
     }
-    let catalog = Catalog::new(in_force, known.revision_age_days_max());
-    let mut catalog = catalog.map_err(PricesError::InForce)?.with_default(default);
-    replaced
-        .into_iter()
-        .for_each(|known| catalog.remember(known));
+    missing.sort_unstable();
+    missing.dedup();
+    for revisions in missing.chunks(LOOKUP_LENGTH_MAX) {
+        for found in store.find(revisions.to_vec()).await? {
+            if let Some(head) = schedule.card(&found.card.revision) {
+                cards.insert(&head.revision, restore(&found.card)?);
+            }
+        }
+    }
+    let card = |revision: &str| {
+        let card = known.card_of_revision(revision);
+        card.or_else(|| cards.get(revision)).cloned()
+    };
+    let of_files = files.iter().filter_map(|file| card(&file.revision));
+    let catalog = Catalog::new(of_files.collect(), known.revision_age_days_max());
+    let catalog = match catalog {
+        Err(CatalogError::NoCards) if !published.is_empty() => {
+            Catalog::empty(default, known.revision_age_days_max())
+        }
+        catalog => catalog.map_err(PricesError::InForce)?,
+    };
+    let mut catalog = catalog.with_default(default);
+    let mut periods: HashMap<&str, Vec<Period>> = HashMap::new();
+    for (name, publication, over) in published {
+        periods.entry(name).or_default().push(Period {
+            since: Some(publication.since),
+            revision: publication.revision.clone(),
+            card: match over {
+                true => None,
+                false => card(&publication.revision),
+            },
+        });
+    }
+    for (name, periods) in periods {
+        catalog = catalog.with_periods(name, periods);
+    }
+    let ends = schedule.ends();
+    for CardHead {
+        revision, replaced, ..
+    } in &schedule.cards
+    {
+        // Others are looked up where somebody asks for them.
+        if let Some(card) = known.card_of_revision(revision) {
+            let end = ends.get(&**revision).copied().flatten();
+            let replaced = replaced.or(end);
+            let card = Arc::clone(card);
+            catalog.remember(KnownCard { card, replaced });
+        }
+    }
     catalog.remember_services(known);
     Ok(catalog)
 }
@@ -206,8 +334,7 @@ impl App {
         let mut prices = self.prices().into_shared();
         let mut missing: Vec<Box<str>> = selectors
             .into_iter()
-            .filter(|selector| misses(&prices, selector))
-            .map(|selector| selector.card_revision().into())
+            .filter_map(|selector| missing(&prices, &selector).map(Box::from))
             .collect();
         if missing.is_empty() {
             return Ok(prices);
@@ -278,16 +405,18 @@ impl App {
         Ok(found)
     }
 
-    /// Publishes these cards, and serves their prices from then on. The first one's name is
-    /// the default.
+    /// Publishes these cards of files, and serves their prices from then on. The first one's
+    /// name is the default, unless the server was told another one.
     ///
     /// # Errors
     /// What is wrong with the store or with a card in it. The snapshot stays as it was.
     pub async fn publish_prices(&self, cards: &[LoadedCard]) -> Result<PriceChange, PricesError> {
-        let default = cards.first().map_or("", |loaded| loaded.card.name());
-        let stored = cards.iter().map(|loaded| loaded.stored.clone());
-        self.cards.publish(stored.collect()).await?;
-        self.take_up(Some(default)).await
+        let configured = self.default_rate_card.as_deref();
+        check(&self.cards.list().await?, cards, configured)?;
+        let new = cards.iter().map(LoadedCard::to_store);
+        self.cards.publish(new.collect()).await?;
+        let first = cards.first().map_or("", |loaded| loaded.card.name());
+        self.take_up(Some(configured.unwrap_or(first)), None).await
     }
 
     /// Serves the prices that are in force in the store, whoever published them.
@@ -295,7 +424,7 @@ impl App {
     /// # Errors
     /// As [`App::publish_prices`].
     pub async fn follow_prices(&self) -> Result<PriceChange, PricesError> {
-        self.take_up(None).await
+        self.take_up(None, None).await
     }
 
     /// Notifies of each change of what is in force in the store.
@@ -304,12 +433,23 @@ impl App {
         self.cards.changes()
     }
 
-    async fn take_up(&self, default: Option<&str>) -> Result<PriceChange, PricesError> {
+    /// Serves what is in force in the store. `new` is a card that was just published and need
+    /// not be read from there.
+    pub(super) async fn take_up(
+        &self,
+        default: Option<&str>,
+        new: Option<Arc<Card>>,
+    ) -> Result<PriceChange, PricesError> {
         let mut lookups = self.lookups.lock().await;
         lookups.absent = AbsentRevisions::default();
         let before = self.prices().into_shared();
+        let mut known = Arc::clone(&before);
+        if let Some(card) = new {
+            let replaced = None;
+            Arc::make_mut(&mut known).add(KnownCard { card, replaced });
+        }
         let default = default.unwrap_or_else(|| before.default_name());
-        let after = in_force_now(self.cards.as_ref(), &before, default).await?;
+        let after = in_force_now(self.cards.as_ref(), &known, default).await?;
         let after = Arc::new(after);
         self.catalog.store(Arc::clone(&after));
         Ok(PriceChange { before, after })

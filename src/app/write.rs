@@ -140,7 +140,7 @@ impl App {
             return Some(Refusal::invalid("account.attributes", violation));
         }
         let name = update.rate_card.as_deref().unwrap_or_default();
-        let is_unknown = !name.is_empty() && !catalog.has_card(name);
+        let is_unknown = !name.is_empty() && !catalog.has_name(name);
         is_unknown.then(|| Refusal::RateCardNotFound {
             rate_card: repeated(name),
             at: self.now(),

@@ -160,6 +160,13 @@ impl Failure {
         self.message.push_str(text);
     }
 
+    /// Puts the user's name of a thing in place of what the sentence begins with.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(rest) = self.message.strip_prefix(from) {
+            self.message = format!("{to}{rest}");
+        }
+    }
+
     pub(super) const fn exit_status(&self) -> u8 {
         self.kind.exit_status()
     }

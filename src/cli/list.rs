@@ -30,7 +30,7 @@ pub(super) struct Size {
 
 impl Size {
     /// How many are listed; None: all.
-    const fn limit(self, format: Format) -> Option<u64> {
+    pub(super) const fn limit(self, format: Format) -> Option<u64> {
         match self.limit {
             Some(limit) => Some(limit),
             None if self.all || format.json => None,

@@ -78,6 +78,10 @@ const ADVICE: &[(&str, &str)] = &[
         "take one from an Estimate or leave it out",
         "take one from \"creditd estimate\" or leave --revision out",
     ),
+    (
+        "ListRateCards has all revisions",
+        "\"creditd rates list\" has all revisions",
+    ),
     ("choose another price_time", "choose another --price-time"),
     ("estimate again", "run \"creditd estimate\" again"),
 ];

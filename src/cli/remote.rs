@@ -129,6 +129,38 @@ impl Remote {
         })
     }
 
+    /// One call that the same call again does not do twice. `again` is what to do where it is
+    /// not known whether it was done; None where it changes nothing.
+    pub(super) fn change<R>(
+        &self,
+        words: Words<'_>,
+        again: Option<&str>,
+        call: impl AsyncFnOnce(Connection) -> Result<Response<R>, Status>,
+    ) -> Result<R, Failure> {
+        block_on(async {
+            let connection = self.connect(Some(self.timeout)).await?;
+            let status = match call(connection).await {
+                Ok(reply) => return Ok(reply.into_inner()),
+                Err(status) => status,
+            };
+            if let Some(other) = self.who_else(&status).await {
+                return Err(other);
+            }
+            let mut failure = self.failure_of(words, &status);
+            if let Some(again) = again {
+                let unknown = may_have_moved(&status);
+                if unknown {
+                    failure.add(&format!("; {again}"));
+                }
+                failure.details.outcome = Some(match unknown {
+                    true => Outcome::Unknown,
+                    false => Outcome::NotDone,
+                });
+            }
+            Err(failure)
+        })
+    }
+
     /// One call that writes. If it fails, the message has its request_id, so that it can be
     /// sent again.
     pub(super) fn write<R>(
@@ -170,14 +202,25 @@ impl Remote {
     pub(super) fn pages<T>(
         &self,
         words: Words<'_>,
-        mut fetch: impl AsyncFnMut(&mut Ledger, String) -> Result<(Vec<T>, String), Status>,
+        fetch: impl AsyncFnMut(&mut Ledger, String) -> Result<(Vec<T>, String), Status>,
+        each: impl FnMut(T) -> Result<More, Failure>,
+    ) -> Result<(), Failure> {
+        self.pages_of(words, client::ledger, fetch, each)
+    }
+
+    /// The same of any service.
+    pub(super) fn pages_of<C, T>(
+        &self,
+        words: Words<'_>,
+        client: impl FnOnce(Connection) -> C,
+        mut fetch: impl AsyncFnMut(&mut C, String) -> Result<(Vec<T>, String), Status>,
         mut each: impl FnMut(T) -> Result<More, Failure>,
     ) -> Result<(), Failure> {
         block_on(async {
-            let mut ledger = client::ledger(self.connect(Some(self.timeout)).await?);
+            let mut client = client(self.connect(Some(self.timeout)).await?);
             let mut token = String::new();
             loop {
-                let (items, next) = match fetch(&mut ledger, token).await {
+                let (items, next) = match fetch(&mut client, token).await {
                     Ok(page) => page,
                     Err(status) => return Err(self.refused(words, &status).await),
                 };

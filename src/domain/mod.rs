@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod names;
 pub mod pricing;
 pub mod refusal;
+pub mod schedule;
 pub mod time;
 pub mod violation;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::amount::Credits;
 use super::ledger::HoldStatus;
 use super::names::{AccountName, RequestId};
+use super::schedule::{CardState, NameTaken, Origin};
 use super::time::Timestamp;
 use super::violation::{FieldViolations, Violation};
 
@@ -25,6 +26,11 @@ pub enum Refusal {
         /// The revision, cut.
         revision: Box<str>,
     },
+    /// No rate card of the revision that is to be withdrawn was ever published.
+    RevisionNotPublished {
+        /// The revision, cut.
+        revision: Box<str>,
+    },
     /// The revision was replaced longer ago than the server honours.
     RevisionTooOld {
         /// The revision.
@@ -33,6 +39,31 @@ pub enum Refusal {
         replaced: Timestamp,
         /// For how many days the server honours a replaced revision.
         days_max: u32,
+    },
+    /// The name of a rate card that is to be published, or its time, is another card's.
+    RateCardNameTaken {
+        /// The name, cut.
+        rate_card: Box<str>,
+        /// What has it.
+        taken_by: NameTaken,
+    },
+    /// A rate card that is to be withdrawn is not scheduled.
+    RateCardNotScheduled {
+        /// The revision.
+        revision: Box<str>,
+        /// Where the card comes from.
+        origin: Origin,
+        /// Whether it is in force.
+        state: CardState,
+    },
+    /// As many rate cards are published or scheduled as may be.
+    TooManyRateCards {
+        /// The name of the card that is one too many, cut.
+        rate_card: Box<str>,
+        /// How many there may be.
+        limit: usize,
+        /// Whether it is a limit on those of this name that are scheduled.
+        scheduled: bool,
     },
     /// The account does not exist: nothing was ever granted to it, and no update opened it.
     AccountNotFound {

@@ -146,6 +146,13 @@ pub enum Violation {
         /// The limit with its unit.
         limit: Box<str>,
     },
+    /// A text that is no rate card.
+    RateCardInvalid {
+        /// The line of the text.
+        line: usize,
+        /// What is wrong there and what to do, cut.
+        problem: Box<str>,
+    },
     /// A cost or total over the largest amount.
     CostTooLarge,
     /// A batch without items.

@@ -9,6 +9,7 @@ use tonic::{Request, Status};
 use tonic_health::pb::health_client::HealthClient;
 
 use super::MESSAGE_BYTES_MAX;
+use super::pb::creditd::v1::admin_service_client::AdminServiceClient;
 use super::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
 use super::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 
@@ -23,6 +24,8 @@ pub type Connection = InterceptedService<Channel, Deadline>;
 pub type Ledger = LedgerServiceClient<Connection>;
 /// A client of PricingService.
 pub type Pricing = PricingServiceClient<Connection>;
+/// A client of AdminService.
+pub type Admin = AdminServiceClient<Connection>;
 /// A client of the health service.
 pub type Health = HealthClient<Connection>;
 
@@ -67,6 +70,12 @@ pub fn ledger(connection: Connection) -> Ledger {
 #[must_use]
 pub fn pricing(connection: Connection) -> Pricing {
     PricingServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// A client of AdminService.
+#[must_use]
+pub fn admin(connection: Connection) -> Admin {
+    AdminServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 /// A client of the health service.

@@ -23,6 +23,8 @@ pub enum Service {
     Pricing,
     /// creditd.v1.LedgerService.
     Ledger,
+    /// creditd.v1.AdminService.
+    Admin,
     /// grpc.health.v1.Health.
     Health,
     /// grpc.reflection.v1.ServerReflection.
@@ -96,6 +98,8 @@ pub enum Repeat {
     Read,
     /// Its request_id is an idempotency key: it takes effect once.
     RequestId,
+    /// What it asks for is so already the second time, and the answer is the same.
+    Same,
 }
 
 const fn pricing(path: &'static str, kind: Kind) -> Method {
@@ -117,6 +121,19 @@ const fn ledger(path: &'static str, kind: Kind, right: Right) -> Method {
         repeat: match right {
             Right::Charge | Right::Grant => Repeat::RequestId,
             Right::Price | Right::Read | Right::Admin | Right::None => Repeat::Read,
+        },
+    }
+}
+
+const fn admin(path: &'static str, right: Right) -> Method {
+    Method {
+        path,
+        service: Service::Admin,
+        kind: Kind::Unary,
+        right,
+        repeat: match right {
+            Right::Admin => Repeat::Same,
+            Right::Price | Right::Read | Right::Charge | Right::Grant | Right::None => Repeat::Read,
         },
     }
 }
@@ -213,6 +230,9 @@ pub static METHODS: &[Method] = &[
         Kind::Unary,
         Right::Grant,
     ),
+    admin("/creditd.v1.AdminService/PublishRateCard", Right::Admin),
+    admin("/creditd.v1.AdminService/ListRateCards", Right::Price),
+    admin("/creditd.v1.AdminService/WithdrawRateCard", Right::Admin),
     about_server(
         "/grpc.health.v1.Health/Check",
         Service::Health,
@@ -301,6 +321,8 @@ mod tests {
             assert_eq!(replays, writes, "{path}");
             let writes_only = matches!(method.right, Right::Charge | Right::Grant);
             assert_eq!(writes_only, writes, "{path}");
+            let administers = method.right == Right::Admin;
+            assert_eq!(method.repeat == Repeat::Same, administers, "{path}");
         }
         let missing: Vec<_> = schema.into_keys().collect();
         assert_eq!(missing, Vec::<String>::new());

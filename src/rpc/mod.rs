@@ -4,6 +4,7 @@
 //! message, and a use case does the work. [`refused`] makes statuses of refusals, with the
 //! sentences of [`prose`].
 
+mod admin_service;
 mod batch;
 pub mod client;
 pub mod codec;
@@ -24,6 +25,7 @@ pub mod router;
 mod watching;
 pub mod wire;
 
+pub use admin_service::{AdminApi, CARD_LOADS_MAX, PUBLICATIONS_UNDER_WAY_MAX};
 pub use ledger_service::LedgerApi;
 pub use pricing_service::PricingApi;
 

@@ -183,7 +183,7 @@ impl PricingService for PricingApi {
             .terms(&by, &prices.selector, account.terms())
             .map_err(Refused::from)?;
         let card = terms.card();
-        let page = rate_card_page_to_pb(card, by.next_effective_time(card), &query);
+        let page = rate_card_page_to_pb(card, by.times_of(card), &query);
         let page = page.map_err(Refusal::from).map_err(Refused::from)?;
         Ok(reply(&headers, page))
     }

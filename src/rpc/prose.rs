@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::pb::creditd::v1::ErrorReason;
 use crate::domain::Refusal;
+use crate::domain::schedule::{CardState, NameTaken, Origin};
 use crate::rfc3339;
 
 /// Names and values of the variables of a sentence.
@@ -85,6 +86,14 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 vec![("revision", revision.to_string())],
             ),
         ),
+        Refusal::RevisionNotPublished { revision } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::RevisionNotFound,
+                "revision \"{revision}\" was never published here; ListRateCards has all revisions",
+                vec![("revision", revision.to_string())],
+            ),
+        ),
         Refusal::RevisionTooOld {
             revision,
             replaced,
@@ -98,6 +107,40 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                     ("revision", revision.to_string()),
                     ("replaced_time", rfc3339::format(*replaced)),
                     ("age_days_max", days_max.to_string()),
+                ],
+            ),
+        ),
+        Refusal::RateCardNameTaken {
+            rate_card,
+            taken_by,
+        } => (Code::AlreadyExists, name_taken(rate_card, taken_by)),
+        Refusal::RateCardNotScheduled {
+            revision,
+            origin,
+            state,
+        } => (
+            Code::FailedPrecondition,
+            not_scheduled(revision, *origin, *state),
+        ),
+        Refusal::TooManyRateCards {
+            rate_card,
+            limit,
+            scheduled,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::TooManyRateCards,
+                match scheduled {
+                    true => {
+                        "rate card \"{rate_card}\" has {limit} revisions that are scheduled, the most that it may have; withdraw one first"
+                    }
+                    false => {
+                        "rate card \"{rate_card}\" is one too many: rate cards were published {limit} times, the most that this server keeps; serve it from a file"
+                    }
+                },
+                vec![
+                    ("rate_card", rate_card.to_string()),
+                    ("limit", limit.to_string()),
                 ],
             ),
         ),
@@ -270,4 +313,68 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
         ),
     };
     Some((code, prose))
+}
+
+/// What has the name of a rate card that is to be published, and what to do about it.
+fn name_taken(rate_card: &str, taken_by: &NameTaken) -> Prose {
+    let of_name = ("rate_card", rate_card.to_owned());
+    let (template, more) = match taken_by {
+        NameTaken::Origin(origin) => {
+            let template = match origin {
+                Origin::BuiltIn => {
+                    "the name \"{rate_card}\" is taken by the rate card of origin \"{origin}\"; publish it under another name, or start the server with files of its own"
+                }
+                Origin::File => {
+                    "the name \"{rate_card}\" is taken by a rate card of origin \"{origin}\"; publish it under another name, or take that card out of the server's files first"
+                }
+                Origin::Published => {
+                    "the name \"{rate_card}\" is taken by a rate card of origin \"{origin}\"; take the file away and publish it, or give its card another name"
+                }
+            };
+            (template, vec![("origin", origin.name().to_owned())])
+        }
+        NameTaken::EffectiveTime {
+            effective_time,
+            revision,
+        } => (
+            "the name \"{rate_card}\" with effective_time {effective_time} is taken by revision \"{revision}\" of origin \"{origin}\", whose time has come; give the card a later effective_time, or none to put it in force at once",
+            vec![
+                ("origin", Origin::Published.name().to_owned()),
+                ("effective_time", rfc3339::format(*effective_time)),
+                ("revision", revision.to_string()),
+            ],
+        ),
+    };
+    let variables = std::iter::once(of_name).chain(more).collect();
+    Prose::new(ErrorReason::RateCardNameTaken, template, variables)
+}
+
+/// Why a rate card cannot be withdrawn.
+fn not_scheduled(revision: &str, origin: Origin, state: CardState) -> Prose {
+    let state = match state {
+        CardState::InForce => "in force",
+        CardState::Scheduled => "scheduled",
+        CardState::Replaced => "replaced",
+        CardState::Withdrawn => "withdrawn",
+    };
+    let template = match (origin, state) {
+        (Origin::Published, "in force") => {
+            "revision \"{revision}\" of origin \"{origin}\" is {state} and cannot be withdrawn; publish another card in its place"
+        }
+        (Origin::Published, _) => {
+            "revision \"{revision}\" of origin \"{origin}\" is {state}, so there is nothing to withdraw"
+        }
+        (Origin::BuiltIn | Origin::File, _) => {
+            "revision \"{revision}\" of origin \"{origin}\" is {state} and was not published; change the files of the server instead"
+        }
+    };
+    Prose::new(
+        ErrorReason::RateCardNotScheduled,
+        template,
+        vec![
+            ("revision", revision.to_owned()),
+            ("origin", origin.name().to_owned()),
+            ("state", state.to_owned()),
+        ],
+    )
 }

@@ -15,9 +15,11 @@ use tonic::codegen::BoxFuture;
 use tonic_health::pb::health_server::HealthServer;
 use tower::util::BoxCloneSyncService;
 
+use super::admin_service::AdminApi;
 use super::health::{self, HealthApi, State};
 use super::ledger_service::LedgerApi;
 use super::method::{self, Service};
+use super::pb::creditd::v1::admin_service_server::AdminServiceServer;
 use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
 use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
 use super::pricing_service::PricingApi;
@@ -36,6 +38,10 @@ pub const SERVICES: &[health::Service] = &[
         name: "creditd.v1.LedgerService",
         writes: true,
     },
+    health::Service {
+        name: "creditd.v1.AdminService",
+        writes: true,
+    },
 ];
 
 type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -47,6 +53,7 @@ pub struct Router {
     pricing: PricingServiceServer<PricingApi>,
     ledger_api: Arc<LedgerApi>,
     ledger: LedgerServiceServer<LedgerApi>,
+    admin: AdminServiceServer<AdminApi>,
     health: HealthServer<HealthApi>,
     reflection: Boxed,
     reflection_alpha: Boxed,
@@ -72,6 +79,10 @@ impl Router {
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
             ledger: LedgerServiceServer::from_arc(Arc::clone(&ledger_api))
+                .accept_compressed(gzip)
+                .send_compressed(gzip)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            admin: AdminServiceServer::new(AdminApi::new(Arc::clone(app)))
                 .accept_compressed(gzip)
                 .send_compressed(gzip)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
@@ -141,6 +152,7 @@ where
             }
             (Service::Pricing, _) => self.pricing.call(request),
             (Service::Ledger, _) => self.ledger.call(request),
+            (Service::Admin, _) => self.admin.call(request),
             (Service::Health, _) => self.health.call(request),
             (Service::Reflection, _) => self.reflection.call(request.map(Body::new)),
             (Service::ReflectionAlpha, _) => self.reflection_alpha.call(request.map(Body::new)),

@@ -43,6 +43,9 @@ pub struct Config {
     pub data: PathBuf,
     /// Rate cards; none: the built-in one.
     pub rate_cards: Vec<PathBuf>,
+    /// The card that is meant where none is named; None: the first of the files, or the
+    /// built-in one.
+    pub default_rate_card: Option<String>,
     /// For how many days replaced prices are honoured; None: for ever.
     pub revision_age_days_max: Option<u32>,
     /// A time near which the clock is believed at the start.
@@ -97,6 +100,10 @@ pub struct Options {
     )]
     #[serde(default, rename = "rate_card_file", alias = "rate_card")]
     pub rate_cards: Vec<PathBuf>,
+    /// Name of the rate card that is meant where a request names none [default: that of the
+    /// first file, or of the built-in card]
+    #[arg(long, env = "CREDITD_DEFAULT_RATE_CARD", value_name = "NAME")]
+    pub default_rate_card: Option<String>,
     /// Honour a revision for so many days after other prices took its place [default: for ever]
     #[arg(long, env = "CREDITD_REVISION_AGE_DAYS_MAX", value_name = "DAYS")]
     pub revision_age_days_max: Option<u32>,
@@ -214,6 +221,7 @@ impl Options {
             listen_unix: given!(listen_unix),
             data: given!(data).unwrap_or_else(|| DATA_DEFAULT.into()),
             rate_cards,
+            default_rate_card: given!(default_rate_card),
             revision_age_days_max: given!(revision_age_days_max),
             accept_clock: self.accept_clock,
             store: SqliteSettings {
@@ -252,6 +260,9 @@ impl Config {
         }
         if self.data.as_os_str().is_empty() {
             return wrong("--data is empty; give the path of a file");
+        }
+        if self.default_rate_card.as_deref() == Some("") {
+            return wrong("--default-rate-card is empty; name a rate card, or leave it out");
         }
         let unix = self.listen_unix.as_deref().map(Path::as_os_str);
         if unix.is_some_and(std::ffi::OsStr::is_empty) {
@@ -354,6 +365,10 @@ mod tests {
             },
             Options {
                 data: Some("".into()),
+                ..Options::default()
+            },
+            Options {
+                default_rate_card: Some(String::new()),
                 ..Options::default()
             },
             Options {

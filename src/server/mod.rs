@@ -33,7 +33,7 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
 use crate::app::card_file::CardFileError;
-use crate::app::prices::publish;
+use crate::app::prices::publish_with_default;
 use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
@@ -146,9 +146,12 @@ impl Parts {
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
         let store = Arc::new(store);
         // Prices that will be served are on disk before anybody sees their revision.
-        let published = publish(store.as_ref(), &cards, config.revision_age_days_max);
+        let default = config.default_rate_card.as_deref();
+        let days_max = config.revision_age_days_max;
+        let published = publish_with_default(store.as_ref(), &cards, days_max, default);
         let catalog = Handle::current().block_on(published)?;
-        let app = Arc::new(App::new(catalog, store.clone(), store.clone(), clock));
+        let app = App::new(catalog, store.clone(), store.clone(), clock);
+        let app = Arc::new(app.with_default_rate_card(default));
         // Health says NOT_SERVING until the server runs.
         let (health, state) = watch::channel(State {
             serving: Serving::No,

@@ -8,6 +8,7 @@ use crate::app::card_file::{self, CardFileError, LoadedCard, Loading, NoBases};
 use crate::app::prices::PricesError;
 use crate::domain::pricing::{Catalog, CatalogError};
 use crate::rfc3339;
+use crate::rpc::refused::Refused;
 use crate::store::Clock as _;
 
 /// Cards and where they came from.
@@ -51,7 +52,13 @@ impl From<PricesError> for StartError {
             PricesError::Unreadable(problem) => Self::Prices(format!(
                 "the data file holds a rate card that cannot be read: {problem}; restore the file from a backup, or use the newer creditd that wrote it"
             )),
-            other @ PricesError::InForce(_) => Self::Prices(other.to_string()),
+            PricesError::Refused(refusal) => {
+                let status = Refused::from(refusal).into_status();
+                Self::Prices(status.message().to_owned())
+            }
+            other @ (PricesError::InForce(_) | PricesError::NoDefault(_)) => {
+                Self::Prices(other.to_string())
+            }
         }
     }
 }

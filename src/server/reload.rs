@@ -148,12 +148,9 @@ fn describe(PriceChange { before, after }: &PriceChange) -> String {
 
 /// Revisions of the cards in force, by name and the time from which they are.
 fn revisions(catalog: &Catalog) -> BTreeMap<(&str, Option<Timestamp>), &str> {
-    let cards = catalog.cards().into_iter();
-    cards
-        .map(|card| {
-            let key = (card.name(), card.effective_time());
-            (key, card.revision().as_str())
-        })
+    let periods = catalog.periods().into_iter();
+    periods
+        .map(|(name, period)| ((name, period.since), &*period.revision))
         .collect()
 }
 
@@ -200,7 +197,7 @@ mod tests {
         let config = Options::default().over(Options::default()).unwrap();
         let reload = Reload::new(Arc::new(config), Arc::clone(&app));
         let served = async {
-            store.publish(vec![other.stored]).await.unwrap();
+            store.publish(vec![other.to_store()]).await.unwrap();
             while app.prices().cards()[0].revision() != other.card.revision() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

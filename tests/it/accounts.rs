@@ -348,7 +348,7 @@ async fn values_and_time_of_a_price_stay_with_entries_and_holds() {
     let open = || async {
         let store = open_with(&file, &clock, SqliteSettings::default());
         use creditd::store::cards::RateCardStore as _;
-        store.publish(vec![card.stored.clone()]).await.unwrap();
+        store.publish(vec![card.to_store()]).await.unwrap();
         store
     };
     let store = open().await;

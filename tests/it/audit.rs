@@ -43,7 +43,7 @@ async fn make(file: &Path) {
     let store = SqliteStore::open(file, Arc::clone(&clock), settings).unwrap();
     let loaded = card_file::built_in().unwrap();
     let store = Arc::new(store);
-    store.publish(vec![loaded.stored]).await.unwrap();
+    store.publish(vec![loaded.to_store()]).await.unwrap();
     let catalog = Catalog::new(vec![Arc::new(loaded.card)], None).unwrap();
     let state = State {
         serving: Serving::Yes,

@@ -67,6 +67,7 @@ fn the_help_of_serve_says_the_defaults() {
         listen_unix: None,
         data,
         rate_cards: _,
+        default_rate_card: None,
         revision_age_days_max: None,
         accept_clock: None,
         store,

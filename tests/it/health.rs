@@ -21,7 +21,12 @@ fn of(service: &str) -> HealthCheckRequest {
 async fn check_answers_for_the_server_and_each_service() {
     let server = Server::start();
     let mut health = HealthClient::new(server.channel().await);
-    for service in ["", "creditd.v1.PricingService", "creditd.v1.LedgerService"] {
+    for service in [
+        "",
+        "creditd.v1.PricingService",
+        "creditd.v1.LedgerService",
+        "creditd.v1.AdminService",
+    ] {
         let reply = health.check(of(service)).await.unwrap().into_inner();
         assert_eq!(reply.status(), ServingStatus::Serving, "{service:?}");
     }
@@ -91,7 +96,7 @@ fn grpcurl_finds_its_way_by_reflection() {
     assert!(ok);
     assert_eq!(
         services,
-        "creditd.v1.LedgerService\ncreditd.v1.PricingService\ngrpc.health.v1.Health\ngrpc.reflection.v1.ServerReflection\n"
+        "creditd.v1.AdminService\ncreditd.v1.LedgerService\ncreditd.v1.PricingService\ngrpc.health.v1.Health\ngrpc.reflection.v1.ServerReflection\n"
     );
     let (ok, described, _) = run_grpcurl(&["-plaintext", address, "describe", "creditd.v1.Usage"]);
     assert!(

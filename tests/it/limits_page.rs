@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use creditd::app::card_file::{
-    CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, ROWS_MAX, SERVICES_MAX, VALUES_MAX,
+    CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, PUBLISHED_BYTES_MAX, ROWS_MAX, SERVICES_MAX,
+    VALUES_MAX,
 };
 use creditd::app::{
     BALANCE_GRANTS_MAX, BATCH_LENGTH_MAX, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX,
@@ -21,12 +22,14 @@ use creditd::domain::pricing::lines::{
     CELLS_MAX, FORMULA_BYTES_MAX, FORMULA_DEPTH_MAX, NUMBER_BYTES_MAX, PRODUCT_NAMES_MAX,
     PRODUCTS_MAX, SECONDS_MAX, UNITS_MAX,
 };
-use creditd::rpc::MESSAGE_BYTES_MAX;
-use creditd::rpc::METADATA_BYTES_MAX;
+use creditd::domain::schedule::{PUBLICATIONS_MAX, SCHEDULED_MAX};
 use creditd::rpc::convert::DURATION_SECONDS_MAX;
 use creditd::rpc::convert::page::{KINDS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use creditd::rpc::convert::write::GRANT_SERVICES_MAX;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
+use creditd::rpc::{
+    CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
+};
 use creditd::server::Options;
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX};
 
@@ -192,6 +195,12 @@ fn limits() -> BTreeMap<String, String> {
             "a meter in time whose card says no `max`",
             format!("{} s", number(SECONDS_MAX)),
         ),
+        ("publications that a server keeps", number(PUBLICATIONS_MAX)),
+        ("scheduled rate cards of one name", number(SCHEDULED_MAX)),
+        (
+            "publications under way at once",
+            format!("{PUBLICATIONS_UNDER_WAY_MAX}, of which {CARD_LOADS_MAX} are read at a time"),
+        ),
         ("a request", message.clone()),
         ("the reply to a batch", message.clone()),
         ("the reply to a list", message.clone()),
@@ -200,6 +209,10 @@ fn limits() -> BTreeMap<String, String> {
             size(METADATA_BYTES_MAX.try_into().unwrap()),
         ),
         ("a rate card file", size(FILE_BYTES_MAX)),
+        (
+            "a rate card that is published",
+            size(PUBLISHED_BYTES_MAX.try_into().unwrap()),
+        ),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
         ("`--connections-max`", number(config.connections_max)),
         (

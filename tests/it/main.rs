@@ -78,6 +78,8 @@ mod prices;
 mod properties;
 /// Published rate cards: what every store of them promises, and servers that share one.
 mod published_cards;
+/// Rate cards that are published one by one while servers run.
+mod publishing;
 /// Concurrent callers: credits are spent once, and the books add up.
 mod races;
 /// Rate cards: wrong ones, several of one name, and those that were replaced.

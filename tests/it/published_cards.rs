@@ -8,15 +8,16 @@ use creditd::app::App;
 use creditd::app::card_file::LoadedCard;
 use creditd::app::prices::publish;
 use creditd::domain::pricing::{Catalog, KnownCard, REPLACED_SERVICES_MAX};
+use creditd::domain::schedule::CardHead;
 use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
 use creditd::rpc::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 use creditd::rpc::router::Router;
 use creditd::server::SystemClock;
-use creditd::store::Unavailable;
-use creditd::store::cards::{RateCardStore, StoredCard};
+use creditd::store::cards::{NewCard, RateCardStore};
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
+use creditd::store::{StoreError, Unavailable};
 use tokio::sync::watch;
 
 use crate::support::rate_cards::{MemoryRateCards, card_text, loaded};
@@ -29,8 +30,8 @@ fn card(name: &str, credits: &str) -> LoadedCard {
     loaded(&card_text(name, credits))
 }
 
-fn stored(cards: &[&LoadedCard]) -> Vec<StoredCard> {
-    cards.iter().map(|loaded| loaded.stored.clone()).collect()
+fn stored(cards: &[&LoadedCard]) -> Vec<NewCard> {
+    cards.iter().map(|loaded| loaded.to_store()).collect()
 }
 
 fn sqlite(directory: &Path) -> Arc<SqliteStore> {
@@ -41,11 +42,11 @@ fn sqlite(directory: &Path) -> Arc<SqliteStore> {
 
 /// Names and prices of the cards in force, and of those that were replaced.
 async fn listed(store: &dyn RateCardStore) -> (Vec<String>, Vec<String>) {
-    let cards = store.list().await.unwrap().into_iter();
+    let cards = store.list().await.unwrap().cards.into_iter();
     let (in_force, replaced): (Vec<_>, Vec<_>) = cards.partition(|card| card.replaced.is_none());
     let times: Vec<_> = replaced.iter().map(|card| card.replaced).collect();
     assert!(times.is_sorted(), "{times:?}");
-    let revision = |card: creditd::store::cards::PublishedCard| card.card.revision;
+    let revision = |card: CardHead| card.revision.into_string();
     (
         in_force.into_iter().map(revision).collect(),
         replaced.into_iter().map(revision).collect(),
@@ -66,7 +67,7 @@ async fn keeps_its_promises(store: &dyn RateCardStore) {
     let before = store.list().await.unwrap();
     store.publish(stored(&[&other, &one])).await.unwrap();
     assert!(!changes.has_changed().unwrap());
-    assert_eq!(store.list().await.unwrap(), before);
+    assert_eq!(store.list().await.unwrap().cards, before.cards);
 
     // What is not among the new ones is replaced, once.
     store.publish(stored(&[&two])).await.unwrap();
@@ -88,14 +89,23 @@ async fn keeps_its_promises(store: &dyn RateCardStore) {
     // Another content for a revision is refused with all that came along with it.
     changes.mark_unchanged();
     let before = store.list().await.unwrap();
-    let false_card = StoredCard {
-        content: one.stored.content.clone(),
-        ..two.stored.clone()
-    };
-    let refused = store.publish(vec![one.stored.clone(), false_card]).await;
-    let cause = refused.unwrap_err().cause;
-    assert!(cause.contains(&revision(&two)), "{cause}");
-    assert_eq!(store.list().await.unwrap(), before);
+    let mut false_card = two.to_store();
+    false_card.card.content = one.stored.content.clone();
+    for refused in [
+        store
+            .publish(vec![one.to_store(), false_card.clone()])
+            .await,
+        store.publish_one(false_card).await.map(|_| ()),
+    ] {
+        // The name is a file's, or the content is another.
+        let cause = match refused.unwrap_err() {
+            StoreError::Unavailable(unavailable) => unavailable.cause,
+            other => format!("{other:?}"),
+        };
+        let expected = [revision(&two), "Origin(File)".to_owned()];
+        assert!(expected.iter().any(|text| cause.contains(text)), "{cause}");
+    }
+    assert_eq!(store.list().await.unwrap().cards, before.cards);
     assert!(!changes.has_changed().unwrap());
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use creditd::app::Queued;
 use creditd::domain::ledger::HoldStatus;
+use creditd::domain::schedule::{CardState, NameTaken, Origin};
 use creditd::domain::{AccountName, Credits, FieldViolations, Refusal as Refused, RequestId};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
@@ -90,6 +91,20 @@ fn samples() -> Vec<OnTheWire> {
             revision: text("0123abcd"),
             replaced: time("2026-01-01T00:00:00Z"),
             days_max: 30,
+        },
+        Refused::RateCardNameTaken {
+            rate_card: text("studio"),
+            taken_by: NameTaken::Origin(Origin::File),
+        },
+        Refused::RateCardNotScheduled {
+            revision: text("0123abcd"),
+            origin: Origin::Published,
+            state: CardState::InForce,
+        },
+        Refused::TooManyRateCards {
+            rate_card: text("studio"),
+            limit: 64,
+            scheduled: true,
         },
         Refused::AccountNotFound {
             account: AccountName::new("team-b").unwrap(),
@@ -278,6 +293,7 @@ fn an_overload_says_of_what_there_is_too_much() {
         (Resource::Calls, "9 calls in flight"),
         (Resource::Reflections, "9 streams of reflection"),
         (Resource::HealthWatchers, "9 watches of health"),
+        (Resource::Publications, "9 rate cards being published"),
         (
             Resource::Queued(Queued::Commands),
             "9 writes and reads waiting for the ledger",

@@ -32,6 +32,8 @@ const (
 	RateCardState_RATE_CARD_STATE_SCHEDULED RateCardState = 2
 	// Another took its place. Its revision is honoured.
 	RateCardState_RATE_CARD_STATE_REPLACED RateCardState = 3
+	// It was withdrawn before it came into force. Its revision is honoured; no list has it.
+	RateCardState_RATE_CARD_STATE_WITHDRAWN RateCardState = 4
 )
 
 // Enum value maps for RateCardState.
@@ -41,12 +43,14 @@ var (
 		1: "RATE_CARD_STATE_IN_FORCE",
 		2: "RATE_CARD_STATE_SCHEDULED",
 		3: "RATE_CARD_STATE_REPLACED",
+		4: "RATE_CARD_STATE_WITHDRAWN",
 	}
 	RateCardState_value = map[string]int32{
 		"RATE_CARD_STATE_UNSPECIFIED": 0,
 		"RATE_CARD_STATE_IN_FORCE":    1,
 		"RATE_CARD_STATE_SCHEDULED":   2,
 		"RATE_CARD_STATE_REPLACED":    3,
+		"RATE_CARD_STATE_WITHDRAWN":   4,
 	}
 )
 
@@ -193,12 +197,14 @@ type RateCard struct {
 	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The name people read.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
-	// From when on it is in force. Not set: always was.
+	// From when on it is in force: what the card says, or the moment of its publication where
+	// that was later. Not set: always was.
 	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
 	State         RateCardState          `protobuf:"varint,5,opt,name=state,proto3,enum=creditd.v1.RateCardState" json:"state,omitempty"`
 	// "built-in", "file" or "published".
 	Origin string `protobuf:"bytes,6,opt,name=origin,proto3" json:"origin,omitempty"`
-	// Its text, where it was asked for.
+	// Its text, where it was asked for. Empty for a card that came before texts were kept, and
+	// for a file that fits into no reply.
 	Toml          string `protobuf:"bytes,7,opt,name=toml,proto3" json:"toml,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -454,8 +460,9 @@ func (x *WithdrawRateCardRequest) GetRevision() string {
 }
 
 type WithdrawRateCardResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RateCard      *RateCard              `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its text, to be published again where that was a mistake.
+	RateCard      *RateCard `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,12 +537,13 @@ const file_creditd_v1_admin_proto_rawDesc = "" +
 	"\x17WithdrawRateCardRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\"M\n" +
 	"\x18WithdrawRateCardResponse\x121\n" +
-	"\trate_card\x18\x01 \x01(\v2\x14.creditd.v1.RateCardR\brateCard*\x8b\x01\n" +
+	"\trate_card\x18\x01 \x01(\v2\x14.creditd.v1.RateCardR\brateCard*\xaa\x01\n" +
 	"\rRateCardState\x12\x1f\n" +
 	"\x1bRATE_CARD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18RATE_CARD_STATE_IN_FORCE\x10\x01\x12\x1d\n" +
 	"\x19RATE_CARD_STATE_SCHEDULED\x10\x02\x12\x1c\n" +
-	"\x18RATE_CARD_STATE_REPLACED\x10\x032\x9f\x02\n" +
+	"\x18RATE_CARD_STATE_REPLACED\x10\x03\x12\x1d\n" +
+	"\x19RATE_CARD_STATE_WITHDRAWN\x10\x042\x9f\x02\n" +
 	"\fAdminService\x12Z\n" +
 	"\x0fPublishRateCard\x12\".creditd.v1.PublishRateCardRequest\x1a#.creditd.v1.PublishRateCardResponse\x12T\n" +
 	"\rListRateCards\x12 .creditd.v1.ListRateCardsRequest\x1a!.creditd.v1.ListRateCardsResponse\x12]\n" +

@@ -35,9 +35,11 @@ type AdminServiceClient interface {
 	// it was. The same card again is the same answer. A card with the name and the
 	// effective_time of a scheduled one takes its place.
 	PublishRateCard(ctx context.Context, in *PublishRateCardRequest, opts ...grpc.CallOption) (*PublishRateCardResponse, error)
-	// The rate cards of the server, by name, then by effective_time.
+	// The rate cards of the server, by name, then by effective_time: those in force, those
+	// that are scheduled, and all that were replaced.
 	ListRateCards(ctx context.Context, in *ListRateCardsRequest, opts ...grpc.CallOption) (*ListRateCardsResponse, error)
-	// Removes a published rate card that has not come into force yet.
+	// Withdraws a published rate card that has not come into force yet. Its revision, which
+	// may have been quoted, is honoured. The same again is the same answer.
 	WithdrawRateCard(ctx context.Context, in *WithdrawRateCardRequest, opts ...grpc.CallOption) (*WithdrawRateCardResponse, error)
 }
 
@@ -90,9 +92,11 @@ type AdminServiceServer interface {
 	// it was. The same card again is the same answer. A card with the name and the
 	// effective_time of a scheduled one takes its place.
 	PublishRateCard(context.Context, *PublishRateCardRequest) (*PublishRateCardResponse, error)
-	// The rate cards of the server, by name, then by effective_time.
+	// The rate cards of the server, by name, then by effective_time: those in force, those
+	// that are scheduled, and all that were replaced.
 	ListRateCards(context.Context, *ListRateCardsRequest) (*ListRateCardsResponse, error)
-	// Removes a published rate card that has not come into force yet.
+	// Withdraws a published rate card that has not come into force yet. Its revision, which
+	// may have been quoted, is honoured. The same again is the same answer.
 	WithdrawRateCard(context.Context, *WithdrawRateCardRequest) (*WithdrawRateCardResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }

@@ -82,7 +82,8 @@ const (
 	// Metadata: rate_card, time
 	// Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ErrorReason_ERROR_REASON_RATE_CARD_NOT_FOUND ErrorReason = 9
-	// The server never served prices with that revision.
+	// The server never served prices with that revision. (Where it was to be withdrawn, the
+	// message says that ListRateCards has all revisions.)
 	// Code: NOT_FOUND
 	// Metadata: revision
 	// Example: revision "0123abcd" was never served here; take one from an Estimate or leave it out
@@ -305,6 +306,24 @@ const (
 	// Metadata: field, service, value, limit
 	// Example: usage.duration of 0.5 s is under the limit of 1 s for service "q2_text_to_video"
 	ErrorReason_ERROR_REASON_QUANTITY_TOO_SMALL ErrorReason = 52
+	// The text is no rate card. The message says what is wrong with it, in which line, and
+	// what to do.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, line, problem
+	// Example: toml:12: credits "free" is no amount: only digits and one point are allowed; write it like "0.2"
+	ErrorReason_ERROR_REASON_RATE_CARD_INVALID ErrorReason = 57
+	// The name of the rate card is taken: by the server's files, or its built-in card, which
+	// have their names for themselves. Or the name and the effective_time are those of another
+	// card whose time has come; the metadata then has revision and effective_time too.
+	// Code: ALREADY_EXISTS
+	// Metadata: rate_card, origin
+	// Example: the name "studio" is taken by a rate card of origin "file"; publish it under another name, or take that card out of the server's files first
+	ErrorReason_ERROR_REASON_RATE_CARD_NAME_TAKEN ErrorReason = 59
+	// Only a published rate card that has not come into force can be withdrawn.
+	// Code: FAILED_PRECONDITION
+	// Metadata: revision, origin, state
+	// Example: revision "0123abcd" of origin "published" is in force and cannot be withdrawn; publish another card in its place
+	ErrorReason_ERROR_REASON_RATE_CARD_NOT_SCHEDULED ErrorReason = 60
 	// The server's clock disagrees with the time that has passed since it was last
 	// believed, so nothing is dated by it. Nothing moved. The server recovers by itself
 	// once its clock is right: try again when RetryInfo says.
@@ -324,6 +343,12 @@ const (
 	// Metadata: limit_bytes
 	// Example: the call's metadata is larger than the 16384 bytes that this server reads, each pair counting 32 more than its texts; send less of it
 	ErrorReason_ERROR_REASON_METADATA_TOO_LARGE ErrorReason = 69
+	// As many rate cards are published as the server keeps, or as many of one name are
+	// scheduled as may be.
+	// Code: FAILED_PRECONDITION
+	// Metadata: rate_card, limit
+	// Example: rate card "studio" has 64 revisions that are scheduled, the most that it may have; withdraw one first
+	ErrorReason_ERROR_REASON_TOO_MANY_RATE_CARDS ErrorReason = 70
 )
 
 // Enum value maps for ErrorReason.
@@ -381,9 +406,13 @@ var (
 		50: "ERROR_REASON_NOT_OFFERED",
 		51: "ERROR_REASON_METERS_DISAGREE",
 		52: "ERROR_REASON_QUANTITY_TOO_SMALL",
+		57: "ERROR_REASON_RATE_CARD_INVALID",
+		59: "ERROR_REASON_RATE_CARD_NAME_TAKEN",
+		60: "ERROR_REASON_RATE_CARD_NOT_SCHEDULED",
 		66: "ERROR_REASON_CLOCK_NOT_BELIEVED",
 		68: "ERROR_REASON_INVALID_MASK",
 		69: "ERROR_REASON_METADATA_TOO_LARGE",
+		70: "ERROR_REASON_TOO_MANY_RATE_CARDS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -438,9 +467,13 @@ var (
 		"ERROR_REASON_NOT_OFFERED":             50,
 		"ERROR_REASON_METERS_DISAGREE":         51,
 		"ERROR_REASON_QUANTITY_TOO_SMALL":      52,
+		"ERROR_REASON_RATE_CARD_INVALID":       57,
+		"ERROR_REASON_RATE_CARD_NAME_TAKEN":    59,
+		"ERROR_REASON_RATE_CARD_NOT_SCHEDULED": 60,
 		"ERROR_REASON_CLOCK_NOT_BELIEVED":      66,
 		"ERROR_REASON_INVALID_MASK":            68,
 		"ERROR_REASON_METADATA_TOO_LARGE":      69,
+		"ERROR_REASON_TOO_MANY_RATE_CARDS":     70,
 	}
 )
 
@@ -476,7 +509,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\x88\x0f\n" +
+	"creditd.v1*\xa3\x10\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -530,10 +563,14 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"$ERROR_REASON_UNKNOWN_ATTRIBUTE_VALUE\x101\x12\x1c\n" +
 	"\x18ERROR_REASON_NOT_OFFERED\x102\x12 \n" +
 	"\x1cERROR_REASON_METERS_DISAGREE\x103\x12#\n" +
-	"\x1fERROR_REASON_QUANTITY_TOO_SMALL\x104\x12#\n" +
+	"\x1fERROR_REASON_QUANTITY_TOO_SMALL\x104\x12\"\n" +
+	"\x1eERROR_REASON_RATE_CARD_INVALID\x109\x12%\n" +
+	"!ERROR_REASON_RATE_CARD_NAME_TAKEN\x10;\x12(\n" +
+	"$ERROR_REASON_RATE_CARD_NOT_SCHEDULED\x10<\x12#\n" +
 	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\x12\x1d\n" +
 	"\x19ERROR_REASON_INVALID_MASK\x10D\x12#\n" +
-	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\"\x04\b%\x10%B\xa6\x01\n" +
+	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\x12$\n" +
+	" ERROR_REASON_TOO_MANY_RATE_CARDS\x10F\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
 	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"

@@ -574,8 +574,8 @@ type EstimateLine struct {
 	// Credits for one, "1".
 	UnitCredits string `protobuf:"bytes,4,opt,name=unit_credits,json=unitCredits,proto3" json:"unit_credits,omitempty"`
 	Credits     string `protobuf:"bytes,5,opt,name=credits,proto3" json:"credits,omitempty"`
-	// The line of the card. Empty for a service with one price, and for what a total adds
-	// or takes off.
+	// The line of the card; "total" for what a total or a factor of the card adds or takes
+	// off. Empty for a service with one price.
 	Key           string `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -10,7 +10,7 @@ use super::card_factors::own_rounding;
 use super::lines::Value;
 use super::parse::{SpannedError, error_at};
 use crate::domain::pricing::lines::{CardFactors, Exchange, did_you_mean};
-use crate::domain::pricing::{Card, Service, ServicePrice};
+use crate::domain::pricing::{Card, Catalog, Selector, Service, ServicePrice};
 use crate::domain::{Rounding, Timestamp};
 
 /// Where the cards stand that others may extend.
@@ -20,6 +20,25 @@ pub trait Bases: Sync {
 
     /// All names, to suggest one.
     fn names(&self) -> Vec<String>;
+}
+
+impl Bases for Catalog {
+    fn in_force(&self, name: &str, at: Timestamp) -> Option<Arc<Card>> {
+        let selector = Selector {
+            rate_card: name,
+            price_time: Some(at),
+            ..Selector::default()
+        };
+        self.select(&selector, at).ok().cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = (self.periods().iter())
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        names.dedup();
+        names
+    }
 }
 
 /// No cards.

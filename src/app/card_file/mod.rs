@@ -8,6 +8,7 @@
 mod bases;
 mod card_factors;
 mod duration;
+mod error;
 mod files;
 mod format_2;
 mod lines;
@@ -20,14 +21,16 @@ use std::path::Path;
 
 use crate::domain::pricing::lines::{CardFactors, Exchange};
 use crate::domain::pricing::{Card, Service};
-use crate::store::cards::StoredCard;
+use crate::domain::schedule::Origin;
+use crate::store::cards::{NewCard, StoredCard};
 
 pub use bases::{Bases, Loading, NoBases};
 pub use duration::parse_nanos;
+pub use error::CardFileError;
 pub use files::load_files;
 pub use format_2::CELLS_MAX as CARD_CELLS_MAX;
 pub use lines::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
-pub use parse::{CardFileError, SERVICES_MAX};
+pub use parse::SERVICES_MAX;
 pub use stored::is_revision;
 
 /// The card that is served where no other is given, as a file.
@@ -36,14 +39,34 @@ const BUILT_IN: &str = include_str!("../../../rate-cards/jogg-api-v2.toml");
 const BUILT_IN_NAME: &str = "rate-cards/jogg-api-v2.toml (built in)";
 /// Largest rate card file.
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Largest text of a card that is published while a server runs.
+pub const PUBLISHED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A card and its stored form.
+/// A card, its stored form and its text.
 #[derive(Clone, Debug)]
 pub struct LoadedCard {
     /// The card.
     pub card: Card,
     /// The stored form.
     pub stored: StoredCard,
+    /// The text as it was written.
+    pub toml: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl LoadedCard {
+    /// The card as a store takes it.
+    #[must_use]
+    pub fn to_store(&self) -> NewCard {
+        NewCard {
+            card: self.stored.clone(),
+            title: self.card.title().to_owned(),
+            effective_time: self.card.effective_time(),
+            origin: self.origin,
+            toml: self.toml.clone(),
+        }
+    }
 }
 
 /// What a card is made of, beside its name.
@@ -58,19 +81,23 @@ struct CardParts {
 /// # Errors
 /// Never in a build whose tests pass.
 pub fn built_in() -> Result<LoadedCard, CardFileError> {
-    parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN, &Loading::ALONE)
+    let loaded = parse::parse(Path::new(BUILT_IN_NAME), BUILT_IN, &Loading::ALONE)?;
+    Ok(LoadedCard {
+        origin: Origin::BuiltIn,
+        ..loaded
+    })
 }
 
-/// Reads a card from a text, which errors call by that name.
+/// Reads a card that is published from its text.
 ///
 /// # Errors
-/// What is wrong, with file, line and what to do.
-pub fn parse_text(
-    name: &Path,
-    text: &str,
-    loading: &Loading<'_>,
-) -> Result<LoadedCard, CardFileError> {
-    parse::parse(name, text, loading)
+/// What is wrong, with the line and what to do; its file has no name.
+pub fn load_text(text: &str, loading: &Loading<'_>) -> Result<LoadedCard, CardFileError> {
+    let loaded = parse::parse(Path::new(""), text, loading)?;
+    Ok(LoadedCard {
+        origin: Origin::Published,
+        ..loaded
+    })
 }
 
 /// Reads a card from a file. It may extend no other.

@@ -1,9 +1,8 @@
 //! A rate card as a person writes it, in TOML. An error names the file, the line and what to
 //! do. A field that is unknown or could mean two things is an error.
 
-use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::bases::Loading;
+use super::error::CardFileError;
 use super::format_2;
 use super::stored::{QUANTITY_REQUIRED, quantity_of, rounding_of, seal};
 use super::{CardParts, LoadedCard};
@@ -26,43 +26,6 @@ use crate::rfc3339;
 const FORMAT: u32 = 1;
 /// Most services of one card: GetRateCard answers with all of them.
 pub const SERVICES_MAX: usize = 4_096;
-
-/// What is wrong with a rate card file, where, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardFileError {
-    file: PathBuf,
-    line: Option<usize>,
-    problem: String,
-    remedy: String,
-}
-
-impl CardFileError {
-    pub(super) fn new(
-        file: &Path,
-        line: Option<usize>,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            file: file.to_owned(),
-            line,
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
-
-impl fmt::Display for CardFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rate card {}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}; {}", self.problem, self.remedy)
-    }
-}
-
-impl std::error::Error for CardFileError {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +102,12 @@ pub(super) fn parse(
     text: &str,
     loading: &Loading<'_>,
 ) -> Result<LoadedCard, CardFileError> {
+    let loaded = parse_text(file, text, loading)?;
+    let toml = text.to_owned();
+    Ok(LoadedCard { toml, ..loaded })
+}
+
+fn parse_text(file: &Path, text: &str, loading: &Loading<'_>) -> Result<LoadedCard, CardFileError> {
     let line_of = |at: usize| {
         let before = text.get(..at).unwrap_or(text);
         before.matches('\n').count().saturating_add(1)

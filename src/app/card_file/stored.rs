@@ -17,6 +17,7 @@ use crate::domain::pricing::lines::Exchange;
 use crate::domain::pricing::{
     Card, CardError, Meter, OnePrice, Price, ProRata, Revision, Service, ServicePrice, Shown,
 };
+use crate::domain::schedule::Origin;
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
 use crate::store::cards::StoredCard;
@@ -139,7 +140,7 @@ pub(super) fn quantity_of(meter: &Meter, text: &str) -> Result<i128, String> {
     }
 }
 
-/// The card of this content, with its stored form.
+/// The card of this content, with its stored form and without a text.
 pub(super) fn seal(
     name: &str,
     title: &str,
@@ -178,6 +179,8 @@ pub(super) fn seal(
             name: name.to_owned(),
             content,
         },
+        toml: String::new(),
+        origin: Origin::File,
     })
 }
 

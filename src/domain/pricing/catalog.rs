@@ -60,8 +60,8 @@ pub const REPLACED_SERVICES_MAX: usize = 65_536;
 #[derive(Clone, Debug)]
 pub struct Catalog {
     default: Box<str>,
-    /// By name; each list is in order of effective_time.
-    in_force: ByName<Box<str>, Vec<Arc<Card>>>,
+    /// By name; each list is in order of time.
+    periods: ByName<Box<str>, Vec<Period>>,
     by_revision: ByName<Box<str>, KnownCard>,
     /// Those of `by_revision` that are not in force, in the order in which they were added.
     replaced: VecDeque<Arc<Card>>,
@@ -70,6 +70,18 @@ pub struct Catalog {
     /// The keys of all services that are or were on a card.
     services: HashSet<Arc<str>, BuildHasherDefault<NameHasher>>,
     revision_age_days_max: Option<u32>,
+}
+
+/// From when on a card is in force, until the next one of its name is.
+#[derive(Clone, Debug)]
+pub struct Period {
+    /// When it begins; None: always was.
+    pub since: Option<Timestamp>,
+    /// The card's revision.
+    pub revision: Box<str>,
+    /// The card; None for one that is over, which is looked up where somebody asks for its
+    /// time.
+    pub card: Option<Arc<Card>>,
 }
 
 /// A card that is or was in force.
@@ -103,15 +115,8 @@ impl Catalog {
         let Some(first) = cards.first() else {
             return Err(CatalogError::NoCards);
         };
-        let mut catalog = Self {
-            default: first.name().into(),
-            in_force: ByName::default(),
-            by_revision: ByName::default(),
-            replaced: VecDeque::new(),
-            replaced_services: 0,
-            services: HashSet::default(),
-            revision_age_days_max,
-        };
+        let mut catalog = Self::empty(first.name(), revision_age_days_max);
+        let mut periods: ByName<Box<str>, Vec<Period>> = ByName::default();
         for (position, card) in cards.iter().enumerate() {
             let same = |other: &Arc<Card>| {
                 other.name() == card.name() && other.effective_time() == card.effective_time()
@@ -120,26 +125,50 @@ impl Catalog {
             if let Some(earlier) = earlier {
                 return Err(CatalogError::SameTime(earlier, position));
             }
-            catalog.add_services(card);
-            catalog
-                .in_force
-                .entry(card.name().into())
-                .or_default()
-                .push(Arc::clone(card));
+            let of_name = periods.entry(card.name().into()).or_default();
+            of_name.push(Period {
+                since: card.effective_time(),
+                revision: card.revision().as_str().into(),
+                card: Some(Arc::clone(card)),
+            });
         }
-        for cards in catalog.in_force.values_mut() {
-            cards.sort_by_key(|card| card.effective_time());
-            // Each is replaced when the next of its name comes into force.
-            let ends = cards.iter().skip(1).map(|card| card.effective_time());
-            for (card, replaced) in cards.iter().zip(ends.chain([None])) {
-                let card = Arc::clone(card);
-                let revision = card.revision().as_str().into();
-                catalog
-                    .by_revision
-                    .insert(revision, KnownCard { card, replaced });
-            }
+        for (name, periods) in periods {
+            catalog = catalog.with_periods(&name, periods);
         }
         Ok(catalog)
+    }
+
+    /// A catalog without cards.
+    #[must_use]
+    pub fn empty(default: &str, revision_age_days_max: Option<u32>) -> Self {
+        Self {
+            default: default.into(),
+            periods: ByName::default(),
+            by_revision: ByName::default(),
+            replaced: VecDeque::new(),
+            replaced_services: 0,
+            services: HashSet::default(),
+            revision_age_days_max,
+        }
+    }
+
+    /// The same with the cards of one more name. Of two periods that begin at the same time
+    /// the later one in the list counts.
+    #[must_use]
+    pub fn with_periods(mut self, name: &str, mut periods: Vec<Period>) -> Self {
+        periods.sort_by_key(|period| period.since);
+        // Each is replaced when the next of its name comes into force.
+        let ends = periods.iter().skip(1).map(|period| period.since);
+        for (period, replaced) in periods.iter().zip(ends.chain([None])) {
+            let Some(card) = &period.card else { continue };
+            self.add_services(card);
+            let card = Arc::clone(card);
+            let revision = period.revision.clone();
+            self.by_revision
+                .insert(revision, KnownCard { card, replaced });
+        }
+        self.periods.insert(name.into(), periods);
+        self
     }
 
     /// The same with another name as the default. There need not be a card of that name.
@@ -193,21 +222,45 @@ impl Catalog {
         &self.default
     }
 
-    /// The cards in force at one time or another, by name and time.
+    /// The cards in force at one time or another, by name and time; those that are over only
+    /// where they come from files.
     #[must_use]
     pub fn cards(&self) -> Vec<&Arc<Card>> {
-        let mut cards: Vec<_> = self.in_force.values().flatten().collect();
-        cards.sort_by_key(|card| (card.name(), card.effective_time()));
+        let cards = self.periods().into_iter();
         cards
+            .filter_map(|(_, period)| period.card.as_ref())
+            .collect()
     }
 
-    /// When another card of its name takes the place of a card that is in force then, where one
-    /// is known.
+    /// When which card is in force, by name and time.
     #[must_use]
-    pub fn next_effective_time(&self, card: &Card) -> Option<Timestamp> {
-        let cards = self.in_force.get(card.name())?;
-        let at = (cards.iter()).position(|known| known.revision() == card.revision())?;
-        cards.get(at.checked_add(1)?)?.effective_time()
+    pub fn periods(&self) -> Vec<(&str, &Period)> {
+        let names = self.periods.iter();
+        let mut periods: Vec<_> = names
+            .flat_map(|(name, periods)| periods.iter().map(|period| (&**name, period)))
+            .collect();
+        // Those of a name are in order.
+        periods.sort_by_key(|(name, _)| *name);
+        periods
+    }
+
+    /// Whether it has cards of that name.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
+        self.periods.contains_key(name)
+    }
+
+    /// Since when a card is in force, and when another of its name takes its place, where that
+    /// is known. Of a card that was in force more than once it is the last time.
+    #[must_use]
+    pub fn times_of(&self, card: &Card) -> (Option<Timestamp>, Option<Timestamp>) {
+        let revision = card.revision().as_str();
+        let periods = self.periods.get(card.name()).map_or(&[][..], Vec::as_slice);
+        let at = (periods.iter()).rposition(|period| *period.revision == *revision);
+        let Some((period, later)) = at.and_then(|at| periods.get(at..)?.split_first()) else {
+            return (card.effective_time(), None);
+        };
+        (period.since, later.first().and_then(|next| next.since))
     }
 
     /// For how many days a revision is honoured after it was replaced; None: for ever.
@@ -223,15 +276,10 @@ impl Catalog {
         if self.services.contains(key) {
             return None;
         }
-        let default = self.in_force.get(&self.default);
-        let cards = default.or_else(|| self.in_force.values().next())?;
-        Some(cards.last()?.unknown_service(key))
-    }
-
-    /// Whether there is a card of that name, in force now or at another time.
-    #[must_use]
-    pub fn has_card(&self, name: &str) -> bool {
-        self.in_force.contains_key(name)
+        let default = self.periods.get(&self.default);
+        let periods = default.or_else(|| self.periods.values().next())?;
+        let card = periods.iter().rev().find_map(|period| period.card.as_ref());
+        Some(card?.unknown_service(key))
     }
 
     /// The violation of attributes of an account: no card in force knows one of them, or none
@@ -239,8 +287,9 @@ impl Catalog {
     #[must_use]
     pub fn account_attribute_violation(&self, attributes: &Pairs) -> Option<Violation> {
         attributes.iter().find_map(|(name, value)| {
-            let cards = self.in_force.values().flatten();
-            let known = cards.clone().flat_map(|card| card.account_values());
+            let cards = self.periods.values().flatten();
+            let cards = cards.filter_map(|period| period.card.as_deref());
+            let known = cards.flat_map(Card::account_values);
             let mut known = known.filter(|(known, _)| known == name).peekable();
             if known.peek().is_none() {
                 let attribute = repeated(name);
@@ -278,6 +327,37 @@ impl Catalog {
         selector.revision.is_empty() || self.by_revision.contains_key(selector.card_revision())
     }
 
+    /// The revision that a request means and whose card it does not have, where that can be
+    /// said: one that the request names, or one that was in force at its time.
+    #[must_use]
+    pub fn missing_revision<'a>(&'a self, selector: &Selector<'a>) -> Option<&'a str> {
+        let revision = match (selector.revision, selector.price_time) {
+            ("", None) => return None,
+            ("", Some(at)) => {
+                let (period, _) = self.period(selector.rate_card, at)?;
+                match period.card {
+                    Some(_) => return None,
+                    None => &*period.revision,
+                }
+            }
+            _ => selector.card_revision(),
+        };
+        (!self.by_revision.contains_key(revision)).then_some(revision)
+    }
+
+    /// The period of a name at a time, and those after it.
+    fn period(&self, rate_card: &str, at: Timestamp) -> Option<(&Period, &[Period])> {
+        let name = match rate_card {
+            "" => &self.default,
+            name => name,
+        };
+        let periods = self.periods.get(name)?;
+        let begun = |period: &Period| period.since.is_none_or(|time| time <= at);
+        let position = periods.iter().rposition(begun)?;
+        let (period, later) = periods.get(position..)?.split_first()?;
+        Some((period, later))
+    }
+
     /// The card that a request means.
     ///
     /// # Errors
@@ -287,21 +367,27 @@ impl Catalog {
         if !selector.revision.is_empty() {
             return self.select_revision(selector, now);
         }
-        let name = match selector.rate_card {
-            "" => &self.default,
-            name => name,
-        };
         let at = selector.price_time.unwrap_or(now);
-        self.in_force
-            .get(name)
-            .and_then(|cards| {
-                let in_force = |card: &&Arc<Card>| card.effective_time().is_none_or(|t| t <= at);
-                cards.iter().rev().find(in_force)
-            })
-            .ok_or_else(|| Refusal::RateCardNotFound {
+        let found = self.period(selector.rate_card, at);
+        let found = found.and_then(|(period, later)| {
+            let known = || Some(&self.by_revision.get(&period.revision)?.card);
+            // A clock that was set back a little is still in the period that was current.
+            let next = || match selector.price_time {
+                None => later.iter().find_map(|period| period.card.as_ref()),
+                Some(_) => None,
+            };
+            period.card.as_ref().or_else(known).or_else(next)
+        });
+        found.ok_or_else(|| {
+            let name = match selector.rate_card {
+                "" => &self.default,
+                name => name,
+            };
+            Refusal::RateCardNotFound {
                 rate_card: repeated(name),
                 at,
-            })
+            }
+        })
     }
 
     fn select_revision(

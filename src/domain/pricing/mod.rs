@@ -21,9 +21,8 @@ mod terms;
 mod usage;
 
 pub use card::{Card, CardError, OnePrice, Revision, Service, ServicePrice, Shown};
-pub use catalog::{Catalog, CatalogError, KnownCard, REPLACED_SERVICES_MAX, Selector};
+pub use catalog::{Catalog, CatalogError, KnownCard, Period, REPLACED_SERVICES_MAX, Selector};
 pub use context::PriceContext;
-
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
 pub use terms::{AccountTerms, PriceTerms};

@@ -2,6 +2,7 @@
 //! path of its field; `…_to_pb` cannot.
 
 pub mod account;
+pub mod admin;
 pub mod ledger;
 pub mod page;
 pub mod pricing;

@@ -95,7 +95,7 @@ fn name_of_token(token: &str) -> Option<AccountName> {
     AccountName::new(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
-fn size_from_pb(size: i32) -> Result<usize, Violation> {
+pub(super) fn size_from_pb(size: i32) -> Result<usize, Violation> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),

@@ -39,13 +39,14 @@ pub fn services_query_from_pb<'a>(
     }
 }
 
-/// A page of a card. `next` is when another one takes its place.
+/// A page of a card. `times` are those since when it is in force, and when another one takes
+/// its place.
 ///
 /// # Errors
 /// A service that it does not have, or a page token of another list.
 pub fn rate_card_page_to_pb(
     card: &Card,
-    next: Option<Timestamp>,
+    (since, next): (Option<Timestamp>, Option<Timestamp>),
     query: &ServicesQuery<'_>,
 ) -> Result<pb::GetRateCardResponse, FieldViolations> {
     let mut violations = FieldViolations::new();
@@ -72,6 +73,7 @@ pub fn rate_card_page_to_pb(
         .skip(before)
         .peekable();
     let mut response = head_to_pb(card);
+    response.effective_time = since.map(timestamp_to_pb);
     response.next_effective_time = next.map(timestamp_to_pb);
     let mut bytes = 0_usize;
     while let Some(service) = asked.peek() {

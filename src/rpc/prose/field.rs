@@ -201,6 +201,11 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
                 "{field} of {value} is under the limit of {limit} for service \"{service}\"",
             )
         }
+        Violation::RateCardInvalid { line, problem } => {
+            with("line", line);
+            with("problem", problem);
+            (Reason::RateCardInvalid, "{field}:{line}: {problem}")
+        }
         Violation::CostTooLarge => {
             with("limit", &Credits::MAX);
             (

@@ -90,6 +90,8 @@ pub enum Resource {
     Reflections,
     /// Streams of health.
     HealthWatchers,
+    /// Rate cards that are being published.
+    Publications,
     /// Work that waits for the ledger.
     Queued(Queued),
 }
@@ -100,6 +102,7 @@ impl Resource {
             Self::Calls => "calls in flight",
             Self::Reflections => "streams of reflection",
             Self::HealthWatchers => "watches of health",
+            Self::Publications => "rate cards being published",
             Self::Queued(Queued::Commands) => "writes and reads waiting for the ledger",
             Self::Queued(Queued::Jobs) => "calls waiting for the ledger",
             Self::Queued(Queued::Past) => "reads of the past waiting",

@@ -4,21 +4,26 @@
 //! wait for the writer's transactions, and the writer for it. Reads have a connection of
 //! their own and run on a thread for blocking work.
 
+mod table;
+
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use super::group::{LOCKED, is_busy};
+use super::group::LOCKED;
 use super::open::BUSY_TIMEOUT;
-use super::times::At;
 use super::{Job, SqliteStore};
-use crate::domain::Timestamp;
-use crate::store::cards::{CardsAnswer, PublishedCard, RateCardStore, StoredCard};
-use crate::store::{Changes, Unavailable};
+use crate::domain::Refusal;
+use crate::domain::clock::ClockNotBelieved;
+use crate::domain::schedule::{Placed, Schedule};
+use crate::store::cards::{CardsAnswer, CardsChange, NewCard, PublishedCard, RateCardStore};
+use crate::store::{Changes, StoreError, Unavailable};
+
+pub(super) use table::{apply, each};
 
 /// How often to try again while another program is writing to the file, or the writer's
 /// queue is full.
@@ -32,24 +37,47 @@ pub(super) fn close(reader: &Reader) {
     *reader.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-/// A request to the writer to publish rate cards.
-pub(super) struct Publish {
-    pub(super) cards: Arc<[StoredCard]>,
-    changes: watch::Sender<()>,
-    answer: oneshot::Sender<Published>,
+/// What is to change about rate cards.
+pub(super) enum Change {
+    /// Exactly these cards of files are in force.
+    Files(Vec<NewCard>),
+    /// A card is published.
+    One(NewCard),
+    /// The card of this revision is withdrawn.
+    Withdraw(Box<str>),
 }
 
-/// The outcome of publishing.
-pub(super) enum Published {
-    Changed,
-    /// The same cards were in force.
-    Unchanged,
+impl Change {
+    /// Whether it is dated by the clock, so that a clock that is not believed forbids it.
+    pub(super) const fn is_dated(&self) -> bool {
+        match self {
+            // A server starts, and follows its files, whatever its clock says.
+            Self::Files(_) => false,
+            Self::One(_) | Self::Withdraw(_) => true,
+        }
+    }
+}
+
+/// A request to the writer to change rate cards.
+pub(super) struct Publish {
+    pub(super) change: Arc<Change>,
+    changes: watch::Sender<()>,
+    answer: oneshot::Sender<Changed>,
+}
+
+/// The outcome of a change. Where a card was published, with its place in the schedule.
+pub(super) enum Changed {
+    Yes(Option<Placed>),
+    /// It was so already.
+    No(Option<Placed>),
+    Refused(Box<Refusal>),
+    NotBelieved(ClockNotBelieved),
     Failed(Unavailable),
     /// Another program is writing to the file: it is worth another try.
     Locked,
 }
 
-impl Published {
+impl Changed {
     pub(super) const fn failed(cause: String) -> Self {
         let operation = "write";
         Self::Failed(Unavailable { operation, cause })
@@ -58,33 +86,54 @@ impl Published {
 
 impl Publish {
     /// Notifies those who follow the rate cards, then answers.
-    pub(super) fn answer(self, published: Published) {
-        if matches!(published, Published::Changed) {
+    pub(super) fn answer(self, changed: Changed) {
+        if matches!(changed, Changed::Yes(_)) {
             self.changes.send_replace(());
         }
         // Whoever asked may be gone.
-        let _ = self.answer.send(published);
+        let _ = self.answer.send(changed);
     }
 }
 
 impl SqliteStore {
-    /// Has the writer publish the cards once.
-    async fn publish_once(&self, cards: Arc<[StoredCard]>) -> Published {
-        let stopped = || Published::failed("the writer has stopped".to_owned());
+    /// Has the writer do it, and tries again while another program is writing to the file.
+    async fn change_cards(&self, change: Change) -> Result<Option<Placed>, StoreError> {
+        let (change, began) = (Arc::new(change), Instant::now());
+        loop {
+            match self.change_once(Arc::clone(&change)).await {
+                Changed::Yes(placed) | Changed::No(placed) => return Ok(placed),
+                Changed::Refused(refusal) => return Err(StoreError::Refused(*refusal)),
+                Changed::NotBelieved(not) => return Err(not.into()),
+                Changed::Failed(unavailable) => return Err(unavailable.into()),
+                Changed::Locked if began.elapsed() < BUSY_TIMEOUT => {}
+                Changed::Locked => {
+                    return Err(StoreError::Unavailable(Unavailable {
+                        operation: "write",
+                        cause: LOCKED.to_owned(),
+                    }));
+                }
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Has the writer do it once.
+    async fn change_once(&self, change: Arc<Change>) -> Changed {
+        let stopped = || Changed::failed("the writer has stopped".to_owned());
         let Some(jobs) = &self.jobs else {
             return stopped();
         };
-        let (answer, published) = oneshot::channel();
+        let (answer, changed) = oneshot::channel();
         let changes = self.card_changes.clone();
         let job = Job::Cards(Publish {
-            cards,
+            change,
             changes,
             answer,
         });
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let unsent = match jobs.try_send(job) {
-            Ok(()) => return published.await.unwrap_or_else(|_| stopped()),
-            Err(TrySendError::Full(_)) => Published::Locked,
+            Ok(()) => return changed.await.unwrap_or_else(|_| stopped()),
+            Err(TrySendError::Full(_)) => Changed::Locked,
             Err(TrySendError::Disconnected(_)) => stopped(),
         };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -114,154 +163,49 @@ impl SqliteStore {
 }
 
 impl RateCardStore for SqliteStore {
-    fn publish(&self, cards: Vec<StoredCard>) -> CardsAnswer<'_, ()> {
-        let cards: Arc<[StoredCard]> = cards.into();
+    fn publish(&self, cards: Vec<NewCard>) -> CardsChange<'_, ()> {
         Box::pin(async move {
-            let began = Instant::now();
-            loop {
-                match self.publish_once(Arc::clone(&cards)).await {
-                    Published::Changed | Published::Unchanged => return Ok(()),
-                    Published::Failed(unavailable) => return Err(unavailable),
-                    Published::Locked if began.elapsed() < BUSY_TIMEOUT => {}
-                    Published::Locked => {
-                        return Err(Unavailable {
-                            operation: "write",
-                            cause: LOCKED.to_owned(),
-                        });
-                    }
-                }
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
+            self.change_cards(Change::Files(cards)).await?;
+            Ok(())
+        })
+    }
+
+    fn publish_one(&self, card: NewCard) -> CardsChange<'_, Placed> {
+        Box::pin(async move {
+            let placed = self.change_cards(Change::One(card)).await?;
+            placed.ok_or_else(|| {
+                StoreError::Unavailable(Unavailable {
+                    operation: "write",
+                    cause: "the writer did not say when the card is in force".to_owned(),
+                })
+            })
+        })
+    }
+
+    fn withdraw(&self, revision: Box<str>) -> CardsChange<'_, ()> {
+        Box::pin(async move {
+            self.change_cards(Change::Withdraw(revision)).await?;
+            Ok(())
         })
     }
 
     fn find(&self, revisions: Vec<Box<str>>) -> CardsAnswer<'_, Vec<PublishedCard>> {
-        Box::pin(self.read_cards(move |connection| find(connection, &revisions)))
+        let now = self.clock.now();
+        Box::pin(self.read_cards(move |connection| table::find(connection, &revisions, now)))
     }
 
-    fn list(&self) -> CardsAnswer<'_, Vec<PublishedCard>> {
-        Box::pin(self.read_cards(list))
+    fn text(&self, revision: Box<str>) -> CardsAnswer<'_, Option<String>> {
+        Box::pin(self.read_cards(move |connection| table::text(connection, &revision)))
+    }
+
+    fn list(&self) -> CardsAnswer<'_, Schedule> {
+        let now = self.clock.now();
+        Box::pin(self.read_cards(move |connection| table::schedule(connection, None, now)))
     }
 
     fn changes(&self) -> Changes {
         self.card_changes.subscribe()
     }
-}
-
-/// The columns that [`published_card`] reads.
-macro_rules! select_cards {
-    ($rest:literal) => {
-        concat!(
-            "SELECT revision, name, content, replaced FROM rate_cards ",
-            $rest
-        )
-    };
-}
-
-fn published_card(row: &Row<'_>) -> rusqlite::Result<PublishedCard> {
-    Ok(PublishedCard {
-        card: StoredCard {
-            revision: row.get(0)?,
-            name: row.get(1)?,
-            content: row.get(2)?,
-        },
-        replaced: row.get::<_, Option<At>>(3)?.map(|At(time)| time),
-    })
-}
-
-fn find(connection: &Connection, revisions: &[Box<str>]) -> rusqlite::Result<Vec<PublishedCard>> {
-    let mut statement = connection.prepare_cached(select_cards!("WHERE revision = ?1"))?;
-    let cards = revisions.iter().map(|revision| {
-        let card = statement.query_row([revision], published_card);
-        card.optional().transpose()
-    });
-    cards.flatten().collect()
-}
-
-/// Every card of a file, in the order that the contract names.
-pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<PublishedCard>> {
-    connection
-        .prepare(select_cards!(
-            "ORDER BY replaced IS NULL, replaced, card_id"
-        ))?
-        .query_map([], published_card)?
-        .collect()
-}
-
-/// Puts exactly these cards in force, in a transaction of its own.
-pub(super) fn publish(
-    connection: &mut Connection,
-    cards: &[StoredCard],
-    now: Timestamp,
-) -> Published {
-    match try_publish(connection, cards, now) {
-        Ok(published) => published,
-        Err(error) if is_busy(&error) => Published::Locked,
-        Err(error) => Published::Failed(failed("write", &error)),
-    }
-}
-
-fn try_publish(
-    connection: &mut Connection,
-    cards: &[StoredCard],
-    now: Timestamp,
-) -> rusqlite::Result<Published> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut published = Published::Unchanged;
-    for revision in in_force(&transaction)? {
-        if !cards.iter().any(|card| card.revision == revision) {
-            set_replaced(&transaction, &revision, Some(now))?;
-            published = Published::Changed;
-        }
-    }
-    for card in cards {
-        let known = transaction
-            .prepare_cached(
-                "SELECT content = ?2, replaced IS NULL FROM rate_cards WHERE revision = ?1",
-            )?
-            .query_row([&card.revision, &card.content], |row| {
-                Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))
-            });
-        match known.optional()? {
-            Some((true, true)) => continue,
-            Some((true, false)) => set_replaced(&transaction, &card.revision, None)?,
-            Some((false, _)) => {
-                // The transaction is rolled back.
-                return Ok(Published::failed(format!(
-                    "another rate card was published as revision {}",
-                    card.revision
-                )));
-            }
-            None => {
-                transaction.execute(
-                    "INSERT INTO rate_cards (revision, name, first_published, content)
-                     VALUES (?1, ?2, ?3, ?4)",
-                    params![card.revision, card.name, At(now), card.content],
-                )?;
-            }
-        }
-        published = Published::Changed;
-    }
-    transaction.commit()?;
-    Ok(published)
-}
-
-fn in_force(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare_cached("SELECT revision FROM rate_cards WHERE replaced IS NULL")?
-        .query_map([], |row| row.get(0))?
-        .collect()
-}
-
-fn set_replaced(
-    connection: &Connection,
-    revision: &str,
-    replaced: Option<Timestamp>,
-) -> rusqlite::Result<()> {
-    let mut statement =
-        connection.prepare_cached("UPDATE rate_cards SET replaced = ?1 WHERE revision = ?2")?;
-    statement.execute(params![replaced.map(At), revision])?;
-    Ok(())
 }
 
 fn failed(operation: &'static str, error: &rusqlite::Error) -> Unavailable {

@@ -138,6 +138,7 @@ pub struct SqliteStore {
     known_settings: Arc<KnownSettings>,
     /// Reads published rate cards.
     cards: cards::Reader,
+    clock: Arc<dyn Clock>,
     /// Notified of each change of the rate cards in force.
     card_changes: watch::Sender<()>,
     closing: Arc<AtomicBool>,
@@ -176,7 +177,7 @@ impl SqliteStore {
             opened.connection,
             (history, wal, file),
             writer::WriterContext {
-                clock,
+                clock: Arc::clone(&clock),
                 closing: Arc::clone(&closing),
                 writable: writable.clone(),
                 known_settings: Arc::clone(&known_settings),
@@ -197,6 +198,7 @@ impl SqliteStore {
             writer: Some(handle),
             known_settings,
             cards: Arc::new(Mutex::new(Some(cards))),
+            clock,
             card_changes: watch::Sender::new(()),
             closing,
             writable: writable.subscribe(),

@@ -14,7 +14,11 @@ use super::wal_match::{self, WithoutWal};
 /// SQLite's application_id of a data file: "cred".
 const APPLICATION_ID: i32 = 0x6372_6564;
 /// Each migrates the schema from the version before it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-4.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-4.sql"),
+    include_str!("rate_cards.sql"),
+];
 /// The version after the first of them. Versions 1 and 2 were never released.
 const VERSION_FIRST: i64 = 3;
 /// Files up to this size get a full quick_check at every start.

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::cards::{Publish, Published};
+use super::cards::{Changed, Publish};
 use super::clock::{self, SampleTimes};
 use super::file_watch::FileWatch;
 use super::history::History;
@@ -388,24 +388,29 @@ impl Writer {
         }
     }
 
-    /// Publishes rate cards, between two groups.
+    /// Changes rate cards, between two groups.
     fn publish_cards(&mut self, publish: Publish) {
-        let now = self.last_time.max(self.clock.now());
-        let published = match (self.file.loss(), self.ledger.commit_checkpointed()) {
-            (Some(loss), _) => Published::failed(loss.description().to_owned()),
-            // If that fails, the publication fails with the same cause.
+        let now = match self.clock.believed() {
+            Err(not) if publish.change.is_dated() => {
+                return publish.answer(Changed::NotBelieved(not));
+            }
+            // From now on, for whoever reads the same clock.
+            Ok(now) if publish.change.is_dated() => now,
+            _ => self.last_time.max(self.clock.now()),
+        };
+        let changed = match (self.file.loss(), self.ledger.commit_checkpointed()) {
+            (Some(loss), _) => Changed::failed(loss.description().to_owned()),
+            // If that fails, the change fails with the same cause.
             (None, _) => {
                 let connection = &mut self.ledger.journal.connection;
-                super::cards::publish(connection, &publish.cards, now)
+                super::cards::apply(connection, &publish.change, now)
             }
         };
-        let published = match (published, self.check_path()) {
-            (Published::Changed | Published::Unchanged, Err(StorageError(cause))) => {
-                Published::failed(cause)
-            }
-            (published, _) => published,
+        let changed = match (changed, self.check_path()) {
+            (Changed::Yes(_) | Changed::No(_), Err(StorageError(cause))) => Changed::failed(cause),
+            (changed, _) => changed,
         };
-        publish.answer(published);
+        publish.answer(changed);
     }
 
     /// Notifies the watchers of these accounts.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use creditd::app::card_file::{self, LoadedCard};
 use creditd::domain::pricing::Catalog;
-use creditd::store::cards::StoredCard;
+use creditd::store::cards::NewCard;
 
 use crate::model::Cards;
 use crate::support::root;
@@ -27,8 +27,8 @@ pub fn catalog() -> Catalog {
 }
 
 /// As a store has them.
-pub fn stored() -> Vec<StoredCard> {
-    FILES.iter().map(|name| load(name).stored).collect()
+pub fn stored() -> Vec<NewCard> {
+    FILES.iter().map(|name| load(name).to_store()).collect()
 }
 
 /// As the model reads them.

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use creditd::app::card_file::{LoadedCard, load};
 use creditd::domain::Timestamp;
-use creditd::store::cards::{CardsAnswer, PublishedCard, RateCardStore, StoredCard};
-use creditd::store::{Changes, Unavailable};
+use creditd::domain::schedule::{
+    CardHead, NewPublication, Origin, Placed, Publication, Removed, Schedule,
+};
+use creditd::store::cards::{CardsAnswer, CardsChange, NewCard, PublishedCard, RateCardStore};
+use creditd::store::{Changes, StoreError, Unavailable};
 use tokio::sync::watch;
 
 /// A card of one service, "work", by the piece.
@@ -29,63 +32,158 @@ pub fn loaded(text: &str) -> LoadedCard {
 /// The store. Its clock counts the changes.
 #[derive(Default)]
 pub struct MemoryRateCards {
-    cards: Mutex<Vec<PublishedCard>>,
+    kept: Mutex<Kept>,
     changes: watch::Sender<()>,
-    clock: AtomicUsize,
     /// How often cards were looked up.
     pub lookups: AtomicUsize,
     /// Fails what it is asked from now on.
     pub broken: Mutex<Option<Unavailable>>,
 }
 
+/// All that it has.
+#[derive(Clone, Default, PartialEq)]
+struct Kept {
+    /// By the time of each change, unless it stands.
+    now: i64,
+    stands: bool,
+    cards: Vec<(CardHead, NewCard)>,
+    publications: Vec<Publication>,
+}
+
+impl Kept {
+    fn time(&self) -> Timestamp {
+        Timestamp::from_unix_nanos(self.now)
+    }
+
+    fn schedule(&self) -> Schedule {
+        let mut schedule = Schedule::empty(self.time());
+        schedule.cards = self.cards.iter().map(|(head, _)| head.clone()).collect();
+        schedule
+            .cards
+            .sort_by_key(|head| (head.replaced.is_none(), head.replaced, head.number));
+        schedule.publications = self.publications.clone();
+        schedule.publications.sort_by_key(|one| one.since);
+        schedule
+    }
+
+    /// Adds a card, or makes one that is there as this one.
+    fn put(&mut self, new: &NewCard) -> Result<(), StoreError> {
+        let revision = &new.card.revision;
+        let mut cards = self.cards.iter_mut();
+        let Some((head, kept)) = cards.find(|(_, kept)| kept.card.revision == *revision) else {
+            let head = CardHead {
+                number: i64::try_from(self.cards.len()).unwrap() + 1,
+                revision: revision.as_str().into(),
+                name: new.card.name.as_str().into(),
+                title: new.title.as_str().into(),
+                effective_time: new.effective_time,
+                origin: new.origin,
+                replaced: None,
+            };
+            self.cards.push((head, new.clone()));
+            return Ok(());
+        };
+        if kept.card != new.card {
+            return Err(StoreError::Unavailable(Unavailable {
+                operation: "write",
+                cause: format!("another rate card was published as revision {revision}"),
+            }));
+        }
+        (head.origin, head.replaced) = (new.origin, None);
+        *kept = new.clone();
+        Ok(())
+    }
+
+    fn remove(&mut self, revision: &str, withdrawn: bool) {
+        let time = self.time();
+        for one in &mut self.publications {
+            if *one.revision == *revision && one.removed.is_none() && one.since > time {
+                one.removed = Some(Removed { time, withdrawn });
+            }
+        }
+    }
+}
+
 impl MemoryRateCards {
+    /// Its clock stands at that time from now on.
+    pub fn set_time(&self, time: Timestamp) {
+        let mut kept = self.kept.lock().unwrap();
+        (kept.now, kept.stands) = (time.unix_nanos().unwrap(), true);
+    }
+
     fn check(&self) -> Result<(), Unavailable> {
         self.broken.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
-    fn try_publish(&self, new: Vec<StoredCard>) -> Result<(), Unavailable> {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Kept) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.check()?;
-        let mut cards = self.cards.lock().unwrap();
-        let mut after = cards.clone();
-        let now = self.clock.load(Ordering::Relaxed) + 1;
-        let now = Timestamp::from_unix_nanos(i64::try_from(now).unwrap());
-        for known in &mut after {
-            match new.iter().find(|card| card.revision == known.card.revision) {
-                Some(card) if card.content != known.card.content => {
-                    return Err(Unavailable {
-                        operation: "write",
-                        cause: format!(
-                            "another rate card was published as revision {}",
-                            card.revision
-                        ),
-                    });
-                }
-                Some(_) => known.replaced = None,
-                None => _ = known.replaced.get_or_insert(now),
-            }
-        }
-        for card in new {
-            if !after
-                .iter()
-                .any(|known| known.card.revision == card.revision)
-            {
-                let replaced = None;
-                after.push(PublishedCard { card, replaced });
-            }
-        }
-        if *cards != after {
-            after.sort_by_key(|known| (known.replaced.is_none(), known.replaced));
-            *cards = after;
-            self.clock.fetch_add(1, Ordering::Relaxed);
+        let mut kept = self.kept.lock().unwrap();
+        let mut after = kept.clone();
+        after.now += i64::from(!after.stands);
+        let answer = change(&mut after)?;
+        if (&after.cards, &after.publications) != (&kept.cards, &kept.publications) {
+            *kept = after;
             self.changes.send_replace(());
         }
-        Ok(())
+        Ok(answer)
     }
 }
 
 impl RateCardStore for MemoryRateCards {
-    fn publish(&self, cards: Vec<StoredCard>) -> CardsAnswer<'_, ()> {
-        Box::pin(async move { self.try_publish(cards) })
+    fn publish(&self, cards: Vec<NewCard>) -> CardsChange<'_, ()> {
+        let changed = self.change(|kept| {
+            let names = cards.iter().map(|new| new.card.name.as_str());
+            kept.schedule().check_files(names)?;
+            let now = kept.time();
+            for (head, _) in &mut kept.cards {
+                let stays = cards.iter().any(|new| *new.card.revision == *head.revision);
+                if head.origin != Origin::Published && !stays {
+                    head.replaced.get_or_insert(now);
+                }
+            }
+            cards.iter().try_for_each(|new| kept.put(new))
+        });
+        Box::pin(async move { changed })
+    }
+
+    fn publish_one(&self, new: NewCard) -> CardsChange<'_, Placed> {
+        let changed = self.change(|kept| {
+            let asked = NewPublication {
+                revision: &new.card.revision,
+                name: &new.card.name,
+                effective_time: new.effective_time,
+            };
+            let placed = kept.schedule().publish(&asked, kept.time())?;
+            if !placed.unchanged {
+                if let Some(other) = &placed.replaces {
+                    kept.remove(other, false);
+                }
+                kept.put(&new)?;
+                kept.publications.push(Publication {
+                    revision: new.card.revision.as_str().into(),
+                    name: new.card.name.as_str().into(),
+                    effective_time: new.effective_time,
+                    published: placed.published,
+                    since: placed.since,
+                    removed: None,
+                });
+            }
+            Ok(placed)
+        });
+        Box::pin(async move { changed })
+    }
+
+    fn withdraw(&self, revision: Box<str>) -> CardsChange<'_, ()> {
+        let changed = self.change(|kept| {
+            if kept.schedule().withdraw(&revision, kept.time())? {
+                kept.remove(&revision, true);
+            }
+            Ok(())
+        });
+        Box::pin(async move { changed })
     }
 
     fn find(&self, revisions: Vec<Box<str>>) -> CardsAnswer<'_, Vec<PublishedCard>> {
@@ -94,19 +192,36 @@ impl RateCardStore for MemoryRateCards {
             // Others get their turn meanwhile.
             tokio::task::yield_now().await;
             self.check()?;
-            let cards = self.cards.lock().unwrap();
-            let asked = |known: &&PublishedCard| {
-                let revision = &known.card.revision;
-                revisions.iter().any(|asked| **asked == **revision)
-            };
-            Ok(cards.iter().filter(asked).cloned().collect())
+            let kept = self.kept.lock().unwrap();
+            let schedule = kept.schedule();
+            let ends = schedule.ends();
+            let asked = |head: &CardHead| revisions.contains(&head.revision);
+            let found = kept.cards.iter().filter(|(head, _)| asked(head));
+            let found = found.map(|(head, new)| PublishedCard {
+                card: new.card.clone(),
+                replaced: match head.origin {
+                    Origin::Published => ends[&*head.revision],
+                    _ => head.replaced,
+                },
+            });
+            Ok(found.collect())
         })
     }
 
-    fn list(&self) -> CardsAnswer<'_, Vec<PublishedCard>> {
+    fn text(&self, revision: Box<str>) -> CardsAnswer<'_, Option<String>> {
         Box::pin(async move {
             self.check()?;
-            Ok(self.cards.lock().unwrap().clone())
+            let kept = self.kept.lock().unwrap();
+            let mut cards = kept.cards.iter();
+            let card = cards.find(|(head, _)| head.revision == revision);
+            Ok(card.map(|(_, new)| new.toml.clone()))
+        })
+    }
+
+    fn list(&self) -> CardsAnswer<'_, Schedule> {
+        Box::pin(async move {
+            self.check()?;
+            Ok(self.kept.lock().unwrap().schedule())
         })
     }
 

@@ -122,6 +122,15 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
                 service: text("ai_scripts"),
             },
         ),
+        (
+            "toml",
+            Violation::RateCardInvalid {
+                line: 12,
+                problem: text(
+                    "credits \"free\" is no amount: only digits and one point are allowed; write it like \"0.2\"",
+                ),
+            },
+        ),
         ("usage.count", Violation::CostTooLarge),
         ("usages", Violation::BatchEmpty { limit: 10_000 }),
         (

@@ -56,7 +56,8 @@ class Reason:
     #: Metadata: rate_card, time
     RATE_CARD_NOT_FOUND: Final = "RATE_CARD_NOT_FOUND"
 
-    #: The server never served prices with that revision.
+    #: The server never served prices with that revision. (Where it was to be withdrawn, the
+    #: message says that ListRateCards has all revisions.)
     #: Code: NOT_FOUND
     #: Metadata: revision
     REVISION_NOT_FOUND: Final = "REVISION_NOT_FOUND"
@@ -279,6 +280,24 @@ class Reason:
     #: Metadata: field, service, value, limit
     QUANTITY_TOO_SMALL: Final = "QUANTITY_TOO_SMALL"
 
+    #: The text is no rate card. The message says what is wrong with it, in which line, and
+    #: what to do.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, line, problem
+    RATE_CARD_INVALID: Final = "RATE_CARD_INVALID"
+
+    #: The name of the rate card is taken: by the server's files, or its built-in card, which
+    #: have their names for themselves. Or the name and the effective_time are those of another
+    #: card whose time has come; the metadata then has revision and effective_time too.
+    #: Code: ALREADY_EXISTS
+    #: Metadata: rate_card, origin
+    RATE_CARD_NAME_TAKEN: Final = "RATE_CARD_NAME_TAKEN"
+
+    #: Only a published rate card that has not come into force can be withdrawn.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: revision, origin, state
+    RATE_CARD_NOT_SCHEDULED: Final = "RATE_CARD_NOT_SCHEDULED"
+
     #: The server's clock disagrees with the time that has passed since it was last
     #: believed, so nothing is dated by it. Nothing moved. The server recovers by itself
     #: once its clock is right: try again when RetryInfo says.
@@ -297,3 +316,9 @@ class Reason:
     #: Code: RESOURCE_EXHAUSTED
     #: Metadata: limit_bytes
     METADATA_TOO_LARGE: Final = "METADATA_TOO_LARGE"
+
+    #: As many rate cards are published as the server keeps, or as many of one name are
+    #: scheduled as may be.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: rate_card, limit
+    TOO_MANY_RATE_CARDS: Final = "TOO_MANY_RATE_CARDS"

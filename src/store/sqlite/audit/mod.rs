@@ -198,13 +198,12 @@ impl Audit<'_> {
     }
 
     fn read_cards(&mut self) -> Result<(), StorageError> {
-        for published in super::cards::list(&self.journal.connection)? {
-            let card = published.card;
-            if let Err(problem) = self.reprice.card(&card) {
-                self.report
-                    .add(format!("rate card {}: {problem}", card.revision));
+        let (reprice, report) = (&mut self.reprice, &mut self.report);
+        super::cards::each(&self.journal.connection, |card| {
+            if let Err(problem) = reprice.card(&card) {
+                report.add(format!("rate card {}: {problem}", card.revision));
             }
-        }
+        })?;
         Ok(())
     }
 

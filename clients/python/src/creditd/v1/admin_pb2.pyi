@@ -13,10 +13,12 @@ class RateCardState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RATE_CARD_STATE_IN_FORCE: _ClassVar[RateCardState]
     RATE_CARD_STATE_SCHEDULED: _ClassVar[RateCardState]
     RATE_CARD_STATE_REPLACED: _ClassVar[RateCardState]
+    RATE_CARD_STATE_WITHDRAWN: _ClassVar[RateCardState]
 RATE_CARD_STATE_UNSPECIFIED: RateCardState
 RATE_CARD_STATE_IN_FORCE: RateCardState
 RATE_CARD_STATE_SCHEDULED: RateCardState
 RATE_CARD_STATE_REPLACED: RateCardState
+RATE_CARD_STATE_WITHDRAWN: RateCardState
 
 class PublishRateCardRequest(_message.Message):
     __slots__ = ("toml", "validate_only")

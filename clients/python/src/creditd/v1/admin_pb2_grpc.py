@@ -67,14 +67,16 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRateCards(self, request, context):
-        """The rate cards of the server, by name, then by effective_time.
+        """The rate cards of the server, by name, then by effective_time: those in force, those
+        that are scheduled, and all that were replaced.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawRateCard(self, request, context):
-        """Removes a published rate card that has not come into force yet.
+        """Withdraws a published rate card that has not come into force yet. Its revision, which
+        may have been quoted, is honoured. The same again is the same answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

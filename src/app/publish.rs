@@ -1,0 +1,214 @@
+//! Publishing rate cards while the server runs, and what it knows of them.
+
+use std::sync::Arc;
+
+use super::card_file::{self, CardFileError, LoadedCard, Loading};
+use super::{App, AppError};
+use crate::domain::pricing::Selector;
+use crate::domain::schedule::{
+    CardHead, CardState, ListedCard, NewPublication, Origin, Placed, Schedule,
+};
+use crate::rfc3339;
+
+/// How many services that are gone a warning names.
+const GONE_SERVICES_MAX: usize = 10;
+
+/// A rate card as administrators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRateCard {
+    /// Its place in the schedule.
+    pub card: ListedCard,
+    /// Its text, where it was asked for and is known.
+    pub toml: String,
+}
+
+/// The answer to a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedRateCard {
+    /// The card.
+    pub card: ListedRateCard,
+    /// What is allowed but may not be meant.
+    pub warnings: Vec<String>,
+}
+
+impl App {
+    /// Reads a card that is to be published. That is work for a processor, for seconds where
+    /// a card is large.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn load_rate_card(&self, toml: &str) -> Result<LoadedCard, CardFileError> {
+        let prices = self.prices().into_shared();
+        let loading = Loading {
+            bases: &*prices,
+            now: self.clock.now(),
+        };
+        card_file::load_text(toml, &loading)
+    }
+
+    /// Publishes a card, or only says what that would come to. It is on disk and served when
+    /// this answers.
+    ///
+    /// # Errors
+    /// That a rule refuses it, or that the store cannot be written or read.
+    pub async fn publish_rate_card(
+        &self,
+        loaded: LoadedCard,
+        validate_only: bool,
+    ) -> Result<PublishedRateCard, AppError> {
+        let before = self.cards.list().await?;
+        let new = loaded.to_store();
+        let placed = match validate_only {
+            true => {
+                let asked = NewPublication {
+                    revision: &new.card.revision,
+                    name: &new.card.name,
+                    effective_time: new.effective_time,
+                };
+                before.publish(&asked, self.clock.now())?
+            }
+            false => {
+                let placed = self.cards.publish_one(new).await?;
+                let card = Arc::new(loaded.card.clone());
+                self.take_up(None, Some(card)).await?;
+                placed
+            }
+        };
+        let warnings = self.warnings(&loaded, &placed, &before).await?;
+        let now = self.clock.now();
+        let state = match placed.since > now.max(placed.published) {
+            true => CardState::Scheduled,
+            false => CardState::InForce,
+        };
+        Ok(PublishedRateCard {
+            card: ListedRateCard {
+                card: ListedCard {
+                    head: head(&loaded),
+                    state,
+                    since: Some(placed.since),
+                },
+                toml: loaded.toml,
+            },
+            warnings,
+        })
+    }
+
+    /// What is allowed but may not be meant. The first two are the same however often the card
+    /// is published.
+    async fn warnings(
+        &self,
+        loaded: &LoadedCard,
+        placed: &Placed,
+        before: &Schedule,
+    ) -> Result<Vec<String>, AppError> {
+        let mut warnings = Vec::new();
+        let (card, since) = (&loaded.card, placed.since);
+        if let Some(time) = card.effective_time()
+            && time < since
+        {
+            warnings.push(format!(
+                "effective_time {} had passed, so the card is in force from {} on; what was priced before stays as it was",
+                rfc3339::format(time),
+                rfc3339::format(since)
+            ));
+        }
+        let selector = Selector {
+            rate_card: card.name(),
+            price_time: Some(since.plus_nanos(-1)),
+            ..Selector::default()
+        };
+        let prices = self.prices_for([selector]).await?;
+        if let Ok(earlier) = prices.select(&selector, self.clock.now()) {
+            let gone = earlier.services().iter();
+            let gone = gone.filter(|service| card.service(&service.key).is_none());
+            let gone: Vec<_> = gone.map(|service| format!("\"{}\"", service.key)).collect();
+            if let Some(more) = gone.len().checked_sub(GONE_SERVICES_MAX)
+                && more > 0
+            {
+                let named = gone.iter().take(GONE_SERVICES_MAX).cloned();
+                let named: Vec<_> = named.collect();
+                warnings.push(format!(
+                    "services that the card before has are not on this one: {} and {more} more",
+                    named.join(", ")
+                ));
+            } else if !gone.is_empty() {
+                warnings.push(format!(
+                    "services that the card before has are not on this one: {}",
+                    gone.join(", ")
+                ));
+            }
+        }
+        if placed.unchanged {
+            return Ok(warnings);
+        }
+        if let Some(revision) = &placed.replaces {
+            warnings.push(format!(
+                "it takes the place of revision {revision}, which was scheduled for the same time"
+            ));
+        }
+        let publications = before.by_name().remove(card.name()).unwrap_or_default();
+        let next = publications
+            .iter()
+            .find(|next| next.since > since && placed.replaces.as_deref() != Some(&*next.revision));
+        if let Some(next) = next {
+            warnings.push(format!(
+                "revision {} is scheduled to take its place at {}",
+                next.revision,
+                rfc3339::format(next.since)
+            ));
+        }
+        Ok(warnings)
+    }
+
+    /// All cards of that name, or of every name, without their texts. Those that were withdrawn
+    /// are among them.
+    ///
+    /// # Errors
+    /// That the store cannot be read.
+    pub async fn rate_cards(&self, name: &str) -> Result<Vec<ListedCard>, AppError> {
+        let schedule = self.cards.list().await?;
+        let mut cards = schedule.list(self.clock.now());
+        cards.retain(|card| name.is_empty() || *card.head.name == *name);
+        Ok(cards)
+    }
+
+    /// The text of a card; empty where none is kept.
+    ///
+    /// # Errors
+    /// That the store cannot be read.
+    pub async fn rate_card_text(&self, revision: &str) -> Result<String, AppError> {
+        let text = self.cards.text(revision.into()).await?;
+        Ok(text.unwrap_or_default())
+    }
+
+    /// Takes a scheduled card out of the schedule.
+    ///
+    /// # Errors
+    /// That a rule refuses it, or that the store cannot be written or read.
+    pub async fn withdraw_rate_card(&self, revision: &str) -> Result<ListedRateCard, AppError> {
+        self.cards.withdraw(revision.into()).await?;
+        self.take_up(None, None).await?;
+        let toml = self.rate_card_text(revision).await?;
+        let mut cards = self.rate_cards("").await?.into_iter();
+        let card = cards.find(|card| *card.head.revision == *revision);
+        let card = card.ok_or_else(|| crate::store::Unavailable {
+            operation: "read",
+            cause: format!("revision {revision} was withdrawn and is not there"),
+        })?;
+        Ok(ListedRateCard { card, toml })
+    }
+}
+
+/// What is known of a card that was just published. Its number is not.
+fn head(loaded: &LoadedCard) -> CardHead {
+    let card = &loaded.card;
+    CardHead {
+        number: 0,
+        revision: card.revision().as_str().into(),
+        name: card.name().into(),
+        title: card.title().into(),
+        effective_time: card.effective_time(),
+        origin: Origin::Published,
+        replaced: None,
+    }
+}

@@ -1,0 +1,169 @@
+//! AdminService: converts, asks the use case, converts back.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status};
+
+use super::MESSAGE_BYTES_MAX;
+use super::convert::admin::{
+    CardsQuery, card_error, cards_query_from_pb, published_to_pb, rate_card_to_pb, toml_from_pb,
+};
+use super::pb::creditd::v1 as pb;
+use super::pb::creditd::v1::admin_service_server::AdminService;
+use super::refused::{Refused, Resource, RpcRefusal};
+use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply};
+use crate::app::card_file::LoadedCard;
+use crate::app::{App, ListedRateCard};
+use crate::domain::schedule::CardState;
+use crate::domain::{FieldViolations, Refusal, Violation};
+
+/// How many texts are read at a time. Each takes a processor, and prices are served meanwhile.
+pub const CARD_LOADS_MAX: usize = 2;
+/// How many publications may be under way, those that wait to be read among them.
+pub const PUBLICATIONS_UNDER_WAY_MAX: usize = 16;
+
+/// The service over the use cases.
+pub struct AdminApi {
+    app: Arc<App>,
+    loads: Arc<Semaphore>,
+    under_way: Semaphore,
+}
+
+impl AdminApi {
+    /// The service.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            loads: Arc::new(Semaphore::new(CARD_LOADS_MAX)),
+            under_way: Semaphore::new(PUBLICATIONS_UNDER_WAY_MAX),
+        }
+    }
+
+    /// Reads a text on a thread for that. Where its caller gives up it is read to its end and
+    /// counts until then.
+    async fn load(&self, toml: String) -> Result<LoadedCard, Refused> {
+        let defect = || RpcRefusal::StoreUnavailable { operation: "read" };
+        let permit = Arc::clone(&self.loads).acquire_owned().await;
+        let permit = permit.map_err(|_| defect())?;
+        let app = Arc::clone(&self.app);
+        let load = move || {
+            let loaded = app.load_rate_card(&toml);
+            drop(permit);
+            loaded
+        };
+        match tokio::task::spawn_blocking(load).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(error)) => Err(Refusal::from(card_error(&error)).into()),
+            // It goes on in the layer that answers panics.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(defect().into()),
+            },
+        }
+    }
+
+    /// A page: as many cards as fit into a reply.
+    async fn page(
+        &self,
+        request: &pb::ListRateCardsRequest,
+        query: CardsQuery,
+    ) -> Result<pb::ListRateCardsResponse, Refused> {
+        let cards = self.app.rate_cards(&request.rate_card).await?;
+        let begin = match query.after {
+            None => 0,
+            Some(after) => {
+                let last = cards.iter().position(|card| card.head.number == after);
+                let last = last
+                    .ok_or_else(|| Refusal::invalid("page_token", Violation::InvalidPageToken))?;
+                last.saturating_add(1)
+            }
+        };
+        let rest = cards.into_iter().skip(begin);
+        let mut rest = rest.filter(|card| card.state != CardState::Withdrawn);
+        let mut page = pb::ListRateCardsResponse::default();
+        let (mut bytes, mut last) = (BATCH_REST_BYTES, None);
+        for card in rest.by_ref() {
+            let full = page.rate_cards.len() >= query.limit;
+            let number = card.head.number;
+            let toml = match request.with_toml && !full {
+                true => self.app.rate_card_text(&card.head.revision).await?,
+                false => String::new(),
+            };
+            let mut card = rate_card_to_pb(ListedRateCard { card, toml });
+            let mut length = card.encoded_len().saturating_add(ITEM_OVERHEAD_BYTES);
+            if page.rate_cards.is_empty() && bytes.saturating_add(length) > MESSAGE_BYTES_MAX {
+                // The text of a file that fits into no reply.
+                card.toml = String::new();
+                length = card.encoded_len().saturating_add(ITEM_OVERHEAD_BYTES);
+            }
+            bytes = bytes.saturating_add(length);
+            if full || bytes > MESSAGE_BYTES_MAX {
+                let token = last.map(|last| query.key.token(last));
+                page.next_page_token = token.unwrap_or_default();
+                break;
+            }
+            page.rate_cards.push(card);
+            last = Some(number);
+        }
+        Ok(page)
+    }
+}
+
+/// A refusal of fields.
+fn bad(violations: FieldViolations) -> Refused {
+    Refusal::from(violations).into()
+}
+
+#[tonic::async_trait]
+impl AdminService for AdminApi {
+    async fn publish_rate_card(
+        &self,
+        request: Request<pb::PublishRateCardRequest>,
+    ) -> Result<Response<pb::PublishRateCardResponse>, Status> {
+        let (headers, _, request) = request.into_parts();
+        toml_from_pb(&request.toml).map_err(bad)?;
+        let under_way = self.under_way.try_acquire();
+        let _under_way = under_way.map_err(|_| {
+            Refused::from(RpcRefusal::Overloaded {
+                limit: PUBLICATIONS_UNDER_WAY_MAX,
+                resource: Resource::Publications,
+            })
+        })?;
+        let loaded = self.load(request.toml).await?;
+        let published = self
+            .app
+            .publish_rate_card(loaded, request.validate_only)
+            .await;
+        let published = published.map_err(Refused::from)?;
+        Ok(reply(&headers, published_to_pb(published)))
+    }
+
+    async fn list_rate_cards(
+        &self,
+        request: Request<pb::ListRateCardsRequest>,
+    ) -> Result<Response<pb::ListRateCardsResponse>, Status> {
+        let (headers, _, request) = request.into_parts();
+        let query = cards_query_from_pb(&request).map_err(bad)?;
+        let page = self.page(&request, query).await?;
+        Ok(reply(&headers, page))
+    }
+
+    async fn withdraw_rate_card(
+        &self,
+        request: Request<pb::WithdrawRateCardRequest>,
+    ) -> Result<Response<pb::WithdrawRateCardResponse>, Status> {
+        let (headers, _, request) = request.into_parts();
+        if request.revision.is_empty() {
+            return Err(bad(FieldViolations::of("revision", Violation::Required)).into());
+        }
+        let withdrawn = self.app.withdraw_rate_card(&request.revision).await;
+        let withdrawn = withdrawn.map_err(Refused::from)?;
+        let withdrawn = pb::WithdrawRateCardResponse {
+            rate_card: Some(rate_card_to_pb(withdrawn)),
+        };
+        Ok(reply(&headers, withdrawn))
+    }
+}
