@@ -99,8 +99,11 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return not_understood(&error),
     };
-    // Of the subcommand.
-    let matches = matches.subcommand().map_or(&matches, |(_, of_it)| of_it);
+    // Of the subcommand, and of one below it.
+    let mut matches = &matches;
+    while let Some((_, of_it)) = matches.subcommand() {
+        matches = of_it;
+    }
     let Err(failure) = run(line.command, matches) else {
         return ExitCode::SUCCESS;
     };

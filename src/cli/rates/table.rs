@@ -1,13 +1,13 @@
-//! `creditd rates`: rate cards as tables.
+//! `creditd rates` without a subcommand: rate cards as tables.
 
 use std::sync::Arc;
 
 use clap::ArgMatches;
 
-use super::failure::Failure;
-use super::output::{Format, More, print_line, say, table};
-use super::prices::{Asked, Source};
-use super::refusal::{self, Words};
+use crate::cli::failure::Failure;
+use crate::cli::output::{Format, More, print_line, say, table};
+use crate::cli::prices::{Asked, Source};
+use crate::cli::refusal::{self, Words};
 use crate::domain::pricing::Card;
 use crate::rfc3339;
 use crate::rpc::client;
@@ -17,26 +17,17 @@ use crate::rpc::refused::Refused;
 use crate::server::SystemClock;
 use crate::store::Clock as _;
 
-const EXAMPLES: &str = "Examples:
-  creditd rates
-  creditd rates --addr 127.0.0.1:50051 --json
-  creditd rates --rate-card-file prices.toml";
-
-/// Show rate cards as tables, of a server or without any
-///
-/// Without --addr and CREDITD_ADDR the built-in rate card is shown, or --rate-card-file, which
-/// is read as "creditd serve" would, so this also checks files. With --json each card is an
-/// object on a line of its own.
+// A flattened struct's documentation would replace that of the subcommand.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+#[group(skip)]
+pub(super) struct Shown {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     format: Format,
 }
 
-pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
+pub(super) fn run(args: &Shown, matches: &ArgMatches) -> Result<(), Failure> {
     let cards = match args.source.asked(matches)? {
         Asked::Here(catalog, origin) => {
             let cards: Vec<&Arc<Card>> = match args.source.selects() {
