@@ -9,6 +9,7 @@ mod duration;
 mod format_2;
 mod lines;
 mod parse;
+mod problems;
 mod stored;
 mod stored_lines;
 
@@ -18,7 +19,9 @@ use crate::domain::pricing::Card;
 use crate::store::cards::StoredCard;
 
 pub use duration::parse_nanos;
+pub use lines::{Example, examples};
 pub use parse::{CardFileError, SERVICES_MAX};
+pub use problems::problems;
 pub use stored::is_revision;
 
 /// The card that is served where no other is given, as a file.
@@ -50,6 +53,22 @@ pub fn built_in() -> Result<LoadedCard, CardFileError> {
 /// # Errors
 /// What is wrong, with file, line and what to do.
 pub fn load(path: &Path) -> Result<LoadedCard, CardFileError> {
+    read(path, &text_of(path)?)
+}
+
+/// Reads a card from the text of that file.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(path: &Path, text: &str) -> Result<LoadedCard, CardFileError> {
+    parse::parse(path, text)
+}
+
+/// The text of a rate card file.
+///
+/// # Errors
+/// That it cannot be read.
+pub fn text_of(path: &Path) -> Result<String, CardFileError> {
     let unreadable = |problem: String| {
         CardFileError::new(path, None, problem, "give the path of a rate card file")
     };
@@ -62,8 +81,7 @@ pub fn load(path: &Path) -> Result<LoadedCard, CardFileError> {
             "it has more than {FILE_BYTES_MAX} bytes"
         )));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    parse::parse(path, &text)
+    std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))
 }
 
 /// Reads a card from its stored form.

@@ -1,6 +1,12 @@
 //! `creditd rates`: rate cards as tables, and one file for each subcommand.
 
+mod check;
+mod convert;
+mod files;
+mod new;
 mod table;
+mod usage;
+mod written;
 
 use clap::{ArgMatches, Subcommand};
 
@@ -9,13 +15,16 @@ use super::failure::Failure;
 const EXAMPLES: &str = "Examples:
   creditd rates
   creditd rates --addr 127.0.0.1:50051 --json
-  creditd rates --rate-card-file prices.toml";
+  creditd rates --rate-card-file prices.toml
+  creditd rates check prices.toml
+  creditd rates new --output prices.toml
+  creditd rates diff prices.toml prices-2027.toml
+  creditd rates convert litellm model_prices_and_context_window.json --output models.toml";
 
-/// Show rate cards as tables, of a server or without any
+/// Show rate cards as tables, of a server or without any; check, compare and make them
 ///
 /// Without --addr and CREDITD_ADDR the built-in rate card is shown, or --rate-card-file, which
-/// is read as "creditd serve" would, so this also checks files. With --json each card is an
-/// object on a line of its own.
+/// is read as "creditd serve" would. With --json each card is an object on a line of its own.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
@@ -27,11 +36,17 @@ pub(super) struct Args {
 
 /// What can be done with rate cards beside showing them.
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    Check(check::Args),
+    New(new::Args),
+    Convert(convert::Args),
+}
 
 pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
     match &args.command {
         None => table::run(&args.shown, matches),
-        Some(command) => match *command {},
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::New(args)) => new::run(args),
+        Some(Command::Convert(args)) => convert::run(args),
     }
 }

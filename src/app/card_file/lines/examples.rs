@@ -1,58 +1,59 @@
 //! The examples of a service: usages and what they cost, checked when the card is loaded.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::DeTable;
 
 use super::fields::{Fields, Read, error, text_of};
 use crate::app::card_file::duration::parse_nanos;
-use crate::domain::pricing::lines::TIME_UNIT;
-use crate::domain::pricing::{Given, Pairs, Service, ServicePrice, Usage};
+use crate::domain::pricing::lines::{Program, TIME_UNIT};
+use crate::domain::pricing::{Card, Given, Pairs, Service, ServicePrice, UsageRecord};
 use crate::domain::violation::Violation;
+
+/// A usage that a card shows, and what the card says that it costs.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The key of its service.
+    pub service: Arc<str>,
+    /// The usage.
+    pub usage: UsageRecord,
+    /// Credits, or the reason why it is refused.
+    pub says: String,
+}
+
+/// The examples that a text has for the services of its card.
+#[must_use]
+pub fn examples(text: &str, card: &Card) -> Vec<Example> {
+    let Ok(table) = DeTable::parse(text) else {
+        return Vec::new();
+    };
+    let services = table.get_ref().get("service");
+    let services = services.and_then(|services| services.get_ref().as_array());
+    let mut all = Vec::new();
+    for value in services.into_iter().flatten() {
+        let Ok(fields) = Fields::of(value, "a service") else {
+            continue;
+        };
+        let service = fields.text("key").ok().flatten();
+        let service = service.and_then(|(key, _)| card.service(key));
+        if let Some(service) = service
+            && let ServicePrice::Lines(program) = &service.price
+            && let Ok(of_service) = of_service(&fields, service, program)
+        {
+            all.extend(of_service.into_iter().map(|(example, _)| example));
+        }
+    }
+    all
+}
 
 /// Prices each example, which must cost what it says or be refused as it says.
 pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
     let ServicePrice::Lines(program) = &service.price else {
         return Ok(());
     };
-    for (position, value) in fields.list("examples")?.iter().enumerate() {
-        let name = format!("examples, entry {}", position.saturating_add(1));
-        let example = Fields::of(value, "an example")?;
-        let (mut quantity, mut meters, mut attributes) =
-            (Given::Nothing, Pairs::new(), Pairs::new());
-        for (key, at, value) in example.entries() {
-            if matches!(key, "costs" | "refused") {
-                continue;
-            }
-            let (text, _) = text_of(value, key)?;
-            let wrong = |problem: &str| wrong(&at, &name, key, text, problem);
-            match (key, program.spec.meters.get(key)) {
-                ("duration", _) => {
-                    let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
-                    quantity = Given::Duration(nanos);
-                }
-                ("count", _) => {
-                    let count = text.parse().map_err(|_| wrong("is no whole number"))?;
-                    quantity = Given::Count(count);
-                }
-                (_, Some(meter)) if &*meter.unit == TIME_UNIT => {
-                    let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
-                    let seconds = rust_decimal::Decimal::try_from_i128_with_scale(nanos, 9);
-                    let seconds = seconds.map_err(|_| wrong("is too long"))?;
-                    meters.insert(key.to_owned(), seconds.normalize().to_string());
-                }
-                (_, Some(_)) => {
-                    meters.insert(key.to_owned(), text.to_owned());
-                }
-                (_, None) => {
-                    attributes.insert(key.to_owned(), text.to_owned());
-                }
-            }
-        }
-        let usage = Usage {
-            service: &service.key,
-            quantity,
-            attributes: &attributes,
-            meters: &meters,
-        };
+    for (position, (example, at)) in of_service(fields, service, program)?.iter().enumerate() {
+        let usage = example.usage.of(&service.key);
         let outcome = match program.quote(&service.key, &usage, usage.own_violations()) {
             Ok(credits) => credits.to_string(),
             Err(violations) => {
@@ -60,19 +61,85 @@ pub fn check(fields: &Fields<'_, '_>, service: &Service) -> Read<()> {
                 first.map_or_else(String::new, |found| reason(&found.violation).to_owned())
             }
         };
-        let (says, at) = match example.text("refused")? {
-            Some(refused) => refused,
-            None => example.required("costs")?,
-        };
-        if says != outcome {
+        if example.says != outcome {
+            let name = name_of(position);
             return Err(error(
-                &at,
-                format!("{name}: it says {says}, and the prices say {outcome}"),
+                at,
+                format!(
+                    "{name}: it says {}, and the prices say {outcome}",
+                    example.says
+                ),
                 "one of them is wrong",
             ));
         }
     }
     Ok(())
+}
+
+fn name_of(position: usize) -> String {
+    format!("examples, entry {}", position.saturating_add(1))
+}
+
+/// The examples of a service, each with the place of what it says.
+fn of_service(
+    fields: &Fields<'_, '_>,
+    service: &Service,
+    program: &Program,
+) -> Read<Vec<(Example, Range<usize>)>> {
+    let examples = fields.list("examples")?.iter().enumerate();
+    let examples = examples.map(|(position, value)| {
+        let example = Fields::of(value, "an example")?;
+        let usage = usage(&example, &name_of(position), program)?;
+        let (says, at) = match example.text("refused")? {
+            Some(refused) => refused,
+            None => example.required("costs")?,
+        };
+        let example = Example {
+            service: Arc::clone(&service.key),
+            usage,
+            says: says.to_owned(),
+        };
+        Ok((example, at))
+    });
+    examples.collect()
+}
+
+fn usage(example: &Fields<'_, '_>, name: &str, program: &Program) -> Read<UsageRecord> {
+    let (mut quantity, mut meters, mut attributes) = (Given::Nothing, Pairs::new(), Pairs::new());
+    for (key, at, value) in example.entries() {
+        if matches!(key, "costs" | "refused") {
+            continue;
+        }
+        let (text, _) = text_of(value, key)?;
+        let wrong = |problem: &str| wrong(&at, name, key, text, problem);
+        match (key, program.spec.meters.get(key)) {
+            ("duration", _) => {
+                let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
+                quantity = Given::Duration(nanos);
+            }
+            ("count", _) => {
+                let count = text.parse().map_err(|_| wrong("is no whole number"))?;
+                quantity = Given::Count(count);
+            }
+            (_, Some(meter)) if &*meter.unit == TIME_UNIT => {
+                let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
+                let seconds = rust_decimal::Decimal::try_from_i128_with_scale(nanos, 9);
+                let seconds = seconds.map_err(|_| wrong("is too long"))?;
+                meters.insert(key.to_owned(), seconds.normalize().to_string());
+            }
+            (_, Some(_)) => {
+                meters.insert(key.to_owned(), text.to_owned());
+            }
+            (_, None) => {
+                attributes.insert(key.to_owned(), text.to_owned());
+            }
+        }
+    }
+    Ok(UsageRecord {
+        quantity,
+        attributes,
+        meters,
+    })
 }
 
 fn wrong(

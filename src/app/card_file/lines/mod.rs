@@ -14,6 +14,7 @@ use crate::domain::Rounding;
 use crate::domain::pricing::lines::{Exchange, Place, Program};
 use crate::domain::pricing::{Service, ServicePrice};
 
+pub use examples::{Example, examples};
 pub use fields::{Fields, Value};
 
 /// Whether a service is written with one price for one quantity.

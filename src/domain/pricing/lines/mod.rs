@@ -18,6 +18,7 @@ mod run;
 mod sets;
 mod spec;
 mod spec_error;
+mod survey;
 
 pub use explain::Explanation;
 pub use formula::{Formula, FormulaError};
@@ -32,3 +33,4 @@ pub use spec::{
     RowSpec, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
 };
 pub use spec_error::{Place, SpecError};
+pub use survey::{LineSurvey, Survey};

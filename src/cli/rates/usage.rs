@@ -1,0 +1,69 @@
+//! Usages as they are typed: the words of `creditd estimate`.
+
+use clap::Parser;
+
+use crate::cli::args::Quantity;
+use crate::cli::failure::Failure;
+use crate::domain::pricing::{Given, UsageRecord};
+use crate::domain::{Refusal, pricing::Card};
+use crate::rpc::pb::creditd::v1 as pb;
+use crate::rpc::refused::Refused;
+
+/// A usage in one argument: a service, and what estimate takes with it.
+#[derive(Parser)]
+#[command(name = "--usage", no_binary_name = true, disable_help_flag = true)]
+struct Words {
+    service: String,
+    #[command(flatten)]
+    quantity: Quantity,
+}
+
+/// Reads a usage of one argument, such as `lip_sync_video --duration 90s`.
+pub(super) fn parse(text: &str) -> Result<pb::Usage, Failure> {
+    let words = Words::try_parse_from(text.split_whitespace()).map_err(|error| {
+        let message = error.render().to_string();
+        let message = message.trim().trim_start_matches("error: ");
+        let first = message.lines().next().unwrap_or_default();
+        Failure::usage(format!(
+            "--usage \"{text}\": {first}; write it as behind \"creditd estimate\", such as 'dub --duration 90s'"
+        ))
+    })?;
+    words.quantity.usage(&words.service)
+}
+
+/// A usage in the words that [`parse`] reads, without its service.
+pub(super) fn words(usage: &UsageRecord) -> String {
+    let mut words = Vec::new();
+    match usage.quantity {
+        Given::Duration(nanos) => {
+            let seconds = rust_decimal::Decimal::try_from_i128_with_scale(nanos, 9);
+            let seconds = seconds.map(|seconds| seconds.normalize().to_string());
+            words.push(format!("--duration {}s", seconds.unwrap_or_default()));
+        }
+        Given::Count(count) => words.push(format!("--count {count}")),
+        Given::Nothing | Given::NoDuration { .. } => {}
+    }
+    for (flag, pairs) in [
+        ("--meter", &usage.meters),
+        ("--attribute", &usage.attributes),
+    ] {
+        words.extend(
+            pairs
+                .iter()
+                .map(|(name, value)| format!("{flag} {name}={value}")),
+        );
+    }
+    words.join(" ")
+}
+
+/// Why a card does not price a usage, in words with the reason.
+pub(super) fn refusal(card: &Card, service: &str, usage: &UsageRecord) -> Option<String> {
+    let violations = card.price(&usage.of(service)).err()?;
+    let status = Refused::from(Refusal::Invalid(violations)).into_status();
+    let words = crate::cli::refusal::Words::of("");
+    Some(
+        crate::cli::refusal::failure(words, "", &status)
+            .message()
+            .to_owned(),
+    )
+}
