@@ -21,6 +21,8 @@ The exit status is 0 where all files are right, and 3 where one of them is wrong
 
 /// Pieces for which a price of a count is made, from which on one of them costs next to nothing.
 const PER_MANY: i128 = 100;
+/// Most warnings that people see of a card.
+const WARNINGS_SHOWN_MAX: usize = 20;
 /// How many times the smallest price of a line may go into the largest before it is said.
 const SPREAD_MAX: Ratio = Ratio::whole(1_000);
 
@@ -368,8 +370,12 @@ fn file_text(file: &FileReport) -> String {
     }
     if !card.warnings.is_empty() {
         text.push('\n');
-        for warning in &card.warnings {
+        for warning in card.warnings.iter().take(WARNINGS_SHOWN_MAX) {
             text.push_str(&format!("warning: {warning}\n"));
+        }
+        let more = card.warnings.len().saturating_sub(WARNINGS_SHOWN_MAX);
+        if more > 0 {
+            text.push_str(&format!("and {more} more warnings; --json lists all\n"));
         }
     }
     text.trim_end().to_owned()

@@ -2,6 +2,7 @@
 
 mod check;
 mod convert;
+mod diff;
 mod files;
 mod new;
 mod table;
@@ -39,6 +40,7 @@ pub(super) struct Args {
 enum Command {
     Check(check::Args),
     New(new::Args),
+    Diff(diff::Args),
     Convert(convert::Args),
 }
 
@@ -47,6 +49,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
         None => table::run(&args.shown, matches),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::New(args)) => new::run(args),
+        Some(Command::Diff(args)) => diff::run(args),
         Some(Command::Convert(args)) => convert::run(args),
     }
 }

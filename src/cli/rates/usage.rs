@@ -4,10 +4,11 @@ use clap::Parser;
 
 use crate::cli::args::Quantity;
 use crate::cli::failure::Failure;
-use crate::domain::pricing::{Given, UsageRecord};
-use crate::domain::{Refusal, pricing::Card};
+use crate::cli::times;
+use crate::domain::Refusal;
+use crate::domain::pricing::{Card, Given, UsageRecord};
 use crate::rpc::pb::creditd::v1 as pb;
-use crate::rpc::refused::Refused;
+use crate::rpc::refused::{Refused, error_info};
 
 /// A usage in one argument: a service, and what estimate takes with it.
 #[derive(Parser)]
@@ -56,14 +57,26 @@ pub(super) fn words(usage: &UsageRecord) -> String {
     words.join(" ")
 }
 
-/// Why a card does not price a usage, in words with the reason.
-pub(super) fn refusal(card: &Card, service: &str, usage: &UsageRecord) -> Option<String> {
-    let violations = card.price(&usage.of(service)).err()?;
+/// The reason why a card does not price a usage, as the API names it.
+pub(super) fn reason(card: &Card, service: &str, usage: &UsageRecord) -> String {
+    let Err(violations) = card.price(&usage.of(service)) else {
+        return String::new();
+    };
     let status = Refused::from(Refusal::Invalid(violations)).into_status();
-    let words = crate::cli::refusal::Words::of("");
-    Some(
-        crate::cli::refusal::failure(words, "", &status)
-            .message()
-            .to_owned(),
-    )
+    error_info(status.details()).map_or_else(String::new, |info| info.reason)
+}
+
+/// As the API has it.
+pub(super) fn to_pb(service: &str, usage: &UsageRecord) -> pb::Usage {
+    use pb::usage::Quantity as Wire;
+    pb::Usage {
+        service: service.to_owned(),
+        quantity: match usage.quantity {
+            Given::Duration(nanos) => times::to_pb(nanos).map(Wire::Duration),
+            Given::Count(count) => Some(Wire::Count(count)),
+            Given::Nothing | Given::NoDuration { .. } => None,
+        },
+        meters: usage.meters.clone(),
+        attributes: usage.attributes.clone(),
+    }
 }

@@ -239,6 +239,22 @@ fn of_fields(entry: &Entry<'_>, prices: &Prices, sheet: &mut Sheet) -> Result<()
             prices: above.iter().map(of_range).collect(),
         });
     }
+    let above = thresholds.first();
+    for tier in sheet.tiers.iter().filter(|tier| **tier != STANDARD) {
+        let has = |above| prices.contains_key(&("input_cost_per_token", above, *tier));
+        if let Some(above) = above
+            && has(None)
+            && !has(Some(*above))
+        {
+            let taken = match *tier {
+                BATCH => "those of shorter prompts",
+                _ => "the standard ones",
+            };
+            sheet.notes.push(format!(
+                "tier {tier} has no prices above {above} tokens; {taken} hold there, as LiteLLM has it"
+            ));
+        }
+    }
     Ok(())
 }
 

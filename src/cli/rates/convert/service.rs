@@ -14,6 +14,8 @@ const SCALE: i128 = 1_000_000_000;
 const CREDITS_MAX: i128 = 9_000_000_000;
 /// For how many tokens, characters and pixels a price is written.
 const MILLION: i128 = 1_000_000;
+/// The largest denominator of a price of time, in USD a second.
+const TIME_DENOMINATOR_MAX: i128 = 1_000_000_000_000_000_000;
 const CONTEXTS: [&str; 3] = ["low", "medium", "high"];
 
 /// The service, as a card has it.
@@ -52,6 +54,21 @@ fn has_whole(sheet: &Sheet, side: Side) -> bool {
     lines.any(|line| line.field.of == Of::Whole(side))
 }
 
+/// Whether a line is of time by the nanosecond. A price with more decimals than a nanosecond's can
+/// have is one of seconds with milliseconds.
+fn is_time(line: &Line) -> bool {
+    let fits = |price: &Ratio| price.denominator() <= TIME_DENOMINATOR_MAX;
+    line.field.unit == "s" && line.prices.iter().flatten().all(fits)
+}
+
+/// The meter of a line. `Usage.duration` is time by the nanosecond.
+fn meter(line: &Line) -> &'static str {
+    match line.field.of {
+        Of::Duration if !is_time(line) => "seconds",
+        _ => line.field.meter,
+    }
+}
+
 /// Whether a line's price depends on the range and on the tier.
 fn depends(line: &Line) -> (bool, bool) {
     let first = line.prices.first();
@@ -71,19 +88,18 @@ fn meters(sheet: &Sheet, text: &mut String) {
     for line in &sheet.lines {
         let needed = count == 1;
         let rest = match line.field.of {
-            Of::Whole(_) if sheet.talks || needed => "",
-            Of::Own if needed => "",
-            Of::Duration | Of::Time if needed => "",
+            Of::Whole(_) if sheet.talks => "",
             Of::OwnOne => ", default = \"1\"",
-            Of::Duration | Of::Time => ", default = \"0s\"",
-            Of::Whole(_) | Of::Part(_) | Of::Own => ", default = \"0\"",
+            Of::Whole(_) | Of::Own | Of::Duration | Of::Time if needed => "",
+            Of::Duration | Of::Time if is_time(line) => ", default = \"0s\"",
+            _ => ", default = \"0\"",
         };
-        let unit = line.field.unit;
-        let _ = writeln!(
-            text,
-            "meters.{} = {{ unit = \"{unit}\"{rest} }}",
-            line.field.meter
-        );
+        let unit = match line.field.unit {
+            "s" if !is_time(line) => "\"second\", decimals = 3".to_owned(),
+            unit => format!("\"{unit}\""),
+        };
+        let name = meter(line);
+        let _ = writeln!(text, "meters.{name} = {{ unit = {unit}{rest} }}");
     }
     if sheet.search.is_some() {
         text.push_str("meters.searches = { unit = \"call\", default = \"0\" }\n");
@@ -183,7 +199,7 @@ fn lines(sheet: &Sheet, text: &mut String) {
                 let parts = parts.map(|line| format!(" - {}", line.field.meter));
                 format!("{}{}", line.field.meter, parts.collect::<String>())
             }
-            _ => line.field.meter.to_owned(),
+            _ => meter(line).to_owned(),
         };
         let per = per(line, extra(sheet, line));
         let price = match (
@@ -194,7 +210,7 @@ fn lines(sheet: &Sheet, text: &mut String) {
             _ => String::new(),
         };
         let per = match (line.field.unit, per) {
-            ("s", per) => format!(", per = \"{per}s\""),
+            ("s", per) if is_time(line) => format!(", per = \"{per}s\""),
             (_, 1) => String::new(),
             (_, per) => format!(", per = \"{per}\""),
         };
@@ -336,7 +352,7 @@ fn rule(sheet: &Sheet) -> String {
         let per = per(line, extra(sheet, line));
         let of = match per {
             1 => line.field.unit.to_owned(),
-            per => format!("{per} {}", line.field.unit),
+            per => format!("{per} {}s", line.field.unit),
         };
         let title = line.field.line.replace('_', " ");
         let price = amount(price.unwrap_or(Ratio::ZERO), per);
@@ -361,7 +377,7 @@ fn rule(sheet: &Sheet) -> String {
     );
     let more = match more.as_slice() {
         [] => String::new(),
-        more => format!("; others {}", more.join(", ")),
+        more => format!("; other prices {}", more.join(", ")),
     };
     // As many as there is room for.
     let text = |parts: &[String], rest: &str| format!("USD: {}{rest}{more}", parts.join(", "));
