@@ -194,6 +194,7 @@ async fn a_server_honours_and_follows_what_another_publishes() {
     let (credits, revision) = quote(&mut one).await;
     let request = pb::GetRateCardRequest {
         prices: Some(by_revision(&revision)),
+        ..Default::default()
     };
     let reply = two.pricing.get_rate_card(request).await.unwrap();
     assert_eq!(reply.into_inner().revision, revision);

@@ -202,6 +202,7 @@ async fn the_card_tells_its_limits() {
         };
         let request = pb::GetRateCardRequest {
             prices: Some(prices),
+            ..Default::default()
         };
         let reply = client.get_rate_card(request).await.unwrap().into_inner();
         let row = reply
@@ -454,6 +455,7 @@ async fn a_revision_that_was_served_prices_again() {
         let card = client
             .get_rate_card(pb::GetRateCardRequest {
                 prices: Some(revision),
+                ..Default::default()
             })
             .await
             .unwrap()

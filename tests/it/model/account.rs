@@ -336,6 +336,7 @@ impl Account {
             labels: hold.labels.clone(),
             request_id: hold.request_id.clone(),
             usage: hold.usage.clone(),
+            price_values: BTreeMap::new(),
         }
     }
 }
