@@ -331,7 +331,12 @@ fn what_makes_no_card_is_refused_with_what_to_do() {
             3,
             "4097 models are more than the 4096 services that a card can have; choose some of the models with --provider, and make several cards",
         ),
-        (many[0].clone(), vec![], 3, "map.json: trailing characters"),
+        (
+            many[0].clone(),
+            vec![],
+            3,
+            "map.json: invalid type: string \"m0\", expected an object of models at line 1 column 4; give LiteLLM's model_prices_and_context_window.json",
+        ),
         (
             format!("{{{}}}", many[0]),
             vec!["--provider", "q"],

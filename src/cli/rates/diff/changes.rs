@@ -154,7 +154,7 @@ fn of_service(old: &Value, new: &Value) -> Vec<Change> {
                 .as_ref()
                 .is_some_and(|(other, _)| other == kind)
         };
-        let Some(at) = new_ones.iter().position(|other| same(other)) else {
+        let Some(at) = new_ones.iter().position(same) else {
             return true;
         };
         let other = new_ones.remove(at);
