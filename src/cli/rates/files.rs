@@ -100,7 +100,7 @@ fn same_time(path: &Path, other: &Path, loaded: &LoadedCard) -> Problem {
     }
 }
 
-/// The card of a file, or a failure that says all that is wrong with it.
+/// The card of a file by itself, or a failure that says all that is wrong with it.
 pub(super) fn one(path: &Path) -> Result<(LoadedCard, String), Failure> {
     let file = load(path);
     match file.card {

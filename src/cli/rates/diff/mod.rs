@@ -33,7 +33,8 @@ pub(super) struct Args {
     old: PathBuf,
     /// File with the card to compare with it
     new: PathBuf,
-    /// A usage to price by both, as behind "creditd estimate"; may be repeated
+    /// A usage to price by both, as behind "creditd estimate", in words without spaces of their
+    /// own; may be repeated
     #[arg(long = "usage", value_name = "USAGE")]
     usages: Vec<String>,
     /// File with usages to price by both: a Usage in protobuf's JSON a line
