@@ -16,6 +16,21 @@ use super::pb::DESCRIPTORS;
 static POOL: LazyLock<Result<DescriptorPool, String>> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string()));
 
+/// A message of its JSON, in which fields may have their names of the proto or of JSON.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn from_text<M: Message + Name + Default>(text: &str) -> Result<M, String> {
+    let pool = POOL.as_ref().map_err(Clone::clone)?;
+    let name = M::full_name();
+    let descriptor = pool.get_message_by_name(&name).ok_or(name)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let dynamic = DynamicMessage::deserialize(descriptor, &mut deserializer);
+    let dynamic = dynamic.map_err(|error| error.to_string())?;
+    deserializer.end().map_err(|error| error.to_string())?;
+    dynamic.transcode_to().map_err(|error| error.to_string())
+}
+
 /// A message as JSON.
 ///
 /// # Errors

@@ -87,6 +87,10 @@ mod rate_card_cases;
 mod rate_card_model;
 mod rate_card_properties;
 mod rate_cards;
+/// Subcommands for those who write price lists.
+mod rates_check;
+mod rates_convert;
+mod rates_diff;
 /// Every reason is documented, with the message and the metadata that it really has.
 mod reasons;
 /// Rate cards that are published again while the server runs.

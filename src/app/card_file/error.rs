@@ -33,10 +33,22 @@ impl CardFileError {
         }
     }
 
-    /// The line; the first one where it is about the whole file.
+    /// The line that it is about, from 1; None for the whole file.
     #[must_use]
-    pub fn line(&self) -> usize {
-        self.line.unwrap_or(1)
+    pub const fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        &self.remedy
     }
 
     /// What is wrong and what to do about it, without the file's name. A long text that it

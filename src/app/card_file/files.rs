@@ -9,8 +9,11 @@ use super::{CardFileError, FILE_BYTES_MAX, LoadedCard, parse};
 use crate::domain::Timestamp;
 use crate::domain::pricing::Card;
 
-/// The text of a file.
-pub(super) fn read(path: &Path) -> Result<String, CardFileError> {
+/// The text of a rate card file.
+///
+/// # Errors
+/// That it cannot be read.
+pub fn text_of(path: &Path) -> Result<String, CardFileError> {
     let unreadable = |problem: String| {
         CardFileError::new(path, None, problem, "give the path of a rate card file")
     };
@@ -35,14 +38,29 @@ pub fn load_files(
     files: &[PathBuf],
     loading: &Loading<'_>,
 ) -> Result<Vec<LoadedCard>, CardFileError> {
-    let texts = files.iter().map(|file| read(file));
+    let texts = files.iter().map(|file| text_of(file));
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<Names> = texts.iter().map(|text| Names::of(text)).collect();
-    let mut cards = Cards {
-        loaded: HashMap::new(),
-        beyond: loading.bases,
-    };
-    let mut loaded: Vec<Option<LoadedCard>> = files.iter().map(|_| None).collect();
+    let files: Vec<(&Path, &str)> = files
+        .iter()
+        .zip(&texts)
+        .map(|(file, text)| (file.as_path(), text.as_str()))
+        .collect();
+    let mut known = KnownCards::beside(loading.bases);
+    load_together(&files, &mut known, loading.now)
+        .into_iter()
+        .collect()
+}
+
+/// Reads cards from texts, each with the name of its file, and adds those that are right to the
+/// known ones. A card may extend one of another text, or a known one.
+pub fn load_together(
+    files: &[(&Path, &str)],
+    known: &mut KnownCards<'_>,
+    now: Timestamp,
+) -> Vec<Result<LoadedCard, CardFileError>> {
+    let names: Vec<Names> = files.iter().map(|(_, text)| Names::of(text)).collect();
+    let mut loaded: Vec<Option<Result<LoadedCard, CardFileError>>> = Vec::new();
+    loaded.resize_with(files.len(), || None);
     let mut waiting: Vec<usize> = (0..files.len()).collect();
     while !waiting.is_empty() {
         let is_waiting = |name: &str| {
@@ -53,25 +71,30 @@ pub fn load_files(
         let is_ready = |at: &usize| extended(*at).is_none_or(|base| !is_waiting(base));
         let ready: Vec<usize> = waiting.iter().copied().filter(is_ready).collect();
         if ready.is_empty() {
-            return Err(ring(files, &texts, &names, &waiting));
+            for at in &waiting {
+                let error = ring(files, &names, *at, &waiting);
+                if let Some(place) = loaded.get_mut(*at) {
+                    *place = Some(Err(error));
+                }
+            }
+            break;
         }
         waiting.retain(|at| !ready.contains(at));
         for at in ready {
-            let (Some(file), Some(text)) = (files.get(at), texts.get(at)) else {
+            let Some((file, text)) = files.get(at) else {
                 continue;
             };
-            let loading = Loading {
-                bases: &cards,
-                now: loading.now,
-            };
-            let card = parse::parse(file, text, &loading)?;
-            cards.add(&card);
+            let loading = Loading { bases: known, now };
+            let card = parse::parse(file, text, &loading);
+            if let Ok(card) = &card {
+                known.add(card);
+            }
             if let Some(place) = loaded.get_mut(at) {
                 *place = Some(card);
             }
         }
     }
-    Ok(loaded.into_iter().flatten().collect())
+    loaded.into_iter().flatten().collect()
 }
 
 /// What a text says about which cards belong together, as far as it can be read.
@@ -97,41 +120,46 @@ impl Names {
     }
 }
 
-/// Cards that extend each other.
-fn ring(files: &[PathBuf], texts: &[String], names: &[Names], waiting: &[usize]) -> CardFileError {
-    let first = waiting.first().copied().unwrap_or_default();
-    let ring = waiting
-        .iter()
-        .filter_map(|at| names.get(*at)?.name.as_deref());
+/// Cards that extend each other, said of one of them.
+fn ring(files: &[(&Path, &str)], names: &[Names], of: usize, waiting: &[usize]) -> CardFileError {
+    let ring = waiting.iter();
+    let ring = ring.filter_map(|at| names.get(*at)?.name.as_deref());
     let ring: Vec<&str> = ring.collect();
-    let line = texts.get(first).and_then(|text| {
-        let line = text
-            .lines()
-            .position(|line| line.trim_start().starts_with("extends"))?;
-        line.checked_add(1)
-    });
+    let (file, text) = files.get(of).copied().unwrap_or((Path::new(""), ""));
+    let mut lines = text.lines();
+    let line = lines.position(|line| line.trim_start().starts_with("extends"));
     CardFileError::new(
-        files.get(first).map_or(Path::new("?"), PathBuf::as_path),
-        line,
+        file,
+        line.and_then(|line| line.checked_add(1)),
         format!("the cards {} extend each other", ring.join(", ")),
         "break the ring",
     )
 }
 
-/// The cards that were read, and those beyond them.
-struct Cards<'a> {
+/// Cards that were read, and those beyond them, which others may extend.
+pub struct KnownCards<'a> {
     loaded: HashMap<String, Vec<Arc<Card>>>,
     beyond: &'a dyn Bases,
 }
 
-impl Cards<'_> {
-    fn add(&mut self, loaded: &LoadedCard) {
+impl<'a> KnownCards<'a> {
+    /// No cards but those beyond.
+    #[must_use]
+    pub fn beside(beyond: &'a dyn Bases) -> Self {
+        Self {
+            loaded: HashMap::new(),
+            beyond,
+        }
+    }
+
+    /// Adds a card.
+    pub fn add(&mut self, loaded: &LoadedCard) {
         let of_name = self.loaded.entry(loaded.card.name().to_owned());
         of_name.or_default().push(Arc::new(loaded.card.clone()));
     }
 }
 
-impl Bases for Cards<'_> {
+impl Bases for KnownCards<'_> {
     fn in_force(&self, name: &str, at: Timestamp) -> Option<Arc<Card>> {
         let Some(cards) = self.loaded.get(name) else {
             return self.beyond.in_force(name, at);

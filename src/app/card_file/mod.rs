@@ -13,6 +13,7 @@ mod files;
 mod format_2;
 mod lines;
 mod parse;
+mod problems;
 mod stored;
 mod stored_factors;
 mod stored_lines;
@@ -27,10 +28,12 @@ use crate::store::cards::{NewCard, StoredCard};
 pub use bases::{Bases, Loading, NoBases};
 pub use duration::parse_nanos;
 pub use error::CardFileError;
-pub use files::load_files;
+pub use files::{KnownCards, load_files, load_together, text_of};
 pub use format_2::CELLS_MAX as CARD_CELLS_MAX;
 pub use lines::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
+pub use lines::{Example, examples};
 pub use parse::SERVICES_MAX;
+pub use problems::problems;
 pub use stored::is_revision;
 
 /// The card that is served where no other is given, as a file.
@@ -105,7 +108,15 @@ pub fn load_text(text: &str, loading: &Loading<'_>) -> Result<LoadedCard, CardFi
 /// # Errors
 /// What is wrong, with file, line and what to do.
 pub fn load(path: &Path) -> Result<LoadedCard, CardFileError> {
-    parse::parse(path, &files::read(path)?, &Loading::ALONE)
+    read(path, &text_of(path)?)
+}
+
+/// Reads a card from the text of that file. It may extend no other.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(path: &Path, text: &str) -> Result<LoadedCard, CardFileError> {
+    parse::parse(path, text, &Loading::ALONE)
 }
 
 /// Reads a card from its stored form.

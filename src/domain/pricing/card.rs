@@ -310,6 +310,17 @@ impl Card {
         attributes.map(|(name, attribute)| (&**name, attribute))
     }
 
+    /// These values with the defaults of all other attributes that callers cannot send.
+    #[must_use]
+    pub fn with_defaults(&self, service: &Service, mut values: Pairs) -> Pairs {
+        for (name, attribute) in self.attributes_not_sent(service) {
+            let default = attribute.default.as_deref().unwrap_or_default();
+            let value = values.entry(name.to_owned());
+            value.or_insert_with(|| default.to_owned());
+        }
+        values
+    }
+
     /// All attributes by which a service is priced, by name.
     #[must_use]
     pub fn attributes_of<'a>(

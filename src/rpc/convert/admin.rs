@@ -28,7 +28,7 @@ pub fn toml_from_pb(toml: &str) -> Result<(), FieldViolations> {
 #[must_use]
 pub fn card_error(error: &CardFileError) -> FieldViolations {
     let violation = Violation::RateCardInvalid {
-        line: error.line(),
+        line: error.line().unwrap_or(1),
         problem: error.sentence().into(),
     };
     FieldViolations::of("toml", violation)

@@ -1,13 +1,56 @@
 //! The examples of a service: usages and what they cost, checked when the card is loaded.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::DeTable;
 
 use super::fields::{Fields, Read, Value, error, text_of};
 use crate::app::card_file::duration::parse_nanos;
 use crate::domain::Timestamp;
-use crate::domain::pricing::lines::TIME_UNIT;
-use crate::domain::pricing::{Card, Given, Pairs, PriceContext, Service, ServicePrice, Usage};
+use crate::domain::pricing::lines::{Program, TIME_UNIT};
+use crate::domain::pricing::{
+    Card, Given, Pairs, PriceContext, Service, ServicePrice, UsageRecord,
+};
 use crate::domain::violation::Violation;
+
+/// A usage that a card shows, and what the card says that it costs.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The key of its service.
+    pub service: Arc<str>,
+    /// The usage.
+    pub usage: UsageRecord,
+    /// Attributes of the account and the clock that it says.
+    pub given: Pairs,
+    /// Credits, or the reason why it is refused.
+    pub says: String,
+}
+
+/// The examples that a text has for the services of its card.
+#[must_use]
+pub fn examples(text: &str, card: &Card) -> Vec<Example> {
+    let Ok(table) = DeTable::parse(text) else {
+        return Vec::new();
+    };
+    let services = table.get_ref().get("service");
+    let services = services.and_then(|services| services.get_ref().as_array());
+    let mut all = Vec::new();
+    for value in services.into_iter().flatten() {
+        let Ok(fields) = Fields::of(value, "a service") else {
+            continue;
+        };
+        let service = fields.text("key").ok().flatten();
+        let service = service.and_then(|(key, _)| card.service(key));
+        if let Some(service) = service
+            && let ServicePrice::Lines(program) = &service.price
+            && let Ok(of_service) = of_service(&fields, card, service, program)
+        {
+            all.extend(of_service.into_iter().map(|(example, _)| example));
+        }
+    }
+    all
+}
 
 /// Prices each example of a service, which must cost what it says or be refused as it says.
 pub fn check(value: &Value<'_>, card: &Card, service: &Service) -> Read<()> {
@@ -22,62 +65,12 @@ fn check_all(value: &Value<'_>, card: &Card, service: &Service) -> Read<()> {
         return Ok(());
     };
     let fields = Fields::of(value, "a service")?;
-    let not_sent: Vec<&str> = card
-        .attributes_not_sent(service)
-        .map(|(name, _)| name)
-        .collect();
-    for (position, value) in fields.list("examples")?.iter().enumerate() {
-        let name = format!("examples, entry {}", position.saturating_add(1));
-        let example = Fields::of(value, "an example")?;
-        let (mut quantity, mut meters) = (Given::Nothing, Pairs::new());
-        // Those that callers send, and those that the account or the clock has.
-        let (mut attributes, mut quoted) = (Pairs::new(), Pairs::new());
-        for (key, at, value) in example.entries() {
-            if matches!(key, "costs" | "refused") {
-                continue;
-            }
-            let (text, _) = text_of(value, key)?;
-            let wrong = |problem: &str| wrong(&at, &name, key, text, problem);
-            match (key, program.spec.meters.get(key)) {
-                ("duration", _) => {
-                    let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
-                    quantity = Given::Duration(nanos);
-                }
-                ("count", _) => {
-                    let count = text.parse().map_err(|_| wrong("is no whole number"))?;
-                    quantity = Given::Count(count);
-                }
-                (_, Some(meter)) if &*meter.unit == TIME_UNIT => {
-                    let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
-                    let seconds = rust_decimal::Decimal::try_from_i128_with_scale(nanos, 9);
-                    let seconds = seconds.map_err(|_| wrong("is too long"))?;
-                    meters.insert(key.to_owned(), seconds.normalize().to_string());
-                }
-                (_, Some(_)) => {
-                    meters.insert(key.to_owned(), text.to_owned());
-                }
-                (_, None) => {
-                    match not_sent.contains(&key) {
-                        true => quoted.insert(key.to_owned(), text.to_owned()),
-                        false => attributes.insert(key.to_owned(), text.to_owned()),
-                    };
-                }
-            }
-        }
+    let examples = of_service(&fields, card, service, program)?;
+    for (position, (example, at)) in examples.iter().enumerate() {
+        let usage = example.usage.of(&service.key);
         // What an example does not say has its default, whatever the hour is.
-        for (name, attribute) in card.attributes_not_sent(service) {
-            let default = attribute.default.as_deref().unwrap_or_default();
-            quoted
-                .entry(name.to_owned())
-                .or_insert_with(|| default.to_owned());
-        }
-        let usage = Usage {
-            service: &service.key,
-            quantity,
-            attributes: &attributes,
-            meters: &meters,
-        };
-        let context = PriceContext::at(Timestamp::MIN).with_quoted(&quoted);
+        let given = card.with_defaults(service, example.given.clone());
+        let context = PriceContext::at(Timestamp::MIN).with_quoted(&given);
         let outcome = match card.price(&usage, &context) {
             Ok(quote) => quote.credits().to_string(),
             Err(violations) => {
@@ -85,19 +78,93 @@ fn check_all(value: &Value<'_>, card: &Card, service: &Service) -> Read<()> {
                 first.map_or_else(String::new, |found| reason(&found.violation).to_owned())
             }
         };
-        let (says, at) = match example.text("refused")? {
-            Some(refused) => refused,
-            None => example.required("costs")?,
-        };
-        if says != outcome {
+        if example.says != outcome {
+            let name = name_of(position);
             return Err(error(
-                &at,
-                format!("{name}: it says {says}, and the prices say {outcome}"),
+                at,
+                format!(
+                    "{name}: it says {}, and the prices say {outcome}",
+                    example.says
+                ),
                 "one of them is wrong",
             ));
         }
     }
     Ok(())
+}
+
+fn name_of(position: usize) -> String {
+    format!("examples, entry {}", position.saturating_add(1))
+}
+
+/// The examples of a service, each with the place of what it says.
+fn of_service(
+    fields: &Fields<'_, '_>,
+    card: &Card,
+    service: &Service,
+    program: &Program,
+) -> Read<Vec<(Example, Range<usize>)>> {
+    let not_sent = card.attributes_not_sent(service);
+    let not_sent: Vec<&str> = not_sent.map(|(name, _)| name).collect();
+    let examples = fields.list("examples")?.iter().enumerate();
+    let examples = examples.map(|(position, value)| {
+        let example = Fields::of(value, "an example")?;
+        let mut usage = usage(&example, &name_of(position), program)?;
+        let mut given = Pairs::new();
+        for name in &not_sent {
+            given.extend(usage.attributes.remove_entry(*name));
+        }
+        let (says, at) = match example.text("refused")? {
+            Some(refused) => refused,
+            None => example.required("costs")?,
+        };
+        let example = Example {
+            service: Arc::clone(&service.key),
+            usage,
+            given,
+            says: says.to_owned(),
+        };
+        Ok((example, at))
+    });
+    examples.collect()
+}
+
+fn usage(example: &Fields<'_, '_>, name: &str, program: &Program) -> Read<UsageRecord> {
+    let (mut quantity, mut meters, mut attributes) = (Given::Nothing, Pairs::new(), Pairs::new());
+    for (key, at, value) in example.entries() {
+        if matches!(key, "costs" | "refused") {
+            continue;
+        }
+        let (text, _) = text_of(value, key)?;
+        let wrong = |problem: &str| wrong(&at, name, key, text, problem);
+        match (key, program.spec.meters.get(key)) {
+            ("duration", _) => {
+                let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
+                quantity = Given::Duration(nanos);
+            }
+            ("count", _) => {
+                let count = text.parse().map_err(|_| wrong("is no whole number"))?;
+                quantity = Given::Count(count);
+            }
+            (_, Some(meter)) if &*meter.unit == TIME_UNIT => {
+                let nanos = parse_nanos(text).map_err(|problem| wrong(&problem))?;
+                let seconds = rust_decimal::Decimal::try_from_i128_with_scale(nanos, 9);
+                let seconds = seconds.map_err(|_| wrong("is too long"))?;
+                meters.insert(key.to_owned(), seconds.normalize().to_string());
+            }
+            (_, Some(_)) => {
+                meters.insert(key.to_owned(), text.to_owned());
+            }
+            (_, None) => {
+                attributes.insert(key.to_owned(), text.to_owned());
+            }
+        }
+    }
+    Ok(UsageRecord {
+        quantity,
+        attributes,
+        meters,
+    })
 }
 
 fn wrong(

@@ -17,6 +17,7 @@ use crate::domain::pricing::{Service, ServicePrice};
 
 pub use attribute::attribute;
 pub use examples::check as check_examples;
+pub use examples::{Example, examples};
 pub use fields::{Fields, Value};
 pub use read::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX, new_name};
 

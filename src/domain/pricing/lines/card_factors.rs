@@ -52,16 +52,7 @@ impl CardFactors {
         attributes: BTreeMap<Box<str>, AttributeSpec>,
         factors: Vec<FactorSpec>,
     ) -> Result<Self, SpecError> {
-        let by_word = |attribute: &AttributeSpec| {
-            let values = attribute.values.iter().cloned();
-            values.zip(0_usize..).collect()
-        };
-        let names = Names {
-            values: attributes.values().map(by_word).collect(),
-            attributes: attributes.clone().into_iter().collect(),
-            slots: BTreeMap::new(),
-            numbers: Vec::new(),
-        };
+        let names = Names::of_attributes(&attributes);
         let said = factors.iter().enumerate().map(|(position, factor)| {
             names.all_said(&factor.when, |name| {
                 Place::FactorWhen(position, name.into())

@@ -133,6 +133,20 @@ impl Names {
     }
 
     /// The values of an attribute.
+    /// These attributes, and no numbers.
+    pub fn of_attributes(attributes: &BTreeMap<Box<str>, AttributeSpec>) -> Self {
+        let by_word = |attribute: &AttributeSpec| {
+            let values = attribute.values.iter().cloned();
+            values.zip(0..).collect()
+        };
+        Self {
+            values: attributes.values().map(by_word).collect(),
+            attributes: attributes.clone().into_iter().collect(),
+            slots: BTreeMap::new(),
+            numbers: Vec::new(),
+        }
+    }
+
     fn values_of(&self, position: usize) -> &[Box<str>] {
         let attribute = self.attributes.get(position);
         attribute.map_or(&[], |(_, spec)| spec.values.as_slice())

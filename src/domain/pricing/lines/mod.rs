@@ -20,6 +20,7 @@ mod run;
 mod sets;
 mod spec;
 mod spec_error;
+mod survey;
 
 pub use card_factors::{
     CardFactors, Multiplied, Multiplier, common_divisor, common_rounding, unit_of_totals,
@@ -41,3 +42,4 @@ pub use spec::{
     RowSpec, Source, Spec, Step, StepRounding, TIME_DECIMALS, TIME_UNIT, TotalSpec,
 };
 pub use spec_error::{Place, SpecError};
+pub use survey::{LineSurvey, Survey};

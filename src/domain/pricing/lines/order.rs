@@ -1,6 +1,6 @@
 //! The numbers of a service in an order in which each rests on those before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::formula::Formula;
 use super::grid::{Names, did_you_mean};
@@ -10,20 +10,7 @@ use super::spec_error::{Place, SpecError};
 
 /// Meters and named quantities; the quantities compiled, each after those that it rests on.
 pub fn numbers(spec: &Spec) -> Result<(Names, Vec<(usize, Quantity)>), SpecError> {
-    let mut names = Names {
-        attributes: spec
-            .attributes
-            .iter()
-            .map(|(name, attribute)| (name.clone(), attribute.clone()))
-            .collect(),
-        values: spec
-            .attributes
-            .values()
-            .map(|attribute| attribute.values.iter().cloned().zip(0..).collect())
-            .collect(),
-        slots: BTreeMap::new(),
-        numbers: Vec::new(),
-    };
+    let mut names = Names::of_attributes(&spec.attributes);
     for (name, meter) in &spec.meters {
         let place = Place::Meter(name.clone());
         let number = Number::of_meter(meter).filter(|number| number.first <= number.last);
