@@ -199,6 +199,27 @@ pub async fn publish_with_default(
     in_force_now(store, &own, default).await
 }
 
+/// The cards that were published, without those of files: those of files may extend them. Cards
+/// that `known` has are not read again.
+///
+/// # Errors
+/// What is wrong with the store or with a card in it.
+pub async fn published(store: &dyn RateCardStore, known: &Catalog) -> Result<Catalog, PricesError> {
+    let mut published = Catalog::empty("", None);
+    let schedule = store.list().await?;
+    let names = schedule.by_name();
+    if names.is_empty() {
+        return Ok(published);
+    }
+    let all = in_force_now(store, known, "").await?;
+    for name in names.into_keys() {
+        let periods = all.periods().into_iter();
+        let periods = periods.filter(|(of, _)| *of == name);
+        published = published.with_periods(name, periods.map(|(_, p)| p.clone()).collect());
+    }
+    Ok(published)
+}
+
 /// Refuses cards of files beside which a server cannot serve what was published, and a default
 /// that no card has.
 fn check(
@@ -319,6 +340,15 @@ impl App {
     #[must_use]
     pub fn prices(&self) -> Prices {
         Prices(self.catalog.load())
+    }
+
+    /// The cards that were published, without those of files.
+    ///
+    /// # Errors
+    /// What is wrong with the store or with a card in it.
+    pub async fn published_cards(&self) -> Result<Catalog, PricesError> {
+        let known = self.prices().into_shared();
+        published(self.cards.as_ref(), &known).await
     }
 
     /// The price snapshot of this moment, with the cards of the revisions that are asked for:

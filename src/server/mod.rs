@@ -33,7 +33,9 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
 use crate::app::card_file::CardFileError;
-use crate::app::prices::publish_with_default;
+use crate::app::card_file::{NoBases, extend_others};
+use crate::app::prices::{publish_with_default, published};
+use crate::domain::pricing::Catalog;
 use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
@@ -138,18 +140,32 @@ impl Parts {
         // The clock is believed until the data file says what it knows about time.
         let checked = Arc::new(CheckedClock::new(config.accept_clock));
         let clock: Arc<dyn Clock> = checked.clone();
-        // A bad price is found before any file is touched.
-        let cards = prices::load(&config.rate_cards)?;
+        // A bad price is found before any file is touched, unless it can be told only by what
+        // was published: a card that is extended.
+        let cards = match prices::load(&config.rate_cards, &NoBases) {
+            Ok(cards) => Some(cards),
+            Err(_) if config.data.exists() && extend_others(&config.rate_cards) => None,
+            Err(error) => return Err(error),
+        };
         // So is a port in use. It does not listen yet.
         let socket = listener::reserve(config.listen)?;
         // The data file: its lock refuses a second server.
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
         let store = Arc::new(store);
+        let cards = match cards {
+            Some(cards) => cards,
+            None => {
+                let none = Catalog::empty("", None);
+                let published = published(store.as_ref(), &none);
+                let published = Handle::current().block_on(published)?;
+                prices::load(&config.rate_cards, &published)?
+            }
+        };
         // Prices that will be served are on disk before anybody sees their revision.
         let default = config.default_rate_card.as_deref();
         let days_max = config.revision_age_days_max;
-        let published = publish_with_default(store.as_ref(), &cards, days_max, default);
-        let catalog = Handle::current().block_on(published)?;
+        let catalog = publish_with_default(store.as_ref(), &cards, days_max, default);
+        let catalog = Handle::current().block_on(catalog)?;
         let app = App::new(catalog, store.clone(), store.clone(), clock);
         let app = Arc::new(app.with_default_rate_card(default));
         // Health says NOT_SERVING until the server runs.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{StartError, SystemClock};
-use crate::app::card_file::{self, CardFileError, LoadedCard, Loading, NoBases};
+use crate::app::card_file::{self, Bases, CardFileError, LoadedCard, Loading, NoBases};
 use crate::app::prices::PricesError;
 use crate::domain::pricing::{Catalog, CatalogError};
 use crate::rfc3339;
@@ -17,18 +17,19 @@ struct Cards {
     files: Vec<PathBuf>,
 }
 
-/// Reads the files, or takes the built-in card where there are none.
+/// Reads the files, or takes the built-in card where there are none. They may extend each other,
+/// or one of `bases`.
 ///
 /// # Errors
 /// What is wrong with one of them, or that they do not go together.
-pub(super) fn load(files: &[PathBuf]) -> Result<Vec<LoadedCard>, StartError> {
-    let cards = read(files)?;
+pub(super) fn load(files: &[PathBuf], bases: &dyn Bases) -> Result<Vec<LoadedCard>, StartError> {
+    let cards = read(files, bases)?;
     // They are not published unless they go together.
     combine(&cards)?;
     Ok(cards.cards)
 }
 
-fn read(files: &[PathBuf]) -> Result<Cards, CardFileError> {
+fn read(files: &[PathBuf], bases: &dyn Bases) -> Result<Cards, CardFileError> {
     if files.is_empty() {
         return Ok(Cards {
             cards: vec![card_file::built_in()?],
@@ -36,7 +37,7 @@ fn read(files: &[PathBuf]) -> Result<Cards, CardFileError> {
         });
     }
     let loading = Loading {
-        bases: &NoBases,
+        bases,
         now: SystemClock.now(),
     };
     Ok(Cards {
@@ -95,5 +96,5 @@ fn combine(cards: &Cards) -> Result<Catalog, StartError> {
 /// # Errors
 /// What is wrong with them.
 pub fn offline(files: &[PathBuf]) -> Result<Catalog, StartError> {
-    combine(&read(files)?)
+    combine(&read(files, &NoBases)?)
 }

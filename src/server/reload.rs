@@ -68,7 +68,8 @@ impl Reload {
     /// Reads the files. Connections are accepted meanwhile.
     async fn load(&self) -> Result<Vec<LoadedCard>, StartError> {
         let config = Arc::clone(&self.config);
-        let loaded = tokio::task::spawn_blocking(move || prices::load(&config.rate_cards));
+        let bases = self.app.published_cards().await?;
+        let loaded = tokio::task::spawn_blocking(move || prices::load(&config.rate_cards, &bases));
         // The panic is in the log.
         let defect = |_| Err(StartError::Prices("a defect".to_owned()));
         loaded.await.unwrap_or_else(defect)

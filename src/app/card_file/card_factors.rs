@@ -17,6 +17,9 @@ use crate::domain::pricing::{Price, Service, ServicePrice};
 const ATTRIBUTES_MAX: usize = 16;
 const FACTORS_MAX: usize = 32;
 
+/// Attributes of a card's own, by name, each with the place of its name.
+type OwnAttributes = BTreeMap<Box<str>, (AttributeSpec, Range<usize>)>;
+
 /// What a card says of them.
 pub(super) struct CardFactorsText<'t> {
     pub(super) attributes: Option<Value<'t>>,
@@ -88,9 +91,7 @@ impl CardFactorsText<'_> {
         })
     }
 
-    fn own_attributes(
-        &self,
-    ) -> Result<BTreeMap<Box<str>, (AttributeSpec, Range<usize>)>, SpannedError> {
+    fn own_attributes(&self) -> Result<OwnAttributes, SpannedError> {
         let mut own = BTreeMap::new();
         let Some(value) = &self.attributes else {
             return Ok(own);
@@ -138,7 +139,7 @@ impl CardFactorsText<'_> {
 /// Attributes of the account that factors may name: the card's own, and those that its services
 /// or the card that it extends declare.
 fn known_attributes(
-    own: &BTreeMap<Box<str>, (AttributeSpec, Range<usize>)>,
+    own: &OwnAttributes,
     services: &[Service],
     base: Option<&CardFactors>,
 ) -> BTreeMap<Box<str>, AttributeSpec> {
@@ -160,19 +161,19 @@ fn known_attributes(
 
 /// An attribute that a service declares otherwise, and that service.
 fn disagreement<'a>(
-    attributes: &'a BTreeMap<Box<str>, AttributeSpec>,
+    attributes: &BTreeMap<Box<str>, AttributeSpec>,
     services: &'a [Service],
 ) -> Option<(&'a str, &'a str)> {
     services.iter().find_map(|service| {
         let ServicePrice::Lines(program) = &service.price else {
             return None;
         };
-        let differs = |(name, other): (&'a Box<str>, &AttributeSpec)| {
-            let known = attributes.get(name)?;
-            (known != other && other.source == Source::Account).then_some(&**name)
-        };
-        let name = program.spec.attributes.iter().find_map(differs)?;
-        Some((name, &*service.key))
+        let mut of_service = program.spec.attributes.iter();
+        let (name, _) = of_service.find(|(name, other)| {
+            let known = attributes.get(*name);
+            other.source == Source::Account && known.is_some_and(|known| known != *other)
+        })?;
+        Some((&**name, &*service.key))
     })
 }
 

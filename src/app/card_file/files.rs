@@ -51,6 +51,19 @@ pub fn load_files(
         .collect()
 }
 
+/// Whether a card of these files extends one that is in none of them.
+#[must_use]
+pub fn extend_others(files: &[PathBuf]) -> bool {
+    let texts = files.iter().filter_map(|file| text_of(file).ok());
+    let names: Vec<Names> = texts.map(|text| Names::of(&text)).collect();
+    let mut extended = names.iter().filter_map(|names| names.extends.as_deref());
+    extended.any(|base| {
+        !names
+            .iter()
+            .any(|names| names.name.as_deref() == Some(base))
+    })
+}
+
 /// Reads cards from texts, each with the name of its file, and adds those that are right to the
 /// known ones. A card may extend one of another text, or a known one.
 pub fn load_together(
