@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
-use crate::domain::ledger::{Affordability, SpendableCredits, check_funds};
+use crate::domain::ledger::{Account, Affordability, SpendableCredits, check_funds};
 use crate::domain::pricing::{AccountTerms, Catalog, PriceTerms, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Violation};
 
@@ -103,19 +103,23 @@ impl App {
         })
     }
 
-    /// Whether the account could pay these costs now, as if they were charged in
-    /// order. It reserves nothing.
+    /// Whether the account could pay these costs, as if they were charged in order: now, or at
+    /// the moment for which it was read. It reserves nothing.
     ///
     /// # Errors
     /// An unknown account, or a store that cannot be read.
     pub async fn affordability(
         &self,
         payer: AccountName,
+        account: Option<Arc<Account>>,
         costs: Vec<(Arc<str>, Credits)>,
     ) -> Result<Affordability, AppError> {
+        let account = match account {
+            Some(account) => account,
+            None => self.store.account(payer, None).await?.account,
+        };
         let first = costs.first().map(|(service, _)| Arc::clone(service));
         let one = first.filter(|one| costs.iter().all(|(service, _)| service == one));
-        let account = self.store.account(payer, None).await?.account;
         let credits = match one {
             Some(service) => SpendableCredits::of_service(&account, &service),
             None => SpendableCredits::of(&account),

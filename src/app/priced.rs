@@ -10,13 +10,13 @@ use std::sync::Arc;
 use super::write::{CostForm, WriteForm};
 use super::{App, AppError};
 use crate::domain::ledger::{
-    AccountSettings, Action, AskedPrices, Command, Cost, HoldId, Named, Priced, Pricing,
+    Account, AccountSettings, Action, AskedPrices, Command, Cost, HoldId, Named, Priced, Pricing,
 };
 use crate::domain::pricing::{
     AccountTerms, Card, Catalog, Pairs, PriceTerms, Selector, Usage, UsageRecord,
 };
 use crate::domain::{AccountName, Refusal, Timestamp};
-use crate::store::{Answer, HasSettings, Pending, StoreError, Written};
+use crate::store::{AccountSnapshot, Answer, HasSettings, Pending, StoreError, Written};
 
 /// What is known of the account that pays.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct PricedAccount {
     /// Whether the ledger knows it.
     pub known: bool,
     settings: Option<Arc<AccountSettings>>,
+    /// The account of the same moment, where its balance is asked for too.
+    pub account: Option<Arc<Account>>,
 }
 
 impl PricedAccount {
@@ -80,24 +82,30 @@ impl App {
     pub async fn priced_account(
         &self,
         account: Option<&AccountName>,
+        with_balance: bool,
     ) -> Result<PricedAccount, AppError> {
         let Some(account) = account else {
             return Ok(PricedAccount::default());
         };
-        let settings = match self.store.known_settings(account) {
-            Some(settings) => settings,
-            None => match self.store.account(account.clone(), None).await {
-                Ok(snapshot) => snapshot.account.settings().cloned(),
-                Err(AppError::Refused(Refusal::AccountNotFound { .. })) => {
-                    return Ok(PricedAccount::default());
-                }
-                Err(other) => return Err(other),
-            },
-        };
-        Ok(PricedAccount {
-            known: true,
-            settings,
-        })
+        let known = self.store.known_settings(account);
+        if let Some(settings) = known
+            && !with_balance
+        {
+            return Ok(PricedAccount {
+                known: true,
+                settings,
+                account: None,
+            });
+        }
+        match self.store.account(account.clone(), None).await {
+            Ok(AccountSnapshot { account, .. }) => Ok(PricedAccount {
+                known: true,
+                settings: account.settings().cloned(),
+                account: with_balance.then_some(account),
+            }),
+            Err(AppError::Refused(Refusal::AccountNotFound { .. })) => Ok(PricedAccount::default()),
+            Err(other) => Err(other),
+        }
     }
 
     /// What is known at once of the account that pays.

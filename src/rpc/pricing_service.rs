@@ -48,7 +48,7 @@ impl PricingApi {
         let prices = prices_from_pb(parts.prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
-        let account = self.account(&prices, &violations).await?;
+        let account = self.account(&prices, check_balance, &violations).await?;
         let (terms, quote) = self
             .0
             .estimate(
@@ -72,7 +72,10 @@ impl PricingApi {
             && check_balance
         {
             let costs = vec![(Arc::clone(&quote.service().key), quote.credits())];
-            let answer = self.0.affordability(payer, costs).await;
+            let answer = self
+                .0
+                .affordability(payer, account.account.clone(), costs)
+                .await;
             let affordability = affordability_to_pb(&answer.map_err(Refused::from)?);
             put_message(2, reply.end(), |into| put_fields(&affordability, into));
         }
@@ -83,11 +86,12 @@ impl PricingApi {
     async fn account(
         &self,
         prices: &Prices<'_>,
+        with_balance: bool,
         violations: &FieldViolations,
     ) -> Result<PricedAccount, Refused> {
         let account = prices.account.as_ref();
         let account = account.filter(|_| violations.is_empty());
-        Ok(self.0.priced_account(account).await?)
+        Ok(self.0.priced_account(account, with_balance).await?)
     }
 
     /// Serves a BatchEstimate.
@@ -112,7 +116,8 @@ impl PricingApi {
         let prices = prices_from_pb(prices, check_balance, &mut violations);
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
-        let account = self.account(&prices, &violations).await?;
+        // Its balance is read after a thousand prices, and not kept meanwhile.
+        let account = self.account(&prices, false, &violations).await?;
         let batch = self
             .0
             .batch_estimate(&by, &usages, &prices.selector, account.terms(), violations)
@@ -123,7 +128,7 @@ impl PricingApi {
             Some(payer) if check_balance => {
                 let quotes = batch.results.iter().flatten();
                 let costs = quotes.map(|q| (Arc::clone(&q.service().key), q.credits()));
-                let answer = self.0.affordability(payer, costs.collect()).await;
+                let answer = self.0.affordability(payer, None, costs.collect()).await;
                 Some(affordability_to_pb(&answer.map_err(Refused::from)?))
             }
             _ => None,
@@ -177,7 +182,9 @@ impl PricingService for PricingApi {
             .map_err(Refused::from)?;
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
-        let account = self.account(&prices, &FieldViolations::new()).await?;
+        let account = self
+            .account(&prices, false, &FieldViolations::new())
+            .await?;
         let terms = self
             .0
             .terms(&by, &prices.selector, account.terms())

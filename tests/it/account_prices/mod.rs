@@ -1,0 +1,6 @@
+//! Prices for each account, over the wire.
+
+mod card;
+mod client;
+mod estimates;
+mod writes;
