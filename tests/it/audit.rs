@@ -17,7 +17,7 @@ use tonic::Request;
 
 use crate::support::server::{Program, Settings, run};
 use crate::support::table;
-use crate::support::{grant, usage};
+use crate::support::{grant, root, usage};
 
 /// A data file with entries of every kind, and with short sorted runs of request_ids.
 fn sound() -> &'static Path {
@@ -42,9 +42,14 @@ async fn make(file: &Path) {
     };
     let store = SqliteStore::open(file, Arc::clone(&clock), settings).unwrap();
     let loaded = card_file::built_in().unwrap();
+    // It asks accounts for their plan.
+    let plans = card_file::load(&root("tests/data/cards/plans.toml")).unwrap();
     let store = Arc::new(store);
-    store.publish(vec![loaded.to_store()]).await.unwrap();
-    let catalog = Catalog::new(vec![Arc::new(loaded.card)], None).unwrap();
+    store
+        .publish(vec![loaded.to_store(), plans.to_store()])
+        .await
+        .unwrap();
+    let catalog = Catalog::new(vec![Arc::new(loaded.card), Arc::new(plans.card)], None).unwrap();
     let state = State {
         serving: Serving::Yes,
         writable: true,
@@ -123,7 +128,7 @@ async fn make(file: &Path) {
     };
     ledger.revoke_grant(Request::new(revoked)).await.unwrap();
     // One account is opened by an update, and one hold stays open.
-    for (id, account, plan) in [("u1", "team-a", "growth"), ("u1", "team-c", "")] {
+    for (id, account, plan) in [("u1", "team-a", "growth"), ("u1", "team-c", "payg")] {
         let update = pb::UpdateAccountRequest {
             request_id: id.to_owned(),
             account: Some(pb::Account {

@@ -220,7 +220,7 @@ fn what_does_not_go_together_is_refused() {
         ),
         (
             vec![list(), card("acme", "extends = \"lists\"", &[])],
-            "b.toml:4: it extends \"lists\", and no card of that name is loaded; load that card too; did you mean \"list\"?",
+            "b.toml:4: it extends \"lists\", and no card of that name is loaded; did you mean \"list\"? otherwise load that card too",
         ),
         (
             vec![

@@ -20,7 +20,7 @@ use prost::Message as _;
 
 use crate::support::refusal::Refusal;
 use crate::support::root;
-use crate::support::violations::violations;
+use crate::support::violations::{violations, with_other_sentences};
 
 /// What the proto says of a reason.
 #[derive(Debug)]
@@ -250,6 +250,21 @@ fn each_reason_has_the_code_the_metadata_and_the_words_that_the_proto_shows() {
     }
     let left: Vec<_> = documented.keys().collect();
     assert!(left.is_empty(), "never made: {left:?}");
+}
+
+#[test]
+fn a_reason_can_have_another_sentence() {
+    let documented = documented();
+    for (field, violation, sentence) in with_other_sentences() {
+        let refused = Refused::Invalid(FieldViolations::of(field, violation));
+        let refusal = Refusal::of(&OnTheWire::from(refused).into_status());
+        assert_eq!(refusal.message, sentence);
+        let says = &documented[&refusal.reason];
+        for (key, value) in &refusal.metadata {
+            assert!(says.metadata.contains(key), "{sentence}: {key}");
+            assert!(sentence.contains(value.as_str()), "{sentence}: {key}");
+        }
+    }
 }
 
 /// What is worth the same call again, a little later. DEADLINE_EXCEEDED is not among them: a

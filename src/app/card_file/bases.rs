@@ -10,7 +10,7 @@ use super::card_factors::own_rounding;
 use super::lines::Value;
 use super::parse::{SpannedError, error_at};
 use crate::domain::pricing::lines::{CardFactors, Exchange, did_you_mean};
-use crate::domain::pricing::{Card, Catalog, Selector, Service, ServicePrice};
+use crate::domain::pricing::{Card, Catalog, Selector, Service, ServicePrice, nearest};
 use crate::domain::{Rounding, Timestamp};
 
 /// Where the cards stand that others may extend.
@@ -84,12 +84,9 @@ fn not_there(extends: &Spanned<String>, at: Timestamp, bases: &dyn Bases) -> Spa
         );
     }
     let problem = format!("it extends \"{base}\", and no card of that name is loaded");
-    let remedy = match names.is_empty() {
-        true => "load that card too, such as by its file".to_owned(),
-        false => {
-            let names = names.iter().map(String::as_str);
-            format!("load that card too; {}", did_you_mean(base, names))
-        }
+    let remedy = match nearest(base, names.iter().map(String::as_str)) {
+        Some((near, true)) => format!("did you mean \"{near}\"? otherwise load that card too"),
+        _ => "load that card too, such as by its file".to_owned(),
     };
     error_at(extends, problem, remedy)
 }

@@ -51,6 +51,12 @@ pub fn load_files(
         .collect()
 }
 
+/// The card that the card of this text extends.
+#[must_use]
+pub fn extended(text: &str) -> Option<String> {
+    Names::of(text).extends
+}
+
 /// Whether a card of these files extends one that is in none of them.
 #[must_use]
 pub fn extend_others(files: &[PathBuf]) -> bool {

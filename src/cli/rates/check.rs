@@ -9,7 +9,7 @@ use super::usage;
 use crate::app::card_file;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, facts, print_own, table};
-use crate::domain::pricing::lines::{LineSurvey, Program, Ratio};
+use crate::domain::pricing::lines::{LineSurvey, Program, Ratio, factor_words};
 use crate::domain::pricing::{Card, Meter, OnePrice, Price, Service, ServicePrice};
 use crate::rfc3339;
 
@@ -73,6 +73,9 @@ struct CardReport {
     refused: usize,
     services: Vec<ServiceReport>,
     examples: Vec<ExampleReport>,
+    /// What the prices above do not say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -149,7 +152,7 @@ fn card_report(card: &Card, text: &str) -> CardReport {
     let examples = card_file::examples(text, card);
     let examples = examples.into_iter().map(|example| ExampleReport {
         service: example.service.to_string(),
-        usage: usage::words(&example.usage),
+        usage: usage::words_with(&example.usage, &example.given),
         says: example.says,
     });
     let exchange = programs(card).find_map(|(_, program)| program.spec.exchange.as_ref());
@@ -167,6 +170,7 @@ fn card_report(card: &Card, text: &str) -> CardReport {
         combinations: combinations.fold(0, usize::saturating_add),
         refused: refused.fold(0, usize::saturating_add),
         examples: examples.collect(),
+        notes: notes(card, text),
         warnings: warnings(card, text),
         services,
     }
@@ -237,6 +241,25 @@ fn line_report(line: &LineSurvey) -> LineReport {
         largest: largest.to_string(),
         per: per.to_owned(),
     }
+}
+
+/// What holds of the whole card: that it extends another, and its factors.
+fn notes(card: &Card, text: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(base) = card_file::extended(text) {
+        notes.push(format!(
+            "it has the services of \"{base}\" as they are now; another \"{base}\" changes nothing here until this card is loaded or published again"
+        ));
+    }
+    if let Some(factors) = card.factors() {
+        let words = factors.factors.iter().map(factor_words);
+        let words: Vec<String> = words.collect();
+        notes.push(format!(
+            "prices above are without the factors of the card ({}), what examples cost is with them",
+            words.join(", ")
+        ));
+    }
+    notes
 }
 
 /// What is allowed, and may not be meant.
@@ -367,6 +390,12 @@ fn file_text(file: &FileReport) -> String {
         let titles = vec!["COSTS".to_owned(), "EXAMPLE".to_owned()];
         let rows: Vec<_> = std::iter::once(titles).chain(examples).collect();
         text.push_str(&table(&rows, &[]));
+    }
+    if !card.notes.is_empty() {
+        text.push('\n');
+        for note in &card.notes {
+            text.push_str(&format!("note: {note}\n"));
+        }
     }
     if !card.warnings.is_empty() {
         text.push('\n');

@@ -57,6 +57,15 @@ pub(super) fn words(usage: &UsageRecord) -> String {
     words.join(" ")
 }
 
+/// The same with what the account and the clock say.
+pub(super) fn words_with(usage: &UsageRecord, given: &Pairs) -> String {
+    let given = given.iter();
+    let given = given.map(|(name, value)| format!("({name} {value})"));
+    let words = std::iter::once(words(usage)).chain(given);
+    let words: Vec<String> = words.filter(|words| !words.is_empty()).collect();
+    words.join(" ")
+}
+
 /// The reason why a card does not price a usage, as the API names it.
 pub(super) fn reason(card: &Card, service: &str, usage: &UsageRecord, given: &Pairs) -> String {
     let Err(violations) = price(card, service, usage, given) else {

@@ -23,6 +23,7 @@ mod usage;
 pub use card::{Card, CardError, OnePrice, Revision, Service, ServicePrice, Shown};
 pub use catalog::{Catalog, CatalogError, KnownCard, Period, REPLACED_SERVICES_MAX, Selector};
 pub use context::PriceContext;
+pub use nearest::nearest;
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
 pub use terms::{AccountTerms, PriceTerms};

@@ -8,7 +8,8 @@ const COMPARED_MAX: usize = 256 * 64 * 64;
 
 /// The key that is spelled most like `text`, and whether it is close enough to
 /// be offered as what was meant. The cost is bounded whatever the text is.
-pub(super) fn nearest<'a>(
+#[must_use]
+pub fn nearest<'a>(
     text: &str,
     keys: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<(&'a str, bool)> {

@@ -149,11 +149,11 @@ async fn a_file_of_before_is_migrated() {
         .to_vec();
     let both = ["--rate-card-file", &files[0], "--rate-card-file", &files[1]];
     let data = Server::start_with(&both).stop();
-    // As the version before had it: schema.sql alone, with the same cards.
+    // As the version before had it, with the same cards.
     let path = data.path().join("creditd.db");
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute_batch(
-        "DROP TABLE rate_card_sources; DROP TABLE publications; PRAGMA user_version = 3;",
+        "DROP TABLE rate_card_sources; DROP TABLE publications; PRAGMA user_version = 4;",
     )
     .unwrap();
     drop(file);

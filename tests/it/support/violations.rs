@@ -55,36 +55,6 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
             },
         ),
         (
-            "usage.attributes",
-            Violation::AttributeNotSent {
-                attribute: text("plan"),
-                service: text("messages"),
-            },
-        ),
-        (
-            "usage.attributes.plan",
-            Violation::UnknownAccountValue {
-                attribute: text("plan"),
-                value: text("gold"),
-                values: text("payg, growth"),
-                service: text("messages"),
-            },
-        ),
-        (
-            "account.attributes",
-            Violation::NoAccountAttribute {
-                attribute: text("plam"),
-            },
-        ),
-        (
-            "account.attributes",
-            Violation::NoAccountValue {
-                attribute: text("plan"),
-                value: text("gold"),
-                values: text("payg, growth"),
-            },
-        ),
-        (
             "usage.service",
             Violation::NotOffered {
                 service: text("ray_3_2"),
@@ -199,6 +169,47 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
                 min: 0,
                 max: 256,
             },
+        ),
+    ]
+}
+
+/// Violations whose reason has another sentence too, each with its own.
+pub fn with_other_sentences() -> Vec<(&'static str, Violation, &'static str)> {
+    let text = |text: &str| text.into();
+    vec![
+        (
+            "usage.attributes",
+            Violation::AttributeNotSent {
+                attribute: text("plan"),
+                service: text("messages"),
+            },
+            "usage.attributes has \"plan\", which callers cannot send: service \"messages\" takes it from the account or the clock",
+        ),
+        (
+            "usage.attributes.plan",
+            Violation::UnknownAccountValue {
+                attribute: text("plan"),
+                value: text("gold"),
+                values: text("payg, growth"),
+                service: text("messages"),
+            },
+            "usage.attributes.plan of the account is \"gold\"; service \"messages\" has payg, growth",
+        ),
+        (
+            "account.attributes",
+            Violation::NoAccountAttribute {
+                attribute: text("plam"),
+            },
+            "account.attributes has \"plam\", which no rate card in force asks of an account; GetRateCard lists attributes and where they come from",
+        ),
+        (
+            "account.attributes",
+            Violation::NoAccountValue {
+                attribute: text("plan"),
+                value: text("gold"),
+                values: text("payg, growth"),
+            },
+            "account.attributes has plan \"gold\"; the rate cards in force know payg, growth",
         ),
     ]
 }

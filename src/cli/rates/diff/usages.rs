@@ -139,10 +139,7 @@ pub(super) fn compare(
             Some(credits) => Priced::Credits(text(credits)),
             None => Priced::Refused(usage::reason(card, &service, &usage, &given)),
         };
-        let mut words = format!("{service} {}", usage::words(&usage));
-        for (name, value) in &given {
-            words.push_str(&format!(" ({name} {value})"));
-        }
+        let words = format!("{service} {}", usage::words_with(&usage, &given));
         compared.push(Compared {
             usage: json::to_value(&usage::to_pb(&service, &usage))?,
             old: of(old),

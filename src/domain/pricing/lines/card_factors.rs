@@ -153,6 +153,7 @@ static NOTHING: Multiplier = Multiplier {
 };
 
 /// "times 0.8 (contract)".
+#[must_use]
 pub fn factor_words(factor: &FactorSpec) -> String {
     match &factor.title {
         Some(title) => format!("times {} ({title})", factor.times),
@@ -218,7 +219,7 @@ pub fn unit_of_totals(program: &Program) -> i128 {
 }
 
 /// The largest number that divides both; 0 is divided by all.
-pub fn common_divisor(mut a: i128, mut b: i128) -> i128 {
+fn common_divisor(mut a: i128, mut b: i128) -> i128 {
     while b != 0 {
         (a, b) = (b, a.checked_rem(b).unwrap_or_default());
     }

@@ -23,7 +23,7 @@ mod spec_error;
 mod survey;
 
 pub use card_factors::{
-    CardFactors, Multiplied, Multiplier, common_divisor, common_rounding, unit_of_totals,
+    CardFactors, Multiplied, Multiplier, common_rounding, factor_words, unit_of_totals,
 };
 pub use explain::Explanation;
 pub use formula::{
