@@ -52,7 +52,7 @@
 // long as its deadline allows ([WithRetry]). That is safe for writes too: each has a
 // request_id, its idempotency key, which stays the same over the attempts, and the
 // server carries out a request_id once. Publishing and withdrawing a rate card have
-// none: the same again is the same answer. Neither is for [Client.WatchBalance]: it
+// none: the same again is the same answer. A watch has neither deadline nor retries: it
 // lasts as long as its context lets it, and the caller decides whether to watch
 // again.
 //
