@@ -15,6 +15,7 @@ type Client struct {
 	live    *liveness
 	pricing creditdv1.PricingServiceClient
 	ledger  creditdv1.LedgerServiceClient
+	admin   creditdv1.AdminServiceClient
 }
 
 // New makes a client of the server at target, a gRPC target such as
@@ -47,6 +48,7 @@ func New(target string, opts ...Option) (*Client, error) {
 		live:    live,
 		pricing: creditdv1.NewPricingServiceClient(conn),
 		ledger:  creditdv1.NewLedgerServiceClient(conn),
+		admin:   creditdv1.NewAdminServiceClient(conn),
 	}, nil
 }
 
@@ -75,4 +77,9 @@ func (c *Client) Pricing() creditdv1.PricingServiceClient {
 // over it that move credits need a request_id of yours; [NewRequestID] makes one.
 func (c *Client) Ledger() creditdv1.LedgerServiceClient {
 	return c.ledger
+}
+
+// Admin returns the generated client of AdminService in the same way.
+func (c *Client) Admin() creditdv1.AdminServiceClient {
+	return c.admin
 }

@@ -187,6 +187,14 @@ func (r *reader) decimal(field, text string) decimal.Decimal {
 	return value
 }
 
+// nullDecimal is null for an empty text.
+func (r *reader) nullDecimal(field, text string) decimal.NullDecimal {
+	if text == "" {
+		return decimal.NullDecimal{}
+	}
+	return decimal.NewNullDecimal(r.decimal(field, text))
+}
+
 func (r *reader) usage(pb *creditdv1.Usage) *Usage {
 	if pb == nil {
 		return nil

@@ -79,6 +79,8 @@ func (r *reader) entry(pb *creditdv1.Entry) Entry {
 		ExpireTime:      timeFromPB(pb.GetExpireTime()),
 		Priority:        pb.GetPriority(),
 		Services:        pb.GetServices(),
+		PriceValues:     pb.GetPriceValues(),
+		PriceTime:       timeFromPB(pb.GetPriceTime()),
 	}
 }
 
@@ -95,17 +97,32 @@ func (r *reader) hold(pb *creditdv1.HoldState) Hold {
 		r.fail("hold is missing")
 	}
 	return Hold{
-		HoldID:     pb.GetHoldId(),
+		HoldID:      pb.GetHoldId(),
+		Account:     pb.GetAccount(),
+		Service:     pb.GetService(),
+		Status:      HoldStatus(enumFromPB(pb.GetStatus(), holdStatusPrefix)),
+		Held:        r.decimal("hold.held", pb.GetHeld()),
+		Settled:     r.decimal("hold.settled", pb.GetSettled()),
+		CreateTime:  timeFromPB(pb.GetCreateTime()),
+		ExpireTime:  timeFromPB(pb.GetExpireTime()),
+		RequestID:   pb.GetRequestId(),
+		Labels:      pb.GetLabels(),
+		Usage:       r.usage(pb.GetUsage()),
+		PriceValues: pb.GetPriceValues(),
+	}
+}
+
+func (r *reader) account(pb *creditdv1.Account) Account {
+	if pb == nil {
+		r.fail("account is missing")
+	}
+	return Account{
 		Account:    pb.GetAccount(),
-		Service:    pb.GetService(),
-		Status:     HoldStatus(enumFromPB(pb.GetStatus(), holdStatusPrefix)),
-		Held:       r.decimal("hold.held", pb.GetHeld()),
-		Settled:    r.decimal("hold.settled", pb.GetSettled()),
 		CreateTime: timeFromPB(pb.GetCreateTime()),
-		ExpireTime: timeFromPB(pb.GetExpireTime()),
-		RequestID:  pb.GetRequestId(),
+		RateCard:   pb.GetRateCard(),
+		Attributes: pb.GetAttributes(),
 		Labels:     pb.GetLabels(),
-		Usage:      r.usage(pb.GetUsage()),
+		Balance:    r.balance(pb.GetBalance()),
 	}
 }
 

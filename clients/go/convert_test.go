@@ -83,6 +83,16 @@ func TestAnswersThatCannotBeReadAreErrors(t *testing.T) {
 	if err := errorOf(entryResultFromPB[*creditdv1.GrantResponse], &creditdv1.GrantResponse{Available: "1"}); err == nil {
 		t.Error("a missing entry was read")
 	}
+	if err := errorOf(accountResultFromPB, &creditdv1.GetAccountResponse{Account: &creditdv1.Account{}}); err == nil {
+		t.Error("an account without a balance was read")
+	}
+	if err := errorOf(withdrawRateCardResultFromPB, &creditdv1.WithdrawRateCardResponse{}); err == nil {
+		t.Error("a missing rate card was read")
+	}
+	meter := &creditdv1.ServicePrice{MeterDetails: []*creditdv1.Meter{{Max: "much"}}}
+	if err := errorOf(rateCardResultFromPB, &creditdv1.GetRateCardResponse{Services: []*creditdv1.ServicePrice{meter}}); err == nil {
+		t.Error("a limit that is no decimal was read")
+	}
 	failure := malformed("Grant", "order-17", errAny{})
 	if failure.Code != codes.Internal || failure.RequestID != "order-17" {
 		t.Errorf("got %+v", failure)
@@ -134,8 +144,11 @@ func TestNamesAreThoseOfTheAPI(t *testing.T) {
 	}{
 		entryKindPrefix: {creditdv1.EntryKind_value, names(
 			EntryGrant, EntryCharge, EntryRefund, EntryHold, EntrySettle, EntryRelease, EntryExpire, EntryRevoke)},
-		holdStatusPrefix: {creditdv1.HoldStatus_value, names(HoldOpen, HoldSettled, HoldReleased, HoldExpired)},
-		overagePrefix:    {creditdv1.Overage_value, names(OverageReject, OverageFromAvailable)},
+		holdStatusPrefix:      {creditdv1.HoldStatus_value, names(HoldOpen, HoldSettled, HoldReleased, HoldExpired)},
+		attributeSourcePrefix: {creditdv1.AttributeSource_value, names(AttributeOfCaller, AttributeOfAccount, AttributeOfClock)},
+		rateCardStatePrefix: {creditdv1.RateCardState_value, names(
+			RateCardInForce, RateCardScheduled, RateCardReplaced, RateCardWithdrawn)},
+		overagePrefix: {creditdv1.Overage_value, names(OverageReject, OverageFromAvailable)},
 	} {
 		if len(test.names) != len(test.numbers)-1 {
 			t.Errorf("%s has %d names, and %d in the API", prefix, len(test.names), len(test.numbers)-1)

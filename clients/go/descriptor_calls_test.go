@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -100,7 +101,72 @@ func typedCall(client *creditd.Client, method protoreflect.MethodDescriptor, req
 		return call, params, fmt.Errorf("this client has no method %s", method.Name())
 	}
 	params = reflect.New(call.Type().In(1)).Elem()
+	if mask, has := updateMask(request.ProtoReflect()); has {
+		return call, params, setMasked(params, request.ProtoReflect(), mask)
+	}
 	return call, params, setFields(params, request.ProtoReflect())
+}
+
+// updateMask is the mask of a request that has a field for one; it may be empty.
+func updateMask(request protoreflect.Message) (*fieldmaskpb.FieldMask, bool) {
+	field := request.Descriptor().Fields().ByName("update_mask")
+	if field == nil {
+		return nil, false
+	}
+	mask, is := request.Get(field).Message().Interface().(*fieldmaskpb.FieldMask)
+	return mask, is
+}
+
+// setMasked sets the params of an update, which have no mask: each field of the message
+// that is updated is a setting, which is set where the mask names it.
+func setMasked(params reflect.Value, request protoreflect.Message, mask *fieldmaskpb.FieldMask) error {
+	rest := proto.Clone(request.Interface())
+	rest.ProtoReflect().Clear(request.Descriptor().Fields().ByName("update_mask"))
+	var updated protoreflect.Message
+	rest.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Message() != nil {
+			updated = value.Message()
+			rest.ProtoReflect().Clear(field)
+			return false
+		}
+		return true
+	})
+	if err := setFields(params, rest.ProtoReflect()); err != nil || updated == nil {
+		return err
+	}
+	for _, path := range mask.GetPaths() {
+		field := updated.Descriptor().Fields().ByName(protoreflect.Name(path))
+		if field == nil {
+			return fmt.Errorf("an update cannot set %q", path)
+		}
+		target := goField(params, field)
+		if !target.IsValid() {
+			return fmt.Errorf("%v cannot set %s", params.Type(), path)
+		}
+		if err := setSetting(target, field, updated.Get(field)); err != nil {
+			return fmt.Errorf("%v.%s: %w", params.Type(), path, err)
+		}
+		updated.Clear(field)
+	}
+	// What the mask does not name is not read; only the name of what is updated is left.
+	name := updated.Descriptor().Fields().ByNumber(1)
+	return setField(goField(params, name), name, updated.Get(name))
+}
+
+func setSetting(target reflect.Value, field protoreflect.FieldDescriptor, value protoreflect.Value) error {
+	switch into := target.Addr().Interface().(type) {
+	case *creditd.Setting[string]:
+		*into = creditd.Set(value.String())
+		return nil
+	case *creditd.Setting[map[string]string]:
+		pairs := map[string]string{}
+		if err := setField(reflect.ValueOf(&pairs).Elem(), field, value); err != nil {
+			return err
+		}
+		*into = creditd.Set(pairs)
+		return nil
+	}
+	return fmt.Errorf("a %v is no setting", target.Type())
 }
 
 // goField is the field of a struct that has the name of a field of a message:
@@ -352,6 +418,11 @@ func valueJSON(source reflect.Value, field protoreflect.FieldDescriptor) (any, e
 	switch value := source.Interface().(type) {
 	case decimal.Decimal:
 		return value.String(), nil
+	case decimal.NullDecimal:
+		if !value.Valid {
+			return nil, nil
+		}
+		return value.Decimal.String(), nil
 	case time.Time:
 		if value.IsZero() {
 			return nil, nil

@@ -18,8 +18,18 @@
 // A [Client] has one method for each method of the API. A method takes a context, a
 // struct of params, whose fields have the names that they have in the API, and
 // options of the call, such as [WithTimeout] and those of grpc. A field that is left
-// out has the API's default. Lists and watches are iterators;
-// [Client.ListEntriesPage] and [Client.ListHoldsPage] read a list by the page.
+// out has the API's default. Lists and watches are iterators; the methods that end in
+// Page, such as [Client.ListEntriesPage], read a list by the page.
+//
+// # Usages
+//
+// A [Usage] has a quantity, or meters and attributes that a rate card names:
+//
+//	creditd.Usage{
+//		Service:    "messages",
+//		Meters:     creditd.Meters{"input_tokens": "2000", "output_tokens": creditd.Whole(n)},
+//		Attributes: creditd.Attributes{"model": "opus-5"},
+//	}
 //
 // # Values
 //
@@ -27,12 +37,13 @@
 // directions: they never pass through a float. A time that is not set, such as the
 // expiry of a grant that never expires, is the zero [time.Time]. Nothing is checked
 // here that the server checks: it answers with all that is wrong with a request at
-// once.
+// once. An update sets what [Set] was called for, and leaves all else as it is.
 //
 // # Errors
 //
 // Every failed call returns an [*Error], which [errors.As] finds. Write code
-// against its Reason and its Metadata, never against the message.
+// against its Reason and its Metadata, never against the message. Functions such as
+// [AsInsufficientCredits] read the Metadata of one reason.
 //
 // # Deadlines and retries
 //
@@ -40,7 +51,8 @@
 // attempts of the call. A call that was answered UNAVAILABLE is sent again for as
 // long as its deadline allows ([WithRetry]). That is safe for writes too: each has a
 // request_id, its idempotency key, which stays the same over the attempts, and the
-// server carries out a request_id once. Neither is for [Client.WatchBalance]: it
+// server carries out a request_id once. Publishing and withdrawing a rate card have
+// none: the same again is the same answer. A watch has neither deadline nor retries: it
 // lasts as long as its context lets it, and the caller decides whether to watch
 // again.
 //

@@ -45,6 +45,13 @@ type Entry struct {
 	Priority   int32
 	// Services are those that the credits may pay for, in ascending order; none: all.
 	Services []string
+	// PriceValues are the attributes by which Usage was priced that did not come from
+	// the caller but from the account or the clock.
+	PriceValues Attributes
+	// PriceTime is the time for which it was priced, where that decided an attribute or
+	// the request named it; else zero: it is CreateTime, or that of the estimate whose
+	// revision was named.
+	PriceTime time.Time `json:",omitzero"`
 }
 
 // EntryKind is what an [Entry] did. A later server may have more kinds.

@@ -181,3 +181,78 @@ func ExampleClient_WatchBalance() {
 	// available 10
 	// available 0
 }
+
+const exampleCard = `
+format = 2
+name = "go-example"
+title = "Example"
+
+[[service]]
+key = "messages"
+title = "Messages"
+rule = "500 credits per million tokens; 10 % off with growth"
+meters.input_tokens = { unit = "token" }
+attributes.example_plan = { values = ["free", "growth"], default = "free", from = "account" }
+lines = [{ key = "input", quantity = "input_tokens", price = "500", per = "1000000" }]
+rounding = "up"
+factors = [{ example_plan = "growth", times = "0.9", title = "growth" }]
+`
+
+func ExampleClient_PublishRateCard() {
+	ctx := context.Background()
+	client, _ := exampleClient()
+	defer client.Close()
+
+	published, err := client.PublishRateCard(ctx, creditd.PublishRateCardParams{TOML: exampleCard})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(published.RateCard.RateCard, "is", published.RateCard.State)
+
+	_, err = client.PublishRateCard(ctx, creditd.PublishRateCardParams{
+		TOML:         "format = 2\nname = 7",
+		ValidateOnly: true,
+	})
+	if invalid, is := creditd.AsRateCardInvalid(err); is {
+		fmt.Println("line", invalid.Line, "is wrong")
+	}
+	// Output:
+	// go-example is IN_FORCE
+	// line 2 is wrong
+}
+
+func ExampleClient_UpdateAccount() {
+	ctx := context.Background()
+	client, account := exampleClient()
+	defer client.Close()
+	if _, err := client.PublishRateCard(ctx, creditd.PublishRateCardParams{TOML: exampleCard}); err != nil {
+		log.Fatal(err)
+	}
+
+	usage := creditd.Metered("messages", creditd.Meters{"input_tokens": creditd.Whole(2000)})
+	for _, update := range []creditd.UpdateAccountParams{
+		{RateCard: creditd.Set("go-example")},
+		{Attributes: creditd.Set(creditd.Attributes{"example_plan": "growth"})},
+	} {
+		update.Account = account
+		if _, err := client.UpdateAccount(ctx, update); err != nil {
+			log.Fatal(err)
+		}
+		charged, err := client.Charge(ctx, creditd.ChargeParams{Account: account, Cost: usage})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("charged", charged.Entry.Spent, "by", charged.Entry.PriceValues)
+	}
+
+	// Set("") is not the same as nothing: the server's default card again.
+	again, err := client.UpdateAccount(ctx, creditd.UpdateAccountParams{Account: account, RateCard: creditd.Set("")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%q %v\n", again.Account.RateCard, again.Account.Attributes)
+	// Output:
+	// charged 1 by map[example_plan:free]
+	// charged 0.9 by map[example_plan:growth]
+	// "" map[example_plan:growth]
+}

@@ -21,6 +21,7 @@ import (
 type fakeServer struct {
 	creditdv1.UnimplementedPricingServiceServer
 	creditdv1.UnimplementedLedgerServiceServer
+	creditdv1.UnimplementedAdminServiceServer
 
 	address string
 	// answer is for all calls but watches.
@@ -44,6 +45,7 @@ func (f *fakeServer) start(t *testing.T) *fakeServer {
 	serving := grpc.NewServer(grpc.UnaryInterceptor(f.intercept), grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(4<<20))
 	creditdv1.RegisterPricingServiceServer(serving, f)
 	creditdv1.RegisterLedgerServiceServer(serving, f)
+	creditdv1.RegisterAdminServiceServer(serving, f)
 	ended := make(chan error, 1)
 	go func() { ended <- serving.Serve(listener) }()
 	t.Cleanup(func() {

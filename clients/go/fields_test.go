@@ -3,6 +3,7 @@ package creditd_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -75,7 +76,25 @@ func (f *filler) message(t *testing.T, descriptor protoreflect.MessageDescriptor
 	t.Helper()
 	message := newMessage(t, descriptor)
 	f.fill(message)
+	if _, has := updateMask(message); has {
+		f.nameAll(message)
+	}
 	return message.Interface()
+}
+
+// nameAll makes an update set all that can be set, which its documentation names. Other
+// fields of what is updated are not read, so the client does not send them.
+func (f *filler) nameAll(update protoreflect.Message) {
+	mask, _ := updateMask(update)
+	mask.Paths = []string{"rate_card", "attributes", "labels"}
+	fields := update.Descriptor().Fields()
+	account := update.Get(fields.ByName("account")).Message()
+	for i := range account.Descriptor().Fields().Len() {
+		field := account.Descriptor().Fields().Get(i)
+		if field.Name() != "account" && !slices.Contains(mask.GetPaths(), string(field.Name())) {
+			account.Clear(field)
+		}
+	}
 }
 
 func (f *filler) fill(message protoreflect.Message) {

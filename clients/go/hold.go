@@ -30,6 +30,9 @@ type Hold struct {
 	Labels    map[string]string
 	// Usage is what was priced; nil for a hold by amount.
 	Usage *Usage `json:",omitzero"`
+	// PriceValues are the attributes by which it was priced that did not come from the
+	// caller. Its settlements are priced by them too, unless they name other prices.
+	PriceValues Attributes
 }
 
 // HoldStatus is where a [Hold] stands. A later server may have more.

@@ -21,15 +21,16 @@ func TestWhatIsAbsentIsAbsentInJSON(t *testing.T) {
 		}
 	}
 	checkTags(t, reflect.TypeFor[Error](), visited)
-	if !visited[reflect.TypeFor[Entry]()] || !visited[reflect.TypeFor[GrantBalance]()] || !visited[reflect.TypeFor[Usage]()] {
+	if !visited[reflect.TypeFor[Entry]()] || !visited[reflect.TypeFor[GrantBalance]()] || !visited[reflect.TypeFor[Usage]()] ||
+		!visited[reflect.TypeFor[Meter]()] || !visited[reflect.TypeFor[RateCardRevision]()] {
 		t.Errorf("it visited %v", visited)
 	}
-	for _, value := range []any{Balance{Grants: []GrantBalance{{}}}, Entry{}, Hold{}, Usage{}, BatchChargeResult{}} {
+	for _, value := range []any{Balance{Grants: []GrantBalance{{}}}, Entry{}, Hold{}, Usage{}, BatchChargeResult{}, Account{}, Meter{}, RateCard{}, RateCardRevision{}} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, bad := range []string{"0001-01-01", "ExpireTime", `"Usage"`, `"Quantity"`, `"Err"`} {
+		for _, bad := range []string{"0001-01-01", "ExpireTime", `"Usage"`, `"Quantity"`, `"Err"`, "DefaultValue", "EffectiveTime"} {
 			if strings.Contains(string(text), bad) {
 				t.Errorf("%T is %s", value, text)
 			}
@@ -50,7 +51,8 @@ func checkTags(t *testing.T, kind reflect.Type, visited map[reflect.Type]bool) {
 		if !field.IsExported() {
 			continue
 		}
-		if (field.Type == reflect.TypeFor[time.Time]() || field.Type.Kind() == reflect.Pointer) && !strings.Contains(field.Tag.Get("json"), ",omitzero") {
+		canBeAbsent := field.Type == reflect.TypeFor[time.Time]() || field.Type == reflect.TypeFor[decimal.NullDecimal]()
+		if (canBeAbsent || field.Type.Kind() == reflect.Pointer) && !strings.Contains(field.Tag.Get("json"), ",omitzero") {
 			t.Errorf("%v.%s can be absent; it needs `json:\",omitzero\"`", kind, field.Name)
 		}
 		checkTags(t, field.Type, visited)
@@ -68,6 +70,8 @@ func TestValuesComeBackFromJSON(t *testing.T) {
 		&Hold{HoldID: "h1", Status: HoldOpen, Held: half, Settled: half, CreateTime: now, ExpireTime: now},
 		&Balance{Account: "team-a", Available: half, Held: half, ReadTime: now, Version: 7, Grants: []GrantBalance{
 			{GrantID: "g1", Granted: half, Remaining: half, Held: half, ExpireTime: now, CreateTime: now}}},
+		&Account{Account: "team-a", CreateTime: now, RateCard: "studio", Attributes: Attributes{"plan": "growth"}, Balance: Balance{Available: half}},
+		&Meter{Meter: "tokens", Unit: "token", Decimals: 9, DefaultValue: decimal.NewNullDecimal(half), Max: decimal.NewNullDecimal(half)},
 		&timed, &counted, &Usage{Service: "motion_1_0"}, &Usage{Service: "ai_scripts", Quantity: QuantityOfPieces(0)},
 		&Usage{Service: "a", Quantity: QuantityOfTime(0)},
 	} {

@@ -3,6 +3,7 @@ package creditd_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strconv"
 	"testing"
@@ -47,6 +48,29 @@ func pageServer(t *testing.T, pages [][]string) *fakeServer {
 				reply.Holds = append(reply.Holds, holdPB(id))
 			}
 			return reply, err
+		case *creditdv1.ListAccountsRequest:
+			ids, next, err := page(req.GetPageToken())
+			reply := &creditdv1.ListAccountsResponse{NextPageToken: next}
+			for _, id := range ids {
+				reply.Accounts = append(reply.Accounts, &creditdv1.Account{
+					Account: id, Balance: &creditdv1.Balance{Available: "0", Held: "0"},
+				})
+			}
+			return reply, err
+		case *creditdv1.ListRateCardsRequest:
+			ids, next, err := page(req.GetPageToken())
+			reply := &creditdv1.ListRateCardsResponse{NextPageToken: next}
+			for _, id := range ids {
+				reply.RateCards = append(reply.RateCards, &creditdv1.RateCard{RateCard: id})
+			}
+			return reply, err
+		case *creditdv1.GetRateCardRequest:
+			ids, next, err := page(req.GetPageToken())
+			reply := &creditdv1.GetRateCardResponse{Revision: "r1", NextPageToken: next}
+			for _, id := range ids {
+				reply.Services = append(reply.Services, &creditdv1.ServicePrice{Service: id})
+			}
+			return reply, err
 		}
 		return nil, status.Error(codes.Unimplemented, "not faked")
 	}}).start(t)
@@ -74,34 +98,48 @@ func TestListsGoOverAllPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fake := pageServer(t, test.pages)
 			client := fake.newClient(t)
-			entries := client.ListEntries(testContext(t), creditd.ListEntriesParams{Account: "team-a"})
+			ctx := testContext(t)
+			lists := map[string]iter.Seq2[string, error]{
+				"entries": idsOf(client.ListEntries(ctx, creditd.ListEntriesParams{Account: "team-a"}),
+					func(entry creditd.Entry) string { return entry.EntryID }),
+				"holds": idsOf(client.ListHolds(ctx, creditd.ListHoldsParams{Account: "team-a"}),
+					func(hold creditd.Hold) string { return hold.HoldID }),
+				"accounts": idsOf(client.ListAccounts(ctx, creditd.ListAccountsParams{}),
+					func(account creditd.Account) string { return account.Account }),
+				"rate cards": idsOf(client.ListRateCards(ctx, creditd.ListRateCardsParams{}),
+					func(card creditd.RateCardRevision) string { return card.RateCard }),
+				"services": idsOf(client.RateCardServices(ctx, creditd.GetRateCardParams{}),
+					func(price creditd.ServicePrice) string { return price.Service }),
+			}
 			// The second time begins anew.
 			for range 2 {
-				var ids []string
-				for entry, err := range entries {
-					if err != nil {
-						t.Fatal(err)
+				for name, list := range lists {
+					var ids []string
+					for id, err := range list {
+						if err != nil {
+							t.Fatal(err)
+						}
+						ids = append(ids, id)
 					}
-					ids = append(ids, entry.EntryID)
-				}
-				if !slices.Equal(ids, test.want) {
-					t.Errorf("the entries are %v, want %v", ids, test.want)
+					if !slices.Equal(ids, test.want) {
+						t.Errorf("the %s are %v, want %v", name, ids, test.want)
+					}
 				}
 			}
-			var ids []string
-			for hold, err := range client.ListHolds(testContext(t), creditd.ListHoldsParams{Account: "team-a"}) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				ids = append(ids, hold.HoldID)
-			}
-			if !slices.Equal(ids, test.want) {
-				t.Errorf("the holds are %v, want %v", ids, test.want)
-			}
-			if got, want := len(fake.received()), 3*len(test.pages); got != want {
+			if got, want := len(fake.received()), 2*len(lists)*len(test.pages); got != want {
 				t.Errorf("there were %d calls, want %d", got, want)
 			}
 		})
+	}
+}
+
+func idsOf[T any](list iter.Seq2[T, error], id func(T) string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for item, err := range list {
+			if !yield(id(item), err) {
+				return
+			}
+		}
 	}
 }
 

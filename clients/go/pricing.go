@@ -11,18 +11,21 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// PriceSelector says which prices apply. Its zero value is the server's default
-// card as it is in force now.
+// PriceSelector says which prices apply. The card is that of Revision; else RateCard;
+// else the account's own; else the server's default. The zero value is the card of
+// the account that pays, or the default, as it is in force now.
 type PriceSelector struct {
-	// Account applies the overrides and discounts of the account. A charge or a hold
-	// takes those of the account that pays, and no others.
+	// Account is the account whose rate card and attributes apply. One that the ledger
+	// does not know is priced by the defaults. A charge or a hold takes those of the
+	// account that pays, and no others.
 	Account string
 	// RateCard chooses a rate card by name.
 	RateCard string
-	// Revision prices exactly as when the server gave out that [Estimate.Revision].
+	// Revision prices exactly as when the server gave out that [Estimate.Revision],
+	// whatever the account and the clock say now.
 	Revision string
-	// PriceTime takes the prices in force at that time. It does not go together with
-	// Revision.
+	// PriceTime takes the prices in force at that time, which is also the time of the
+	// clock's attributes. It does not go together with Revision.
 	PriceTime time.Time
 }
 
@@ -48,6 +51,9 @@ type Estimate struct {
 	RateCard       string
 	// Revision identifies the prices that were used; see [PriceSelector].
 	Revision string
+	// AccountKnown tells, where the Prices name an account, whether the ledger knows it.
+	// One that it does not know is priced by the defaults.
+	AccountKnown bool
 	// Lines add up to Credits. Empty unless [EstimateParams] asked for them.
 	Lines []EstimateLine
 	// Affordability is nil unless [EstimateParams] asked for it. In a batch it
@@ -66,6 +72,9 @@ type EstimateLine struct {
 	// UnitCredits is the price of one.
 	UnitCredits decimal.Decimal
 	Credits     decimal.Decimal
+	// Key is the line of the rate card; "total" for what a total or a factor of the
+	// card adds or takes off. Empty for a service with one price.
+	Key string
 }
 
 // Affordability says whether an account could pay at the moment of the answer.
@@ -94,30 +103,6 @@ type BatchEstimate struct {
 type BatchEstimateResult struct {
 	Estimate *Estimate `json:",omitzero"`
 	Err      *Error    `json:",omitzero"`
-}
-
-// RateCard lists what a rate card prices.
-type RateCard struct {
-	// RateCard is its name.
-	RateCard string
-	// Revision identifies the card's prices as they are now; see [PriceSelector].
-	Revision string
-	Services []ServicePrice
-}
-
-// ServicePrice is one row of a rate card.
-type ServicePrice struct {
-	// Service is the key, "lip_sync_video".
-	Service string
-	// Title is the name people read, "Lip Sync Video".
-	Title string
-	// Rule is the price in words.
-	Rule string
-	// Meters are "duration", "count" or the names of the meters.
-	Meters []string
-	// QuantityMax is the largest quantity of one usage with its unit, "3600 s"; empty
-	// without a limit.
-	QuantityMax string
 }
 
 // EstimateParams says what [Client.Estimate] prices.
@@ -199,33 +184,4 @@ func (c *Client) BatchEstimate(ctx context.Context, params BatchEstimateParams, 
 		return batchEstimateResultFromPB(r, reply, xRequestID(header, nil))
 	}
 	return invoke(ctx, c.pricing.BatchEstimate, params.toPB, read, withHeader(opts, &header))
-}
-
-// GetRateCardParams says which card [Client.GetRateCard] lists.
-type GetRateCardParams struct {
-	Prices PriceSelector
-}
-
-func (p GetRateCardParams) toPB(*writer) *creditdv1.GetRateCardRequest {
-	return &creditdv1.GetRateCardRequest{Prices: pricesToPB(p.Prices)}
-}
-
-func rateCardResultFromPB(_ *reader, reply *creditdv1.GetRateCardResponse) RateCard {
-	card := RateCard{RateCard: reply.GetRateCard(), Revision: reply.GetRevision()}
-	for _, price := range reply.GetServices() {
-		card.Services = append(card.Services, ServicePrice{
-			Service:     price.GetService(),
-			Title:       price.GetTitle(),
-			Rule:        price.GetRule(),
-			Meters:      price.GetMeters(),
-			QuantityMax: price.GetQuantityMax(),
-		})
-	}
-	return card
-}
-
-// GetRateCard lists what a rate card prices: service keys, meters and rules in
-// words.
-func (c *Client) GetRateCard(ctx context.Context, params GetRateCardParams, opts ...grpc.CallOption) (*RateCard, error) {
-	return invoke(ctx, c.pricing.GetRateCard, params.toPB, rateCardResultFromPB, opts)
 }

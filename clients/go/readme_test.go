@@ -96,7 +96,7 @@ func run(ctx context.Context, client *creditd.Client) error {
 `
 	var imports strings.Builder
 	for _, path := range []string{
-		"context", "errors", "fmt", "log", "time",
+		"context", "errors", "fmt", "log", "strings", "time",
 		"github.com/creditd/creditd/clients/go/creditdv1",
 		"github.com/shopspring/decimal",
 	} {

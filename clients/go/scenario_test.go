@@ -26,6 +26,8 @@ import (
 // is in them. A key that it does not know fails a scenario here: a step that was
 // read in part would prove nothing.
 
+var scenarioFolder = filepath.Join("..", "scenarios")
+
 type scenario struct {
 	Name  string   `json:"name"`
 	Only  []string `json:"only"`
@@ -48,7 +50,7 @@ type refusal struct {
 }
 
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("..", "scenarios", "*.json"))
+	files, err := filepath.Glob(filepath.Join(scenarioFolder, "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios in clients/scenarios (%v)", err)
 	}

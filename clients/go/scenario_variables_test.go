@@ -3,6 +3,9 @@ package creditd_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,6 +29,9 @@ func (v *variables) expand(value any) (any, error) {
 	case string:
 		return v.expandText(value)
 	case map[string]any:
+		if value["text_of"] != nil {
+			return v.textOf(value)
+		}
 		expanded := make(map[string]any, len(value))
 		for key, element := range value {
 			name, err := v.expandText(key)
@@ -54,6 +60,27 @@ func (v *variables) expand(value any) (any, error) {
 		return expanded, nil
 	}
 	return value, nil
+}
+
+// textOf reads {"text_of": "cards/models.toml", "with": {…}}: the text of a file beside the
+// scenarios, with further variables.
+func (v *variables) textOf(object map[string]any) (any, error) {
+	name, is := object["text_of"].(string)
+	given, isObject := object["with"].(map[string]any)
+	if !is || isObject != (len(object) == 2) || len(object) > 2 {
+		return nil, fmt.Errorf("%v is no text of a file", object)
+	}
+	text, err := os.ReadFile(filepath.Join(scenarioFolder, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, err
+	}
+	with := variables{values: maps.Clone(v.values), now: v.now}
+	for name, value := range given {
+		if with.values[name], err = v.expand(value); err != nil {
+			return nil, err
+		}
+	}
+	return with.expandText(string(text))
 }
 
 // repeated reads {"repeat": 3, "item": {…}}; everything else stands once.

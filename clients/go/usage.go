@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"strconv"
 	"time"
 )
 
-// Usage is one billable thing, measured. [Duration], [Count] and [Once] make the
-// usual ones.
+// Usage is one billable thing, measured. [Duration], [Count], [Metered] and [Once]
+// make the usual ones.
 type Usage struct {
 	// Service is the key of a row of the rate card, such as "lip_sync_video".
 	Service string
@@ -16,10 +17,32 @@ type Usage struct {
 	Quantity Quantity `json:",omitzero"`
 	// Attributes are facts that the price may depend on, such as
 	// {"resolution": "1080p"}.
-	Attributes map[string]string
+	Attributes Attributes
 	// Meters are further quantities as decimal texts, such as
 	// {"input_tokens": "1200"}.
-	Meters map[string]string
+	Meters Meters
+}
+
+// Meters are quantities by the names of their meters, as decimal texts: "1200",
+// "0.5". [Whole] makes one of any whole number. There is no way from a float, which
+// cannot hold most decimals.
+type Meters = map[string]string
+
+// Attributes are words by the names of what they are about, such as
+// {"resolution": "1080p"}.
+type Attributes = map[string]string
+
+// Integer is any type of whole numbers.
+type Integer interface {
+	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64
+}
+
+// Whole is a whole number as a value of [Meters].
+func Whole[N Integer](number N) string {
+	if number < 0 {
+		return strconv.FormatInt(int64(number), 10)
+	}
+	return strconv.FormatUint(uint64(number), 10)
 }
 
 // Duration is usage of a service that is priced by time.
@@ -30,6 +53,13 @@ func Duration(service string, duration time.Duration) Usage {
 // Count is usage of a service that is priced by the piece.
 func Count(service string, count int64) Usage {
 	return Usage{Service: service, Quantity: QuantityOfPieces(count)}
+}
+
+// Metered is usage of a service that is priced by meters of its own, such as tokens:
+//
+//	creditd.Metered("messages", creditd.Meters{"input_tokens": "2000"})
+func Metered(service string, meters Meters) Usage {
+	return Usage{Service: service, Meters: meters}
 }
 
 // Once is usage without a quantity: one call, image or motion. The server refuses
@@ -46,7 +76,7 @@ func (u Usage) WithAttribute(key, value string) Usage {
 }
 
 // WithMeter returns the usage with one more meter; value is a decimal such as
-// "1200" or "0.5".
+// "1200" or "0.5", or the text of a [Whole] number.
 func (u Usage) WithMeter(key, value string) Usage {
 	u.Meters = with(u.Meters, key, value)
 	return u

@@ -31,7 +31,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-var services = []grpc.ServiceDesc{creditdv1.PricingService_ServiceDesc, creditdv1.LedgerService_ServiceDesc}
+var services = []grpc.ServiceDesc{
+	creditdv1.PricingService_ServiceDesc, creditdv1.LedgerService_ServiceDesc, creditdv1.AdminService_ServiceDesc,
+}
 
 var one = decimal.NewFromInt(1)
 
