@@ -176,6 +176,8 @@ def test_every_field_of_an_entry_comes_back() -> None:
         expire_time=Timestamp(seconds=3),
         priority=-3,
         services=["ai_scripts", "lip_sync_video"],
+        price_values={"plan": "growth"},
+        price_time=Timestamp(seconds=4),
     )
     assert {field.name for field, _ in message.ListFields()} == set(
         ledger_pb2.Entry.DESCRIPTOR.fields_by_name
@@ -210,6 +212,8 @@ def test_every_field_of_an_entry_comes_back() -> None:
         expire_time=datetime(1970, 1, 1, 0, 0, 3, tzinfo=timezone.utc),
         priority=-3,
         services=("ai_scripts", "lip_sync_video"),
+        price_values={"plan": "growth"},
+        price_time=datetime(1970, 1, 1, 0, 0, 4, tzinfo=timezone.utc),
     )
 
 

@@ -27,6 +27,9 @@ _SECONDS_PER_DAY = 86_400
 _NANOS = 1_000_000_000
 _NANOS_PER_MICROSECOND = 1_000
 
+MeterValue: TypeAlias = Amount | timedelta
+"""A quantity of a meter: an Amount, or a timedelta for a meter in seconds. float is refused."""
+
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
 
@@ -97,6 +100,18 @@ def amount_to_text(value: Amount, field: str) -> str:
         return str(value)
     raise TypeError(
         f"{field} must be a Decimal, an int or a str, not {type(value).__name__}; "
+        'write it like Decimal("0.25")'
+    )
+
+
+def meter_to_text(value: MeterValue, field: str) -> str:
+    """The same for a quantity; a timedelta as its seconds."""
+    if isinstance(value, timedelta):
+        return format(Decimal(value // _MICROSECOND).scaleb(-6).normalize(), "f")
+    if isinstance(value, (str, Decimal, int)) and not isinstance(value, bool):
+        return amount_to_text(value, field)
+    raise TypeError(
+        f"{field} must be an int, a Decimal, a str or a timedelta, not {type(value).__name__}; "
         'write it like Decimal("0.25")'
     )
 
