@@ -215,7 +215,7 @@ class RateCardRevision:
     effective_time: datetime | None
     state: RateCardState
     origin: str
-    toml: str
+    toml: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
