@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -166,6 +168,38 @@ def test_what_is_left_out_is_not_sent(method: str, connect: Connect) -> None:
         scenario_calls.call(connect(server.address), method, request)
     (sent,) = server.requests
     assert {field.name for field, _ in sent.ListFields()} == {"account"}
+
+
+@pytest.mark.parametrize(
+    ("given", "paths"),
+    [
+        ({"rate_card": "card"}, ["rate_card"]),
+        ({"rate_card": ""}, ["rate_card"]),
+        ({"attributes": {}}, ["attributes"]),
+        ({"attributes": {"plan": "growth"}, "labels": LABELS}, ["attributes", "labels"]),
+        ({"labels": LABELS, "rate_card": "card"}, ["rate_card", "labels"]),
+    ],
+)
+def test_the_mask_of_an_update_names_what_is_given(
+    given: dict[str, Any], paths: list[str], connect: Connect
+) -> None:
+    account = ledger_pb2.Account(
+        account="team-a",
+        create_time=Timestamp(seconds=1),
+        balance=ledger_pb2.Balance(available="5", held="0", read_time=Timestamp(seconds=2)),
+    )
+    with scripted_server(ledger_pb2.UpdateAccountResponse(account=account)) as server:
+        driver = connect(server.address)
+        result = driver.call("update_account", "team-a", request_id="u1", **given)
+    assert (result.account.account, result.replayed) == ("team-a", False)
+    assert result.account.balance.available == Decimal(5)
+    assert server.requests == [
+        ledger_pb2.UpdateAccountRequest(
+            request_id="u1",
+            account=ledger_pb2.Account(account="team-a", **given),
+            update_mask=FieldMask(paths=paths),
+        )
+    ]
 
 
 def test_an_empty_amount_is_set_and_none_is_not(connect: Connect) -> None:

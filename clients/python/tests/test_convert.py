@@ -103,7 +103,12 @@ def test_what_is_sent(connect: Connect) -> None:
             "lip_sync_video",
             duration=Decimal("120.000000001"),
             attributes={"resolution": "1080p"},
-            meters={"tokens": Decimal("1E+3"), "images": 2, "odd": "1e3"},
+            meters={
+                "tokens": Decimal("1E+3"),
+                "images": 2,
+                "odd": "1e3",
+                "audio": timedelta(minutes=1, microseconds=500_000),
+            },
             account="team-a",
             rate_card="card",
             price_time=datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc),
@@ -116,7 +121,7 @@ def test_what_is_sent(connect: Connect) -> None:
                 service="lip_sync_video",
                 duration=Duration(seconds=120, nanos=1),
                 attributes={"resolution": "1080p"},
-                meters={"tokens": "1000", "images": "2", "odd": "1e3"},
+                meters={"tokens": "1000", "images": "2", "odd": "1e3", "audio": "60.5"},
             ),
             prices=pricing_pb2.PriceSelector(
                 account="team-a", rate_card="card", price_time=Timestamp(seconds=1)

@@ -24,6 +24,7 @@ Duration: TypeAlias = timedelta | Decimal
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _SECONDS_PER_DAY = 86_400
+_MICROSECONDS_PER_SECOND = 1_000_000
 _NANOS = 1_000_000_000
 _NANOS_PER_MICROSECOND = 1_000
 
@@ -107,7 +108,10 @@ def amount_to_text(value: Amount, field: str) -> str:
 def meter_to_text(value: MeterValue, field: str) -> str:
     """The same for a quantity; a timedelta as its seconds."""
     if isinstance(value, timedelta):
-        return format(Decimal(value // _MICROSECOND).scaleb(-6).normalize(), "f")
+        micros = value // _MICROSECOND
+        seconds, rest = divmod(abs(micros), _MICROSECONDS_PER_SECOND)
+        sign = "-" if micros < 0 else ""
+        return f"{sign}{seconds}.{rest:06}".rstrip("0").rstrip(".")
     if isinstance(value, (str, Decimal, int)) and not isinstance(value, bool):
         return amount_to_text(value, field)
     raise TypeError(
@@ -174,7 +178,7 @@ def time_to_pb(value: datetime, field: str) -> TimestampPb:
         raise TypeError(f"{field} must be a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:
         raise ValueError(f"{field} {value} has no time zone; use datetime.now(timezone.utc)")
-    seconds, micros = divmod((value - _EPOCH) // _MICROSECOND, 1_000_000)
+    seconds, micros = divmod((value - _EPOCH) // _MICROSECOND, _MICROSECONDS_PER_SECOND)
     return TimestampPb(seconds=seconds, nanos=micros * _NANOS_PER_MICROSECOND)
 
 
