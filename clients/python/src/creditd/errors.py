@@ -137,7 +137,7 @@ class NotFoundError(CreditdError):
 
 
 class FailedPreconditionError(CreditdError):
-    """The request is valid, but the state of the account does not allow it now."""
+    """The request is valid, but the state of the account or server does not allow it now."""
 
 
 class InsufficientCreditsError(FailedPreconditionError):
