@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -24,7 +26,7 @@ from creditd._convert.holds import get_hold_from_pb
 from creditd.v1 import ledger_pb2, pricing_pb2
 from tests.conftest import Connect
 from tests.support import scenario_calls
-from tests.support.samples import CHOICES, parsed, sample
+from tests.support.samples import CHOICES, parsed, sample, sample_request
 from tests.support.scenarios import mismatches
 from tests.support.schema import METHODS, UNARY, request_fields
 from tests.support.scripted import ENTRY, HOLD, scripted_server
@@ -62,6 +64,8 @@ AN_ENTRY = Entry(
     expire_time=None,
     priority=0,
     services=(),
+    price_values={},
+    price_time=None,
 )
 A_HOLD = Hold(
     hold_id="h1",
@@ -75,13 +79,14 @@ A_HOLD = Hold(
     labels={},
     request_id="",
     usage=None,
+    price_values={},
 )
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("method", UNARY)
 def test_every_field_is_sent_and_comes_back(method: str, choice: int, connect: Connect) -> None:
-    request = sample(METHODS[method].input_type, choice)
+    request = sample_request(METHODS[method].input_type, choice)
     reply = sample(METHODS[method].output_type, choice)
     with scripted_server(parsed(METHODS[method].output_type, reply)) as server:
         result = scenario_calls.call(connect(server.address), method, request)
@@ -148,7 +153,12 @@ def _unset(message: Message) -> set[str]:
     return set(message.DESCRIPTOR.fields_by_name) - present
 
 
-@pytest.mark.parametrize("method", [one for one in UNARY if "account" in request_fields(one)])
+def _has_an_account(method: str) -> bool:
+    field = METHODS[method].input_type.fields_by_name.get("account")
+    return field is not None and field.message_type is None
+
+
+@pytest.mark.parametrize("method", [one for one in UNARY if _has_an_account(one)])
 def test_what_is_left_out_is_not_sent(method: str, connect: Connect) -> None:
     described = METHODS[method]
     # A request_id would be made by the client.
@@ -158,6 +168,38 @@ def test_what_is_left_out_is_not_sent(method: str, connect: Connect) -> None:
         scenario_calls.call(connect(server.address), method, request)
     (sent,) = server.requests
     assert {field.name for field, _ in sent.ListFields()} == {"account"}
+
+
+@pytest.mark.parametrize(
+    ("given", "paths"),
+    [
+        ({"rate_card": "card"}, ["rate_card"]),
+        ({"rate_card": ""}, ["rate_card"]),
+        ({"attributes": {}}, ["attributes"]),
+        ({"attributes": {"plan": "growth"}, "labels": LABELS}, ["attributes", "labels"]),
+        ({"labels": LABELS, "rate_card": "card"}, ["rate_card", "labels"]),
+    ],
+)
+def test_the_mask_of_an_update_names_what_is_given(
+    given: dict[str, Any], paths: list[str], connect: Connect
+) -> None:
+    account = ledger_pb2.Account(
+        account="team-a",
+        create_time=Timestamp(seconds=1),
+        balance=ledger_pb2.Balance(available="5", held="0", read_time=Timestamp(seconds=2)),
+    )
+    with scripted_server(ledger_pb2.UpdateAccountResponse(account=account)) as server:
+        driver = connect(server.address)
+        result = driver.call("update_account", "team-a", request_id="u1", **given)
+    assert (result.account.account, result.replayed) == ("team-a", False)
+    assert result.account.balance.available == Decimal(5)
+    assert server.requests == [
+        ledger_pb2.UpdateAccountRequest(
+            request_id="u1",
+            account=ledger_pb2.Account(account="team-a", **given),
+            update_mask=FieldMask(paths=paths),
+        )
+    ]
 
 
 def test_an_empty_amount_is_set_and_none_is_not(connect: Connect) -> None:
@@ -181,6 +223,7 @@ def test_every_field_of_a_hold_comes_back() -> None:
         labels=LABELS,
         request_id="r1",
         usage=USAGE_PB,
+        price_values={"plan": "growth"},
     )
     assert _unset(message) == set()
     assert get_hold_from_pb(ledger_pb2.GetHoldResponse(hold=message)) == Hold(
@@ -195,6 +238,7 @@ def test_every_field_of_a_hold_comes_back() -> None:
         labels=LABELS,
         request_id="r1",
         usage=USAGE,
+        price_values={"plan": "growth"},
     )
 
 

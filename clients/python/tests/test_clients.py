@@ -12,8 +12,17 @@ import pytest
 from grpc import aio
 
 import creditd
-from creditd import AsyncClient, Client, EntryKind, HoldStatus, Overage, Reason
-from creditd.v1 import error_reason_pb2, ledger_pb2
+from creditd import (
+    AsyncClient,
+    AttributeSource,
+    Client,
+    EntryKind,
+    HoldStatus,
+    Overage,
+    RateCardState,
+    Reason,
+)
+from creditd.v1 import admin_pb2, error_reason_pb2, ledger_pb2, pricing_pb2
 from tests.support.scenario_calls import client_method
 from tests.support.schema import METHODS
 from tests.support.scripted import ESTIMATE, scripted_server
@@ -62,6 +71,8 @@ def test_reasons_are_those_of_the_api() -> None:
         (EntryKind, "ENTRY_KIND_", ledger_pb2.EntryKind),
         (HoldStatus, "HOLD_STATUS_", ledger_pb2.HoldStatus),
         (Overage, "OVERAGE_", ledger_pb2.Overage),
+        (AttributeSource, "ATTRIBUTE_SOURCE_", pricing_pb2.AttributeSource),
+        (RateCardState, "RATE_CARD_STATE_", admin_pb2.RateCardState),
     ],
 )
 def test_enums_are_those_of_the_api(here: type[IntEnum], prefix: str, api: Any) -> None:

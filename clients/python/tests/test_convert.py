@@ -103,7 +103,12 @@ def test_what_is_sent(connect: Connect) -> None:
             "lip_sync_video",
             duration=Decimal("120.000000001"),
             attributes={"resolution": "1080p"},
-            meters={"tokens": Decimal("1E+3"), "images": 2, "odd": "1e3"},
+            meters={
+                "tokens": Decimal("1E+3"),
+                "images": 2,
+                "odd": "1e3",
+                "audio": timedelta(minutes=1, microseconds=500_000),
+            },
             account="team-a",
             rate_card="card",
             price_time=datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc),
@@ -116,7 +121,7 @@ def test_what_is_sent(connect: Connect) -> None:
                 service="lip_sync_video",
                 duration=Duration(seconds=120, nanos=1),
                 attributes={"resolution": "1080p"},
-                meters={"tokens": "1000", "images": "2", "odd": "1e3"},
+                meters={"tokens": "1000", "images": "2", "odd": "1e3", "audio": "60.5"},
             ),
             prices=pricing_pb2.PriceSelector(
                 account="team-a", rate_card="card", price_time=Timestamp(seconds=1)
@@ -176,6 +181,8 @@ def test_every_field_of_an_entry_comes_back() -> None:
         expire_time=Timestamp(seconds=3),
         priority=-3,
         services=["ai_scripts", "lip_sync_video"],
+        price_values={"plan": "growth"},
+        price_time=Timestamp(seconds=4),
     )
     assert {field.name for field, _ in message.ListFields()} == set(
         ledger_pb2.Entry.DESCRIPTOR.fields_by_name
@@ -210,6 +217,8 @@ def test_every_field_of_an_entry_comes_back() -> None:
         expire_time=datetime(1970, 1, 1, 0, 0, 3, tzinfo=timezone.utc),
         priority=-3,
         services=("ai_scripts", "lip_sync_video"),
+        price_values={"plan": "growth"},
+        price_time=datetime(1970, 1, 1, 0, 0, 4, tzinfo=timezone.utc),
     )
 
 

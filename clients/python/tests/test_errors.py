@@ -44,6 +44,13 @@ def failure(connect: Connect, refusal: Refusal, **options: Any) -> creditd.Credi
         ("FAILED_PRECONDITION", "REFUND_EXCEEDS_CHARGE", creditd.RefundExceedsChargeError),
         ("FAILED_PRECONDITION", "INSUFFICIENT_CREDITS", creditd.InsufficientCreditsError),
         ("ALREADY_EXISTS", "REQUEST_ID_REUSED", creditd.RequestIdReusedError),
+        ("INVALID_ARGUMENT", "UNKNOWN_ATTRIBUTE_VALUE", creditd.UnknownAttributeValueError),
+        ("INVALID_ARGUMENT", "NOT_OFFERED", creditd.NotOfferedError),
+        ("INVALID_ARGUMENT", "METERS_DISAGREE", creditd.InvalidArgumentError),
+        ("INVALID_ARGUMENT", "RATE_CARD_INVALID", creditd.RateCardInvalidError),
+        ("ALREADY_EXISTS", "RATE_CARD_NAME_TAKEN", creditd.RateCardNameTakenError),
+        ("FAILED_PRECONDITION", "RATE_CARD_NOT_SCHEDULED", creditd.RateCardNotScheduledError),
+        ("FAILED_PRECONDITION", "TOO_MANY_RATE_CARDS", creditd.FailedPreconditionError),
         ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", creditd.DeadlineExceededError),
         ("UNAVAILABLE", "SERVER_OVERLOADED", creditd.UnavailableError),
         ("INTERNAL", "INTERNAL", creditd.CreditdError),
@@ -108,6 +115,47 @@ def test_a_closed_hold_says_why(status: str, means: creditd.HoldStatus) -> None:
     error = error_from_status(Refusal(grpc.StatusCode.FAILED_PRECONDITION, "", [closed]).status())
     assert isinstance(error, creditd.HoldClosedError)
     assert error.status is means
+
+
+@pytest.mark.parametrize(
+    ("state", "means"),
+    [
+        ("in force", creditd.RateCardState.IN_FORCE),
+        ("replaced", creditd.RateCardState.REPLACED),
+        ("a state of the future", creditd.RateCardState.UNSPECIFIED),
+    ],
+)
+def test_a_card_that_is_not_scheduled_says_why(state: str, means: creditd.RateCardState) -> None:
+    details = {"revision": "0123", "origin": "published", "state": state}
+    error = _refused("FAILED_PRECONDITION", "RATE_CARD_NOT_SCHEDULED", details)
+    assert isinstance(error, creditd.RateCardNotScheduledError)
+    assert (error.state, error.origin) == (means, "published")
+
+
+def test_what_is_wrong_with_prices_has_a_name() -> None:
+    word = {"attribute": "model", "value": "opus-4", "values": "opus-5, haiku-5"}
+    unknown = _refused("INVALID_ARGUMENT", "UNKNOWN_ATTRIBUTE_VALUE", word)
+    assert isinstance(unknown, creditd.UnknownAttributeValueError)
+    assert (unknown.attribute, unknown.values) == ("model", ["opus-5", "haiku-5"])
+
+    not_offered = _refused("INVALID_ARGUMENT", "NOT_OFFERED", {"why": "clips are 5 s"})
+    assert isinstance(not_offered, creditd.NotOfferedError)
+    assert not_offered.why == "clips are 5 s"
+
+    line = {"field": "toml", "line": "12", "problem": "no amount"}
+    invalid = _refused("INVALID_ARGUMENT", "RATE_CARD_INVALID", line)
+    assert isinstance(invalid, creditd.RateCardInvalidError)
+    assert (invalid.line, invalid.problem) == (12, "no amount")
+
+    name = {"rate_card": "studio", "origin": "file"}
+    taken = _refused("ALREADY_EXISTS", "RATE_CARD_NAME_TAKEN", name)
+    assert isinstance(taken, creditd.RateCardNameTakenError)
+    assert (taken.rate_card, taken.origin) == ("studio", "file")
+
+
+def _refused(code: str, reason: str, metadata: dict[str, str]) -> creditd.CreditdError:
+    refusal = Refusal(grpc.StatusCode[code], "", [info(reason, metadata)])
+    return error_from_status(refusal.status())
 
 
 def test_a_settlement_over_its_hold_has_decimals() -> None:

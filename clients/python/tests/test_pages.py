@@ -5,9 +5,10 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from creditd import InvalidArgumentError, RetryPolicy
-from creditd.v1 import ledger_pb2
+from creditd import InvalidArgumentError, RateCard, RetryPolicy
+from creditd.v1 import admin_pb2, ledger_pb2, pricing_pb2
 from tests.conftest import Connect
 from tests.support.scripted import ENTRY, HOLD, Refusal, scripted_server
 
@@ -74,3 +75,58 @@ def test_what_is_read_before_a_failure_was_read(connect: Connect) -> None:
         assert next(listed).hold_id == "1"
         with pytest.raises(InvalidArgumentError):
             next(listed)
+
+
+def test_all_pages_of_accounts_are_read(connect: Connect) -> None:
+    time = Timestamp(seconds=1)
+    balance = ledger_pb2.Balance(read_time=time, available="0", held="0")
+
+    def page(*names: str, then: str = "") -> ledger_pb2.ListAccountsResponse:
+        accounts = [
+            ledger_pb2.Account(account=name, create_time=time, balance=balance) for name in names
+        ]
+        return ledger_pb2.ListAccountsResponse(accounts=accounts, next_page_token=then)
+
+    with scripted_server(page("a", "b", then="2"), page(then="3"), page("c")) as server:
+        listed = connect(server.address).iterate("list_accounts", "team-", page_size=2)
+        assert [one.account for one in listed] == ["a", "b", "c"]
+    sent = [(one.prefix, one.page_size, one.page_token) for one in server.requests]
+    assert sent == [("team-", 2, ""), ("team-", 2, "2"), ("team-", 2, "3")]
+
+
+def test_all_pages_of_rate_cards_are_read(connect: Connect) -> None:
+    def page(*revisions: str, then: str = "") -> admin_pb2.ListRateCardsResponse:
+        cards = [admin_pb2.RateCard(revision=revision) for revision in revisions]
+        return admin_pb2.ListRateCardsResponse(rate_cards=cards, next_page_token=then)
+
+    with scripted_server(page("a", then="2"), page("b")) as server:
+        listed = connect(server.address).iterate("list_rate_cards", "studio", with_toml=True)
+        assert [one.revision for one in listed] == ["a", "b"]
+    sent = [(one.rate_card, one.with_toml, one.page_token) for one in server.requests]
+    assert sent == [("studio", True, ""), ("studio", True, "2")]
+
+
+def test_a_rate_card_of_several_pages_is_of_one_revision(connect: Connect) -> None:
+    def page(*services: str, then: str = "") -> pricing_pb2.GetRateCardResponse:
+        prices = [pricing_pb2.ServicePrice(service=service) for service in services]
+        return pricing_pb2.GetRateCardResponse(
+            rate_card="studio",
+            revision="0123",
+            title="Studio",
+            effective_time=Timestamp(seconds=1),
+            services=prices,
+            next_page_token=then,
+        )
+
+    with scripted_server(page("a", "b", then="2"), page(then="3"), page("c")) as server:
+        card = connect(server.address).call(
+            "get_rate_card", account="team-a", services=["a", "b", "c"]
+        )
+    assert type(card) is RateCard
+    assert [price.service for price in card.services] == ["a", "b", "c"]
+    assert (card.rate_card, card.revision, card.title) == ("studio", "0123", "Studio")
+    first, *rest = server.requests
+    assert first.prices == pricing_pb2.PriceSelector(account="team-a")
+    assert [one.prices for one in rest] == [pricing_pb2.PriceSelector(revision="0123")] * 2
+    assert [one.page_token for one in server.requests] == ["", "2", "3"]
+    assert all(list(one.services) == ["a", "b", "c"] for one in server.requests)

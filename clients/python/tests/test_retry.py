@@ -27,7 +27,7 @@ from creditd import (
 )
 from creditd._attempts import Attempts
 from tests.conftest import Connect
-from tests.support.samples import sample
+from tests.support.samples import sample_request
 from tests.support.scenario_calls import arguments, client_method
 from tests.support.schema import METHODS, WRITES
 from tests.support.scripted import GRANT, Refusal, scripted_server
@@ -148,7 +148,7 @@ def test_a_write_is_repeated_as_the_same_write(connect: Connect) -> None:
 def test_every_write_is_repeated_with_the_request_id_that_the_client_made(
     method: str, connect: Connect
 ) -> None:
-    request = sample(METHODS[method].input_type)
+    request = sample_request(METHODS[method].input_type)
     del request["request_id"]
     name, given = client_method(method), arguments(method, request)
     with scripted_server(DOWN, DOWN, Refusal(grpc.StatusCode.INTERNAL)) as server:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import scenarios
+from tests.support.scenario_calls import arguments
 from tests.support.scenarios import (
     Refusal,
     Variables,
@@ -42,6 +44,29 @@ REFUSAL = Refusal("NOT_FOUND", "HOLD_NOT_FOUND", {"hold_id": "h1"}, ["hold_id", 
 )
 def test_variables(text: object, filled: object) -> None:
     assert Variables("acct", {"version": 7}).fill(text, NOW) == filled
+
+
+def test_a_text_of_a_file_has_variables_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "card.toml").write_text('name = "${account}" # ${price} ${saved}')
+    monkeypatch.setattr(scenarios, "DIRECTORY", tmp_path)
+    text = {"text_of": "card.toml", "with": {"price": "${saved}.5"}}
+    filled = Variables("acct", {"saved": 7}).fill({"toml": text}, NOW)
+    assert filled == {"toml": 'name = "acct" # 7.5 7'}
+    with pytest.raises(KeyError, match="price"):
+        Variables("acct", {"saved": 7}).fill({"text_of": "card.toml"}, NOW)
+    with pytest.raises(AssertionError, match="unknown keys"):
+        Variables("acct").fill({"text_of": "card.toml", "width": {}}, NOW)
+
+
+@pytest.mark.parametrize("mask", ["rateCard", "rateCard,labels,attributes", ""])
+def test_a_mask_names_exactly_what_the_account_has(mask: str) -> None:
+    account = {"account": "acct", "rate_card": "card", "labels": {}}
+    good = arguments("UpdateAccount", {"account": account, "update_mask": "labels,rateCard"})
+    assert good == {"account": "acct", "rate_card": "card", "labels": {}}
+    with pytest.raises(AssertionError, match="update_mask must name"):
+        arguments("UpdateAccount", {"account": account, "update_mask": mask})
 
 
 def test_an_unknown_variable_fails() -> None:

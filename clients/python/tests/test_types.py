@@ -105,6 +105,12 @@ ACCOUNT = {"account": "team-a"}
             "usage.attributes['quality'] must be a str, not int",
         ),
         ("estimate", {"service": "s", "meters": [1]}, "usage.meters must be a mapping, not list"),
+        (
+            "estimate",
+            {"service": "s", "meters": {"tokens": 0.5}},
+            "usage.meters['tokens'] must be an int, a Decimal, a str or a timedelta, not float;",
+        ),
+        ("estimate", {"service": "s", "meters": {"tokens": True}}, "or a timedelta, not bool"),
         ("estimate", {"service": "s", "meters": {1: 1}}, "a key of usage.meters must be a str"),
         (
             "estimate",
@@ -114,13 +120,41 @@ ACCOUNT = {"account": "team-a"}
         ("batch_estimate", {"usages": Usage("s")}, "usages must be several, not one Usage"),
         ("batch_estimate", {"usages": ["s"]}, "usages[0] must be a Usage, not str"),
         ("get_rate_card", {"rate_card": 7}, "rate_card must be a str, not int"),
+        ("get_rate_card", {"services": "image"}, "services must be several, not one str"),
+        ("get_rate_card", {"services": [7]}, "services[0] must be a str, not int"),
+        ("get_rate_card_page", {"page_size": "7"}, "page_size must be an int, not str"),
+        ("get_account", {"account": 7}, "account must be a str, not int"),
+        ("list_accounts", {"prefix": None}, "prefix must be a str, not NoneType"),
+        ("list_accounts", {"page_size": 1.0}, "page_size must be an int, not float"),
+        ("list_accounts_page", {"page_token": None}, "page_token must be a str"),
+        ("update_account", {"account": 7, "rate_card": "c"}, "account must be a str, not int"),
+        ("update_account", ACCOUNT, "nothing to update; give one or more of rate_card, attrib"),
+        ("update_account", ACCOUNT | {"request_id": "r"}, "nothing to update"),
+        ("update_account", ACCOUNT | {"rate_card": 7}, "rate_card must be a str, not int"),
+        ("update_account", ACCOUNT | {"labels": ["x"]}, "labels must be a mapping, not list"),
+        (
+            "update_account",
+            ACCOUNT | {"attributes": {"plan": 7}},
+            "attributes['plan'] must be a str, not int",
+        ),
+        (
+            "update_account",
+            ACCOUNT | {"rate_card": "", "allow_missing": 1},
+            "allow_missing must be a bool, not int",
+        ),
+        ("publish_rate_card", {"toml": b"format = 1"}, "toml must be a str, not bytes"),
+        ("publish_rate_card", {"toml": "", "validate_only": 1}, "validate_only must be a bool"),
+        ("list_rate_cards", {"rate_card": 7}, "rate_card must be a str, not int"),
+        ("list_rate_cards", {"with_toml": 1}, "with_toml must be a bool, not int"),
+        ("list_rate_cards_page", {"page_token": 7}, "page_token must be a str, not int"),
+        ("withdraw_rate_card", {"revision": 7}, "revision must be a str, not int"),
     ],
 )
 def test_wrong_kinds(method: str, arguments: dict[str, Any], says: str, connect: Connect) -> None:
     with scripted_server(ESTIMATE) as server:
         driver = connect(server.address)
         # By the call itself, not when the first result is read.
-        reads = method in {"list_entries", "list_holds", "watch_balance"}
+        reads = method == "watch_balance" or (method.startswith("list_") and "_page" not in method)
         begin = driver.iterate if reads else driver.call
         with pytest.raises((TypeError, ValueError)) as caught:
             begin(method, **arguments)

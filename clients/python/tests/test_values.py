@@ -37,6 +37,26 @@ def test_amounts_go_out_as_plain_text(value: Any, text: str) -> None:
     assert _values.amount_to_text(value, "credits") == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2000, "2000"),
+        (Decimal("1E+3"), "1000"),
+        ("1e3", "1e3"),
+        (timedelta(seconds=90), "90"),
+        (timedelta(days=2), "172800"),
+        (timedelta(seconds=90, microseconds=500_000), "90.5"),
+        (timedelta(seconds=123456789, microseconds=1), "123456789.000001"),
+        (timedelta(0), "0"),
+        (timedelta(seconds=-1.5), "-1.5"),
+    ],
+)
+def test_meters_go_out_as_plain_text(value: Any, text: str) -> None:
+    with localcontext() as context:
+        context.prec = 2
+        assert _values.meter_to_text(value, "meters") == text
+
+
 @pytest.mark.parametrize("text", ["0", "0.248", "9000000000.123456789", "-5"])
 def test_amounts_come_in_digit_by_digit(text: str) -> None:
     with localcontext() as context:

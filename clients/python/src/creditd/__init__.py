@@ -10,7 +10,7 @@ from creditd._attempts import RetryPolicy, Timeout
 from creditd._channel import VERSION, Metadata
 from creditd._request_id import new_request_id, request_id_of
 from creditd._sync import BalanceWatch, Client
-from creditd._values import Amount, Duration
+from creditd._values import Amount, Duration, MeterValue
 from creditd.enums import *
 from creditd.errors import *
 from creditd.model import *
@@ -26,6 +26,7 @@ __all__ = [
     "Client",
     "Duration",
     "Metadata",
+    "MeterValue",
     "Reason",
     "RetryPolicy",
     "Timeout",

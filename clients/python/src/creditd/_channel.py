@@ -8,6 +8,7 @@ import grpc
 
 from creditd._attempts import Timeout
 from creditd._target import authority, is_local
+from creditd.v1.admin_pb2_grpc import AdminServiceStub
 from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
 from creditd.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -73,7 +74,8 @@ def channel_credentials(
 
 def rpcs_of(channel: Any) -> dict[str, Callable[..., Any]]:
     """The methods of the API over a channel, by name; no two services share one."""
-    return vars(PricingServiceStub(channel)) | vars(LedgerServiceStub(channel))
+    stubs = (PricingServiceStub(channel), LedgerServiceStub(channel), AdminServiceStub(channel))
+    return {name: rpc for stub in stubs for name, rpc in vars(stub).items()}
 
 
 def health_check_of(channel: Any) -> Any:

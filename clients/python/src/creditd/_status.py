@@ -22,9 +22,14 @@ from creditd.errors import (
     InsufficientCreditsError,
     InvalidArgumentError,
     NotFoundError,
+    NotOfferedError,
+    RateCardInvalidError,
+    RateCardNameTakenError,
+    RateCardNotScheduledError,
     RefundExceedsChargeError,
     RequestIdReusedError,
     UnavailableError,
+    UnknownAttributeValueError,
 )
 from creditd.reason import Reason
 
@@ -40,6 +45,11 @@ _CLASS_BY_REASON: dict[str, type[CreditdError]] = {
     Reason.HOLD_EXCEEDED: HoldExceededError,
     Reason.REFUND_EXCEEDS_CHARGE: RefundExceedsChargeError,
     Reason.REQUEST_ID_REUSED: RequestIdReusedError,
+    Reason.UNKNOWN_ATTRIBUTE_VALUE: UnknownAttributeValueError,
+    Reason.NOT_OFFERED: NotOfferedError,
+    Reason.RATE_CARD_INVALID: RateCardInvalidError,
+    Reason.RATE_CARD_NAME_TAKEN: RateCardNameTakenError,
+    Reason.RATE_CARD_NOT_SCHEDULED: RateCardNotScheduledError,
 }
 _CLASS_BY_CODE: dict[grpc.StatusCode, type[CreditdError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,

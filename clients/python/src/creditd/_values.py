@@ -24,8 +24,12 @@ Duration: TypeAlias = timedelta | Decimal
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _SECONDS_PER_DAY = 86_400
+_MICROSECONDS_PER_SECOND = 1_000_000
 _NANOS = 1_000_000_000
 _NANOS_PER_MICROSECOND = 1_000
+
+MeterValue: TypeAlias = Amount | timedelta
+"""A quantity of a meter: an Amount, or a timedelta for a meter in seconds. float is refused."""
 
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
@@ -101,6 +105,21 @@ def amount_to_text(value: Amount, field: str) -> str:
     )
 
 
+def meter_to_text(value: MeterValue, field: str) -> str:
+    """The same for a quantity; a timedelta as its seconds."""
+    if isinstance(value, timedelta):
+        micros = value // _MICROSECOND
+        seconds, rest = divmod(abs(micros), _MICROSECONDS_PER_SECOND)
+        sign = "-" if micros < 0 else ""
+        return f"{sign}{seconds}.{rest:06}".rstrip("0").rstrip(".")
+    if isinstance(value, (str, Decimal, int)) and not isinstance(value, bool):
+        return amount_to_text(value, field)
+    raise TypeError(
+        f"{field} must be an int, a Decimal, a str or a timedelta, not {type(value).__name__}; "
+        'write it like Decimal("0.25")'
+    )
+
+
 def amount_from_text(text: str) -> Decimal:
     """The Decimal of a canonical amount, digit by digit."""
     try:
@@ -159,7 +178,7 @@ def time_to_pb(value: datetime, field: str) -> TimestampPb:
         raise TypeError(f"{field} must be a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:
         raise ValueError(f"{field} {value} has no time zone; use datetime.now(timezone.utc)")
-    seconds, micros = divmod((value - _EPOCH) // _MICROSECOND, 1_000_000)
+    seconds, micros = divmod((value - _EPOCH) // _MICROSECOND, _MICROSECONDS_PER_SECOND)
     return TimestampPb(seconds=seconds, nanos=micros * _NANOS_PER_MICROSECOND)
 
 

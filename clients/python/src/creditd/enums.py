@@ -3,9 +3,11 @@
 from enum import IntEnum
 
 __all__ = [
+    "AttributeSource",
     "EntryKind",
     "HoldStatus",
     "Overage",
+    "RateCardState",
 ]
 
 _NUMBER_FORMATS = frozenset("bcdoxXneEfFgG%")
@@ -37,6 +39,15 @@ class EntryKind(_Named):
     REVOKE = 8
 
 
+class AttributeSource(_Named):
+    """Where the value of an attribute comes from. Callers send those of CALLER alone."""
+
+    UNSPECIFIED = 0
+    CALLER = 1
+    ACCOUNT = 2
+    CLOCK = 3
+
+
 class HoldStatus(_Named):
     """The status of a hold. Only an OPEN one can change."""
 
@@ -57,3 +68,17 @@ class Overage(_Named):
     UNSPECIFIED = 0
     REJECT = 1
     FROM_AVAILABLE = 2
+
+
+class RateCardState(_Named):
+    """Whether a rate card prices requests: it does IN_FORCE.
+
+    A SCHEDULED one will from its effective_time on, and another took the place of a REPLACED one.
+    A WITHDRAWN one never came into force, and is on no list.
+    """
+
+    UNSPECIFIED = 0
+    IN_FORCE = 1
+    SCHEDULED = 2
+    REPLACED = 3
+    WITHDRAWN = 4

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import grpc
 
-from creditd.enums import HoldStatus
+from creditd.enums import HoldStatus, RateCardState
 
 __all__ = [
     "CreditdError",
@@ -18,9 +18,14 @@ __all__ = [
     "InsufficientCreditsError",
     "InvalidArgumentError",
     "NotFoundError",
+    "NotOfferedError",
+    "RateCardInvalidError",
+    "RateCardNameTakenError",
+    "RateCardNotScheduledError",
     "RefundExceedsChargeError",
     "RequestIdReusedError",
     "UnavailableError",
+    "UnknownAttributeValueError",
 ]
 
 
@@ -90,12 +95,49 @@ class InvalidArgumentError(CreditdError):
     """The request is wrong, whatever the state of the server. `fields` has every violation."""
 
 
+class UnknownAttributeValueError(InvalidArgumentError):
+    """An attribute cannot have this value: of a usage, or of an account."""
+
+    @property
+    def attribute(self) -> str:
+        """The name of the attribute."""
+        return self.metadata["attribute"]
+
+    @property
+    def values(self) -> list[str]:
+        """The values that it can have."""
+        return self.metadata["values"].split(", ")
+
+
+class NotOfferedError(InvalidArgumentError):
+    """The rate card says that this is not sold."""
+
+    @property
+    def why(self) -> str:
+        """Why, in the words of the card."""
+        return self.metadata["why"]
+
+
+class RateCardInvalidError(InvalidArgumentError):
+    """The text is no rate card. Nothing was published."""
+
+    @property
+    def line(self) -> int:
+        """The line of the text that is wrong, from 1."""
+        return int(self.metadata["line"])
+
+    @property
+    def problem(self) -> str:
+        """What is wrong there, and what to do."""
+        return self.metadata["problem"]
+
+
 class NotFoundError(CreditdError):
     """The account, rate card, revision, hold, entry or grant does not exist."""
 
 
 class FailedPreconditionError(CreditdError):
-    """The request is valid, but the state of the account does not allow it now."""
+    """The request is valid, but the state of the account or server does not allow it now."""
 
 
 class InsufficientCreditsError(FailedPreconditionError):
@@ -153,6 +195,35 @@ class RefundExceedsChargeError(FailedPreconditionError):
     def refundable(self) -> Decimal:
         """The credits that can still be refunded."""
         return Decimal(self.metadata["refundable"])
+
+
+class RateCardNotScheduledError(FailedPreconditionError):
+    """Only a published rate card that has not come into force can be withdrawn."""
+
+    @property
+    def state(self) -> RateCardState:
+        """The state of the card."""
+        name = self.metadata["state"].upper().replace(" ", "_")
+        return RateCardState.__members__.get(name, RateCardState.UNSPECIFIED)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from: "built-in", "file" or "published"."""
+        return self.metadata["origin"]
+
+
+class RateCardNameTakenError(CreditdError):
+    """Another rate card has the name, or its name and effective_time. Nothing was published."""
+
+    @property
+    def rate_card(self) -> str:
+        """The name."""
+        return self.metadata["rate_card"]
+
+    @property
+    def origin(self) -> str:
+        """Where the other one comes from: "built-in", "file" or "published"."""
+        return self.metadata["origin"]
 
 
 class RequestIdReusedError(CreditdError):

@@ -10,12 +10,15 @@ from datetime import datetime
 from decimal import Decimal
 
 from creditd._request_id import new_request_id
-from creditd._values import Amount, Duration
-from creditd.enums import EntryKind, HoldStatus
+from creditd._values import Amount, Duration, MeterValue
+from creditd.enums import AttributeSource, EntryKind, HoldStatus, RateCardState
 from creditd.errors import CreditdError
 
 __all__ = [
+    "Account",
+    "AccountPage",
     "Affordability",
+    "Attribute",
     "Balance",
     "BatchCharge",
     "BatchEstimate",
@@ -32,12 +35,18 @@ __all__ = [
     "Hold",
     "HoldPage",
     "HoldResult",
+    "Meter",
+    "PublishRateCardResult",
     "RateCard",
+    "RateCardPage",
+    "RateCardRevision",
+    "RateCardRevisionPage",
     "RefundResult",
     "ReleaseHoldResult",
     "RevokeGrantResult",
     "ServicePrice",
     "SettleHoldResult",
+    "UpdateAccountResult",
     "Usage",
 ]
 
@@ -45,6 +54,11 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Usage:
     """One billable thing, measured. At most one of `duration` and `count`.
+
+        Usage("messages", meters={"input_tokens": 2000}, attributes={"model": "opus-5"})
+
+    `meters` are further quantities by name, a timedelta for one in seconds. `attributes` are words
+    that the price depends on. `get_rate_card` says which ones a service has.
 
     In a reply `duration` is a timedelta where that is exact, otherwise seconds as a Decimal, and
     `meters` are Decimals.
@@ -54,7 +68,7 @@ class Usage:
     duration: Duration | None = None
     count: int | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
-    meters: Mapping[str, Amount] = field(default_factory=dict)
+    meters: Mapping[str, MeterValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +82,18 @@ class Affordability:
 
 @dataclass(frozen=True, slots=True)
 class EstimateLine:
-    """One line of how a cost adds up."""
+    """One line of how a cost adds up.
+
+    `key` is the line of the rate card; "total" for what a total or a factor of the card adds or
+    takes off, and "" for a service with one price.
+    """
 
     description: str
     quantity: Decimal
     unit: str
     unit_credits: Decimal
     credits: Decimal
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +101,8 @@ class Estimate:
     """What a usage costs. `credits` is exact, `display_credits` as the price list prints it.
 
     `lines` is filled only with `explain`, `affordability` only with `check_balance`, and never
-    for an item of a batch, which has one for the whole.
+    for an item of a batch, which has one for the whole. `account_known` says, where an account
+    was given, whether the ledger knows it: one that it does not know is priced by the defaults.
     """
 
     service: str
@@ -91,6 +111,7 @@ class Estimate:
     rate_card: str
     revision: str
     lines: tuple[EstimateLine, ...]
+    account_known: bool
     affordability: Affordability | None = None
 
 
@@ -109,6 +130,35 @@ class BatchEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """A quantity that a usage brings: "duration", "count" or a key of its `meters`.
+
+    `default_value` stands where a usage does not bring it; None: it must be sent. `min` and `max`
+    are the least and the most of it; None: no limit of its own.
+    """
+
+    meter: str
+    unit: str
+    decimals: int
+    default_value: Decimal | None
+    min: Decimal | None
+    max: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A word that a price depends on, such as a model or a plan.
+
+    `default_value` stands where there is no other; "": it must be sent.
+    """
+
+    attribute: str
+    values: tuple[str, ...]
+    default_value: str
+    source: AttributeSource
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePrice:
     """One service of a rate card; `rule` is the price in words.
 
@@ -120,16 +170,71 @@ class ServicePrice:
     title: str
     rule: str
     meters: tuple[str, ...]
-    quantity_max: str = ""
+    quantity_max: str
+    meter_details: tuple[Meter, ...]
+    attributes: tuple[Attribute, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """All prices of one rate card at one revision."""
+    """Prices of one rate card at one revision.
+
+    `effective_time` is since when it is in force; None: always. `next_effective_time` is when
+    another card of its name takes its place, where one is known.
+    """
 
     rate_card: str
     revision: str
     services: tuple[ServicePrice, ...]
+    title: str
+    effective_time: datetime | None
+    next_effective_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RateCardPage(RateCard):
+    """Some services of a rate card, in its order.
+
+    `next_page_token` names the page that follows; "" where there is none.
+    """
+
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateCardRevision:
+    """A rate card as the server keeps it: one revision of its name.
+
+    `effective_time` is from when on it is in force; None: always was. `origin` is "built-in",
+    "file" or "published". `toml` is its text, where it was asked for.
+    """
+
+    rate_card: str
+    revision: str
+    title: str
+    effective_time: datetime | None
+    state: RateCardState
+    origin: str
+    toml: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RateCardRevisionPage:
+    """Some rate cards, by name, then by effective_time.
+
+    `next_page_token` names the page that follows; "" where there is none.
+    """
+
+    rate_cards: tuple[RateCardRevision, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRateCardResult:
+    """The answer to a publication; `warnings` are what is allowed but may not be meant."""
+
+    rate_card: RateCardRevision
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +265,42 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """An account: by which prices it pays, what is known of it, and its balance.
+
+    `rate_card` prices it where a request names none; "": the server's default. `attributes` are
+    what rate cards take from the account, such as a plan; `labels` are for people. The `balance`
+    has no `grants` in lists and in answers to `update_account`.
+    """
+
+    account: str
+    create_time: datetime
+    rate_card: str
+    attributes: Mapping[str, str]
+    labels: Mapping[str, str]
+    balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """Some accounts, by name.
+
+    `next_page_token` names the page that follows; "" where there is none.
+    """
+
+    accounts: tuple[Account, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccountResult:
+    """The account after an update. `replayed`: it was given before to the same request_id."""
+
+    account: Account
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GrantShare:
     """What one grant gave to an entry, negative, or got back."""
 
@@ -174,6 +315,10 @@ class Entry:
 
     `credits` is the change of what is available, `held` of what is set aside, and `spent` what
     was paid for work: a settlement of 3 from a hold of 5 has 2, -5 and 3.
+
+    `price_values` are the attributes by which the usage was priced that came from the account or
+    the clock. `price_time` is the time for which it was priced, where that decided an attribute or
+    the request named it.
     """
 
     entry_id: str
@@ -199,6 +344,8 @@ class Entry:
     expire_time: datetime | None
     priority: int
     services: tuple[str, ...]
+    price_values: Mapping[str, str]
+    price_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +431,8 @@ class Hold:
     """Credits set aside: what is still `held`, and what its settlements cost, `settled`.
 
     `service` is empty for a hold by amount, and `usage` is None. `request_id`, `labels` and `usage`
-    are those of the call that made it.
+    are those of the call that made it. `price_values` are the attributes that came from the account
+    or the clock; settlements are priced by them too, unless they name other prices.
     """
 
     hold_id: str
@@ -298,6 +446,7 @@ class Hold:
     labels: Mapping[str, str]
     request_id: str
     usage: Usage | None
+    price_values: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

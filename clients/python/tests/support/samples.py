@@ -4,11 +4,12 @@ from itertools import count
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
-from tests.support.schema import is_map, is_repeated, message_class
+from tests.support.schema import OUTPUT_ONLY, is_map, is_repeated, masks, message_class
 
 # Of each oneof only one field can be set: the first or the second.
 CHOICES = [0, 1]
@@ -17,6 +18,19 @@ CHOICES = [0, 1]
 def sample(message: Descriptor, choice: int = 0) -> dict[str, Any]:
     """The JSON of such a message, as scenarios have it; of each oneof with that choice."""
     return _sample(message, choice, count(1))
+
+
+def sample_request(message: Descriptor, choice: int = 0) -> dict[str, Any]:
+    """The same for a request: without what replies alone have, and each mask names all."""
+    request = sample(message, choice)
+    for mask, updated in masks(message):
+        fields = request[updated.name]
+        for field in updated.message_type.fields:
+            if field.full_name in OUTPUT_ONLY:
+                del fields[field.name]
+        names = [name for name in fields if name != updated.name]
+        request[mask.name] = FieldMask(paths=names).ToJsonString()
+    return request
 
 
 def parsed(message: Descriptor, json: dict[str, Any]) -> Message:

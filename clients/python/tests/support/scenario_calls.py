@@ -7,6 +7,9 @@ descriptors and the signatures of `Client`, so that a method that is added needs
 - a field is the argument of its name. Where there is none, its own fields are arguments: `usage` of
   Estimate becomes `service`, `duration` and so on, `prices` of Charge `rate_card`, and `account` of
   `prices` becomes `prices_account` where the request has an `account` itself;
+- where a message has a field of its own name, as Account has, its fields are arguments too;
+- a FieldMask is no argument: the client makes it of the arguments that are given, and that of the
+  request must be the same;
 - a message is the dataclass of its name, such as Usage, or Charge for a ChargeRequest;
 - a field of the reply is the attribute of its name. The client may leave out a message around the
   result: the reply of GetHold is a Hold, the `hold` of that reply.
@@ -21,6 +24,7 @@ from decimal import Decimal
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
@@ -28,7 +32,14 @@ import creditd
 from creditd import Client, CreditdError
 from tests.support.drivers import Driver
 from tests.support.scenarios import Refusal
-from tests.support.schema import METHODS, is_map, is_repeated
+from tests.support.schema import (
+    METHODS,
+    OUTPUT_ONLY,
+    has_its_own_name,
+    is_map,
+    is_repeated,
+    masks,
+)
 
 _MICROSECOND_DIGITS = 6
 # Arguments of all methods that are no field of a request.
@@ -71,6 +82,7 @@ def _arguments(
             # The request lacks what the client demands or makes by itself: it is sent empty.
             values[name] = _empty(field)
     _check_known(message, request)
+    _check_mask(message, request)
     return values
 
 
@@ -80,16 +92,29 @@ def _places(
     """For each argument its field, and the field around that where its message is no argument."""
     places: dict[str, tuple[FieldDescriptor | None, FieldDescriptor]] = {}
     for field in message.fields:
-        if field.name in parameters:
+        if field.name in parameters and not has_its_own_name(field):
             places[field.name] = (None, field)
             continue
         assert field.message_type is not None, f"{field.full_name} is no argument"
+        if field.message_type is FieldMask.DESCRIPTOR:
+            continue
         for inner in field.message_type.fields:
+            if inner.full_name in OUTPUT_ONLY:
+                continue
             long_name = f"{field.name}_{inner.name}"
             name = long_name if long_name in parameters else inner.name
             assert name in parameters, f"{inner.full_name} is no argument"
             places[name] = (field, inner)
     return places
+
+
+def _check_mask(message: Descriptor, request: Mapping[str, Any]) -> None:
+    """Fails where a mask is not what a client makes of the fields that are given."""
+    for field, updated in masks(message):
+        given = request.get(updated.name, {}).keys() - {updated.name}
+        mask = FieldMask()
+        mask.FromJsonString(request.get(field.name, ""))
+        assert set(mask.paths) == given, f"{field.name} must name {given}, not {mask.paths}"
 
 
 def _check_known(message: Descriptor, request: Mapping[str, Any]) -> None:
@@ -164,10 +189,16 @@ def _reply(message: Descriptor, result: Any) -> dict[str, Any]:
         if field.message_type is Status.DESCRIPTOR:
             # The other case of an item that may fail alone.
             continue
-        left_out = not hasattr(result, field.name) and field.message_type is not None
-        value = result if left_out else getattr(result, field.name)
+        value = getattr(result, field.name, None)
+        # A message is no str: that is the name of what the message describes.
+        if _is_left_out(field) and (not hasattr(result, field.name) or isinstance(value, str)):
+            value = result
         reply[field.name] = _json_value(field, value)
     return reply
+
+
+def _is_left_out(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and not is_repeated(field)
 
 
 def _json_value(field: FieldDescriptor, value: Any) -> Any:

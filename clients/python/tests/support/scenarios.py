@@ -14,6 +14,7 @@ DIRECTORY = REPOSITORY / "clients" / "scenarios"
 CLIENT = "python"
 
 _STEP_KEYS = {"call", "request", "reply", "refusal", "save"}
+_TEXT_KEYS = {"text_of", "with"}
 _REFUSAL_KEYS = {"code", "reason", "metadata", "fields"}
 _VARIABLE = re.compile(r"\$\{(repeat:.*?:\d+|[^{}]+)\}", re.DOTALL)
 _NOW = re.compile(r"now(?:([+-])((?:\d+(?:ms|s|m|h|d))+))?")
@@ -71,6 +72,8 @@ class Variables:
             return self._fill_text(value, now)
         if isinstance(value, list):
             return [item for entry in value for item in self._repeated(self.fill(entry, now))]
+        if isinstance(value, dict) and "text_of" in value:
+            return self._text_of_file(value, now)
         if isinstance(value, dict):
             return {self._fill_text(key, now): self.fill(one, now) for key, one in value.items()}
         return value
@@ -82,6 +85,12 @@ class Variables:
             for part in path.split("."):
                 value = value[int(part)] if isinstance(value, list) else value[part]
             self.saved[name] = value
+
+    def _text_of_file(self, value: Mapping[str, Any], now: datetime) -> Any:
+        assert not value.keys() - _TEXT_KEYS, f"unknown keys {value.keys() - _TEXT_KEYS}"
+        given = self.fill(value.get("with", {}), now)
+        text = (DIRECTORY / value["text_of"]).read_text()
+        return Variables(self.account, self.saved | given).fill(text, now)
 
     @staticmethod
     def _repeated(item: Any) -> list[Any]:

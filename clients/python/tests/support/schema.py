@@ -10,6 +10,7 @@ from google.protobuf.descriptor import (
     MethodDescriptor,
     ServiceDescriptor,
 )
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -35,6 +36,10 @@ WRITES = [
 ]
 
 
+# Fields that replies alone have.
+OUTPUT_ONLY = {"creditd.v1.Account.create_time", "creditd.v1.Account.balance"}
+
+
 def request_fields(method: str) -> set[str]:
     """The names of the fields of a method's request."""
     return set(METHODS[method].input_type.fields_by_name)
@@ -53,3 +58,15 @@ def is_map(field: FieldDescriptor) -> bool:
 def is_repeated(field: FieldDescriptor) -> bool:
     """Whether it is a list or a map; newer releases of protobuf warn of `label`."""
     return isinstance(field.default_value, list)
+
+
+def has_its_own_name(field: FieldDescriptor) -> bool:
+    """Whether it is a message with a field of the same name, as `account` of Account."""
+    return field.message_type is not None and field.name in field.message_type.fields_by_name
+
+
+def masks(message: Descriptor) -> list[tuple[FieldDescriptor, FieldDescriptor]]:
+    """The FieldMasks of a request, each with the message of which it names fields."""
+    updated = [field for field in message.fields if has_its_own_name(field)]
+    found = [field for field in message.fields if field.message_type is FieldMask.DESCRIPTOR]
+    return list(zip(found, updated, strict=True)) if found else []

@@ -1,5 +1,7 @@
 """The client for code that runs in an event loop."""
 
+from creditd._async.accounts import AccountCalls
+from creditd._async.admin import AdminCalls
 from creditd._async.charges import ChargeCalls
 from creditd._async.holds import HoldCalls
 from creditd._async.ledger import LedgerCalls
@@ -7,7 +9,7 @@ from creditd._async.pricing import PricingCalls
 from creditd._async.watch import AsyncBalanceWatch
 
 
-class AsyncClient(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
+class AsyncClient(PricingCalls, LedgerCalls, AccountCalls, ChargeCalls, HoldCalls, AdminCalls):
     """What Client is, with the same methods as coroutines; iterators are asynchronous ones.
 
         async with AsyncClient("127.0.0.1:50051") as client:

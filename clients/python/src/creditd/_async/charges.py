@@ -48,7 +48,8 @@ class ChargeCalls(Transport):
             account: The account.
             usage: What is paid for, to be priced by the server.
             credits: An amount of your own in place of `usage`. A str is sent as it stands.
-            rate_card: The card that prices it. Left out, the server's default card.
+            rate_card: The card that prices it. Left out, the account's card, or else the server's
+                default.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
             prices_account: The account whose prices apply. Left out, the one that pays.

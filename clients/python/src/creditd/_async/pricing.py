@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from creditd._attempts import Timeout
-    from creditd._values import Amount, Duration
-    from creditd.model import BatchEstimate, Estimate, RateCard, Usage
+    from creditd._values import Duration, MeterValue
+    from creditd.model import BatchEstimate, Estimate, RateCard, RateCardPage, Usage
 
 
 class PricingCalls(Transport):
@@ -27,7 +27,7 @@ class PricingCalls(Transport):
         duration: Duration | None = None,
         count: int | None = None,
         attributes: Mapping[str, str] | None = None,
-        meters: Mapping[str, Amount] | None = None,
+        meters: Mapping[str, MeterValue] | None = None,
         account: str | None = None,
         rate_card: str | None = None,
         revision: str | None = None,
@@ -46,10 +46,11 @@ class PricingCalls(Transport):
             duration: For services priced by time. A timedelta, or seconds as a Decimal with up to 9
                 decimals.
             count: For services priced by the piece. Left out, it is 1, unless the card requires it.
-            attributes: Facts that the price may depend on.
-            meters: Further quantities.
+            attributes: Words that the price depends on, such as {"model": "opus-5"}.
+            meters: Further quantities by name: int, Decimal, str, or a timedelta for one in
+                seconds.
             account: The account whose prices apply.
-            rate_card: Left out, the server's default card.
+            rate_card: Left out, the account's card, or else the server's default.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
             explain: Also return `lines`.
@@ -109,7 +110,7 @@ class PricingCalls(Transport):
         Args:
             usages: What to price.
             account: The account whose prices apply.
-            rate_card: Left out, the server's default card.
+            rate_card: Left out, the account's card, or else the server's default.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
             explain: Also return `lines` with each estimate.
@@ -151,18 +152,22 @@ class PricingCalls(Transport):
         rate_card: str | None = None,
         revision: str | None = None,
         price_time: datetime | None = None,
+        services: Iterable[str] = (),
         timeout: Timeout | None = None,
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> RateCard:
-        """Lists what a rate card prices.
+        """Lists what a rate card prices: services with their meters, attributes and limits.
+
+        A card that does not fit into one reply is fetched in several, all of one revision.
 
         Args:
             account: The account whose prices apply.
-            rate_card: Left out, the server's default card.
+            rate_card: Left out, the account's card, or else the server's default.
             revision: The card exactly as it was at this revision.
             price_time: The card that was in force then. Not together with `revision`.
-            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+            services: Only these services, at most 1,000. Empty: all.
+            timeout: Seconds or a timedelta for each reply, with its retries. Left out, the
                 client's.
             metadata: Further metadata to send, as pairs of key and value.
             x_request_id: The id of the call in the server's log. Left out, the server makes one.
@@ -177,13 +182,70 @@ class PricingCalls(Transport):
             CreditdError: Another refusal or failure.
             TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
         """
+        request = convert.rate_card_to_pb(
+            convert.prices_to_pb(account, rate_card, revision, price_time, account_name="account"),
+            services=services,
+        )
+        options = CallOptions(timeout, metadata, x_request_id)
+        pages = []
+        while True:
+            page = await self._call("GetRateCard", request, convert.rate_card_page_from_pb, options)
+            pages.append(page)
+            if not page.next_page_token:
+                return convert.whole_rate_card(pages)
+            convert.ask_for_rest(request, page)
+
+    async def get_rate_card_page(
+        self,
+        *,
+        page_token: str = "",
+        account: str | None = None,
+        rate_card: str | None = None,
+        revision: str | None = None,
+        price_time: datetime | None = None,
+        services: Iterable[str] = (),
+        page_size: int = 0,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> RateCardPage:
+        """Gives one page of `get_rate_card`, to show pages or to continue later by the token.
+
+        Args:
+            page_token: The `next_page_token` of the page before, which had the same services. Name
+                the `revision` of that page too: the token is valid for it alone.
+            account: The account whose prices apply.
+            rate_card: Left out, the account's card, or else the server's default.
+            revision: The card exactly as it was at this revision.
+            price_time: The card that was in force then. Not together with `revision`.
+            services: Only these services, at most 1,000. Empty: all.
+            page_size: How many services to fetch at a time. 0 means all that fit into a reply; the
+                server sends at most 1,000 of those that are asked for.
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            The card with some of its services, and the token of the page that follows.
+
+        Raises:
+            InvalidArgumentError: An argument is refused by the server; `fields` names all that are.
+            NotFoundError: There is no such rate card or revision.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
+        """
         return await self._call(
             "GetRateCard",
             convert.rate_card_to_pb(
                 convert.prices_to_pb(
                     account, rate_card, revision, price_time, account_name="account"
-                )
+                ),
+                services=services,
+                page_size=page_size,
+                page_token=page_token,
             ),
-            convert.rate_card_from_pb,
+            convert.rate_card_page_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )

@@ -3,14 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from creditd._convert.fields import (
-    enum_from_number,
-    enum_to_number,
-    request_id_or_new,
-    time_from_field,
-    usage_or_credits_to_pb,
-)
+from creditd._convert.fields import request_id_or_new, usage_or_credits_to_pb
 from creditd._convert.ledger import entry_from_pb
+from creditd._convert.messages import enum_from_number, enum_to_number, time_from_field
 from creditd._convert.pricing import prices_to_pb, usage_from_pb
 from creditd._values import (
     INT32,
@@ -207,4 +202,5 @@ def _hold(message: ledger_pb2.HoldState) -> Hold:
         labels=dict(message.labels),
         request_id=message.request_id,
         usage=usage_from_pb(message.usage) if message.HasField("usage") else None,
+        price_values=dict(message.price_values),
     )

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from creditd._convert.fields import (
+from creditd._convert.fields import request_id_or_new
+from creditd._convert.messages import (
     enum_from_number,
     enum_to_number,
     optional_time_from_field,
-    request_id_or_new,
     time_from_field,
 )
 from creditd._convert.pricing import usage_from_pb
@@ -113,9 +113,9 @@ def watch_to_pb(account: str) -> ledger_pb2.WatchBalanceRequest:
 
 
 def balance_from_pb(
-    reply: ledger_pb2.GetBalanceResponse | ledger_pb2.WatchBalanceResponse,
+    reply: ledger_pb2.GetBalanceResponse | ledger_pb2.WatchBalanceResponse | ledger_pb2.Account,
 ) -> Balance:
-    """The balance, grants in the order of the reply."""
+    """The balance in it, grants in the order of the reply."""
     message = reply.balance
     return Balance(
         account=message.account,
@@ -198,4 +198,6 @@ def entry_from_pb(message: ledger_pb2.Entry) -> Entry:
         expire_time=optional_time_from_field(message, "expire_time"),
         priority=message.priority,
         services=tuple(message.services),
+        price_values=dict(message.price_values),
+        price_time=optional_time_from_field(message, "price_time"),
     )

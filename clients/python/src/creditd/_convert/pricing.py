@@ -2,31 +2,39 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
+from creditd._convert.messages import enum_from_number, optional_time_from_field
 from creditd._status import error_from_status
 from creditd._values import (
+    INT32,
     INT64,
-    Amount,
     Duration,
+    MeterValue,
     amount_from_text,
-    amount_to_text,
     duration_from_pb,
     flag,
     iterable,
+    meter_to_text,
     optional_text,
     optional_time_to_pb,
     put_duration,
     text,
     text_map,
+    texts,
     whole,
 )
+from creditd.enums import AttributeSource
 from creditd.errors import CreditdError
 from creditd.model import (
     Affordability,
+    Attribute,
     BatchEstimate,
     Estimate,
     EstimateLine,
+    Meter,
     RateCard,
+    RateCardPage,
     ServicePrice,
     Usage,
 )
@@ -65,7 +73,7 @@ def estimate_to_pb(
     duration: Duration | None,
     count: int | None,
     attributes: Mapping[str, str] | None,
-    meters: Mapping[str, Amount] | None,
+    meters: Mapping[str, MeterValue] | None,
     *,
     prices: pricing_pb2.PriceSelector | None,
     explain: bool,
@@ -108,9 +116,30 @@ def batch_estimate_to_pb(
     return request
 
 
-def rate_card_to_pb(prices: pricing_pb2.PriceSelector | None) -> pricing_pb2.GetRateCardRequest:
+def rate_card_to_pb(
+    prices: pricing_pb2.PriceSelector | None,
+    *,
+    services: Iterable[str],
+    page_size: int = 0,
+    page_token: str = "",
+) -> pricing_pb2.GetRateCardRequest:
     """The request of GetRateCard."""
-    return pricing_pb2.GetRateCardRequest(prices=prices)
+    return pricing_pb2.GetRateCardRequest(
+        prices=prices,
+        services=texts(services, "services"),
+        page_size=whole(page_size, "page_size", INT32),
+        page_token=text(page_token, "page_token"),
+    )
+
+
+def ask_for_rest(request: pricing_pb2.GetRateCardRequest, page: RateCardPage) -> None:
+    """Changes the request to that of the page that follows.
+
+    It names the revision, since another card may come into force between two pages.
+    """
+    request.prices.Clear()
+    request.prices.revision = page.revision
+    request.page_token = page.next_page_token
 
 
 def estimate_from_pb(reply: pricing_pb2.EstimateResponse) -> Estimate:
@@ -128,17 +157,29 @@ def batch_estimate_from_pb(reply: pricing_pb2.BatchEstimateResponse) -> BatchEst
     )
 
 
-def rate_card_from_pb(reply: pricing_pb2.GetRateCardResponse) -> RateCard:
+def rate_card_page_from_pb(reply: pricing_pb2.GetRateCardResponse) -> RateCardPage:
     """Services in the order of the reply."""
-    return RateCard(
+    return RateCardPage(
         rate_card=reply.rate_card,
         revision=reply.revision,
-        services=tuple(
-            ServicePrice(
-                price.service, price.title, price.rule, tuple(price.meters), price.quantity_max
-            )
-            for price in reply.services
-        ),
+        services=tuple(map(_service_price, reply.services)),
+        title=reply.title,
+        effective_time=optional_time_from_field(reply, "effective_time"),
+        next_effective_time=optional_time_from_field(reply, "next_effective_time"),
+        next_page_token=reply.next_page_token,
+    )
+
+
+def whole_rate_card(pages: list[RateCardPage]) -> RateCard:
+    """The card with the services of all of its pages."""
+    first = pages[0]
+    return RateCard(
+        rate_card=first.rate_card,
+        revision=first.revision,
+        services=tuple(service for page in pages for service in page.services),
+        title=first.title,
+        effective_time=first.effective_time,
+        next_effective_time=first.next_effective_time,
     )
 
 
@@ -177,7 +218,7 @@ def _put_fields(  # noqa: PLR0917 - as arguments by name each would be written t
     duration: Duration | None,
     count: int | None,
     attributes: Mapping[str, str] | None,
-    meters: Mapping[str, Amount] | None,
+    meters: Mapping[str, MeterValue] | None,
     field: str,
 ) -> None:
     """Fills an empty message in place: assigning one to a request would copy it."""
@@ -195,9 +236,45 @@ def _put_fields(  # noqa: PLR0917 - as arguments by name each would be written t
         if not isinstance(meters, Mapping):
             raise TypeError(f"{field}.meters must be a mapping, not {type(meters).__name__}")
         for name, value in meters.items():
-            message.meters[text(name, f"a key of {field}.meters")] = amount_to_text(
+            message.meters[text(name, f"a key of {field}.meters")] = meter_to_text(
                 value, f"{field}.meters[{name!r}]"
             )
+
+
+def _service_price(message: pricing_pb2.ServicePrice) -> ServicePrice:
+    return ServicePrice(
+        service=message.service,
+        title=message.title,
+        rule=message.rule,
+        meters=tuple(message.meters),
+        quantity_max=message.quantity_max,
+        meter_details=tuple(map(_meter, message.meter_details)),
+        attributes=tuple(map(_attribute, message.attributes)),
+    )
+
+
+def _meter(message: pricing_pb2.Meter) -> Meter:
+    return Meter(
+        meter=message.meter,
+        unit=message.unit,
+        decimals=message.decimals,
+        default_value=_optional_amount(message.default_value),
+        min=_optional_amount(message.min),
+        max=_optional_amount(message.max),
+    )
+
+
+def _optional_amount(text: str) -> Decimal | None:
+    return amount_from_text(text) if text else None
+
+
+def _attribute(message: pricing_pb2.Attribute) -> Attribute:
+    return Attribute(
+        attribute=message.attribute,
+        values=tuple(message.values),
+        default_value=message.default_value,
+        source=enum_from_number(AttributeSource, message.source),
+    )
 
 
 def _estimate(message: pricing_pb2.Estimate, affordability: Affordability | None) -> Estimate:
@@ -210,6 +287,7 @@ def _estimate(message: pricing_pb2.Estimate, affordability: Affordability | None
         message.rate_card,
         message.revision,
         tuple(map(_line, lines)) if lines else (),
+        message.account_known,
         affordability,
     )
 
@@ -221,6 +299,7 @@ def _line(message: pricing_pb2.EstimateLine) -> EstimateLine:
         unit=message.unit,
         unit_credits=amount_from_text(message.unit_credits),
         credits=amount_from_text(message.credits),
+        key=message.key,
     )
 
 

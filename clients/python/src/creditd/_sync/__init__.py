@@ -1,5 +1,7 @@
 """The client for code without an event loop."""
 
+from creditd._sync.accounts import AccountCalls
+from creditd._sync.admin import AdminCalls
 from creditd._sync.charges import ChargeCalls
 from creditd._sync.holds import HoldCalls
 from creditd._sync.ledger import LedgerCalls
@@ -7,7 +9,7 @@ from creditd._sync.pricing import PricingCalls
 from creditd._sync.watch import BalanceWatch
 
 
-class Client(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
+class Client(PricingCalls, LedgerCalls, AccountCalls, ChargeCalls, HoldCalls, AdminCalls):
     """A client of one creditd server, safe to share between threads.
 
         with Client("127.0.0.1:50051") as client:
@@ -22,9 +24,10 @@ class Client(PricingCalls, LedgerCalls, ChargeCalls, HoldCalls):
     - `metadata`: further metadata to send, as pairs of key and value.
     - `x_request_id`: the id of the call in the server's log; default: one that the server makes.
 
-    Every method that moves credits, and `extend_hold`, takes a `request_id`, unique within the
-    account, and makes one where none is given. The same request_id with the same arguments returns
-    the first answer, with others it raises RequestIdReusedError. A refusal leaves it free.
+    Every method that moves credits, `extend_hold` and `update_account` take a `request_id`, unique
+    within the account, and make one where none is given. The same request_id with the same
+    arguments returns the first answer, with others it raises RequestIdReusedError. A refusal leaves
+    it free.
 
     Args:
         target: Address of the server: host and port, "unix:" and a path, or another form of grpc.

@@ -57,7 +57,8 @@ class HoldCalls(Transport):
             usage: What the hold is for: it pays for this service alone.
             credits: What is held in place of a priced usage, for any work.
             ttl: A timedelta, or seconds as a Decimal. Left out it is an hour; at most a day.
-            rate_card: The card that prices it. Left out, the server's default card.
+            rate_card: The card that prices it. Left out, the account's card, or else the server's
+                default.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
             prices_account: The account whose prices apply. Left out, the one that pays.
@@ -175,7 +176,7 @@ class HoldCalls(Transport):
             keep_open: Keep the rest held for a further settlement.
             overage: What to do where the cost is more than what is held: raise HoldExceededError,
                 as left out, or take the rest from what is available.
-            rate_card: The card that prices it. Left out, the server's default card.
+            rate_card: The card that prices it.
             revision: Prices exactly as in the estimate that named this revision.
             price_time: Prices that were in force then. Not together with `revision`.
             prices_account: The account whose prices apply. Left out, the one that pays.
