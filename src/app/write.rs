@@ -79,8 +79,13 @@ impl App {
             Ok(priced) => priced,
             Err(NeedsAccount) => {
                 let payer = match &form.account {
-                    Some(account) => self.read_payer(account).await?,
-                    None => Payer::Read(None),
+                    Some(account) => self.read_payer(account).await,
+                    None => Ok(Payer::Read(None)),
+                };
+                // What is wrong with the form is said also where the account cannot be read.
+                let payer = match form.violations.is_empty() {
+                    true => payer?,
+                    false => payer.unwrap_or(Payer::Read(None)),
                 };
                 let priced = self.price_of(&prices, &form, of_hold.as_ref(), &payer);
                 priced.unwrap_or_default()

@@ -184,3 +184,42 @@ async fn a_file_of_before_is_migrated() {
     let reply = server.pricing().await.estimate(request).await.unwrap();
     assert_eq!(reply.into_inner().estimate.unwrap().credits, "2");
 }
+
+/// A file and a publication may extend what was published, as it is when they are loaded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_contract_extends_what_was_published() {
+    let contract = |name: &str| {
+        format!(
+            "format = 2\nname = \"{name}\"\ntitle = \"Contract\"\nextends = \"list\"\n\
+             factors = [{{ times = \"0.5\" }}]\n"
+        )
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("acme.toml");
+    std::fs::write(&file, contract("acme")).unwrap();
+    let with_file = ["--rate-card-file", file.to_str().unwrap()];
+    // Nothing was published: nothing is made.
+    let said = complaint(directory.path(), &with_file);
+    let expected = "acme.toml:4: it extends \"list\", and no card of that name is loaded; load that card too, such as by its file";
+    assert!(said.ends_with(expected), "{said}");
+    assert!(!directory.path().join("creditd.db").exists());
+
+    let server = Program::start_with(&[]);
+    publish(&server, &text("list", "8", None)).await;
+    let server = server.restart(&with_file);
+    assert_eq!(default_price(&server).await, "4");
+    // Another list changes nothing until the contract is loaded again.
+    publish(&server, &text("list", "6", None)).await;
+    assert_eq!(default_price(&server).await, "4");
+    server.signal(Signal::HUP);
+    server.wait_for_log("rate cards reloaded");
+    assert_eq!(default_price(&server).await, "3");
+    let published = publish(&server, &contract("other")).await;
+    publish(&server, &text("list", "2", None)).await;
+    assert_eq!(default_price(&server).await, "3");
+    let again = publish(&server, &contract("other")).await;
+    assert_ne!(again.revision, published.revision, "of the resolved card");
+    let cards = list(&server).await;
+    let other = cards.iter().find(|card| card.revision == again.revision);
+    assert_eq!(other.unwrap().toml, contract("other"));
+}
