@@ -51,7 +51,7 @@ pub(super) struct Quantity {
 }
 
 /// A name and its value as they are typed.
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .ok_or_else(|| "write it like input_tokens=2000".to_owned())
@@ -207,7 +207,10 @@ pub(super) fn labels_to_pb<M: FromIterator<(String, String)>>(
 }
 
 /// Pairs whose keys stand once.
-fn once(option: &str, pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn once(
+    option: &str,
+    pairs: &[(String, String)],
+) -> Result<BTreeMap<String, String>, Failure> {
     let mut wire = BTreeMap::new();
     for (key, value) in pairs {
         if wire.insert(key.clone(), value.clone()).is_some() {

@@ -1,14 +1,17 @@
 //! `creditd estimate`.
 
+use std::collections::BTreeSet;
+
 use clap::ArgMatches;
 
-use super::args::Quantity;
+use super::args::{Quantity, once, pair};
 use super::failure::Failure;
 use super::output::{Format, facts, print};
 use super::prices::{Asked, Source};
 use super::refusal::{self, Words};
 use crate::domain::Refusal;
-use crate::domain::pricing::{AccountTerms, Catalog, Usage};
+use crate::domain::pricing::lines::did_you_mean;
+use crate::domain::pricing::{AccountTerms, Catalog, Pairs, PriceTerms, Usage};
 use crate::rpc::client;
 use crate::rpc::convert::pricing::estimate_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
@@ -21,6 +24,7 @@ const EXAMPLES: &str = "Examples:
   creditd estimate video_generation --duration 2m30s --explain
   creditd estimate photo_avatar_generation --count 10 --json
   creditd estimate chat --meter tokens=2000 --attribute model=opus-5 --rate-card-file prices.toml
+  creditd estimate chat --account-attribute plan=growth --rate-card-file prices.toml
   creditd estimate ai_scripts --addr 127.0.0.1:50051 --account team-a
   creditd estimate render --duration 1h --rate-card-file prices.toml --price-time 2027-01-01";
 
@@ -36,6 +40,10 @@ pub(super) struct Args {
     service: String,
     #[command(flatten)]
     quantity: Quantity,
+    /// What the account says that is priced here, such as plan=growth; may be repeated. A
+    /// server asks the account that --account names
+    #[arg(long = "account-attribute", value_name = "NAME=VALUE", value_parser = pair)]
+    account_attributes: Vec<(String, String)>,
     /// Also show how the cost adds up
     #[arg(long)]
     explain: bool,
@@ -48,6 +56,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, matches: &ArgMatches) -> Result<(), Failure> {
     let (reply, origin) = match args.source.asked(matches)? {
         Asked::Here(catalog, origin) => (here(args, &catalog)?, origin),
+        Asked::Server(_) if !args.account_attributes.is_empty() => {
+            return Err(Failure::usage(
+                "--account-attribute is for prices here, and a server asks the account; name it by --account, or add --offline",
+            ));
+        }
         Asked::Server(remote) => {
             let account = args.source.account.clone();
             let request = pb::EstimateRequest {
@@ -86,13 +99,15 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
         failure.add(args.source.hint());
         failure
     };
+    let account = once("--account-attribute", &args.account_attributes)?;
+    let account = AccountTerms {
+        attributes: &account,
+        ..AccountTerms::NONE
+    };
     let terms = catalog
-        .terms(
-            &args.source.selector(),
-            AccountTerms::NONE,
-            SystemClock.now(),
-        )
+        .terms(&args.source.selector(), account, SystemClock.now())
         .map_err(refused)?;
+    check_names(account.attributes, &terms)?;
     let quote = terms
         .price(&usage)
         .map_err(|violations| refused(Refusal::Invalid(violations.under("usage."))))?;
@@ -105,6 +120,27 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
         )),
         affordability: None,
     })
+}
+
+/// Refuses attributes of the account that the card does not ask for: a misspelled one would
+/// change no price, and nobody would see it.
+fn check_names(given: &Pairs, terms: &PriceTerms<'_>) -> Result<(), Failure> {
+    let known: BTreeSet<&str> = terms
+        .card()
+        .account_values()
+        .map(|(name, _)| name)
+        .collect();
+    let Some(name) = given.keys().find(|name| !known.contains(name.as_str())) else {
+        return Ok(());
+    };
+    let card = terms.card().name();
+    let remedy = match known.is_empty() {
+        true => "leave --account-attribute out".to_owned(),
+        false => did_you_mean(name, known),
+    };
+    Err(Failure::usage(format!(
+        "rate card \"{card}\" asks no account for \"{name}\"; {remedy}"
+    )))
 }
 
 fn to_text(

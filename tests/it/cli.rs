@@ -1,6 +1,7 @@
 //! What the command line prints and refuses.
 
 use crate::support::ids::Ids;
+use crate::support::root;
 use crate::support::server::{Program, Server, run};
 
 fn in_nowhere(args: &[&str]) -> (Option<i32>, String, String) {
@@ -62,6 +63,78 @@ fn estimate_prices_offline() {
     assert_eq!(
         estimate["lines"][0]["description"],
         "31.123456789 s at 1 credit per 125 s, 0.248987654312 rounded up to 0.248987655"
+    );
+}
+
+/// Without a server an option says what an account would.
+#[test]
+fn estimate_prices_for_an_account_that_is_described() {
+    let card = root("tests/data/cards/plans.toml");
+    let card = card.to_str().unwrap();
+    let estimate = |attributes: &[&str]| {
+        let mut args = vec!["estimate", "image", "--count", "100", "--rate-card-file"];
+        args.push(card);
+        for attribute in attributes {
+            args.extend(["--account-attribute", attribute]);
+        }
+        in_nowhere(&args)
+    };
+    for (attributes, credits) in [
+        (&[][..], "5"),
+        (&["tier=retail"], "5"),
+        (&["tier=partner"], "4"),
+        (&["plan=growth", "tier=partner"], "3.8"),
+    ] {
+        let (code, out, err) = estimate(attributes);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{attributes:?}");
+        let says = format!("\ncredits    {credits}\n");
+        assert!(out.contains(&says), "{attributes:?}: {out}");
+    }
+    let (_, out, _) = estimate(&["tier=partner"]);
+    assert!(out.contains(".plan=payg,tier=partner\n"), "{out}");
+    for (attributes, status, expected) in [
+        (
+            &["teir=partner"][..],
+            2,
+            "rate card \"plans\" asks no account for \"teir\"; did you mean \"tier\"?",
+        ),
+        (
+            &["tier=partner", "tier=house"],
+            2,
+            "--account-attribute tier is given twice",
+        ),
+        (
+            &["partner"],
+            2,
+            "invalid value 'partner' for '--account-attribute",
+        ),
+        (
+            &["tier=gold"],
+            3,
+            "of the account is \"gold\"; service \"image\" has retail, partner, house (UNKNOWN_ATTRIBUTE_VALUE)",
+        ),
+    ] {
+        let (code, out, err) = estimate(attributes);
+        assert_eq!((code, out.as_str()), (Some(status), ""), "{err}");
+        assert!(err.contains(expected), "{err}");
+    }
+    complains(
+        &["estimate", "ai_scripts", "--account-attribute", "plan=pro"],
+        2,
+        "rate card \"jogg-api-v2\" asks no account for \"plan\"; leave --account-attribute out",
+    );
+    // A server asks the account itself; none is called here.
+    complains(
+        &[
+            "estimate",
+            "ai_scripts",
+            "--account-attribute",
+            "plan=pro",
+            "--addr",
+            "127.0.0.1:1",
+        ],
+        2,
+        "--account-attribute is for prices here, and a server asks the account; name it by --account, or add --offline",
     );
 }
 

@@ -84,6 +84,7 @@ mod publishing;
 mod races;
 /// Rate cards: wrong ones, several of one name, and those that were replaced.
 mod rate_card_cases;
+mod rate_card_guide;
 mod rate_card_model;
 mod rate_card_properties;
 mod rate_cards;
