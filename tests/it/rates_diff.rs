@@ -235,7 +235,7 @@ fn the_guide_shows_what_is_printed() {
     let here = directory.path();
     let studio = page
         .split("```toml\n")
-        .nth(1)
+        .find(|block| block.starts_with("# studio.toml"))
         .unwrap()
         .split("```")
         .next()
