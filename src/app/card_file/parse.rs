@@ -22,15 +22,17 @@ use crate::domain::pricing::{
 use crate::domain::{Credits, Rounding, Timestamp};
 use crate::rfc3339;
 
-/// The version of the format whose services have one price each; `format_2` reads the other.
-const FORMAT: u32 = 1;
+/// The versions of the format: of the first one services have one price each, and `format_2`
+/// reads the other.
+const FORMATS: [&str; 2] = ["1", "2"];
 /// Most services of one card: GetRateCard answers with all of them.
 pub const SERVICES_MAX: usize = 4_096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CardText {
-    format: Spanned<u32>,
+    #[serde(rename = "format")]
+    _format: Spanned<u32>,
     name: Spanned<String>,
     title: Spanned<String>,
     effective_time: Option<Spanned<toml::value::Datetime>>,
@@ -124,8 +126,18 @@ fn parse_text(file: &Path, text: &str, loading: &Loading<'_>) -> Result<LoadedCa
     };
     let table = DeTable::parse(text).map_err(unreadable)?;
     let format = table.get_ref().get("format");
-    let format = format.and_then(|format| format.get_ref().as_integer());
-    if format.is_some_and(|format| format.as_str() == "2") {
+    let number = format.and_then(|format| Some(format.get_ref().as_integer()?.as_str()));
+    // Said before a field that only a newer format knows.
+    if let (Some(format), Some(number)) = (format, number)
+        && !FORMATS.contains(&number)
+    {
+        return Err(wrong(SpannedError::new(
+            format.span(),
+            format!("format {number} is not known"),
+            "write format = 1 or 2, or use the newer creditd that knows it",
+        )));
+    }
+    if number == Some("2") {
         let read = format_2::read(table, loading).map_err(|error| match error {
             format_2::Unread::Toml(error) => unreadable(error),
             format_2::Unread::Wrong(error) => wrong(error),
@@ -145,13 +157,6 @@ fn remedy_for(problem: &str) -> &'static str {
 }
 
 fn read(card: CardText) -> Result<LoadedCard, SpannedError> {
-    if *card.format.get_ref() != FORMAT {
-        return Err(error_at(
-            &card.format,
-            format!("format {} is not known", card.format.get_ref()),
-            "write format = 1 or 2, or use the newer creditd that knows it",
-        ));
-    }
     let (mut services, mut keys) = (Vec::new(), Vec::new());
     for row in card.service {
         let row = row.into_inner();
