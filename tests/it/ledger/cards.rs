@@ -9,8 +9,9 @@ use creditd::store::cards::NewCard;
 use crate::model::Cards;
 use crate::support::root;
 
-/// The first one's name is the default; the second takes its place a day later.
-pub const FILES: [&str; 3] = ["studio-1", "studio-2", "partner"];
+/// The first one's name is the default; the second takes its place a day later, and the third
+/// two days after that.
+pub const FILES: [&str; 5] = ["studio-1", "studio-2", "studio-3", "partner", "maker"];
 
 fn file(name: &str) -> std::path::PathBuf {
     root("tests/data/ledger/cards").join(format!("{name}.toml"))

@@ -48,6 +48,7 @@ pub struct Hold {
     /// Of the usage that it was made for.
     pub service: String,
     pub revision: String,
+    pub price_values: BTreeMap<String, String>,
     pub usage: Option<pb::Usage>,
     pub request_id: String,
     pub labels: BTreeMap<String, String>,
@@ -344,7 +345,7 @@ impl Account {
             labels: hold.labels.clone(),
             request_id: hold.request_id.clone(),
             usage: hold.usage.clone(),
-            price_values: BTreeMap::new(),
+            price_values: hold.price_values.clone(),
         }
     }
 }

@@ -99,13 +99,20 @@ impl Model {
         let unknown = sets("rate_card")
             && !asked.rate_card.is_empty()
             && !self.cards.has_name(&asked.rate_card);
-        let by_cards = match unknown {
-            true => Err(NoPrice::NoCard(not_found(
+        let looked_at = sets("attributes") && !form.has("account.attributes");
+        let wrong = looked_at.then(|| self.cards.wrong_attribute(&asked.attributes));
+        let by_cards = match (wrong.flatten(), unknown) {
+            (Some(reason), _) => {
+                let mut violations = FieldViolations::default();
+                violations.add("account.attributes", reason);
+                Err(NoPrice::Fields(violations))
+            }
+            (None, true) => Err(NoPrice::NoCard(not_found(
                 "RATE_CARD_NOT_FOUND",
                 "rate_card",
                 &asked.rate_card,
             ))),
-            false => Ok(()),
+            (None, false) => Ok(()),
         };
         let opens = form.is_empty() && by_cards.is_ok() && request.allow_missing;
         if opens && !self.accounts.contains_key(&asked.account) {

@@ -57,7 +57,7 @@ impl Model {
             ("labels", form::pairs_text(&request.labels)),
         ]);
         form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
-        let cost = self.cost(requested.as_ref(), &prices, now);
+        let cost = self.cost(requested.as_ref(), &prices, &request.account, now);
         let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             if account.open_holds() >= HOLDS_MAX {
@@ -82,6 +82,7 @@ impl Model {
                 expire: now + ttl,
                 service: entry.service.clone(),
                 revision: entry.revision.clone(),
+                price_values: entry.price_values.clone(),
                 usage: entry.usage.clone(),
                 request_id: request.request_id.clone(),
                 labels: request.labels.clone(),
@@ -173,10 +174,8 @@ impl Model {
         let cost = self.settlement(request, requested.as_ref(), &prices, now);
         let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
-            // A hold whose prices count is found before they are.
-            let at = find(account, &request.hold_id)?;
-            find_open(account, &request.hold_id)?;
-            let (hold, cost) = (&account.holds[at], cost.unwrap_or(Cost::Credits(0)));
+            let at = find_open(account, &request.hold_id)?;
+            let hold = &account.holds[at];
             let service = match (hold.service.as_str(), cost.service()) {
                 ("", service) => service.to_owned(),
                 (own, "") => own.to_owned(),
@@ -230,28 +229,28 @@ impl Model {
         })
     }
 
-    /// What a settlement costs. Where `prices` names nothing, the hold says by which
-    /// prices; None where there is no such hold.
+    /// What a settlement costs. Where `prices` names nothing, a hold for a usage says by which
+    /// prices; for any other hold the account does, and where there is no such hold.
     fn settlement(
         &self,
         request: &pb::SettleHoldRequest,
         requested: Option<&UsageOrCredits>,
         prices: &pb::PriceSelector,
         now: Nanos,
-    ) -> Result<Option<Cost>, NoPrice> {
-        if *prices != pb::PriceSelector::default() {
-            return self.cost(requested, prices, now).map(Some);
-        }
+    ) -> Result<Cost, NoPrice> {
         let account = self.accounts.get(&request.account);
         let mut holds = account.iter().flat_map(|account| &account.holds);
-        let Some(hold) = holds.find(|hold| hold.id == request.hold_id) else {
-            return Ok(None);
-        };
-        let prices = pb::PriceSelector {
-            revision: hold.revision.clone(),
-            ..pb::PriceSelector::default()
-        };
-        self.cost(requested, &prices, now).map(Some)
+        let hold = holds.find(|hold| hold.id == request.hold_id && !hold.revision.is_empty());
+        match (requested, hold) {
+            (Some(UsageOrCredits::Usage(usage)), Some(hold))
+                if *prices == pb::PriceSelector::default() =>
+            {
+                let (revision, values) = (&hold.revision, &hold.price_values);
+                let priced = self.cards.price_of_hold(usage, revision, values, now);
+                priced.map(Cost::Usage)
+            }
+            _ => self.cost(requested, prices, &request.account, now),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use super::account::Account;
 use super::form::{self, Body, UsageOrCredits};
 use super::grants::check_balance;
-use super::prices::text;
+use super::prices::{OfAccount, text};
 use super::refusal::{FieldViolations, not_found, precondition};
 use super::{BATCH_MAX, Model, NoPrice, Priced, Write};
 use crate::ledger::time::Nanos;
@@ -42,6 +42,8 @@ impl Cost {
                 service: priced.usage.service.clone(),
                 rate_card: priced.rate_card.clone(),
                 revision: priced.revision.clone(),
+                price_values: priced.values.clone(),
+                price_time: priced.time,
                 usage: Some(priced.usage.clone()),
                 ..pb::Entry::default()
             },
@@ -64,16 +66,23 @@ pub(super) fn insufficient(account: &Account, required: i64, available: i64) -> 
 }
 
 impl Model {
-    /// What a usage costs, or the amount itself.
+    /// What a usage costs an account as it is now, or the amount itself.
     pub(super) fn cost(
         &self,
         requested: Option<&UsageOrCredits>,
         prices: &pb::PriceSelector,
+        account: &str,
         now: Nanos,
     ) -> Result<Cost, NoPrice> {
         match requested {
             Some(UsageOrCredits::Usage(usage)) => {
-                self.cards.price(usage, prices, now).map(Cost::Usage)
+                let account = self.accounts.get(account);
+                let says = account.map_or_else(OfAccount::default, |account| OfAccount {
+                    rate_card: account.rate_card.clone(),
+                    attributes: account.attributes.clone(),
+                });
+                let priced = self.cards.price(usage, prices, &says, now);
+                priced.map(Cost::Usage)
             }
             Some(UsageOrCredits::Credits(credits)) => Ok(Cost::Credits(*credits)),
             None => Ok(Cost::Credits(0)),
@@ -95,7 +104,7 @@ impl Model {
             ("labels", form::pairs_text(&request.labels)),
         ]);
         form::describe_usage_or_credits(&mut body, requested.as_ref(), &prices);
-        let cost = self.cost(requested.as_ref(), &prices, now);
+        let cost = self.cost(requested.as_ref(), &prices, &request.account, now);
         let write = Write::new(&request.request_id, &request.account, form, body);
         self.write(write, now, cost, |account, numbers, _, cost| {
             let paid = account
@@ -195,6 +204,8 @@ impl Model {
                 service: old.entry.service.clone(),
                 rate_card: old.entry.rate_card.clone(),
                 revision: old.entry.revision.clone(),
+                price_values: old.entry.price_values.clone(),
+                price_time: old.entry.price_time,
                 refunded_entry_id: old.entry.entry_id.clone(),
                 labels: request.labels.clone(),
                 spent: text(-asked),

@@ -21,6 +21,8 @@ struct Implied<'a> {
     costs: BTreeMap<&'a str, i128>,
     refunds: BTreeMap<&'a str, Refunds>,
     holds: BTreeMap<&'a str, Held>,
+    /// What updates answered.
+    updates: Vec<&'a pb::Account>,
 }
 
 #[derive(Default)]
@@ -61,6 +63,11 @@ pub async fn verify(records: &[Record], ledger: &mut Ledger) {
     }
     for (account, implied) in &accounts {
         implied.compare(account, &audit(ledger, account).await);
+        let request = pb::GetAccountRequest {
+            account: (*account).to_owned(),
+        };
+        let reply = ledger.get_account(request).await.unwrap().into_inner();
+        implied.compare_settings(&reply.account.unwrap());
     }
 }
 
@@ -122,8 +129,9 @@ impl<'a> Implied<'a> {
                 self.holds.entry(&request.hold_id).or_default().closed += 1;
                 EntryKind::Release
             }
-            // It moves nothing.
+            // They move nothing.
             Call::ExtendHold(_) => return,
+            Call::UpdateAccount(_) => return self.updates.push(answer.account.as_ref().unwrap()),
             other => panic!("not a call of the load: {other:?}"),
         };
         let before = self.moved.insert(request_id, (kind, answer));
@@ -181,6 +189,17 @@ impl<'a> Implied<'a> {
             assert!(fits, "{account}: {entry_id} cost {cost}");
         }
         self.compare_holds(account, books);
+    }
+
+    /// One of the updates was the last, and each sets the same settings.
+    fn compare_settings(&self, account: &pb::Account) {
+        let settings = |account: &pb::Account| (account.rate_card.clone(), account.labels.clone());
+        let mut answered = self.updates.iter().map(|answer| settings(answer));
+        let found = match self.updates.is_empty() {
+            true => settings(account) == settings(&pb::Account::default()),
+            false => answered.any(|answered| answered == settings(account)),
+        };
+        assert!(found, "no update answered this: {account:?}");
     }
 
     fn compare_holds(&self, account: &str, books: &Books) {

@@ -13,7 +13,7 @@ use super::implied;
 use super::outcome::Outcome;
 use super::random::Random;
 use super::requests::{
-    batch, charge, charge_usage, extend, hold, hold_for, refund, release, settle,
+    batch, charge, charge_usage, extend, hold, hold_for, refund, release, settle, update,
 };
 use super::server::Running;
 use super::{grant, usage};
@@ -292,7 +292,8 @@ impl Worker {
             }
             // An account of its own, so that accounts are opened at every moment.
             (13..=14, ..) => Call::Grant(grant(id, &format!("own-{id}"), &credits)),
-            (15..=22, ..) => {
+            (15, ..) => Call::UpdateAccount(self.update(id, account)),
+            (16..=22, ..) => {
                 let items = (0..self.random.between(1, 8)).map(|item| {
                     let account = ACCOUNTS[self.random.between(0, 3) as usize];
                     self.charge(&format!("{id}-{item}"), account)
@@ -317,6 +318,15 @@ impl Worker {
                 Call::Refund(refund(id, account, &spent, part.as_deref()))
             }
             _ => Call::Charge(self.charge(id, account)),
+        }
+    }
+
+    /// Of the account, or of one of its own. All are priced alike by the built-in card.
+    fn update(&mut self, id: &str, account: &str) -> pb::UpdateAccountRequest {
+        let rate_card = ["", "jogg-api-v2"][self.random.between(0, 1) as usize];
+        match self.random.between(1, 3) {
+            1 => update(id, &format!("own-{id}"), rate_card, ("by", id)),
+            _ => update(id, account, rate_card, ("by", id)),
         }
     }
 

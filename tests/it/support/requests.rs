@@ -117,3 +117,25 @@ pub fn get_hold(account: &str, hold_id: &str) -> pb::GetHoldRequest {
         hold_id: hold_id.to_owned(),
     }
 }
+
+/// Sets the card of an account and one label, and opens the account where it is not.
+pub fn update(
+    request_id: &str,
+    account: &str,
+    rate_card: &str,
+    label: (&str, &str),
+) -> pb::UpdateAccountRequest {
+    pb::UpdateAccountRequest {
+        request_id: request_id.to_owned(),
+        account: Some(pb::Account {
+            account: account.to_owned(),
+            rate_card: rate_card.to_owned(),
+            labels: [(label.0.to_owned(), label.1.to_owned())].into(),
+            ..pb::Account::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["rate_card".to_owned(), "labels".to_owned()],
+        }),
+        allow_missing: true,
+    }
+}

@@ -111,16 +111,18 @@ impl Reader<'_> {
             Given::NoDuration { .. } => ("duration", 0),
         };
         let index = &self.program.index;
-        // What is wrong with it for every service is known before.
-        if given.violation().is_some() {
-            self.sent_meters |= index.slot(name).map_or(0, bit);
-            return;
-        }
-        let Some(slot) = index.slot(name) else {
-            let other = if name == "count" { "duration" } else { "count" };
-            let other_slot = index.slot(other);
+        let other = if name == "count" { "duration" } else { "count" };
+        let (slot, other_slot) = (index.slot(name), index.slot(other));
+        if slot.is_none() {
             // The other one is then not missed as well: they share a field.
             self.sent_meters |= other_slot.map_or(0, bit);
+        }
+        // What is wrong with it for every service is known before.
+        if given.violation().is_some() {
+            self.sent_meters |= slot.map_or(0, bit);
+            return;
+        }
+        let Some(slot) = slot else {
             let violation = Violation::WrongQuantity {
                 service: self.service.into(),
                 meter: other_slot.map_or("meters", |_| other).into(),

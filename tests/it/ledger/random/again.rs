@@ -70,6 +70,9 @@ fn reworded_update(mut update: pb::UpdateAccountRequest) -> Call {
     if !paths.iter().any(|path| path == "rate_card") {
         account.rate_card = "unheard-of".to_owned();
     }
+    if !paths.iter().any(|path| path == "attributes") {
+        account.attributes.insert("job".to_owned(), "1".to_owned());
+    }
     paths.reverse();
     paths.extend_from_within(..1);
     Call::UpdateAccount(update)

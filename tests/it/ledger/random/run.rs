@@ -31,7 +31,7 @@ const CREDITS_KNOWN_FOR: Nanos = 89 * 24 * HOUR;
 /// How much later than predicted a ledger may say that it did something.
 const LATE_MAX: Nanos = 5 * MICROSECOND;
 /// When other prices come into force: the clock does not go back over it.
-const PRICES_CHANGE: Nanos = BEGINNING + 24 * HOUR;
+const PRICES_CHANGE: [Nanos; 2] = [BEGINNING + 24 * HOUR, BEGINNING + 72 * HOUR];
 /// How often what was answered.
 pub type Counts = BTreeMap<String, u64>;
 
@@ -245,12 +245,10 @@ impl Run {
             }
             _ => {
                 let back = self.clock - step(&mut self.rng, SECOND, 600);
-                let over = self.clock >= PRICES_CHANGE && back < PRICES_CHANGE;
-                if over {
-                    PRICES_CHANGE
-                } else {
-                    back.max(BEGINNING)
-                }
+                let over = |change: &Nanos| self.clock >= *change && back < *change;
+                let changes = PRICES_CHANGE.into_iter();
+                let over = changes.filter(over).max();
+                over.unwrap_or_else(|| back.max(BEGINNING))
             }
         };
         self.set_clock(clock);

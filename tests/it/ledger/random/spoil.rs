@@ -33,38 +33,10 @@ const TTLS: [(i64, i32); 6] = [
 /// Makes a call bad. Some that come out are good after all, which is fine.
 pub fn spoil(rng: &mut Rng, call: &Call, now: Nanos) -> Call {
     let mut request = call.message();
-    if matches!(call, Call::SettleHold(_)) {
-        name_prices(&mut request);
-    }
     for _ in 0..*rng.pick(&[1, 1, 2]) {
         spoil_message(rng, &mut request, now);
     }
     call.with(&request)
-}
-
-/// Which prices a settlement of a usage has without names depends on the hold, and so do the
-/// bad fields of the usage.
-fn name_prices(request: &mut DynamicMessage) {
-    let named = |field: &str| {
-        let prices = request.get_field_by_name("prices")?;
-        Some(prices.as_message()?.has_field_by_name(field))
-    };
-    let names = ["rate_card", "revision", "price_time"];
-    let has_usage = request.has_field_by_name("usage");
-    if has_usage && !names.iter().any(|field| named(field) == Some(true)) {
-        let mut prices = empty_message(request, "prices");
-        prices.set_field_by_name("rate_card", Value::String("partner".to_owned()));
-        request.set_field_by_name("prices", Value::Message(prices));
-    }
-}
-
-/// The message of a field, with nothing in it.
-fn empty_message(message: &DynamicMessage, field: &str) -> DynamicMessage {
-    let field = message.descriptor().get_field_by_name(field).unwrap();
-    match field.kind() {
-        Kind::Message(kind) => DynamicMessage::new(kind),
-        kind => panic!("no message: {kind:?}"),
-    }
 }
 
 /// Spoils one field of a message.
@@ -195,7 +167,7 @@ fn bad_text(rng: &mut Rng, message: &DynamicMessage, field: &FieldDescriptor) ->
         },
         "credits" => (*rng.pick(&AMOUNTS)).to_owned(),
         "rate_card" => "unheard-of".to_owned(),
-        "revision" => "0123abcd".to_owned(),
+        "revision" => (*rng.pick(&["0123abcd", "0123abcd.plan=1"])).to_owned(),
         "source" => long("s", 257),
         "service" if message.descriptor().name() == "Usage" => {
             (*rng.pick(&["", "images"])).to_owned()

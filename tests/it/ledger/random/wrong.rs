@@ -44,7 +44,7 @@ type Mistake = (&'static str, fn(&mut Reply) -> bool);
 /// A mistake in one field of one reply is found.
 #[test]
 fn one_wrong_answer_is_found() {
-    const MISTAKES: [Mistake; 15] = [
+    const MISTAKES: [Mistake; 17] = [
         ("Charge", |reply| change(reply.available.as_mut().unwrap())),
         ("Charge", |reply| {
             reply.replayed = !reply.replayed;
@@ -94,6 +94,14 @@ fn one_wrong_answer_is_found() {
         ("UpdateAccount", |reply| {
             let balance = reply.account.as_mut().unwrap().balance.as_mut();
             change(&mut balance.unwrap().held)
+        }),
+        ("Charge", |reply| {
+            let entry = reply.entry.as_mut().unwrap();
+            entry.price_values.pop_first().is_some()
+        }),
+        ("GetHold", |reply| {
+            let hold = reply.hold.as_mut().unwrap();
+            hold.price_values.pop_last().is_some()
         }),
         ("Grant", |reply| {
             reply.entry.as_mut().unwrap().priority ^= 1;

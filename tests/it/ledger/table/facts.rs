@@ -105,6 +105,8 @@ impl<'a> Facts<'a> {
         self.text("service", or_none(&entry.service));
         self.text("card", or_none(&entry.rate_card));
         self.text("revision", revision(&entry.revision));
+        self.text("values", labels(&entry.price_values));
+        self.time("price-time", entry.price_time.as_ref());
         self.text("source", or_none(&entry.source));
         self.text("priority", entry.priority);
         self.text("for", or_none(&entry.services.join(" ")));
@@ -147,6 +149,7 @@ impl<'a> Facts<'a> {
         self.text("made-by", &hold.request_id);
         self.text("made-with", labels(&hold.labels));
         self.text("made-for", usage(hold.usage.as_ref()));
+        self.text("made-at", labels(&hold.price_values));
         self.time("made", hold.create_time.as_ref());
         self.time("ends", hold.expire_time.as_ref());
     }

@@ -117,6 +117,18 @@ impl Context<'_> {
     }
 }
 
+/// The revision of a card by its file, with what stands behind it: "maker.plan=1".
+fn revision(word: &str) -> String {
+    let (file, quoted) = match word.split_once('.') {
+        Some((file, quoted)) => (file, format!(".{quoted}")),
+        None => (word, String::new()),
+    };
+    match cards::FILES.contains(&file) {
+        true => cards::revision(file) + &quoted,
+        false => word.to_owned(),
+    }
+}
+
 /// The words of a line that are about its call.
 fn arguments(words: &[String]) -> &[String] {
     let end = words.iter().position(|word| word == "as");
@@ -246,7 +258,7 @@ impl<'a> Words<'a> {
                     named.map_or(word, |named| &named.id).to_owned()
                 }
                 "page_token" if word == "next" => self.context.page_token.to_owned(),
-                "revision" if cards::FILES.contains(&word) => cards::revision(word),
+                "revision" => revision(word),
                 _ => word.to_owned(),
             }),
             kind => panic!("words cannot be a {kind:?}"),

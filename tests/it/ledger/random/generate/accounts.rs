@@ -1,5 +1,7 @@
 //! Lists of accounts, and updates of their settings.
 
+use std::collections::BTreeMap;
+
 use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::Generator;
@@ -18,6 +20,28 @@ impl Generator<'_> {
         }
     }
 
+    /// Attributes of an account, rarely such that no card has.
+    fn attributes(&mut self) -> BTreeMap<String, String> {
+        let mut attributes = BTreeMap::new();
+        for (name, values) in [
+            ("plan", &["0", "1", "1", "2"]),
+            ("region", &["home", "far away", "far away", "moon"]),
+        ] {
+            if self.rng.chance(600) {
+                let value = match self.rng.chance(20) {
+                    true => "nowhere",
+                    false => self.rng.pick(values),
+                };
+                attributes.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        if self.rng.chance(25) {
+            let jobs = 0..*self.rng.pick(&[1, 1, 17]);
+            attributes.extend(jobs.map(|job| (format!("job{job}"), "1".to_owned())));
+        }
+        attributes
+    }
+
     pub fn update(&mut self, account: String) -> pb::UpdateAccountRequest {
         let mut paths: Vec<String> = Vec::new();
         for path in PATHS {
@@ -31,11 +55,8 @@ impl Generator<'_> {
         if self.rng.chance(30) {
             paths.push((*self.rng.pick(&BAD_PATHS)).to_owned());
         }
-        let attributes = match self.rng.below(3) {
-            0 => Default::default(),
-            _ => [("plan".to_owned(), self.rng.below(3).to_string())].into(),
-        };
-        let cards = ["", "studio", "partner", "partner"];
+        let attributes = self.attributes();
+        let cards = ["", "", "studio", "partner", "maker", "maker"];
         let rate_card = match self.rng.chance(60) {
             true => "unheard-of",
             false => self.rng.pick(&cards),

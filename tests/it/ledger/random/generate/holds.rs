@@ -133,10 +133,9 @@ impl Generator<'_> {
         let (held, service) = hold.map_or((0, ""), |hold| (hold.held(), &hold.service));
         let service = service.to_owned();
         let (what, prices) = match (hold, self.rng.below(10)) {
-            (None, 0..=4) => (What::Usage(self.usage_of("image".to_owned())), None),
-            (Some(_), 0..=4) => {
+            (_, 0..=4) => {
                 let usage = if service.is_empty() || self.rng.chance(120) {
-                    self.usage()
+                    self.usage(&account)
                 } else {
                     self.usage_of(service)
                 };

@@ -24,6 +24,8 @@ pub const METHODS: [Method; 16] = [
             "INSUFFICIENT_CREDITS",
             "RATE_CARD_NOT_FOUND",
             "REVISION_NOT_FOUND",
+            "UNKNOWN_SERVICE",
+            "UNKNOWN_ATTRIBUTE_VALUE",
         ],
     },
     Method {
@@ -35,6 +37,10 @@ pub const METHODS: [Method; 16] = [
             "REQUEST_ID_REUSED",
             "INSUFFICIENT_CREDITS",
             "ACCOUNT_NOT_FOUND",
+            "RATE_CARD_NOT_FOUND",
+            "REVISION_NOT_FOUND",
+            "UNKNOWN_SERVICE",
+            "UNKNOWN_ATTRIBUTE_VALUE",
         ],
     },
     Method {
@@ -52,7 +58,15 @@ pub const METHODS: [Method; 16] = [
     Method {
         name: "Hold",
         weight: 13,
-        answers: &["ok", "replayed", "INSUFFICIENT_CREDITS"],
+        answers: &[
+            "ok",
+            "replayed",
+            "INSUFFICIENT_CREDITS",
+            "RATE_CARD_NOT_FOUND",
+            "REVISION_NOT_FOUND",
+            "UNKNOWN_SERVICE",
+            "UNKNOWN_ATTRIBUTE_VALUE",
+        ],
     },
     Method {
         name: "ExtendHold",
@@ -70,6 +84,10 @@ pub const METHODS: [Method; 16] = [
             "HOLD_SERVICE_MISMATCH",
             "HOLD_EXCEEDED",
             "INSUFFICIENT_CREDITS",
+            "RATE_CARD_NOT_FOUND",
+            "REVISION_NOT_FOUND",
+            "UNKNOWN_SERVICE",
+            "UNKNOWN_ATTRIBUTE_VALUE",
         ],
     },
     Method {
@@ -136,6 +154,8 @@ pub const METHODS: [Method; 16] = [
             "RATE_CARD_NOT_FOUND",
             "TOO_MANY_ITEMS",
             "INVALID_LENGTH",
+            "UNKNOWN_ATTRIBUTE",
+            "UNKNOWN_ATTRIBUTE_VALUE",
         ],
     },
 ];

@@ -128,8 +128,14 @@ impl Generator<'_> {
         }
     }
 
-    fn service(&mut self) -> String {
-        let services = self.model.cards.services();
+    /// A service, mostly one of the card of the account.
+    fn service(&mut self, account: &str) -> String {
+        let cards = &self.model.cards;
+        let mut services = cards.services();
+        if self.rng.chance(700) {
+            let own = self.card_of(account);
+            services.retain(|service| cards.names_with(service).contains(&own));
+        }
         // Hardly anybody can pay a film.
         match *self.rng.pick(&services) {
             "film" if self.rng.chance(900) => "image".to_owned(),
@@ -137,8 +143,16 @@ impl Generator<'_> {
         }
     }
 
-    pub fn usage(&mut self) -> pb::Usage {
-        let service = self.service();
+    /// The name of the card by which an account is priced.
+    fn card_of(&self, account: &str) -> &'static str {
+        let state = self.model.accounts.get(account);
+        let named = state.map_or("", |state| state.rate_card.as_str());
+        let mut names = ["partner", "maker"].into_iter();
+        names.find(|name| *name == named).unwrap_or("studio")
+    }
+
+    pub fn usage(&mut self, account: &str) -> pb::Usage {
+        let service = self.service(account);
         self.usage_of(service)
     }
 
@@ -161,35 +175,64 @@ impl Generator<'_> {
         }
     }
 
-    /// Which prices; those for a service that only some cards have fit it mostly.
+    /// Which prices; where the card of the account does not have the service, mostly those of
+    /// one that has.
     pub fn prices(&mut self, service: &str, account: &str) -> Option<pb::PriceSelector> {
         let mut prices = pb::PriceSelector::default();
         if self.rng.chance(100) {
             account.clone_into(&mut prices.account);
         }
-        let revisions = self.model.cards.revisions();
-        match (service, self.rng.below(20)) {
-            ("banner" | "openai/gpt-4o:in", 0..=15) => "partner".clone_into(&mut prices.rate_card),
-            (_, 0..=2) => {
+        let fitting = self.model.cards.names_with(service);
+        let fits = fitting.contains(&self.card_of(account));
+        match self.rng.below(20) {
+            0..=13 if !fits => prices.rate_card = (*self.rng.pick(&fitting)).to_owned(),
+            0..=3 => {
+                let revisions = self.model.cards.revisions();
                 let (name, revision) = *self.rng.pick(&revisions);
-                revision.clone_into(&mut prices.revision);
+                prices.revision = self.quoted(revision);
                 if self.rng.chance(200) {
                     name.clone_into(&mut prices.rate_card);
                 }
             }
-            (_, 3) => {
-                let name = *self.rng.pick(&["studio", "partner", "unheard-of"]);
-                name.clone_into(&mut prices.rate_card);
+            4 => {
+                let names = ["studio", "partner", "maker", "unheard-of"];
+                prices.rate_card = (*self.rng.pick(&names)).to_owned();
             }
-            (_, 4) => {
+            5 => {
                 let hours = Nanos::from(self.rng.between(-40, 40));
-                prices.price_time = Some(timestamp(self.now + hours * HOUR));
+                let nanosecond = Nanos::from(self.rng.below(2));
+                prices.price_time = Some(timestamp(self.now + hours * HOUR + nanosecond));
             }
-            (_, 5) if self.rng.chance(100) => "0123abcd".clone_into(&mut prices.revision),
+            6 if self.rng.chance(100) => "0123abcd".clone_into(&mut prices.revision),
             _ => {}
         }
         let named = prices != pb::PriceSelector::default();
         (named || self.rng.chance(50)).then_some(prices)
+    }
+
+    /// A revision as it is, or with values behind it as an estimate names it; at times such that
+    /// no estimate does.
+    fn quoted(&mut self, revision: &str) -> String {
+        let mut pairs = Vec::new();
+        for values in self.model.cards.quotable(revision) {
+            if self.rng.chance(700) {
+                pairs.push(self.rng.pick(&values).clone());
+            }
+        }
+        if self.rng.chance(100) {
+            match self.rng.below(6) {
+                0 => pairs.reverse(),
+                1 => pairs.push(String::new()),
+                2 => pairs.push("plan=9".to_owned()),
+                3 => pairs.extend(pairs.last().cloned()),
+                4 => pairs.insert(0, "job=1".to_owned()),
+                _ => pairs.push("region=far away".to_owned()),
+            }
+        }
+        match pairs.is_empty() {
+            true => revision.to_owned(),
+            false => format!("{revision}.{}", pairs.join(",")),
+        }
     }
 
     /// The account of an amount, named or not.
@@ -207,7 +250,7 @@ impl Generator<'_> {
             .then(|| timestamp(self.now + self.length()));
         let mut services = Vec::new();
         while self.rng.chance(250) {
-            services.push(self.service());
+            services.push(self.service(&account));
         }
         let credits = match self.rng.below(80) {
             0 => self.room(&account),
@@ -237,7 +280,7 @@ impl Generator<'_> {
     pub fn charge(&mut self, account: String) -> pb::ChargeRequest {
         use pb::charge_request::What;
         let (what, prices) = if self.rng.chance(500) {
-            let usage = self.usage();
+            let usage = self.usage(&account);
             let prices = self.prices(&usage.service, &account);
             (What::Usage(usage), prices)
         } else {
@@ -358,7 +401,7 @@ impl Generator<'_> {
                 .push(i32::try_from(self.rng.between(1, 8)).unwrap());
         }
         if self.rng.chance(150) {
-            request.service = self.service();
+            request.service = self.service(&account);
         }
         if self.rng.chance(100) {
             request.hold_id = self.hold_id(&account);
