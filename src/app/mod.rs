@@ -16,7 +16,7 @@ mod write;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use futures_util::lock::Mutex;
+use tokio::sync::Mutex;
 
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;

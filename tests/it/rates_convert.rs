@@ -212,14 +212,18 @@ fn what_a_card_cannot_hold_is_listed_with_the_reason() {
         assert_eq!(report["left_out"][0]["text"], reason, "{fields}");
         assert_eq!(report["converted"], 1, "{fields}");
     }
-    let map = r#"{"a b": {"input_cost_per_query": 1}, "c": {"input_cost_per_query": 1}, "c": {"input_cost_per_query": 2}}"#;
+    let map = r#"{"a b": {"input_cost_per_query": 1}, "c": {"input_cost_per_query": 1}, "c": {"input_cost_per_query": 2}, "plain": {"input_cost_per_query": 1}}"#;
     let directory = tempfile::tempdir().unwrap();
     let report = converted(directory.path(), map, &[]);
     assert_eq!(report["left_out"][0]["text"], "key \"a b\" cannot be used");
-    assert_eq!(
-        report["left_out"][1]["text"],
-        "its name stands twice in the file"
-    );
+    // Which of the two is meant, nobody can say.
+    for at in [1, 2] {
+        assert_eq!(
+            report["left_out"][at]["text"],
+            "its name stands twice in the file"
+        );
+    }
+    assert_eq!(report["converted"], 1);
 }
 
 /// Prices that fall with the prompt, texts for numbers, nulls, endpoints, and another unit.

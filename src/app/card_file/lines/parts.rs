@@ -244,6 +244,13 @@ pub fn line(value: &Value<'_>, spec: &Spec, units: &Units) -> Read<LineSpec> {
         let text = fields.text(field)?;
         text.map(|(text, at)| amount(field, text, &at)).transpose()
     };
+    let (price_min, price_max) = (credits("price_min")?, credits("price_max")?);
+    if let (Some(min), Some(max)) = (price_min, price_max)
+        && min > max
+    {
+        let problem = format!("{name}: its price_min is more than its price_max");
+        return Err(error(&fields.at, problem, "change one of them"));
+    }
     let decimals = decimals(&fields)?;
     let rounding = rounding_field(&fields)?;
     let when = match fields.get("when") {
@@ -260,8 +267,8 @@ pub fn line(value: &Value<'_>, spec: &Spec, units: &Units) -> Read<LineSpec> {
         per,
         price: credits("price")?,
         when,
-        price_min: credits("price_min")?,
-        price_max: credits("price_max")?,
+        price_min,
+        price_max,
         decimals,
         rounding,
     })
@@ -377,7 +384,12 @@ pub fn row(value: &Value<'_>, position: usize, spec: &Spec, units: &Units) -> Re
 /// The keys of lines in a list, or one.
 fn keys(fields: &Fields<'_, '_>) -> Read<Vec<Box<str>>> {
     let texts = fields.get("lines").map(|value| texts_of(value, "lines"));
-    let texts = texts.transpose()?.unwrap_or_default();
+    let texts = texts.transpose()?;
+    if let (Some(value), Some([])) = (fields.get("lines"), texts.as_deref()) {
+        let remedy = "name some, or leave lines out where it is about all";
+        return Err(error(&value.span(), "lines names no line", remedy));
+    }
+    let texts = texts.unwrap_or_default();
     Ok(texts.into_iter().map(|(text, _)| text.into()).collect())
 }
 

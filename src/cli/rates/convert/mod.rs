@@ -5,7 +5,7 @@ mod fields;
 mod map;
 mod service;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -144,7 +144,12 @@ fn convert(args: &Args, entries: &[map::Entry<'_>]) -> Result<(Report, Vec<Strin
     let head = head(args, 1);
     let mut report = Report::default();
     let mut services = Vec::new();
-    let mut models: BTreeSet<&str> = BTreeSet::new();
+    // Which of two entries of one name is meant, nobody can say.
+    let mut models: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in entries {
+        let count = models.entry(&entry.model).or_default();
+        *count = count.saturating_add(1);
+    }
     let mut of_others: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in entries {
         let about = |text: String| About {
@@ -162,7 +167,7 @@ fn convert(args: &Args, entries: &[map::Entry<'_>]) -> Result<(Report, Vec<Strin
             continue;
         }
         report.priced = report.priced.saturating_add(1);
-        let made = match models.insert(&entry.model) {
+        let made = match models.get(&*entry.model) == Some(&1) {
             true => entry::sheet(entry).map(|sheet| (service::text(entry, &sheet), sheet.notes)),
             false => Err("its name stands twice in the file".to_owned()),
         };

@@ -4,9 +4,9 @@ use super::card_factors::factor_words;
 use super::number::{Number, with_unit};
 use super::program::Program;
 use super::ratio::Ratio;
-use super::run::{ATTRIBUTES_MAX, Inputs, LineCost, Record, Stop, credits_of};
+use super::run::{ATTRIBUTES_MAX, Amount, Inputs, LineCost, Record, Stop, TotalCost, credits_of};
 use super::spec::{Condition, Is, LineSpec, QuantitySpec, StepRounding};
-use crate::domain::amount::{Credits, Rounding};
+use crate::domain::amount::{Credits, DECIMALS_MAX};
 use crate::domain::pricing::quote::{Line, rounding_words};
 
 /// The lines of an estimate.
@@ -165,34 +165,24 @@ impl Record for Explanation<'_> {
         text.push_str(&limit("at least", cost.min));
         text.push_str(&limit("at most", cost.max));
         let credits = credits_of_nanos(cost.nanos);
+        let own = cost.line.rounding.map_or("", rounding_words);
+        if let Some((before, after)) = cost.rounded {
+            text.push_str(&rounded(before, own, after.exact, spec.decimals));
+        }
         if let Some(exchange) = exchange {
-            if let (Some((before, after)), Some((_, direction))) =
+            if let (Some((before, after)), Some((decimals, direction))) =
                 (cost.exchanged, exchange.decimals)
             {
-                let exact = credits_of(before.exact, before.per);
-                let exact = exact.map_or_else(String::new, |exact| exact.to_string());
-                let rounded = credits_of_nanos(after.exact);
-                let words = rounding_words(direction);
-                text.push_str(&format!(", {exact} rounded {words} to {rounded}"));
+                let direction = rounding_words(direction);
+                text.push_str(&rounded(before, direction, after.exact, Some(decimals)));
             }
             text.push_str(&format!(
                 ", at {} credits a {}",
                 exchange.credits, exchange.unit
             ));
         }
-        if cost.was_rounded
-            && let Some(direction) = cost.line.rounding
-        {
-            let denominator = cost.rate.nanos.denominator();
-            let exact = credits_of(cost.dividend, denominator);
-            let exact = exact.and_then(|exact| exact.times(credits_each));
-            let exact = exact.map(|exact| exact.to_string());
-            let exact = exact.filter(|exact| !exact.contains('/'));
-            let exact = exact.unwrap_or_else(|| "more than 9 decimals".to_owned());
-            text.push_str(&format!(
-                ", {exact} rounded {} to {credits}",
-                rounding_words(direction)
-            ));
+        if let Some(before) = cost.last {
+            text.push_str(&rounded(before, own, cost.nanos, None));
         }
         let (quantity, unit, unit_credits) = figures(spec, cost, number, credits, credits_each);
         self.lines.push(Line {
@@ -205,17 +195,18 @@ impl Record for Explanation<'_> {
         });
     }
 
-    fn total(&mut self, sum: i128, total: i128, rounding: Option<Rounding>) {
-        if sum == total {
+    fn total(&mut self, sum: i128, total: &TotalCost) {
+        if sum == total.nanos {
             return;
         }
-        let (before, after) = (credits_of_nanos(sum), credits_of_nanos(total));
-        let words = match rounding {
-            Some(direction) => format!("rounded {} to {after}", rounding_words(direction)),
-            None if total > sum => format!("at least {after}"),
-            None => format!("at most {after}"),
-        };
-        let difference = credits_of_nanos(total.saturating_sub(sum));
+        let (before, after) = (credits_of_nanos(sum), credits_of_nanos(total.nanos));
+        let mut words = Vec::new();
+        words.extend(total.min.map(|min| format!("at least {min}")));
+        words.extend(total.max.map(|max| format!("at most {max}")));
+        let rounding = total.rounding.map(rounding_words);
+        words.extend(rounding.map(|direction| format!("rounded {direction} to {after}")));
+        let words = words.join(", ");
+        let difference = credits_of_nanos(total.nanos.saturating_sub(sum));
         self.lines.push(Line {
             key: "total".to_owned(),
             description: format!("total: {before} {words}"),
@@ -262,6 +253,19 @@ fn figures(
         }
         _ => ("1".to_owned(), number.text(cost.quantity), credits),
     }
+}
+
+/// ", 0.248987654312 rounded up to 0.248987655".
+fn rounded(before: Amount, direction: &str, after: i128, decimals: Option<u32>) -> String {
+    let exact = credits_of(before.exact, before.per);
+    let exact = exact.map(|exact| exact.to_string());
+    let exact = exact.filter(|exact| !exact.contains('/'));
+    let exact =
+        exact.unwrap_or_else(|| format!("more than {} decimals", decimals.unwrap_or(DECIMALS_MAX)));
+    format!(
+        ", {exact} rounded {direction} to {}",
+        credits_of_nanos(after)
+    )
 }
 
 /// A whole number of billionths.

@@ -61,8 +61,21 @@ pub trait Record {
     fn quantity(&mut self, slot: usize, measured: i128, billed: i128);
     /// A line's cost, in the order of its steps.
     fn line(&mut self, position: usize, cost: &LineCost<'_>);
-    /// The sum, what it became, and its rounding.
-    fn total(&mut self, sum: i128, total: i128, rounding: Option<Rounding>);
+    /// The sum, and what it became.
+    fn total(&mut self, sum: i128, total: &TotalCost);
+}
+
+/// What a sum became; amounts in billionths.
+#[derive(Clone, Copy, Debug)]
+pub struct TotalCost {
+    /// The total.
+    pub nanos: i128,
+    /// The least total, where it was used.
+    pub min: Option<Credits>,
+    /// The largest total, where it was used.
+    pub max: Option<Credits>,
+    /// The direction in which it was rounded, where digits were lost.
+    pub rounding: Option<Rounding>,
 }
 
 /// How a line's cost came about; amounts in billionths.
@@ -79,10 +92,12 @@ pub struct LineCost<'a> {
     pub min: Option<Credits>,
     /// The largest cost, where it was used.
     pub max: Option<Credits>,
+    /// The amount before and after it was rounded to the line's decimals, where digits were lost.
+    pub rounded: Option<(Amount, Amount)>,
     /// The amount in the unit of the card before and after its rounding, where digits were lost.
     pub exchanged: Option<(Amount, Amount)>,
-    /// Whether digits were lost otherwise.
-    pub was_rounded: bool,
+    /// The amount before it was rounded to the decimals of an amount, where digits were lost.
+    pub last: Option<Amount>,
     /// The cost.
     pub nanos: i128,
 }
@@ -134,7 +149,7 @@ pub struct Silent;
 impl Record for Silent {
     fn quantity(&mut self, _: usize, _: i128, _: i128) {}
     fn line(&mut self, _: usize, _: &LineCost<'_>) {}
-    fn total(&mut self, _: i128, _: i128, _: Option<Rounding>) {}
+    fn total(&mut self, _: i128, _: &TotalCost) {}
 }
 
 impl Program {
@@ -207,10 +222,13 @@ impl Program {
         };
         let direction = line.rounding.unwrap_or(Rounding::HalfEven);
         let mut amount = Amount::new(exact, per);
+        let mut rounded = None;
         if let Some(decimals) = spec.and_then(|spec| spec.decimals) {
+            let before = amount;
             amount = amount
                 .rounded(nanos_of(decimals), direction)
                 .ok_or(Stop::TooLarge)?;
+            rounded = amount.was_rounded.then_some((before, amount));
         }
         let mut exchanged = None;
         if let Some(exchange) = &self.spec.exchange {
@@ -224,7 +242,9 @@ impl Program {
             }
             amount = amount.times(exchange.credits).ok_or(Stop::TooLarge)?;
         }
+        let before = amount;
         let amount = amount.rounded(1, direction).ok_or(Stop::TooLarge)?;
+        let is_last = amount.was_rounded && !before.was_rounded;
         let cost = LineCost {
             line,
             rate,
@@ -232,8 +252,9 @@ impl Program {
             dividend,
             min,
             max: max.filter(|max| dividend != i128::from(max.nanos()).saturating_mul(denominator)),
+            rounded,
             exchanged,
-            was_rounded: amount.was_rounded && exchanged.is_none(),
+            last: is_last.then_some(before),
             nanos: amount.exact,
         };
         let nanos = amount.exact;
@@ -243,23 +264,22 @@ impl Program {
 
     fn total(&self, sum: i128, record: &mut impl Record) -> Option<i128> {
         let spec = &self.spec.total;
-        let mut total = sum;
-        if let Some(min) = spec.min
-            && sum > 0
-        {
-            total = total.max(i128::from(min.nanos()));
-        }
-        if let Some(max) = spec.max {
-            total = total.min(i128::from(max.nanos()));
-        }
-        let mut rounding = None;
+        let nanos = |limit: Credits| i128::from(limit.nanos());
+        let min = spec.min.filter(|min| sum > 0 && sum < nanos(*min));
+        let max = spec.max.filter(|max| sum > nanos(*max));
+        let mut total = TotalCost {
+            nanos: min.or(max).map_or(sum, nanos),
+            min,
+            max,
+            rounding: None,
+        };
         if let Some((decimals, direction)) = spec.decimals {
-            let rounded = Amount::new(total, 1).rounded(nanos_of(decimals), direction)?;
-            total = rounded.exact;
-            rounding = rounded.was_rounded.then_some(direction);
+            let rounded = Amount::new(total.nanos, 1).rounded(nanos_of(decimals), direction)?;
+            total.nanos = rounded.exact;
+            total.rounding = rounded.was_rounded.then_some(direction);
         }
-        record.total(sum, total, rounding);
-        Some(total)
+        record.total(sum, &total);
+        Some(total.nanos)
     }
 
     /// The number of a slot.
