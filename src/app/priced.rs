@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::write::{CostForm, WriteForm};
 use super::{App, AppError};
 use crate::domain::ledger::{
-    Account, AccountSettings, Action, AskedPrices, Command, Cost, HoldId, Named, Priced, Pricing,
+    Account, AccountSettings, Action, AskedPrices, Command, Cost, HoldId, Named, Priced,
 };
 use crate::domain::pricing::{
     AccountTerms, Card, Catalog, Pairs, PriceTerms, Selector, Usage, UsageRecord,
@@ -270,19 +270,13 @@ impl App {
 
 /// What a usage costs by these terms.
 fn cost_of(terms: &PriceTerms<'_>, usage: &Usage<'_>) -> Priced {
-    let card = terms.card();
     let quote = terms
         .price(usage)
         .map_err(|violations| violations.under("usage."))?;
     Ok(Box::new(Cost {
         credits: quote.credits(),
         service: Some(Arc::clone(&quote.service().key)),
-        pricing: Some(Pricing {
-            rate_card: card.shared_name(),
-            revision: card.revision().shared(),
-            values: terms.values(&quote),
-            time: terms.price_time(&quote),
-        }),
+        pricing: Some(terms.pricing(&quote)),
         usage: Some(Arc::new(UsageRecord::from(usage))),
         assumes_no_settings: None,
     }))

@@ -11,7 +11,8 @@ use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
 use crate::app::{Answer, AppError, Written};
 use crate::domain::Refusal;
-use crate::domain::ledger::{Action, Command, Pricing};
+use crate::domain::ledger::{Action, Command};
+use crate::domain::pricing::Pricing;
 
 /// What an entry and its answer take at most, beside the texts of the request.
 const ENTRY_BYTES_MAX: usize = 290;
@@ -87,7 +88,10 @@ fn answer_bytes_max(item: &Result<Command, Refusal>, request_bytes: usize) -> us
     let account = twice(command.account.as_str().len());
     let request_id = twice(command.request.id.as_str().len());
     let values = match &command.action {
-        Action::Charge(Ok(cost)) => cost.pricing.as_ref().map_or(0, values_bytes),
+        Action::Charge(Ok(cost)) => cost
+            .pricing
+            .as_ref()
+            .map_or(0, |pricing| values_bytes(pricing)),
         _ => 0,
     };
     // The service stands in the entry and in its usage.
@@ -263,12 +267,12 @@ mod tests {
                 request_id: Some(self.request_id()),
                 labels: self.labels(),
                 service: Some("s".repeat(self.service).into()),
-                pricing: Some(Pricing {
+                pricing: Some(Arc::new(Pricing {
                     rate_card: "c".repeat(64).into(),
                     revision: "f".repeat(24).into(),
                     values: std::collections::BTreeMap::new(),
                     time: None,
-                }),
+                })),
                 usage: Some(self.usage()),
                 hold: None,
                 shares: vec![share; 1_000],

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::app::card_file;
-use crate::domain::ledger::Pricing;
-use crate::domain::pricing::{Card, PriceContext, Usage};
+use crate::domain::pricing::{Card, PriceContext, Pricing, Usage};
 use crate::domain::{Credits, Timestamp};
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};

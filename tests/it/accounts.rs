@@ -8,10 +8,10 @@ use creditd::app::App;
 use creditd::app::prices::publish;
 
 use creditd::domain::ledger::{
-    Action, Command, Cost, EntryKind, Fingerprint, GrantAction, HoldTerms, Named, Overage, Pricing,
+    Action, Command, Cost, EntryKind, Fingerprint, GrantAction, HoldTerms, Named, Overage,
     UpdateAction,
 };
-use creditd::domain::pricing::{Given, UsageRecord};
+use creditd::domain::pricing::{Given, Pricing, UsageRecord};
 use creditd::domain::{Credits, FieldViolations, Labels, Timestamp};
 use creditd::rfc3339;
 use creditd::rpc::LedgerApi;
@@ -315,12 +315,12 @@ fn valued(revision: &str, price_time: Option<Timestamp>) -> Box<Cost> {
     Box::new(Cost {
         credits: Credits::ONE,
         service: Some("work".into()),
-        pricing: Some(Pricing {
+        pricing: Some(Arc::new(Pricing {
             rate_card: "plan".into(),
             revision: revision.into(),
             values: [("plan".to_owned(), "growth".to_owned())].into(),
             time: price_time,
-        }),
+        })),
         usage: Some(Arc::new(UsageRecord {
             quantity: Given::Count(1),
             attributes: Default::default(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use creditd::app::{Written, card_file};
-use creditd::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare, Pricing};
-use creditd::domain::pricing::{AccountTerms, Catalog, Given, Selector, UsageRecord};
+use creditd::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare};
+use creditd::domain::pricing::{AccountTerms, Catalog, Given, Pricing, Selector, UsageRecord};
 use creditd::domain::{AccountName, Credits, Labels, RequestId, Timestamp};
 use creditd::rpc::convert::pricing::{EstimateParts, estimate_to_pb, usage_from_pb};
 use creditd::rpc::convert::write::ChargeParts;
@@ -227,7 +227,7 @@ proptest! {
     ) {
         let credits = |nanos| Credits::from_nanos(nanos).unwrap();
         let pairs: BTreeMap<String, String> = label.into_iter().collect();
-        let pricing = Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into(), values: if values { pairs.clone() } else { BTreeMap::new() }, time: price_time.map(Timestamp::from_unix_nanos) };
+        let pricing = Arc::new(Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into(), values: if values { pairs.clone() } else { BTreeMap::new() }, time: price_time.map(Timestamp::from_unix_nanos) });
         let usage = usage.map(|(kind, number, meters)| UsageRecord {
             quantity: match kind {
                 0 => Given::Nothing,

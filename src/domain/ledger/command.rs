@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::entry::Pricing;
 use super::id::{EntryId, GrantId, HoldId, Named};
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels, RequestId};
-use crate::domain::pricing::{Pairs, UsageRecord};
+use crate::domain::pricing::{Pairs, Pricing, UsageRecord};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::violation::FieldViolations;
@@ -102,7 +101,7 @@ pub struct Cost {
     /// The service; None for an amount that the caller decided.
     pub service: Option<Arc<str>>,
     /// The rate card by which it was priced.
-    pub pricing: Option<Pricing>,
+    pub pricing: Option<Arc<Pricing>>,
     /// The usage that was priced.
     pub usage: Option<Arc<UsageRecord>>,
     /// Set where it was priced as for an account without settings, without a look at the

@@ -7,7 +7,7 @@ use super::id::{EntryId, GrantId};
 use super::settings::AccountUpdate;
 use crate::domain::amount::Credits;
 use crate::domain::names::{AccountName, Labels, RequestId};
-use crate::domain::pricing::{Pairs, UsageRecord};
+use crate::domain::pricing::{Pricing, UsageRecord};
 use crate::domain::time::Timestamp;
 
 /// One event of an account. Every kind but [`EntryKind::Extend`] and [`EntryKind::Update`] moves
@@ -38,7 +38,7 @@ pub struct Entry {
     /// The service that was paid for, or is to be.
     pub service: Option<Arc<str>>,
     /// The rate card by which the usage was priced.
-    pub pricing: Option<Pricing>,
+    pub pricing: Option<Arc<Pricing>>,
     /// The usage that was priced, if there was one.
     pub usage: Option<Arc<UsageRecord>>,
     /// The hold of the entry, as it is after it.
@@ -111,19 +111,6 @@ impl EntryKind {
             Self::Revoke(_) => "revoke",
         }
     }
-}
-
-/// The rate card by which a usage was priced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pricing {
-    /// The name of the card.
-    pub rate_card: Arc<str>,
-    /// The revision of the card.
-    pub revision: Arc<str>,
-    /// Attributes that came from the account or the clock, as they were then.
-    pub values: Pairs,
-    /// The time for which it was priced, where that decided an attribute or the caller named it.
-    pub time: Option<Timestamp>,
 }
 
 /// The terms of a grant, which never change.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::entry::{Entry, Pricing};
+use super::entry::Entry;
 use super::id::{GrantId, HoldId};
 use crate::domain::amount::Credits;
 use crate::domain::names::{Labels, RequestId};
-use crate::domain::pricing::UsageRecord;
+use crate::domain::pricing::{Pricing, UsageRecord};
 use crate::domain::time::Timestamp;
 
 /// A hold as callers see it.
@@ -32,7 +32,7 @@ pub struct HoldTerms {
     /// The service for which it was made; None for a hold by amount.
     pub service: Option<Arc<str>>,
     /// The rate card by which it was priced.
-    pub pricing: Option<Pricing>,
+    pub pricing: Option<Arc<Pricing>>,
     /// The usage that was priced, if there was one.
     pub usage: Option<Arc<UsageRecord>>,
     /// When it was made.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::command::{Action, Command, Fingerprint};
-use super::entry::{Entry, EntryKind, GrantFacts, Pricing};
+use super::entry::{Entry, EntryKind, GrantFacts};
 use super::hold::Hold;
 use super::id::{EntryId, GrantId, HoldId};
 use crate::domain::amount::Credits;
+use crate::domain::pricing::Pricing;
 
 /// Something that a command refers to, and that the account's state may not have any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub struct Spending {
     /// The service that was paid for.
     pub service: Option<Arc<str>>,
     /// The rate card by which it was priced.
-    pub pricing: Option<Pricing>,
+    pub pricing: Option<Arc<Pricing>>,
 }
 
 /// What a store must look up for a command on this account before it calls [`super::decide`],

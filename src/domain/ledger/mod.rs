@@ -24,7 +24,7 @@ pub use command::{
     UpdateAction,
 };
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
-pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms, Pricing};
+pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms};
 pub use funds::{Affordability, SpendableCredits, check_funds};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};

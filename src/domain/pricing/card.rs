@@ -11,6 +11,7 @@ use super::lines::{AttributeSpec, CardFactors, Program, Source, unit_of_totals};
 use super::nearest::nearest;
 use super::price::{Meter, Price};
 use super::quote::Quote;
+use super::terms::Pricing;
 use super::usage::{Given, Pairs, Usage};
 use crate::domain::amount::{Credits, Rounding};
 use crate::domain::names::repeated;
@@ -32,12 +33,6 @@ impl Revision {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The same, shared.
-    #[must_use]
-    pub fn shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
     }
 }
 
@@ -97,9 +92,10 @@ pub struct Shown {
 /// A rate card. Its content never changes; a change is another card.
 #[derive(Clone, Debug)]
 pub struct Card {
-    name: Arc<str>,
     title: Box<str>,
     revision: Revision,
+    /// With the name and the revision.
+    pricing: Arc<Pricing>,
     effective_time: Option<Timestamp>,
     services: Vec<Service>,
     index: ByName<Arc<str>, usize>,
@@ -139,8 +135,13 @@ impl Card {
             }
         }
         Ok(Self {
-            name: name.into(),
             title: title.into(),
+            pricing: Arc::new(Pricing {
+                rate_card: name.into(),
+                revision: Arc::clone(&revision.0),
+                values: Pairs::new(),
+                time: None,
+            }),
             revision,
             effective_time,
             services,
@@ -175,13 +176,13 @@ impl Card {
     /// The name by which callers choose the card.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.pricing.rate_card
     }
 
-    /// The same, shared.
+    /// By what a usage is priced where neither account nor clock has a part, for the ledger.
     #[must_use]
-    pub fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+    pub const fn pricing(&self) -> &Arc<Pricing> {
+        &self.pricing
     }
 
     /// The title for people.
@@ -222,7 +223,7 @@ impl Card {
         let keys = self.services.iter().map(|service| &*service.key);
         Violation::UnknownService {
             service: repeated(key),
-            rate_card: (&*self.name).into(),
+            rate_card: self.name().into(),
             nearest: nearest(key, keys).map(|(key, close)| (key.into(), close)),
         }
     }
@@ -232,7 +233,7 @@ impl Card {
     pub fn unknown_service_unsearched(&self, key: &str) -> Violation {
         Violation::UnknownService {
             service: repeated(key),
-            rate_card: (&*self.name).into(),
+            rate_card: self.name().into(),
             nearest: None,
         }
     }
@@ -287,11 +288,25 @@ impl Card {
     #[must_use]
     pub fn values(&self, service: &Service, context: &PriceContext<'_>) -> Pairs {
         let mut values = Pairs::new();
+        if self.all_are_sent(service) {
+            return values;
+        }
         for (name, attribute) in self.attributes_not_sent(service) {
             let value = context.value(name, attribute).unwrap_or_default();
             values.insert(name.to_owned(), value.to_owned());
         }
         values
+    }
+
+    /// Whether callers send all by which a service is priced, as for most services.
+    #[inline]
+    #[must_use]
+    pub fn all_are_sent(&self, service: &Service) -> bool {
+        let by_service = match &service.price {
+            ServicePrice::One(_) => true,
+            ServicePrice::Lines(program) => program.index.all_are_sent(),
+        };
+        by_service && self.factors.is_none()
     }
 
     /// The attributes by which a service is priced that callers cannot send.

@@ -26,5 +26,5 @@ pub use context::PriceContext;
 pub use nearest::nearest;
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
-pub use terms::{AccountTerms, PriceTerms};
+pub use terms::{AccountTerms, PriceTerms, Pricing};
 pub use usage::{Given, Pairs, Usage, UsageRecord};

@@ -2,6 +2,7 @@
 //! clock. An estimate's revision names them, so that a charge can be priced by the same.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -22,6 +23,19 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'-')
     .remove(b'~');
+
+/// The rate card by which a usage was priced, as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pricing {
+    /// The name of the card.
+    pub rate_card: Arc<str>,
+    /// The revision of the card.
+    pub revision: Arc<str>,
+    /// Attributes that came from the account or the clock, as they were then.
+    pub values: Pairs,
+    /// The time for which it was priced, where that decided an attribute or the caller named it.
+    pub time: Option<Timestamp>,
+}
 
 /// The terms by which a usage is priced.
 #[derive(Clone, Debug)]
@@ -148,11 +162,22 @@ impl<'a> PriceTerms<'a> {
         self.card.values(quote.service(), &self.context())
     }
 
+    /// Whether callers send all by which the service of a quote is priced. Its revision is then
+    /// that of the card.
+    #[inline]
+    #[must_use]
+    pub fn all_are_sent(&self, quote: &Quote<'_>) -> bool {
+        self.card.all_are_sent(quote.service())
+    }
+
     /// The revision that names these terms for the service of a quote: that of the card and,
     /// where the account or the clock had a part, their values.
     #[must_use]
     pub fn revision(&self, quote: &Quote<'_>) -> Cow<'a, str> {
         let revision = self.card.revision().as_str();
+        if self.all_are_sent(quote) {
+            return revision.into();
+        }
         let values = self.values(quote);
         match values.is_empty() {
             true => revision.into(),
@@ -164,11 +189,28 @@ impl<'a> PriceTerms<'a> {
     /// attribute.
     #[must_use]
     pub fn price_time(&self, quote: &Quote<'_>) -> Option<Timestamp> {
+        if self.names_time || self.all_are_sent(quote) {
+            return self.names_time.then_some(self.time);
+        }
         let mut attributes = self.card.attributes_not_sent(quote.service());
         let decided = attributes.any(|(name, attribute)| {
             matches!(attribute.source, Source::Clock(_)) && !self.quoted.contains_key(name)
         });
-        (self.names_time || decided).then_some(self.time)
+        decided.then_some(self.time)
+    }
+
+    /// By what a quote was priced, for the ledger.
+    #[must_use]
+    pub fn pricing(&self, quote: &Quote<'_>) -> Arc<Pricing> {
+        let of_card = self.card.pricing();
+        if self.all_are_sent(quote) && !self.names_time {
+            return Arc::clone(of_card);
+        }
+        Arc::new(Pricing {
+            values: self.values(quote),
+            time: self.price_time(quote),
+            ..Pricing::clone(of_card)
+        })
     }
 
     /// Whether attributes of the account had a part in the price of a service.

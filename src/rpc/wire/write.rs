@@ -6,8 +6,8 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
-use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare, Pricing};
-use crate::domain::pricing::{Given, PriceTerms, Quote, UsageRecord};
+use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
+use crate::domain::pricing::{Given, PriceTerms, Pricing, Quote, UsageRecord};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -87,7 +87,7 @@ fn put_present(number: u32, value: i64, into: &mut Vec<u8>) {
 pub struct EstimateWriter<'a> {
     terms: &'a PriceTerms<'a>,
     account_known: bool,
-    /// The name of the card, which is the same in every estimate.
+    /// The name and the revision of the card, as most estimates have them.
     card: Vec<u8>,
 }
 
@@ -97,6 +97,7 @@ impl<'a> EstimateWriter<'a> {
     pub fn new(terms: &'a PriceTerms<'a>, account_known: bool) -> Self {
         let mut card = Vec::with_capacity(64);
         put_text(4, terms.card().name(), &mut card);
+        put_text(5, terms.card().revision().as_str(), &mut card);
         Self {
             terms,
             account_known,
@@ -106,9 +107,12 @@ impl<'a> EstimateWriter<'a> {
 
     /// Writes the fields of an `Estimate` without lines.
     pub fn put(&self, quote: &Quote<'_>, into: &mut Vec<u8>) {
+        if !self.terms.all_are_sent(quote) {
+            put_estimate(self.terms, quote, self.account_known, into);
+            return;
+        }
         put_quote(quote, into);
         into.extend_from_slice(&self.card);
-        put_text(5, &self.terms.revision(quote), into);
         put_integer(7, i64::from(self.account_known), into);
     }
 }
@@ -161,7 +165,10 @@ fn is_plain(entry: &Entry) -> bool {
     let has_context = |pricing: &Pricing| !pricing.values.is_empty() || pricing.time.is_some();
     matches!(entry.kind, EntryKind::Charge)
         && entry.hold.is_none()
-        && !entry.pricing.as_ref().is_some_and(has_context)
+        && !entry
+            .pricing
+            .as_ref()
+            .is_some_and(|pricing| has_context(pricing))
         && !entry.usage.as_deref().is_some_and(has_maps)
 }
 

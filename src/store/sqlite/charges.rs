@@ -98,7 +98,7 @@ impl Journal {
         if !is_plain(entry) {
             return Ok(false);
         }
-        let pricing = entry.pricing.as_ref();
+        let pricing = entry.pricing.as_deref();
         let card_id = self.card_id(pricing)?;
         let mut rows = self.charges.rows.borrow_mut();
         let row = Row {

@@ -8,10 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::charges::PendingCharges;
 use super::prefetch::Prefetched;
-use crate::domain::ledger::{
-    EntryId, EntryKind, Hold, HoldId, Pricing, Reference, Referenced, Spending,
-};
-use crate::domain::pricing::Pairs;
+use crate::domain::ledger::{EntryId, EntryKind, Hold, HoldId, Reference, Referenced, Spending};
+use crate::domain::pricing::{Pairs, Pricing};
 use crate::domain::{AccountName, Credits};
 
 /// The file cannot be read or written, or has a row that creditd did not write.
@@ -52,7 +50,7 @@ pub(super) struct Journal {
 /// Rate cards by number and by revision. There are few, and they never change.
 #[derive(Default)]
 struct Cards {
-    by_id: HashMap<i64, Pricing>,
+    by_id: HashMap<i64, Arc<Pricing>>,
     by_revision: HashMap<Arc<str>, i64>,
 }
 
@@ -69,25 +67,28 @@ impl Journal {
     }
 
     /// The rate card of that number.
-    pub(super) fn pricing(&self, card: Option<i64>) -> Result<Option<Pricing>, StorageError> {
+    pub(super) fn pricing(&self, card: Option<i64>) -> Result<Option<Arc<Pricing>>, StorageError> {
         let Some(id) = card else { return Ok(None) };
         if let Some(known) = self.cards.borrow().by_id.get(&id) {
-            return Ok(Some(known.clone()));
+            return Ok(Some(Arc::clone(known)));
         }
         let stored = self
             .connection
             .prepare_cached("SELECT name, revision FROM rate_cards WHERE card_id = ?1")?
             .query_row([id], |row| {
-                Ok(Pricing {
+                Ok(Arc::new(Pricing {
                     rate_card: row.get::<_, String>(0)?.into(),
                     revision: row.get::<_, String>(1)?.into(),
                     values: Pairs::new(),
                     time: None,
-                })
+                }))
             })
             .optional()?;
         let pricing = stored.ok_or_else(|| StorageError(format!("there is no rate card {id}")))?;
-        self.cards.borrow_mut().by_id.insert(id, pricing.clone());
+        self.cards
+            .borrow_mut()
+            .by_id
+            .insert(id, Arc::clone(&pricing));
         Ok(Some(pricing))
     }
 

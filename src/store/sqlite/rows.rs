@@ -14,9 +14,9 @@ use super::text::{
 use super::times::At;
 use crate::domain::ledger::{
     Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
-    HoldStatus, HoldTerms, Pricing,
+    HoldStatus, HoldTerms,
 };
-use crate::domain::pricing::Pairs;
+use crate::domain::pricing::{Pairs, Pricing};
 use crate::domain::{AccountName, Credits, RequestId};
 use crate::rfc3339;
 
@@ -171,7 +171,7 @@ impl Journal {
         row: &Row<'_>,
         (card, values, time): (usize, usize, usize),
         bad: impl Fn() -> StorageError,
-    ) -> Result<Option<Pricing>, StorageError> {
+    ) -> Result<Option<Arc<Pricing>>, StorageError> {
         let pricing = self.pricing(row.get(card)?)?;
         let time = row.get::<_, Option<At>>(time)?.map(|At(time)| time);
         let values = match row.get_ref(values)? {
@@ -181,11 +181,13 @@ impl Journal {
                 .and_then(values_from_json)
                 .ok_or_else(&bad)?,
         };
-        Ok(Some(Pricing {
+        let card = pricing.ok_or_else(bad)?;
+        Ok(Some(Arc::new(Pricing {
+            rate_card: Arc::clone(&card.rate_card),
+            revision: Arc::clone(&card.revision),
             values,
             time,
-            ..pricing.ok_or_else(bad)?
-        }))
+        })))
     }
 
     /// The hold after the entry. What never changes of it stands in the entry that
@@ -294,7 +296,7 @@ impl Journal {
             | EntryKind::Release
             | EntryKind::Extend => {}
         }
-        let pricing = entry.pricing.as_ref();
+        let pricing = entry.pricing.as_deref();
         let hold = entry.hold.as_deref();
         if let Some(hold) = hold {
             self.write_hold(place, matches!(entry.kind, EntryKind::Hold), hold)?;

@@ -17,8 +17,8 @@ use super::journal::{Journal, Position, StorageError};
 use super::open::skip_checkpoint_at_close;
 use super::wal_match::{self, WithoutWal};
 use crate::domain::Credits;
-use crate::domain::ledger::{Account, Pricing};
-use crate::domain::pricing::Usage;
+use crate::domain::ledger::Account;
+use crate::domain::pricing::{Pricing, Usage};
 use crate::store::cards::StoredCard;
 
 /// How many findings are reported as sentences; the others are only counted.
