@@ -27,6 +27,7 @@ fn estimate() -> v1::Estimate {
         rate_card: "jogg-api-v2".to_owned(),
         revision: "0123456789abcdef01234567".to_owned(),
         lines: Vec::new(),
+        account_known: false,
     }
 }
 

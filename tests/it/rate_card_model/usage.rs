@@ -15,7 +15,7 @@ pub type Reasons = BTreeSet<&'static str>;
 
 /// The meters that a usage carries in fields of their own.
 const OWN_FIELDS: [&str; 2] = ["duration", "count"];
-/// The largest duration, in seconds.
+/// The largest number of seconds: a duration may have billionths beyond it, a meter may not.
 const DURATION_MAX: i64 = 315_576_000_000;
 /// The largest count.
 const COUNT_MAX: i64 = i64::MAX;
@@ -28,7 +28,7 @@ fn own_quantity(usage: &Usage, field: &str) -> Result<Option<Number>, &'static s
     let is_whole = |value: &Number, grains| (value * whole(grains)).is_integer();
     let value = match (field, &usage.duration, &usage.count) {
         ("duration", Some(text), _) => duration(text)
-            .filter(|value| is_whole(value, 1_000_000_000) && value <= &whole(DURATION_MAX)),
+            .filter(|value| is_whole(value, 1_000_000_000) && value < &whole(DURATION_MAX + 1)),
         ("count", _, Some(text)) => decimal(text)
             .filter(|(value, decimals)| *decimals == 0 && value <= &whole(COUNT_MAX))
             .map(|(value, _)| value),
@@ -96,7 +96,7 @@ pub fn read_meters(
     }
     let mut values = BTreeMap::new();
     for (name, meter) in &meters {
-        match read_meter(usage, name, meter) {
+        match read_meter(usage, name, meter, service.get("lines").is_some()) {
             Ok(Some(value)) => {
                 values.insert(name.clone(), value);
             }
@@ -113,7 +113,14 @@ pub fn read_meters(
 }
 
 /// A meter, sent or default; None where there is neither.
-fn read_meter(usage: &Usage, name: &str, meter: &Value) -> Result<Option<Number>, &'static str> {
+fn read_meter(
+    usage: &Usage,
+    name: &str,
+    meter: &Value,
+    has_lines: bool,
+) -> Result<Option<Number>, &'static str> {
+    let is_time = name == "duration" || text(meter, "unit") == Some("s");
+    let max = (has_lines && is_time).then(|| whole(DURATION_MAX));
     let sent = if OWN_FIELDS.contains(&name) {
         own_quantity(usage, name)?
     } else {
@@ -134,7 +141,7 @@ fn read_meter(usage: &Usage, name: &str, meter: &Value) -> Result<Option<Number>
         Some(value) if number(meter, "min").is_some_and(|min| value < min) => {
             Err("QUANTITY_TOO_SMALL")
         }
-        Some(value) if number(meter, "max").is_some_and(|max| value > max) => {
+        Some(value) if number(meter, "max").or(max).is_some_and(|max| value > max) => {
             Err("QUANTITY_TOO_LARGE")
         }
         value => Ok(value),
