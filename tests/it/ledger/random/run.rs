@@ -288,14 +288,19 @@ impl Run {
         let answer = self.subject.call(self.ids.call_to_real(real.clone()));
         let earliest = ledger_time(self.clock, self.last);
         let stated = answer.as_ref().ok().and_then(|reply| time_of(model, reply));
-        let time = stated.unwrap_or(earliest + time_before(model));
-        let expected = self.model.call(model, time);
+        let mut time = stated.unwrap_or(earliest + time_before(model));
+        let mut expected = self.model.call(model, time);
+        let latest = earliest.max(self.maybe) + LATE_MAX;
+        // A refusal does not say when it was decided, and names what was available then.
+        while time < latest && self.is_refused_otherwise(&expected, &answer) {
+            time += MICROSECOND;
+            expected = self.model.call(model, time);
+        }
         let outcome = match &expected {
             Ok(_) => "ok".to_owned(),
             Err(refusal) => refusal.reason.clone(),
         };
         self.note(Shown::Call(Box::new(model.clone()), time, outcome));
-        let latest = earliest.max(self.maybe) + LATE_MAX;
         if !(earliest..=latest).contains(&time) || time % MICROSECOND != 0 {
             return Err(format!(
                 "done at {}, should be {}: {answer:?}",
@@ -309,12 +314,21 @@ impl Run {
             outcome => outcome.is_err(),
         };
         if refused {
-            self.maybe = self.maybe.max(earliest);
+            self.maybe = self.maybe.max(time);
         } else {
             self.last = stated.unwrap_or(earliest);
         }
         self.last_is_sure = stated.is_some();
         Ok((expected, answer))
+    }
+
+    fn is_refused_otherwise(&self, expected: &Outcome, answer: &Outcome) -> bool {
+        let (Err(_), Err(refusal)) = (expected, answer) else {
+            return false;
+        };
+        let mut refusal = refusal.clone();
+        self.ids.refusal_to_model(&mut refusal);
+        compare(expected, &Err(refusal)).is_err()
     }
 
     /// Asks for accounts: each of a page is read at a time of its own, which its balance tells.
