@@ -47,19 +47,24 @@ fn value(expression: &str) -> BigRational {
     terms.fold(BigRational::zero(), |sum, term| sum + term)
 }
 
+const CONVERT: [&str; 6] = [
+    "rates",
+    "convert",
+    "litellm",
+    "map.json",
+    "--output",
+    "card.toml",
+];
+
 /// Converts a map, and gives the report.
 fn converted(directory: &Path, map: &str, more: &[&str]) -> Value {
     std::fs::write(directory.join("map.json"), map).unwrap();
-    let line = [
-        "rates",
-        "convert",
-        "litellm",
-        "map.json",
-        "--output",
-        "card.toml",
-        "--json",
-    ];
-    let line: Vec<_> = line.iter().chain(more).copied().collect();
+    let line: Vec<_> = CONVERT
+        .iter()
+        .chain(&["--json"])
+        .chain(more)
+        .copied()
+        .collect();
     let (code, out, err) = run(directory, &line);
     assert_eq!(code, Some(0), "{err}");
     serde_json::from_str(&out).unwrap()
@@ -367,15 +372,7 @@ fn what_makes_no_card_is_refused_with_what_to_do() {
         ),
     ] {
         std::fs::write(here.join("map.json"), map).unwrap();
-        let line = [
-            "rates",
-            "convert",
-            "litellm",
-            "map.json",
-            "--output",
-            "card.toml",
-        ];
-        let line: Vec<_> = line.iter().copied().chain(more).collect();
+        let line: Vec<_> = CONVERT.into_iter().chain(more).collect();
         let (code, out, err) = run(here, &line);
         assert_eq!((code, out.as_str()), (Some(status), ""), "{err}");
         assert!(err.contains(message), "{message}\n{err}");

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use crate::support::refusal::Refusal;
 use crate::support::requests::charge_usage;
 use crate::support::server::Server;
-use crate::support::{root, usage};
+use crate::support::{grant, root, usage};
 
 /// A Friday, in the hours that the card calls peak, off peak and night.
 pub(super) const PEAK: &str = "2026-11-27T12:00:00Z";
@@ -66,6 +66,14 @@ impl Client {
             ledger: server.ledger().await,
             updates: 0,
         }
+    }
+
+    /// Grants an account 1,000 credits.
+    pub(super) async fn grant(&mut self, account: &str) {
+        let granted = self
+            .ledger
+            .grant(grant(&format!("g-{account}"), account, "1000"));
+        granted.await.unwrap();
     }
 
     /// Sets card and attributes of an account, and opens it where it is not.

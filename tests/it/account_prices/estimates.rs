@@ -5,7 +5,7 @@ use creditd::rpc::pb::creditd::v1 as pb;
 use super::client::*;
 use crate::support::refusal::refused;
 use crate::support::requests::{batch, charge_usage};
-use crate::support::{grant, usage};
+use crate::support::usage;
 
 #[tokio::test]
 async fn an_account_is_priced_by_its_card_and_attributes() {
@@ -168,11 +168,7 @@ async fn an_account_is_priced_by_its_card_and_attributes() {
 async fn an_account_whose_card_is_gone_is_never_priced_by_another() {
     let server = start();
     let mut client = Client::of(&server).await;
-    client
-        .ledger
-        .grant(grant("g1", "team", "1000"))
-        .await
-        .unwrap();
+    client.grant("team").await;
     client.update("team", "acme", "").await;
     let cards = cards();
     let without_acme: Vec<&str> = cards[..2].iter().map(String::as_str).collect();

@@ -6,17 +6,13 @@ use super::client::*;
 use crate::support::refusal::Refusal;
 use crate::support::requests::{batch, charge_usage, hold, settle};
 use crate::support::server::run;
-use crate::support::{grant, usage};
+use crate::support::usage;
 
 #[tokio::test]
 async fn a_quote_stays_a_quote_and_entries_say_by_what_they_were_priced() {
     let server = start();
     let mut client = Client::of(&server).await;
-    client
-        .ledger
-        .grant(grant("g1", "team", "1000"))
-        .await
-        .unwrap();
+    client.grant("team").await;
     client.update("team", "", "plan=growth").await;
     let quote = client.estimate(chat(), at("team", PEAK)).await.unwrap();
     client.update("team", "acme", "plan=max tier=partner").await;
@@ -110,11 +106,7 @@ async fn a_quote_stays_a_quote_and_entries_say_by_what_they_were_priced() {
 async fn a_hold_is_settled_by_the_values_with_which_it_was_made() {
     let server = start();
     let mut client = Client::of(&server).await;
-    client
-        .ledger
-        .grant(grant("g1", "team", "1000"))
-        .await
-        .unwrap();
+    client.grant("team").await;
     client.update("team", "", "plan=growth tier=partner").await;
     let image = || usage("image", "x100");
     let held = client.ledger.hold(pb::HoldRequest {
@@ -176,11 +168,7 @@ async fn a_batch_is_priced_by_each_of_its_accounts() {
         ("c", "acme", "tier=partner"),
     ] {
         client.update(account, rate_card, attributes).await;
-        client
-            .ledger
-            .grant(grant(&format!("g-{account}"), account, "1000"))
-            .await
-            .unwrap();
+        client.grant(account).await;
     }
     // What the server knew of them is gone.
     let server = server.restart(&cards().iter().map(String::as_str).collect::<Vec<_>>());
