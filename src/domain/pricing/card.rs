@@ -288,9 +288,6 @@ impl Card {
     #[must_use]
     pub fn values(&self, service: &Service, context: &PriceContext<'_>) -> Pairs {
         let mut values = Pairs::new();
-        if self.all_are_sent(service) {
-            return values;
-        }
         for (name, attribute) in self.attributes_not_sent(service) {
             let value = context.value(name, attribute).unwrap_or_default();
             values.insert(name.to_owned(), value.to_owned());

@@ -345,13 +345,17 @@ impl Catalog {
         (!self.by_revision.contains_key(revision)).then_some(revision)
     }
 
-    /// The period of a name at a time, and those after it.
-    fn period(&self, rate_card: &str, at: Timestamp) -> Option<(&Period, &[Period])> {
-        let name = match rate_card {
+    /// The name that a request means: "" is the default.
+    fn name_of<'a>(&'a self, rate_card: &'a str) -> &'a str {
+        match rate_card {
             "" => &self.default,
             name => name,
-        };
-        let periods = self.periods.get(name)?;
+        }
+    }
+
+    /// The period of a name at a time, and those after it.
+    fn period(&self, rate_card: &str, at: Timestamp) -> Option<(&Period, &[Period])> {
+        let periods = self.periods.get(self.name_of(rate_card))?;
         let begun = |period: &Period| period.since.is_none_or(|time| time <= at);
         let position = periods.iter().rposition(begun)?;
         let (period, later) = periods.get(position..)?.split_first()?;
@@ -378,15 +382,9 @@ impl Catalog {
             };
             period.card.as_ref().or_else(known).or_else(next)
         });
-        found.ok_or_else(|| {
-            let name = match selector.rate_card {
-                "" => &self.default,
-                name => name,
-            };
-            Refusal::RateCardNotFound {
-                rate_card: repeated(name),
-                at,
-            }
+        found.ok_or_else(|| Refusal::RateCardNotFound {
+            rate_card: repeated(self.name_of(selector.rate_card)),
+            at,
         })
     }
 
