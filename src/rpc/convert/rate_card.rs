@@ -1,5 +1,7 @@
 //! Conversions of `GetRateCard`: what a card prices, and pages of it.
 
+use std::collections::HashSet;
+
 use super::page::{ListKey, page_size_or_all};
 use super::timestamp_to_pb;
 use crate::domain::pricing::lines::{AttributeSpec, MeterSpec, Ratio, Source};
@@ -63,9 +65,8 @@ pub fn rate_card_page_to_pb(
     // The token has how many were listed before.
     let before = last.flatten().and_then(|last| usize::try_from(last).ok());
     let before = before.unwrap_or_default();
-    let is_asked = |service: &&Service| {
-        query.services.is_empty() || query.services.iter().any(|key| **key == *service.key)
-    };
+    let named: HashSet<&str> = query.services.iter().map(String::as_str).collect();
+    let is_asked = |service: &&Service| named.is_empty() || named.contains(&*service.key);
     let mut asked = card
         .services()
         .iter()
