@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::card_file::{self, CardFileError, LoadedCard, Loading};
 use super::{App, AppError};
 use crate::domain::pricing::Selector;
-use crate::domain::schedule::{
-    CardHead, CardState, ListedCard, NewPublication, Origin, Placed, Schedule,
-};
+use crate::domain::schedule::{CardHead, CardState, ListedCard, Origin, Placed, Schedule};
 use crate::rfc3339;
 
 /// How many services that are gone a warning names.
@@ -59,14 +57,7 @@ impl App {
         let before = self.cards.list().await?;
         let new = loaded.to_store();
         let placed = match validate_only {
-            true => {
-                let asked = NewPublication {
-                    revision: &new.card.revision,
-                    name: &new.card.name,
-                    effective_time: new.effective_time,
-                };
-                before.publish(&asked, self.clock.now())?
-            }
+            true => before.publish(&new.publication(), self.clock.now())?,
             false => {
                 let placed = self.cards.publish_one(new).await?;
                 let card = Arc::new(loaded.card.clone());
@@ -121,19 +112,15 @@ impl App {
         if let Ok(earlier) = prices.select(&selector, self.clock.now()) {
             let gone = earlier.services().iter();
             let gone = gone.filter(|service| card.service(&service.key).is_none());
-            let gone: Vec<_> = gone.map(|service| format!("\"{}\"", service.key)).collect();
-            if let Some(more) = gone.len().checked_sub(GONE_SERVICES_MAX)
-                && more > 0
-            {
-                let named = gone.iter().take(GONE_SERVICES_MAX).cloned();
-                let named: Vec<_> = named.collect();
+            let mut gone: Vec<_> = gone.map(|service| format!("\"{}\"", service.key)).collect();
+            let more = match gone.len().saturating_sub(GONE_SERVICES_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            gone.truncate(GONE_SERVICES_MAX);
+            if !gone.is_empty() {
                 warnings.push(format!(
-                    "services that the card before has are not on this one: {} and {more} more",
-                    named.join(", ")
-                ));
-            } else if !gone.is_empty() {
-                warnings.push(format!(
-                    "services that the card before has are not on this one: {}",
+                    "services that the card before has are not on this one: {}{more}",
                     gone.join(", ")
                 ));
             }

@@ -25,7 +25,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Changes, StoreError, Unavailable};
 use crate::domain::Timestamp;
-use crate::domain::schedule::{Origin, Placed, Schedule};
+use crate::domain::schedule::{NewPublication, Origin, Placed, Schedule};
 
 /// The answer of a store of rate cards, which waits for a disk or a network.
 pub type CardsAnswer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
@@ -93,6 +93,18 @@ pub struct NewCard {
     pub origin: Origin,
     /// Its text as it was written.
     pub toml: String,
+}
+
+impl NewCard {
+    /// What is asked of a schedule where the card is published.
+    #[must_use]
+    pub fn publication(&self) -> NewPublication<'_> {
+        NewPublication {
+            revision: &self.card.revision,
+            name: &self.card.name,
+            effective_time: self.effective_time,
+        }
+    }
 }
 
 /// A rate card that was published.

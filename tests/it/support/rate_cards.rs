@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use creditd::app::card_file::{LoadedCard, load};
 use creditd::domain::Timestamp;
-use creditd::domain::schedule::{
-    CardHead, NewPublication, Origin, Placed, Publication, Removed, Schedule,
-};
+use creditd::domain::schedule::{CardHead, Origin, Placed, Publication, Removed, Schedule};
 use creditd::store::cards::{CardsAnswer, CardsChange, NewCard, PublishedCard, RateCardStore};
 use creditd::store::{Changes, StoreError, Unavailable};
 use tokio::sync::watch;
@@ -151,12 +149,7 @@ impl RateCardStore for MemoryRateCards {
 
     fn publish_one(&self, new: NewCard) -> CardsChange<'_, Placed> {
         let changed = self.change(|kept| {
-            let asked = NewPublication {
-                revision: &new.card.revision,
-                name: &new.card.name,
-                effective_time: new.effective_time,
-            };
-            let placed = kept.schedule().publish(&asked, kept.time())?;
+            let placed = kept.schedule().publish(&new.publication(), kept.time())?;
             if !placed.unchanged {
                 if let Some(other) = &placed.replaces {
                     kept.remove(other, false);

@@ -4,9 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 
 use super::{Change, Changed};
 use crate::domain::Timestamp;
-use crate::domain::schedule::{
-    CardHead, NewPublication, Origin, Placed, Publication, Removed, Schedule,
-};
+use crate::domain::schedule::{CardHead, Origin, Placed, Publication, Removed, Schedule};
 use crate::rfc3339;
 use crate::store::cards::{NewCard, PublishedCard, StoredCard};
 use crate::store::sqlite::group::is_busy;
@@ -54,12 +52,7 @@ fn try_apply(
             (replace_files(&transaction, &schedule, cards, now)?, None)
         }
         Change::One(new) => {
-            let asked = NewPublication {
-                revision: &new.card.revision,
-                name: &new.card.name,
-                effective_time: new.effective_time,
-            };
-            let placed = schedule.publish(&asked, now).map_err(refused)?;
+            let placed = schedule.publish(&new.publication(), now).map_err(refused)?;
             if !placed.unchanged {
                 publish_one(&transaction, new, &placed)?;
             }
