@@ -26,13 +26,9 @@ impl Hasher for NameHasher {
             self.mix(u64::from_le_bytes(*word));
         }
         if !rest.is_empty() {
-            let mut word = [0; 8];
-            for (to, from) in word.iter_mut().zip(rest) {
-                *to = *from;
-            }
             // The last byte is free to say how many the others are.
             let length = u64::try_from(rest.len()).unwrap_or_default();
-            self.mix(u64::from_le_bytes(word) | (length << 56));
+            self.mix(word_of(rest) | (length << 56));
         }
     }
 
@@ -46,12 +42,43 @@ impl Hasher for NameHasher {
     }
 }
 
+/// Up to seven bytes as the lower ones of a word, without a loop over them.
+fn word_of(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // The last four without those that are among the first.
+        let both = 8_usize.saturating_sub(bytes.len()).saturating_mul(8);
+        let both = u32::try_from(both).unwrap_or_default();
+        let last = u64::from(u32::from_le_bytes(*last)).wrapping_shr(both);
+        return u64::from(u32::from_le_bytes(*first)) | (last << 32);
+    }
+    match *bytes {
+        [a] => u64::from_le_bytes([a, 0, 0, 0, 0, 0, 0, 0]),
+        [a, b] => u64::from_le_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a, b, c] => u64::from_le_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
     use std::hash::BuildHasher as _;
 
     use super::*;
+
+    #[test]
+    fn up_to_seven_bytes_are_a_word() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7];
+        for length in 0..=bytes.len() {
+            let mut word = [0; 8];
+            word[..length].copy_from_slice(&bytes[..length]);
+            assert_eq!(
+                word_of(&bytes[..length]),
+                u64::from_le_bytes(word),
+                "{length}"
+            );
+        }
+    }
 
     #[test]
     fn names_that_differ_a_little_are_spread() {

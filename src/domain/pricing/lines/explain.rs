@@ -24,7 +24,7 @@ impl<'a> Explanation<'a> {
     ///
     /// # Errors
     /// Why it has no price.
-    pub fn of(program: &'a Program, inputs: &mut Inputs) -> Result<Vec<Line>, Stop> {
+    pub fn of(program: &'a Program, inputs: &mut Inputs<'_>) -> Result<Vec<Line>, Stop> {
         let mut explanation = Self {
             program,
             attributes: inputs.attributes,

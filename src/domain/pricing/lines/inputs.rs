@@ -19,6 +19,9 @@ type Values = ByName<Box<str>, u16>;
 pub struct Index {
     /// Names of meters, by slot, sorted.
     meters: Box<[Box<str>]>,
+    /// The slots of the meters that come in fields of their own.
+    duration: Option<usize>,
+    count: Option<usize>,
     /// What meters are where they are not sent.
     meter_defaults: Box<[Option<i128>]>,
     /// Names of attributes, sorted, and their values.
@@ -47,7 +50,10 @@ impl Index {
             attribute_defaults.push(default.and_then(|word| by_name.get(word).copied()));
             values.push((name.clone(), by_name));
         }
+        let slot = |meter: &str| names.iter().position(|name: &Box<str>| **name == *meter);
         Self {
+            duration: slot("duration"),
+            count: slot("count"),
             meters: names.into(),
             meter_defaults: defaults.into(),
             attributes: values.into(),
@@ -60,11 +66,6 @@ impl Index {
     pub fn all_are_sent(&self) -> bool {
         self.not_sent.is_empty()
     }
-
-    /// The slot of a meter.
-    fn slot(&self, meter: &str) -> Option<usize> {
-        self.meters.iter().position(|name| **name == *meter)
-    }
 }
 
 impl Program {
@@ -74,7 +75,7 @@ impl Program {
         service: &str,
         usage: &Usage<'_>,
         context: &PriceContext<'_>,
-        inputs: &mut Inputs,
+        inputs: &mut Inputs<'_>,
         violations: &mut FieldViolations,
     ) {
         let mut reader = Reader {
@@ -92,27 +93,26 @@ impl Program {
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'slots> {
     program: &'a Program,
     service: &'a str,
-    inputs: &'a mut Inputs,
+    inputs: &'a mut Inputs<'slots>,
     /// Bits by slot and by position.
     sent_meters: u32,
     sent_attributes: u32,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// Usage.duration or Usage.count.
     fn quantity(&mut self, given: Given, violations: &mut FieldViolations) {
-        let (name, value) = match given {
-            Given::Nothing => return,
-            Given::Duration(nanos) => ("duration", nanos),
-            Given::Count(count) => ("count", i128::from(count)),
-            Given::NoDuration { .. } => ("duration", 0),
-        };
         let index = &self.program.index;
-        let other = if name == "count" { "duration" } else { "count" };
-        let (slot, other_slot) = (index.slot(name), index.slot(other));
+        let (duration, count) = (("duration", index.duration), ("count", index.count));
+        let ((name, slot), (other, other_slot), value) = match given {
+            Given::Nothing => return,
+            Given::Duration(nanos) => (duration, count, nanos),
+            Given::Count(pieces) => (count, duration, i128::from(pieces)),
+            Given::NoDuration { .. } => (duration, count, 0),
+        };
         if slot.is_none() {
             // The other one is then not missed as well: they share a field.
             self.sent_meters |= other_slot.map_or(0, bit);

@@ -18,29 +18,26 @@ pub const SLOTS_MAX: usize = 80;
 /// Most attributes of a service.
 pub const ATTRIBUTES_MAX: usize = 16;
 
+/// Most services have no more numbers. To clear room for all that one may have takes longer
+/// than to price it.
+const SLOTS_FEW: usize = 16;
+
 /// What a usage brings, found and checked.
-#[derive(Clone, Debug)]
-pub struct Inputs {
+#[derive(Debug)]
+pub struct Inputs<'a> {
     /// Numbers by slot, in grains; quantities are worked out.
-    pub slots: [i128; SLOTS_MAX],
+    pub slots: &'a mut [i128],
     /// Values by attribute.
     pub attributes: [u16; ATTRIBUTES_MAX],
 }
 
-impl Inputs {
+impl<'a> Inputs<'a> {
     /// Nothing yet.
-    #[must_use]
-    pub const fn new() -> Self {
+    const fn new(slots: &'a mut [i128]) -> Self {
         Self {
-            slots: [0; SLOTS_MAX],
+            slots,
             attributes: [0; ATTRIBUTES_MAX],
         }
-    }
-}
-
-impl Default for Inputs {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -157,9 +154,13 @@ impl Program {
     ///
     /// # Errors
     /// Why it has no price.
-    pub fn price(&self, inputs: &mut Inputs, record: &mut impl Record) -> Result<Credits, Stop> {
+    pub fn price(
+        &self,
+        inputs: &mut Inputs<'_>,
+        record: &mut impl Record,
+    ) -> Result<Credits, Stop> {
         for (slot, quantity) in &self.quantities {
-            let measured = quantity.measured(&inputs.slots).ok_or(Stop::TooLarge)?;
+            let measured = quantity.measured(inputs.slots).ok_or(Stop::TooLarge)?;
             if measured < 0 {
                 return Err(Stop::Negative(*slot, measured));
             }
@@ -183,10 +184,10 @@ impl Program {
         &self,
         position: usize,
         line: &Line,
-        inputs: &Inputs,
+        inputs: &Inputs<'_>,
         record: &mut impl Record,
     ) -> Result<i128, Stop> {
-        let cell = line.grid.cell(&inputs.slots, &inputs.attributes);
+        let cell = line.grid.cell(inputs.slots, &inputs.attributes);
         let outcome = cell.and_then(|cell| line.cells.get(cell));
         let outcome = outcome.and_then(|outcome| line.outcomes.get(usize::from(*outcome)));
         let rate = match outcome {
@@ -304,13 +305,23 @@ impl Program {
         context: &PriceContext<'_>,
         mut violations: FieldViolations,
     ) -> Result<Credits, FieldViolations> {
-        let mut inputs = Inputs::new();
-        self.read_inputs(service, usage, context, &mut inputs, &mut violations);
-        if !violations.is_empty() {
-            return Err(violations);
+        self.with_inputs(|mut inputs| {
+            self.read_inputs(service, usage, context, &mut inputs, &mut violations);
+            if !violations.is_empty() {
+                return Err(violations);
+            }
+            self.price(&mut inputs, &mut Silent)
+                .map_err(|stop| self.violation(service, usage, &stop))
+        })
+    }
+
+    /// Calls with room for what a usage of this service brings.
+    #[inline]
+    fn with_inputs<T>(&self, then: impl FnOnce(Inputs<'_>) -> T) -> T {
+        match self.numbers.len() {
+            0..=SLOTS_FEW => then(Inputs::new(&mut [0; SLOTS_FEW])),
+            _ => then(Inputs::new(&mut [0; SLOTS_MAX])),
         }
-        self.price(&mut inputs, &mut Silent)
-            .map_err(|stop| self.violation(service, usage, &stop))
     }
 
     /// What is wrong where a usage has no price.
@@ -363,12 +374,13 @@ impl Program {
         usage: &Usage<'_>,
         context: &PriceContext<'_>,
     ) -> Vec<quote::Line> {
-        let mut inputs = Inputs::new();
         let mut violations = FieldViolations::new();
-        self.read_inputs(service, usage, context, &mut inputs, &mut violations);
-        match violations.is_empty() {
-            true => Explanation::of(self, &mut inputs).unwrap_or_default(),
-            false => Vec::new(),
-        }
+        self.with_inputs(|mut inputs| {
+            self.read_inputs(service, usage, context, &mut inputs, &mut violations);
+            match violations.is_empty() {
+                true => Explanation::of(self, &mut inputs).unwrap_or_default(),
+                false => Vec::new(),
+            }
+        })
     }
 }
