@@ -16,7 +16,7 @@ use super::write::CostForm;
 use crate::domain::ledger::{
     AccountId, Action, Fingerprint, GrantAction, Named, Overage, UpdateAction,
 };
-use crate::domain::pricing::{Given, Pairs, Selector, Usage};
+use crate::domain::pricing::{Given, Pairs, PairsRef, Selector, Usage};
 use crate::domain::{Credits, Labels, Timestamp};
 
 /// Labels stand behind the fields of all verbs.
@@ -187,9 +187,15 @@ impl Canonical for Labels {
 
 impl Canonical for Pairs {
     fn write(&self, form: &mut CanonicalForm) {
-        for (key, value) in self {
-            form.field(1, &key.as_str());
-            form.field(2, &value.as_str());
+        PairsRef::from(self).write(form);
+    }
+}
+
+impl Canonical for PairsRef<'_> {
+    fn write(&self, form: &mut CanonicalForm) {
+        for (key, value) in self.iter() {
+            form.field(1, &key);
+            form.field(2, &value);
         }
     }
 }
@@ -211,7 +217,7 @@ impl Canonical for Usage<'_> {
             attributes,
             meters,
         } = self;
-        form.message(&[service, quantity, *attributes, *meters]);
+        form.message(&[service, quantity, attributes, meters]);
     }
 }
 

@@ -28,8 +28,8 @@ fn usage<'a>(service: &'a str, quantity: Given, pairs: &'a Pairs) -> CostForm<'a
         usage: Usage {
             service,
             quantity,
-            attributes: pairs,
-            meters: pairs,
+            attributes: pairs.into(),
+            meters: pairs.into(),
         },
         prices: Selector::default(),
     }
@@ -188,8 +188,8 @@ fn every_field_counts() {
     };
     for (attributes, meters) in [(&some, &empty), (&empty, &some)] {
         let usage = Usage {
-            attributes,
-            meters,
+            attributes: attributes.into(),
+            meters: meters.into(),
             ..given
         };
         costs.push(CostForm::Usage { usage, prices });

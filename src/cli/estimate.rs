@@ -90,8 +90,8 @@ fn here(args: &Args, catalog: &Catalog) -> Result<pb::EstimateResponse, Failure>
     let usage = Usage {
         service: &args.service,
         quantity: args.quantity.given(),
-        attributes: &attributes,
-        meters: &meters,
+        attributes: (&attributes).into(),
+        meters: (&meters).into(),
     };
     let refused = |refusal: Refusal| {
         let status = Refused::from(refusal).into_status();

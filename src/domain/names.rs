@@ -143,8 +143,8 @@ impl Labels {
 ///
 /// # Errors
 /// The first thing that is over its limit.
-pub fn check_pairs<'a>(
-    pairs: impl ExactSizeIterator<Item = (&'a String, &'a String)>,
+pub fn check_pairs<'a, T: AsRef<str> + ?Sized + 'a>(
+    pairs: impl ExactSizeIterator<Item = (&'a T, &'a T)>,
 ) -> Result<(), Violation> {
     if pairs.len() > PAIRS_MAX {
         return Err(Violation::TooManyItems {
@@ -153,6 +153,7 @@ pub fn check_pairs<'a>(
         });
     }
     for (key, value) in pairs {
+        let (key, value) = (key.as_ref(), value.as_ref());
         for (part, text, min, max) in [
             (PairPart::Key, key, 1, KEY_BYTES_MAX),
             (PairPart::Value, value, 0, VALUE_BYTES_MAX),

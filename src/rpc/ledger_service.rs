@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bumpalo::Bump;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::watch;
@@ -69,7 +70,8 @@ impl LedgerApi {
     /// None where a rate card has to be looked up.
     fn charge_at_once(&self, bytes: &[u8]) -> Result<Option<Pending<Box<Written>>>, Status> {
         let request: pb::ChargeRequest;
-        let parts = match read::charge(bytes) {
+        let room = Bump::new();
+        let parts = match read::charge(bytes, &room) {
             Some(parts) => parts,
             None => {
                 request = decode_message(bytes)?;
@@ -90,7 +92,8 @@ impl LedgerApi {
     /// Serves a BatchCharge.
     pub(super) async fn encoded_batch_charge(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
         let request: pb::BatchChargeRequest;
-        let charges = match read::charges(&bytes, BATCH_LENGTH_MAX) {
+        let room = Bump::new();
+        let charges = match read::charges(&bytes, BATCH_LENGTH_MAX, &room) {
             Some(charges) => charges,
             None => {
                 request = decode_message(&bytes)?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bumpalo::Bump;
 use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
@@ -36,7 +37,8 @@ impl PricingApi {
     /// Serves an Estimate.
     pub(super) async fn encoded_estimate(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
         let request: pb::EstimateRequest;
-        let parts = match read::estimate(&bytes) {
+        let room = Bump::new();
+        let parts = match read::estimate(&bytes, &room) {
             Some(parts) => parts,
             None => {
                 request = decode_message(&bytes)?;
@@ -100,7 +102,8 @@ impl PricingApi {
         bytes: Bytes,
     ) -> Result<EncodedReply, Status> {
         let request: pb::BatchEstimateRequest;
-        let usages = match read::usages(&bytes, BATCH_LENGTH_MAX) {
+        let room = Bump::new();
+        let usages = match read::usages(&bytes, BATCH_LENGTH_MAX, &room) {
             Some((usages, rest)) => {
                 request = decode_message(rest)?;
                 usages

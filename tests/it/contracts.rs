@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use creditd::app::card_file::{self, Bases, LoadedCard, Loading};
 use creditd::domain::Timestamp;
-use creditd::domain::pricing::{Card, Given, Pairs, Usage};
+use creditd::domain::pricing::{Card, Given, Pairs, PairsRef, Usage};
 use creditd::rfc3339;
 
 use crate::support::NO_ACCOUNT;
@@ -41,12 +41,11 @@ fn load(texts: &[String], loading: &Loading<'_>) -> Result<Vec<LoadedCard>, Stri
 }
 
 fn price(card: &Card, service: &str, count: i64) -> String {
-    let none = Pairs::new();
     let usage = Usage {
         service,
         quantity: Given::Count(count),
-        attributes: &none,
-        meters: &none,
+        attributes: PairsRef::Nothing,
+        meters: PairsRef::Nothing,
     };
     match card.price(&usage, &NO_ACCOUNT) {
         Ok(quote) => quote.credits().to_string(),
@@ -110,12 +109,11 @@ fn factors_of_the_base_come_first() {
     );
     let cards = load(&[list, acme], &Loading::ALONE).unwrap();
     let plan = Pairs::from([("plan".to_owned(), "pro".to_owned())]);
-    let none = Pairs::new();
     let usage = Usage {
         service: "voice",
         quantity: Given::Count(10),
-        attributes: &none,
-        meters: &none,
+        attributes: PairsRef::Nothing,
+        meters: PairsRef::Nothing,
     };
     let context = NO_ACCOUNT.of_account(&plan);
     let quote = cards[1].card.price(&usage, &context).unwrap();

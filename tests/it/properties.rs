@@ -1,12 +1,11 @@
 //! What holds for all quantities and amounts, not only for those of the tables.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use creditd::app::{App, card_file};
 use creditd::domain::pricing::{
-    AccountTerms, Card, Catalog, Given, Line, Meter, OnePrice, Price, Quote, Selector, Service,
-    ServicePrice, Usage,
+    AccountTerms, Card, Catalog, Given, Line, Meter, OnePrice, PairsRef, Price, Quote, Selector,
+    Service, ServicePrice, Usage,
 };
 use creditd::domain::{Credits, FieldViolations, Rounding};
 use creditd::server::SystemClock;
@@ -48,25 +47,24 @@ fn given(service: &Service, atoms: i64) -> Given {
 
 /// How a cost adds up.
 fn lines(quote: &Quote<'_>, atoms: i64) -> Vec<Line> {
-    let (service, none) = (quote.service(), BTreeMap::new());
+    let service = quote.service();
     let usage = Usage {
         service: &service.key,
         quantity: given(service, atoms),
-        attributes: &none,
-        meters: &none,
+        attributes: PairsRef::Nothing,
+        meters: PairsRef::Nothing,
     };
     quote.lines(&usage, &NO_ACCOUNT)
 }
 
 /// The quote for so many atoms of a service, or None where it is refused.
 fn quote<'a>(card: &'a Card, service: &str, atoms: i64) -> Option<Quote<'a>> {
-    let none = BTreeMap::new();
     let quantity = given(card.service(service)?, atoms);
     let usage = Usage {
         service,
         quantity,
-        attributes: &none,
-        meters: &none,
+        attributes: PairsRef::Nothing,
+        meters: PairsRef::Nothing,
     };
     card.price(&usage, &NO_ACCOUNT).ok()
 }
@@ -195,8 +193,7 @@ proptest! {
     fn a_batch_is_the_sum_of_its_items(items in prop::collection::vec((0..12_usize, 1..1_000_000_000_000_i64), 1..40)) {
         let app = app();
         let prices = app.prices();
-        let none = BTreeMap::new();
-        let card = app.rate_card(&Selector::default()).unwrap();
+            let card = app.rate_card(&Selector::default()).unwrap();
         let usages: Vec<Usage<'_>> = items
             .iter()
             .map(|(row, atoms)| {
@@ -206,7 +203,7 @@ proptest! {
                     Some(Meter::Duration) => Given::Duration((*atoms).into()),
                     _ => Given::Count(atoms % 1_000),
                 };
-                Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: &none, meters: &none }
+                Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: PairsRef::Nothing, meters: PairsRef::Nothing }
             })
             .collect();
         let batch = app.batch_estimate(&prices, &usages, &Selector::default(), AccountTerms::NONE, FieldViolations::new()).unwrap();

@@ -55,8 +55,8 @@ impl CaseUsage {
         Usage {
             service: &self.service,
             quantity: duration.or(count).unwrap_or(Given::Nothing),
-            attributes: &self.attributes,
-            meters: &self.meters,
+            attributes: (&self.attributes).into(),
+            meters: (&self.meters).into(),
         }
     }
 }

@@ -39,8 +39,8 @@ impl Owned {
                 .map(Given::Duration)
                 .or(count)
                 .unwrap_or(Given::Nothing),
-            attributes: &self.attributes,
-            meters: &self.meters,
+            attributes: (&self.attributes).into(),
+            meters: (&self.meters).into(),
         }
     }
 

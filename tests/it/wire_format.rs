@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bumpalo::Bump;
 use creditd::app::{Written, card_file};
 use creditd::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare};
 use creditd::domain::pricing::{AccountTerms, Catalog, Given, Pricing, Selector, UsageRecord};
@@ -34,10 +35,12 @@ fn number() -> impl Strategy<Value = i64> {
     prop_oneof![Just(0), Just(31), any::<i64>(), -5_i64..5]
 }
 
+/// More than 16 are more than are allowed.
 fn maps() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop_oneof![
-        9 => Just(BTreeMap::new()),
-        1 => Just(BTreeMap::from([("k".to_owned(), "v".to_owned())])),
+        8 => Just(BTreeMap::new()),
+        1 => prop::collection::btree_map("[a-z_]{0,9}", text(), 1..4),
+        1 => prop::collection::btree_map("[a-z]{1,3}", "[0-9.]{0,4}", 14..19),
     ]
 }
 
@@ -93,7 +96,7 @@ prop_compose! {
 }
 
 fn is_common_usage(usage: &pb::Usage) -> bool {
-    usage.attributes.is_empty() && usage.meters.is_empty()
+    usage.attributes.len() <= 16 && usage.meters.len() <= 16
 }
 
 fn is_common_selector(prices: Option<&pb::PriceSelector>) -> bool {
@@ -139,7 +142,7 @@ proptest! {
         let prices = rate_card.map(|rate_card| pb::PriceSelector { rate_card, ..Default::default() });
         let request = pb::BatchEstimateRequest { usages, prices, explain, check_balance: false };
         let bytes = bytes_of(&request, damage, at, byte);
-        if let Some((usages, rest)) = read::usages(&bytes, 5) {
+        if let Some((usages, rest)) = read::usages(&bytes, 5, &Bump::new()) {
             prop_assert!(usages.len() <= 5);
             // What is wrong with the rest is wrong with the whole.
             let (Ok(whole), Ok(rest)) = (
@@ -167,7 +170,7 @@ proptest! {
     ) {
         let request = pb::EstimateRequest { usage, prices, explain, check_balance };
         let bytes = bytes_of(&request, damage, at, byte);
-        if let Some(parts) = read::estimate(&bytes) {
+        if let Some(parts) = read::estimate(&bytes, &Bump::new()) {
             let decoded = pb::EstimateRequest::decode(&*bytes).unwrap();
             let expected = EstimateParts::from(&decoded);
             prop_assert_eq!(format!("{parts:?}"), format!("{expected:?}"));
@@ -185,7 +188,7 @@ proptest! {
     ) {
         for charge in &charges {
             let bytes = bytes_of(charge, damage, at, byte);
-            if let Some(parts) = read::charge(&bytes) {
+            if let Some(parts) = read::charge(&bytes, &Bump::new()) {
                 let decoded = pb::ChargeRequest::decode(&*bytes).unwrap();
                 let expected = ChargeParts::from(&decoded);
                 prop_assert_eq!(format!("{parts:?}"), format!("{expected:?}"));
@@ -195,7 +198,7 @@ proptest! {
         }
         let request = pb::BatchChargeRequest { charges };
         let bytes = bytes_of(&request, damage, at, byte);
-        if let Some(charges) = read::charges(&bytes, 4) {
+        if let Some(charges) = read::charges(&bytes, 4, &Bump::new()) {
             prop_assert!(charges.len() <= 4);
             let decoded = pb::BatchChargeRequest::decode(&*bytes).unwrap();
             let expected: Vec<_> = decoded.charges.iter().map(ChargeParts::from).collect();
@@ -215,7 +218,7 @@ proptest! {
     fn a_charge_is_written_as_the_generated_encoder_writes_it(
         numbers in prop::collection::vec(1_i64..9_000_000_000_000_000_000, 5),
         shares in prop::collection::vec((1_i64..1 << 50, 0_i64..1 << 60), 0..40),
-        usage in prop::option::of((0..3, number(), maps())),
+        usage in prop::option::of((0..3, number(), maps(), maps())),
         label in prop::option::of(("[a-z]{1,64}", "[a-z]{0,256}")),
         priced in any::<bool>(),
         values in prop::bool::weighted(0.2),
@@ -228,13 +231,13 @@ proptest! {
         let credits = |nanos| Credits::from_nanos(nanos).unwrap();
         let pairs: BTreeMap<String, String> = label.into_iter().collect();
         let pricing = Arc::new(Pricing { rate_card: "jogg-api-v2".into(), revision: "c38700ee".into(), values: if values { pairs.clone() } else { BTreeMap::new() }, time: price_time.map(Timestamp::from_unix_nanos) });
-        let usage = usage.map(|(kind, number, meters)| UsageRecord {
+        let usage = usage.map(|(kind, number, attributes, meters)| UsageRecord {
             quantity: match kind {
                 0 => Given::Nothing,
                 1 => Given::Count(number),
                 _ => Given::Duration(i128::from(number)),
             },
-            attributes: BTreeMap::new(),
+            attributes,
             meters,
         });
         let entry = Entry {
@@ -327,7 +330,9 @@ async fn a_batch_is_answered_alike_whichever_way_its_usages_are_read() {
         let in_place = request.encode_to_vec();
         // Behind an unknown field the items are not where the reader expects them.
         let whole = [&UNKNOWN_FIELD[..], &in_place].concat();
-        assert!(read::usages(&in_place, 7).is_some() && read::usages(&whole, 7).is_none());
+        let room = Bump::new();
+        assert!(read::usages(&in_place, 7, &room).is_some());
+        assert!(read::usages(&whole, 7, &room).is_none());
         let mut answers = Vec::new();
         for bytes in [in_place, whole] {
             let path = "/creditd.v1.PricingService/BatchEstimate";
@@ -398,6 +403,115 @@ async fn an_estimate_is_answered_alike_whichever_way_it_is_read() {
         }
     }
     assert!(replies > 20 && refusals > 20, "{replies}, {refusals}");
+}
+
+/// Attributes and meters of Anthropic's `messages`: as its card has them, and otherwise.
+const MESSAGES: [(&str, &str); 8] = [
+    ("model=opus-5", "input_tokens=2000 output_tokens=512"),
+    (
+        "tier=batch region=us model=fable-5",
+        "output_tokens=1 cache_hit_tokens=7 input_tokens=3",
+    ),
+    ("", "input_tokens=1"),
+    ("model=opus-5", ""),
+    ("model=opus-4711 tier=batch", "input_tokens=1"),
+    ("model=opus-5 colour=red", "input_tokens=1 pixels=2"),
+    ("model=opus-5", "input_tokens=-1 output_tokens="),
+    (
+        "model=opus-5",
+        "a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1 n=1 o=1 p=1 q=1",
+    ),
+];
+
+fn messages(attributes: &str, meters: &str) -> pb::Usage {
+    let pairs = |words: &str| {
+        let words = words.split_whitespace();
+        let pairs = words.map(|word| word.split_once('=').unwrap());
+        pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    };
+    pb::Usage {
+        service: "messages".to_owned(),
+        quantity: None,
+        attributes: pairs(attributes),
+        meters: pairs(meters),
+    }
+}
+
+fn of_usage(usage: pb::Usage, explain: bool) -> pb::EstimateRequest {
+    pb::EstimateRequest {
+        usage: Some(usage),
+        explain,
+        ..Default::default()
+    }
+}
+
+fn serving_anthropic() -> Server {
+    let card = root("rate-cards/examples/anthropic.toml");
+    Server::start_with(&["--rate-card-file", card.to_str().unwrap()])
+}
+
+#[tokio::test]
+async fn attributes_and_meters_are_answered_alike_whichever_way_they_are_read() {
+    let server = serving_anthropic();
+    let mut ledger = server.ledger().await;
+    ledger.grant(grant("g", "team-a", "100")).await.unwrap();
+    let mut raw = Raw::connect(&server).await;
+    let mut replies = 0;
+    for (number, (attributes, meters)) in MESSAGES.iter().enumerate() {
+        let usage = messages(attributes, meters);
+        for explain in [false, true] {
+            let path = "/creditd.v1.PricingService/Estimate";
+            let request = of_usage(usage.clone(), explain).encode_to_vec();
+            let is_common = usage.meters.len() <= 16;
+            let room = Bump::new();
+            assert_eq!(read::estimate(&request, &room).is_some(), is_common);
+            let [in_place, decoded] = both_ways(&mut raw, path, &request).await;
+            assert_eq!(in_place, decoded, "{usage:?}");
+            replies += usize::from(in_place.is_ok());
+        }
+        let path = "/creditd.v1.LedgerService/Charge";
+        let charge = pb::ChargeRequest {
+            request_id: format!("r{number}"),
+            account: "team-a".to_owned(),
+            what: Some(pb::charge_request::What::Usage(usage.clone())),
+            ..Default::default()
+        };
+        let answers = both_ways(&mut raw, path, &charge.encode_to_vec()).await;
+        let [Ok(in_place), Ok(decoded)] = &answers else {
+            assert_eq!(answers[0], answers[1], "{charge:?}");
+            continue;
+        };
+        let [mut first, second] = [in_place, decoded].map(|bytes| {
+            let reply = pb::ChargeResponse::decode(&**bytes).unwrap();
+            assert_eq!(&reply.encode_to_vec(), bytes);
+            reply
+        });
+        check_replay(&mut first, &second);
+        assert_eq!(first.entry.unwrap().usage, Some(usage));
+        replies += 1;
+    }
+    assert_eq!(replies, 9, "three of the usages have a price");
+}
+
+/// A sender may write an entry of a map twice: the last one counts.
+#[tokio::test]
+async fn of_two_attributes_with_one_name_the_last_counts() {
+    let server = serving_anthropic();
+    let mut raw = Raw::connect(&server).await;
+    let path = "/creditd.v1.PricingService/Estimate";
+    let (first, last) = ("model=opus-5", "model=fable-5");
+    let usage = messages(first, "input_tokens=1000").encode_to_vec();
+    let mut again = messages(last, "");
+    again.service.clear();
+    let both = [usage, again.encode_to_vec()].concat();
+    let mut request = vec![0x0a, u8::try_from(both.len()).unwrap()];
+    request.extend(both);
+    assert!(read::estimate(&request, &Bump::new()).is_none());
+    let expected = of_usage(messages(last, "input_tokens=1000"), false);
+    let [_, expected] = both_ways(&mut raw, path, &expected.encode_to_vec()).await;
+    let [answer, _] = both_ways(&mut raw, path, &request).await;
+    assert!(answer.is_ok());
+    assert_eq!(answer, expected);
 }
 
 /// What two requests of one charge may be answered: the same, once as a replay.

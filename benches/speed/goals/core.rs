@@ -1,13 +1,14 @@
 //! The pricing core alone, in this process: no wire, no thread, no lock.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
 use creditd::app::card_file;
 use creditd::domain::Timestamp;
-use creditd::domain::pricing::{Card, Given, Meter, PriceContext, ServicePrice, Usage};
+use creditd::domain::pricing::{
+    Card, Given, Meter, PairList, PairsRef, PriceContext, ServicePrice, Usage,
+};
 
 use super::row::{Goal, Row};
 use crate::options::Options;
@@ -62,7 +63,6 @@ type LinesCase = (
 pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Result<(), String> {
     let (time, allocations) = ("Pricing core, a usage", "Pricing core, allocations a usage");
     let wants_one = options.wants(time) || options.wants(allocations);
-    let nothing = BTreeMap::new();
     if wants_one {
         setup.say(time);
         let card = card_file::built_in()
@@ -80,8 +80,8 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
             usages.extend(quantities.map(|quantity| Usage {
                 service: &service.key,
                 quantity,
-                attributes: &nothing,
-                meters: &nothing,
+                attributes: PairsRef::Nothing,
+                meters: PairsRef::Nothing,
             }));
         }
         let (best, each) = measured(&card, &usages);
@@ -97,19 +97,14 @@ pub fn rows(options: &Options, setup: &Setup, add: &mut dyn FnMut(Row)) -> Resul
         let card = card_file::load(Path::new(file))
             .map_err(|error| error.to_string())?
             .card;
-        let owned = |pairs: Pairs| {
-            let pairs = pairs.iter();
-            pairs
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect()
-        };
-        let (meters, attributes): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            (owned(meters), owned(attributes));
+        let (mut meters, mut attributes) = (meters.to_vec(), attributes.to_vec());
+        let meters = PairList::sorted(&mut meters).ok_or("two meters have one name")?;
+        let attributes = PairList::sorted(&mut attributes).ok_or("two attributes have one name")?;
         let usage = Usage {
             service,
             quantity: seconds.map_or(Given::Nothing, |s| Given::Duration(s * 1_000_000_000)),
-            attributes: &attributes,
-            meters: &meters,
+            attributes: PairsRef::List(&attributes),
+            meters: PairsRef::List(&meters),
         };
         let (best, each) = measured(&card, &[usage]);
         if each > 0.0 {

@@ -9,10 +9,11 @@ use super::context::PriceContext;
 use super::index::ByName;
 use super::lines::{AttributeSpec, CardFactors, Program, Source, unit_of_totals};
 use super::nearest::nearest;
+use super::pairs::Pairs;
 use super::price::{Meter, Price};
 use super::quote::Quote;
 use super::terms::Pricing;
-use super::usage::{Given, Pairs, Usage};
+use super::usage::{Given, Usage};
 use crate::domain::amount::{Credits, Rounding};
 use crate::domain::names::repeated;
 use crate::domain::time::Timestamp;
@@ -441,10 +442,10 @@ impl Service {
         }
     }
 
-    /// Adds a violation for attributes and one for meters: one price knows none. Each names the first key, and is left out where the field has
-    /// another violation.
+    /// Adds a violation for attributes and one for meters: one price knows none. Each names the
+    /// first key, and is left out where the field has another violation.
     fn add_unknown_pairs(&self, usage: &Usage<'_>, violations: &mut FieldViolations) {
-        if let Some(key) = usage.attributes.keys().min()
+        if let Some(key) = usage.attributes.first_name()
             && !violations.has("attributes")
         {
             let violation = Violation::UnknownAttribute {
@@ -453,7 +454,7 @@ impl Service {
             };
             violations.add("attributes", violation);
         }
-        if let Some(key) = usage.meters.keys().min()
+        if let Some(key) = usage.meters.first_name()
             && !violations.has("meters")
         {
             let violation = Violation::UnknownMeter {

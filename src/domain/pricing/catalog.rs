@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::card::Card;
 use super::index::{ByName, NameHasher};
-use super::usage::Pairs;
+use super::pairs::Pairs;
 use crate::domain::names::repeated;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;

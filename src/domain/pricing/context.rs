@@ -1,7 +1,7 @@
 //! What a price depends on beside the usage: the account that is priced, and the time.
 
 use super::lines::{AttributeSpec, Source};
-use super::usage::Pairs;
+use super::pairs::Pairs;
 use crate::domain::time::Timestamp;
 
 /// No attributes.

@@ -11,10 +11,10 @@
 mod card;
 mod catalog;
 mod context;
-
 mod index;
 pub mod lines;
 mod nearest;
+mod pairs;
 mod price;
 mod quote;
 mod terms;
@@ -24,7 +24,8 @@ pub use card::{Card, CardError, OnePrice, Revision, Service, ServicePrice, Shown
 pub use catalog::{Catalog, CatalogError, KnownCard, Period, REPLACED_SERVICES_MAX, Selector};
 pub use context::PriceContext;
 pub use nearest::nearest;
+pub use pairs::{Pair, PairList, Pairs, PairsRef};
 pub use price::{Meter, PER_MAX_UNITS, Price, ProRata};
 pub use quote::{Line, Quote};
 pub use terms::{AccountTerms, PriceTerms, Pricing};
-pub use usage::{Given, Pairs, Usage, UsageRecord};
+pub use usage::{Given, Usage, UsageRecord};

@@ -1,12 +1,8 @@
 //! One billable thing, as a caller measured it.
 
-use std::collections::BTreeMap;
-
+use super::pairs::{Pairs, PairsRef};
 use crate::domain::names::check_pairs;
 use crate::domain::violation::{FieldViolations, Violation};
-
-/// Attributes or meters as the caller sent them.
-pub type Pairs = BTreeMap<String, String>;
 
 /// A usage; it borrows what the caller sent.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +12,9 @@ pub struct Usage<'a> {
     /// The quantity of a service with one meter.
     pub quantity: Given,
     /// Facts that the price may depend on.
-    pub attributes: &'a Pairs,
+    pub attributes: PairsRef<'a>,
     /// Further meters.
-    pub meters: &'a Pairs,
+    pub meters: PairsRef<'a>,
 }
 
 /// A usage that owns its texts, to be stored.
@@ -35,12 +31,12 @@ pub struct UsageRecord {
 impl UsageRecord {
     /// The usage of that service, to be priced again.
     #[must_use]
-    pub const fn of<'a>(&'a self, service: &'a str) -> Usage<'a> {
+    pub fn of<'a>(&'a self, service: &'a str) -> Usage<'a> {
         Usage {
             service,
             quantity: self.quantity,
-            attributes: &self.attributes,
-            meters: &self.meters,
+            attributes: (&self.attributes).into(),
+            meters: (&self.meters).into(),
         }
     }
 }
@@ -49,8 +45,8 @@ impl From<&Usage<'_>> for UsageRecord {
     fn from(usage: &Usage<'_>) -> Self {
         Self {
             quantity: usage.quantity,
-            attributes: usage.attributes.clone(),
-            meters: usage.meters.clone(),
+            attributes: usage.attributes.to_pairs(),
+            meters: usage.meters.to_pairs(),
         }
     }
 }
@@ -121,7 +117,9 @@ impl Usage<'_> {
             violations.add(self.quantity.field(), violation);
         }
         for (field, pairs) in [("attributes", self.attributes), ("meters", self.meters)] {
-            if let Err(violation) = check_pairs(pairs.iter()) {
+            if !pairs.is_empty()
+                && let Err(violation) = check_pairs(pairs.iter())
+            {
                 violations.add(field, violation);
             }
         }

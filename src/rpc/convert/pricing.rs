@@ -18,8 +18,8 @@ pub fn usage_from_pb(usage: &pb::Usage) -> Usage<'_> {
             Some(pb::usage::Quantity::Count(count)) => Given::Count(*count),
             Some(pb::usage::Quantity::Duration(time)) => given_from_parts(time.seconds, time.nanos),
         },
-        attributes: &usage.attributes,
-        meters: &usage.meters,
+        attributes: (&usage.attributes).into(),
+        meters: (&usage.meters).into(),
     }
 }
 

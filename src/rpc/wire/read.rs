@@ -1,32 +1,29 @@
 //! Requests of Estimate, Charge and their batches in their common form, read in place.
 //!
-//! The common form has no map and no time, each field at most once and no unknown field. None
-//! stands for everything else and for bytes that are no message: the generated decoder reads
-//! those.
+//! The common form has no labels and no time, each field, attribute and meter at most once and no
+//! unknown field. None stands for everything else and for bytes that are no message: the
+//! generated decoder reads those.
 
-use std::sync::LazyLock;
-
+use bumpalo::Bump;
 use prost::encoding::decode_varint;
 
-use crate::domain::pricing::{Given, Pairs, Usage};
+use crate::domain::names::PAIRS_MAX;
+use crate::domain::pricing::{Given, Pair, PairList, PairsRef, Usage};
 use crate::rpc::codec::count_items;
 use crate::rpc::convert::given_from_parts;
 use crate::rpc::convert::pricing::{EstimateParts, PricesParts};
 use crate::rpc::convert::write::{ChargeParts, Work};
 
-/// No attributes and no meters.
-static NO_PAIRS: LazyLock<Pairs> = LazyLock::new(Pairs::new);
-
 /// The tag of an item: a message that is field 1.
 const ITEM: u8 = 0x0a;
 
-/// An `EstimateRequest`.
+/// An `EstimateRequest`; `room` is for attributes and meters.
 #[must_use]
-pub fn estimate(bytes: &[u8]) -> Option<EstimateParts<'_>> {
+pub fn estimate<'a>(bytes: &'a [u8], room: &'a Bump) -> Option<EstimateParts<'a>> {
     let mut parts = EstimateParts::default();
     each_field(bytes, |number, value| {
         match number {
-            1 => parts.usage = Some(usage(value.bytes()?)?),
+            1 => parts.usage = Some(usage(value.bytes()?, room)?),
             2 => parts.prices = prices(value.bytes()?)?,
             3 => parts.explain = value.integer()? != 0,
             4 => parts.check_balance = value.integer()? != 0,
@@ -40,21 +37,25 @@ pub fn estimate(bytes: &[u8]) -> Option<EstimateParts<'_>> {
 /// The usages of a `BatchEstimateRequest`, and the bytes of its other fields. None also for
 /// items behind other fields and for more than `length_max` of them.
 #[must_use]
-pub fn usages(bytes: &[u8], length_max: usize) -> Option<(Vec<Usage<'_>>, &[u8])> {
+pub fn usages<'a>(
+    bytes: &'a [u8],
+    length_max: usize,
+    room: &'a Bump,
+) -> Option<(Vec<Usage<'a>>, &'a [u8])> {
     // Most items take twenty bytes or so.
-    let (usages, rest) = items(bytes, 16, length_max, usage)?;
+    let (usages, rest) = items(bytes, 16, length_max, |item| usage(item, room))?;
     (count_items(rest) == 0).then_some((usages, rest))
 }
 
-/// A `ChargeRequest`.
+/// A `ChargeRequest`; `room` is for attributes and meters.
 #[must_use]
-pub fn charge(bytes: &[u8]) -> Option<ChargeParts<'_>> {
+pub fn charge<'a>(bytes: &'a [u8], room: &'a Bump) -> Option<ChargeParts<'a>> {
     let mut parts = ChargeParts::default();
     each_field(bytes, |number, value| {
         match (number, parts.work) {
             (1, _) => parts.request_id = value.text()?,
             (2, _) => parts.account = value.text()?,
-            (3, None) => parts.work = Some(Work::Usage(usage(value.bytes()?)?)),
+            (3, None) => parts.work = Some(Work::Usage(usage(value.bytes()?, room)?)),
             (4, None) => parts.work = Some(Work::Credits(value.text()?)),
             (5, _) => parts.prices = prices(value.bytes()?)?,
             _ => return None,
@@ -67,10 +68,14 @@ pub fn charge(bytes: &[u8]) -> Option<ChargeParts<'_>> {
 /// The charges of a `BatchChargeRequest`, each with the length of its message. None also for
 /// more than `length_max` of them.
 #[must_use]
-pub fn charges(bytes: &[u8], length_max: usize) -> Option<Vec<(ChargeParts<'_>, usize)>> {
+pub fn charges<'a>(
+    bytes: &'a [u8],
+    length_max: usize,
+    room: &'a Bump,
+) -> Option<Vec<(ChargeParts<'a>, usize)>> {
     // Most items take sixty bytes or so.
     let (charges, rest) = items(bytes, 48, length_max, |item| {
-        charge(item).map(|parts| (parts, item.len()))
+        charge(item, room).map(|parts| (parts, item.len()))
     })?;
     rest.is_empty().then_some(charges)
 }
@@ -108,24 +113,98 @@ fn prices(bytes: &[u8]) -> Option<PricesParts<'_>> {
     Some(parts)
 }
 
-fn usage(bytes: &[u8]) -> Option<Usage<'_>> {
-    let mut service = "";
-    let mut quantity = Given::Nothing;
+/// Most usages have no attributes and no meters: only one that has is read the longer way.
+fn usage<'a>(bytes: &'a [u8], room: &'a Bump) -> Option<Usage<'a>> {
+    let mut usage = Usage {
+        service: "",
+        quantity: Given::Nothing,
+        attributes: PairsRef::Nothing,
+        meters: PairsRef::Nothing,
+    };
+    let mut has_pairs = false;
+    let read = each_field(bytes, |number, value| {
+        has_pairs = matches!(number, 4 | 5);
+        usage_field(&mut usage, number, value)
+    });
+    match has_pairs {
+        true => usage_with_pairs(bytes, room),
+        false => read.map(|()| usage),
+    }
+}
+
+#[inline]
+fn usage_field<'a>(usage: &mut Usage<'a>, number: u8, value: Value<'a>) -> Option<()> {
+    match (number, usage.quantity) {
+        (1, _) => usage.service = value.text()?,
+        (2, Given::Nothing) => usage.quantity = duration(value.bytes()?)?,
+        (3, Given::Nothing) => usage.quantity = Given::Count(value.integer()?),
+        _ => return None,
+    }
+    Some(())
+}
+
+#[inline(never)]
+fn usage_with_pairs<'a>(bytes: &'a [u8], room: &'a Bump) -> Option<Usage<'a>> {
+    let mut usage = Usage {
+        service: "",
+        quantity: Given::Nothing,
+        attributes: PairsRef::Nothing,
+        meters: PairsRef::Nothing,
+    };
+    let (mut attributes, mut meters) = (Taken::new(), Taken::new());
+    each_field_or_repeated::<{ 1 << 4 | 1 << 5 }>(bytes, |number, value| match number {
+        4 => attributes.push(pair(value.bytes()?)?),
+        5 => meters.push(pair(value.bytes()?)?),
+        _ => usage_field(&mut usage, number, value),
+    })?;
+    usage.attributes = attributes.into_room(room)?;
+    usage.meters = meters.into_room(room)?;
+    Some(usage)
+}
+
+/// Pairs in the order in which they were sent. More than are allowed are not in the common form.
+struct Taken<'a> {
+    pairs: [Pair<'a>; PAIRS_MAX],
+    length: usize,
+}
+
+impl<'a> Taken<'a> {
+    const fn new() -> Self {
+        Self {
+            pairs: [("", ""); PAIRS_MAX],
+            length: 0,
+        }
+    }
+
+    fn push(&mut self, pair: Pair<'a>) -> Option<()> {
+        *self.pairs.get_mut(self.length)? = pair;
+        self.length = self.length.saturating_add(1);
+        Some(())
+    }
+
+    /// None where two have the same name.
+    fn into_room(self, room: &'a Bump) -> Option<PairsRef<'a>> {
+        if self.length == 0 {
+            return Some(PairsRef::Nothing);
+        }
+        let pairs = room.alloc_slice_copy(self.pairs.get(..self.length)?);
+        let list = PairList::sorted(pairs)?;
+        Some(PairsRef::List(room.alloc(list)))
+    }
+}
+
+/// An entry of a map.
+fn pair(bytes: &[u8]) -> Option<Pair<'_>> {
+    let (mut name, mut text) = ("", "");
     each_field(bytes, |number, value| {
-        match (number, quantity) {
-            (1, _) => service = value.text()?,
-            (2, Given::Nothing) => quantity = duration(value.bytes()?)?,
-            (3, Given::Nothing) => quantity = Given::Count(value.integer()?),
+        match number {
+            1 => name = value.text()?,
+            2 => text = value.text()?,
             _ => return None,
         }
         Some(())
     })?;
-    Some(Usage {
-        service,
-        quantity,
-        attributes: &NO_PAIRS,
-        meters: &NO_PAIRS,
-    })
+    Some((name, text))
 }
 
 fn duration(bytes: &[u8]) -> Option<Given> {
@@ -170,7 +249,12 @@ impl<'a> Value<'a> {
 }
 
 /// Calls `take` with each field of a message. None where a field stands there twice.
-fn each_field<'a>(
+fn each_field<'a>(bytes: &'a [u8], take: impl FnMut(u8, Value<'a>) -> Option<()>) -> Option<()> {
+    each_field_or_repeated::<0>(bytes, take)
+}
+
+/// The same of a message with fields that may stand there more than once: their bits.
+fn each_field_or_repeated<'a, const REPEATED: u32>(
     mut bytes: &'a [u8],
     mut take: impl FnMut(u8, Value<'a>) -> Option<()>,
 ) -> Option<()> {
@@ -180,7 +264,7 @@ fn each_field<'a>(
         bytes = rest;
         let number = tag >> 3;
         let bit = 1_u32.checked_shl(u32::from(number))?;
-        if number == 0 || numbers & bit != 0 {
+        if number == 0 || numbers & bit & !REPEATED != 0 {
             return None;
         }
         numbers |= bit;

@@ -7,7 +7,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use crate::app::Written;
 use crate::domain::Credits;
 use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
-use crate::domain::pricing::{Given, PriceTerms, Pricing, Quote, UsageRecord};
+use crate::domain::pricing::{Given, PriceTerms, Pricing, Quote};
 use crate::rpc::batch::batch_item_to_pb;
 use crate::rpc::convert::{duration_to_pb, timestamp_to_pb};
 use crate::rpc::pb::creditd::v1 as pb;
@@ -158,10 +158,8 @@ fn put_plain_charge(written: &Written, shares: &[GrantShare], into: &mut Vec<u8>
     put_integer(3, i64::from(written.replayed), into);
 }
 
-/// Whether the entry is a charge of a usage without maps, priced by the usage alone, or of an
-/// amount.
+/// Whether the entry is a charge of a usage, priced by the usage alone, or of an amount.
 fn is_plain(entry: &Entry) -> bool {
-    let has_maps = |usage: &UsageRecord| !(usage.attributes.is_empty() && usage.meters.is_empty());
     let has_context = |pricing: &Pricing| !pricing.values.is_empty() || pricing.time.is_some();
     matches!(entry.kind, EntryKind::Charge)
         && entry.hold.is_none()
@@ -169,7 +167,6 @@ fn is_plain(entry: &Entry) -> bool {
             .pricing
             .as_ref()
             .is_some_and(|pricing| has_context(pricing))
-        && !entry.usage.as_deref().is_some_and(has_maps)
 }
 
 fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
@@ -194,10 +191,7 @@ fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
         put_text(10, &pricing.revision, into);
     }
     for (key, value) in entry.labels.iter() {
-        put_message(11, into, |into| {
-            put_text(1, key, into);
-            put_text(2, value, into);
-        });
+        put_pair(11, key, value, into);
     }
     put_credits(12, entry.spent, into);
     put_credits(13, entry.held, into);
@@ -205,6 +199,11 @@ fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
         put_message(14, into, |into| {
             put_text(1, service, into);
             put_quantity(usage.quantity, into);
+            for (number, pairs) in [(4, &usage.attributes), (5, &usage.meters)] {
+                for (name, text) in pairs {
+                    put_pair(number, name, text, into);
+                }
+            }
         });
     }
     put_integer(18, entry.id.0, into);
@@ -216,6 +215,14 @@ fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
             put_credits(3, share.held, into);
         });
     }
+}
+
+/// Writes an entry of a map.
+fn put_pair(number: u32, key: &str, value: &str, into: &mut Vec<u8>) {
+    put_message(number, into, |into| {
+        put_text(1, key, into);
+        put_text(2, value, into);
+    });
 }
 
 fn put_quantity(quantity: Given, into: &mut Vec<u8>) {

@@ -59,12 +59,11 @@ async fn cost(app: &App, selector: Selector<'_>) -> String {
     let prices = app.prices_for([selector]).await.unwrap();
     match app.terms(&prices, &selector, AccountTerms::NONE) {
         Ok(terms) => {
-            let empty = Default::default();
             let usage = creditd::domain::pricing::Usage {
                 service: "work",
                 quantity: creditd::domain::pricing::Given::Count(1),
-                attributes: &empty,
-                meters: &empty,
+                attributes: creditd::domain::pricing::PairsRef::Nothing,
+                meters: creditd::domain::pricing::PairsRef::Nothing,
             };
             terms.price(&usage).unwrap().credits().to_string()
         }

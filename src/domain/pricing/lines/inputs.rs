@@ -50,7 +50,7 @@ impl Index {
             attribute_defaults.push(default.and_then(|word| by_name.get(word).copied()));
             values.push((name.clone(), by_name));
         }
-        let slot = |meter: &str| names.iter().position(|name: &Box<str>| **name == *meter);
+        let slot = |meter: &str| names.iter().position(|name| **name == *meter);
         Self {
             duration: slot("duration"),
             count: slot("count"),
@@ -136,7 +136,7 @@ impl Reader<'_, '_> {
         let index = &self.program.index;
         let mut unknown: Option<&str> = None;
         let mut slots = Sorted::new(&index.meters);
-        for (name, text) in usage.meters {
+        for (name, text) in usage.meters.iter() {
             let slot = slots.find(name, |known| known).filter(|_| !is_field(name));
             let Some(slot) = slot else {
                 unknown.get_or_insert(name);
@@ -197,7 +197,7 @@ impl Reader<'_, '_> {
         let mut unknown: Option<(&str, bool)> = None;
         let index = &self.program.index;
         let mut positions = Sorted::new(&index.attributes);
-        for (name, word) in usage.attributes {
+        for (name, word) in usage.attributes.iter() {
             let position = positions.find(name, |(known, _)| known);
             let is_sent = |position: &usize| !index.not_sent.contains(position);
             let Some(position) = position.filter(is_sent) else {
@@ -206,14 +206,14 @@ impl Reader<'_, '_> {
             };
             self.sent_attributes |= bit(position);
             let attribute = index.attributes.get(position);
-            let value = attribute.and_then(|(_, values)| values.get(word.as_str()));
+            let value = attribute.and_then(|(_, values)| values.get(word));
             match (value, self.inputs.attributes.get_mut(position)) {
                 (Some(value), Some(place)) => *place = *value,
                 _ => {
-                    let spec = self.program.spec.attributes.get(name.as_str());
+                    let spec = self.program.spec.attributes.get(name);
                     let values = spec.map_or(&[][..], |spec| &spec.values);
                     let violation = Violation::UnknownAttributeValue {
-                        attribute: name.as_str().into(),
+                        attribute: name.into(),
                         value: repeated(word),
                         values: values.join(", ").into(),
                         service: self.service.into(),
