@@ -10,6 +10,8 @@ use crate::rfc3339;
 
 /// How many services that are gone a warning names.
 const GONE_SERVICES_MAX: usize = 10;
+/// How many prices of nothing a warning names.
+const FREE_PRICES_MAX: usize = 10;
 
 /// A rate card as administrators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +86,15 @@ impl App {
         })
     }
 
-    /// What is allowed but may not be meant. The first two are the same however often the card
-    /// is published.
+    /// What is allowed but may not be meant. What the card itself says and what it leaves out
+    /// comes first, and is the same however often the card is published.
     async fn warnings(
         &self,
         loaded: &LoadedCard,
         placed: &Placed,
         before: &Schedule,
     ) -> Result<Vec<String>, AppError> {
-        let mut warnings = Vec::new();
+        let mut warnings = free_prices(&loaded.warnings);
         let (card, since) = (&loaded.card, placed.since);
         if let Some(time) = card.effective_time()
             && time < since
@@ -184,6 +186,19 @@ impl App {
         })?;
         Ok(ListedRateCard { card, toml })
     }
+}
+
+/// The first prices of nothing, and how many more there are.
+fn free_prices(all: &[String]) -> Vec<String> {
+    let mut warnings: Vec<_> = all.iter().take(FREE_PRICES_MAX).cloned().collect();
+    match all.len().saturating_sub(FREE_PRICES_MAX) {
+        0 => {}
+        1 => warnings.push("1 more price of nothing; \"creditd rates check\" names all".to_owned()),
+        more => warnings.push(format!(
+            "{more} more prices of nothing; \"creditd rates check\" names all"
+        )),
+    }
+    warnings
 }
 
 /// What is known of a card that was just published. Its number is not.
