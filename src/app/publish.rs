@@ -6,6 +6,7 @@ use super::card_file::{self, CardFileError, LoadedCard, Loading};
 use super::{App, AppError};
 use crate::domain::pricing::Selector;
 use crate::domain::schedule::{CardHead, CardState, ListedCard, Origin, Placed, Schedule};
+use crate::domain::{Refusal, Violation};
 use crate::rfc3339;
 
 /// How many services that are gone a warning names.
@@ -58,8 +59,14 @@ impl App {
     ) -> Result<PublishedRateCard, AppError> {
         let before = self.cards.list().await?;
         let new = loaded.to_store();
+        let checked = before.publish(&new.publication(), self.clock.now())?;
+        if !checked.unchanged
+            && let Some(ring) = self.ring(&loaded, checked.since, &before).await?
+        {
+            return Err(refusal_of_text(&ring).into());
+        }
         let placed = match validate_only {
-            true => before.publish(&new.publication(), self.clock.now())?,
+            true => checked,
             false => {
                 let placed = self.cards.publish_one(new).await?;
                 let card = Arc::new(loaded.card.clone());
@@ -186,6 +193,16 @@ impl App {
         })?;
         Ok(ListedRateCard { card, toml })
     }
+}
+
+/// The refusal of a text that is to be published.
+#[must_use]
+pub fn refusal_of_text(error: &CardFileError) -> Refusal {
+    let violation = Violation::RateCardInvalid {
+        line: error.line().unwrap_or(1),
+        problem: error.sentence().into(),
+    };
+    Refusal::invalid("toml", violation)
 }
 
 /// The first prices of nothing, and how many more there are.

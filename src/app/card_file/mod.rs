@@ -29,7 +29,7 @@ use crate::store::cards::{NewCard, StoredCard};
 pub use bases::{Bases, Loading, NoBases};
 pub use duration::parse_nanos;
 pub use error::CardFileError;
-pub use files::{KnownCards, extend_others, extended, load_files, load_together, text_of};
+pub use files::{KnownCards, extend_others, extended, load_files, load_together, ring, text_of};
 pub use format_2::CELLS_MAX as CARD_CELLS_MAX;
 pub use lines::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
 pub use lines::{Example, examples};

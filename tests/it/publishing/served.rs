@@ -7,9 +7,9 @@ use std::sync::Arc;
 use creditd::app::App;
 use creditd::app::card_file::{LoadedCard, Loading, load_text};
 use creditd::app::prices::publish;
-use creditd::domain::Refusal;
 use creditd::domain::pricing::{AccountTerms, Selector};
 use creditd::domain::schedule::{CardState, Origin};
+use creditd::domain::{Refusal, Violation};
 use creditd::store::StoreError;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 
@@ -283,6 +283,65 @@ async fn a_publication_warns_of_prices_of_nothing() {
             let mut warnings = published.await.unwrap().warnings;
             warnings.retain(|warning| !warning.starts_with("services that"));
             assert_eq!(warnings, expected, "{text}");
+        }
+    }
+}
+
+/// Cards that extend each other are refused as files are; each step is published after those
+/// before it.
+#[tokio::test]
+async fn cards_that_extend_each_other_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Minutes::new());
+    let store = open(directory.path(), &clock);
+    let app = serve(&store, &clock).await;
+    let ring = |names: &str| format!("the cards {names} extend each other; break the ring");
+    for (step, (name, extends, minute_of, expected)) in [
+        ("list", "", None, String::new()),
+        ("a", "list", None, String::new()),
+        ("b", "a", None, String::new()),
+        ("a", "b", None, ring("a, b")),
+        ("c", "b", None, String::new()),
+        ("list", "c", None, ring("list, c, b, a")),
+        ("list", "c", Some(60), ring("list, c, b, a")),
+        // One that ended the ring.
+        ("a", "", None, String::new()),
+        ("list", "c", None, String::new()),
+        ("a", "list", None, ring("a, list, c, b")),
+        ("a", "base", None, String::new()),
+        // One that is still to come, and extends another then.
+        ("d", "", None, String::new()),
+        ("d", "list", Some(120), String::new()),
+        ("list", "d", None, ring("list, d")),
+        ("d", "list", Some(30), String::new()),
+        ("list", "d", Some(90), ring("list, d")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let time = minute_of.map(|time| creditd::rfc3339::format(minute(time)));
+        let time = time.map_or_else(String::new, |time| format!("effective_time = {time}\n"));
+        let extends = match extends {
+            "" => String::new(),
+            extends => format!("extends = \"{extends}\"\n"),
+        };
+        let text = format!(
+            "format = 2\nname = \"{name}\"\ntitle = \"Step {step}\"\n{extends}{time}[[service]]\nkey = \"{name}\"\ntitle = \"S\"\nrule = \"r\"\nlines = [{{ key = \"run\", price = \"1\" }}]\n"
+        );
+        let loaded = app.load_rate_card(&text).unwrap();
+        for validate_only in [true, false] {
+            let published = app.publish_rate_card(loaded.clone(), validate_only).await;
+            let said = match published {
+                Ok(_) => String::new(),
+                Err(StoreError::Refused(Refusal::Invalid(violations))) => {
+                    match &violations.as_slice()[0].violation {
+                        Violation::RateCardInvalid { line: 4, problem } => problem.to_string(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(said, expected, "step {step}, only checked: {validate_only}");
         }
     }
 }
