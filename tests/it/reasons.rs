@@ -10,7 +10,9 @@ use std::time::Duration;
 use creditd::app::Queued;
 use creditd::domain::ledger::HoldStatus;
 use creditd::domain::schedule::{CardState, NameTaken, Origin};
-use creditd::domain::{AccountName, Credits, FieldViolations, Refusal as Refused, RequestId};
+use creditd::domain::{
+    AccountName, Credits, FieldViolations, Refusal as Refused, RequestId, Violation,
+};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
@@ -264,6 +266,47 @@ fn a_reason_can_have_another_sentence() {
             assert!(says.metadata.contains(key), "{sentence}: {key}");
             assert!(sentence.contains(value.as_str()), "{sentence}: {key}");
         }
+    }
+}
+
+/// A status travels as metadata, of which clients take 8 KiB together with the rest.
+#[test]
+fn a_refusal_of_many_bad_fields_has_room_in_metadata() {
+    let word = "w".repeat(64);
+    let long = vec![word.as_str(); 1_024].join(", ");
+    for (count, values, told) in [
+        (1, "payg, growth", 1),
+        (2, "payg, growth", 2),
+        (16, "payg, growth", 16),
+        (1, &long, 1),
+        (16, &long, 7),
+    ] {
+        let mut violations = FieldViolations::new();
+        for _ in 0..count {
+            let violation = Violation::NoAccountValue {
+                attribute: "plan".into(),
+                value: "gold".into(),
+                values: values.into(),
+            };
+            violations.add("account.attributes", violation);
+        }
+        let status = OnTheWire::from(Refused::from(violations)).into_status();
+        let mut metadata = http::HeaderMap::new();
+        status.add_header(&mut metadata).unwrap();
+        let bytes = metadata
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 32);
+        let bytes: usize = bytes.sum();
+        assert!(bytes < 7_900, "{count}: {bytes}");
+        let refusal = Refusal::of(&status);
+        assert_eq!(refusal.fields.len(), told, "{count} of {}", values.len());
+        let more = match count {
+            1 => "",
+            2 => " (and 1 more bad field)",
+            _ => " (and 15 more bad fields)",
+        };
+        assert!(refusal.message.ends_with(more), "{}", refusal.message);
+        assert!(refusal.metadata["values"].len() <= 520, "{count}");
     }
 }
 

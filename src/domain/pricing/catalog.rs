@@ -282,11 +282,11 @@ impl Catalog {
         Some(card?.unknown_service(key))
     }
 
-    /// The violation of attributes of an account: no card in force knows one of them, or none
-    /// has such a value of it.
+    /// The violations of attributes of an account, in order of their names: no card in force
+    /// knows one of them, or none has such a value of it.
     #[must_use]
-    pub fn account_attribute_violation(&self, attributes: &Pairs) -> Option<Violation> {
-        attributes.iter().find_map(|(name, value)| {
+    pub fn account_attribute_violations(&self, attributes: &Pairs) -> Vec<Violation> {
+        let violations = attributes.iter().filter_map(|(name, value)| {
             let cards = self.periods.values().flatten();
             let cards = cards.filter_map(|period| period.card.as_deref());
             let known = cards.flat_map(Card::account_values);
@@ -306,7 +306,8 @@ impl Catalog {
                 value: repeated(value),
                 values: values.join(", ").into(),
             })
-        })
+        });
+        violations.collect()
     }
 
     /// The card of a revision, however long ago it was replaced.
