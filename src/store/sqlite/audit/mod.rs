@@ -4,6 +4,7 @@
 //! tables with the result. It reads the file as it is at one moment, also while a server
 //! writes to it, and changes nothing.
 
+mod cards;
 mod derived;
 mod entries;
 mod requests;
@@ -174,6 +175,7 @@ impl Audit<'_> {
     fn run(&mut self) -> Result<(), StorageError> {
         self.check_file()?;
         self.read_cards()?;
+        self.check_cards()?;
         self.read_accounts()?;
         self.apply_entries()?;
         self.check_derived()?;
