@@ -7,6 +7,7 @@ use super::{App, AppError, fingerprint};
 use crate::domain::ledger::{Action, Command, GrantAction, Priced, RequestKey, UpdateAction};
 use crate::domain::names::repeated;
 use crate::domain::pricing::{Catalog, Selector, Usage};
+use crate::domain::refusal::CardNamedBy;
 use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Violation};
 use crate::store::{Pending, Written};
@@ -153,6 +154,7 @@ impl App {
         is_unknown.then(|| Refusal::RateCardNotFound {
             rate_card: repeated(name),
             at: self.now(),
+            named_by: CardNamedBy::Update,
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use creditd::app::Queued;
 use creditd::domain::ledger::HoldStatus;
+use creditd::domain::refusal::CardNamedBy;
 use creditd::domain::schedule::{CardState, NameTaken, Origin};
 use creditd::domain::{
     AccountName, Credits, FieldViolations, Refusal as Refused, RequestId, Violation,
@@ -85,6 +86,7 @@ fn samples() -> Vec<OnTheWire> {
         Refused::RateCardNotFound {
             rate_card: text("jogg-web"),
             at: time("2026-11-22T12:00:00Z"),
+            named_by: CardNamedBy::Request,
         },
         Refused::RevisionNotFound {
             revision: text("0123abcd"),
@@ -265,6 +267,65 @@ fn a_reason_can_have_another_sentence() {
         for (key, value) in &refusal.metadata {
             assert!(says.metadata.contains(key), "{sentence}: {key}");
             assert!(sentence.contains(value.as_str()), "{sentence}: {key}");
+        }
+    }
+}
+
+/// The same of refusals that are about no field.
+#[test]
+fn a_refusal_can_have_another_sentence() {
+    let text = |text: &str| text.into();
+    let not_found = |named_by| Refused::RateCardNotFound {
+        rate_card: text("studio"),
+        at: rfc3339::parse("2026-11-22T12:00:00Z").unwrap(),
+        named_by,
+    };
+    let documented = documented();
+    for (refused, sentence) in [
+        (
+            not_found(CardNamedBy::Account),
+            "rate card \"studio\", which the account has, is not in force at 2026-11-22T12:00:00Z; publish it, or give the account another with UpdateAccount",
+        ),
+        (
+            not_found(CardNamedBy::Update),
+            "no rate card \"studio\" is there at 2026-11-22T12:00:00Z; publish it first, or name one that ListRateCards has",
+        ),
+        (
+            Refused::RevisionOfAnother {
+                revision: text("0123abcd"),
+                rate_card: text("studio"),
+            },
+            "revision \"0123abcd\" is none of rate card \"studio\"; leave out rate_card or revision",
+        ),
+        (
+            Refused::RevisionNotPublished {
+                revision: text("0123abcd"),
+            },
+            "revision \"0123abcd\" was never published here; ListRateCards has all revisions",
+        ),
+        (
+            Refused::RateCardNameTaken {
+                rate_card: text("studio"),
+                taken_by: NameTaken::Origin(Origin::BuiltIn),
+            },
+            "the name \"studio\" is taken by the rate card of origin \"built-in\"; publish it under another name, or start the server with files of its own, by --rate-card-file",
+        ),
+        (
+            Refused::TooManyRateCards {
+                rate_card: text("studio"),
+                limit: 10_000,
+                scheduled: false,
+            },
+            "rate card \"studio\" is one too many: rate cards were published 10000 times, the most that this server keeps, and to withdraw one frees none; serve further cards from files, under names that were not published",
+        ),
+    ] {
+        let refusal = Refusal::of(&OnTheWire::from(refused).into_status());
+        assert_eq!(refusal.message, sentence);
+        let says = &documented[&refusal.reason];
+        assert_eq!(code_name(refusal.code), says.code, "{sentence}");
+        for name in &says.metadata {
+            let value = &refusal.metadata[name];
+            assert!(sentence.contains(value.as_str()), "{sentence}: {name}");
         }
     }
 }
