@@ -62,7 +62,9 @@ const (
 	//	Example: account "team-b" does not exist; its first Grant opens it
 	ReasonAccountNotFound Reason = "ACCOUNT_NOT_FOUND"
 
-	// ReasonRateCardNotFound: The server has no rate card of that name that is in force at that time.
+	// ReasonRateCardNotFound: The server has no rate card of that name that is in force at that time. (Of the card of an
+	// account the message says: publish it, or give the account another with UpdateAccount. Of
+	// one that UpdateAccount sets: publish it first, or name one that ListRateCards has.)
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: rate_card, time
@@ -70,7 +72,8 @@ const (
 	ReasonRateCardNotFound Reason = "RATE_CARD_NOT_FOUND"
 
 	// ReasonRevisionNotFound: The server never served prices with that revision. (Where it was to be withdrawn, the
-	// message says that ListRateCards has all revisions.)
+	// message says that ListRateCards has all revisions.) Or it is that of another card than the
+	// request names, which the metadata then has as rate_card; leave out rate_card or revision.
 	//
 	//	Code: NOT_FOUND
 	//	Metadata: revision

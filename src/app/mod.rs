@@ -11,6 +11,7 @@ mod hold;
 mod priced;
 pub mod prices;
 mod publish;
+mod ring;
 mod write;
 
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub use estimate::BatchEstimate;
 pub use hold::{HoldPage, HoldQuery};
 pub use priced::PricedAccount;
 pub use prices::Prices;
-pub use publish::{ListedRateCard, PublishedRateCard};
+pub use publish::{ListedRateCard, PublishedRateCard, refusal_of_text};
 pub use write::{CostForm, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX, WriteForm};
 
 /// Most items in one batch.

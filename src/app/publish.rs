@@ -6,10 +6,13 @@ use super::card_file::{self, CardFileError, LoadedCard, Loading};
 use super::{App, AppError};
 use crate::domain::pricing::Selector;
 use crate::domain::schedule::{CardHead, CardState, ListedCard, Origin, Placed, Schedule};
+use crate::domain::{Refusal, Violation};
 use crate::rfc3339;
 
 /// How many services that are gone a warning names.
 const GONE_SERVICES_MAX: usize = 10;
+/// How many prices of nothing a warning names.
+const FREE_PRICES_MAX: usize = 10;
 
 /// A rate card as administrators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +59,14 @@ impl App {
     ) -> Result<PublishedRateCard, AppError> {
         let before = self.cards.list().await?;
         let new = loaded.to_store();
+        let checked = before.publish(&new.publication(), self.clock.now())?;
+        if !checked.unchanged
+            && let Some(ring) = self.ring(&loaded, checked.since, &before).await?
+        {
+            return Err(refusal_of_text(&ring).into());
+        }
         let placed = match validate_only {
-            true => before.publish(&new.publication(), self.clock.now())?,
+            true => checked,
             false => {
                 let placed = self.cards.publish_one(new).await?;
                 let card = Arc::new(loaded.card.clone());
@@ -84,15 +93,15 @@ impl App {
         })
     }
 
-    /// What is allowed but may not be meant. The first two are the same however often the card
-    /// is published.
+    /// What is allowed but may not be meant. What the card itself says and what it leaves out
+    /// comes first, and is the same however often the card is published.
     async fn warnings(
         &self,
         loaded: &LoadedCard,
         placed: &Placed,
         before: &Schedule,
     ) -> Result<Vec<String>, AppError> {
-        let mut warnings = Vec::new();
+        let mut warnings = free_prices(&loaded.warnings);
         let (card, since) = (&loaded.card, placed.since);
         if let Some(time) = card.effective_time()
             && time < since
@@ -184,6 +193,29 @@ impl App {
         })?;
         Ok(ListedRateCard { card, toml })
     }
+}
+
+/// The refusal of a text that is to be published.
+#[must_use]
+pub fn refusal_of_text(error: &CardFileError) -> Refusal {
+    let violation = Violation::RateCardInvalid {
+        line: error.line().unwrap_or(1),
+        problem: error.sentence().into(),
+    };
+    Refusal::invalid("toml", violation)
+}
+
+/// The first prices of nothing, and how many more there are.
+fn free_prices(all: &[String]) -> Vec<String> {
+    let mut warnings: Vec<_> = all.iter().take(FREE_PRICES_MAX).cloned().collect();
+    match all.len().saturating_sub(FREE_PRICES_MAX) {
+        0 => {}
+        1 => warnings.push("1 more price of nothing; \"creditd rates check\" names all".to_owned()),
+        more => warnings.push(format!(
+            "{more} more prices of nothing; \"creditd rates check\" names all"
+        )),
+    }
+    warnings
 }
 
 /// What is known of a card that was just published. Its number is not.

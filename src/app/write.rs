@@ -7,6 +7,7 @@ use super::{App, AppError, fingerprint};
 use crate::domain::ledger::{Action, Command, GrantAction, Priced, RequestKey, UpdateAction};
 use crate::domain::names::repeated;
 use crate::domain::pricing::{Catalog, Selector, Usage};
+use crate::domain::refusal::CardNamedBy;
 use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Credits, FieldViolations, Labels, Refusal, RequestId, Violation};
 use crate::store::{Pending, Written};
@@ -139,25 +140,32 @@ impl App {
 
     /// What is wrong with an update by the cards of the moment.
     fn refusal_of_update(&self, catalog: &Catalog, update: &UpdateAction) -> Option<Refusal> {
-        let attributes = update.attributes.as_ref();
-        let violation = attributes.and_then(|a| catalog.account_attribute_violation(a));
-        if let Some(violation) = violation {
-            return Some(Refusal::invalid("account.attributes", violation));
+        let mut violations = FieldViolations::new();
+        if let Some(attributes) = &update.attributes {
+            for violation in catalog.account_attribute_violations(attributes) {
+                violations.add("account.attributes", violation);
+            }
+        }
+        if !violations.is_empty() {
+            return Some(violations.into());
         }
         let name = update.rate_card.as_deref().unwrap_or_default();
         let is_unknown = !name.is_empty() && !catalog.has_name(name);
         is_unknown.then(|| Refusal::RateCardNotFound {
             rate_card: repeated(name),
             at: self.now(),
+            named_by: CardNamedBy::Update,
         })
     }
 
     /// Everything that is wrong with a bad form. No earlier answer can belong to it, so what is
     /// wrong by the prices and the time of the moment is named together with the rest.
     fn all_violations(&self, mut violations: FieldViolations, action: &Action) -> FieldViolations {
+        let mut more = FieldViolations::new();
         let mut add = |field: &Cow<'static, str>, violation: &Violation| {
+            // A field can have several of the same kind.
             if !violations.has(field) {
-                violations.add(field.clone(), violation.clone());
+                more.add(field.clone(), violation.clone());
             }
         };
         if let Action::Grant(GrantAction {
@@ -181,6 +189,7 @@ impl App {
         for violation in by_prices.map_or(&[][..], FieldViolations::as_slice) {
             add(&violation.field, &violation.violation);
         }
+        violations.merge(more);
         violations
     }
 }

@@ -11,7 +11,6 @@ use super::remote::{Remote, Write, time_text};
 use crate::rpc::client;
 use crate::rpc::pb::creditd::v1 as pb;
 use crate::rpc::pb::creditd::v1::ErrorReason;
-use crate::rpc::refused::reason_name;
 
 const EXAMPLES: &str = "Examples:
   creditd account team-a
@@ -27,6 +26,12 @@ const FLAGS: &[(&str, &str)] = &[
     ("account.attributes", "--set attributes"),
     ("account.labels", "--set labels"),
 ];
+
+/// What to do here about refusals of an update.
+const HINTS: &[(ErrorReason, &str)] = &[(
+    ErrorReason::AccountNotFound,
+    "--create opens it without credits",
+)];
 
 /// Show an account, or set its rate card, attributes or labels
 ///
@@ -139,19 +144,14 @@ fn update(args: &Args) -> Result<(), Failure> {
         words: Words {
             account: &args.account,
             flags: FLAGS,
+            hints: HINTS,
         },
         request_id: &request_id,
         again: "",
     };
     let reply = args
         .remote
-        .write(call, async |ledger| ledger.update_account(request).await);
-    let reply = reply.map_err(|mut failure| {
-        if failure.details.reason == reason_name(ErrorReason::AccountNotFound) {
-            failure.add("; --create opens it without credits");
-        }
-        failure
-    })?;
+        .write(call, async |ledger| ledger.update_account(request).await)?;
     print_account(
         args.format,
         call,

@@ -42,6 +42,7 @@ struct Printed<'a> {
     sound: bool,
     accounts: u64,
     entries: u64,
+    other_rows: u64,
     priced_again: u64,
     damage: u64,
     findings: &'a [String],
@@ -51,13 +52,14 @@ struct Printed<'a> {
 
 /// Audits; fails where the file is not sound.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let mut progress = Progress::new("entries");
+    let mut progress = Progress::new("rows");
     let report = files::audit(&args.data, &mut |done, total| progress.tell(done, total))?;
     progress.end();
     let printed = Printed {
         sound: report.is_sound(),
         accounts: report.accounts,
         entries: report.entries,
+        other_rows: report.other_rows,
         priced_again: report.priced,
         damage: report.damage,
         findings: &report.findings,
@@ -83,6 +85,7 @@ fn text(args: &Args, report: &AuditReport) -> String {
     let file = args.data.display();
     let AuditReport {
         entries,
+        other_rows,
         accounts,
         priced,
         ..
@@ -91,7 +94,11 @@ fn text(args: &Args, report: &AuditReport) -> String {
         many(*entries, "entry", "entries"),
         many(*accounts, "account", "accounts"),
     );
-    let read = format!("{entries} of {accounts}, {priced} priced again");
+    let others = match other_rows {
+        0 => String::new(),
+        others => format!(" and {}", many(*others, "other row", "other rows")),
+    };
+    let read = format!("{entries}{others} of {accounts}, {priced} priced again");
     if report.is_sound() {
         return format!("{file} is sound: {read}");
     }

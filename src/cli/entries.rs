@@ -126,6 +126,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let words = Words {
         account: &args.account,
         flags: FLAGS,
+        hints: &[],
     };
     args.remote.pages(words, fetch, |entry: pb::Entry| {
         listing.add(&entry, || row(&entry))

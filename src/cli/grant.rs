@@ -78,6 +78,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         words: Words {
             account: &args.account,
             flags: FLAGS,
+            hints: &[],
         },
         request_id: &request_id,
         again: &again,

@@ -17,6 +17,8 @@ pub(super) struct Words<'a> {
     pub(super) account: &'a str,
     /// Those that differ from [`FLAGS`].
     pub(super) flags: &'static [(&'static str, &'static str)],
+    /// What to do about reasons, beside what the API's sentences say.
+    pub(super) hints: &'static [(ErrorReason, &'static str)],
 }
 
 impl<'a> Words<'a> {
@@ -24,6 +26,7 @@ impl<'a> Words<'a> {
         Self {
             account,
             flags: &[],
+            hints: &[],
         }
     }
 }
@@ -79,6 +82,18 @@ const ADVICE: &[(&str, &str)] = &[
         "take one from \"creditd estimate\" or leave --revision out",
     ),
     (
+        "name one that ListRateCards has",
+        "name one that \"creditd rates list\" has",
+    ),
+    (
+        "give the account another with UpdateAccount",
+        "give the account another with \"creditd account\"",
+    ),
+    (
+        "leave out rate_card or revision",
+        "leave out --rate-card or --revision",
+    ),
+    (
         "ListRateCards has all revisions",
         "\"creditd rates list\" has all revisions",
     ),
@@ -112,7 +127,7 @@ pub(super) fn failure(words: Words<'_>, server: &str, status: &Status) -> Failur
     for (api, here) in ADVICE {
         message = message.replace(api, here);
     }
-    if let Some(hint) = hint(&info.reason, words.account) {
+    if let Some(hint) = hint(&info.reason, words) {
         let _ = write!(message, "; {hint}");
     }
     let mut failure = Failure::new(Kind::of_code(status.code()), message).with_code(status.code());
@@ -195,9 +210,13 @@ fn flag<'f>(field: &'f str, words: Words<'_>) -> &'f str {
     found.map_or(last, |(_, flag)| *flag)
 }
 
-fn hint(reason: &str, account: &str) -> Option<String> {
+fn hint(reason: &str, words: Words<'_>) -> Option<String> {
     let is = |known: ErrorReason| reason == reason_name(known);
-    if is(ErrorReason::HoldNotFound) {
+    let account = words.account;
+    let of_command = words.hints.iter().find(|(known, _)| is(*known));
+    if let Some((_, hint)) = of_command {
+        Some((*hint).to_owned())
+    } else if is(ErrorReason::HoldNotFound) {
         Some(format!(
             "\"creditd holds {account}\" lists those that are open"
         ))
@@ -248,6 +267,7 @@ mod tests {
         let words = Words {
             account: "team-a",
             flags: &[("credits", "credits")],
+            hints: &[],
         };
         for (sentence, field, expected) in [
             (

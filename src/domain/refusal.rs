@@ -9,6 +9,17 @@ use super::schedule::{CardState, NameTaken, Origin};
 use super::time::Timestamp;
 use super::violation::{FieldViolations, Violation};
 
+/// What names a rate card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardNamedBy {
+    /// A request, or the server where a request names none.
+    Request,
+    /// The account that is priced.
+    Account,
+    /// An update of an account, which it is to have from then on.
+    Update,
+}
+
 /// Why a request was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -20,6 +31,15 @@ pub enum Refusal {
         rate_card: Box<str>,
         /// The time at which it was to be in force.
         at: Timestamp,
+        /// Where the name stands.
+        named_by: CardNamedBy,
+    },
+    /// A request names a revision, and a rate card that is not its card.
+    RevisionOfAnother {
+        /// The revision, cut.
+        revision: Box<str>,
+        /// The card that is named, cut.
+        rate_card: Box<str>,
     },
     /// No rate card of that revision was ever published.
     RevisionNotFound {

@@ -8,14 +8,14 @@ use tonic::{Request, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
 use super::convert::admin::{
-    CardsQuery, card_error, cards_query_from_pb, published_to_pb, rate_card_to_pb, toml_from_pb,
+    CardsQuery, cards_query_from_pb, published_to_pb, rate_card_to_pb, toml_from_pb,
 };
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::admin_service_server::AdminService;
 use super::refused::{Refused, Resource, RpcRefusal};
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply};
 use crate::app::card_file::LoadedCard;
-use crate::app::{App, ListedRateCard};
+use crate::app::{App, ListedRateCard, refusal_of_text};
 use crate::domain::schedule::CardState;
 use crate::domain::{FieldViolations, Refusal, Violation};
 
@@ -56,7 +56,7 @@ impl AdminApi {
         };
         match tokio::task::spawn_blocking(load).await {
             Ok(Ok(loaded)) => Ok(loaded),
-            Ok(Err(error)) => Err(Refusal::from(card_error(&error)).into()),
+            Ok(Err(error)) => Err(refusal_of_text(&error).into()),
             // It goes on in the layer that answers panics.
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::pb::creditd::v1::ErrorReason;
 use crate::domain::Refusal;
+use crate::domain::refusal::CardNamedBy;
 use crate::domain::schedule::{CardState, NameTaken, Origin};
 use crate::rfc3339;
 
@@ -67,11 +68,25 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
     use ErrorReason as Reason;
     let (code, prose) = match refusal {
         Refusal::Invalid(_) => return None,
-        Refusal::RateCardNotFound { rate_card, at } => (
+        Refusal::RateCardNotFound {
+            rate_card,
+            at,
+            named_by,
+        } => (
             Code::NotFound,
             Prose::new(
                 Reason::RateCardNotFound,
-                "no rate card \"{rate_card}\" is in force at {time}; name one that is, or choose another price_time",
+                match named_by {
+                    CardNamedBy::Request => {
+                        "no rate card \"{rate_card}\" is in force at {time}; name one that is, or choose another price_time"
+                    }
+                    CardNamedBy::Account => {
+                        "rate card \"{rate_card}\", which the account has, is not in force at {time}; publish it, or give the account another with UpdateAccount"
+                    }
+                    CardNamedBy::Update => {
+                        "no rate card \"{rate_card}\" is there at {time}; publish it first, or name one that ListRateCards has"
+                    }
+                },
                 vec![
                     ("rate_card", rate_card.to_string()),
                     ("time", rfc3339::format(*at)),
@@ -84,6 +99,20 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 Reason::RevisionNotFound,
                 "revision \"{revision}\" was never served here; take one from an Estimate or leave it out",
                 vec![("revision", revision.to_string())],
+            ),
+        ),
+        Refusal::RevisionOfAnother {
+            revision,
+            rate_card,
+        } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::RevisionNotFound,
+                "revision \"{revision}\" is none of rate card \"{rate_card}\"; leave out rate_card or revision",
+                vec![
+                    ("revision", revision.to_string()),
+                    ("rate_card", rate_card.to_string()),
+                ],
             ),
         ),
         Refusal::RevisionNotPublished { revision } => (
@@ -135,7 +164,7 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                         "rate card \"{rate_card}\" has {limit} revisions that are scheduled, the most that it may have; withdraw one first"
                     }
                     false => {
-                        "rate card \"{rate_card}\" is one too many: rate cards were published {limit} times, the most that this server keeps; serve it from a file"
+                        "rate card \"{rate_card}\" is one too many: rate cards were published {limit} times, the most that this server keeps, and to withdraw one frees none; serve further cards from files, under names that were not published"
                     }
                 },
                 vec![
@@ -322,7 +351,7 @@ fn name_taken(rate_card: &str, taken_by: &NameTaken) -> Prose {
         NameTaken::Origin(origin) => {
             let template = match origin {
                 Origin::BuiltIn => {
-                    "the name \"{rate_card}\" is taken by the rate card of origin \"{origin}\"; publish it under another name, or start the server with files of its own"
+                    "the name \"{rate_card}\" is taken by the rate card of origin \"{origin}\"; publish it under another name, or start the server with files of its own, by --rate-card-file"
                 }
                 Origin::File => {
                     "the name \"{rate_card}\" is taken by a rate card of origin \"{origin}\"; publish it under another name, or take that card out of the server's files first"

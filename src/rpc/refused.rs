@@ -20,6 +20,9 @@ pub use self::rpc_refusal::{Resource, RpcRefusal};
 pub const DOMAIN: &str = "creditd";
 const TYPE_PREFIX: &str = "type.googleapis.com/";
 const REASON_PREFIX: &str = "ERROR_REASON_";
+/// How much may stand in the details about bad fields: a status travels as metadata, of which
+/// many clients take 8 KiB. The first bad field is always there.
+const VIOLATIONS_BYTES_MAX: usize = 3_584;
 
 /// A refusal with its code, words and details.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +101,7 @@ impl From<AppError> for Refused {
     }
 }
 
-/// The first bad field in words, and all of them as details.
+/// The first bad field in words, and all of them as details, as far as there is room.
 fn bad_fields(
     violations: &crate::domain::FieldViolations,
 ) -> (Prose, Vec<rpc::bad_request::FieldViolation>) {
@@ -106,13 +109,18 @@ fn bad_fields(
         let prose = prose::field::prose(&violation.field, &violation.violation);
         (violation, prose)
     });
-    let mut violations = Vec::with_capacity(violations.as_slice().len());
+    let mut details = Vec::with_capacity(violations.as_slice().len());
     let Some((first, mut prose)) = all.next() else {
-        return (unexplained(), violations);
+        return (unexplained(), details);
     };
-    violations.push(field_violation(&first.field, &prose));
-    violations.extend(all.map(|(violation, prose)| field_violation(&violation.field, &prose)));
-    match violations.len() {
+    details.push(field_violation(&first.field, &prose));
+    let others = all.map(|(violation, prose)| field_violation(&violation.field, &prose));
+    let mut bytes = 0_usize;
+    details.extend(others.take_while(|violation| {
+        bytes = bytes.saturating_add(violation.encoded_len());
+        bytes <= VIOLATIONS_BYTES_MAX
+    }));
+    match violations.as_slice().len() {
         0 | 1 => {}
         2 => prose.message.push_str(" (and 1 more bad field)"),
         n => {
@@ -122,7 +130,7 @@ fn bad_fields(
                 .push_str(&format!(" (and {more} more bad fields)"));
         }
     }
-    (prose, violations)
+    (prose, details)
 }
 
 fn field_violation(field: &str, prose: &Prose) -> rpc::bad_request::FieldViolation {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use creditd::app::card_file::Loading;
 use creditd::app::{App, card_file};
 use creditd::domain::pricing::Catalog;
 use creditd::rpc::LedgerApi;
@@ -15,6 +16,7 @@ use creditd::store::cards::RateCardStore as _;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use tonic::Request;
 
+use crate::support::rate_cards::card_text;
 use crate::support::server::{Program, Settings, run};
 use crate::support::table;
 use crate::support::{grant, root, usage};
@@ -49,6 +51,20 @@ async fn make(file: &Path) {
         .publish(vec![loaded.to_store(), plans.to_store()])
         .await
         .unwrap();
+    // One card is in force by publishing, one waits, and one was withdrawn.
+    for time in ["", "2099-01-01T00:00:00Z", "2099-02-01T00:00:00Z"] {
+        let text = match time {
+            "" => card_text("studio", "1"),
+            time => {
+                card_text("studio", "1").replace("\n\n", &format!("\neffective_time = {time}\n\n"))
+            }
+        };
+        let card = card_file::load_text(&text, &Loading::ALONE).unwrap();
+        store.publish_one(card.to_store()).await.unwrap();
+        if time.starts_with("2099-02") {
+            store.withdraw(card.stored.revision.into()).await.unwrap();
+        }
+    }
     let catalog = Catalog::new(vec![Arc::new(loaded.card), Arc::new(plans.card)], None).unwrap();
     let state = State {
         serving: Serving::Yes,
@@ -189,7 +205,9 @@ fn a_sound_file_is_proved() {
     std::fs::copy(sound(), directory.path().join("file.db")).unwrap();
     let (status, out, err) = audit(directory.path(), "file.db");
     assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
-    let entries = count(sound(), "SELECT count(*) FROM entries");
+    // An extended hold and two updates.
+    let rows = count(sound(), "SELECT count(*) FROM entries");
+    let entries = rows - 3;
     let priced = count(
         sound(),
         "SELECT count(*) FROM entries WHERE usage IS NOT NULL",
@@ -197,13 +215,16 @@ fn a_sound_file_is_proved() {
     assert!(entries > 600 && priced > 600);
     assert_eq!(
         out,
-        format!("file.db is sound: {entries} entries of 3 accounts, {priced} priced again\n")
+        format!(
+            "file.db is sound: {entries} entries and 3 other rows of 3 accounts, {priced} priced again\n"
+        )
     );
     let (status, out, _) = run(directory.path(), &["audit", "--data", "file.db", "--json"]);
     let printed: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(status, Some(0));
     assert_eq!(printed["sound"], true);
     assert_eq!(printed["entries"], entries);
+    assert_eq!(printed["other_rows"], 3);
     assert!(count(sound(), "SELECT count(*) FROM snapshots") >= 2);
 }
 

@@ -1,5 +1,6 @@
 //! The verbs of the ledger as a person types them, on the real server.
 
+use creditd::app::card_file::PUBLISHED_BYTES_MAX;
 use creditd::rfc3339;
 
 use crate::support::ids::{Ids, kind_of_id, map_words};
@@ -127,7 +128,14 @@ fn publishing_answers_as_written() {
         "studio-2-dearer.toml",
         dearer,
     );
-    story("tests/data/rates-publish.txt", &server, 15);
+    for (file, bytes) in [
+        ("empty.toml", Vec::new()),
+        ("binary.toml", vec![0xff]),
+        ("large.toml", vec![b'#'; PUBLISHED_BYTES_MAX + 1]),
+    ] {
+        std::fs::write(server.directory.path().join(file), bytes).unwrap();
+    }
+    story("tests/data/rates-publish.txt", &server, 19);
     // Texts with their blank lines, each below what it is.
     let texts = done(&server, "rates list --rate-card partner --with-toml");
     let text = std::fs::read_to_string(root("tests/data/ledger/cards/partner.toml")).unwrap();

@@ -232,6 +232,24 @@ fn check_warns_of_what_may_not_be_meant() {
             vec![],
         ),
         (
+            service(
+                "a",
+                "A",
+                "meter = \"count\"\npiece = \"image\"\nprice = { model = \"per_piece\", credits = \"0\" }",
+            ),
+            vec!["service \"a\" costs nothing"],
+        ),
+        (
+            service(
+                "a",
+                "A",
+                &tokens
+                    .replace("\"1\"", "\"0\"")
+                    .replace("count\"", "count\"\nquantity = \"required\""),
+            ),
+            vec!["service \"a\" costs nothing"],
+        ),
+        (
             service("a", "A", tokens),
             vec![
                 "service \"a\": a usage without a count is 1 token; quantity = \"required\" refuses it",

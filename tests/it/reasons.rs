@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use creditd::app::Queued;
 use creditd::domain::ledger::HoldStatus;
+use creditd::domain::refusal::CardNamedBy;
 use creditd::domain::schedule::{CardState, NameTaken, Origin};
-use creditd::domain::{AccountName, Credits, FieldViolations, Refusal as Refused, RequestId};
+use creditd::domain::{
+    AccountName, Credits, FieldViolations, Refusal as Refused, RequestId, Violation,
+};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
@@ -83,6 +86,7 @@ fn samples() -> Vec<OnTheWire> {
         Refused::RateCardNotFound {
             rate_card: text("jogg-web"),
             at: time("2026-11-22T12:00:00Z"),
+            named_by: CardNamedBy::Request,
         },
         Refused::RevisionNotFound {
             revision: text("0123abcd"),
@@ -264,6 +268,106 @@ fn a_reason_can_have_another_sentence() {
             assert!(says.metadata.contains(key), "{sentence}: {key}");
             assert!(sentence.contains(value.as_str()), "{sentence}: {key}");
         }
+    }
+}
+
+/// The same of refusals that are about no field.
+#[test]
+fn a_refusal_can_have_another_sentence() {
+    let text = |text: &str| text.into();
+    let not_found = |named_by| Refused::RateCardNotFound {
+        rate_card: text("studio"),
+        at: rfc3339::parse("2026-11-22T12:00:00Z").unwrap(),
+        named_by,
+    };
+    let documented = documented();
+    for (refused, sentence) in [
+        (
+            not_found(CardNamedBy::Account),
+            "rate card \"studio\", which the account has, is not in force at 2026-11-22T12:00:00Z; publish it, or give the account another with UpdateAccount",
+        ),
+        (
+            not_found(CardNamedBy::Update),
+            "no rate card \"studio\" is there at 2026-11-22T12:00:00Z; publish it first, or name one that ListRateCards has",
+        ),
+        (
+            Refused::RevisionOfAnother {
+                revision: text("0123abcd"),
+                rate_card: text("studio"),
+            },
+            "revision \"0123abcd\" is none of rate card \"studio\"; leave out rate_card or revision",
+        ),
+        (
+            Refused::RevisionNotPublished {
+                revision: text("0123abcd"),
+            },
+            "revision \"0123abcd\" was never published here; ListRateCards has all revisions",
+        ),
+        (
+            Refused::RateCardNameTaken {
+                rate_card: text("studio"),
+                taken_by: NameTaken::Origin(Origin::BuiltIn),
+            },
+            "the name \"studio\" is taken by the rate card of origin \"built-in\"; publish it under another name, or start the server with files of its own, by --rate-card-file",
+        ),
+        (
+            Refused::TooManyRateCards {
+                rate_card: text("studio"),
+                limit: 10_000,
+                scheduled: false,
+            },
+            "rate card \"studio\" is one too many: rate cards were published 10000 times, the most that this server keeps, and to withdraw one frees none; serve further cards from files, under names that were not published",
+        ),
+    ] {
+        let refusal = Refusal::of(&OnTheWire::from(refused).into_status());
+        assert_eq!(refusal.message, sentence);
+        let says = &documented[&refusal.reason];
+        assert_eq!(code_name(refusal.code), says.code, "{sentence}");
+        for name in &says.metadata {
+            let value = &refusal.metadata[name];
+            assert!(sentence.contains(value.as_str()), "{sentence}: {name}");
+        }
+    }
+}
+
+/// A status travels as metadata, of which clients take 8 KiB together with the rest.
+#[test]
+fn a_refusal_of_many_bad_fields_has_room_in_metadata() {
+    let word = "w".repeat(64);
+    let long = vec![word.as_str(); 1_024].join(", ");
+    for (count, values, told) in [
+        (1, "payg, growth", 1),
+        (2, "payg, growth", 2),
+        (16, "payg, growth", 16),
+        (1, &long, 1),
+        (16, &long, 7),
+    ] {
+        let mut violations = FieldViolations::new();
+        for _ in 0..count {
+            let violation = Violation::NoAccountValue {
+                attribute: "plan".into(),
+                value: "gold".into(),
+                values: values.into(),
+            };
+            violations.add("account.attributes", violation);
+        }
+        let status = OnTheWire::from(Refused::from(violations)).into_status();
+        let mut metadata = http::HeaderMap::new();
+        status.add_header(&mut metadata).unwrap();
+        let bytes = metadata
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 32);
+        let bytes: usize = bytes.sum();
+        assert!(bytes < 7_900, "{count}: {bytes}");
+        let refusal = Refusal::of(&status);
+        assert_eq!(refusal.fields.len(), told, "{count} of {}", values.len());
+        let more = match count {
+            1 => "",
+            2 => " (and 1 more bad field)",
+            _ => " (and 15 more bad fields)",
+        };
+        assert!(refusal.message.ends_with(more), "{}", refusal.message);
+        assert!(refusal.metadata["values"].len() <= 520, "{count}");
     }
 }
 

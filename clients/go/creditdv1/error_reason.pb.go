@@ -77,13 +77,16 @@ const (
 	// Metadata: account
 	// Example: account "team-b" does not exist; its first Grant opens it
 	ErrorReason_ERROR_REASON_ACCOUNT_NOT_FOUND ErrorReason = 8
-	// The server has no rate card of that name that is in force at that time.
+	// The server has no rate card of that name that is in force at that time. (Of the card of an
+	// account the message says: publish it, or give the account another with UpdateAccount. Of
+	// one that UpdateAccount sets: publish it first, or name one that ListRateCards has.)
 	// Code: NOT_FOUND
 	// Metadata: rate_card, time
 	// Example: no rate card "jogg-web" is in force at 2026-11-22T12:00:00Z; name one that is, or choose another price_time
 	ErrorReason_ERROR_REASON_RATE_CARD_NOT_FOUND ErrorReason = 9
 	// The server never served prices with that revision. (Where it was to be withdrawn, the
-	// message says that ListRateCards has all revisions.)
+	// message says that ListRateCards has all revisions.) Or it is that of another card than the
+	// request names, which the metadata then has as rate_card; leave out rate_card or revision.
 	// Code: NOT_FOUND
 	// Metadata: revision
 	// Example: revision "0123abcd" was never served here; take one from an Estimate or leave it out

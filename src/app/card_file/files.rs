@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::de::DeTable;
+
 use super::bases::{Bases, Loading};
 use super::{CardFileError, FILE_BYTES_MAX, LoadedCard, parse};
 use crate::domain::Timestamp;
@@ -90,10 +92,13 @@ pub fn load_together(
         let is_ready = |at: &usize| extended(*at).is_none_or(|base| !is_waiting(base));
         let ready: Vec<usize> = waiting.iter().copied().filter(is_ready).collect();
         if ready.is_empty() {
+            let ring = waiting.iter();
+            let ring = ring.filter_map(|at| names.get(*at)?.name.as_deref());
+            let ring: Vec<&str> = ring.collect();
             for at in &waiting {
-                let error = ring(files, &names, *at, &waiting);
+                let (file, text) = files.get(*at).copied().unwrap_or((Path::new(""), ""));
                 if let Some(place) = loaded.get_mut(*at) {
-                    *place = Some(Err(error));
+                    *place = Some(Err(ring_of_file(file, text, &ring)));
                 }
             }
             break;
@@ -125,7 +130,10 @@ struct Names {
 
 impl Names {
     fn of(text: &str) -> Self {
-        let Ok(table) = toml::de::DeTable::parse(text) else {
+        // A text can be long, and all that is looked for comes before its first table. Where a
+        // line only looks like the beginning of one, what is before it is no TOML.
+        let table = DeTable::parse(before_tables(text)).or_else(|_| DeTable::parse(text));
+        let Ok(table) = table else {
             return Self::default();
         };
         let word = |field: &str| {
@@ -139,18 +147,33 @@ impl Names {
     }
 }
 
-/// Cards that extend each other, said of one of them.
-fn ring(files: &[(&Path, &str)], names: &[Names], of: usize, waiting: &[usize]) -> CardFileError {
-    let ring = waiting.iter();
-    let ring = ring.filter_map(|at| names.get(*at)?.name.as_deref());
-    let ring: Vec<&str> = ring.collect();
-    let (file, text) = files.get(of).copied().unwrap_or((Path::new(""), ""));
+/// The lines of a text before the first that begins like a table.
+fn before_tables(text: &str) -> &str {
+    let mut lines = text.split_inclusive('\n').scan(0_usize, |end, line| {
+        let begin = *end;
+        *end = begin.saturating_add(line.len());
+        Some((begin, line))
+    });
+    let first = lines.find(|(_, line)| line.trim_start().starts_with('['));
+    first
+        .and_then(|(begin, _)| text.get(..begin))
+        .unwrap_or(text)
+}
+
+/// The cards of these names extend each other, said of the text of one of them.
+#[must_use]
+pub fn ring(text: &str, names: &[String]) -> CardFileError {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    ring_of_file(Path::new(""), text, &names)
+}
+
+fn ring_of_file(file: &Path, text: &str, names: &[&str]) -> CardFileError {
     let mut lines = text.lines();
     let line = lines.position(|line| line.trim_start().starts_with("extends"));
     CardFileError::new(
         file,
         line.and_then(|line| line.checked_add(1)),
-        format!("the cards {} extend each other", ring.join(", ")),
+        format!("the cards {} extend each other", names.join(", ")),
         "break the ring",
     )
 }
@@ -195,5 +218,33 @@ impl Bases for KnownCards<'_> {
         names.sort_unstable();
         names.dedup();
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_card_extends_stands_before_its_tables() {
+        for (text, expected) in [
+            ("extends = \"a\"\n[[service]]\nkey = \"x\"\n", Some("a")),
+            ("name = \"b\"\n[[service]]\nextends = \"a\"\n", None),
+            ("\"extends\" = 'a'", Some("a")),
+            (
+                "without = [\n  \"x\",\n]\nextends = \"a\"\n[[service]]\n",
+                Some("a"),
+            ),
+            (
+                "title = \"\"\"\n[[service]]\n\"\"\"\nextends = \"a\"\n",
+                Some("a"),
+            ),
+            ("without = [\n[],\n]\nextends = \"a\"\n", Some("a")),
+            // Only what comes before the tables has to be TOML.
+            ("extends = \"a\"\n[[service]]\n= =", Some("a")),
+            ("extends = \n[[service]]\n", None),
+        ] {
+            assert_eq!(extended(text).as_deref(), expected, "{text}");
+        }
     }
 }

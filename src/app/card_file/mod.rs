@@ -17,6 +17,7 @@ mod problems;
 mod stored;
 mod stored_factors;
 mod stored_lines;
+mod warnings;
 
 use std::path::Path;
 
@@ -28,13 +29,14 @@ use crate::store::cards::{NewCard, StoredCard};
 pub use bases::{Bases, Loading, NoBases};
 pub use duration::parse_nanos;
 pub use error::CardFileError;
-pub use files::{KnownCards, extend_others, extended, load_files, load_together, text_of};
+pub use files::{KnownCards, extend_others, extended, load_files, load_together, ring, text_of};
 pub use format_2::CELLS_MAX as CARD_CELLS_MAX;
 pub use lines::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX};
 pub use lines::{Example, examples};
 pub use parse::SERVICES_MAX;
 pub use problems::problems;
 pub use stored::is_revision;
+pub use warnings::free_prices;
 
 /// The card that is served where no other is given, as a file.
 const BUILT_IN: &str = include_str!("../../../rate-cards/jogg-api-v2.toml");
@@ -56,6 +58,8 @@ pub struct LoadedCard {
     pub toml: String,
     /// Where it comes from.
     pub origin: Origin,
+    /// Its prices of nothing, where it is read to be published.
+    pub warnings: Vec<String>,
 }
 
 impl LoadedCard {
@@ -99,6 +103,7 @@ pub fn load_text(text: &str, loading: &Loading<'_>) -> Result<LoadedCard, CardFi
     let loaded = parse::parse(Path::new(""), text, loading)?;
     Ok(LoadedCard {
         origin: Origin::Published,
+        warnings: free_prices(&loaded.card),
         ..loaded
     })
 }

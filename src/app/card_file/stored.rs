@@ -181,6 +181,7 @@ pub(super) fn seal(
         },
         toml: String::new(),
         origin: Origin::File,
+        warnings: Vec::new(),
     })
 }
 

@@ -264,7 +264,7 @@ fn notes(card: &Card, text: &str) -> Vec<String> {
 
 /// What is allowed, and may not be meant.
 fn warnings(card: &Card, text: &str) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = card_file::free_prices(card);
     let mut titles: Vec<(&str, &str)> = Vec::new();
     for service in card.services() {
         let key = &service.key;
@@ -320,28 +320,15 @@ fn of_one(key: &str, one: &OnePrice) -> Option<String> {
     })
 }
 
-fn of_line(key: &str, line: &LineSurvey) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some((free, first)) = &line.free {
-        let places = match (*free, first.as_str()) {
-            (_, "") => String::new(),
-            (1, first) => format!(" where {first}"),
-            (free, first) => format!(" in {free} combinations, the first where {first}"),
-        };
-        warnings.push(format!(
-            "service \"{key}\": line \"{}\" costs nothing{places}",
-            line.title
-        ));
-    }
+fn of_line(key: &str, line: &LineSurvey) -> Option<String> {
     let (smallest, largest) = line.prices;
-    let times = largest.over(smallest);
-    if times.is_some_and(|times| times >= SPREAD_MAX) {
-        warnings.push(format!(
+    let times = largest.over(smallest)?;
+    (times >= SPREAD_MAX).then(|| {
+        format!(
             "service \"{key}\": line \"{}\" costs from {smallest} to {largest}, {SPREAD_MAX} times as much or more",
             line.title
-        ));
-    }
-    warnings
+        )
+    })
 }
 
 fn file_text(file: &FileReport) -> String {

@@ -1,9 +1,12 @@
 //! `creditd rates publish`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use super::list::{from, state};
-use crate::cli::failure::Failure;
+use crate::app::card_file::PUBLISHED_BYTES_MAX;
+use crate::cli::failure::{Failure, Kind};
 use crate::cli::output::{Format, facts, print};
 use crate::cli::refusal::Words;
 use crate::cli::remote::Remote;
@@ -33,10 +36,33 @@ pub(super) struct Args {
     format: Format,
 }
 
+/// The text of the file. It is told here what is wrong with its size: the server knows no files.
+fn text_of(file: &Path, name: &str) -> Result<String, Failure> {
+    let unread = |error| format!("rate card {name}: {error}; give the path of a rate card file");
+    let refused =
+        |problem: &str| Failure::new(Kind::Refused, format!("rate card {name}: {problem}"));
+    let mut text = Vec::new();
+    let limit = u64::try_from(PUBLISHED_BYTES_MAX).unwrap_or(u64::MAX);
+    let read =
+        File::open(file).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut text));
+    read.map_err(unread)?;
+    if text.len() > PUBLISHED_BYTES_MAX {
+        return Err(refused(&format!(
+            "it has more than {PUBLISHED_BYTES_MAX} bytes, the most that can be published; split it into several cards, or serve it from a file"
+        )));
+    }
+    if text.is_empty() {
+        return Err(refused(
+            "it is empty; \"creditd rates new\" writes a card to begin with",
+        ));
+    }
+    String::from_utf8(text)
+        .map_err(|_| refused("it is no UTF-8 text; give the path of a rate card file"))
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let name = args.file.display().to_string();
-    let toml = std::fs::read_to_string(&args.file)
-        .map_err(|error| format!("rate card {name}: {error}; give the path of a rate card file"))?;
+    let toml = text_of(&args.file, &name)?;
     let request = pb::PublishRateCardRequest {
         toml,
         validate_only: args.validate_only,

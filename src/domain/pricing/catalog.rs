@@ -8,7 +8,7 @@ use super::card::Card;
 use super::index::{ByName, NameHasher};
 use super::pairs::Pairs;
 use crate::domain::names::repeated;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{CardNamedBy, Refusal};
 use crate::domain::time::Timestamp;
 use crate::domain::violation::Violation;
 
@@ -282,11 +282,11 @@ impl Catalog {
         Some(card?.unknown_service(key))
     }
 
-    /// The violation of attributes of an account: no card in force knows one of them, or none
-    /// has such a value of it.
+    /// The violations of attributes of an account, in order of their names: no card in force
+    /// knows one of them, or none has such a value of it.
     #[must_use]
-    pub fn account_attribute_violation(&self, attributes: &Pairs) -> Option<Violation> {
-        attributes.iter().find_map(|(name, value)| {
+    pub fn account_attribute_violations(&self, attributes: &Pairs) -> Vec<Violation> {
+        let violations = attributes.iter().filter_map(|(name, value)| {
             let cards = self.periods.values().flatten();
             let cards = cards.filter_map(|period| period.card.as_deref());
             let known = cards.flat_map(Card::account_values);
@@ -306,7 +306,8 @@ impl Catalog {
                 value: repeated(value),
                 values: values.join(", ").into(),
             })
-        })
+        });
+        violations.collect()
     }
 
     /// The card of a revision, however long ago it was replaced.
@@ -365,8 +366,8 @@ impl Catalog {
     /// The card that a request means.
     ///
     /// # Errors
-    /// [`Refusal::RevisionNotFound`], [`Refusal::RevisionTooOld`] or
-    /// [`Refusal::RateCardNotFound`].
+    /// [`Refusal::RevisionNotFound`], [`Refusal::RevisionOfAnother`],
+    /// [`Refusal::RevisionTooOld`] or [`Refusal::RateCardNotFound`].
     pub fn select(&self, selector: &Selector<'_>, now: Timestamp) -> Result<&Arc<Card>, Refusal> {
         if !selector.revision.is_empty() {
             return self.select_revision(selector, now);
@@ -385,6 +386,7 @@ impl Catalog {
         found.ok_or_else(|| Refusal::RateCardNotFound {
             rate_card: repeated(self.name_of(selector.rate_card)),
             at,
+            named_by: CardNamedBy::Request,
         })
     }
 
@@ -393,15 +395,16 @@ impl Catalog {
         selector: &Selector<'_>,
         now: Timestamp,
     ) -> Result<&Arc<Card>, Refusal> {
-        let KnownCard { card, replaced } = self
-            .by_revision
-            .get(selector.card_revision())
-            .filter(|known| {
-                selector.rate_card.is_empty() || known.card.name() == selector.rate_card
-            })
-            .ok_or_else(|| Refusal::RevisionNotFound {
+        let known = self.by_revision.get(selector.card_revision());
+        let KnownCard { card, replaced } = known.ok_or_else(|| Refusal::RevisionNotFound {
+            revision: repeated(selector.revision),
+        })?;
+        if !selector.rate_card.is_empty() && card.name() != selector.rate_card {
+            return Err(Refusal::RevisionOfAnother {
                 revision: repeated(selector.revision),
-            })?;
+                rate_card: repeated(selector.rate_card),
+            });
+        }
         match (replaced, self.revision_age_days_max) {
             (Some(replaced), Some(days_max))
                 if now.days_since(*replaced) >= i64::from(days_max) =>

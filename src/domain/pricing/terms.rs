@@ -14,7 +14,7 @@ use super::pairs::Pairs;
 use super::quote::{Line, Quote};
 use super::usage::Usage;
 use crate::domain::names::repeated;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{CardNamedBy, Refusal};
 use crate::domain::time::Timestamp;
 use crate::domain::violation::{FieldViolations, Violation};
 
@@ -82,7 +82,19 @@ impl Catalog {
         if !by.names_card() {
             by.rate_card = account.rate_card;
         }
-        let card = self.select(&by, now)?;
+        let card = self.select(&by, now).map_err(|refusal| match refusal {
+            Refusal::RateCardNotFound { rate_card, at, .. }
+                if !selector.names_card() && !account.rate_card.is_empty() =>
+            {
+                let named_by = CardNamedBy::Account;
+                Refusal::RateCardNotFound {
+                    rate_card,
+                    at,
+                    named_by,
+                }
+            }
+            other => other,
+        })?;
         let quoted = match selector.quoted() {
             None => Pairs::new(),
             Some(text) => read_values(text)

@@ -2,7 +2,7 @@
 
 use super::page::{ListKey, size_from_pb};
 use super::timestamp_to_pb;
-use crate::app::card_file::{CardFileError, PUBLISHED_BYTES_MAX};
+use crate::app::card_file::PUBLISHED_BYTES_MAX;
 use crate::app::{ListedRateCard, PublishedRateCard};
 use crate::domain::names::{KEY_BYTES_MAX, check_length};
 use crate::domain::schedule::CardState;
@@ -22,16 +22,6 @@ pub fn toml_from_pb(toml: &str) -> Result<(), FieldViolations> {
         }
     }
     violations.or(())
-}
-
-/// What is wrong with the text of a card.
-#[must_use]
-pub fn card_error(error: &CardFileError) -> FieldViolations {
-    let violation = Violation::RateCardInvalid {
-        line: error.line().unwrap_or(1),
-        problem: error.sentence().into(),
-    };
-    FieldViolations::of("toml", violation)
 }
 
 /// A page of rate cards.

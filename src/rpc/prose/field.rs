@@ -3,9 +3,13 @@
 use super::{Prose, Variables};
 use crate::domain::Violation;
 use crate::domain::amount::{AmountError, Credits};
+use crate::domain::names::cut;
 use crate::domain::violation::{PairPart, TimeRule};
 use crate::rfc3339;
 use crate::rpc::pb::creditd::v1::ErrorReason;
+
+/// How much of a list of values callers are told: it travels as metadata, which has a limit.
+const VALUES_BYTES_MAX: usize = 512;
 
 /// What is wrong with the field, in words.
 #[must_use]
@@ -115,7 +119,7 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
         } => {
             with("attribute", attribute);
             with("value", value);
-            with("values", values);
+            with("values", &first_values(values));
             with("service", service);
             (
                 Reason::UnknownAttributeValue,
@@ -138,7 +142,7 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
         } => {
             with("attribute", attribute);
             with("value", value);
-            with("values", values);
+            with("values", &first_values(values));
             with("service", service);
             (
                 Reason::UnknownAttributeValue,
@@ -159,7 +163,7 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
         } => {
             with("attribute", attribute);
             with("value", value);
-            with("values", values);
+            with("values", &first_values(values));
             (
                 Reason::UnknownAttributeValue,
                 "{field} has {attribute} \"{value}\"; the rate cards in force know {values}",
@@ -336,6 +340,16 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
         }
     };
     Prose::new(reason, template, variables)
+}
+
+/// The first values of a list.
+fn first_values(values: &str) -> String {
+    let start = cut(values, VALUES_BYTES_MAX);
+    match start.rsplit_once(", ") {
+        Some((whole, _)) if start != values => format!("{whole}, ..."),
+        _ if start != values => format!("{start}..."),
+        _ => values.to_owned(),
+    }
 }
 
 const fn amount_problem(violation: AmountError) -> &'static str {

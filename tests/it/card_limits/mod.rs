@@ -6,7 +6,7 @@ mod cards;
 use std::time::{Duration, Instant};
 
 use creditd::app::card_file::{
-    self, CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, ROWS_MAX, SERVICES_MAX, VALUES_MAX,
+    self, CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, Loading, ROWS_MAX, SERVICES_MAX, VALUES_MAX,
 };
 use creditd::domain::names::{KEY_BYTES_MAX, PAIRS_MAX, SERVICE_BYTES_MAX, VALUE_BYTES_MAX};
 use creditd::domain::pricing::ServicePrice;
@@ -21,6 +21,27 @@ use crate::support::large_cards;
 /// Far more than any card takes, also in a debug build on a busy machine; work that grows with
 /// the square of a card would take minutes.
 const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Each service tells 531,441 combinations apart, by 12 lines that tell 3 apart each.
+#[test]
+fn what_a_publication_warns_of_is_found_line_by_line() {
+    let mut text = "format = 2\nname = \"wide\"\ntitle = \"Wide\"\n".to_owned();
+    for service in 0..200 {
+        let each = |of: &dyn Fn(usize) -> String| (0..12).map(of).collect::<Vec<_>>().join(", ");
+        let attributes = each(&|at| format!("a{at} = [\"x\", \"y\", \"z\"]"));
+        let lines = each(&|at| format!("{{ key = \"l{at}\" }}"));
+        let prices = each(&|at| format!("{{ a{at} = \"x\", l{at} = \"0\" }}, {{ l{at} = \"1\" }}"));
+        text.push_str(&format!(
+            "[[service]]\nkey = \"s{service}\"\ntitle = \"S{service}\"\nrule = \"r\"\nattributes = {{ {attributes} }}\nlines = [{lines}]\nprices = [{prices}]\n"
+        ));
+    }
+    let start = Instant::now();
+    let loaded = card_file::load_text(&text, &Loading::ALONE).unwrap();
+    assert!(start.elapsed() < TIME_MAX, "{:?}", start.elapsed());
+    assert_eq!(loaded.warnings.len(), 200 * 12);
+    let first = "service \"s0\": line \"l0\" costs nothing where a0 = \"x\"";
+    assert_eq!(loaded.warnings[0], first);
+}
 
 /// What is wrong with a card; "" where it loads, and then its stored form gives it back.
 fn complaint(text: &str) -> String {

@@ -100,19 +100,20 @@ impl Model {
             && !asked.rate_card.is_empty()
             && !self.cards.has_name(&asked.rate_card);
         let looked_at = sets("attributes") && !form.has("account.attributes");
-        let wrong = looked_at.then(|| self.cards.wrong_attribute(&asked.attributes));
-        let by_cards = match (wrong.flatten(), unknown) {
-            (Some(reason), _) => {
-                let mut violations = FieldViolations::default();
-                violations.add("account.attributes", reason);
-                Err(NoPrice::Fields(violations))
+        let mut wrong = FieldViolations::default();
+        if looked_at {
+            for reason in self.cards.wrong_attributes(&asked.attributes) {
+                wrong.add("account.attributes", reason);
             }
-            (None, true) => Err(NoPrice::NoCard(not_found(
+        }
+        let by_cards = match (wrong.is_empty(), unknown) {
+            (false, _) => Err(NoPrice::Fields(wrong)),
+            (true, true) => Err(NoPrice::NoCard(not_found(
                 "RATE_CARD_NOT_FOUND",
                 "rate_card",
                 &asked.rate_card,
             ))),
-            (None, false) => Ok(()),
+            (true, false) => Ok(()),
         };
         let opens = form.is_empty() && by_cards.is_ok() && request.allow_missing;
         if opens && !self.accounts.contains_key(&asked.account) {

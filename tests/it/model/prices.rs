@@ -138,10 +138,10 @@ impl Cards {
         quotable.into_values().collect()
     }
 
-    /// What is wrong with attributes that an account is to have: no card has the first bad one,
-    /// or none such a value of it.
-    pub fn wrong_attribute(&self, attributes: &Texts) -> Option<&'static str> {
-        attributes.iter().find_map(|(name, value)| {
+    /// What is wrong with attributes that an account is to have, of each bad one: no card has
+    /// it, or none such a value of it.
+    pub fn wrong_attributes(&self, attributes: &Texts) -> Vec<&'static str> {
+        let wrong = attributes.iter().filter_map(|(name, value)| {
             let all = self.0.iter().flat_map(Card::all_attributes);
             let same: Vec<_> = all.filter(|known| known.name == *name).collect();
             match same.iter().any(|known| known.values.contains(value)) {
@@ -149,7 +149,8 @@ impl Cards {
                 false if same.is_empty() => Some("UNKNOWN_ATTRIBUTE"),
                 false => Some("UNKNOWN_ATTRIBUTE_VALUE"),
             }
-        })
+        });
+        wrong.collect()
     }
 
     /// The card that is meant, and the values that the revision names.

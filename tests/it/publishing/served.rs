@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use creditd::app::App;
-use creditd::app::card_file::LoadedCard;
+use creditd::app::card_file::{LoadedCard, Loading, load_text};
 use creditd::app::prices::publish;
-use creditd::domain::Refusal;
 use creditd::domain::pricing::{AccountTerms, Selector};
 use creditd::domain::schedule::{CardState, Origin};
+use creditd::domain::{Refusal, Violation};
 use creditd::store::StoreError;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 
@@ -201,11 +201,7 @@ async fn a_publication_warns_and_can_be_only_checked() {
     clock.set(30);
     let renamed = |credits: &str, time: Option<i64>| {
         let text = card("plan", credits, time).toml;
-        creditd::app::card_file::load_text(
-            &text.replace("\"work\"", "\"job\""),
-            &creditd::app::card_file::Loading::ALONE,
-        )
-        .unwrap()
+        load_text(&text.replace("\"work\"", "\"job\""), &Loading::ALONE).unwrap()
     };
     for (card, validate_only, warnings) in [
         (
@@ -227,6 +223,124 @@ async fn a_publication_warns_and_can_be_only_checked() {
         assert_eq!(said.len(), warnings.len(), "{said:?}");
         for (said, expected) in said.iter().zip(warnings) {
             assert!(said.contains(expected), "{said}");
+        }
+    }
+}
+
+/// As `creditd rates check` does, but that it names the first ten only; however often the card
+/// is published.
+#[tokio::test]
+async fn a_publication_warns_of_prices_of_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Minutes::new());
+    let store = open(directory.path(), &clock);
+    let app = serve(&store, &clock).await;
+    let head = "format = 2\nname = \"plan\"\ntitle = \"Plan\"\n";
+    let service = |key: &str, rest: &str| {
+        format!("[[service]]\nkey = \"{key}\"\ntitle = \"{key}\"\nrule = \"r\"\n{rest}\n")
+    };
+    let lines = |count: usize, price: &str| {
+        let lines = (1..=count).map(|line| format!("{{ key = \"l{line}\", price = \"{price}\" }}"));
+        service(
+            "a",
+            &format!("lines = [{}]", lines.collect::<Vec<_>>().join(", ")),
+        )
+    };
+    let of_lines = |count: usize| {
+        let lines = 1..=count;
+        let lines = lines.map(|line| format!("service \"a\": line \"l{line}\" costs nothing"));
+        lines.collect::<Vec<_>>()
+    };
+    let more = |more: &str| format!("{more} of nothing; \"creditd rates check\" names all");
+    let table = "attributes.mode = [\"x\", \"y\"]\nlines = [{ key = \"run\" }]\nprices = [{ mode = \"y\", run = \"0\" }, { run = \"1\" }]";
+    for (text, expected) in [
+        (
+            card("plan", "0", None).toml,
+            vec!["service \"work\" costs nothing".to_owned()],
+        ),
+        (card("plan", "1", None).toml, vec![]),
+        (
+            head.to_owned()
+                + &service("a", table)
+                + &service("work", "lines = [{ key = \"run\", price = \"1\" }]"),
+            vec!["service \"a\": line \"run\" costs nothing where mode = \"y\"".to_owned()],
+        ),
+        (head.to_owned() + &lines(10, "1"), vec![]),
+        (head.to_owned() + &lines(10, "0"), of_lines(10)),
+        (
+            head.to_owned() + &lines(11, "0"),
+            [of_lines(10), vec![more("1 more price")]].concat(),
+        ),
+        (
+            head.to_owned() + &lines(12, "0"),
+            [of_lines(10), vec![more("2 more prices")]].concat(),
+        ),
+    ] {
+        let loaded = load_text(&text, &Loading::ALONE).unwrap();
+        for validate_only in [true, false, false] {
+            let published = app.publish_rate_card(loaded.clone(), validate_only);
+            let mut warnings = published.await.unwrap().warnings;
+            warnings.retain(|warning| !warning.starts_with("services that"));
+            assert_eq!(warnings, expected, "{text}");
+        }
+    }
+}
+
+/// Cards that extend each other are refused as files are; each step is published after those
+/// before it.
+#[tokio::test]
+async fn cards_that_extend_each_other_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Minutes::new());
+    let store = open(directory.path(), &clock);
+    let app = serve(&store, &clock).await;
+    let ring = |names: &str| format!("the cards {names} extend each other; break the ring");
+    for (step, (name, extends, minute_of, expected)) in [
+        ("list", "", None, String::new()),
+        ("a", "list", None, String::new()),
+        ("b", "a", None, String::new()),
+        ("a", "b", None, ring("a, b")),
+        ("c", "b", None, String::new()),
+        ("list", "c", None, ring("list, c, b, a")),
+        ("list", "c", Some(60), ring("list, c, b, a")),
+        // One that ended the ring.
+        ("a", "", None, String::new()),
+        ("list", "c", None, String::new()),
+        ("a", "list", None, ring("a, list, c, b")),
+        ("a", "base", None, String::new()),
+        // One that is still to come, and extends another then.
+        ("d", "", None, String::new()),
+        ("d", "list", Some(120), String::new()),
+        ("list", "d", None, ring("list, d")),
+        ("d", "list", Some(30), String::new()),
+        ("list", "d", Some(90), ring("list, d")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let time = minute_of.map(|time| creditd::rfc3339::format(minute(time)));
+        let time = time.map_or_else(String::new, |time| format!("effective_time = {time}\n"));
+        let extends = match extends {
+            "" => String::new(),
+            extends => format!("extends = \"{extends}\"\n"),
+        };
+        let text = format!(
+            "format = 2\nname = \"{name}\"\ntitle = \"Step {step}\"\n{extends}{time}[[service]]\nkey = \"{name}\"\ntitle = \"S\"\nrule = \"r\"\nlines = [{{ key = \"run\", price = \"1\" }}]\n"
+        );
+        let loaded = app.load_rate_card(&text).unwrap();
+        for validate_only in [true, false] {
+            let published = app.publish_rate_card(loaded.clone(), validate_only).await;
+            let said = match published {
+                Ok(_) => String::new(),
+                Err(StoreError::Refused(Refusal::Invalid(violations))) => {
+                    match &violations.as_slice()[0].violation {
+                        Violation::RateCardInvalid { line: 4, problem } => problem.to_string(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(said, expected, "step {step}, only checked: {validate_only}");
         }
     }
 }

@@ -40,7 +40,7 @@ impl Audit<'_> {
         self.check_account_rows()
     }
 
-    fn count(&self, sql: &str) -> Result<i64, StorageError> {
+    pub(super) fn count(&self, sql: &str) -> Result<i64, StorageError> {
         Ok(self
             .journal
             .connection

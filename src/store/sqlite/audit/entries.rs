@@ -10,8 +10,8 @@ use crate::store::sqlite::journal::{Journal, Position, StorageError};
 use crate::store::sqlite::rows::Place;
 use crate::store::sqlite::times::At;
 
-/// Entries between two calls of `progress`.
-const PROGRESS_ENTRIES: u64 = 10_000;
+/// Rows of the journal between two calls of `progress`.
+const PROGRESS_ROWS: u64 = 10_000;
 
 impl Audit<'_> {
     /// Applies every entry to its account, in the order of the journal.
@@ -20,7 +20,7 @@ impl Audit<'_> {
         let total: i64 = connection.query_row("SELECT count(*) FROM entries", [], |r| r.get(0))?;
         let total = u64::try_from(total).unwrap_or_default();
         let mut snapshots = self.snapshots()?;
-        let mut last = i64::MIN;
+        let (mut last, mut read) = (i64::MIN, 0_u64);
         loop {
             // In pages, since checks of an entry run further queries on the connection.
             let ids = self.ids_after(last)?;
@@ -30,13 +30,16 @@ impl Audit<'_> {
             for id in ids {
                 last = id;
                 self.apply_entry(Position(id), &mut snapshots);
-                self.report.entries = self.report.entries.saturating_add(1);
-                if self.report.entries.is_multiple_of(PROGRESS_ENTRIES) {
-                    (self.progress)(self.report.entries, total);
+                read = read.saturating_add(1);
+                if read.is_multiple_of(PROGRESS_ROWS) {
+                    (self.progress)(read, total);
                 }
             }
         }
-        (self.progress)(self.report.entries, total);
+        (self.progress)(read, total);
+        let others = "SELECT count(*) FROM entries WHERE kind IN ('extend', 'update')";
+        self.report.other_rows = u64::try_from(self.count(others)?).unwrap_or_default();
+        self.report.entries = read.saturating_sub(self.report.other_rows);
         for (account, position) in snapshots {
             self.report.add(format!(
                 "a snapshot of account {account} names the entry at {position}, which is none of its"

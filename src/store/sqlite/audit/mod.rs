@@ -4,6 +4,7 @@
 //! tables with the result. It reads the file as it is at one moment, also while a server
 //! writes to it, and changes nothing.
 
+mod cards;
 mod derived;
 mod entries;
 mod requests;
@@ -27,8 +28,10 @@ const FINDINGS_MAX: usize = 1_000;
 /// The result of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
-    /// How many entries were applied.
+    /// How many entries there are.
     pub entries: u64,
+    /// How many rows of the journal are no entries: extensions of holds and updates of accounts.
+    pub other_rows: u64,
     /// How many accounts there are.
     pub accounts: u64,
     /// How many entries were priced again.
@@ -91,7 +94,7 @@ struct AccountAudit {
     opened_by_update: bool,
 }
 
-/// Audits a file. `progress` gets the number of entries read and of all entries.
+/// Audits a file. `progress` gets the number of rows of the journal read and of all rows.
 ///
 /// # Errors
 /// Why the file cannot be read as a data file of creditd.
@@ -174,6 +177,7 @@ impl Audit<'_> {
     fn run(&mut self) -> Result<(), StorageError> {
         self.check_file()?;
         self.read_cards()?;
+        self.check_cards()?;
         self.read_accounts()?;
         self.apply_entries()?;
         self.check_derived()?;
