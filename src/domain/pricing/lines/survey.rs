@@ -65,16 +65,11 @@ impl Program {
 
     fn line_survey(&self, line: &Line, says: &LineSpec) -> LineSurvey {
         let number = line.slot.and_then(|slot| self.numbers.get(slot));
-        let grain = number.map_or(Ratio::ONE, |number| number.grain);
-        let for_per = |nanos: Ratio| {
-            let price = nanos.over(grain).and_then(|nanos| nanos.times(says.per));
-            price.and_then(|nanos| nanos.over(NANOS)).unwrap_or(nanos)
-        };
         let of_outcome: Vec<Option<Ratio>> = line
             .outcomes
             .iter()
             .map(|outcome| match outcome {
-                Outcome::Rate(rate) => Some(for_per(rate.nanos)),
+                Outcome::Rate(rate) => Some(line.price(says, rate.nanos, &self.numbers)),
                 Outcome::Skip | Outcome::Refuse(_) => None,
             })
             .collect();
