@@ -136,6 +136,31 @@ fn check_refuses_files_that_do_not_go_together() {
     assert_eq!(code, Some(2), "{err}");
 }
 
+/// Each file of a ring says all of it; a file beside it says its own fault.
+#[test]
+fn check_says_which_cards_are_a_ring() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, extends) in [("a", "b"), ("b", "a"), ("c", "a"), ("d", "nothing")] {
+        let text =
+            format!("format = 2\nname = \"{name}\"\ntitle = \"T\"\nextends = \"{extends}\"\n");
+        std::fs::write(directory.path().join(format!("{name}.toml")), text).unwrap();
+    }
+    let line = ["rates", "check", "a.toml", "b.toml", "c.toml", "d.toml"];
+    let (code, out, err) = run(directory.path(), &line);
+    assert_eq!((code, out.as_str()), (Some(3), ""));
+    let a_b = "\"a\" extends \"b\" (a.toml:4), \"b\" extends \"a\" (b.toml:4)";
+    let b_a = "\"b\" extends \"a\" (b.toml:4), \"a\" extends \"b\" (a.toml:4)";
+    assert_eq!(
+        err,
+        format!(
+            "creditd: rate card a.toml:4: cards extend each other in a ring: {a_b}; break the ring\n\
+             rate card b.toml:4: cards extend each other in a ring: {b_a}; break the ring\n\
+             rate card c.toml:4: it extends a card of a ring: {a_b}; break the ring\n\
+             rate card d.toml:4: it extends \"nothing\", and no card of that name is loaded; load that card too, such as by its file\n"
+        )
+    );
+}
+
 /// Counted by hand from the rows of real price lists.
 #[test]
 fn check_counts_combinations_and_finds_the_ends_of_prices() {

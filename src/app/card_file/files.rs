@@ -139,20 +139,57 @@ impl Names {
     }
 }
 
-/// Cards that extend each other, said of one of them.
+/// Cards that extend each other in a ring, said of one that is in it or extends one of it.
 fn ring(files: &[(&Path, &str)], names: &[Names], of: usize, waiting: &[usize]) -> CardFileError {
-    let ring = waiting.iter();
-    let ring = ring.filter_map(|at| names.get(*at)?.name.as_deref());
-    let ring: Vec<&str> = ring.collect();
+    let extended = |at: usize| {
+        let base = names.get(at)?.extends.as_deref()?;
+        let mut waiting = waiting.iter().copied();
+        waiting.find(|at| names.get(*at).and_then(|names| names.name.as_deref()) == Some(base))
+    };
+    // Each that waits extends one that waits, so that one comes twice.
+    let mut chain = vec![of];
+    let mut next = extended(of);
+    while let Some(at) = next.filter(|at| !chain.contains(at)) {
+        chain.push(at);
+        next = extended(at);
+    }
+    let begin = chain.iter().position(|at| Some(*at) == next);
+    let in_ring = chain.get(begin.unwrap_or_default()..).unwrap_or_default();
+    let said = in_ring.iter().filter_map(|at| {
+        let Names { name, extends } = names.get(*at)?;
+        let (file, text) = files.get(*at)?;
+        let place = match line_of_extends(text) {
+            Some(line) => format!("{}:{line}", file.display()),
+            None => file.display().to_string(),
+        };
+        let (name, extends) = (name.as_deref()?, extends.as_deref()?);
+        Some(format!("\"{name}\" extends \"{extends}\" ({place})"))
+    });
+    let said: Vec<String> = said.collect();
+    let said = said.join(", ");
     let (file, text) = files.get(of).copied().unwrap_or((Path::new(""), ""));
+    let (problem, remedy) = match in_ring {
+        [at] if *at == of => {
+            let name = names.get(of).and_then(|names| names.name.as_deref());
+            let problem = format!("card \"{}\" extends itself", name.unwrap_or_default());
+            (problem, "name the card that it is made of")
+        }
+        _ if in_ring.contains(&of) => {
+            let problem = format!("cards extend each other in a ring: {said}");
+            (problem, "break the ring")
+        }
+        _ => {
+            let problem = format!("it extends a card of a ring: {said}");
+            (problem, "break the ring")
+        }
+    };
+    CardFileError::new(file, line_of_extends(text), problem, remedy)
+}
+
+fn line_of_extends(text: &str) -> Option<usize> {
     let mut lines = text.lines();
-    let line = lines.position(|line| line.trim_start().starts_with("extends"));
-    CardFileError::new(
-        file,
-        line.and_then(|line| line.checked_add(1)),
-        format!("the cards {} extend each other", ring.join(", ")),
-        "break the ring",
-    )
+    let line = lines.position(|line| line.trim_start().starts_with("extends"))?;
+    line.checked_add(1)
 }
 
 /// Cards that were read, and those beyond them, which others may extend.

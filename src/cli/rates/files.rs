@@ -104,9 +104,11 @@ fn problems(
         now: SystemClock.now(),
     };
     let all = card_file::problems(path, text, &loading);
-    match all.as_slice() {
-        [] => vec![Problem::from(first)],
-        all => all.iter().map(Problem::from).collect(),
+    // What is wrong with files together, such as a ring, is not found in one of them.
+    let is_of_text = |problem: &CardFileError| problem.to_string() == first.to_string();
+    match all.iter().any(is_of_text) {
+        true => all.iter().map(Problem::from).collect(),
+        false => vec![Problem::from(first)],
     }
 }
 
