@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{NO_ACCOUNT, root};
 
+/// What stands before the fields of a service that are tested.
+const HEAD: &str = "format = 2\nname = \"a\"\ntitle = \"A\"\n[[service]]\nkey = \"s\"\ntitle = \"S\"\nrule = \"r\"\n";
+
 #[derive(Deserialize)]
 struct Case {
     vendor: String,
@@ -197,9 +200,7 @@ fn the_example_cards_are_right_and_have_a_source() {
 #[test]
 fn a_respelled_card_has_the_same_revision() {
     let card = |meters: &str, lines: &str, rest: &str| {
-        let text = format!(
-            "format = 2\nname = \"a\"\ntitle = \"A\"\n[[service]]\nkey = \"s\"\ntitle = \"S\"\nrule = \"r\"\n{meters}\n{lines}\n{rest}\n"
-        );
+        let text = format!("{HEAD}{meters}\n{lines}\n{rest}\n");
         load(&text).unwrap().card.revision().to_string()
     };
     let meters = "meters.duration = {}\nmeters.channels = { unit = \"channel\", default = \"1\", max = \"8\" }\nattributes.mode = [\"a\", \"b\"]";
@@ -227,6 +228,63 @@ fn a_respelled_card_has_the_same_revision() {
     }
     let other = card(meters, line, &rest.replace("0.02", "0.03"));
     assert_ne!(other, revision);
+}
+
+/// A named quantity that is billed as more or less than was measured says so in each line that
+/// is made of it.
+#[test]
+fn a_line_explains_the_quantities_that_it_is_made_of() {
+    let card = r#"rounding = "up"
+meters.duration = { max = "60s" }
+meters.languages = { unit = "language", default = "1", max = "9" }
+quantities.blocks = { of = "duration", step = "15s", rounding = "up" }
+quantities.billed = { of = "blocks + duration", at_least = "40s" }
+lines = [
+  { key = "each", quantity = { of = "billed * languages", unit = "s" }, price = "1", per = "15s" },
+  { key = "rest", quantity = { of = "blocks", above = "15s" }, price = "1", per = "15s" },
+  { key = "plain", quantity = "billed", price = "1", per = "15s" },
+]
+"#;
+    let card = load(&format!("{HEAD}{card}")).unwrap().card;
+    for (duration, languages, expected) in [
+        (
+            "7s",
+            "2",
+            vec![
+                "each: 80 s (billed * languages; blocks: 7 s, billed 15 s (steps of 15 s, up); billed: 22 s, billed 40 s (at least 40 s)) at 1 credit per 15 s, more than 9 decimals rounded up to 5.333333334",
+                "plain: 22 s (blocks + duration; blocks: 7 s, billed 15 s (steps of 15 s, up)), billed 40 s (at least 40 s) at 1 credit per 15 s, more than 9 decimals rounded up to 2.666666667",
+            ],
+        ),
+        (
+            "20s",
+            "1",
+            vec![
+                "each: 50 s (billed * languages; blocks: 20 s, billed 30 s (steps of 15 s, up)) at 1 credit per 15 s, more than 9 decimals rounded up to 3.333333334",
+                "rest: 30 s (blocks: 20 s, billed 30 s (steps of 15 s, up)), billed 15 s (above 15 s) at 1 credit per 15 s",
+                "plain: 50 s (blocks + duration; blocks: 20 s, billed 30 s (steps of 15 s, up)) at 1 credit per 15 s, more than 9 decimals rounded up to 3.333333334",
+            ],
+        ),
+        (
+            "30s",
+            "1",
+            vec![
+                "each: 60 s (billed * languages) at 1 credit per 15 s",
+                "rest: 30 s, billed 15 s (above 15 s) at 1 credit per 15 s",
+                "plain: 60 s (blocks + duration) at 1 credit per 15 s",
+            ],
+        ),
+    ] {
+        let usage = CaseUsage {
+            service: "s".to_owned(),
+            duration: Some(duration.to_owned()),
+            count: None,
+            meters: BTreeMap::from([("languages".to_owned(), languages.to_owned())]),
+            attributes: BTreeMap::new(),
+        };
+        let (_, lines) = outcome(&card, &usage.as_usage()).unwrap();
+        let lines: Vec<String> = lines.into_iter().map(|line| line.description).collect();
+        assert_eq!(lines, expected, "{duration}");
+    }
 }
 
 /// A card that a newer creditd stored is not priced by what an older one knows of it.
