@@ -230,6 +230,107 @@ fn a_respelled_card_has_the_same_revision() {
     assert_ne!(other, revision);
 }
 
+/// What is left out has a default; what has no order can be said in any, and twice.
+#[test]
+fn a_card_with_its_defaults_and_in_another_order_has_the_same_revision() {
+    let card = r#"
+meters.duration = {}
+meters.images = { unit = "image", default = "1" }
+attributes.mode = ["a", "b", "c"]
+attributes.plan = { values = ["free", "pro"], default = "free", from = "account" }
+attributes.hours = { values = ["day", "night"], default = "day", from = "clock", night = ["22:00-24:00", "sat,sun 00:00-06:00"] }
+quantities.seconds = { of = "duration", step = "1s", rounding = "up" }
+lines = [
+  { key = "first_part", quantity = "seconds", price = "1", per = "1s" },
+  { key = "image", quantity = { of = "images", above = "1" }, price = "2" },
+  { key = "third", when = { mode = ["a", "c"], plan = "free" }, price = "1" },
+]
+prices = [
+  { mode = ["a", "b"], images = ["1", "from 5"], first_part = "2", image = "3" },
+  { mode = "c", plan = "pro", refuse = "no c in pro", lines = ["first_part", "image"] },
+]
+factors = [{ hours = "night", plan = ["free", "pro"], times = "0.5" }]
+may_fall = ["images"]
+"#;
+    let revision = |card: &str| {
+        let text = format!("{HEAD}{card}");
+        load(&text).unwrap().card.revision().to_string()
+    };
+    let first = revision(card);
+    let spelled = [
+        ("duration = {}", r#"duration = { unit = "s", min = "0s" }"#),
+        (
+            r#"{ unit = "image", default = "1" }"#,
+            r#"{ default = "1", decimals = 0, min = "0", unit = "image" }"#,
+        ),
+        (
+            r#"["a", "b", "c"]"#,
+            r#"{ from = "caller", values = ["a", "b", "c"] }"#,
+        ),
+        (
+            r#"["22:00-24:00", "sat,sun 00:00-06:00"]"#,
+            r#"["sun,sat 00:00-06:00", "22:00-24:00", "22:00-24:00"]"#,
+        ),
+        (
+            r#"{ of = "duration", step"#,
+            r#"{ of = "duration", unit = "s", step"#,
+        ),
+        (
+            r#"{ of = "images", above"#,
+            r#"{ unit = "image", of = "images", above"#,
+        ),
+        (
+            r#"quantity = "seconds""#,
+            r#"quantity = { of = "seconds", unit = "s" }"#,
+        ),
+        (
+            r#"key = "first_part""#,
+            r#"title = "first part", key = "first_part""#,
+        ),
+        (
+            r#"price = "2" }"#,
+            r#"price = "2", per = "1", price_min = "0" }"#,
+        ),
+        (
+            r#"{ mode = ["a", "c"], plan = "free" }"#,
+            r#"{ plan = ["free", "free"], mode = ["c", "a", "c"] }"#,
+        ),
+        (
+            r#"{ mode = ["a", "b"], images = ["1", "from 5"], first_part = "2", image = "3" }"#,
+            r#"{ image = "3", images = ["from 5", "from 1 up to 1"], first_part = "2", mode = ["b", "a"] }"#,
+        ),
+        (
+            r#"["first_part", "image"]"#,
+            r#"["image", "first_part", "image"]"#,
+        ),
+        (
+            r#"times = "0.5" }"#,
+            r#"times = "0.5", lines = ["third", "image", "first_part"] }"#,
+        ),
+        (r#"["free", "pro"], times"#, r#"["pro", "free"], times"#),
+        (
+            r#"may_fall = ["images"]"#,
+            r#"may_fall = ["images", "images"]
+total = { min = "0" }"#,
+        ),
+    ];
+    let mut all = card.to_owned();
+    for (from, to) in spelled {
+        assert_eq!(card.matches(from).count(), 1, "{from}");
+        assert_eq!(revision(&card.replace(from, to)), first, "{to}");
+        all = all.replace(from, to);
+    }
+    assert_eq!(revision(&all), first);
+    // Rows are tried in their order, and lists of values are read in theirs.
+    for (from, to) in [
+        (r#"["a", "b", "c"]"#, r#"["b", "a", "c"]"#),
+        (r#"["a", "b"]"#, r#"["a", "c"]"#),
+        (r#"lines = ["first_part", "image"]"#, r#"lines = ["image"]"#),
+    ] {
+        assert_ne!(revision(&card.replace(from, to)), first, "{to}");
+    }
+}
+
 /// A named quantity that is billed as more or less than was measured says so in each line that
 /// is made of it.
 #[test]

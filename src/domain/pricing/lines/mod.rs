@@ -11,6 +11,7 @@ mod formula;
 mod grid;
 mod hours;
 mod inputs;
+mod normal;
 mod number;
 mod order;
 mod program;
