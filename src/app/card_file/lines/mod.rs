@@ -51,6 +51,7 @@ pub fn service(
         })
     };
     let program = Program::compile(spec.normal(), inherited.or(card_rounding)).map_err(wrong)?;
+    program.check_written().map_err(wrong)?;
     let service = Service {
         key: head.key.as_str().into(),
         title: head.title.as_str().into(),

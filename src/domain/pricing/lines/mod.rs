@@ -22,6 +22,7 @@ mod sets;
 mod spec;
 mod spec_error;
 mod survey;
+mod written;
 
 pub use card_factors::{
     CardFactors, Multiplied, Multiplier, common_rounding, factor_words, unit_of_totals,
