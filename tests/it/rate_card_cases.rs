@@ -388,6 +388,54 @@ lines = [
     }
 }
 
+/// A cost may be the largest amount at most, before factors of the card and after them; what a
+/// limit of a line or of the total takes off does not count.
+#[test]
+fn a_cost_is_judged_before_and_after_the_factors_of_the_card() {
+    let too_large = "9000000001";
+    for (times, rest, images, expected) in [
+        ("1", "", "9000000000", Ok("9000000000")),
+        ("1", "", too_large, Err(())),
+        ("0.1", "", "9000000000", Ok("900000000")),
+        ("0.1", "", too_large, Err(())),
+        ("10", "", "900000000", Ok("9000000000")),
+        ("10", "", "900000001", Err(())),
+        ("0", "", too_large, Err(())),
+        ("10", r#"total = { max = "5" }"#, too_large, Ok("50")),
+        (
+            "10",
+            r#"total = { max = "5" }"#,
+            "1000000000000000000",
+            Ok("50"),
+        ),
+    ] {
+        let text = HEAD.replace(
+            "[[service]]",
+            &format!("factors = [{{ times = \"{times}\" }}]\n[[service]]"),
+        );
+        let text = format!(
+            "{text}meters.images = {{ unit = \"image\" }}\nlines = [{{ key = \"x\", quantity = \"images\", price = \"1\" }}]\n{rest}\n"
+        );
+        let usage = CaseUsage {
+            service: "s".to_owned(),
+            duration: None,
+            count: None,
+            meters: BTreeMap::from([("images".to_owned(), images.to_owned())]),
+            attributes: BTreeMap::new(),
+        };
+        let card = load(&text).unwrap().card;
+        let says = outcome(&card, &usage.as_usage());
+        let says = says.map(|(credits, _)| credits);
+        match (&says, expected) {
+            (Ok(credits), Ok(expected)) => assert_eq!(credits, expected),
+            (Err(violations), Err(())) => {
+                assert!(violations.contains("CostTooLarge"), "{violations}");
+            }
+            _ => panic!("{times} {images}: {says:?}"),
+        }
+    }
+}
+
 /// A card that a newer creditd stored is not priced by what an older one knows of it.
 #[test]
 fn a_stored_card_with_an_unknown_field_is_refused() {
