@@ -10,6 +10,7 @@ mod explain;
 mod formula;
 mod grid;
 mod hours;
+mod idle;
 mod inputs;
 mod normal;
 mod number;
