@@ -36,8 +36,10 @@ fn load(texts: &[String], loading: &Loading<'_>) -> Result<Vec<LoadedCard>, Stri
             file
         })
         .collect();
-    let prefix = format!("rate card {}/", directory.path().display());
-    card_file::load_files(&files, loading).map_err(|error| error.to_string().replace(&prefix, ""))
+    let folder = format!("{}/", directory.path().display());
+    let said = |error: card_file::CardFileError| error.to_string().replace(&folder, "");
+    let loaded = card_file::load_files(&files, loading).map_err(said);
+    loaded.map_err(|error| error.replacen("rate card ", "", 1))
 }
 
 fn price(card: &Card, service: &str, count: i64) -> String {
@@ -205,7 +207,7 @@ fn what_does_not_go_together_is_refused() {
                 card("a", "extends = \"b\"", &[]),
                 card("b", "extends = \"a\"", &[("x", "1")]),
             ],
-            "a.toml:4: the cards a, b extend each other; break the ring",
+            "a.toml:4: cards extend each other in a ring: \"a\" extends \"b\" (a.toml:4), \"b\" extends \"a\" (b.toml:4); break the ring",
         ),
         (
             vec![
@@ -214,7 +216,19 @@ fn what_does_not_go_together_is_refused() {
                 card("c", "extends = \"d\"", &[]),
                 card("d", "extends = \"b\"", &[]),
             ],
-            "b.toml:4: the cards b, c, d extend each other; break the ring",
+            "b.toml:4: cards extend each other in a ring: \"b\" extends \"c\" (b.toml:4), \"c\" extends \"d\" (c.toml:4), \"d\" extends \"b\" (d.toml:4); break the ring",
+        ),
+        (
+            vec![
+                card("a", "extends = \"b\"", &[]),
+                card("b", "extends = \"c\"", &[]),
+                card("c", "extends = \"b\"", &[("x", "1")]),
+            ],
+            "a.toml:4: it extends a card of a ring: \"b\" extends \"c\" (b.toml:4), \"c\" extends \"b\" (c.toml:4); break the ring",
+        ),
+        (
+            vec![card("a", "extends = \"a\"", &[])],
+            "a.toml:4: card \"a\" extends itself; name the card that it is made of",
         ),
         (
             vec![list(), card("acme", "extends = \"lists\"", &[])],

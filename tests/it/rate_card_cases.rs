@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{NO_ACCOUNT, root};
 
+/// What stands before the fields of a service that are tested.
+const HEAD: &str = "format = 2\nname = \"a\"\ntitle = \"A\"\n[[service]]\nkey = \"s\"\ntitle = \"S\"\nrule = \"r\"\n";
+
 #[derive(Deserialize)]
 struct Case {
     vendor: String,
@@ -197,9 +200,7 @@ fn the_example_cards_are_right_and_have_a_source() {
 #[test]
 fn a_respelled_card_has_the_same_revision() {
     let card = |meters: &str, lines: &str, rest: &str| {
-        let text = format!(
-            "format = 2\nname = \"a\"\ntitle = \"A\"\n[[service]]\nkey = \"s\"\ntitle = \"S\"\nrule = \"r\"\n{meters}\n{lines}\n{rest}\n"
-        );
+        let text = format!("{HEAD}{meters}\n{lines}\n{rest}\n");
         load(&text).unwrap().card.revision().to_string()
     };
     let meters = "meters.duration = {}\nmeters.channels = { unit = \"channel\", default = \"1\", max = \"8\" }\nattributes.mode = [\"a\", \"b\"]";
@@ -227,6 +228,212 @@ fn a_respelled_card_has_the_same_revision() {
     }
     let other = card(meters, line, &rest.replace("0.02", "0.03"));
     assert_ne!(other, revision);
+}
+
+/// What is left out has a default; what has no order can be said in any, and twice.
+#[test]
+fn a_card_with_its_defaults_and_in_another_order_has_the_same_revision() {
+    let card = r#"
+meters.duration = {}
+meters.images = { unit = "image", default = "1" }
+attributes.mode = ["a", "b", "c"]
+attributes.plan = { values = ["free", "pro"], default = "free", from = "account" }
+attributes.hours = { values = ["day", "night"], default = "day", from = "clock", night = ["22:00-24:00", "sat,sun 00:00-06:00"] }
+quantities.seconds = { of = "duration", step = "1s", rounding = "up" }
+lines = [
+  { key = "first_part", quantity = "seconds", price = "1", per = "1s" },
+  { key = "image", quantity = { of = "images", above = "1" }, price = "2" },
+  { key = "third", when = { mode = ["a", "c"], plan = "free" }, price = "1" },
+]
+prices = [
+  { mode = ["a", "b"], images = ["1", "from 5"], first_part = "2", image = "3" },
+  { mode = "c", plan = "pro", refuse = "no c in pro", lines = ["first_part", "image"] },
+]
+factors = [{ hours = "night", plan = ["free", "pro"], times = "0.5" }]
+may_fall = ["images"]
+"#;
+    let revision = |card: &str| {
+        let text = format!("{HEAD}{card}");
+        load(&text).unwrap().card.revision().to_string()
+    };
+    let first = revision(card);
+    let spelled = [
+        ("duration = {}", r#"duration = { unit = "s", min = "0s" }"#),
+        (
+            r#"{ unit = "image", default = "1" }"#,
+            r#"{ default = "1", decimals = 0, min = "0", unit = "image" }"#,
+        ),
+        (
+            r#"["a", "b", "c"]"#,
+            r#"{ from = "caller", values = ["a", "b", "c"] }"#,
+        ),
+        (
+            r#"["22:00-24:00", "sat,sun 00:00-06:00"]"#,
+            r#"["sun,sat 00:00-06:00", "22:00-24:00", "22:00-24:00"]"#,
+        ),
+        (
+            r#"{ of = "duration", step"#,
+            r#"{ of = "duration", unit = "s", step"#,
+        ),
+        (
+            r#"{ of = "images", above"#,
+            r#"{ unit = "image", of = "images", above"#,
+        ),
+        (
+            r#"quantity = "seconds""#,
+            r#"quantity = { of = "seconds", unit = "s" }"#,
+        ),
+        (
+            r#"key = "first_part""#,
+            r#"title = "first part", key = "first_part""#,
+        ),
+        (
+            r#"price = "2" }"#,
+            r#"price = "2", per = "1", price_min = "0" }"#,
+        ),
+        (
+            r#"{ mode = ["a", "c"], plan = "free" }"#,
+            r#"{ plan = ["free", "free"], mode = ["c", "a", "c"] }"#,
+        ),
+        (
+            r#"{ mode = ["a", "b"], images = ["1", "from 5"], first_part = "2", image = "3" }"#,
+            r#"{ image = "3", images = ["from 5", "from 1 up to 1"], first_part = "2", mode = ["b", "a"] }"#,
+        ),
+        (
+            r#"["first_part", "image"]"#,
+            r#"["image", "first_part", "image"]"#,
+        ),
+        (
+            r#"times = "0.5" }"#,
+            r#"times = "0.5", lines = ["third", "image", "first_part"] }"#,
+        ),
+        (r#"["free", "pro"], times"#, r#"["pro", "free"], times"#),
+        (
+            r#"may_fall = ["images"]"#,
+            r#"may_fall = ["images", "images"]
+total = { min = "0" }"#,
+        ),
+    ];
+    let mut all = card.to_owned();
+    for (from, to) in spelled {
+        assert_eq!(card.matches(from).count(), 1, "{from}");
+        assert_eq!(revision(&card.replace(from, to)), first, "{to}");
+        all = all.replace(from, to);
+    }
+    assert_eq!(revision(&all), first);
+    // Rows are tried in their order, and lists of values are read in theirs.
+    for (from, to) in [
+        (r#"["a", "b", "c"]"#, r#"["b", "a", "c"]"#),
+        (r#"["a", "b"]"#, r#"["a", "c"]"#),
+        (r#"lines = ["first_part", "image"]"#, r#"lines = ["image"]"#),
+    ] {
+        assert_ne!(revision(&card.replace(from, to)), first, "{to}");
+    }
+}
+
+/// A named quantity that is billed as more or less than was measured says so in each line that
+/// is made of it.
+#[test]
+fn a_line_explains_the_quantities_that_it_is_made_of() {
+    let card = r#"rounding = "up"
+meters.duration = { max = "60s" }
+meters.languages = { unit = "language", default = "1", max = "9" }
+quantities.blocks = { of = "duration", step = "15s", rounding = "up" }
+quantities.billed = { of = "blocks + duration", at_least = "40s" }
+lines = [
+  { key = "each", quantity = { of = "billed * languages", unit = "s" }, price = "1", per = "15s" },
+  { key = "rest", quantity = { of = "blocks", above = "15s" }, price = "1", per = "15s" },
+  { key = "plain", quantity = "billed", price = "1", per = "15s" },
+]
+"#;
+    let card = load(&format!("{HEAD}{card}")).unwrap().card;
+    for (duration, languages, expected) in [
+        (
+            "7s",
+            "2",
+            vec![
+                "each: 80 s (billed * languages; blocks: 7 s, billed 15 s (steps of 15 s, up); billed: 22 s, billed 40 s (at least 40 s)) at 1 credit per 15 s, more than 9 decimals rounded up to 5.333333334",
+                "plain: 22 s (blocks + duration; blocks: 7 s, billed 15 s (steps of 15 s, up)), billed 40 s (at least 40 s) at 1 credit per 15 s, more than 9 decimals rounded up to 2.666666667",
+            ],
+        ),
+        (
+            "20s",
+            "1",
+            vec![
+                "each: 50 s (billed * languages; blocks: 20 s, billed 30 s (steps of 15 s, up)) at 1 credit per 15 s, more than 9 decimals rounded up to 3.333333334",
+                "rest: 30 s (blocks: 20 s, billed 30 s (steps of 15 s, up)), billed 15 s (above 15 s) at 1 credit per 15 s",
+                "plain: 50 s (blocks + duration; blocks: 20 s, billed 30 s (steps of 15 s, up)) at 1 credit per 15 s, more than 9 decimals rounded up to 3.333333334",
+            ],
+        ),
+        (
+            "30s",
+            "1",
+            vec![
+                "each: 60 s (billed * languages) at 1 credit per 15 s",
+                "rest: 30 s, billed 15 s (above 15 s) at 1 credit per 15 s",
+                "plain: 60 s (blocks + duration) at 1 credit per 15 s",
+            ],
+        ),
+    ] {
+        let usage = CaseUsage {
+            service: "s".to_owned(),
+            duration: Some(duration.to_owned()),
+            count: None,
+            meters: BTreeMap::from([("languages".to_owned(), languages.to_owned())]),
+            attributes: BTreeMap::new(),
+        };
+        let (_, lines) = outcome(&card, &usage.as_usage()).unwrap();
+        let lines: Vec<String> = lines.into_iter().map(|line| line.description).collect();
+        assert_eq!(lines, expected, "{duration}");
+    }
+}
+
+/// A cost may be the largest amount at most, before factors of the card and after them; what a
+/// limit of a line or of the total takes off does not count.
+#[test]
+fn a_cost_is_judged_before_and_after_the_factors_of_the_card() {
+    let too_large = "9000000001";
+    for (times, rest, images, expected) in [
+        ("1", "", "9000000000", Ok("9000000000")),
+        ("1", "", too_large, Err(())),
+        ("0.1", "", "9000000000", Ok("900000000")),
+        ("0.1", "", too_large, Err(())),
+        ("10", "", "900000000", Ok("9000000000")),
+        ("10", "", "900000001", Err(())),
+        ("0", "", too_large, Err(())),
+        ("10", r#"total = { max = "5" }"#, too_large, Ok("50")),
+        (
+            "10",
+            r#"total = { max = "5" }"#,
+            "1000000000000000000",
+            Ok("50"),
+        ),
+    ] {
+        let text = HEAD.replace(
+            "[[service]]",
+            &format!("factors = [{{ times = \"{times}\" }}]\n[[service]]"),
+        );
+        let text = format!(
+            "{text}meters.images = {{ unit = \"image\" }}\nlines = [{{ key = \"x\", quantity = \"images\", price = \"1\" }}]\n{rest}\n"
+        );
+        let usage = CaseUsage {
+            service: "s".to_owned(),
+            duration: None,
+            count: None,
+            meters: BTreeMap::from([("images".to_owned(), images.to_owned())]),
+            attributes: BTreeMap::new(),
+        };
+        let card = load(&text).unwrap().card;
+        let says = outcome(&card, &usage.as_usage());
+        let says = says.map(|(credits, _)| credits);
+        match (&says, expected) {
+            (Ok(credits), Ok(expected)) => assert_eq!(credits, expected),
+            (Err(violations), Err(())) => {
+                assert!(violations.contains("CostTooLarge"), "{violations}");
+            }
+            _ => panic!("{times} {images}: {says:?}"),
+        }
+    }
 }
 
 /// A card that a newer creditd stored is not priced by what an older one knows of it.

@@ -205,6 +205,14 @@ fn outcome(card: &Card, owned: &Owned) -> Outcome {
     }
 }
 
+/// What is said of a usage that is priced.
+fn explained(card: &Card, owned: &Owned) -> Vec<Line> {
+    let usage = &owned.as_usage();
+    let quote = card.price(usage, &owned.context());
+    let lines = quote.map(|quote| quote.lines(usage, &owned.context()));
+    lines.unwrap_or_default()
+}
+
 /// Keys and credits of lines. The model has one line for what the total of the service and the
 /// factors of the card change.
 fn with_one_total(lines: &[Line]) -> Vec<(String, String)> {
@@ -246,6 +254,7 @@ proptest! {
                 let expected = model.price(&usage.as_model(), &usage.given);
                 prop_assert_eq!(&says, &expected, "{:?}\n{}", usage, text);
                 prop_assert_eq!(&outcome(&restored, &usage), &says, "as stored");
+                prop_assert_eq!(explained(&restored, &usage), explained(&card.card, &usage));
                 if let Outcome::Credits { total, lines } = says {
                     let sum = lines.iter().map(|(_, credits)| credits.parse::<rust_decimal::Decimal>().unwrap());
                     let sum: rust_decimal::Decimal = sum.sum();

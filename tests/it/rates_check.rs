@@ -136,6 +136,31 @@ fn check_refuses_files_that_do_not_go_together() {
     assert_eq!(code, Some(2), "{err}");
 }
 
+/// Each file of a ring says all of it; a file beside it says its own fault.
+#[test]
+fn check_says_which_cards_are_a_ring() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, extends) in [("a", "b"), ("b", "a"), ("c", "a"), ("d", "nothing")] {
+        let text =
+            format!("format = 2\nname = \"{name}\"\ntitle = \"T\"\nextends = \"{extends}\"\n");
+        std::fs::write(directory.path().join(format!("{name}.toml")), text).unwrap();
+    }
+    let line = ["rates", "check", "a.toml", "b.toml", "c.toml", "d.toml"];
+    let (code, out, err) = run(directory.path(), &line);
+    assert_eq!((code, out.as_str()), (Some(3), ""));
+    let a_b = "\"a\" extends \"b\" (a.toml:4), \"b\" extends \"a\" (b.toml:4)";
+    let b_a = "\"b\" extends \"a\" (b.toml:4), \"a\" extends \"b\" (a.toml:4)";
+    assert_eq!(
+        err,
+        format!(
+            "creditd: rate card a.toml:4: cards extend each other in a ring: {a_b}; break the ring\n\
+             rate card b.toml:4: cards extend each other in a ring: {b_a}; break the ring\n\
+             rate card c.toml:4: it extends a card of a ring: {a_b}; break the ring\n\
+             rate card d.toml:4: it extends \"nothing\", and no card of that name is loaded; load that card too, such as by its file\n"
+        )
+    );
+}
+
 /// Counted by hand from the rows of real price lists.
 #[test]
 fn check_counts_combinations_and_finds_the_ends_of_prices() {
@@ -274,6 +299,82 @@ fn check_warns_of_what_may_not_be_meant() {
         let (_, out, _) = run(directory.path(), &["rates", "check", "card.toml"]);
         assert_eq!(out.matches("\nwarning: ").count(), expected.len(), "{out}");
     }
+}
+
+/// What a card says without an effect: it is priced as it stands, and may not be meant.
+#[test]
+fn check_warns_of_what_has_no_effect() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = "format = 2\nname = \"plan\"\ntitle = \"Plan\"\n[[service]]\nkey = \"a\"\ntitle = \"A\"\nrule = \"r\"\n";
+    let modes = "attributes.mode = [\"std\", \"pro\", \"max\"]\nattributes.sound = { values = [\"no\", \"yes\"], default = \"no\" }\nmeters.images = { unit = \"image\", default = \"1\" }\n";
+    let lines = "lines = [{ key = \"run\" }, { key = \"song\", when = { sound = \"yes\" }, price = \"1\" }, { key = \"image\", quantity = \"images\", price = \"1\" }]\n";
+    for (prices, expected) in [
+        // All of it counts.
+        (
+            "prices = [{ mode = \"max\", sound = \"yes\", refuse = \"silent\" }, { mode = \"pro\", run = \"2\" }, { run = \"1\" }]\nfactors = [{ mode = \"max\", times = \"2\" }]",
+            vec![],
+        ),
+        // A row before a refusal of another line.
+        (
+            "prices = [{ mode = \"pro\", run = \"2\" }, { mode = \"pro\", refuse = \"none\" }, { run = \"1\" }]",
+            vec!["prices, row 1: no usage pays its price of \"run\"; what it is about is not sold"],
+        ),
+        // A factor of what is not sold, and one that does nothing.
+        (
+            "prices = [{ mode = \"max\", refuse = \"none\" }, { mode = \"pro\", run = \"2\" }, { run = \"1\" }]\nfactors = [{ mode = \"max\", times = \"2\" }, { mode = \"pro\", times = \"1.0\" }, { mode = \"pro\", images = \"from 10\", times = \"3\" }]",
+            vec![
+                "factors, entry 1: it never applies to what is sold",
+                "factors, entry 2: times 1 changes no price",
+            ],
+        ),
+        // A line's own price beside rows for all that there is.
+        (
+            "prices = [{ mode = [\"std\", \"pro\"], run = \"2\", image = \"2\" }, { mode = \"max\", run = \"1\", image = \"3\" }]",
+            vec![
+                "line \"image\": no usage pays its own price; rows of prices say another, or what is not sold",
+            ],
+        ),
+        // Rows that say the same.
+        (
+            "prices = [{ mode = \"pro\", run = \"2\" }, { run = \"2.0\" }]",
+            vec!["attribute \"mode\" changes no price: the cost is the same whatever it is"],
+        ),
+    ] {
+        let card = format!(
+            "{head}{modes}{lines}{prices}\nexamples = [{{ mode = \"std\", images = \"0\", costs = \"COSTS\" }}]\n"
+        );
+        let costs = if prices.contains("{ run = \"1\" }") {
+            "1"
+        } else {
+            "2"
+        };
+        std::fs::write(
+            directory.path().join("card.toml"),
+            card.replace("COSTS", costs),
+        )
+        .unwrap();
+        let report = json_of(directory.path(), &["rates", "check", "card.toml", "--json"]);
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|what| format!("service \"a\": {what}"))
+            .collect();
+        let warnings = &report["files"][0]["card"]["warnings"];
+        assert_eq!(*warnings, json!(expected), "{prices}");
+    }
+    // A meter that conditions name, and a quantity of it.
+    let card = format!(
+        "{head}meters.images = {{ unit = \"image\" }}\nmeters.pages = {{ unit = \"page\" }}\nquantities.all = {{ of = \"pages\", step = \"10\", rounding = \"up\" }}\nlines = [{{ key = \"image\", quantity = \"images\" }}]\nprices = [{{ all = \"up to 50\", image = \"1\" }}, {{ image = \"1\" }}]\nexamples = [{{ images = \"1\", pages = \"1\", costs = \"1\" }}]\n"
+    );
+    std::fs::write(directory.path().join("card.toml"), &card).unwrap();
+    let report = json_of(directory.path(), &["rates", "check", "card.toml", "--json"]);
+    let expected =
+        "service \"a\": meter \"pages\" changes no price: the cost is the same whatever it is";
+    assert_eq!(report["files"][0]["card"]["warnings"], json!([expected]));
+    // Nobody asked for it on a card where they make a difference.
+    let card = card.replace("{ image = \"1\" }]\n", "{ image = \"2\" }]\n");
+    std::fs::write(directory.path().join("card.toml"), card).unwrap();
+    let report = json_of(directory.path(), &["rates", "check", "card.toml", "--json"]);
+    assert_eq!(report["files"][0]["card"]["warnings"], json!([]));
 }
 
 /// The card to begin with is right, says all that it shows, and replaces nothing unasked.

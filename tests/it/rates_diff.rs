@@ -88,6 +88,80 @@ fn diff_says_what_changed_in_words() {
     }
 }
 
+/// Factors of a card are said as those of services are.
+#[test]
+fn diff_says_factors_of_the_card_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let plan = "attributes.plan = { values = [\"free\", \"pro\"], default = \"free\", from = \"account\" }\n";
+    let of_pro = "{ plan = \"pro\", times = \"0.8\", title = \"pro\" }";
+    let card = |head: &str| OLD.replacen("\n\n", &format!("\n{head}\n"), 1);
+    let examples = "examples = [{ duration = \"10s\", quality = \"hd\", costs = \"20\" }]\n";
+    let old = card(&format!("{plan}factors = [{of_pro}]")).replace(examples, "");
+    let always = "{ times = \"0.5\" }";
+    for (new, expected) in [
+        (
+            old.replace("0.8", "0.7"),
+            "\nthe card\n  factor where plan = pro: times: 0.8 -> 0.7\n",
+        ),
+        (
+            old.replace(of_pro, &format!("{of_pro}, {always}")),
+            "\nthe card\n  factor always added: times 0.5\n",
+        ),
+        (
+            card("").replace(examples, ""),
+            "\nthe card\n  attribute plan removed: default free, from account, values free, pro\n  factor where plan = pro removed: times 0.8, title pro\n\nchanged  clip\n  rounding removed: half_up\n",
+        ),
+        (
+            old.replace("[\"free\", \"pro\"]", "[\"free\", \"pro\", \"max\"]"),
+            "\nthe card\n  attribute plan: values: free, pro -> free, pro, max\n",
+        ),
+        (
+            old.replace("title = \"pro\"", "title = \"Pro\""),
+            "\nthe card\n  factor where plan = pro: title: pro -> Pro\n",
+        ),
+    ] {
+        std::fs::write(here.join("old.toml"), &old).unwrap();
+        std::fs::write(here.join("new.toml"), &new).unwrap();
+        let (code, out, err) = run(here, &["rates", "diff", "old.toml", "new.toml"]);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{expected}");
+        let (_, said) = out.split_once(" (new.toml)\n").unwrap();
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn diff_names_the_option_for_a_card_that_is_extended() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let contract = "format = 2\nname = \"acme\"\ntitle = \"Acme\"\nextends = \"plan\"\n";
+    std::fs::write(here.join("old.toml"), OLD).unwrap();
+    std::fs::write(here.join("acme.toml"), contract).unwrap();
+    let line = ["rates", "diff", "old.toml", "acme.toml"];
+    let (code, _, err) = run(here, &line);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            Some(3),
+            "creditd: rate card acme.toml:4: it extends \"plan\", and no card of that name is loaded; load that card too, such as by its file, with --base FILE\n"
+        )
+    );
+    let (code, _, err) = run(here, &[&line[..], &["--base", "old.toml"]].concat());
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    // What else is wrong is not mended by a base.
+    std::fs::write(
+        here.join("acme.toml"),
+        contract.replace("plan", "jogg-api-v2") + "without = [\"x\"]\n",
+    )
+    .unwrap();
+    let (code, _, err) = run(here, &line);
+    assert_eq!(code, Some(3));
+    assert!(
+        err.contains("has no \"x\"") && !err.contains("--base"),
+        "{err}"
+    );
+}
+
 #[test]
 fn diff_prices_usages_by_both() {
     let directory = tempfile::tempdir().unwrap();

@@ -56,7 +56,8 @@ impl CardFactorsText<'_> {
             ..Spec::default()
         };
         for (position, value) in list.iter().enumerate() {
-            factors.push(factor(value, position, &spec)?);
+            let factor = factor(value, position, &spec)?;
+            factors.push(factor.normal(&spec.attributes));
         }
         let used = |name: &str| {
             let mut conditions = factors.iter().flat_map(|factor| &factor.when);

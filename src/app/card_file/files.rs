@@ -92,13 +92,10 @@ pub fn load_together(
         let is_ready = |at: &usize| extended(*at).is_none_or(|base| !is_waiting(base));
         let ready: Vec<usize> = waiting.iter().copied().filter(is_ready).collect();
         if ready.is_empty() {
-            let ring = waiting.iter();
-            let ring = ring.filter_map(|at| names.get(*at)?.name.as_deref());
-            let ring: Vec<&str> = ring.collect();
             for at in &waiting {
-                let (file, text) = files.get(*at).copied().unwrap_or((Path::new(""), ""));
+                let error = ring_of_files(files, &names, *at, &waiting);
                 if let Some(place) = loaded.get_mut(*at) {
-                    *place = Some(Err(ring_of_file(file, text, &ring)));
+                    *place = Some(Err(error));
                 }
             }
             break;
@@ -160,22 +157,75 @@ fn before_tables(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// The cards of these names extend each other, said of the text of one of them.
+/// Published cards of which each extends the next, and the last the first: said of the text of
+/// the first.
 #[must_use]
 pub fn ring(text: &str, names: &[String]) -> CardFileError {
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    ring_of_file(Path::new(""), text, &names)
+    let next = names.iter().cycle().skip(1);
+    let said = names.iter().zip(next);
+    let said = said.map(|(name, next)| format!("\"{name}\" extends \"{next}\""));
+    in_ring(Path::new(""), text, &said.collect::<Vec<_>>())
 }
 
-fn ring_of_file(file: &Path, text: &str, names: &[&str]) -> CardFileError {
+/// What is wrong with a card that is in a ring of these.
+fn in_ring(file: &Path, text: &str, said: &[String]) -> CardFileError {
+    let said = said.join(", ");
+    let problem = format!("cards extend each other in a ring: {said}");
+    CardFileError::new(file, line_of_extends(text), problem, "break the ring")
+}
+
+/// Cards that extend each other in a ring, said of one that is in it or extends one of it.
+fn ring_of_files(
+    files: &[(&Path, &str)],
+    names: &[Names],
+    of: usize,
+    waiting: &[usize],
+) -> CardFileError {
+    let extended = |at: usize| {
+        let base = names.get(at)?.extends.as_deref()?;
+        let mut waiting = waiting.iter().copied();
+        waiting.find(|at| names.get(*at).and_then(|names| names.name.as_deref()) == Some(base))
+    };
+    // Each that waits extends one that waits, so that one comes twice.
+    let mut chain = vec![of];
+    let mut next = extended(of);
+    while let Some(at) = next.filter(|at| !chain.contains(at)) {
+        chain.push(at);
+        next = extended(at);
+    }
+    let begin = chain.iter().position(|at| Some(*at) == next);
+    let ring = chain.get(begin.unwrap_or_default()..).unwrap_or_default();
+    let said = ring.iter().filter_map(|at| {
+        let Names { name, extends } = names.get(*at)?;
+        let (file, text) = files.get(*at)?;
+        let place = match line_of_extends(text) {
+            Some(line) => format!("{}:{line}", file.display()),
+            None => file.display().to_string(),
+        };
+        let (name, extends) = (name.as_deref()?, extends.as_deref()?);
+        Some(format!("\"{name}\" extends \"{extends}\" ({place})"))
+    });
+    let said: Vec<String> = said.collect();
+    let (file, text) = files.get(of).copied().unwrap_or((Path::new(""), ""));
+    let (problem, remedy) = match ring {
+        [at] if *at == of => {
+            let name = names.get(of).and_then(|names| names.name.as_deref());
+            let problem = format!("card \"{}\" extends itself", name.unwrap_or_default());
+            (problem, "name the card that it is made of")
+        }
+        _ if ring.contains(&of) => return in_ring(file, text, &said),
+        _ => {
+            let problem = format!("it extends a card of a ring: {}", said.join(", "));
+            (problem, "break the ring")
+        }
+    };
+    CardFileError::new(file, line_of_extends(text), problem, remedy)
+}
+
+fn line_of_extends(text: &str) -> Option<usize> {
     let mut lines = text.lines();
-    let line = lines.position(|line| line.trim_start().starts_with("extends"));
-    CardFileError::new(
-        file,
-        line.and_then(|line| line.checked_add(1)),
-        format!("the cards {} extend each other", names.join(", ")),
-        "break the ring",
-    )
+    let line = lines.position(|line| line.trim_start().starts_with("extends"))?;
+    line.checked_add(1)
 }
 
 /// Cards that were read, and those beyond them, which others may extend.

@@ -280,6 +280,8 @@ fn warnings(card: &Card, text: &str) -> Vec<String> {
                 for line in program.survey().lines {
                     warnings.extend(of_line(key, &line));
                 }
+                let idle = program.without_effect().into_iter();
+                warnings.extend(idle.map(|what| format!("service \"{key}\": {what}")));
             }
         }
     }

@@ -104,9 +104,11 @@ fn problems(
         now: SystemClock.now(),
     };
     let all = card_file::problems(path, text, &loading);
-    match all.as_slice() {
-        [] => vec![Problem::from(first)],
-        all => all.iter().map(Problem::from).collect(),
+    // What is wrong with files together, such as a ring, is not found in one of them.
+    let is_of_text = |problem: &CardFileError| problem.to_string() == first.to_string();
+    match all.iter().any(is_of_text) {
+        true => all.iter().map(Problem::from).collect(),
+        false => vec![Problem::from(first)],
     }
 }
 
@@ -136,8 +138,23 @@ pub(super) fn one(path: &Path, bases: &[PathBuf]) -> Result<(LoadedCard, String)
     let file = file.ok_or("no file is given")?;
     match file.card {
         Ok(card) => Ok((card, file.text)),
-        Err(problems) => Err(refused(&problems)),
+        Err(mut problems) => {
+            if extends_nothing_known(path, &file.text, bases)? {
+                let messages = problems.iter_mut().map(|problem| &mut problem.message);
+                messages.for_each(|message| message.push_str(", with --base FILE"));
+            }
+            Err(refused(&problems))
+        }
     }
+}
+
+/// Whether the card of a file extends one that is neither of `bases` nor the built-in one.
+fn extends_nothing_known(path: &Path, text: &str, bases: &[PathBuf]) -> Result<bool, Failure> {
+    let built_in = card_file::built_in().map_err(|error| error.to_string())?;
+    let files: Vec<PathBuf> = bases.iter().cloned().chain([path.to_owned()]).collect();
+    let extends = card_file::extended(text);
+    let extends_built_in = extends.as_deref() == Some(built_in.card.name());
+    Ok(!extends_built_in && card_file::extend_others(&files))
 }
 
 /// A failure that says all of this.

@@ -294,26 +294,51 @@ async fn cards_that_extend_each_other_are_refused() {
     let clock = Arc::new(Minutes::new());
     let store = open(directory.path(), &clock);
     let app = serve(&store, &clock).await;
-    let ring = |names: &str| format!("the cards {names} extend each other; break the ring");
+    let ring = |said: &str| format!("cards extend each other in a ring: {said}; break the ring");
     for (step, (name, extends, minute_of, expected)) in [
         ("list", "", None, String::new()),
         ("a", "list", None, String::new()),
         ("b", "a", None, String::new()),
-        ("a", "b", None, ring("a, b")),
+        ("a", "b", None, ring(r#""a" extends "b", "b" extends "a""#)),
         ("c", "b", None, String::new()),
-        ("list", "c", None, ring("list, c, b, a")),
-        ("list", "c", Some(60), ring("list, c, b, a")),
+        (
+            "list",
+            "c",
+            None,
+            ring(r#""list" extends "c", "c" extends "b", "b" extends "a", "a" extends "list""#),
+        ),
+        (
+            "list",
+            "c",
+            Some(60),
+            ring(r#""list" extends "c", "c" extends "b", "b" extends "a", "a" extends "list""#),
+        ),
         // One that ended the ring.
         ("a", "", None, String::new()),
         ("list", "c", None, String::new()),
-        ("a", "list", None, ring("a, list, c, b")),
+        (
+            "a",
+            "list",
+            None,
+            ring(r#""a" extends "list", "list" extends "c", "c" extends "b", "b" extends "a""#),
+        ),
         ("a", "base", None, String::new()),
         // One that is still to come, and extends another then.
         ("d", "", None, String::new()),
         ("d", "list", Some(120), String::new()),
-        ("list", "d", None, ring("list, d")),
+        (
+            "list",
+            "d",
+            None,
+            ring(r#""list" extends "d", "d" extends "list""#),
+        ),
         ("d", "list", Some(30), String::new()),
-        ("list", "d", Some(90), ring("list, d")),
+        (
+            "list",
+            "d",
+            Some(90),
+            ring(r#""list" extends "d", "d" extends "list""#),
+        ),
     ]
     .into_iter()
     .enumerate()

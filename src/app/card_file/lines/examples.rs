@@ -7,8 +7,9 @@ use toml::de::DeTable;
 
 use super::fields::{Fields, Read, Value, error, text_of};
 use crate::app::card_file::duration::parse_nanos;
+use crate::app::card_file::parse::amount;
 use crate::domain::Timestamp;
-use crate::domain::pricing::lines::{Program, TIME_UNIT};
+use crate::domain::pricing::lines::{Program, TIME_UNIT, did_you_mean};
 use crate::domain::pricing::{
     Card, Given, Pairs, PriceContext, Service, ServicePrice, UsageRecord,
 };
@@ -114,19 +115,34 @@ fn of_service(
         for name in &not_sent {
             given.extend(usage.attributes.remove_entry(*name));
         }
-        let (says, at) = match example.text("refused")? {
-            Some(refused) => refused,
-            None => example.required("costs")?,
-        };
+        let (says, at) = says(&example, &name_of(position))?;
         let example = Example {
             service: Arc::clone(&service.key),
             usage,
             given,
-            says: says.to_owned(),
+            says,
         };
         Ok((example, at))
     });
     examples.collect()
+}
+
+/// What an example says that its usage costs, or why it is refused; and where that stands.
+fn says(example: &Fields<'_, '_>, name: &str) -> Read<(String, Range<usize>)> {
+    let Some((refused, at)) = example.text("refused")? else {
+        let (costs, at) = example.required("costs")?;
+        let costs = amount(&format!("{name}: costs"), costs, &at)?;
+        return Ok((costs.to_string(), at));
+    };
+    if let Some(costs) = example.get("costs") {
+        let problem = format!("{name}: it says costs and refused");
+        return Err(error(&costs.span(), problem, "take one out"));
+    }
+    if !REASONS.contains(&refused) {
+        let problem = format!("{name}: no usage is refused for \"{refused}\"");
+        return Err(error(&at, problem, did_you_mean(refused, REASONS)));
+    }
+    Ok((refused.to_owned(), at))
 }
 
 fn usage(example: &Fields<'_, '_>, name: &str, program: &Program) -> Read<UsageRecord> {
@@ -180,6 +196,21 @@ fn wrong(
         "docs/rate-cards.md has examples",
     )
 }
+
+/// All reasons for which a usage can be refused.
+const REASONS: [&str; 11] = [
+    "FIELD_REQUIRED",
+    "UNKNOWN_ATTRIBUTE",
+    "UNKNOWN_ATTRIBUTE_VALUE",
+    "UNKNOWN_METER",
+    "WRONG_QUANTITY",
+    "INVALID_QUANTITY",
+    "QUANTITY_TOO_LARGE",
+    "QUANTITY_TOO_SMALL",
+    "NOT_OFFERED",
+    "METERS_DISAGREE",
+    "COST_TOO_LARGE",
+];
 
 /// The reason by which the API refuses what a usage can be refused for.
 const fn reason(violation: &Violation) -> &'static str {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::format_2::ServiceHead;
 use super::parse::SpannedError;
 use crate::domain::Rounding;
-use crate::domain::pricing::lines::{Exchange, FactorSpec, Place, Program, Spec};
+use crate::domain::pricing::lines::{Exchange, FactorSpec, Place, Program, Spec, SpecError};
 use crate::domain::pricing::{Service, ServicePrice};
 
 pub use attribute::attribute;
@@ -43,13 +43,15 @@ pub fn service(
     let mut spec = read::spec(&fields, card_rounding).map_err(in_service)?;
     spec.exchange = exchange.cloned();
     let inherited = parts::rounding_field(&fields).map_err(in_service)?;
-    let program = Program::compile(spec, inherited.or(card_rounding)).map_err(|error| {
+    let wrong = |error: SpecError| {
         in_service(SpannedError {
             at: place(&fields, &error.place),
             problem: error.problem,
             remedy: error.remedy,
         })
-    })?;
+    };
+    let program = Program::compile(spec.normal(), inherited.or(card_rounding)).map_err(wrong)?;
+    program.check_written().map_err(wrong)?;
     let service = Service {
         key: head.key.as_str().into(),
         title: head.title.as_str().into(),

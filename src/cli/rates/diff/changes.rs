@@ -83,13 +83,14 @@ pub(super) fn between(old: &StoredCard, new: &StoredCard) -> Result<Changes, Fai
         let mut list = list.iter();
         list.find(|service| key_of(service) == key).cloned()
     };
-    let mut card = of_group(&groups::of_card(&old), &groups::of_card(&new));
+    let mut card = of_groups(&groups::of_card(&old), &groups::of_card(&new));
     let (mut removed, mut changed) = (Vec::new(), Vec::new());
     for service in &olds {
         match find(&news, key_of(service)) {
             None => removed.push(ServiceName::of(service)),
             Some(other) => {
-                let changes = of_service(service, &other);
+                let (old, new) = (groups::of_service(service), groups::of_service(&other));
+                let changes = of_groups(&old, &new);
                 if !changes.is_empty() {
                     changed.push(ServiceChanges {
                         service: key_of(service).to_owned(),
@@ -129,19 +130,18 @@ fn key_of(service: &Value) -> &str {
         .unwrap_or_default()
 }
 
-fn of_service(old: &Value, new: &Value) -> Vec<Change> {
-    let (olds, news) = (groups::of_service(old), groups::of_service(new));
+fn of_groups(olds: &[Group], news: &[Group]) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut gone: Vec<&Group> = Vec::new();
-    for group in &olds {
-        match find(&news, group) {
+    for group in olds {
+        match find(news, group) {
             Some(other) => changes.extend(of_group(group, other)),
             None => gone.push(group),
         }
     }
     let mut new_ones: Vec<&Group> = news
         .iter()
-        .filter(|group| find(&olds, group).is_none())
+        .filter(|group| find(olds, group).is_none())
         .collect();
     // A row whose ranges alone are others is that row.
     gone.retain(|group| {
@@ -184,7 +184,7 @@ fn of_service(old: &Value, new: &Value) -> Vec<Change> {
             let of_list = groups.iter().filter(|group| group.list == list);
             of_list.map(|group| group.name.clone()).collect::<Vec<_>>()
         };
-        changes.extend(order(list, &names(&olds), &names(&news)));
+        changes.extend(order(list, &names(olds), &names(news)));
     }
     changes
 }

@@ -20,6 +20,14 @@ pub(super) struct Group {
 
 /// The groups of a service of the stored form.
 pub(super) fn of_service(service: &Value) -> Vec<Group> {
+    let mut service = service.clone();
+    if let Some(fields) = service.as_object_mut() {
+        fields.remove("key");
+    }
+    of_object(&service)
+}
+
+fn of_object(service: &Value) -> Vec<Group> {
     let empty = Map::new();
     let object = service.as_object().unwrap_or(&empty);
     let words: BTreeSet<&str> = object
@@ -31,7 +39,6 @@ pub(super) fn of_service(service: &Value) -> Vec<Group> {
     let mut groups = Vec::new();
     for (field, value) in object {
         match (field.as_str(), value) {
-            ("key", _) => {}
             ("meters" | "attributes" | "quantities", Value::Object(named)) => {
                 let kind = match field.as_str() {
                     "meters" => "meter",
@@ -69,15 +76,13 @@ pub(super) fn of_service(service: &Value) -> Vec<Group> {
     groups
 }
 
-/// What stands on a card beside its services.
-pub(super) fn of_card(card: &Value) -> Group {
-    let mut own = group("", String::new());
-    for (field, value) in card.as_object().into_iter().flatten() {
-        if field != "services" {
-            add(&mut own.fields, field, value, &BTreeSet::new());
-        }
+/// The groups of what stands on a card beside its services.
+pub(super) fn of_card(card: &Value) -> Vec<Group> {
+    let mut card = card.clone();
+    if let Some(fields) = card.as_object_mut() {
+        fields.remove("services");
     }
-    own
+    of_object(&card)
 }
 
 const fn group(list: &'static str, name: String) -> Group {

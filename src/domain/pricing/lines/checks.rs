@@ -8,7 +8,7 @@ use super::grid::{Grid, Names, Subject};
 use super::number::Quantity;
 use super::program::{Line, Outcome, nanos_of};
 use super::ratio::Ratio;
-use super::spec::{Condition, RowSays, Spec};
+use super::spec::{Condition, LineSpec, RowSays, Spec};
 use super::spec_error::{Place, SpecError};
 use crate::domain::amount::{DECIMALS_MAX, Rounding};
 
@@ -73,7 +73,7 @@ pub fn check_falls(
     let falls: Vec<_> = lines
         .iter()
         .zip(&spec.lines)
-        .map(|(line, says)| falls_of_line(&says.key, line, names))
+        .map(|(line, says)| falls_of_line(says, line, names))
         .collect();
     for (name, slot) in spec
         .meters
@@ -138,10 +138,10 @@ fn fall_of(
 /// Numbers along which a line falls, in the order of its keys, and how.
 type Falls = Vec<(usize, String)>;
 
-fn falls_of_line(title: &str, line: &Line, names: &Names) -> Falls {
+fn falls_of_line(says: &LineSpec, line: &Line, names: &Names) -> Falls {
     let keys = line.grid.keys.iter().enumerate();
     let falls = keys.filter_map(|(key, along)| match along.subject {
-        Subject::Number(slot) => Some((slot, falls_along(title, line, key, names)?)),
+        Subject::Number(slot) => Some((slot, falls_along(says, line, key, names)?)),
         Subject::Attribute(_) => None,
     });
     falls.collect()
@@ -161,7 +161,7 @@ fn formula_of(spec: &Spec, names: &Names, lines: &[Line], slot: usize) -> String
 }
 
 /// Whether a line costs less in a later piece of one key, all others being equal.
-fn falls_along(title: &str, line: &Line, key: usize, names: &Names) -> Option<String> {
+fn falls_along(says: &LineSpec, line: &Line, key: usize, names: &Names) -> Option<String> {
     let along = line.grid.keys.get(key)?;
     let outcome = |cell: usize| {
         let outcome = usize::from(*line.cells.get(cell)?);
@@ -191,7 +191,7 @@ fn falls_along(title: &str, line: &Line, key: usize, names: &Names) -> Option<St
                 && now < before
             {
                 return Some(fall_in_words(
-                    title,
+                    says,
                     line,
                     key,
                     (cell_before, before),
@@ -206,7 +206,7 @@ fn falls_along(title: &str, line: &Line, key: usize, names: &Names) -> Option<St
 }
 
 fn fall_in_words(
-    title: &str,
+    says: &LineSpec,
     line: &Line,
     key: usize,
     before: (usize, Ratio),
@@ -226,16 +226,13 @@ fn fall_in_words(
             .get(cell)
             .and_then(|at| line.outcomes.get(usize::from(*at)));
         match outcome {
-            Some(Outcome::Rate(rate)) if rate.factors == 0 => rate.price.to_string(),
-            Some(Outcome::Rate(_)) => {
-                let credits = nanos.over(Ratio::whole(1_000_000_000));
-                credits.unwrap_or(nanos).to_string()
-            }
+            Some(Outcome::Rate(_)) => line.price(says, nanos, &names.numbers).to_string(),
             _ => "nothing".to_owned(),
         }
     };
     format!(
-        "line \"{title}\" is {} for {} and {} for {}",
+        "line \"{}\" is {} for {} and {} for {}",
+        says.key,
         price(before.0, before.1),
         cell_words(before.0),
         price(after.0, after.1),

@@ -1,6 +1,9 @@
 //! How a cost adds up, in words and in figures.
 
+use std::collections::BTreeSet;
+
 use super::card_factors::factor_words;
+use super::formula::Formula;
 use super::number::{Number, with_unit};
 use super::program::Program;
 use super::ratio::Ratio;
@@ -14,8 +17,8 @@ pub struct Explanation<'a> {
     program: &'a Program,
     /// The values of attributes.
     attributes: [u16; ATTRIBUTES_MAX],
-    /// Numbers as measured, by slot; None for what is no quantity.
-    measured: Vec<Option<i128>>,
+    /// Numbers as measured and as billed, by slot; None for what is no quantity.
+    quantities: Vec<Option<(i128, i128)>>,
     lines: Vec<Line>,
 }
 
@@ -28,7 +31,7 @@ impl<'a> Explanation<'a> {
         let mut explanation = Self {
             program,
             attributes: inputs.attributes,
-            measured: vec![None; program.numbers.len()],
+            quantities: vec![None; program.numbers.len()],
             lines: Vec::new(),
         };
         program.price(inputs, &mut explanation)?;
@@ -36,38 +39,70 @@ impl<'a> Explanation<'a> {
     }
 
     /// "61 s, billed 90 s (steps of 30 s, up)".
-    fn billed(&self, spec: &'a LineSpec, slot: usize, billed: i128) -> String {
+    fn billed(&self, spec: &'a LineSpec, slot: usize, grains: i128) -> String {
         let Some(number) = self.program.number(slot) else {
             return String::new();
         };
-        let measured = self.measured.get(slot).copied().flatten();
-        let Some(measured) = measured else {
-            return number.text(billed);
+        let said = self.said(spec).zip(self.quantity_of(slot));
+        let Some((said, (measured, billed))) = said else {
+            return number.text(grains);
         };
-        let Some((said, grain)) = self.said(spec, slot) else {
-            return number.text(billed);
-        };
-        let measured = grain.times(Ratio::whole(measured)).unwrap_or(Ratio::ZERO);
         let mut text = with_unit(measured, &number.unit);
-        if said.of.names().count() > 1 {
-            text.push_str(&format!(" ({})", said.of));
+        let is_sum = said.of.names().count() > 1;
+        let mut made_of: Vec<String> = is_sum.then(|| said.of.to_string()).into_iter().collect();
+        self.changed_within(&said.of, &mut BTreeSet::new(), &mut made_of);
+        if !made_of.is_empty() {
+            text.push_str(&format!(" ({})", made_of.join("; ")));
         }
-        if measured != number.units(billed) {
-            let shapes = shapes(said, number);
-            text.push_str(&format!(", billed {} ({shapes})", number.text(billed)));
-        }
+        text.push_str(&changed(said, number, measured, billed));
         text
     }
 
-    /// What the card says of the quantity in a slot, and the grain in which it is measured.
-    fn said(&self, spec: &'a LineSpec, slot: usize) -> Option<(&'a QuantitySpec, Ratio)> {
-        let program = self.program;
-        let grain = program.quantities.iter().find(|(at, _)| *at == slot);
-        let grain = grain.map(|(_, quantity)| quantity.measured_grain)?;
+    /// What the card says of the quantity of a line.
+    fn said(&self, spec: &'a LineSpec) -> Option<&'a QuantitySpec> {
         let own = spec.quantity.as_ref()?;
         let named = own.of.as_name().filter(|_| own.is_plain());
-        let named = named.and_then(|name| program.spec.quantities.get(name));
-        Some((named.unwrap_or(own), grain))
+        let named = named.and_then(|name| self.program.spec.quantities.get(name));
+        Some(named.unwrap_or(own))
+    }
+
+    /// A quantity as measured and as billed, in units.
+    fn quantity_of(&self, slot: usize) -> Option<(Ratio, Ratio)> {
+        let (measured, billed) = self.quantities.get(slot).copied().flatten()?;
+        let mut quantities = self.program.quantities.iter();
+        let (_, quantity) = quantities.find(|(at, _)| *at == slot)?;
+        let measured = quantity.measured_grain.times(Ratio::whole(measured));
+        let billed = self.program.number(slot)?.units(billed);
+        Some((measured.unwrap_or(Ratio::ZERO), billed))
+    }
+
+    /// The named quantities of a formula that are billed as another number than was measured,
+    /// each after those that it is made of: "seconds: 6 s, billed 9 s (at least 9 s)".
+    fn changed_within<'f>(
+        &'f self,
+        formula: &'f Formula,
+        known: &mut BTreeSet<&'f str>,
+        texts: &mut Vec<String>,
+    ) {
+        for name in formula.names() {
+            let Some(said) = self.program.spec.quantities.get(name) else {
+                continue;
+            };
+            if !known.insert(name) {
+                continue;
+            }
+            self.changed_within(&said.of, known, texts);
+            let slot = self.program.named_slots.get(name).copied();
+            let number = self.program.by_name(name);
+            let both = slot.and_then(|slot| self.quantity_of(slot));
+            if let (Some(number), Some((measured, billed))) = (number, both)
+                && measured != billed
+            {
+                let from = with_unit(measured, &number.unit);
+                let change = changed(said, number, measured, billed);
+                texts.push(format!("{name}: {from}{change}"));
+            }
+        }
     }
 
     /// " for model gen4_image, resolution 1080p".
@@ -131,9 +166,9 @@ impl<'a> Explanation<'a> {
 }
 
 impl Record for Explanation<'_> {
-    fn quantity(&mut self, slot: usize, measured: i128, _: i128) {
-        if let Some(place) = self.measured.get_mut(slot) {
-            *place = Some(measured);
+    fn quantity(&mut self, slot: usize, measured: i128, billed: i128) {
+        if let Some(place) = self.quantities.get_mut(slot) {
+            *place = Some((measured, billed));
         }
     }
 
@@ -291,6 +326,15 @@ fn per_text(per: Ratio, number: &Number) -> String {
         true => number.unit.to_string(),
         false => with_unit(per, &number.unit),
     }
+}
+
+/// ", billed 9 s (at least 9 s)", where it is another number than was measured.
+fn changed(said: &QuantitySpec, number: &Number, measured: Ratio, billed: Ratio) -> String {
+    if measured == billed {
+        return String::new();
+    }
+    let billed = with_unit(billed, &number.unit);
+    format!(", billed {billed} ({})", shapes(said, number))
 }
 
 fn shapes(said: &QuantitySpec, number: &Number) -> String {

@@ -132,7 +132,6 @@ impl Names {
             .or_else(|| self.slots.get(name).copied().map(Subject::Number))
     }
 
-    /// The values of an attribute.
     /// These attributes, and no numbers.
     pub fn of_attributes(attributes: &BTreeMap<Box<str>, AttributeSpec>) -> Self {
         let by_word = |attribute: &AttributeSpec| {
@@ -147,6 +146,7 @@ impl Names {
         }
     }
 
+    /// The values of an attribute.
     fn values_of(&self, position: usize) -> &[Box<str>] {
         let attribute = self.attributes.get(position);
         attribute.map_or(&[], |(_, spec)| spec.values.as_slice())

@@ -10,7 +10,9 @@ mod explain;
 mod formula;
 mod grid;
 mod hours;
+mod idle;
 mod inputs;
+mod normal;
 mod number;
 mod order;
 mod program;
@@ -21,6 +23,7 @@ mod sets;
 mod spec;
 mod spec_error;
 mod survey;
+mod written;
 
 pub use card_factors::{
     CardFactors, Multiplied, Multiplier, common_rounding, factor_words, unit_of_totals,

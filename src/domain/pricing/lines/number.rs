@@ -1,6 +1,7 @@
 //! Meters and quantities as whole numbers of grains. A grain is the smallest part that can be
 //! told apart: a nanosecond of time, one of what is counted, the step of a stepped quantity.
 
+use super::formula::Formula;
 use super::ratio::Ratio;
 use super::spec::{MeterSpec, QuantitySpec, StepRounding, TIME_UNIT};
 use super::spec_error::{Place, SpecError};
@@ -269,23 +270,7 @@ fn unit_of(
     if let Some(unit) = &spec.unit {
         return Ok(unit.clone());
     }
-    let mut found: Option<&str> = None;
-    for term in spec.of.terms().iter().filter(|term| !term.names.is_empty()) {
-        let unit = match term.names.as_slice() {
-            [name] => slot(name)
-                .and_then(|slot| numbers.get(slot))
-                .map(|number| &*number.unit),
-            _ => None,
-        };
-        match (unit, found) {
-            (Some(unit), None) => found = Some(unit),
-            (Some(unit), Some(before)) if unit == before => {}
-            _ => {
-                found = None;
-                break;
-            }
-        }
-    }
+    let found = unit_of_formula(&spec.of, slot, numbers);
     found.map(Into::into).ok_or_else(|| {
         SpecError::new(
             place,
@@ -293,4 +278,25 @@ fn unit_of(
             "say it, such as unit = \"token\"",
         )
     })
+}
+
+/// What all that a formula adds up is called.
+pub fn unit_of_formula<'n>(
+    formula: &Formula,
+    slot: &impl Fn(&str) -> Option<usize>,
+    numbers: &'n [Number],
+) -> Option<&'n str> {
+    let mut found: Option<&str> = None;
+    for term in formula.terms() {
+        let unit = match term.names.as_slice() {
+            [] => continue,
+            [name] => numbers.get(slot(name)?)?.unit.as_ref(),
+            _ => return None,
+        };
+        match found {
+            Some(before) if unit != before => return None,
+            _ => found = Some(unit),
+        }
+    }
+    found
 }

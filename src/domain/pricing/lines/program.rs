@@ -78,6 +78,18 @@ pub struct Rate {
     pub factors: u64,
 }
 
+impl Line {
+    /// A price of so many billionths for a grain in the unit of the card, for `per`.
+    #[must_use]
+    pub fn price(&self, says: &LineSpec, nanos: Ratio, numbers: &[Number]) -> Ratio {
+        let number = self.slot.and_then(|slot| numbers.get(slot));
+        let grain = number.map_or(Ratio::ONE, |number| number.grain);
+        let price = nanos.over(grain).and_then(|nanos| nanos.times(says.per));
+        let price = price.and_then(|nanos| nanos.over(Ratio::whole(NANOS)));
+        price.unwrap_or(nanos)
+    }
+}
+
 impl Program {
     /// Checks and compiles a service. `inherited` is the direction that the service or the card
     /// says. Roundings that round nothing are taken out of the specification.

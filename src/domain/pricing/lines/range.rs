@@ -5,7 +5,7 @@ use std::fmt;
 use super::ratio::Ratio;
 
 /// The end of a range, and whether it belongs to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct End {
     /// The number.
     pub at: Ratio,
@@ -69,6 +69,12 @@ impl Range {
             (Some(low), Some(high)) if low == high && low.included => Some(low.at),
             _ => None,
         }
+    }
+
+    /// Both ends, by which ranges are put in order.
+    #[must_use]
+    pub const fn ends(&self) -> (Option<End>, Option<End>) {
+        (self.low, self.high)
     }
 
     /// The first and the last whole multiple of a grain that belong to it.

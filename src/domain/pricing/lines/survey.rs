@@ -65,16 +65,11 @@ impl Program {
 
     fn line_survey(&self, line: &Line, says: &LineSpec) -> LineSurvey {
         let number = line.slot.and_then(|slot| self.numbers.get(slot));
-        let grain = number.map_or(Ratio::ONE, |number| number.grain);
-        let for_per = |nanos: Ratio| {
-            let price = nanos.over(grain).and_then(|nanos| nanos.times(says.per));
-            price.and_then(|nanos| nanos.over(NANOS)).unwrap_or(nanos)
-        };
         let of_outcome: Vec<Option<Ratio>> = line
             .outcomes
             .iter()
             .map(|outcome| match outcome {
-                Outcome::Rate(rate) => Some(for_per(rate.nanos)),
+                Outcome::Rate(rate) => Some(line.price(says, rate.nanos, &self.numbers)),
                 Outcome::Skip | Outcome::Refuse(_) => None,
             })
             .collect();
@@ -117,16 +112,43 @@ impl Program {
     /// The combinations that all lines tell apart together, how many are refused, and between
     /// which sums they lie.
     fn together(&self) -> (usize, Option<usize>, Option<(Ratio, Ratio)>) {
+        let sums_up = self.is_plain_sum();
+        let (mut refused, mut sums) = (0_usize, Vec::new());
+        let counted = self.each_combination(|outcomes| {
+            let sum = outcomes
+                .iter()
+                .try_fold(Ratio::ZERO, |sum, outcome| match outcome {
+                    Outcome::Skip => Some(sum),
+                    Outcome::Refuse(_) => None,
+                    Outcome::Rate(rate) => sum.plus(rate.nanos),
+                });
+            match sum {
+                None => refused = refused.saturating_add(1),
+                Some(sum) if sums_up => sums.extend(sum.over(NANOS)),
+                Some(_) => {}
+            }
+        });
+        match counted {
+            Ok(size) => (size, Some(refused), ends(sums.into_iter())),
+            Err(size) => (size, None, None),
+        }
+    }
+
+    /// Calls with what holds for each line, in their order, of each combination that all lines
+    /// tell apart together, and says how many there are.
+    ///
+    /// # Errors
+    /// How many there are, where they are too many to be looked at one by one.
+    pub fn each_combination(&self, mut see: impl FnMut(&[&Outcome])) -> Result<usize, usize> {
         let keys = self.keys();
         let sizes = keys.iter().map(|(_, firsts)| firsts.len());
         let size = sizes.fold(1_usize, usize::saturating_mul);
         if size > COMBINATIONS_MAX {
-            return (size, None, None);
+            return Err(size);
         }
-        let sums_up = self.is_plain_sum();
-        let (mut refused, mut sums) = (0_usize, Vec::new());
         let mut slots = vec![0_i128; self.numbers.len()];
         let mut attributes = vec![0_u16; self.spec.attributes.len()];
+        let mut outcomes = Vec::with_capacity(self.lines.len());
         for combination in 0..size {
             let mut rest = combination;
             for (subject, firsts) in &keys {
@@ -147,29 +169,15 @@ impl Program {
                     }
                 }
             }
-            let outcomes = self.lines.iter().filter_map(|line| {
+            outcomes.clear();
+            outcomes.extend(self.lines.iter().filter_map(|line| {
                 let cell = line.grid.cell(&slots, &attributes)?;
                 let outcome = line.cells.get(cell)?;
                 line.outcomes.get(usize::from(*outcome))
-            });
-            let mut sum = Some(Ratio::ZERO);
-            for outcome in outcomes {
-                match outcome {
-                    Outcome::Skip => {}
-                    Outcome::Refuse(_) => sum = None,
-                    Outcome::Rate(rate) => sum = sum.and_then(|sum| sum.plus(rate.nanos)),
-                }
-                if sum.is_none() {
-                    break;
-                }
-            }
-            match sum {
-                None => refused = refused.saturating_add(1),
-                Some(sum) if sums_up => sums.extend(sum.over(NANOS)),
-                Some(_) => {}
-            }
+            }));
+            see(&outcomes);
         }
-        (size, Some(refused), ends(sums.into_iter()))
+        Ok(size)
     }
 
     /// What the lines look at, with the first number of each piece, or each value's position.
