@@ -111,4 +111,5 @@ mod watch;
 /// Bad input on the wire: one clear refusal for each, and the server goes on.
 mod wire;
 /// Batches past the generated messages: read and written as the generated code does it.
+mod wire_alike;
 mod wire_format;
