@@ -195,6 +195,7 @@ fn factor(value: &Value<'_>, position: usize, spec: &Spec) -> Result<FactorSpec,
         }
         let known = spec.attributes.keys().map(|name| &**name);
         let remedy = match spec.attributes.is_empty() {
+            _ if key == "when" => lines::WHEN_BESIDE.to_owned(),
             true => format!(
                 "declare it: attributes.{key} = {{ values = [\"...\", \"...\"], default = \"...\", from = \"account\" }}"
             ),

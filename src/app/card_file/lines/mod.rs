@@ -19,6 +19,7 @@ pub use attribute::attribute;
 pub use examples::check as check_examples;
 pub use examples::{Example, examples};
 pub use fields::{Fields, Value};
+pub use parts::WHEN_BESIDE;
 pub use read::{ENTRIES_MAX, ROWS_MAX, VALUES_MAX, new_name};
 
 /// Whether a service is written with one price for one quantity.

@@ -301,6 +301,10 @@ fn direction(word: &str, at: &Span<usize>) -> Read<Rounding> {
     })
 }
 
+/// Lines have their conditions in a table of their own; rows and factors do not.
+pub const WHEN_BESIDE: &str =
+    "its conditions stand beside its other keys, such as { plan = \"pro\", times = \"0.8\" }";
+
 fn conditions(
     entries: Vec<Entry<'_, '_>>,
     spec: &Spec,
@@ -308,6 +312,12 @@ fn conditions(
     name: &str,
 ) -> Read<Vec<Condition>> {
     let conditions = entries.into_iter().map(|(key, at, value)| {
+        let problem = || {
+            format!("{name}: \"{key}\" is no attribute, meter, quantity or line of this service")
+        };
+        if key == "when" {
+            return Err(error(&at, problem(), WHEN_BESIDE.to_owned()));
+        }
         let texts = texts_of(value, key)?;
         let is = if spec.attributes.contains_key(key) {
             Is::OneOf(texts.into_iter().map(|(text, _)| text.into()).collect())
@@ -323,13 +333,8 @@ fn conditions(
             let known = spec.attributes.keys().chain(spec.meters.keys());
             let known = known.chain(spec.quantities.keys());
             let known = known.chain(spec.lines.iter().map(|line| &line.key));
-            return Err(error(
-                &at,
-                format!(
-                    "{name}: \"{key}\" is no attribute, meter, quantity or line of this service"
-                ),
-                did_you_mean(key, known.map(|name| &**name)),
-            ));
+            let remedy = did_you_mean(key, known.map(|name| &**name));
+            return Err(error(&at, problem(), remedy));
         };
         Ok(Condition {
             name: key.into(),
