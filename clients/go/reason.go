@@ -153,18 +153,19 @@ const (
 	//	Example: usage.duration of 3601 s is over the limit of 3600 s for service "lip_sync_video"
 	ReasonQuantityTooLarge Reason = "QUANTITY_TOO_LARGE"
 
-	// ReasonUnknownMeter: The service has no such meter.
+	// ReasonUnknownMeter: The service has no such meter. Of a service with one price, the metadata has no meters.
 	//
 	//	Code: INVALID_ARGUMENT
-	//	Metadata: field, meter, service
-	//	Example: usage.meters has "tokens", which does not price service "ai_scripts"
+	//	Metadata: field, meter, service, meters
+	//	Example: usage.meters has "tokens", which does not price service "messages"; it takes input_tokens, output_tokens
 	ReasonUnknownMeter Reason = "UNKNOWN_METER"
 
-	// ReasonUnknownAttribute: The price of the service does not depend on such an attribute.
+	// ReasonUnknownAttribute: The price of the service does not depend on such an attribute. Of a service without any that
+	// callers send, the metadata has no attributes.
 	//
 	//	Code: INVALID_ARGUMENT
-	//	Metadata: field, attribute, service
-	//	Example: usage.attributes has "resolution", which does not price service "ai_scripts"
+	//	Metadata: field, attribute, service, attributes
+	//	Example: usage.attributes has "modle", which does not price service "messages"; it takes model, region, tier
 	ReasonUnknownAttribute Reason = "UNKNOWN_ATTRIBUTE"
 
 	// ReasonCostTooLarge: A cost, or the total of a batch, is over the largest amount.

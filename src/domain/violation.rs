@@ -68,6 +68,8 @@ pub enum Violation {
         meter: Box<str>,
         /// The service.
         service: Box<str>,
+        /// The meters that it has in `meters`.
+        known: Box<str>,
     },
     /// An attribute that the service's price does not depend on.
     UnknownAttribute {
@@ -75,6 +77,8 @@ pub enum Violation {
         attribute: Box<str>,
         /// The service.
         service: Box<str>,
+        /// The attributes that callers can send for it.
+        known: Box<str>,
     },
     /// A word that an attribute of the service cannot be.
     UnknownAttributeValue {

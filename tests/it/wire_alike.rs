@@ -175,6 +175,10 @@ async fn attributes_and_meters_are_answered_alike_whichever_way_they_are_read() 
             let [in_place, decoded] = both_ways(&mut raw, path, &request).await;
             assert_eq!(in_place, decoded, "{usage:?}");
             replies += usize::from(in_place.is_ok());
+            if attributes.contains("colour") {
+                let refused = in_place.unwrap_err();
+                assert!(refused.contains("it takes cache_hit_tokens, "), "{refused}");
+            }
         }
         let path = "/creditd.v1.LedgerService/Charge";
         let charge = pb::ChargeRequest {

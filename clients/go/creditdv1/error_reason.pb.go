@@ -144,15 +144,16 @@ const (
 	// Metadata: field, service, value, limit
 	// Example: usage.duration of 3601 s is over the limit of 3600 s for service "lip_sync_video"
 	ErrorReason_ERROR_REASON_QUANTITY_TOO_LARGE ErrorReason = 20
-	// The service has no such meter.
+	// The service has no such meter. Of a service with one price, the metadata has no meters.
 	// Code: INVALID_ARGUMENT
-	// Metadata: field, meter, service
-	// Example: usage.meters has "tokens", which does not price service "ai_scripts"
+	// Metadata: field, meter, service, meters
+	// Example: usage.meters has "tokens", which does not price service "messages"; it takes input_tokens, output_tokens
 	ErrorReason_ERROR_REASON_UNKNOWN_METER ErrorReason = 21
-	// The price of the service does not depend on such an attribute.
+	// The price of the service does not depend on such an attribute. Of a service without any that
+	// callers send, the metadata has no attributes.
 	// Code: INVALID_ARGUMENT
-	// Metadata: field, attribute, service
-	// Example: usage.attributes has "resolution", which does not price service "ai_scripts"
+	// Metadata: field, attribute, service, attributes
+	// Example: usage.attributes has "modle", which does not price service "messages"; it takes model, region, tier
 	ErrorReason_ERROR_REASON_UNKNOWN_ATTRIBUTE ErrorReason = 22
 	// A cost, or the total of a batch, is over the largest amount.
 	// Code: INVALID_ARGUMENT

@@ -451,6 +451,7 @@ impl Service {
             let violation = Violation::UnknownAttribute {
                 attribute: repeated(key),
                 service: (&*self.key).into(),
+                known: "".into(),
             };
             violations.add("attributes", violation);
         }
@@ -460,6 +461,7 @@ impl Service {
             let violation = Violation::UnknownMeter {
                 meter: repeated(key),
                 service: (&*self.key).into(),
+                known: "".into(),
             };
             violations.add("meters", violation);
         }

@@ -95,21 +95,35 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
             };
             (Reason::UnknownService, template)
         }
-        Violation::UnknownMeter { meter, service } => {
+        Violation::UnknownMeter {
+            meter,
+            service,
+            known,
+        } => {
             with("meter", meter);
             with("service", service);
-            (
-                Reason::UnknownMeter,
-                "{field} has \"{meter}\", which does not price service \"{service}\"",
-            )
+            let template = if known.is_empty() {
+                "{field} has \"{meter}\", which does not price service \"{service}\""
+            } else {
+                with("meters", &first_values(known));
+                "{field} has \"{meter}\", which does not price service \"{service}\"; it takes {meters}"
+            };
+            (Reason::UnknownMeter, template)
         }
-        Violation::UnknownAttribute { attribute, service } => {
+        Violation::UnknownAttribute {
+            attribute,
+            service,
+            known,
+        } => {
             with("attribute", attribute);
             with("service", service);
-            (
-                Reason::UnknownAttribute,
-                "{field} has \"{attribute}\", which does not price service \"{service}\"",
-            )
+            let template = if known.is_empty() {
+                "{field} has \"{attribute}\", which does not price service \"{service}\""
+            } else {
+                with("attributes", &first_values(known));
+                "{field} has \"{attribute}\", which does not price service \"{service}\"; it takes {attributes}"
+            };
+            (Reason::UnknownAttribute, template)
         }
         Violation::UnknownAttributeValue {
             attribute,

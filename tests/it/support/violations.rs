@@ -82,14 +82,16 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
             "usage.meters",
             Violation::UnknownMeter {
                 meter: text("tokens"),
-                service: text("ai_scripts"),
+                service: text("messages"),
+                known: text("input_tokens, output_tokens"),
             },
         ),
         (
             "usage.attributes",
             Violation::UnknownAttribute {
-                attribute: text("resolution"),
-                service: text("ai_scripts"),
+                attribute: text("modle"),
+                service: text("messages"),
+                known: text("model, region, tier"),
             },
         ),
         (
@@ -177,6 +179,24 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
 pub fn with_other_sentences() -> Vec<(&'static str, Violation, &'static str)> {
     let text = |text: &str| text.into();
     vec![
+        (
+            "usage.meters",
+            Violation::UnknownMeter {
+                meter: text("tokens"),
+                service: text("ai_scripts"),
+                known: text(""),
+            },
+            "usage.meters has \"tokens\", which does not price service \"ai_scripts\"",
+        ),
+        (
+            "usage.attributes",
+            Violation::UnknownAttribute {
+                attribute: text("resolution"),
+                service: text("ai_scripts"),
+                known: text(""),
+            },
+            "usage.attributes has \"resolution\", which does not price service \"ai_scripts\"",
+        ),
         (
             "usage.attributes",
             Violation::AttributeNotSent {

@@ -118,14 +118,15 @@ class Reason:
     #: Metadata: field, service, value, limit
     QUANTITY_TOO_LARGE: Final = "QUANTITY_TOO_LARGE"
 
-    #: The service has no such meter.
+    #: The service has no such meter. Of a service with one price, the metadata has no meters.
     #: Code: INVALID_ARGUMENT
-    #: Metadata: field, meter, service
+    #: Metadata: field, meter, service, meters
     UNKNOWN_METER: Final = "UNKNOWN_METER"
 
-    #: The price of the service does not depend on such an attribute.
+    #: The price of the service does not depend on such an attribute. Of a service without any that
+    #: callers send, the metadata has no attributes.
     #: Code: INVALID_ARGUMENT
-    #: Metadata: field, attribute, service
+    #: Metadata: field, attribute, service, attributes
     UNKNOWN_ATTRIBUTE: Final = "UNKNOWN_ATTRIBUTE"
 
     #: A cost, or the total of a batch, is over the largest amount.

@@ -62,6 +62,19 @@ impl Index {
         }
     }
 
+    /// The meters that a usage brings in its map of them.
+    fn meters_in_map(&self) -> Vec<&str> {
+        let meters = self.meters.iter().map(|name| &**name);
+        meters.filter(|name| !is_field(name)).collect()
+    }
+
+    /// The attributes that a usage brings.
+    fn attributes_sent(&self) -> Vec<&str> {
+        let attributes = self.attributes.iter().enumerate();
+        let sent = attributes.filter(|(position, _)| !self.not_sent.contains(position));
+        sent.map(|(_, (name, _))| &**name).collect()
+    }
+
     /// Whether a usage brings all attributes.
     pub fn all_are_sent(&self) -> bool {
         self.not_sent.is_empty()
@@ -160,6 +173,7 @@ impl Reader<'_, '_> {
             let violation = Violation::UnknownMeter {
                 meter: repeated(meter),
                 service: self.service.into(),
+                known: index.meters_in_map().join(", ").into(),
             };
             violations.add("meters", violation);
         }
@@ -228,7 +242,11 @@ impl Reader<'_, '_> {
             let (attribute, service) = (repeated(attribute), self.service.into());
             let violation = match is_known {
                 true => Violation::AttributeNotSent { attribute, service },
-                false => Violation::UnknownAttribute { attribute, service },
+                false => Violation::UnknownAttribute {
+                    attribute,
+                    service,
+                    known: index.attributes_sent().join(", ").into(),
+                },
             };
             violations.add("attributes", violation);
         }
