@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::Guard;
 
 use super::card_file::{self, LoadedCard};
-use super::{App, AppError};
+use super::{App, AppError, ring};
 use crate::domain::Refusal;
 use crate::domain::pricing::{
     AccountTerms, Card, Catalog, CatalogError, KnownCard, Period, PriceTerms, Selector,
@@ -76,6 +76,9 @@ pub enum PricesError {
     /// A rule refuses what is to be published.
     #[error("{0:?}")]
     Refused(Refusal),
+    /// A card of a file and others extend each other.
+    #[error("rate card \"{0}\": {1}")]
+    Ring(String, String),
     /// There is no card of the name that the server was told to take as its default.
     #[error(
         "--default-rate-card \"{0}\" names no rate card; give the file of such a card by --rate-card-file, publish one first, or name another"
@@ -186,6 +189,7 @@ pub async fn publish_with_default(
     let mut own = own.map_err(PricesError::InForce)?;
     let schedule = store.list().await?;
     check(&schedule, cards, default)?;
+    ring::check_files(store, &schedule, cards).await?;
     let all: Vec<_> = schedule.cards.iter().map(|c| c.revision.clone()).collect();
     for revisions in all.chunks(LOOKUP_LENGTH_MAX) {
         for published in store.find(revisions.to_vec()).await? {
@@ -442,7 +446,9 @@ impl App {
     /// What is wrong with the store or with a card in it. The snapshot stays as it was.
     pub async fn publish_prices(&self, cards: &[LoadedCard]) -> Result<PriceChange, PricesError> {
         let configured = self.default_rate_card.as_deref();
-        check(&self.cards.list().await?, cards, configured)?;
+        let schedule = self.cards.list().await?;
+        check(&schedule, cards, configured)?;
+        ring::check_files(&*self.cards, &schedule, cards).await?;
         let new = cards.iter().map(LoadedCard::to_store);
         self.cards.publish(new.collect()).await?;
         let first = cards.first().map_or("", |loaded| loaded.card.name());

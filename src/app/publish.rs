@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::card_file::{self, CardFileError, LoadedCard, Loading};
+use super::ring::ring;
 use super::{App, AppError};
 use crate::domain::pricing::Selector;
 use crate::domain::schedule::{CardHead, CardState, ListedCard, Origin, Placed, Schedule};
@@ -61,7 +62,7 @@ impl App {
         let new = loaded.to_store();
         let checked = before.publish(&new.publication(), self.clock.now())?;
         if !checked.unchanged
-            && let Some(ring) = self.ring(&loaded, checked.since, &before).await?
+            && let Some(ring) = ring(&*self.cards, &loaded, checked.since, &before, &[]).await?
         {
             return Err(refusal_of_text(&ring).into());
         }

@@ -57,9 +57,9 @@ impl From<PricesError> for StartError {
                 let status = Refused::from(refusal).into_status();
                 Self::Prices(status.message().to_owned())
             }
-            other @ (PricesError::InForce(_) | PricesError::NoDefault(_)) => {
-                Self::Prices(other.to_string())
-            }
+            other @ (PricesError::InForce(_)
+            | PricesError::NoDefault(_)
+            | PricesError::Ring(..)) => Self::Prices(other.to_string()),
         }
     }
 }

@@ -100,6 +100,38 @@ fn expected_at_start() -> &'static str {
     "the name \"plan\" is taken by a rate card of origin \"published\"; take the file away and publish it, or give its card another name"
 }
 
+/// A file that extends a published card which was made of it: neither could be made anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_file_and_a_published_card_that_extend_each_other_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("list.toml");
+    let list = text("list", "8", None);
+    std::fs::write(&file, &list).unwrap();
+    let args = ["--rate-card-file", file.to_str().unwrap()];
+    let server = Program::start_with(&args);
+    let half = "factors = [{ times = \"0.5\" }]";
+    let extending = |name: &str, base: &str| {
+        format!(
+            "format = 2\nname = \"{name}\"\ntitle = \"{name}\"\nextends = \"{base}\"\nrounding = \"up\"\n{half}\n"
+        )
+    };
+    publish(&server, &extending("contract", "list")).await;
+    std::fs::write(&file, extending("list", "contract")).unwrap();
+    server.signal(Signal::HUP);
+    server.wait_for_log("not reloaded");
+    assert_eq!(default_price(&server).await, "8");
+    let data = server.stop();
+    let said = complaint(data.path(), &args);
+    assert_eq!(
+        said,
+        "creditd: rate card \"list\": cards extend each other in a ring: \"list\" extends \"contract\", \"contract\" extends \"list\"; break the ring"
+    );
+    // The list as it was is served again.
+    std::fs::write(&file, &list).unwrap();
+    let server = Server::start_in(data, &args);
+    assert_eq!(default_price(&server).await, "8");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_default_card_is_a_setting() {
     let directory = tempfile::tempdir().unwrap();
