@@ -20,9 +20,12 @@ pub use self::rpc_refusal::{Resource, RpcRefusal};
 pub const DOMAIN: &str = "creditd";
 const TYPE_PREFIX: &str = "type.googleapis.com/";
 const REASON_PREFIX: &str = "ERROR_REASON_";
-/// How much may stand in the details about bad fields: a status travels as metadata, of which
-/// many clients take 8 KiB. The first bad field is always there.
+/// How much may stand in the details about bad fields. The first bad field is always there.
 const VIOLATIONS_BYTES_MAX: usize = 3_584;
+/// A status travels as metadata, of which many clients take 8 KiB; some of it is for others.
+const STATUS_BYTES_MAX: usize = 7_424;
+/// What stands around the texts of a status: types, domain, lengths, names of headers.
+const STATUS_REST_BYTES: usize = 384;
 
 /// A refusal with its code, words and details.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,12 +116,14 @@ fn bad_fields(
     let Some((first, mut prose)) = all.next() else {
         return (unexplained(), details);
     };
-    details.push(field_violation(&first.field, &prose));
+    let first = field_violation(&first.field, &prose);
+    let room = room_for_others(&prose, &first);
+    details.push(first);
     let others = all.map(|(violation, prose)| field_violation(&violation.field, &prose));
     let mut bytes = 0_usize;
     details.extend(others.take_while(|violation| {
         bytes = bytes.saturating_add(violation.encoded_len());
-        bytes <= VIOLATIONS_BYTES_MAX
+        bytes <= room
     }));
     match violations.as_slice().len() {
         0 | 1 => {}
@@ -131,6 +136,27 @@ fn bad_fields(
         }
     }
     (prose, details)
+}
+
+/// How much of a status is left for the bad fields after the first.
+fn room_for_others(prose: &Prose, first: &rpc::bad_request::FieldViolation) -> usize {
+    // As a header, nearly all but letters and digits takes three bytes for each.
+    let message = prose.message.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => 1_usize,
+        _ => 3,
+    });
+    let message = message.fold(0, usize::saturating_add);
+    let variables = prose.variables.iter();
+    let variables = variables.map(|(name, value)| name.len().saturating_add(value.len()));
+    let details = variables
+        .chain([prose.message.len(), first.encoded_len(), STATUS_REST_BYTES])
+        .fold(0, usize::saturating_add);
+    // Details are Base64: four bytes for three.
+    let taken = message.saturating_add(details.saturating_mul(4).div_ceil(3));
+    let left = STATUS_BYTES_MAX.saturating_sub(taken).saturating_mul(3);
+    left.checked_div(4)
+        .unwrap_or_default()
+        .min(VIOLATIONS_BYTES_MAX)
 }
 
 fn field_violation(field: &str, prose: &Prose) -> rpc::bad_request::FieldViolation {

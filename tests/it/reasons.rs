@@ -333,20 +333,24 @@ fn a_refusal_can_have_another_sentence() {
 /// A status travels as metadata, of which clients take 8 KiB together with the rest.
 #[test]
 fn a_refusal_of_many_bad_fields_has_room_in_metadata() {
-    let word = "w".repeat(64);
-    let long = vec![word.as_str(); 1_024].join(", ");
-    for (count, values, told) in [
-        (1, "payg, growth", 1),
-        (2, "payg, growth", 2),
-        (16, "payg, growth", 16),
-        (1, &long, 1),
-        (16, &long, 7),
+    let long = vec!["w".repeat(64); 1_024].join(", ");
+    // A header takes three bytes for each byte of what is no letter or digit of ASCII.
+    let (of_letters, zhe) = ("ж".repeat(32), "ж".repeat(2_048));
+    let smiles = "😀".repeat(16);
+    for (count, attribute, value, values, told) in [
+        (1, "plan", "gold", "payg, growth", 1),
+        (2, "plan", "gold", "payg, growth", 2),
+        (16, "plan", "gold", "payg, growth", 16),
+        (1, "plan", "gold", &long, 1),
+        (16, "plan", "gold", &long, 6),
+        (16, "plan", &smiles, &zhe, 3),
+        (16, &of_letters, &smiles, &zhe, 3),
     ] {
         let mut violations = FieldViolations::new();
         for _ in 0..count {
             let violation = Violation::NoAccountValue {
-                attribute: "plan".into(),
-                value: "gold".into(),
+                attribute: attribute.into(),
+                value: value.into(),
                 values: values.into(),
             };
             violations.add("account.attributes", violation);
