@@ -377,6 +377,40 @@ fn check_warns_of_what_has_no_effect() {
     assert_eq!(report["files"][0]["card"]["warnings"], json!([]));
 }
 
+/// A meter that can make a quantity negative decides which usages are refused.
+#[test]
+fn check_knows_that_a_meter_can_disagree() {
+    let directory = tempfile::tempdir().unwrap();
+    let card = "format = 2\nname = \"plan\"\ntitle = \"Plan\"\n[[service]]\nkey = \"a\"\ntitle = \"A\"\nrule = \"r\"\nmeters.prompt = { unit = \"token\" }\nmeters.cached = { unit = \"token\", default = \"0\" }\nquantities.fresh = \"prompt - cached\"\nlines = [{ key = \"in\", quantity = \"prompt\", price = \"1\" }]\nprices = [{ fresh = \"above 10\", in = \"1\" }]\nmay_fall = [\"cached\"]\nexamples = [{ prompt = \"5\", costs = \"5\" }, { prompt = \"5\", cached = \"6\", refused = \"METERS_DISAGREE\" }]\n";
+    std::fs::write(directory.path().join("card.toml"), card).unwrap();
+    let report = json_of(directory.path(), &["rates", "check", "card.toml", "--json"]);
+    assert_eq!(report["files"][0]["card"]["warnings"], json!([]));
+}
+
+/// A limit between two figures to which a cost is rounded holds where the cost is rounded away
+/// from it.
+#[test]
+fn limits_that_no_rounding_passes_are_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    for (limit, rounding, right) in [
+        ("price_max = \"0.255\"", "down", true),
+        ("price_max = \"0.255\"", "up", false),
+        ("price_max = \"0.255\"", "half_even", false),
+        ("price_max = \"0.25\"", "up", true),
+        ("price_min = \"0.005\"", "up", true),
+        ("price_min = \"0.005\"", "down", false),
+        ("price_min = \"0.005\"", "half_up", false),
+    ] {
+        let card = format!(
+            "format = 2\nname = \"plan\"\ntitle = \"Plan\"\n[[service]]\nkey = \"a\"\ntitle = \"A\"\nrule = \"r\"\nmeters.images = {{ unit = \"image\" }}\nlines = [{{ key = \"run\", quantity = \"images\", price = \"0.003\", {limit}, decimals = 2, rounding = \"{rounding}\" }}]\n"
+        );
+        std::fs::write(directory.path().join("card.toml"), card).unwrap();
+        let (code, _, err) = run(directory.path(), &["rates", "check", "card.toml"]);
+        let expected = if right { Some(0) } else { Some(3) };
+        assert_eq!(code, expected, "{limit}, {rounding}: {err}");
+    }
+}
+
 /// The card to begin with is right, says all that it shows, and replaces nothing unasked.
 #[test]
 fn a_new_card_is_right_as_it_is() {

@@ -319,6 +319,11 @@ fn conditions(
             return Err(error(&at, problem(), WHEN_BESIDE.to_owned()));
         }
         let texts = texts_of(value, key)?;
+        if texts.is_empty() {
+            let problem = format!("{name}: \"{key}\" has an empty list, so it never holds");
+            let remedy = "name what it is about, or take it out";
+            return Err(error(&at, problem, remedy.to_owned()));
+        }
         let is = if spec.attributes.contains_key(key) {
             Is::OneOf(texts.into_iter().map(|(text, _)| text.into()).collect())
         } else if spec.meters.contains_key(key) || spec.quantities.contains_key(key) {

@@ -114,10 +114,11 @@ impl Program {
             let keys = line.grid.keys.iter();
             changing.extend(keys.filter(|key| changes(line, key)).map(|key| key.subject));
         }
-        // What a quantity is made of has an effect where the quantity has; each rests on those
-        // before it.
+        // What a quantity is made of has an effect where the quantity has, or where it could come
+        // out below 0; each rests on those before it.
         for (slot, quantity) in self.quantities.iter().rev() {
-            if changing.contains(&Subject::Number(*slot)) {
+            let can_disagree = quantity.uses().any(|(_, takes_off)| takes_off);
+            if can_disagree || changing.contains(&Subject::Number(*slot)) {
                 changing.extend(quantity.uses().map(|(slot, _)| Subject::Number(slot)));
             }
         }

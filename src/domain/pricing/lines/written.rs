@@ -5,7 +5,7 @@ use super::number::Number;
 use super::program::{Program, nanos_of};
 use super::spec::QuantitySpec;
 use super::spec_error::{Place, SpecError};
-use crate::domain::amount::Credits;
+use crate::domain::amount::{Credits, Rounding};
 
 impl Program {
     /// Checks what was written.
@@ -22,19 +22,17 @@ impl Program {
         let spec = &self.spec;
         let exchange = spec.exchange.as_ref();
         let to_exchange = exchange.and_then(|exchange| exchange.decimals);
-        for (position, line) in spec.lines.iter().enumerate() {
+        for (position, (line, compiled)) in spec.lines.iter().zip(&self.lines).enumerate() {
             let place = Place::Line(position, line.key.clone());
-            let decimals = [line.decimals, to_exchange.map(|(decimals, _)| decimals)];
-            for decimals in decimals.into_iter().flatten() {
-                for (name, limit) in [("price_min", line.price_min), ("price_max", line.price_max)]
-                {
-                    check_limit(&place, name, limit, decimals)?;
-                }
+            let own = line.decimals.zip(compiled.rounding);
+            for to in [own, to_exchange].into_iter().flatten() {
+                check_min(&place, "price_min", line.price_min, to)?;
+                check_max(&place, "price_max", line.price_max, to)?;
             }
         }
-        if let Some((decimals, _)) = spec.total.decimals {
-            check_limit(&Place::Total, "total: min", spec.total.min, decimals)?;
-            check_limit(&Place::Total, "total: max", spec.total.max, decimals)?;
+        if let Some(to) = spec.total.decimals {
+            check_min(&Place::Total, "total: min", spec.total.min, to)?;
+            check_max(&Place::Total, "total: max", spec.total.max, to)?;
         }
         Ok(())
     }
@@ -56,6 +54,28 @@ impl Program {
         }
         Ok(())
     }
+}
+
+/// What is rounded up does not fall below a limit.
+fn check_min(
+    place: &Place,
+    name: &str,
+    limit: Option<Credits>,
+    (decimals, direction): (u32, Rounding),
+) -> Result<(), SpecError> {
+    let limit = limit.filter(|_| direction != Rounding::Up);
+    check_limit(place, name, limit, decimals)
+}
+
+/// What is rounded down does not pass a limit.
+fn check_max(
+    place: &Place,
+    name: &str,
+    limit: Option<Credits>,
+    (decimals, direction): (u32, Rounding),
+) -> Result<(), SpecError> {
+    let limit = limit.filter(|_| direction != Rounding::Down);
+    check_limit(place, name, limit, decimals)
 }
 
 fn check_limit(
