@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::root;
-use crate::support::server::run;
+use crate::support::server::{Server, run};
 
 const OLD: &str = r#"format = 2
 name = "plan"
@@ -347,4 +347,57 @@ fn the_guide_shows_what_is_printed() {
         }
     }
     assert!(commands >= 4, "{commands}");
+}
+
+/// Revisions of a server are compared as files are: a contract too, whose list is another now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn diff_compares_revisions_that_a_server_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let write = |name: &str, text: &str| std::fs::write(here.join(name), text).unwrap();
+    write("list.toml", OLD);
+    write(
+        "list-2.toml",
+        &OLD.replace("credits = \"1\"", "credits = \"2\""),
+    );
+    write(
+        "contract.toml",
+        "format = 2\nname = \"contract\"\ntitle = \"Contract\"\nextends = \"plan\"\nrounding = \"up\"\nfactors = [{ times = \"0.9\" }]\n",
+    );
+    let server = Server::start();
+    let addr = server.address.to_string();
+    let publish = |file: &str| {
+        let args = ["rates", "publish", file, "--addr", &addr, "--json"];
+        let (code, out, err) = run(here, &args);
+        assert_eq!(code, Some(0), "{err}");
+        let reply: Value = serde_json::from_str(&out).unwrap();
+        reply["rate_card"]["revision"].as_str().unwrap().to_owned()
+    };
+    let list = publish("list.toml");
+    let contract = publish("contract.toml");
+    let list_2 = publish("list-2.toml");
+    let contract_2 = publish("contract.toml");
+    assert!(list != list_2 && contract != contract_2);
+    let server_says = format!("(server {addr})");
+    for (old, new, usage, expected) in [
+        (&*list, &*list_2, "image", ["1", "2", "+1"]),
+        (&list, "list-2.toml", "image", ["1", "2", "+1"]),
+        (&contract, &contract_2, "image", ["0.9", "1.8", "+0.9"]),
+        (&contract, &list, "image", ["0.9", "1", "+0.1"]),
+    ] {
+        let args = ["rates", "diff", old, new, "--usage", usage, "--addr", &addr];
+        let (code, out, err) = run(here, &args);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{old} {new}");
+        assert!(out.contains(&format!("{old} {server_says}")), "{out}");
+        let total = out.lines().last().unwrap();
+        let total: Vec<_> = total.split_whitespace().take(3).collect();
+        assert_eq!(total, expected, "{out}");
+    }
+    let unknown = "0".repeat(24);
+    let args = ["rates", "diff", &unknown, &list, "--addr", &addr];
+    let (code, _, err) = run(here, &args);
+    let expected = format!(
+        "creditd: there is no file {unknown}, and the server at {addr} has no such revision; \"creditd rates list\" lists those that it has\n"
+    );
+    assert_eq!((code, err), (Some(3), expected));
 }

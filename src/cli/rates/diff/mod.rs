@@ -2,36 +2,39 @@
 
 mod changes;
 mod groups;
+mod source;
 mod usages;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use self::changes::{Change, Changes, ServiceChanges};
+use self::source::{Source, Sources};
 use self::usages::{Compared, Priced};
-use super::files;
-use crate::app::card_file::LoadedCard;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, print_own, table};
+use crate::cli::remote::Remote;
 
 const EXAMPLES: &str = "Examples:
   creditd rates diff prices.toml prices-2027.toml
   creditd rates diff old.toml new.toml --usage 'dub --duration 90s' --usage thumbnail
   creditd rates diff old.toml new.toml --usages usages.jsonl --json
+  creditd rates diff c38700ee0fd4aef8bef7eadf new.toml      (a revision that the server has)
 
 The exit status is 0 whether the cards differ or not, and 3 where one of them is wrong.";
 
 /// Show what changed between two rate cards, and what usages cost by each
 ///
-/// Without --usage and --usages the examples of both cards are priced by both. The total counts
-/// the usages that both price.
+/// Of files, or of revisions that a server has, as "creditd rates list" lists them. Without
+/// --usage and --usages the examples of both cards are priced by both. The total counts the
+/// usages that both price.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// File with a rate card
+    /// File with a rate card, or a revision that the server has
     old: PathBuf,
-    /// File with the card to compare with it
+    /// The same of the card to compare with it
     new: PathBuf,
     /// A usage to price by both, as behind "creditd estimate", in words without spaces of their
     /// own; may be repeated
@@ -44,26 +47,9 @@ pub(super) struct Args {
     #[arg(long = "base", value_name = "FILE")]
     bases: Vec<PathBuf>,
     #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
     format: Format,
-}
-
-/// A card, from wherever its text came.
-struct Source {
-    /// What the output calls it.
-    label: String,
-    text: String,
-    loaded: LoadedCard,
-}
-
-impl Source {
-    fn of_file(path: &Path, bases: &[PathBuf]) -> Result<Self, Failure> {
-        let (loaded, text) = files::one(path, bases)?;
-        Ok(Self {
-            label: path.display().to_string(),
-            text,
-            loaded,
-        })
-    }
 }
 
 #[derive(Serialize)]
@@ -100,8 +86,11 @@ impl CardName {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let old = Source::of_file(&args.old, &args.bases)?;
-    let new = Source::of_file(&args.new, &args.bases)?;
+    let sources = Sources {
+        bases: &args.bases,
+        remote: &args.remote,
+    };
+    let (old, new) = (sources.card(&args.old)?, sources.card(&args.new)?);
     let usages = usages::asked(args, &old, &new)?;
     let (old_card, new_card) = (&old.loaded.card, &new.loaded.card);
     let (usages, total) = usages::compare(usages, old_card, new_card)?;
