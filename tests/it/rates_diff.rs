@@ -130,6 +130,44 @@ fn diff_says_factors_of_the_card_in_words() {
     }
 }
 
+/// A usage of an account with a plan: what it says stands behind --account-attribute.
+#[test]
+fn diff_prices_usages_of_an_account() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let card = |times: &str| {
+        OLD.replacen(
+            "\n\n",
+            &format!("\nattributes.plan = {{ values = [\"free\", \"pro\"], default = \"free\", from = \"account\" }}\nfactors = [{{ plan = \"pro\", times = \"{times}\" }}]\n"),
+            1,
+        )
+    };
+    std::fs::write(here.join("old.toml"), card("0.8")).unwrap();
+    std::fs::write(here.join("new.toml"), card("0.7")).unwrap();
+    for (usage, expected) in [
+        ("image --count 10", ["10", "10", "0"]),
+        (
+            "image --count 10 --account-attribute plan=pro",
+            ["8", "7", "-1"],
+        ),
+        (
+            "image --count 10 --account-attribute plan=gold",
+            [
+                "UNKNOWN_ATTRIBUTE_VALUE",
+                "UNKNOWN_ATTRIBUTE_VALUE",
+                "image",
+            ],
+        ),
+    ] {
+        let args = ["rates", "diff", "old.toml", "new.toml", "--usage", usage];
+        let (code, out, err) = run(here, &args);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{usage}");
+        let mut lines = out.lines().rev().skip(1);
+        let line: Vec<_> = lines.next().unwrap().split_whitespace().take(3).collect();
+        assert_eq!(line, expected, "{out}");
+    }
+}
+
 #[test]
 fn diff_names_the_option_for_a_card_that_is_extended() {
     let directory = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::cli::args::Quantity;
+use crate::cli::args::{Quantity, once, pair};
 use crate::cli::failure::Failure;
 use crate::cli::times;
 use crate::domain::pricing::{Card, Given, Pairs, PriceContext, Quote, UsageRecord};
@@ -17,10 +17,13 @@ struct Words {
     service: String,
     #[command(flatten)]
     quantity: Quantity,
+    #[arg(long = "account-attribute", value_parser = pair)]
+    account_attributes: Vec<(String, String)>,
 }
 
-/// Reads a usage of one argument, such as `lip_sync_video --duration 90s`.
-pub(super) fn parse(text: &str) -> Result<pb::Usage, Failure> {
+/// Reads a usage of one argument, such as `lip_sync_video --duration 90s`, and what the account
+/// says.
+pub(super) fn parse(text: &str) -> Result<(pb::Usage, Pairs), Failure> {
     let words = Words::try_parse_from(text.split_whitespace()).map_err(|error| {
         let message = error.render().to_string();
         let message = message.trim().trim_start_matches("error: ");
@@ -29,7 +32,8 @@ pub(super) fn parse(text: &str) -> Result<pb::Usage, Failure> {
             "--usage \"{text}\": {first}; write it as behind \"creditd estimate\", such as 'dub --duration 90s'"
         ))
     })?;
-    words.quantity.usage(&words.service)
+    let given = once("--account-attribute", &words.account_attributes)?;
+    Ok((words.quantity.usage(&words.service)?, given))
 }
 
 /// A usage in the words that [`parse`] reads, without its service.

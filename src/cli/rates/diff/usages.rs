@@ -13,7 +13,6 @@ use crate::cli::rates::usage;
 use crate::domain::pricing::{Card, Pairs, UsageRecord};
 use crate::rpc::convert::pricing::usage_from_pb;
 use crate::rpc::json;
-use crate::rpc::pb::creditd::v1 as pb;
 
 /// A usage of a service.
 pub(super) struct Asked {
@@ -72,16 +71,16 @@ pub(super) fn asked(args: &Args, old: &Source, new: &Source) -> Result<Vec<Asked
                     "{name}:{number}: {problem}; write a usage a line, such as {{\"service\": \"dub\", \"duration\": \"90s\"}}"
                 ))
             });
-            messages.push(read?);
+            messages.push((read?, Pairs::new()));
         }
     }
     if args.usages.is_empty() && args.usage_file.is_none() {
         return Ok(examples(old, new));
     }
-    let asked = messages.iter().map(|message: &pb::Usage| Asked {
-        service: message.service.clone(),
-        usage: UsageRecord::from(&usage_from_pb(message)),
-        given: Pairs::new(),
+    let asked = messages.into_iter().map(|(message, given)| Asked {
+        usage: UsageRecord::from(&usage_from_pb(&message)),
+        service: message.service,
+        given,
     });
     Ok(asked.collect())
 }
