@@ -290,7 +290,7 @@ fn what_does_not_go_together_is_refused() {
                     &[],
                 ),
             ],
-            "b.toml:4: service \"voice\": the factors of the card can make its cost longer than 9 decimals and nothing says how it rounds; add rounding = \"up\", \"down\", \"half_up\" or \"half_even\" to the service or the card",
+            "b.toml:4: service \"voice\": the factors of the card can make its cost longer than 9 decimals and nothing says how it rounds; add rounding = \"up\", \"down\", \"half_up\" or \"half_even\" to the service, or to this card where the service is of a card that it extends",
         ),
     ] {
         let refused = load(&texts, &Loading::ALONE).map(|cards| cards.len());

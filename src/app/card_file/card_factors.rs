@@ -252,7 +252,7 @@ pub(super) fn rounding(
                 "service \"{}\": the factors of the card can make its cost longer than 9 decimals and nothing says how it rounds",
                 service.key
             ),
-            "add rounding = \"up\", \"down\", \"half_up\" or \"half_even\" to the service or the card",
+            "add rounding = \"up\", \"down\", \"half_up\" or \"half_even\" to the service, or to this card where the service is of a card that it extends",
         )),
     }
 }

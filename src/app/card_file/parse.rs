@@ -127,7 +127,16 @@ fn parse_text(file: &Path, text: &str, loading: &Loading<'_>) -> Result<LoadedCa
     let table = DeTable::parse(text).map_err(unreadable)?;
     let format = table.get_ref().get("format");
     let number = format.and_then(|format| Some(format.get_ref().as_integer()?.as_str()));
-    // Said before a field that only a newer format knows.
+    // Said before a field that only another format knows.
+    if format.is_none() {
+        let begin = CardFileError::new(
+            file,
+            Some(1),
+            "format is missing".to_owned(),
+            "begin the card with format = 2",
+        );
+        return Err(begin);
+    }
     if let (Some(format), Some(number)) = (format, number)
         && !FORMATS.contains(&number)
     {

@@ -147,7 +147,7 @@ pub fn text_of<'a>(value: &'a Value<'_>, name: &str) -> Read<(&'a str, Range<usi
         None if value.get_ref().is_integer() || value.get_ref().is_float() => Err(error(
             &value.span(),
             format!("{name} is not in quotes"),
-            format!("write amounts as text, such as {name} = \"0.25\""),
+            format!("write amounts and quantities as text, such as {name} = \"0.25\" or \"30s\""),
         )),
         None => Err(error(
             &value.span(),
