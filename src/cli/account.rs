@@ -246,7 +246,7 @@ impl<'a> ShownAccount<'a> {
 }
 
 /// "plan=growth, seats=3"
-fn pairs(pairs: &BTreeMap<String, String>) -> String {
+pub(super) fn pairs(pairs: &BTreeMap<String, String>) -> String {
     let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@
 
 use prost::{Message, Name};
 
-use super::account::ShownAccount;
+use super::account::{ShownAccount, pairs};
 use super::failure::{Failure, Outcome};
 use super::holds;
 use super::output::{Format, facts, printed, write};
@@ -43,6 +43,7 @@ pub(super) fn print_entry<M: Message + Name>(
     let made = ("entry", entry.entry_id.as_str());
     let text = || {
         let status = answer.hold.map(holds::status).unwrap_or_default();
+        let price_values = pairs(&entry.price_values);
         facts(&[
             (done, credits(entry)),
             // Grants whose time is over may have taken back what returned to them.
@@ -51,6 +52,8 @@ pub(super) fn print_entry<M: Message + Name>(
             ("service", &entry.service),
             ("rate card", &entry.rate_card),
             ("revision", &entry.revision),
+            // What the account and the clock said.
+            ("priced by", &price_values),
             ("grant", &entry.grant_id),
             ("hold", &entry.hold_id),
             ("status", &status),

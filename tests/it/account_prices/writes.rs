@@ -156,6 +156,14 @@ async fn a_hold_is_settled_by_the_values_with_which_it_was_made() {
         .hold
         .unwrap();
     assert_eq!(got.price_values, pairs("plan=growth tier=partner"));
+    // People read it too.
+    let (directory, addr) = (tempfile::tempdir().unwrap(), server.address.to_string());
+    let charge = ["charge", "team", "image", "--count", "100", "--addr", &addr];
+    let (code, out, err) = run(directory.path(), &charge);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let line = out.lines().find(|line| line.starts_with("priced by"));
+    let words: Vec<_> = line.unwrap().split_whitespace().skip(2).collect();
+    assert_eq!(words, ["plan=payg,", "tier=retail"]);
 }
 
 #[tokio::test]
