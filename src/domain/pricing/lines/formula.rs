@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::ratio::Ratio;
 
@@ -28,7 +29,7 @@ pub struct Term {
     /// By which it is multiplied; not 0.
     pub coefficient: Ratio,
     /// What is multiplied, by name; none: a number.
-    pub names: Vec<Box<str>>,
+    pub names: Vec<Arc<str>>,
 }
 
 /// Why a text is no formula.
@@ -44,8 +45,12 @@ pub enum FormulaError {
     Number(Box<str>),
 }
 
-/// The names of a product by their numbers, sorted; behind them stands 0, for none.
-type Names = [u16; FACTORS_MAX];
+/// The names of a product by their numbers, sorted, 16 bits each from the 96th on down; behind them
+/// stands 0, for none. So the order of names is that of numbers.
+type Names = u128;
+
+/// Where the first name stands.
+const FIRST_AT: u32 = 80;
 
 /// Products by their names, in order.
 type Products = Vec<(Names, Ratio)>;
@@ -101,18 +106,19 @@ impl Formula {
 
     fn of(products: &Products, names: &BTreeMap<&str, u16>) -> Self {
         // In the order of their numbers.
-        let names: Vec<&str> = names.keys().copied().collect();
-        let name = |number: u16| names.get(usize::from(number).checked_sub(1)?).copied();
+        let names: Vec<Arc<str>> = names.keys().map(|name| (*name).into()).collect();
+        let name = |number: u16| names.get(usize::from(number).checked_sub(1)?).cloned();
         let products = products.iter();
         let mut terms: Vec<_> = products
             .filter(|(_, coefficient)| *coefficient != Ratio::ZERO)
-            .map(|(names, coefficient)| Term {
-                coefficient: *coefficient,
-                names: names
-                    .iter()
-                    .filter_map(|n| name(*n))
-                    .map(Into::into)
-                    .collect(),
+            .map(|(names, coefficient)| {
+                let count = usize::try_from(count_of(*names)).unwrap_or_default();
+                let mut of_term = Vec::with_capacity(count);
+                of_term.extend(each_of(*names).filter_map(name));
+                Term {
+                    coefficient: *coefficient,
+                    names: of_term,
+                }
             })
             .collect();
         terms.sort_by_key(|term| term.coefficient.is_negative());
@@ -235,8 +241,7 @@ impl Reader<'_> {
                     *coefficient = coefficient.negated().ok_or(FormulaError::TooLarge)?;
                 }
             }
-            sum.extend(more);
-            sum = self.summed(sum)?;
+            sum = self.summed(merged(sum, more))?;
         }
         Ok(sum)
     }
@@ -245,8 +250,9 @@ impl Reader<'_> {
         let mut product = self.operand()?;
         while let Some(sign) = self.accept(&["*", "/"]) {
             let by = self.operand()?;
-            product = match sign {
-                "*" => self.multiply(&product, &by)?,
+            product = match (sign, by.as_slice()) {
+                ("*", [one]) => self.multiply_by_one(product, one)?,
+                ("*", _) => self.multiply(&product, &by)?,
                 _ => divide(product, &by)?,
             };
         }
@@ -274,21 +280,33 @@ impl Reader<'_> {
         let token = self.tokens.pop().unwrap_or_default();
         let number = |number: Option<Ratio>| {
             let number = number.ok_or_else(|| FormulaError::Number(token.into()))?;
-            Ok(vec![(Names::default(), number)])
+            Ok(vec![(0, number)])
         };
         match self.names.get(token) {
             Some(_) if token.contains('.') => Err(FormulaError::Unexpected(token.into())),
-            Some(name) => Ok(vec![([*name, 0, 0, 0, 0, 0], Ratio::ONE)]),
+            Some(name) => Ok(vec![(Names::from(*name) << FIRST_AT, Ratio::ONE)]),
             None if self.is_written => number(token.parse().ok().map(Ratio::whole)),
             None => number(Ratio::parse(token)),
         }
+    }
+
+    fn multiply_by_one(
+        &self,
+        mut products: Products,
+        (more, by): &(Names, Ratio),
+    ) -> Result<Products, FormulaError> {
+        for (names, coefficient) in &mut products {
+            *names = names_of_both(*names, *more)?;
+            *coefficient = coefficient.times(*by).ok_or(FormulaError::TooLarge)?;
+        }
+        self.summed(products)
     }
 
     fn multiply(&self, left: &Products, right: &Products) -> Result<Products, FormulaError> {
         let mut product = Products::with_capacity(left.len().saturating_mul(right.len()));
         for (left_names, left) in left {
             for (right_names, right) in right {
-                let names = names_of_both(left_names, right_names)?;
+                let names = names_of_both(*left_names, *right_names)?;
                 let coefficient = left.times(*right).ok_or(FormulaError::TooLarge)?;
                 product.push((names, coefficient));
             }
@@ -298,6 +316,10 @@ impl Reader<'_> {
 
     /// Products of the same names added up, in order.
     fn summed(&self, mut all: Products) -> Result<Products, FormulaError> {
+        let most = TERMS_MAX.saturating_add(usize::from(self.is_written));
+        if all.len() <= most && all.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return Ok(all);
+        }
         all.sort_by_key(|(names, _)| *names);
         let mut sum = Products::with_capacity(all.len());
         for (names, coefficient) in all {
@@ -309,7 +331,6 @@ impl Reader<'_> {
             }
         }
         // A sum whose products are all taken off is written with a 0 before them.
-        let most = TERMS_MAX.saturating_add(usize::from(self.is_written));
         match sum.len() > most {
             true => Err(FormulaError::TooLarge),
             false => Ok(sum),
@@ -322,24 +343,66 @@ impl Reader<'_> {
     }
 }
 
-fn names_of_both(left: &Names, right: &Names) -> Result<Names, FormulaError> {
-    let length = |names: &Names| names.iter().take_while(|name| **name != 0).count();
-    let (of_left, of_right) = (length(left), length(right));
-    let of_both = of_left.saturating_add(of_right);
-    let mut names = *left;
-    let (to, from) = (names.get_mut(of_left..of_both), right.get(..of_right));
-    let (to, from) = to.zip(from).ok_or(FormulaError::TooLarge)?;
-    to.copy_from_slice(from);
-    match names.get_mut(..of_both) {
-        Some(names) if !names.is_sorted() => names.sort_unstable(),
-        _ => {}
+/// Two lists that are in order, as one in order.
+fn merged(left: Products, right: Products) -> Products {
+    let mut all = Products::with_capacity(left.len().saturating_add(right.len()));
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some((one, _)), Some((other, _))) = (left.peek(), right.peek()) {
+        let next = if one <= other {
+            left.next()
+        } else {
+            right.next()
+        };
+        all.extend(next);
     }
-    Ok(names)
+    all.extend(left);
+    all.extend(right);
+    all
+}
+
+/// The numbers of names.
+fn each_of(names: Names) -> impl Iterator<Item = u16> {
+    let bytes = names.to_be_bytes();
+    let numbers = bytes.into_iter().skip(4).step_by(2);
+    let rest = bytes.into_iter().skip(5).step_by(2);
+    let numbers = numbers
+        .zip(rest)
+        .map(|pair| u16::from_be_bytes(pair.into()));
+    numbers.take_while(|number| *number != 0)
+}
+
+/// How many names there are.
+fn count_of(names: Names) -> u32 {
+    let unused = names.trailing_zeros().div_euclid(16);
+    6_u32.saturating_sub(unused)
+}
+
+fn names_of_both(left: Names, right: Names) -> Result<Names, FormulaError> {
+    let (of_left, of_right) = (count_of(left), count_of(right));
+    let most = u32::try_from(FACTORS_MAX).unwrap_or(u32::MAX);
+    if of_left.saturating_add(of_right) > most {
+        return Err(FormulaError::TooLarge);
+    }
+    let behind = |count: u32| right.checked_shr(count.saturating_mul(16));
+    // Mostly all of one come before all of the other.
+    let last = most.saturating_sub(of_left).saturating_mul(16);
+    let last = left.checked_shr(last).unwrap_or_default() & 0xffff;
+    let both = left | behind(of_left).unwrap_or_default();
+    if last <= right >> FIRST_AT || of_right == 0 {
+        return Ok(both);
+    }
+    let mut numbers: Vec<u16> = each_of(both).collect();
+    numbers.sort_unstable();
+    let places = (0..most).rev().map(|place| place.saturating_mul(16));
+    let sorted = numbers.into_iter().zip(places);
+    Ok(sorted.fold(0, |all, (number, at)| {
+        all | Names::from(number).checked_shl(at).unwrap_or_default()
+    }))
 }
 
 fn divide(product: Products, by: &Products) -> Result<Products, FormulaError> {
     let number = match by.as_slice() {
-        [(names, number)] if *names == Names::default() => *number,
+        [(0, number)] => *number,
         _ => return Err(FormulaError::Division),
     };
     let divided = product.into_iter().map(|(names, coefficient)| {

@@ -97,6 +97,9 @@ impl Ratio {
     /// The product.
     #[must_use]
     pub fn times(self, other: Self) -> Option<Self> {
+        if self == Self::ONE {
+            return Some(other);
+        }
         if self.is_whole() && other.is_whole() {
             let product = self.numerator.checked_mul(other.numerator)?;
             return Some(Self::whole(product));
