@@ -320,7 +320,9 @@ impl Reader<'_> {
         if all.len() <= most && all.is_sorted_by(|(one, _), (next, _)| one < next) {
             return Ok(all);
         }
-        all.sort_by_key(|(names, _)| *names);
+        if !all.is_sorted_by_key(|(names, _)| *names) {
+            all.sort_unstable_by_key(|(names, _)| *names);
+        }
         let mut sum = Products::with_capacity(all.len());
         for (names, coefficient) in all {
             match sum.last_mut() {
@@ -372,11 +374,13 @@ fn each_of(names: Names) -> impl Iterator<Item = u16> {
 }
 
 /// How many names there are.
+#[inline]
 fn count_of(names: Names) -> u32 {
     let unused = names.trailing_zeros().div_euclid(16);
     6_u32.saturating_sub(unused)
 }
 
+#[inline]
 fn names_of_both(left: Names, right: Names) -> Result<Names, FormulaError> {
     let (of_left, of_right) = (count_of(left), count_of(right));
     let most = u32::try_from(FACTORS_MAX).unwrap_or(u32::MAX);

@@ -95,10 +95,11 @@ impl Ratio {
     }
 
     /// The product.
+    #[inline]
     #[must_use]
     pub fn times(self, other: Self) -> Option<Self> {
-        if self == Self::ONE {
-            return Some(other);
+        if other == Self::ONE {
+            return Some(self);
         }
         if self.is_whole() && other.is_whole() {
             let product = self.numerator.checked_mul(other.numerator)?;
