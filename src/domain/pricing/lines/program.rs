@@ -275,8 +275,6 @@ impl Tests {
         let grain = grain.map_or(Ratio::ONE, |number| number.grain);
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut known: ByName<RowAndFactors, u16> = ByName::default();
-        // The same where no factor holds, by the row: most cells are so, and there can be a million.
-        let mut known_plain: Vec<Option<u16>> = vec![None; rows.len().saturating_add(1)];
         let mut cells = Vec::with_capacity(grid.size);
         let mut used = vec![false; rows.len()];
         let by_cell = holds.into_iter().zip(first_rows).zip(factors_that_hold);
@@ -292,19 +290,8 @@ impl Tests {
                 false => 0,
             };
             let key = holds.then_some((row_at, factors_that_hold));
-            let mut plain = match key {
-                Some((row_at, 0)) => {
-                    let place = row_at.map_or(0, |at| at.saturating_add(1));
-                    known_plain.get_mut(place)
-                }
-                _ => None,
-            };
-            let before = match &plain {
-                Some(plain) => **plain,
-                None => known.get(&key).copied(),
-            };
-            let outcome = match before {
-                Some(outcome) => outcome,
+            let outcome = match known.get(&key) {
+                Some(outcome) => *outcome,
                 None => {
                     let outcome = if !holds {
                         Outcome::Skip
@@ -324,10 +311,7 @@ impl Tests {
                     };
                     let at = u16::try_from(outcomes.len()).unwrap_or(u16::MAX);
                     outcomes.push(outcome);
-                    match &mut plain {
-                        Some(plain) => **plain = Some(at),
-                        None => drop(known.insert(key, at)),
-                    }
+                    known.insert(key, at);
                     at
                 }
             };
