@@ -113,14 +113,17 @@ fn prices(bytes: &[u8]) -> Option<PricesParts<'_>> {
     Some(parts)
 }
 
+/// A usage before its fields.
+const NOTHING: Usage<'static> = Usage {
+    service: "",
+    quantity: Given::Nothing,
+    attributes: PairsRef::Nothing,
+    meters: PairsRef::Nothing,
+};
+
 /// Most usages have no attributes and no meters: only one that has is read the longer way.
 fn usage<'a>(bytes: &'a [u8], room: &'a Bump) -> Option<Usage<'a>> {
-    let mut usage = Usage {
-        service: "",
-        quantity: Given::Nothing,
-        attributes: PairsRef::Nothing,
-        meters: PairsRef::Nothing,
-    };
+    let mut usage = NOTHING;
     let mut has_pairs = false;
     let read = each_field(bytes, |number, value| {
         has_pairs = matches!(number, 4 | 5);
@@ -145,12 +148,7 @@ fn usage_field<'a>(usage: &mut Usage<'a>, number: u8, value: Value<'a>) -> Optio
 
 #[inline(never)]
 fn usage_with_pairs<'a>(bytes: &'a [u8], room: &'a Bump) -> Option<Usage<'a>> {
-    let mut usage = Usage {
-        service: "",
-        quantity: Given::Nothing,
-        attributes: PairsRef::Nothing,
-        meters: PairsRef::Nothing,
-    };
+    let mut usage = NOTHING;
     let (mut attributes, mut meters) = (Taken::new(), Taken::new());
     each_field_or_repeated::<{ 1 << 4 | 1 << 5 }>(bytes, |number, value| match number {
         4 => attributes.push(pair(value.bytes()?)?),
