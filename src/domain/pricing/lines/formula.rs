@@ -49,8 +49,9 @@ pub enum FormulaError {
 /// stands 0, for none. So the order of names is that of numbers.
 type Names = u128;
 
-/// Where the first name stands.
+/// Where the first name stands, and how many places there are: one for each of [`FACTORS_MAX`].
 const FIRST_AT: u32 = 80;
+const PLACES: u32 = 6;
 
 /// Products by their names, in order.
 type Products = Vec<(Names, Ratio)>;
@@ -377,19 +378,18 @@ fn each_of(names: Names) -> impl Iterator<Item = u16> {
 #[inline]
 fn count_of(names: Names) -> u32 {
     let unused = names.trailing_zeros().div_euclid(16);
-    6_u32.saturating_sub(unused)
+    PLACES.saturating_sub(unused)
 }
 
 #[inline]
 fn names_of_both(left: Names, right: Names) -> Result<Names, FormulaError> {
     let (of_left, of_right) = (count_of(left), count_of(right));
-    let most = u32::try_from(FACTORS_MAX).unwrap_or(u32::MAX);
-    if of_left.saturating_add(of_right) > most {
+    if of_left.saturating_add(of_right) > PLACES {
         return Err(FormulaError::TooLarge);
     }
     let behind = |count: u32| right.checked_shr(count.saturating_mul(16));
     // Mostly all of one come before all of the other.
-    let last = most.saturating_sub(of_left).saturating_mul(16);
+    let last = PLACES.saturating_sub(of_left).saturating_mul(16);
     let last = left.checked_shr(last).unwrap_or_default() & 0xffff;
     let both = left | behind(of_left).unwrap_or_default();
     if last <= right >> FIRST_AT || of_right == 0 {
@@ -397,7 +397,7 @@ fn names_of_both(left: Names, right: Names) -> Result<Names, FormulaError> {
     }
     let mut numbers: Vec<u16> = each_of(both).collect();
     numbers.sort_unstable();
-    let places = (0..most).rev().map(|place| place.saturating_mul(16));
+    let places = (0..PLACES).rev().map(|place| place.saturating_mul(16));
     let sorted = numbers.into_iter().zip(places);
     Ok(sorted.fold(0, |all, (number, at)| {
         all | Names::from(number).checked_shl(at).unwrap_or_default()

@@ -26,13 +26,21 @@ impl Program {
             let place = Place::Line(position, line.key.clone());
             let own = line.decimals.zip(compiled.rounding);
             for to in [own, to_exchange].into_iter().flatten() {
-                check_min(&place, "price_min", line.price_min, to)?;
-                check_max(&place, "price_max", line.price_max, to)?;
+                check_limit(&place, ("price_min", line.price_min, Rounding::Up), to)?;
+                check_limit(&place, ("price_max", line.price_max, Rounding::Down), to)?;
             }
         }
         if let Some(to) = spec.total.decimals {
-            check_min(&Place::Total, "total: min", spec.total.min, to)?;
-            check_max(&Place::Total, "total: max", spec.total.max, to)?;
+            check_limit(
+                &Place::Total,
+                ("total: min", spec.total.min, Rounding::Up),
+                to,
+            )?;
+            check_limit(
+                &Place::Total,
+                ("total: max", spec.total.max, Rounding::Down),
+                to,
+            )?;
         }
         Ok(())
     }
@@ -56,35 +64,13 @@ impl Program {
     }
 }
 
-/// What is rounded up does not fall below a limit.
-fn check_min(
-    place: &Place,
-    name: &str,
-    limit: Option<Credits>,
-    (decimals, direction): (u32, Rounding),
-) -> Result<(), SpecError> {
-    let limit = limit.filter(|_| direction != Rounding::Up);
-    check_limit(place, name, limit, decimals)
-}
-
-/// What is rounded down does not pass a limit.
-fn check_max(
-    place: &Place,
-    name: &str,
-    limit: Option<Credits>,
-    (decimals, direction): (u32, Rounding),
-) -> Result<(), SpecError> {
-    let limit = limit.filter(|_| direction != Rounding::Down);
-    check_limit(place, name, limit, decimals)
-}
-
+/// A cost that is rounded in one direction does not pass a limit: down a largest one, up a least.
 fn check_limit(
     place: &Place,
-    name: &str,
-    limit: Option<Credits>,
-    decimals: u32,
+    (name, limit, allowed): (&str, Option<Credits>, Rounding),
+    (decimals, direction): (u32, Rounding),
 ) -> Result<(), SpecError> {
-    let Some(limit) = limit else {
+    let Some(limit) = limit.filter(|_| direction != allowed) else {
         return Ok(());
     };
     let unit = nanos_of(decimals);
