@@ -180,24 +180,15 @@ async fn attributes_and_meters_are_answered_alike_whichever_way_they_are_read() 
                 assert!(refused.contains("it takes cache_hit_tokens, "), "{refused}");
             }
         }
-        let path = "/creditd.v1.LedgerService/Charge";
         let charge = pb::ChargeRequest {
             request_id: format!("r{number}"),
             account: "team-a".to_owned(),
             what: Some(pb::charge_request::What::Usage(usage.clone())),
             ..Default::default()
         };
-        let answers = both_ways(&mut raw, path, &charge.encode_to_vec()).await;
-        let [Ok(in_place), Ok(decoded)] = &answers else {
-            assert_eq!(answers[0], answers[1], "{charge:?}");
+        let Some(first) = charged_both_ways(&mut raw, &charge).await else {
             continue;
         };
-        let [mut first, second] = [in_place, decoded].map(|bytes| {
-            let reply = pb::ChargeResponse::decode(&**bytes).unwrap();
-            assert_eq!(&reply.encode_to_vec(), bytes);
-            reply
-        });
-        check_replay(&mut first, &second);
         assert_eq!(first.entry.unwrap().usage, Some(usage));
         replies += 1;
     }
@@ -223,6 +214,26 @@ async fn of_two_attributes_with_one_name_the_last_counts() {
     let [answer, _] = both_ways(&mut raw, path, &request).await;
     assert!(answer.is_ok());
     assert_eq!(answer, expected);
+}
+
+/// The answer to a charge that was sent both ways; None where it was refused.
+async fn charged_both_ways(
+    raw: &mut Raw,
+    charge: &pb::ChargeRequest,
+) -> Option<pb::ChargeResponse> {
+    let path = "/creditd.v1.LedgerService/Charge";
+    let answers = both_ways(raw, path, &charge.encode_to_vec()).await;
+    let [Ok(in_place), Ok(decoded)] = &answers else {
+        assert_eq!(answers[0], answers[1], "{charge:?}");
+        return None;
+    };
+    let [mut first, second] = [in_place, decoded].map(|bytes| {
+        let reply = pb::ChargeResponse::decode(&**bytes).unwrap();
+        assert_eq!(&reply.encode_to_vec(), bytes);
+        reply
+    });
+    check_replay(&mut first, &second);
+    Some(first)
 }
 
 /// What two requests of one charge may be answered: the same, once as a replay.
@@ -262,19 +273,10 @@ async fn charges_are_answered_alike_whichever_way_they_are_read() {
         .collect();
     let (mut replies, mut refusals, mut most_grants) = (0, 0, 0);
     for charge in &charges {
-        let path = "/creditd.v1.LedgerService/Charge";
-        let answers = both_ways(&mut raw, path, &charge.encode_to_vec()).await;
-        let [Ok(in_place), Ok(decoded)] = &answers else {
-            assert_eq!(answers[0], answers[1], "{charge:?}");
+        let Some(first) = charged_both_ways(&mut raw, charge).await else {
             refusals += 1;
             continue;
         };
-        let [mut first, second] = [in_place, decoded].map(|bytes| {
-            let reply = pb::ChargeResponse::decode(&**bytes).unwrap();
-            assert_eq!(&reply.encode_to_vec(), bytes);
-            reply
-        });
-        check_replay(&mut first, &second);
         most_grants = most_grants.max(first.entry.unwrap().grants.len());
         replies += 1;
     }
