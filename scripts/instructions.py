@@ -6,7 +6,8 @@ The release program runs under valgrind, once without calls and once with many, 
 another on one connection; the difference is what the calls cost. All of the server's
 threads count, and nothing of the system below it.
 
-Fails where a call takes over 5 % more than the file says. UPDATE=1 writes the file anew.
+Fails where a call takes over 5 % more than the file says, or 10 % where its answer comes from
+another thread. UPDATE=1 writes the file anew.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ SERVER = REPO / "target" / "release" / "creditd"
 CARDS = ["jogg-api-v2.toml", "examples/runway.toml", "examples/anthropic.toml"]
 FILE = REPO / "benches" / "instructions.txt"
 TOLERANCE = 0.05
+# How often a thread sleeps and is woken for an answer of another thread differs between
+# machines: the same program took from 64,374 to 69,012 for a GetBalance on four of them.
+TOLERANCE_OF_WAITING = 0.10
 ROUNDS_MAX = 4
 SECONDS_MAX = 240
 BATCH_LENGTH = 1_000
@@ -41,7 +45,8 @@ HEAD = """\
 # program, one call after another on one connection. A charge by itself pays for a write to
 # disk alone; in a batch, and under load, many share one.
 #
-# make test fails where a call takes over 5 % more. After a change that is worth it:
+# make test fails where a call takes over 5 % more, or 10 % where another thread answers it
+# (Charge, GetBalance). After a change that is worth it:
 # UPDATE=1 .tools/venv/bin/python scripts/instructions.py
 """
 
@@ -53,6 +58,7 @@ class Case:
     name: str
     calls: int
     call: Callable[[grpc.Channel, int], object]
+    tolerance: float = TOLERANCE
 
 
 def usage() -> pricing_pb2.Usage:
@@ -122,9 +128,9 @@ CASES = [
     Case("Estimate, table by attribute", 3_000, estimate_table),
     Case("Estimate, five meters", 3_000, estimate_five_meters),
     Case("BatchEstimate of 1,000", 40, batch_estimate),
-    Case("Charge", 1_000, one_charge),
+    Case("Charge", 1_000, one_charge, TOLERANCE_OF_WAITING),
     Case("BatchCharge of 1,000", 20, batch_charge),
-    Case("GetBalance", 2_000, balance),
+    Case("GetBalance", 2_000, balance, TOLERANCE_OF_WAITING),
 ]
 # Nothing but the start, the grant, a call of each service, and the end.
 NOTHING = Case("", 0, estimate)
@@ -191,7 +197,7 @@ def main() -> int:
     # How often a thread polls what waits for another thread depends on time. So a call that took
     # too many is counted again, and the least counts.
     for _ in range(ROUNDS_MAX - 1):
-        again = [case for case in CASES if update or counted[case.name] > known.get(case.name, 0) * (1 + TOLERANCE)]
+        again = [case for case in CASES if update or counted[case.name] > known.get(case.name, 0) * (1 + case.tolerance)]
         if not again:
             break
         for name, number in count_all(again).items():
@@ -202,15 +208,16 @@ def main() -> int:
         FILE.write_text(HEAD + "\n" + "".join(rows))
     known = read()
     failed = 0
-    for name, number in counted.items():
+    for case in CASES:
+        name, number = case.name, counted[case.name]
         allowed = known.get(name, 0)
         change = number / allowed - 1 if allowed else 1.0
         verdict = "ok"
-        if change > TOLERANCE:
-            verdict = "FAILED: over 5 % more; if it is worth it, write the file anew by UPDATE=1"
+        if change > case.tolerance:
+            verdict = f"FAILED: over {case.tolerance:.0%} more; if it is worth it, write the file anew by UPDATE=1"
             failed += 1
-        elif change < -TOLERANCE:
-            verdict = "ok, and over 5 % less: write the file anew by UPDATE=1"
+        elif change < -case.tolerance:
+            verdict = f"ok, and over {case.tolerance:.0%} less: write the file anew by UPDATE=1"
         print(f"{name:28} {number:>12,} of {allowed:>12,}  {change:+7.1%}  {verdict}")
     print(f"{len(counted) - failed} counts passed, {failed} failed, {time.monotonic() - start:.0f} s")
     return 1 if failed else 0
