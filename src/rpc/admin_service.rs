@@ -12,7 +12,7 @@ use super::convert::admin::{
 };
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::admin_service_server::AdminService;
-use super::refused::{Refused, Resource, RpcRefusal};
+use super::refused::{Load, Refused, Resource, RpcRefusal};
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply};
 use crate::app::card_file::LoadedCard;
 use crate::app::{App, ListedRateCard, refusal_of_text};
@@ -130,6 +130,7 @@ impl AdminService for AdminApi {
             Refused::from(RpcRefusal::Overloaded {
                 limit: PUBLICATIONS_UNDER_WAY_MAX,
                 resource: Resource::Publications,
+                load: Load::default(),
             })
         })?;
         let loaded = self.load(request.toml).await?;

@@ -1,6 +1,8 @@
 //! Refusals as gRPC statuses, with `google.rpc` details: one ErrorInfo, a BadRequest where
 //! fields are bad, and a RetryInfo where another try can succeed.
 
+mod ready;
+mod retry;
 mod rpc_refusal;
 
 use std::time::Duration;
@@ -14,6 +16,10 @@ use super::prose::{self, Prose};
 use crate::app::AppError;
 use crate::domain::Refusal;
 
+use self::retry::Step;
+
+pub use self::ready::ReadyReplies;
+pub use self::retry::Load;
 pub use self::rpc_refusal::{Resource, RpcRefusal};
 
 /// The domain of every ErrorInfo.
@@ -38,13 +44,7 @@ pub struct Refused {
 
 impl From<RpcRefusal> for Refused {
     fn from(refusal: RpcRefusal) -> Self {
-        let retry_after = refusal.retry_after();
-        Self {
-            code: refusal.code(),
-            prose: refusal.prose(),
-            violations: Vec::new(),
-            retry_after,
-        }
+        Self::at(Step::next(), refusal)
     }
 }
 
@@ -81,6 +81,7 @@ impl From<&AppError> for Refused {
             AppError::Busy { limit, queued } => RpcRefusal::Overloaded {
                 limit: *limit,
                 resource: Resource::Queued(*queued),
+                load: Load::default(),
             }
             .into(),
             AppError::Unavailable(unavailable) => RpcRefusal::StoreUnavailable {
@@ -184,6 +185,15 @@ pub fn reason_name(reason: ErrorReason) -> &'static str {
 }
 
 impl Refused {
+    fn at(step: Step, refusal: RpcRefusal) -> Self {
+        Self {
+            code: refusal.code(),
+            retry_after: refusal.retry_after().map(|delay| step.of(delay)),
+            prose: refusal.prose(),
+            violations: Vec::new(),
+        }
+    }
+
     /// The status of an item of a batch.
     #[must_use]
     pub fn into_rpc_status(self) -> rpc::Status {

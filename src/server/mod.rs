@@ -22,9 +22,10 @@ mod tracker;
 mod unix;
 mod worker;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -37,7 +38,7 @@ use crate::app::card_file::{NoBases, extend_others};
 use crate::app::prices::{publish_with_default, published};
 use crate::domain::pricing::Catalog;
 use crate::rpc::health::{Serving, State};
-use crate::rpc::layer::{Counters, Observer, Settings, Totals, stack};
+use crate::rpc::layer::{CallLines, Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
@@ -57,6 +58,9 @@ const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// How often the clock is checked where no call reads it.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often it is logged how many calls had no line of their own.
+const CALL_LINES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a server did not start, or did not go on, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +115,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     health: watch::Sender<State>,
     counters: Arc<Counters>,
+    lines: Arc<CallLines>,
     workers: Workers,
     listeners: (TcpListener, Option<Listening>),
 }
@@ -123,6 +128,7 @@ struct Parts {
     store: Arc<dyn Store>,
     health: watch::Sender<State>,
     counters: Arc<Counters>,
+    lines: Arc<CallLines>,
     workers: Workers,
     socket: tokio::net::TcpSocket,
 }
@@ -177,11 +183,13 @@ impl Parts {
             .map_err(|error| system("reflection cannot be built", &error))?;
         let counters = Arc::new(Counters::default());
         let observer: Arc<dyn Observer> = counters.clone();
+        let lines = Arc::new(CallLines::new(Instant::now()));
         let layers = stack(&Settings {
             calls_max: config.calls_max,
             deadline_max: config.deadline_max,
             log_calls: config.log_calls,
             observer,
+            lines: Arc::clone(&lines),
         });
         // The threads that serve, before the first connection can come.
         let workers = worker::start(&config, &layers.service(router))?;
@@ -192,6 +200,7 @@ impl Parts {
             store,
             health,
             counters,
+            lines,
             workers,
             socket,
         })
@@ -218,6 +227,7 @@ impl Server {
             store: parts.store,
             health: parts.health,
             counters: parts.counters,
+            lines: parts.lines,
             workers: parts.workers,
             listeners: (listener, unix),
         })
@@ -281,6 +291,7 @@ impl Server {
             () = serve => None,
             () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
             never = reload.run(&reload_asked) => match never {},
+            never = tell_of_calls(&self.lines) => match never {},
             () = workers.one_panicked() => Some("a thread that serves"),
         };
         if defect.is_some() {
@@ -303,6 +314,7 @@ impl Server {
         if let Some(thread) = defect {
             return Err(StartError::Defect(thread));
         }
+        self.lines.tell();
         let totals = self.counters.totals();
         let Totals {
             started,
@@ -326,6 +338,14 @@ async fn next_stop(
             Some(Signal::Stop(name)) => return name,
             None => return "the end of signals",
         }
+    }
+}
+
+/// Logs once a second how many calls had no line of their own.
+async fn tell_of_calls(lines: &CallLines) -> Infallible {
+    loop {
+        tokio::time::sleep(CALL_LINES_INTERVAL).await;
+        lines.tell();
     }
 }
 

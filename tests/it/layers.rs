@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use creditd::rpc::layer::{Call, Counters, MeteredBody, Observer, Settings, Totals, stack};
+use creditd::rpc::layer::{
+    Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
+};
+use creditd::rpc::refused::retry_delay;
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use tokio::sync::Semaphore;
@@ -27,6 +30,7 @@ fn settings(observer: Arc<dyn Observer>) -> Settings {
         deadline_max: Duration::from_millis(80),
         log_calls: false,
         observer,
+        lines: Arc::new(CallLines::new(Instant::now())),
     }
 }
 
@@ -43,6 +47,13 @@ const PATH: &str = "/creditd.v1.PricingService/Estimate";
 fn refusal_of<B>(response: &Response<B>) -> Refusal {
     assert!(!response.headers()["x-request-id"].is_empty());
     Refusal::of(&Status::from_header_map(response.headers()).unwrap())
+}
+
+/// When another try is worth it.
+fn delay_of<B>(response: &Response<B>) -> Duration {
+    let status = Status::from_header_map(response.headers()).unwrap();
+    let delay = retry_delay(status.details()).unwrap();
+    delay.try_into().unwrap()
 }
 
 fn good() -> Response<Body> {
@@ -251,12 +262,20 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
     let first = tokio::spawn(call(PATH));
     let second = tokio::spawn(call(PATH));
     // Both are in, and wait.
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while entered.load(Ordering::SeqCst) < 2 {
         assert!(start.elapsed() < PATIENCE);
         tokio::task::yield_now().await;
     }
     let refusal = refusal_of(&call(PATH).await.unwrap());
+    let soon = delay_of(&call(PATH).await.unwrap());
+    assert!((62..=150).contains(&soon.as_millis()), "{soon:?}");
+    // The more is refused, the later is another try.
+    let start = Instant::now();
+    while delay_of(&call(PATH).await.unwrap()) < Duration::from_secs(4) {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
     assert_eq!(
         (refusal.code, refusal.reason.as_str()),
         (Code::Unavailable, "SERVER_OVERLOADED")

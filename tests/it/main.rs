@@ -47,8 +47,10 @@ mod defects;
 mod disk;
 /// Data files that are locked, taken away, replaced or cut while a server uses them.
 mod file;
-/// Grants and balances over the wire: durable, replayed, expired in time.
+/// Many calls that are refused: what the log has of them, and when they may come back.
+mod floods;
 mod framing;
+/// Grants and balances over the wire: durable, replayed, expired in time.
 mod grants;
 /// Fairness: an account with large calls does not delay the others.
 mod greed;

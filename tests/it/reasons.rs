@@ -17,7 +17,7 @@ use creditd::domain::{
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
-use creditd::rpc::refused::{Refused as OnTheWire, Resource, RpcRefusal};
+use creditd::rpc::refused::{Load, Refused as OnTheWire, Resource, RpcRefusal};
 
 use prost::Message as _;
 
@@ -185,6 +185,7 @@ fn samples() -> Vec<OnTheWire> {
         RpcRefusal::Overloaded {
             limit: 8_192,
             resource: Resource::Calls,
+            load: Load::default(),
         },
         RpcRefusal::MetadataTooLarge {
             limit_bytes: 16_384,
@@ -430,7 +431,11 @@ fn an_overload_says_of_what_there_is_too_much() {
             "9 reads of the past waiting",
         ),
     ] {
-        let violation = RpcRefusal::Overloaded { limit: 9, resource };
+        let violation = RpcRefusal::Overloaded {
+            limit: 9,
+            resource,
+            load: Load::default(),
+        };
         let refusal = Refusal::of(&OnTheWire::from(violation).into_status());
         let expected = format!("the server is at its limit of {expected}; try again shortly");
         assert_eq!(refusal.message, expected);

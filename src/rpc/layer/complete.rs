@@ -11,7 +11,7 @@ use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::{GRPC_STATUS, ReplyBody};
+use super::{GRPC_STATUS, GRPC_STATUS_DETAILS, ReplyBody};
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::refused::{Refused, RpcRefusal};
@@ -89,10 +89,10 @@ fn completed(response: Response<ReplyBody>) -> Response<ReplyBody> {
 /// What a refusal without details is about; None where there is nothing to add.
 fn missing_reason(headers: &HeaderMap) -> Option<RpcRefusal> {
     headers.get(&GRPC_STATUS)?;
-    let status = Status::from_header_map(headers)?;
-    if !status.details().is_empty() {
+    if headers.contains_key(&GRPC_STATUS_DETAILS) {
         return None;
     }
+    let status = Status::from_header_map(headers)?;
     let problem = || repeated(status.message()).into_string();
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => Some(RpcRefusal::MessageTooLarge {

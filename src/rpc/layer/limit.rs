@@ -12,16 +12,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::body::{Batch, MeteredBody, ReplyBody};
+use super::load::LoadMeter;
 use super::permits::{Handover, Permits, Pool};
 use crate::rpc::method::{self, Kind};
-use crate::rpc::refused::{Refused, Resource, RpcRefusal};
+use crate::rpc::refused::{ReadyReplies, Resource, RpcRefusal};
 
 /// Most watches of health.
 const HEALTH_WATCHES_MAX: usize = 1_024;
@@ -43,6 +44,21 @@ struct Pools {
     calls: Arc<Pool>,
     health_watches: Arc<Pool>,
     reflections: Arc<Pool>,
+    shed: Arc<Shed>,
+}
+
+/// Refuses what is too much.
+#[derive(Debug)]
+struct Shed {
+    load: LoadMeter,
+    replies: ReadyReplies,
+}
+
+impl Shed {
+    fn reply(&self, refusal: RpcRefusal) -> Response<Body> {
+        let load = self.load.refuse(Instant::now());
+        self.replies.reply(&refusal.under(load))
+    }
 }
 
 impl LimitLayer {
@@ -55,6 +71,10 @@ impl LimitLayer {
                 calls: pool(calls_max, Resource::Calls),
                 health_watches: pool(HEALTH_WATCHES_MAX, Resource::HealthWatchers),
                 reflections: pool(REFLECTIONS_MAX, Resource::Reflections),
+                shed: Arc::new(Shed {
+                    load: LoadMeter::new(Instant::now()),
+                    replies: ReadyReplies::default(),
+                }),
             },
         }
     }
@@ -104,10 +124,11 @@ where
             Ok(permits) => permits,
             Err(refusal) => {
                 return Limited::Shed {
-                    refusal: Some(refusal),
+                    reply: Some(self.pools.shed.reply(refusal)),
                 };
             }
         };
+        self.pools.shed.load.take();
         let handover = (kind == Kind::Batch).then(Handover::default);
         let batch = handover.clone().map(|handover| Batch {
             weight: usize::try_from(kind.weight()).unwrap_or(usize::MAX),
@@ -133,7 +154,7 @@ pin_project_lite::pin_project! {
     pub enum Limited<F> {
         /// It is refused.
         Shed {
-            refusal: Option<RpcRefusal>,
+            reply: Option<Response<Body>>,
         },
         /// It goes on.
         Called {
@@ -154,11 +175,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            LimitedProjection::Shed { refusal } => match refusal.take() {
-                Some(refusal) => {
-                    let response = Refused::from(refusal).into_status().into_http();
-                    Poll::Ready(Ok(ReplyBody::free(response)))
-                }
+            LimitedProjection::Shed { reply } => match reply.take() {
+                Some(reply) => Poll::Ready(Ok(ReplyBody::free(reply))),
                 // It is polled to its end once.
                 None => Poll::Pending,
             },

@@ -7,6 +7,8 @@ mod complete;
 mod counters;
 mod deadline;
 mod limit;
+mod lines;
+mod load;
 mod observe;
 mod panic;
 mod permits;
@@ -24,12 +26,16 @@ pub use complete::{Complete, CompleteLayer};
 pub use counters::{Call, Counters, Observer, Totals};
 pub use deadline::{Deadline, DeadlineLayer};
 pub use limit::{Limit, LimitLayer, REFLECTION_MAX};
+pub use lines::CallLines;
 pub use observe::{Observe, ObserveLayer};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use permits::Permits;
 
 /// How a call ended, in the headers of a reply that has no message.
 pub static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The details of how it ended.
+static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// What the layers need to know.
 #[derive(Clone)]
@@ -42,6 +48,8 @@ pub struct Settings {
     pub log_calls: bool,
     /// Who counts calls.
     pub observer: Arc<dyn Observer>,
+    /// Which calls have lines in the log.
+    pub lines: Arc<CallLines>,
 }
 
 type Layers = Stack<
@@ -57,6 +65,7 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         // found by the call's id.
         .layer(ObserveLayer::new(
             Arc::clone(&settings.observer),
+            Arc::clone(&settings.lines),
             settings.log_calls,
         ))
         // Gives a reason to what tonic refuses by itself.

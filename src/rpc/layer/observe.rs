@@ -14,8 +14,10 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::Level;
 
 use super::counters::{Call, Observer};
+use super::lines::CallLines;
 use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
 use super::{GRPC_STATUS, ReplyBody};
@@ -27,6 +29,7 @@ use crate::rpc::refused::{Refused, RpcRefusal, error_info};
 #[derive(Clone)]
 pub struct ObserveLayer {
     observer: Arc<dyn Observer>,
+    lines: Arc<CallLines>,
     log_calls: bool,
     ids: Arc<Ids>,
 }
@@ -34,9 +37,10 @@ pub struct ObserveLayer {
 impl ObserveLayer {
     /// Tells the observer; logs successful calls too where that is asked for.
     #[must_use]
-    pub fn new(observer: Arc<dyn Observer>, log_calls: bool) -> Self {
+    pub fn new(observer: Arc<dyn Observer>, lines: Arc<CallLines>, log_calls: bool) -> Self {
         Self {
             observer,
+            lines,
             log_calls,
             ids: Ids::new(),
         }
@@ -50,6 +54,7 @@ impl<S> Layer<S> for ObserveLayer {
         Observe {
             inner,
             observer: Arc::clone(&self.observer),
+            lines: Arc::clone(&self.lines),
             log_calls: self.log_calls,
             ids: Arc::clone(&self.ids),
             peer: None,
@@ -62,6 +67,7 @@ impl<S> Layer<S> for ObserveLayer {
 pub struct Observe<S> {
     inner: S,
     observer: Arc<dyn Observer>,
+    lines: Arc<CallLines>,
     log_calls: bool,
     ids: Arc<Ids>,
     peer: Option<PeerAddress>,
@@ -95,6 +101,7 @@ where
         self.observer.started();
         let record = Record {
             observer: Arc::clone(&self.observer),
+            lines: Arc::clone(&self.lines),
             log_calls: self.log_calls,
             start: Instant::now(),
             method: method::find(request.uri().path()),
@@ -141,6 +148,7 @@ where
 /// dropped: then it is cancelled.
 pub(super) struct Record {
     observer: Arc<dyn Observer>,
+    lines: Arc<CallLines>,
     log_calls: bool,
     start: Instant,
     method: Option<&'static Method>,
@@ -228,21 +236,58 @@ fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<ReplyBody
     ReplyBody::free(Refused::from(refusal).into_status().into_http())
 }
 
+/// Logs at the level of a code: what the server is to blame for is an error, what is to be watched
+/// a warning, and what the caller is to blame for information.
+macro_rules! log_refused {
+    ($code:expr, $($line:tt)*) => {
+        match $code {
+            Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!($($line)*),
+            Code::Unavailable | Code::DeadlineExceeded => tracing::warn!($($line)*),
+            _ => tracing::info!($($line)*),
+        }
+    };
+}
+pub(super) use log_refused;
+
+/// Whether anything is logged at the level of a code.
+fn is_logged(code: Code) -> bool {
+    match code {
+        Code::Internal | Code::Unknown | Code::DataLoss => tracing::enabled!(Level::ERROR),
+        Code::Unavailable | Code::DeadlineExceeded => tracing::enabled!(Level::WARN),
+        _ => tracing::enabled!(Level::INFO),
+    }
+}
+
 impl Record {
     /// Writes the call into the log; the trailers say why it was refused.
     fn log(&self, call: &Call, trailers: Option<&HeaderMap>) {
+        if !is_logged(call.code) {
+            return;
+        }
+        let (method, code) = (call.method, call.code);
+        let now = self.start.checked_add(call.elapsed).unwrap_or(self.start);
+        if code != Code::Ok && !self.lines.permit(method, code, now) {
+            return;
+        }
         let x_request_id = self.id.text();
-        let method = call.method.map_or("", |method| method.path);
+        let method = method.map_or("", |method| method.path);
         let peer = self.peer.map(tracing::field::display);
         let elapsed_us = micros(call.elapsed);
-        let code = format!("{:?}", call.code);
-        if call.code == Code::Ok {
+        if code == Code::Ok {
             tracing::info!(x_request_id, method, peer, elapsed_us, "call");
             return;
         }
-        if call.code == Code::Cancelled {
+        let text = format!("{code:?}");
+        if code == Code::Cancelled {
             // Its caller does not wait for it any more, so it has no reason.
-            tracing::info!(x_request_id, method, peer, code, elapsed_us, "cancelled");
+            tracing::info!(
+                x_request_id,
+                method,
+                peer,
+                code = text,
+                elapsed_us,
+                "cancelled"
+            );
             return;
         }
         let info = trailers
@@ -250,39 +295,15 @@ impl Record {
             .and_then(|status| error_info(status.details()))
             .unwrap_or_default();
         let reason = info.reason.as_str();
-        // What the server is to blame for is an error; what the caller is, information.
-        match call.code {
-            Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(
-                    x_request_id,
-                    method,
-                    peer,
-                    code,
-                    reason,
-                    elapsed_us,
-                    "refused"
-                );
-            }
-            Code::Unavailable | Code::DeadlineExceeded => {
-                tracing::warn!(
-                    x_request_id,
-                    method,
-                    peer,
-                    code,
-                    reason,
-                    elapsed_us,
-                    "refused"
-                );
-            }
-            _ => tracing::info!(
-                x_request_id,
-                method,
-                peer,
-                code,
-                reason,
-                elapsed_us,
-                "refused"
-            ),
-        }
+        log_refused!(
+            code,
+            x_request_id,
+            method,
+            peer,
+            code = text,
+            reason,
+            elapsed_us,
+            "refused"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::rpc::refused::{Resource, RpcRefusal};
+use crate::rpc::refused::{Load, Resource, RpcRefusal};
 
 /// A semaphore that is never waited for.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ impl Pool {
         permits.ok_or(RpcRefusal::Overloaded {
             limit: self.size,
             resource: self.resource,
+            load: Load::default(),
         })
     }
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::Load;
 use crate::app::Queued;
 use crate::domain::Timestamp;
 use crate::rfc3339;
 use crate::rpc::pb::creditd::v1::ErrorReason;
 use crate::rpc::prose::Prose;
 
-/// When to try again after a limit on what goes on at once: calls end all the time.
+/// When to try again after a limit on what goes on at once: calls end all the time. The more is
+/// refused, the later.
 const RETRY_WHEN_SHED: Duration = Duration::from_millis(100);
 /// When to try again while the store or the clock is at refusal: the server tries twice a second
 /// whether it can write again.
@@ -56,6 +58,8 @@ pub enum RpcRefusal {
         limit: usize,
         /// What it limits.
         resource: Resource,
+        /// How much more arrives.
+        load: Load,
     },
     /// The limit on balances that are watched was reached.
     TooManyWatchers {
@@ -125,11 +129,25 @@ impl RpcRefusal {
         }
     }
 
+    /// The same, under this load.
+    pub(crate) const fn under(mut self, now: Load) -> Self {
+        if let Self::Overloaded { load, .. } = &mut self {
+            *load = now;
+        }
+        self
+    }
+
+    /// Whether it refuses many calls alike, with no text of one of them.
+    pub(super) const fn is_common(&self) -> bool {
+        matches!(self, Self::Overloaded { .. } | Self::TooManyWatchers { .. })
+    }
+
     /// When the same call is worth another try. A call that passed its deadline needs a longer
     /// one instead, so it gets none.
     pub(super) const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { .. } | Self::TooManyWatchers { .. } => Some(RETRY_WHEN_SHED),
+            Self::Overloaded { load, .. } => Some(RETRY_WHEN_SHED.saturating_mul(load.factor())),
+            Self::TooManyWatchers { .. } => Some(RETRY_WHEN_SHED),
             Self::StoreUnavailable { .. } | Self::ClockNotBelieved { .. } => {
                 Some(RETRY_WHEN_RECOVERED)
             }
@@ -176,7 +194,9 @@ impl RpcRefusal {
                 "not done within {deadline_ms} ms; a repeated write with the same request_id is safe",
                 vec![("deadline_ms", deadline_ms.to_string())],
             ),
-            Self::Overloaded { limit, resource } => Prose::new(
+            Self::Overloaded {
+                limit, resource, ..
+            } => Prose::new(
                 Reason::ServerOverloaded,
                 "the server is at its limit of {limit} {resource}; try again shortly",
                 vec![
