@@ -11,7 +11,8 @@
 //! - [`store`] keeps accounts and served rate cards.
 //! - [`domain`] holds the rules, pure.
 //!
-//! Beside them stand [`rfc3339`], times as text, and the failpoints of debug builds.
+//! Beside them stand [`rfc3339`], times as text, [`line_rate`], which bounds the log, and the
+//! failpoints of debug builds.
 //!
 //! ARCHITECTURE.md shows the flow with a picture, docs/glossary.md explains the words.
 
@@ -19,6 +20,7 @@ pub mod app;
 pub mod cli;
 pub mod domain;
 mod failpoint;
+pub mod line_rate;
 pub mod rfc3339;
 pub mod rpc;
 pub mod server;

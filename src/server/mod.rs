@@ -37,6 +37,7 @@ use crate::app::card_file::CardFileError;
 use crate::app::card_file::{NoBases, extend_others};
 use crate::app::prices::{publish_with_default, published};
 use crate::domain::pricing::Catalog;
+use crate::line_rate::LEFT_OUT_INTERVAL;
 use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{CallLines, Counters, Observer, Settings, Totals, stack};
 use crate::rpc::router::Router;
@@ -58,9 +59,6 @@ const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// How often the clock is checked where no call reads it.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How often it is logged how many calls had no line of their own.
-const CALL_LINES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a server did not start, or did not go on, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -344,7 +342,7 @@ async fn next_stop(
 /// Logs once a second how many calls had no line of their own.
 async fn tell_of_calls(lines: &CallLines) -> Infallible {
     loop {
-        tokio::time::sleep(CALL_LINES_INTERVAL).await;
+        tokio::time::sleep(LEFT_OUT_INTERVAL).await;
         lines.tell();
     }
 }
