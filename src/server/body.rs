@@ -16,16 +16,36 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tower::Service;
 
+use super::discard::Discards;
+use super::lifetime::EndOfWatches;
 use super::tracker::Open;
 use crate::rpc::layer::{Permits, ReplyBody};
 
 /// A request's body. Where its stream was reset or its connection has broken it never ends: its
-/// call is about to be dropped, and must not take what has come for all of it.
-pub struct RequestBody(Incoming);
+/// call is about to be dropped, and must not take what has come for all of it. Where its call is
+/// answered before it has ended, the connection reads the rest of it.
+pub struct RequestBody {
+    /// None when this is dropped.
+    body: Option<Incoming>,
+    discards: Discards,
+}
 
 impl RequestBody {
-    pub(super) const fn new(body: Incoming) -> Self {
-        Self(body)
+    pub(super) fn new(body: Incoming, discards: &Discards) -> Self {
+        Self {
+            body: Some(body),
+            discards: discards.clone(),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && !body.is_end_stream()
+        {
+            self.discards.take(body);
+        }
     }
 }
 
@@ -37,20 +57,24 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match ready!(Pin::new(&mut self.0).poll_frame(context)) {
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             // hyper takes a stream that was cancelled for one that has ended.
-            None if self.0.is_end_stream() => Poll::Ready(None),
+            None if body.is_end_stream() => Poll::Ready(None),
             None | Some(Err(_)) => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        let hint = self.body.as_ref().map(Body::size_hint);
+        hint.unwrap_or_default()
     }
 }
 
@@ -61,6 +85,7 @@ pin_project_lite::pin_project! {
         #[pin]
         state: State<S, S::Future>,
         open: Option<Open>,
+        end: Option<EndOfWatches>,
     }
 }
 
@@ -83,12 +108,13 @@ impl<S: Service<Request<RequestBody>>> Replying<S> {
         request: Request<RequestBody>,
         service: &Arc<Mutex<S>>,
         open: Option<Open>,
+        end: Option<EndOfWatches>,
     ) -> Self {
         let state = State::Accepted {
             request: Some(request),
             service: Arc::clone(service),
         };
-        Self { state, open }
+        Self { state, open, end }
     }
 }
 
@@ -112,7 +138,8 @@ where
                 StateProjection::Called { work } => {
                     let response = ready!(work.poll(context))?;
                     let open = this.open.take();
-                    return Poll::Ready(Ok(response.map(|body| Reply { body, open })));
+                    let end = this.end.take().map(|end| -> Ended { Box::pin(end.ended()) });
+                    return Poll::Ready(Ok(response.map(|body| Reply { body, open, end })));
                 }
             };
             this.state.set(State::Called { work });
@@ -120,12 +147,16 @@ where
     }
 }
 
+/// Waits until the connection ends its watches.
+type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 pin_project_lite::pin_project! {
     /// A reply on its way out.
     pub(super) struct Reply {
         #[pin]
         body: ReplyBody,
         open: Option<Open>,
+        end: Option<Ended>,
     }
 }
 
@@ -138,6 +169,12 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
         let mut this = self.project();
+        if let Some(end) = this.end
+            && end.as_mut().poll(context).is_ready()
+        {
+            let trailers = this.body.end_in_order();
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         let frame = ready!(this.body.as_mut().poll_frame(context));
         let keeps = this.body.is_stream();
         let piece = |bytes| Piece {

@@ -65,6 +65,7 @@ fn limits() -> BTreeMap<String, String> {
     let message = size(MESSAGE_BYTES_MAX.try_into().unwrap());
     let config = Options::default().over(Options::default()).unwrap();
     let ms = |time: std::time::Duration| format!("{} ms", number(time.as_millis()));
+    let seconds = |time: std::time::Duration| format!("{} s", number(time.as_secs()));
     let age = config.revision_age_days_max;
     let rows = [
         (
@@ -215,6 +216,14 @@ fn limits() -> BTreeMap<String, String> {
         ),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
         ("`--connections-max`", number(config.connections_max)),
+        (
+            "`--connection-idle-seconds-max`, a connection without a call",
+            seconds(config.connection_idle_max),
+        ),
+        (
+            "`--connection-age-seconds-max`, any connection",
+            format!("{}, a tenth more or less", seconds(config.connection_age_max)),
+        ),
         (
             "`--watchers-max`, balances that are watched",
             number(config.watchers_max),
