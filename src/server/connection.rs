@@ -162,9 +162,10 @@ pub(super) async fn serve<I, S>(
             },
             over = over.as_mut(), if draining.is_none() => {
                 tracing::debug!(%peer, ?over, "a connection is over");
-                if over == Over::Old {
-                    watches.end();
+                if over != Over::OldAndBusy {
+                    meter.skip_round_trip();
                 }
+                watches.end();
                 times.drain_max()
             }
             () = unread.as_mut() => {

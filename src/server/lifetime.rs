@@ -1,10 +1,14 @@
 //! How long a connection lives: until its first call is late, until it was idle for too long,
 //! or until it is old. Its peer is told to go then, and no call is cut.
+//!
+//! A client that is built on hyper (tonic) fails the call that it begins between GOAWAY and the
+//! end of the connection. So an old connection is told to go while it has no call, and ends at
+//! once; only where it has one all the time, it is told to go while it has.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::calls::Calls;
 use super::tracker::Tracker;
@@ -17,6 +21,11 @@ const IDLE_PARTS: u32 = 4;
 /// An age is up to a tenth shorter or longer, so that connections that began together do not
 /// all end together.
 const AGE_JITTER_DIVISOR: u32 = 10;
+
+/// A connection without a call that has begun for so long, or is open, has a pause.
+const PAUSE: Duration = Duration::from_millis(20);
+/// For such a part of its age an old connection waits for a pause.
+const PAUSE_WAIT_DIVISOR: u32 = 10;
 
 /// How long connections live.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +42,8 @@ pub(super) enum Over {
     NeverCalled,
     Idle,
     Old,
+    /// It is old, and has calls all the time.
+    OldAndBusy,
 }
 
 impl Lifetime {
@@ -56,7 +67,8 @@ impl Lifetime {
             sleep_until(next).await;
             let now = Instant::now();
             if now >= old {
-                return Over::Old;
+                let wait = self.age_max.checked_div(PAUSE_WAIT_DIVISOR);
+                return wait_for_pause(wait.unwrap_or_default(), tracker).await;
             }
             if now >= first_call && tracker.begun() == 0 {
                 return Over::NeverCalled;
@@ -74,6 +86,20 @@ impl Lifetime {
     }
 }
 
+async fn wait_for_pause(wait_max: Duration, tracker: &Tracker) -> Over {
+    let began = Instant::now();
+    loop {
+        let begun = tracker.begun();
+        sleep(PAUSE).await;
+        if begun == tracker.begun() && !tracker.has_open() {
+            return Over::Old;
+        }
+        if began.elapsed() >= wait_max {
+            return Over::OldAndBusy;
+        }
+    }
+}
+
 /// Between nine and eleven tenths of a time.
 fn jittered(time: Duration, random: u32) -> Duration {
     let most = time.checked_div(AGE_JITTER_DIVISOR).unwrap_or_default();
@@ -84,9 +110,8 @@ fn jittered(time: Duration, random: u32) -> Duration {
         .saturating_add(Duration::from_nanos(more))
 }
 
-/// Ends the watches of a connection, in order: a peer opens them again on its next one. Without
-/// that, clients would keep a connection that is told to go for as long as they watch, and
-/// some of them can begin no call meanwhile.
+/// Ends the watches of a connection, in order: a peer opens them again on its next one. It would
+/// otherwise keep a connection that it was told to leave for as long as it watches.
 #[derive(Clone)]
 pub(super) struct EndOfWatches(watch::Sender<bool>);
 

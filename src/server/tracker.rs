@@ -30,6 +30,11 @@ impl Tracker {
         self.calls.open()
     }
 
+    /// Whether any call is open that ends by itself or by the server.
+    pub(super) fn has_open(&self) -> bool {
+        self.calls.open() > 0 || self.reflections.open() > 0
+    }
+
     pub(super) fn begin(&self, path: &str) -> Begun {
         self.begun.fetch_add(1, Ordering::Relaxed);
         let kind = method::find(path).map(|method| method.kind);

@@ -148,6 +148,11 @@ impl Frames {
         self.had_excess
     }
 
+    /// Whether the next byte begins a frame of any type.
+    pub(super) const fn is_between(&self) -> bool {
+        matches!(self.at, At::Head { length: 0, .. }) && !self.in_headers
+    }
+
     /// Whether a frame, or a header block, has begun and is not whole. A frame of a message may
     /// be: its time is that of its call.
     pub(super) const fn is_unfinished(&self) -> bool {
