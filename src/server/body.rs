@@ -18,7 +18,7 @@ use tower::Service;
 
 use super::discard::Discards;
 use super::lifetime::EndOfWatches;
-use super::tracker::Open;
+use super::tracker::{Begun, Open};
 use crate::rpc::layer::{Permits, ReplyBody};
 
 /// A request's body. Where its stream was reset or its connection has broken it never ends: its
@@ -84,8 +84,7 @@ pin_project_lite::pin_project! {
     pub(super) struct Replying<S: Service<Request<RequestBody>>> {
         #[pin]
         state: State<S, S::Future>,
-        open: Option<Open>,
-        end: Option<EndOfWatches>,
+        holds: Holds,
     }
 }
 
@@ -107,14 +106,13 @@ impl<S: Service<Request<RequestBody>>> Replying<S> {
     pub(super) fn new(
         request: Request<RequestBody>,
         service: &Arc<Mutex<S>>,
-        open: Option<Open>,
-        end: Option<EndOfWatches>,
+        holds: Holds,
     ) -> Self {
         let state = State::Accepted {
             request: Some(request),
             service: Arc::clone(service),
         };
-        Self { state, open, end }
+        Self { state, holds }
     }
 }
 
@@ -137,9 +135,8 @@ where
                 }
                 StateProjection::Called { work } => {
                     let response = ready!(work.poll(context))?;
-                    let open = this.open.take();
-                    let end = this.end.take().map(|end| -> Ended { Box::pin(end.ended()) });
-                    return Poll::Ready(Ok(response.map(|body| Reply { body, open, end })));
+                    let holds = std::mem::replace(this.holds, Holds::Nothing);
+                    return Poll::Ready(Ok(response.map(|body| Reply { body, holds })));
                 }
             };
             this.state.set(State::Called { work });
@@ -147,16 +144,32 @@ where
     }
 }
 
-/// Waits until the connection ends its watches.
-type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a call keeps until its reply has left.
+pub(super) enum Holds {
+    Nothing,
+    Call {
+        _open: Open,
+    },
+    /// Waits until the connection ends its watches.
+    Watch(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl Holds {
+    pub(super) fn new(begun: Begun, watches: &EndOfWatches) -> Self {
+        match begun {
+            Begun::Open(open) => Self::Call { _open: open },
+            Begun::Watch => Self::Watch(Box::pin(watches.ended())),
+            Begun::Free => Self::Nothing,
+        }
+    }
+}
 
 pin_project_lite::pin_project! {
     /// A reply on its way out.
     pub(super) struct Reply {
         #[pin]
         body: ReplyBody,
-        open: Option<Open>,
-        end: Option<Ended>,
+        holds: Holds,
     }
 }
 
@@ -169,7 +182,7 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
         let mut this = self.project();
-        if let Some(end) = this.end
+        if let Holds::Watch(end) = this.holds
             && end.as_mut().poll(context).is_ready()
         {
             let trailers = this.body.end_in_order();
@@ -180,7 +193,12 @@ impl Body for Reply {
         let piece = |bytes| Piece {
             bytes,
             // A reply has one message, but for a stream, which keeps what it holds.
-            _held: (!keeps).then(|| (this.body.take_permits(), this.open.take())),
+            _held: (!keeps).then(|| {
+                (
+                    this.body.take_permits(),
+                    std::mem::replace(this.holds, Holds::Nothing),
+                )
+            }),
         };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
@@ -193,7 +211,7 @@ impl Body for Reply {
 /// A piece of a reply on its way through the connection, with what its call holds.
 pub(super) struct Piece {
     bytes: Bytes,
-    _held: Option<(Permits, Option<Open>)>,
+    _held: Option<(Permits, Holds)>,
 }
 
 impl Buf for Piece {

@@ -150,11 +150,19 @@ pub struct Options {
     pub connections_max: Option<usize>,
     /// Close a connection without a call for so many seconds; its client connects again when it
     /// calls [default: 600]
-    #[arg(long, env = "CREDITD_CONNECTION_IDLE_SECONDS_MAX", value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "CREDITD_CONNECTION_IDLE_SECONDS_MAX",
+        value_name = "SECONDS"
+    )]
     pub connection_idle_seconds_max: Option<u32>,
     /// Have clients connect anew after so many seconds, a tenth more or less; no call is
     /// cut [default: 3600]
-    #[arg(long, env = "CREDITD_CONNECTION_AGE_SECONDS_MAX", value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "CREDITD_CONNECTION_AGE_SECONDS_MAX",
+        value_name = "SECONDS"
+    )]
     pub connection_age_seconds_max: Option<u32>,
     /// Longest that a call may take, whatever deadline it brings [default: 30000]
     #[arg(long, env = "CREDITD_DEADLINE_MS_MAX", value_name = "MS")]
@@ -229,9 +237,8 @@ impl Options {
             };
         }
         let ms = Duration::from_millis;
-        let seconds = |given: Option<u32>, default: u32| {
-            Duration::from_secs(given.unwrap_or(default).into())
-        };
+        let seconds =
+            |given: Option<u32>, default: u32| Duration::from_secs(given.unwrap_or(default).into());
         let config = Config {
             listen: match given!(listen) {
                 Some(text) => address::resolve(&text).map_err(ConfigError)?,

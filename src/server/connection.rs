@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use super::body::{Reply, Replying, RequestBody};
+use super::body::{Holds, Reply, Replying, RequestBody};
 use super::calls::Calls;
 use super::discard::Discards;
 use super::frame_meter::FrameMeter;
@@ -32,18 +32,18 @@ use crate::rpc::layer::{REFLECTION_MAX, ReplyBody};
 use crate::rpc::peer::PeerAddress;
 
 /// What a reply may take to leave, beyond the longest call.
-const REPLY_GRACE: Duration = Duration::from_secs(5);
+pub const REPLY_GRACE: Duration = Duration::from_secs(5);
 /// How long a peer without open calls has to close after GOAWAY; it is checked twice.
-const IDLE_GRACE: Duration = Duration::from_millis(500);
+pub const IDLE_GRACE: Duration = Duration::from_millis(500);
 /// So often it is checked at most where the socket is still busy: a peer that goes on sending, or
 /// does not read, gets no longer.
-const IDLE_CHECKS_MAX: u32 = 10;
+pub const IDLE_CHECKS_MAX: u32 = 10;
 /// After so long without a frame of the peer it is sent a ping.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// And has so long to acknowledge it.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most calls at once on one connection.
-const STREAMS_MAX: u32 = 1_024;
+pub const STREAMS_MAX: u32 = 1_024;
 /// Largest header block that HTTP/2 takes in. It answers a larger one by itself, with HTTP's
 /// status alone; calls are refused from an eighth of it on, with a reason.
 const HEADER_BYTES_MAX: u32 = 128 * 1_024;
@@ -76,7 +76,7 @@ impl Times {
 }
 
 /// What a connection's poll found.
-enum Found {
+enum Polled {
     Ended(hyper::Result<()>),
     Excess(&'static str),
     Stalled(Stall),
@@ -129,7 +129,7 @@ pub(super) async fn serve<I, S>(
             () = stopping(&mut phase), if draining.is_none() => times.drain_max(),
             found = poll_fn(|context| {
                 if let Poll::Ready(ended) = http.as_mut().poll(context) {
-                    return Poll::Ready(Found::Ended(ended));
+                    return Poll::Ready(Polled::Ended(ended));
                 }
                 calls.poll(context);
                 discards.poll(context);
@@ -137,23 +137,23 @@ pub(super) async fn serve<I, S>(
                     meter.set_bounded(drain.is_idle(&tracker, &calls));
                 }
                 if let Some(frames) = meter.take_excess() {
-                    return Poll::Ready(Found::Excess(frames));
+                    return Poll::Ready(Polled::Excess(frames));
                 }
-                stalls.poll(context).map(Found::Stalled)
+                stalls.poll(context).map(Polled::Stalled)
             }) => match found {
-                Found::Ended(ended) => {
+                Polled::Ended(ended) => {
                     // That a peer breaks the protocol or goes away is no error of the server.
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection ended early");
                     }
                     return;
                 }
-                Found::Stalled(stall) => {
+                Polled::Stalled(stall) => {
                     let calls = tracker.open();
                     tracing::warn!(%peer, ?stall, calls, "a connection was cut: its peer does not go on");
                     return;
                 }
-                Found::Excess(frames) => {
+                Polled::Excess(frames) => {
                     tracing::warn!(%peer, frames, "a connection was ended: its peer sent more frames beside calls than it may");
                     // It is read as one that has ended, after GOAWAY.
                     meter.end();
@@ -280,9 +280,9 @@ where
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let begun = self.tracker.begin(request.uri().path());
-        let end = begun.is_watch.then(|| self.watches.clone());
+        let holds = Holds::new(begun, &self.watches);
         let request = request.map(|body| RequestBody::new(body, &self.discards));
-        Replying::new(request, &self.service, begun.open, end)
+        Replying::new(request, &self.service, holds)
     }
 }
 

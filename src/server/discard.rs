@@ -16,9 +16,9 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 /// The longest that one body is read on.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most of one body.
-const BODY_BYTES_MAX: usize = 1_024 * 1_024;
+pub const BODY_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// The bodies of a connection that are read on.
 #[derive(Clone, Default)]

@@ -14,11 +14,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::frames::Frames;
+pub use self::frames::{
+    BUDGET_FRAMES_MAX, FRAMES_PER_CALL, FRAMES_PER_SECOND, SENT_BYTES_PER_FRAME,
+};
 use super::stalls::Waiting;
 
 /// What is read of a connection whose peer was told to go and that has no call: pings,
 /// acknowledgements, and what was under way.
-const LATE_BYTES_MAX: usize = 1_024 * 1_024;
+pub const LATE_BYTES_MAX: usize = 1_024 * 1_024;
 /// What acknowledges the ping that h2 sends after its first GOAWAY: head and payload.
 const SHUTDOWN_ACK: [u8; 17] = [
     0, 0, 8, 6, 1, 0, 0, 0, 0, 0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54,
@@ -42,6 +45,8 @@ struct Shared {
     unfinished: Waiting,
     /// The type of the frame that was one too many, and 1.
     excess: AtomicU8,
+    /// Whether any of the following holds, or there was a frame too many: most reads ask no more.
+    is_special: AtomicBool,
     ended: AtomicBool,
     bounded: AtomicBool,
     has_pause: AtomicBool,
@@ -69,11 +74,13 @@ impl Meter {
     /// is, the round trip is left out: the connection ends at once.
     pub(super) fn skip_round_trip(&self) {
         self.0.has_pause.store(true, Ordering::Relaxed);
+        self.0.is_special.store(true, Ordering::Relaxed);
     }
 
     /// Whether what is still read is bounded.
     pub(super) fn set_bounded(&self, bounded: bool) {
         self.0.bounded.store(bounded, Ordering::Relaxed);
+        self.0.is_special.store(true, Ordering::Relaxed);
     }
 }
 
@@ -97,9 +104,38 @@ impl<S> FrameMeter<S> {
             shared.unfinished.end();
         }
         if let Some(kind) = followed.excess {
-            shared.excess.store(kind.saturating_add(1), Ordering::Relaxed);
+            shared
+                .excess
+                .store(kind.saturating_add(1), Ordering::Relaxed);
+            shared.is_special.store(true, Ordering::Relaxed);
         }
         followed.bytes
+    }
+
+    /// What a read gives where the connection is not read as it comes.
+    #[cold]
+    fn read_specially(&mut self, buffer: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
+        let shared = &*self.meter.0;
+        if self.frames.had_excess() {
+            // The connection says GOAWAY first. It acts on the excess in this same poll.
+            return Some(match shared.ended.load(Ordering::Relaxed) {
+                true => Poll::Ready(Ok(())),
+                false => Poll::Pending,
+            });
+        }
+        if shared.bounded.load(Ordering::Relaxed) && self.late_bytes >= LATE_BYTES_MAX {
+            // The connection is about to be cut, by its timers.
+            return Some(Poll::Pending);
+        }
+        if shared.has_pause.load(Ordering::Relaxed)
+            && self.frames.is_between()
+            && buffer.remaining() >= SHUTDOWN_ACK.len()
+        {
+            shared.has_pause.store(false, Ordering::Relaxed);
+            buffer.put_slice(&SHUTDOWN_ACK);
+            return Some(Poll::Ready(Ok(())));
+        }
+        None
     }
 
     fn sent(&mut self, written: &Poll<io::Result<usize>>) {
@@ -116,36 +152,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.frames.had_excess() {
-            // The connection says GOAWAY first. It acts on the excess in this same poll.
-            return match this.meter.0.ended.load(Ordering::Relaxed) {
-                true => Poll::Ready(Ok(())),
-                false => Poll::Pending,
-            };
-        }
-        let bounded = this.meter.0.bounded.load(Ordering::Relaxed);
-        if bounded && this.late_bytes >= LATE_BYTES_MAX {
-            // The connection is about to be cut, by its timers.
-            return Poll::Pending;
-        }
-        if this.meter.0.has_pause.load(Ordering::Relaxed)
-            && this.frames.is_between()
-            && buffer.remaining() >= SHUTDOWN_ACK.len()
+        if this.meter.0.is_special.load(Ordering::Relaxed)
+            && let Some(read) = this.read_specially(buffer)
         {
-            this.meter.0.has_pause.store(false, Ordering::Relaxed);
-            buffer.put_slice(&SHUTDOWN_ACK);
-            return Poll::Ready(Ok(()));
+            return read;
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         match &read {
             Poll::Ready(Ok(())) => {
                 let fresh = buffer.filled().get(before..).unwrap_or_default();
-                if bounded {
+                if this.meter.0.bounded.load(Ordering::Relaxed) {
                     this.late_bytes = this.late_bytes.saturating_add(fresh.len());
                 }
+                let all = fresh.len();
                 let passed = this.follow(fresh);
-                buffer.set_filled(before.saturating_add(passed));
+                if passed < all {
+                    buffer.set_filled(before.saturating_add(passed));
+                }
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending if this.frames.is_unfinished() => this.meter.0.unfinished.begin(),

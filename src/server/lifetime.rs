@@ -14,7 +14,7 @@ use super::calls::Calls;
 use super::tracker::Tracker;
 
 /// A connection without a call for so long is closed, politely: its peer can connect again.
-const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Into so many parts the longest idle time is divided: its end is noticed as late as one of
 /// them, and a call needs no clock.
 const IDLE_PARTS: u32 = 4;
@@ -76,7 +76,11 @@ impl Lifetime {
             if now >= part_ends {
                 let before = std::mem::replace(&mut begun, tracker.begun());
                 let is_idle = before == begun && calls.is_empty();
-                idle_parts = if is_idle { u32::saturating_add(idle_parts, 1) } else { 0 };
+                idle_parts = if is_idle {
+                    u32::saturating_add(idle_parts, 1)
+                } else {
+                    0
+                };
                 if idle_parts == IDLE_PARTS {
                     return Over::Idle;
                 }
@@ -104,7 +108,10 @@ async fn wait_for_pause(wait_max: Duration, tracker: &Tracker) -> Over {
 fn jittered(time: Duration, random: u32) -> Duration {
     let most = time.checked_div(AGE_JITTER_DIVISOR).unwrap_or_default();
     // A share of the jitter in both directions, as a 32nd power of 2.
-    let nanos = most.as_nanos().saturating_mul(2).saturating_mul(random.into());
+    let nanos = most
+        .as_nanos()
+        .saturating_mul(2)
+        .saturating_mul(random.into());
     let more = u64::try_from(nanos >> u32::BITS).unwrap_or(u64::MAX);
     time.saturating_sub(most)
         .saturating_add(Duration::from_nanos(more))

@@ -12,9 +12,9 @@ use tokio::time::{Sleep, sleep};
 
 /// Within so long a frame must be whole that is no part of a message, and so must a header block.
 /// The time of a message is that of its call.
-pub(super) const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// A socket that takes no byte for so long has no reader.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a connection is looked at that waits for something.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 

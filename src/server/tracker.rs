@@ -37,23 +37,30 @@ impl Tracker {
 
     pub(super) fn begin(&self, path: &str) -> Begun {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        let kind = method::find(path).map(|method| method.kind);
-        let open = match kind {
-            None | Some(Kind::Unary | Kind::Batch) => self.calls.begin(),
-            Some(Kind::Reflection) => self.reflections.begin(),
-            Some(Kind::HealthCheck | Kind::HealthWatch | Kind::BalanceWatch) => None,
-        };
-        let is_watch = matches!(kind, Some(Kind::HealthWatch | Kind::BalanceWatch));
-        Begun { open, is_watch }
+        match method::find(path).map(|method| method.kind) {
+            None | Some(Kind::Unary | Kind::Batch) => self.calls.begin().into(),
+            Some(Kind::Reflection) => self.reflections.begin().into(),
+            Some(Kind::HealthCheck) => Begun::Free,
+            Some(Kind::HealthWatch | Kind::BalanceWatch) => Begun::Watch,
+        }
     }
 }
 
 /// A call that begins.
-pub(super) struct Begun {
-    /// Kept until its reply has left; None where nothing is lost with it.
-    pub(super) open: Option<Open>,
-    /// Whether its reply goes on until its caller, or the connection, ends it.
-    pub(super) is_watch: bool,
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Kept until its reply has left.
+    Open(Open),
+    /// Its reply goes on until its caller, or the connection, ends it.
+    Watch,
+    /// Nothing is lost with it.
+    Free,
+}
+
+impl From<Option<Open>> for Begun {
+    fn from(open: Option<Open>) -> Self {
+        open.map_or(Self::Free, Self::Open)
+    }
 }
 
 /// Counts what is open by the generation in which it began, this one or the one before.
@@ -116,15 +123,15 @@ mod tests {
         let tracker = Tracker::default();
         assert_eq!(tracker.begun(), 0);
         let health = tracker.begin("/grpc.health.v1.Health/Watch");
-        assert!(health.is_watch && health.open.is_none() && tracker.open() == 0);
+        assert!(matches!(health, Begun::Watch) && tracker.open() == 0);
         assert_eq!(tracker.begun(), 1);
         let estimate = "/creditd.v1.PricingService/Estimate";
-        let first = tracker.begin(estimate).open;
+        let first = tracker.begin(estimate);
         assert!(
             !tracker.calls.next_generation(),
             "it began in the one before"
         );
-        let second = tracker.begin(estimate).open;
+        let second = tracker.begin(estimate);
         assert_eq!(tracker.open(), 2);
         assert!(tracker.calls.next_generation(), "the first is old");
         drop(first);

@@ -23,7 +23,7 @@ use crate::rpc::layer::{Observe, Panicked, ReplyBody};
 use crate::rpc::peer::PeerAddress;
 
 /// A connection on which nothing has come for so long is closed.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a drain counts the connections that are left.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Accepted connections that may wait for their thread.

@@ -189,7 +189,11 @@ impl Flood {
             return (Becomes::Served, rounds as usize);
         }
         assert!(peer.sees(|seen| seen.end.is_some()).await, "{}", self.name);
-        let (code, text) = peer.seen().go_away.clone().unwrap_or((u32::MAX, String::new()));
+        let (code, text) = peer
+            .seen()
+            .go_away
+            .clone()
+            .unwrap_or((u32::MAX, String::new()));
         (Becomes::Ended(code, text.leak()), rounds as usize)
     }
 }
@@ -220,7 +224,13 @@ async fn floods_end_their_own_connection_and_hurt_nobody() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let log = server.log();
-    for frames in ["PING", "SETTINGS", "WINDOW_UPDATE", "PRIORITY", "RST_STREAM"] {
+    for frames in [
+        "PING",
+        "SETTINGS",
+        "WINDOW_UPDATE",
+        "PRIORITY",
+        "RST_STREAM",
+    ] {
         let said = format!("frames=\"{frames}\"");
         assert!(log.contains(&said), "{said}: {log}");
     }
@@ -267,8 +277,14 @@ async fn messages_that_become_too_large_are_refused_and_take_no_memory() {
     }
     let during = resident_mib(&server);
     let p99 = honest.p99().await;
-    eprintln!("{} bytes of gzip; MiB {before}, {during}; others' p99 {p99:?}", bomb.len());
-    assert!(during <= before + LEFT_MIB_MAX, "{during} MiB after {before}");
+    eprintln!(
+        "{} bytes of gzip; MiB {before}, {during}; others' p99 {p99:?}",
+        bomb.len()
+    );
+    assert!(
+        during <= before + LEFT_MIB_MAX,
+        "{during} MiB after {before}"
+    );
     assert!(p99 < OTHERS_P99_MAX, "{p99:?}");
     assert!(peer.send(&call(99, ESTIMATE, &estimate_message())).await);
     assert!(peer.sees(|seen| seen.ended.contains_key(&99)).await);
@@ -317,11 +333,20 @@ async fn what_does_not_go_on_is_cut() {
     let p99 = honest.p99().await;
     let after = resident_mib(&server);
     eprintln!("cut: {drip:?}, {unread:?}; MiB {before}, {after}; others' p99 {p99:?}");
-    assert!(drip > Duration::from_secs(9) && drip < Duration::from_secs(14), "{drip:?}");
-    assert!(unread > Duration::from_secs(19) && unread < Duration::from_secs(30), "{unread:?}");
+    assert!(
+        drip > Duration::from_secs(9) && drip < Duration::from_secs(14),
+        "{drip:?}"
+    );
+    assert!(
+        unread > Duration::from_secs(19) && unread < Duration::from_secs(30),
+        "{unread:?}"
+    );
     assert!(p99 < OTHERS_P99_MAX, "{p99:?}");
     let log = server.log();
-    assert!(log.contains("stall=Frame") && log.contains("stall=Write"), "{log}");
+    assert!(
+        log.contains("stall=Frame") && log.contains("stall=Write"),
+        "{log}"
+    );
 }
 
 /// A message that comes byte by byte, and replies for which there is no window.
@@ -341,16 +366,24 @@ async fn the_time_of_a_call_bounds_its_message_and_its_reply() {
     while !drip.seen().ended.contains_key(&1) {
         assert!(began.elapsed() < PATIENCE);
         drip.send(&frame(DATA, 0, 1, &[0])).await;
-        drip.sees_within(Duration::from_millis(50), |seen| seen.ended.contains_key(&1))
-            .await;
+        drip.sees_within(Duration::from_millis(50), |seen| {
+            seen.ended.contains_key(&1)
+        })
+        .await;
     }
     // Its connection goes on.
     assert!(drip.send(&call(3, ESTIMATE, &estimate_message())).await);
-    assert!(drip.sees(|seen| seen.ended.get(&3).is_some_and(|b| *b > 0)).await);
+    assert!(
+        drip.sees(|seen| seen.ended.get(&3).is_some_and(|b| *b > 0))
+            .await
+    );
     assert!(closed.sees(|seen| seen.end.is_some()).await);
     let p99 = honest.p99().await;
     let after = resident_mib(&server);
-    eprintln!("closed after {:?}; MiB {before}, {after}; others' p99 {p99:?}", began.elapsed());
+    eprintln!(
+        "closed after {:?}; MiB {before}, {after}; others' p99 {p99:?}",
+        began.elapsed()
+    );
     assert!(after <= before + LEFT_MIB_MAX && p99 < OTHERS_P99_MAX);
 }
 
@@ -383,90 +416,4 @@ async fn idle_connections_are_told_to_go_and_used_ones_stay() {
     assert!(took < Duration::from_secs(8), "{took:?}");
     assert!(during.max(after) <= before + LEFT_MIB_MAX && p99 < OTHERS_P99_MAX);
     assert!(watcher.seen().end.is_none() && watcher.seen().go_away.is_none());
-}
-
-/// After GOAWAY a connection without a call is cut soon, whatever its peer sends.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_outlives_its_goaway() {
-    let server = Server::start_with(&["--connection-age-seconds-max", "1"]);
-    type Next = fn(u32) -> Vec<u8>;
-    let rows: [(&str, Next); 4] = [
-        ("nothing", |_| Vec::new()),
-        ("a byte of a header", |number| match number {
-            0 => head(16_000, HEADERS, 0, 5),
-            _ => vec![0],
-        }),
-        ("pings", |_| frame(PING, 0, 0, &[1; 8])),
-        ("messages of a call that has ended", |_| {
-            frame(DATA, 0, 1, &[0; 16_384]).repeat(20)
-        }),
-    ];
-    for (name, next) in rows {
-        let mut peer = Peer::connect(&server.address, &[]).await;
-        // A watch is ended in order, and does not keep its connection; a call does.
-        assert!(peer.send(&call(1, HEALTH_WATCH, &message(0, &[]))).await);
-        assert!(peer.send(&headers(3, ESTIMATE, &[])).await);
-        assert!(peer.sees(|seen| seen.told.is_some()).await, "{name}");
-        assert!(peer.send(&frame(RESET, 0, 3, &[0, 0, 0, 8])).await);
-        for number in 0.. {
-            if peer.seen().end.is_some() {
-                break;
-            }
-            assert!(number < 200, "{name} goes on");
-            peer.send(&next(number)).await;
-            peer.sees_within(Duration::from_millis(100), |seen| seen.end.is_some())
-                .await;
-        }
-        let seen = peer.seen();
-        let took = seen.end.unwrap() - seen.told.unwrap();
-        eprintln!("{name}: {took:?} after GOAWAY");
-        let least = Duration::from_millis(400);
-        assert!(took > least && took < Duration::from_secs(6), "{name}: {took:?}");
-        assert!(seen.ended.contains_key(&1), "{name}: the watch has ended in order");
-    }
-}
-
-/// Calls that are refused before their messages have come do not end their connection.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn late_messages_of_refused_calls_are_thrown_away() {
-    let server = Server::start();
-    let long = "x".repeat(20_000);
-    let rows: [(&str, &str, &[(&str, &str)]); 2] = [
-        ("no such method", "/creditd.v1.Nothing/Nothing", &[]),
-        ("metadata", ESTIMATE, &[("note", &long)]),
-    ];
-    for (name, path, more) in rows {
-        let mut peer = Peer::connect(&server.address, &[]).await;
-        let streams: Vec<u32> = (0..300).map(|number| 2 * number + 1).collect();
-        for stream in &streams {
-            let block = header_block(path, more);
-            let mut bytes = Vec::new();
-            let pieces: Vec<_> = block.chunks(16_384).collect();
-            for (number, piece) in pieces.iter().enumerate() {
-                let kind = if number == 0 { HEADERS } else { CONTINUATION };
-                let last = number + 1 == pieces.len();
-                let flags = if last { END_HEADERS } else { 0 };
-                bytes.extend(frame(kind, flags, *stream, piece));
-            }
-            assert!(peer.send(&bytes).await, "{name}");
-        }
-        assert!(peer.sees(|seen| seen.ended.len() == 300).await, "{name}");
-        // The messages were under way meanwhile.
-        for _ in 0..10 {
-            for stream in &streams {
-                assert!(peer.send(&frame(DATA, 0, *stream, &[0; 1_000])).await, "{name}");
-            }
-        }
-        for stream in &streams {
-            assert!(peer.send(&frame(DATA, END_STREAM, *stream, &[0])).await, "{name}");
-        }
-        assert!(peer.send(&call(9_999, ESTIMATE, &estimate_message())).await);
-        let served = |seen: &crate::support::frames::Seen| {
-            seen.end.is_some() || seen.ended.contains_key(&9_999)
-        };
-        assert!(peer.sees(served).await, "{name}");
-        let seen = peer.seen();
-        assert!(seen.ended.get(&9_999).is_some_and(|b| *b > 0), "{name}: {:?}", seen.go_away);
-        assert_eq!(seen.count(RESET), 0, "{name}");
-    }
 }

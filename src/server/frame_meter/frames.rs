@@ -6,6 +6,8 @@ const HEAD_BYTES: usize = 9;
 /// What a client sends before its first frame.
 const PREFACE_BYTES: usize = 24;
 
+/// No type of a frame: nothing is said of it but that it is under way.
+const PREFACE: u8 = u8::MAX;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
@@ -13,44 +15,45 @@ const END_HEADERS: u8 = 4;
 
 /// Frames beside calls (PING, SETTINGS, WINDOW_UPDATE, RST_STREAM, …) that a peer may send at
 /// once.
-pub(super) const BUDGET_FRAMES_MAX: usize = 1_000;
+pub const BUDGET_FRAMES_MAX: usize = 1_000;
 /// How many more each second allows: a keepalive needs less than one.
-const FRAMES_PER_SECOND: u64 = 20;
+pub const FRAMES_PER_SECOND: u64 = 20;
 /// How many more a call allows: its reset, its windows, a probe of the bandwidth.
-const FRAMES_PER_CALL: usize = 16;
+pub const FRAMES_PER_CALL: usize = 16;
 /// So many bytes of replies allow one more: a peer opens its windows for them, and many probe
 /// the bandwidth by a ping. An acknowledgement is shorter, so that a ping does not allow another.
-const SENT_BYTES_PER_FRAME: usize = 64;
+pub const SENT_BYTES_PER_FRAME: usize = 64;
 
 /// The frames of one connection.
-#[derive(Default)]
 pub(super) struct Frames {
-    at: At,
+    /// What is left of the payload under way, or of the preface.
+    left: usize,
+    /// The type and the flags of the frame under way.
+    kind: u8,
+    flags: u8,
+    /// The head under way, and how much of it has come; most come whole.
+    head: [u8; HEAD_BYTES],
+    head_bytes: usize,
     /// A header block has begun and is not whole.
     in_headers: bool,
-    budget: Budget,
     had_excess: bool,
+    budget: Budget,
 }
 
-/// Where in a frame the bytes are that come next.
-enum At {
-    Preface { left: usize },
-    Head { read: [u8; HEAD_BYTES], length: usize },
-    Payload { left: usize, kind: u8, flags: u8 },
-}
-
-impl Default for At {
+impl Default for Frames {
     fn default() -> Self {
-        Self::Preface {
+        Self {
             left: PREFACE_BYTES,
+            kind: PREFACE,
+            flags: 0,
+            head: [0; HEAD_BYTES],
+            head_bytes: 0,
+            in_headers: false,
+            had_excess: false,
+            budget: Budget::default(),
         }
     }
 }
-
-const NEXT_HEAD: At = At::Head {
-    read: [0; HEAD_BYTES],
-    length: 0,
-};
 
 /// What some bytes amount to.
 pub(super) struct Followed {
@@ -71,71 +74,74 @@ impl Frames {
             excess: None,
         };
         let mut rest = bytes;
-        loop {
-            match &mut self.at {
-                At::Preface { left } => {
-                    rest = skip(rest, left);
-                    if *left > 0 {
-                        return followed;
-                    }
-                    self.at = NEXT_HEAD;
-                }
-                At::Head { read, length } => {
-                    let (head, after) = match rest.split_first_chunk() {
-                        Some((head, after)) if *length == 0 => (*head, after),
-                        _ => {
-                            let Some((byte, after)) = rest.split_first() else {
-                                return followed;
-                            };
-                            if let Some(next) = read.get_mut(*length) {
-                                *next = *byte;
-                            }
-                            *length = length.saturating_add(1);
-                            if *length < HEAD_BYTES {
-                                rest = after;
-                                continue;
-                            }
-                            (*read, after)
-                        }
-                    };
+        if self.left > 0 {
+            let Some((_, after)) = rest.split_at_checked(self.left) else {
+                self.left = self.left.saturating_sub(rest.len());
+                return followed;
+            };
+            rest = after;
+            self.end_frame(&mut followed);
+        }
+        // Its last frame may have ended just now, where a part of it came before.
+        while !self.had_excess {
+            let head = match rest.split_first_chunk() {
+                Some((head, after)) if self.head_bytes == 0 => {
                     rest = after;
-                    self.begin(head);
+                    *head
                 }
-                At::Payload { left, kind, flags } => {
-                    rest = skip(rest, left);
-                    if *left > 0 {
-                        return followed;
-                    }
-                    if matches!(*kind, HEADERS | CONTINUATION) {
-                        self.in_headers = *flags & END_HEADERS == 0;
-                    }
-                    followed.ended_frame |= !self.in_headers;
-                    let kind = *kind;
-                    self.at = NEXT_HEAD;
-                    if self.had_excess {
-                        // What h2 has is whole frames: it can say GOAWAY and end in order.
-                        followed.bytes = bytes.len().saturating_sub(rest.len());
-                        followed.excess = Some(kind);
-                        return followed;
-                    }
+                _ => match self.rest_of_head(&mut rest) {
+                    Some(head) => head,
+                    None => return followed,
+                },
+            };
+            let length = self.begin_frame(head);
+            match rest.split_at_checked(length) {
+                Some((_, after)) => {
+                    rest = after;
+                    self.end_frame(&mut followed);
+                }
+                None => {
+                    self.left = length.saturating_sub(rest.len());
+                    return followed;
                 }
             }
         }
+        // What h2 has is whole frames: it can say GOAWAY and end in order.
+        followed.bytes = bytes.len().saturating_sub(rest.len());
+        followed.excess = Some(self.kind);
+        followed
     }
 
-    fn begin(&mut self, [a, b, c, kind, flags, ..]: [u8; HEAD_BYTES]) {
-        let length = u32::from_be_bytes([0, a, b, c]);
+    /// A head that comes in parts, once it is whole.
+    fn rest_of_head(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEAD_BYTES]> {
+        while let Some(next) = self.head.get_mut(self.head_bytes) {
+            let (byte, after) = bytes.split_first()?;
+            *next = *byte;
+            *bytes = after;
+            self.head_bytes = self.head_bytes.saturating_add(1);
+        }
+        self.head_bytes = 0;
+        Some(self.head)
+    }
+
+    /// A frame begins; how long its payload is.
+    fn begin_frame(&mut self, [a, b, c, kind, flags, ..]: [u8; HEAD_BYTES]) -> usize {
+        (self.kind, self.flags) = (kind, flags);
         match kind {
             // What is wrong with them h2 finds itself: too many small ones, too many in a block.
             DATA | CONTINUATION => {}
             HEADERS => self.budget.add(FRAMES_PER_CALL),
             _ => self.had_excess = !self.budget.take(),
         }
-        self.at = At::Payload {
-            left: usize::try_from(length).unwrap_or(usize::MAX),
-            kind,
-            flags,
-        };
+        usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX)
+    }
+
+    fn end_frame(&mut self, followed: &mut Followed) {
+        self.left = 0;
+        if matches!(self.kind, HEADERS | CONTINUATION) {
+            self.in_headers = self.flags & END_HEADERS == 0;
+        }
+        followed.ended_frame |= !self.in_headers;
     }
 
     /// So many bytes were sent.
@@ -150,26 +156,14 @@ impl Frames {
 
     /// Whether the next byte begins a frame of any type.
     pub(super) const fn is_between(&self) -> bool {
-        matches!(self.at, At::Head { length: 0, .. }) && !self.in_headers
+        self.left == 0 && self.head_bytes == 0 && !self.in_headers
     }
 
     /// Whether a frame, or a header block, has begun and is not whole. A frame of a message may
     /// be: its time is that of its call.
     pub(super) const fn is_unfinished(&self) -> bool {
-        match self.at {
-            _ if self.in_headers => true,
-            At::Preface { .. } => true,
-            At::Head { length, .. } => length > 0,
-            At::Payload { kind, .. } => kind != DATA,
-        }
+        self.in_headers || self.head_bytes > 0 || (self.left > 0 && self.kind != DATA)
     }
-}
-
-/// Bytes without those that are left of something.
-fn skip<'a>(bytes: &'a [u8], left: &mut usize) -> &'a [u8] {
-    let step = bytes.len().min(*left);
-    *left = left.saturating_sub(step);
-    bytes.get(step..).unwrap_or_default()
 }
 
 /// How frames are called.
@@ -242,7 +236,7 @@ mod tests {
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
         let length = u32::try_from(payload).unwrap().to_be_bytes();
         let mut bytes = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
-        bytes.resize(HEAD_BYTES + payload, 0xff);
+        bytes.extend(vec![0xff; payload]);
         bytes
     }
 
@@ -275,6 +269,18 @@ mod tests {
                 assert_eq!(frames.is_unfinished(), *unfinished, "{size}: {bytes:?}");
             }
         }
+    }
+
+    /// The frame that was one too many may come in parts.
+    #[test]
+    fn excess_is_told_at_the_end_of_its_frame() {
+        let mut frames = begun();
+        frames.budget.left = 0;
+        let ping = frame(PING, 0, 8);
+        let (first, last) = ping.split_at(12);
+        assert_eq!(frames.follow(first).excess, None);
+        let followed = frames.follow(&[last, &ping].concat());
+        assert_eq!((followed.bytes, followed.excess), (5, Some(PING)));
     }
 
     #[test]
