@@ -126,6 +126,14 @@ LONG_STEPS = [
         **RUST_COUNTS,
         environment=(("CREDITD_KILLS", "1000"), ("CREDITD_MODEL_OPERATIONS", "1000000")),
     ),
+    Step("long", "a release build", "cargo build --quiet --release"),
+    Step(
+        "long",
+        "h2spec: HTTP/2 by its specification",
+        "python scripts/h2spec.py",
+        passed=r"^h2spec: (\d+) as known",
+        failed=r"as known, (\d+) otherwise",
+    ),
     Step("long", "the server for the clients' tests", "cargo build --quiet"),
     Step(
         "long",

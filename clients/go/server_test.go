@@ -12,8 +12,8 @@ type server struct {
 
 // startServer returns once the server accepts connections. Its data file and its
 // log are in dir.
-func startServer(dir, listen string) (*server, error) {
-	started, err := testserver.Start(dir, listen)
+func startServer(dir, listen string, options ...string) (*server, error) {
+	started, err := testserver.Start(dir, listen, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,9 +20,10 @@ type WatchBalanceParams struct {
 // each change, expiry included. Where changes come faster than they are read, it
 // has the newest and leaves out those between.
 //
-// It ends without an error when the server stops: watch again. An error ends it
-// too, such as UNAVAILABLE where the connection is lost; nothing is retried. To end
-// it, leave the loop or end the context, whose deadline is the only one that it has.
+// It ends without an error when the server stops, or ends a connection that is old
+// (after an hour): watch again. An error ends it too, such as UNAVAILABLE where the
+// connection is lost; nothing is retried. To end it, leave the loop or end the
+// context, whose deadline is the only one that it has.
 //
 //	for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
 //		if err != nil {

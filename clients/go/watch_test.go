@@ -278,3 +278,46 @@ func TestAWatchOfAnUnknownAccountIsRefused(t *testing.T) {
 		t.Errorf("got %v and %v", available, failures)
 	}
 }
+
+// The server ends a connection that is old. What is watched goes on over the next
+// one, and no call beside it fails.
+func TestAnOldConnectionCostsNothing(t *testing.T) {
+	server, err := startServer(t.TempDir(), "127.0.0.1:0", "--connection-age-seconds-max", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx := testContext(t)
+	client := newClientOf(t, server.address)
+	granted := 0
+	grant := func() {
+		granted++
+		if _, err := client.Grant(ctx, creditd.GrantParams{Account: "team-a", Credits: decimal.NewFromInt(1)}); err != nil {
+			t.Fatalf("grant %d: %v", granted, err)
+		}
+	}
+	grant()
+	watches := 0
+	for start := time.Now(); time.Since(start) < 4*time.Second; watches++ {
+		for balance, err := range client.WatchBalance(ctx, creditd.WatchBalanceParams{Account: "team-a"}) {
+			if err != nil {
+				t.Fatalf("watch %d: %v", watches, err)
+			}
+			if balance.Available.IntPart() != int64(granted) {
+				t.Errorf("%v are available, and %d were granted", balance.Available, granted)
+			}
+			if time.Since(start) > 4*time.Second {
+				break
+			}
+			grant()
+			time.Sleep(30 * time.Millisecond)
+		}
+	}
+	if watches < 3 {
+		t.Errorf("there were %d watches", watches)
+	}
+}

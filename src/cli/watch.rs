@@ -44,12 +44,36 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// Watches until the server ends the stream.
+/// Watches until the server stops. It also ends the stream in order where its connection is old:
+/// then the watch goes on over another one.
 async fn watch(args: &Args) -> Result<(), Failure> {
+    // A deadline would end the watch.
+    let mut connection = args.remote.connect(None).await?;
+    let mut last_version = None;
+    loop {
+        if !watch_one(args, connection, &mut last_version).await? {
+            return Ok(());
+        }
+        connection = match args.remote.connect(None).await {
+            Ok(connection) => connection,
+            // It has stopped.
+            Err(_) => return Ok(()),
+        };
+    }
+}
+
+/// Watches until the server ends the stream; whether to watch again. A balance that was printed
+/// before is not again.
+async fn watch_one(
+    args: &Args,
+    connection: client::Connection,
+    last_version: &mut Option<i64>,
+) -> Result<bool, Failure> {
+    // A stream that ends without a balance is not begun again and again.
+    let mut has_balance = false;
     let words = Words::of(&args.account);
     let remote = &args.remote;
-    // A deadline would end the watch.
-    let mut ledger = client::ledger(remote.connect(None).await?);
+    let mut ledger = client::ledger(connection);
     let request = pb::WatchBalanceRequest {
         account: args.account.clone(),
     };
@@ -68,7 +92,7 @@ async fn watch(args: &Args) -> Result<(), Failure> {
     loop {
         let message = match balances.message().await {
             Ok(Some(message)) => message,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(has_balance),
             Err(status) => {
                 let mut failure = remote.refused(words, &status).await;
                 failure.add("; watch again");
@@ -79,8 +103,12 @@ async fn watch(args: &Args) -> Result<(), Failure> {
             .balance
             .as_ref()
             .ok_or("the server sent no balance")?;
+        has_balance = true;
+        if last_version.replace(balance.version) == Some(balance.version) {
+            continue;
+        }
         if print_line(args.format, &message, || to_text(balance))? == More::Enough {
-            return Ok(());
+            return Ok(false);
         }
     }
 }

@@ -16,16 +16,36 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tower::Service;
 
-use super::tracker::Open;
+use super::discard::Discards;
+use super::lifetime::EndOfWatches;
+use super::tracker::{Begun, Open};
 use crate::rpc::layer::{Permits, ReplyBody};
 
 /// A request's body. Where its stream was reset or its connection has broken it never ends: its
-/// call is about to be dropped, and must not take what has come for all of it.
-pub struct RequestBody(Incoming);
+/// call is about to be dropped, and must not take what has come for all of it. Where its call is
+/// answered before it has ended, the connection reads the rest of it.
+pub struct RequestBody {
+    /// None when this is dropped.
+    body: Option<Incoming>,
+    discards: Discards,
+}
 
 impl RequestBody {
-    pub(super) const fn new(body: Incoming) -> Self {
-        Self(body)
+    pub(super) fn new(body: Incoming, discards: &Discards) -> Self {
+        Self {
+            body: Some(body),
+            discards: discards.clone(),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && !body.is_end_stream()
+        {
+            self.discards.take(body);
+        }
     }
 }
 
@@ -37,20 +57,24 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match ready!(Pin::new(&mut self.0).poll_frame(context)) {
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             // hyper takes a stream that was cancelled for one that has ended.
-            None if self.0.is_end_stream() => Poll::Ready(None),
+            None if body.is_end_stream() => Poll::Ready(None),
             None | Some(Err(_)) => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        let hint = self.body.as_ref().map(Body::size_hint);
+        hint.unwrap_or_default()
     }
 }
 
@@ -60,7 +84,7 @@ pin_project_lite::pin_project! {
     pub(super) struct Replying<S: Service<Request<RequestBody>>> {
         #[pin]
         state: State<S, S::Future>,
-        open: Option<Open>,
+        holds: Holds,
     }
 }
 
@@ -82,13 +106,13 @@ impl<S: Service<Request<RequestBody>>> Replying<S> {
     pub(super) fn new(
         request: Request<RequestBody>,
         service: &Arc<Mutex<S>>,
-        open: Option<Open>,
+        holds: Holds,
     ) -> Self {
         let state = State::Accepted {
             request: Some(request),
             service: Arc::clone(service),
         };
-        Self { state, open }
+        Self { state, holds }
     }
 }
 
@@ -111,11 +135,31 @@ where
                 }
                 StateProjection::Called { work } => {
                     let response = ready!(work.poll(context))?;
-                    let open = this.open.take();
-                    return Poll::Ready(Ok(response.map(|body| Reply { body, open })));
+                    let holds = std::mem::replace(this.holds, Holds::Nothing);
+                    return Poll::Ready(Ok(response.map(|body| Reply { body, holds })));
                 }
             };
             this.state.set(State::Called { work });
+        }
+    }
+}
+
+/// What a call keeps until its reply has left.
+pub(super) enum Holds {
+    Nothing,
+    Call {
+        _open: Open,
+    },
+    /// Waits until the connection ends its watches.
+    Watch(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl Holds {
+    pub(super) fn new(begun: Begun, watches: &EndOfWatches) -> Self {
+        match begun {
+            Begun::Open(open) => Self::Call { _open: open },
+            Begun::Watch => Self::Watch(Box::pin(watches.ended())),
+            Begun::Free => Self::Nothing,
         }
     }
 }
@@ -125,7 +169,7 @@ pin_project_lite::pin_project! {
     pub(super) struct Reply {
         #[pin]
         body: ReplyBody,
-        open: Option<Open>,
+        holds: Holds,
     }
 }
 
@@ -138,12 +182,23 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
         let mut this = self.project();
+        if let Holds::Watch(end) = this.holds
+            && end.as_mut().poll(context).is_ready()
+        {
+            let trailers = this.body.end_in_order();
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         let frame = ready!(this.body.as_mut().poll_frame(context));
         let keeps = this.body.is_stream();
         let piece = |bytes| Piece {
             bytes,
             // A reply has one message, but for a stream, which keeps what it holds.
-            _held: (!keeps).then(|| (this.body.take_permits(), this.open.take())),
+            _held: (!keeps).then(|| {
+                (
+                    this.body.take_permits(),
+                    std::mem::replace(this.holds, Holds::Nothing),
+                )
+            }),
         };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
@@ -156,7 +211,7 @@ impl Body for Reply {
 /// A piece of a reply on its way through the connection, with what its call holds.
 pub(super) struct Piece {
     bytes: Bytes,
-    _held: Option<(Permits, Option<Open>)>,
+    _held: Option<(Permits, Holds)>,
 }
 
 impl Buf for Piece {

@@ -19,6 +19,10 @@ pub const DATA_DEFAULT: &str = "creditd.db";
 pub const CALLS_MAX_DEFAULT: usize = 8_192;
 /// Most connections by default.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 4_096;
+/// Longest idle time of a connection by default.
+pub const CONNECTION_IDLE_SECONDS_MAX_DEFAULT: u32 = 600;
+/// Longest age of a connection by default.
+pub const CONNECTION_AGE_SECONDS_MAX_DEFAULT: u32 = 3_600;
 /// Longest call by default.
 pub const DEADLINE_MS_MAX_DEFAULT: u64 = 30_000;
 /// Most balances that are watched by default.
@@ -60,6 +64,10 @@ pub struct Config {
     pub calls_max: usize,
     /// Most connections.
     pub connections_max: usize,
+    /// How long a connection without a call is kept.
+    pub connection_idle_max: Duration,
+    /// How long any connection is kept, about.
+    pub connection_age_max: Duration,
     /// The longest that a call may take.
     pub deadline_max: Duration,
     /// How long calls in flight may go on after the signal to stop.
@@ -140,6 +148,22 @@ pub struct Options {
     /// Most connections; more are closed [default: 4096]
     #[arg(long, env = "CREDITD_CONNECTIONS_MAX", value_name = "N")]
     pub connections_max: Option<usize>,
+    /// Close a connection without a call for so many seconds; its client connects again when it
+    /// calls [default: 600]
+    #[arg(
+        long,
+        env = "CREDITD_CONNECTION_IDLE_SECONDS_MAX",
+        value_name = "SECONDS"
+    )]
+    pub connection_idle_seconds_max: Option<u32>,
+    /// Have clients connect anew after so many seconds, a tenth more or less; no call is
+    /// cut [default: 3600]
+    #[arg(
+        long,
+        env = "CREDITD_CONNECTION_AGE_SECONDS_MAX",
+        value_name = "SECONDS"
+    )]
+    pub connection_age_seconds_max: Option<u32>,
     /// Longest that a call may take, whatever deadline it brings [default: 30000]
     #[arg(long, env = "CREDITD_DEADLINE_MS_MAX", value_name = "MS")]
     pub deadline_ms_max: Option<u64>,
@@ -213,6 +237,8 @@ impl Options {
             };
         }
         let ms = Duration::from_millis;
+        let seconds =
+            |given: Option<u32>, default: u32| Duration::from_secs(given.unwrap_or(default).into());
         let config = Config {
             listen: match given!(listen) {
                 Some(text) => address::resolve(&text).map_err(ConfigError)?,
@@ -239,6 +265,14 @@ impl Options {
             threads: given!(threads).unwrap_or(cores),
             calls_max: given!(calls_max).unwrap_or(CALLS_MAX_DEFAULT),
             connections_max: given!(connections_max).unwrap_or(CONNECTIONS_MAX_DEFAULT),
+            connection_idle_max: seconds(
+                given!(connection_idle_seconds_max),
+                CONNECTION_IDLE_SECONDS_MAX_DEFAULT,
+            ),
+            connection_age_max: seconds(
+                given!(connection_age_seconds_max),
+                CONNECTION_AGE_SECONDS_MAX_DEFAULT,
+            ),
             deadline_max: ms(given!(deadline_ms_max).unwrap_or(DEADLINE_MS_MAX_DEFAULT)),
             drain_max: ms(given!(drain_ms_max).unwrap_or(DRAIN_MS_MAX_DEFAULT)),
             log_calls: given!(log_calls).unwrap_or_default(),
@@ -286,8 +320,14 @@ impl Config {
                 return wrong(&format!("{name} must be more than 0"));
             }
         }
-        if self.deadline_max.is_zero() {
-            return wrong("--deadline-ms-max must be more than 0");
+        for (name, time) in [
+            ("--connection-idle-seconds-max", self.connection_idle_max),
+            ("--connection-age-seconds-max", self.connection_age_max),
+            ("--deadline-ms-max", self.deadline_max),
+        ] {
+            if time.is_zero() {
+                return wrong(&format!("{name} must be more than 0"));
+            }
         }
         Ok(self)
     }
@@ -345,6 +385,14 @@ mod tests {
             },
             Options {
                 connections_max: Some(0),
+                ..Options::default()
+            },
+            Options {
+                connection_idle_seconds_max: Some(0),
+                ..Options::default()
+            },
+            Options {
+                connection_age_seconds_max: Some(0),
                 ..Options::default()
             },
             Options {

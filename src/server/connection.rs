@@ -7,41 +7,43 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use http::{Request, Response};
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use super::body::{Reply, Replying, RequestBody};
+use super::body::{Holds, Reply, Replying, RequestBody};
+use super::calls::Calls;
+use super::discard::Discards;
+use super::frame_meter::FrameMeter;
+use super::lifetime::{EndOfWatches, Lifetime, Over};
 use super::lingering::LingeringClose;
+use super::stalls::{Stall, Stalls};
 use super::tracker::{Generations, Tracker};
 use super::worker::Phase;
 use crate::rpc::layer::{REFLECTION_MAX, ReplyBody};
+use crate::rpc::peer::PeerAddress;
 
-/// A connection without a call for so long is closed, politely: its peer can connect again.
-const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a reply may take to leave, beyond the longest call.
-const REPLY_GRACE: Duration = Duration::from_secs(5);
+pub const REPLY_GRACE: Duration = Duration::from_secs(5);
 /// How long a peer without open calls has to close after GOAWAY; it is checked twice.
-const IDLE_GRACE: Duration = Duration::from_millis(500);
+pub const IDLE_GRACE: Duration = Duration::from_millis(500);
+/// So often it is checked at most where the socket is still busy: a peer that goes on sending, or
+/// does not read, gets no longer.
+pub const IDLE_CHECKS_MAX: u32 = 10;
 /// After so long without a frame of the peer it is sent a ping.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// And has so long to acknowledge it.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most calls at once on one connection.
-const STREAMS_MAX: u32 = 1_024;
+pub const STREAMS_MAX: u32 = 1_024;
 /// Largest header block that HTTP/2 takes in. It answers a larger one by itself, with HTTP's
 /// status alone; calls are refused from an eighth of it on, with a reason.
 const HEADER_BYTES_MAX: u32 = 128 * 1_024;
@@ -56,15 +58,37 @@ const RESET_STREAMS_MAX: usize = 1_024;
 /// Calls that were given up before they were accepted: all of a connection may be.
 const STREAMS_PENDING_RESET_MAX: usize = 1_024;
 
-/// How long calls are polled before the thread's other connections are.
-const TIME_SLICE_NANOS: u64 = 1_000_000;
+/// The times of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// The longest that a call may take.
+    pub(super) deadline_max: Duration,
+    /// How long the connection lives.
+    pub(super) lifetime: Lifetime,
+}
+
+impl Times {
+    /// Nothing that began before GOAWAY takes longer.
+    fn drain_max(&self) -> Duration {
+        let longest = self.deadline_max.max(REFLECTION_MAX);
+        longest.saturating_add(REPLY_GRACE)
+    }
+}
+
+/// What a connection's poll found.
+enum Polled {
+    Ended(hyper::Result<()>),
+    Excess(&'static str),
+    Stalled(Stall),
+}
 
 /// Serves a connection to its end.
 pub(super) async fn serve<I, S>(
     io: I,
+    peer: PeerAddress,
     service: S,
     mut phase: watch::Receiver<Phase>,
-    deadline_max: Duration,
+    times: Times,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
@@ -74,7 +98,102 @@ pub(super) async fn serve<I, S>(
 {
     let tracker = Arc::new(Tracker::default());
     let (io, activity) = LingeringClose::new(io);
+    let (io, meter) = FrameMeter::new(io);
+    let mut stalls = Stalls::new(meter.unfinished(), activity.clone());
     let calls = Calls::new();
+    let discards = Discards::default();
+    let watches = EndOfWatches::new();
+    let service = ConnectionService {
+        service: Arc::new(Mutex::new(service)),
+        tracker: Arc::clone(&tracker),
+        discards: discards.clone(),
+        watches: watches.clone(),
+    };
+    let http = builder(&calls).serve_connection(TokioIo::new(io), service);
+    let mut http = std::pin::pin!(http);
+    let _end = EndWithConnection(calls.clone(), discards.clone());
+    let mut over = std::pin::pin!(times.lifetime.over(&tracker, &calls));
+    // A reply must have left within twice the longest time of a call.
+    let mut unread = std::pin::pin!(async {
+        tokio::select! {
+            () = outlived(&tracker.calls, times.deadline_max) => {}
+            () = outlived(&tracker.reflections, REFLECTION_MAX) => {}
+        }
+    });
+    let mut check = std::pin::pin!(sleep(IDLE_GRACE));
+    // Set when there are to be no further calls; those under way are finished.
+    let mut draining: Option<Drain> = None;
+    loop {
+        let end_within = tokio::select! {
+            biased;
+            () = stopping(&mut phase), if draining.is_none() => times.drain_max(),
+            found = poll_fn(|context| {
+                if let Poll::Ready(ended) = http.as_mut().poll(context) {
+                    return Poll::Ready(Polled::Ended(ended));
+                }
+                calls.poll(context);
+                discards.poll(context);
+                if let Some(drain) = &draining {
+                    meter.set_bounded(drain.is_idle(&tracker, &calls));
+                }
+                if let Some(frames) = meter.take_excess() {
+                    return Poll::Ready(Polled::Excess(frames));
+                }
+                stalls.poll(context).map(Polled::Stalled)
+            }) => match found {
+                Polled::Ended(ended) => {
+                    // That a peer breaks the protocol or goes away is no error of the server.
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                Polled::Stalled(stall) => {
+                    let calls = tracker.open();
+                    tracing::warn!(%peer, ?stall, calls, "a connection was cut: its peer does not go on");
+                    return;
+                }
+                Polled::Excess(frames) => {
+                    tracing::warn!(%peer, frames, "a connection was ended: its peer sent more frames beside calls than it may");
+                    // It is read as one that has ended, after GOAWAY.
+                    meter.end();
+                    REPLY_GRACE
+                }
+            },
+            over = over.as_mut(), if draining.is_none() => {
+                tracing::debug!(%peer, ?over, "a connection is over");
+                if over != Over::OldAndBusy {
+                    meter.skip_round_trip();
+                }
+                watches.end();
+                times.drain_max()
+            }
+            () = unread.as_mut() => {
+                tracing::warn!(%peer, calls = tracker.open(), "a connection was closed: its peer does not read its replies");
+                return;
+            }
+            () = check.as_mut(), if draining.is_some() => {
+                if let Some(drain) = &mut draining {
+                    if drain.is_over(&tracker, &calls, activity.is_waiting()) {
+                        return;
+                    }
+                    if drain.idle_checks > 0 {
+                        // What nobody reads holds up nothing.
+                        discards.close();
+                    }
+                }
+                check.set(sleep(IDLE_GRACE));
+                continue;
+            }
+        };
+        draining = Some(Drain::new(end_within));
+        http.as_mut().graceful_shutdown();
+        check.set(sleep(IDLE_GRACE));
+    }
+}
+
+/// HTTP/2 with its limits.
+fn builder(calls: &Calls) -> Builder<Calls> {
     let mut builder = Builder::new(calls.clone());
     builder
         .timer(TokioTimer::new())
@@ -89,68 +208,41 @@ pub(super) async fn serve<I, S>(
         // Calls wait to be accepted, and their callers may give up meanwhile.
         .max_pending_accept_reset_streams(STREAMS_PENDING_RESET_MAX)
         .max_local_error_reset_streams(RESET_STREAMS_MAX);
-    let service = ConnectionService {
-        service: Arc::new(Mutex::new(service)),
-        tracker: Arc::clone(&tracker),
-    };
-    let http = builder.serve_connection(TokioIo::new(io), service);
-    let mut http = std::pin::pin!(http);
-    let _end = EndWithConnection(calls.clone());
-    let mut first_call = std::pin::pin!(sleep(FIRST_CALL_TIMEOUT));
-    // A reply must have left within twice the longest time of a call.
-    let mut unread = std::pin::pin!(async {
-        tokio::select! {
-            () = outlived(&tracker.calls, deadline_max) => {}
-            () = outlived(&tracker.reflections, REFLECTION_MAX) => {}
+    builder
+}
+
+/// A connection whose peer was told to go.
+struct Drain {
+    /// When it is cut, whatever is open.
+    end: Option<Instant>,
+    /// Checks in a row that found no call.
+    idle_checks: u32,
+}
+
+impl Drain {
+    fn new(end_within: Duration) -> Self {
+        Self {
+            end: Instant::now().checked_add(end_within),
+            idle_checks: 0,
         }
-    });
-    let mut idle = std::pin::pin!(sleep(IDLE_GRACE));
-    let mut was_idle = false;
-    // Set when there are to be no further calls; those under way are finished.
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = stopping(&mut phase), if !draining => {}
-            ended = poll_fn(|context| {
-                match http.as_mut().poll(context) {
-                    Poll::Ready(ended) => Poll::Ready(ended),
-                    Poll::Pending => {
-                        calls.poll(context);
-                        Poll::Pending
-                    }
-                }
-            }) => {
-                // That a peer breaks the protocol or goes away is no error of the server.
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
-            }
-            () = first_call.as_mut(), if !draining && !first_call.is_elapsed() => {
-                if tracker.has_called() {
-                    continue;
-                }
-                tracing::debug!("a connection without a call is closed");
-            }
-            () = unread.as_mut() => {
-                tracing::warn!(calls = tracker.open(), "a connection was closed: its peer does not read its replies");
-                return;
-            }
-            () = idle.as_mut(), if draining => {
-                // A peer without open calls that does not close its side is cut.
-                let is_idle = tracker.open() == 0 && calls.is_empty() && !activity.waits_for_peer();
-                if was_idle && is_idle {
-                    return;
-                }
-                was_idle = is_idle;
-                idle.set(sleep(IDLE_GRACE));
-                continue;
-            }
-        }
-        draining = true;
-        http.as_mut().graceful_shutdown();
-        idle.set(sleep(IDLE_GRACE));
+    }
+
+    fn is_idle(&self, tracker: &Tracker, calls: &Calls) -> bool {
+        tracker.open() == 0 && calls.is_empty()
+    }
+
+    /// Checks whether the connection is to be cut.
+    fn is_over(&mut self, tracker: &Tracker, calls: &Calls, waits_for_peer: bool) -> bool {
+        self.idle_checks = match self.is_idle(tracker, calls) {
+            true => self.idle_checks.saturating_add(1),
+            false => 0,
+        };
+        // A peer without open calls that does not close its side is cut.
+        let is_idle = match waits_for_peer {
+            true => self.idle_checks >= IDLE_CHECKS_MAX,
+            false => self.idle_checks >= 2,
+        };
+        is_idle || self.end.is_some_and(|end| Instant::now() >= end)
     }
 }
 
@@ -174,6 +266,8 @@ struct ConnectionService<S> {
     /// The calls of a connection are polled by one task: there is never a wait.
     service: Arc<Mutex<S>>,
     tracker: Arc<Tracker>,
+    discards: Discards,
+    watches: EndOfWatches,
 }
 
 impl<S> hyper::service::Service<Request<hyper::body::Incoming>> for ConnectionService<S>
@@ -185,150 +279,19 @@ where
     type Future = Replying<S>;
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
-        let open = self.tracker.begin(request.uri().path());
-        let request = request.map(RequestBody::new);
-        Replying::new(request, &self.service, open)
+        let begun = self.tracker.begin(request.uri().path());
+        let holds = Holds::new(begun, &self.watches);
+        let request = request.map(|body| RequestBody::new(body, &self.discards));
+        Replying::new(request, &self.service, holds)
     }
 }
 
-/// The calls of a connection, from their requests to the end of their replies. hyper puts
-/// them here.
-#[derive(Clone)]
-struct Calls {
-    open: Arc<Mutex<FuturesUnordered<Isolated>>>,
-    slice: Arc<TimeSlice>,
-}
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Calls {
-    fn execute(&self, call: F) {
-        self.lock().push(Isolated {
-            call: Box::pin(call),
-            slice: Arc::clone(&self.slice),
-        });
-    }
-}
-
-impl Calls {
-    fn new() -> Self {
-        Self {
-            open: Arc::default(),
-            slice: Arc::new(TimeSlice::new()),
-        }
-    }
-
-    /// hyper's connection and its calls are polled one after the other: there is never a wait.
-    fn lock(&self) -> MutexGuard<'_, FuturesUnordered<Isolated>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Polls the calls that can go on, for a slice. Where any ended, or some are left, the
-    /// connection is polled again: there are replies to send.
-    fn poll(&self, context: &mut Context<'_>) {
-        let mut open = self.lock();
-        if open.is_empty() {
-            return;
-        }
-        self.slice.begin();
-        let mut has_ended = false;
-        while !self.slice.is_over()
-            && let Poll::Ready(Some(())) = open.poll_next_unpin(context)
-        {
-            has_ended = true;
-        }
-        match (self.slice.is_over(), has_ended) {
-            (true, _) => wake_after_others(context),
-            (false, true) => context.waker().wake_by_ref(),
-            (false, false) => {}
-        }
-    }
-}
-
-/// Drops the calls of a connection that ends. They hold hyper's clones of what they are in, and
-/// would keep each other.
-struct EndWithConnection(Calls);
+/// Drops what is left of a connection that ends.
+struct EndWithConnection(Calls, Discards);
 
 impl Drop for EndWithConnection {
     fn drop(&mut self) {
-        let open = std::mem::take(&mut *self.0.lock());
-        drop(open);
-    }
-}
-
-/// A call that is polled within its connection's time slice. A panic is its own: it ends by a
-/// reset of its stream.
-struct Isolated {
-    call: Pin<Box<dyn Future<Output = ()> + Send>>,
-    slice: Arc<TimeSlice>,
-}
-
-impl Future for Isolated {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        if this.slice.is_over() {
-            // A FuturesUnordered polls all that are ready, however long that takes.
-            wake_after_others(context);
-            return Poll::Pending;
-        }
-        let call = this.call.as_mut();
-        let polled = catch_unwind(AssertUnwindSafe(|| call.poll(context)));
-        this.slice.note();
-        polled.unwrap_or_else(|_| {
-            tracing::error!("a defect while a reply was sent; the panic is logged beside it");
-            Poll::Ready(())
-        })
-    }
-}
-
-/// Wakes whoever polls after the runtime has polled the other tasks and its sockets. A task
-/// that wakes itself is polled many times before the runtime looks at its sockets again.
-fn wake_after_others(context: &mut Context<'_>) {
-    let yielded = std::pin::pin!(tokio::task::yield_now());
-    // Its first poll asks for the second one, and that is all of it.
-    let _ = yielded.poll(context);
-}
-
-/// How long calls may be polled before the thread's other connections are.
-struct TimeSlice {
-    base: Instant,
-    /// When it ends, in nanoseconds after `base`.
-    end: AtomicU64,
-    is_over: AtomicBool,
-}
-
-impl TimeSlice {
-    fn new() -> Self {
-        Self {
-            base: Instant::now(),
-            end: AtomicU64::new(0),
-            is_over: AtomicBool::new(true),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn begin(&self) {
-        let end = self.now().saturating_add(TIME_SLICE_NANOS);
-        self.end.store(end, Ordering::Relaxed);
-        self.is_over.store(false, Ordering::Relaxed);
-    }
-
-    /// A call was polled; whether the slice is over is decided then alone, since the clock
-    /// costs as much as a short poll.
-    fn note(&self) {
-        if self.now() > self.end.load(Ordering::Relaxed) {
-            self.is_over.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+        self.1.close();
+        self.0.clear();
     }
 }

@@ -5,55 +5,52 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::stalls::Waiting;
+
 /// A peer that sends nothing for so long after the end of the server's side is closed.
 const SILENCE_MAX: Duration = Duration::from_millis(500);
 /// And so is any peer after this.
 const LINGER_MAX: Duration = Duration::from_secs(5);
+/// Or after so many bytes: what the windows allow to be under way, and as much again.
+const LINGER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 /// A stream whose shutdown waits for its peer.
 pub(super) struct LingeringClose<S> {
     stream: S,
     /// Set when the server's side has ended.
     linger: Option<Linger>,
-    activity: Activity,
+    /// Since when the stream waits for its peer: for room for what is to be sent, or for its end.
+    activity: Waiting,
 }
 
 struct Linger {
     silence: Pin<Box<Sleep>>,
     end: Instant,
-}
-
-/// Whether the stream waits for its peer: for room for what is to be sent, or for its end.
-#[derive(Clone, Default)]
-pub(super) struct Activity(Arc<AtomicBool>);
-
-impl Activity {
-    pub(super) fn waits_for_peer(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, waits_for_peer: bool) {
-        self.0.store(waits_for_peer, Ordering::Relaxed);
-    }
+    bytes: usize,
 }
 
 impl<S> LingeringClose<S> {
-    pub(super) fn new(stream: S) -> (Self, Activity) {
-        let activity = Activity::default();
+    pub(super) fn new(stream: S) -> (Self, Waiting) {
+        let activity = Waiting::default();
         let linger = Self {
             stream,
             linger: None,
             activity: activity.clone(),
         };
         (linger, activity)
+    }
+
+    fn waits(&self, waits: bool) {
+        match waits {
+            true => self.activity.begin(),
+            false => self.activity.end(),
+        }
     }
 }
 
@@ -74,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.set(written.is_pending());
+        self.waits(written.is_pending());
         written
     }
 
@@ -84,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.activity.set(written.is_pending());
+        self.waits(written.is_pending());
         written
     }
 
@@ -102,11 +99,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
             Some(linger) => linger,
             None => {
                 ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-                this.activity.set(true);
+                this.activity.begin();
                 let now = Instant::now();
                 this.linger.insert(Linger {
                     silence: Box::pin(sleep(SILENCE_MAX)),
                     end: now.checked_add(LINGER_MAX).unwrap_or(now),
+                    bytes: 0,
                 })
             }
         };
@@ -118,7 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringClose<S> {
                     let now = Instant::now();
                     let next = now.checked_add(SILENCE_MAX).unwrap_or(now);
                     linger.silence.as_mut().reset(next.min(linger.end));
-                    if now >= linger.end {
+                    linger.bytes = linger.bytes.saturating_add(buffer.filled().len());
+                    if now >= linger.end || linger.bytes >= LINGER_BYTES_MAX {
                         return Poll::Ready(Ok(()));
                     }
                 }

@@ -6,15 +6,20 @@
 mod address;
 mod banner;
 mod body;
+mod calls;
 mod checked_clock;
 mod config;
 mod connection;
+mod discard;
 pub mod files;
+mod frame_meter;
+mod lifetime;
 mod lingering;
 mod listener;
 mod prices;
 mod reload;
 pub use prices::offline as offline_prices;
+mod stalls;
 mod stream;
 mod system_clock;
 pub mod telemetry;
@@ -47,6 +52,21 @@ use crate::store::{Clock, Store, Unavailable};
 use self::reload::Reload;
 use self::unix::Listening;
 use self::worker::Workers;
+
+/// Limits of connections that no option sets.
+pub mod limits {
+    pub use super::connection::{
+        IDLE_CHECKS_MAX, IDLE_GRACE, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, REPLY_GRACE,
+        STREAMS_MAX,
+    };
+    pub use super::discard::{BODY_BYTES_MAX, BODY_TIMEOUT};
+    pub use super::frame_meter::{
+        BUDGET_FRAMES_MAX, FRAMES_PER_CALL, FRAMES_PER_SECOND, LATE_BYTES_MAX, SENT_BYTES_PER_FRAME,
+    };
+    pub use super::lifetime::FIRST_CALL_TIMEOUT;
+    pub use super::stalls::{FRAME_TIMEOUT, WRITE_TIMEOUT};
+    pub use super::worker::FIRST_BYTE_TIMEOUT;
+}
 
 pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;

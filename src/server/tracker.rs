@@ -1,16 +1,17 @@
-//! The open calls of one connection, so that it can be closed: one that never calls, one
-//! whose peer does not read its replies, and, when the server drains, one that has nothing
+//! The open calls of one connection, so that it can be closed: one that does not call, one
+//! whose peer does not read its replies, and, when its peer was told to go, one that has nothing
 //! left to do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::rpc::method::{self, Kind};
 
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    has_called: AtomicBool,
+    /// How many calls there were.
+    begun: AtomicUsize,
     /// Calls that end by themselves.
     pub(super) calls: Arc<Generations>,
     /// Streams of reflection, which the server ends, later than calls.
@@ -18,9 +19,9 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    /// Whether there ever was a call.
-    pub(super) fn has_called(&self) -> bool {
-        self.has_called.load(Ordering::Relaxed)
+    /// How many calls there ever were, by a counter that may wrap.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Calls whose reply has not left. Health, reflection and watchers do not count: nothing
@@ -29,13 +30,36 @@ impl Tracker {
         self.calls.open()
     }
 
-    pub(super) fn begin(&self, path: &str) -> Option<Open> {
-        self.has_called.store(true, Ordering::Relaxed);
+    /// Whether any call is open that ends by itself or by the server.
+    pub(super) fn has_open(&self) -> bool {
+        self.calls.open() > 0 || self.reflections.open() > 0
+    }
+
+    pub(super) fn begin(&self, path: &str) -> Begun {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         match method::find(path).map(|method| method.kind) {
-            None | Some(Kind::Unary | Kind::Batch) => self.calls.begin(),
-            Some(Kind::Reflection) => self.reflections.begin(),
-            Some(Kind::HealthCheck | Kind::HealthWatch | Kind::BalanceWatch) => None,
+            None | Some(Kind::Unary | Kind::Batch) => self.calls.begin().into(),
+            Some(Kind::Reflection) => self.reflections.begin().into(),
+            Some(Kind::HealthCheck) => Begun::Free,
+            Some(Kind::HealthWatch | Kind::BalanceWatch) => Begun::Watch,
         }
+    }
+}
+
+/// A call that begins.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Kept until its reply has left.
+    Open(Open),
+    /// Its reply goes on until its caller, or the connection, ends it.
+    Watch,
+    /// Nothing is lost with it.
+    Free,
+}
+
+impl From<Option<Open>> for Begun {
+    fn from(open: Option<Open>) -> Self {
+        open.map_or(Self::Free, Self::Open)
     }
 }
 
@@ -97,9 +121,10 @@ mod tests {
     #[test]
     fn a_call_is_old_after_two_generations_and_health_never() {
         let tracker = Tracker::default();
-        assert!(!tracker.has_called());
+        assert_eq!(tracker.begun(), 0);
         let health = tracker.begin("/grpc.health.v1.Health/Watch");
-        assert!(tracker.has_called() && health.is_none() && tracker.open() == 0);
+        assert!(matches!(health, Begun::Watch) && tracker.open() == 0);
+        assert_eq!(tracker.begun(), 1);
         let estimate = "/creditd.v1.PricingService/Estimate";
         let first = tracker.begin(estimate);
         assert!(

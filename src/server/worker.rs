@@ -15,14 +15,15 @@ use tower::Service;
 use super::StartError;
 use super::body::RequestBody;
 use super::config::Config;
-use super::connection;
+use super::connection::{self, Times};
+use super::lifetime::Lifetime;
 use super::stream::{StdStream, Stream};
 use crate::failpoint;
 use crate::rpc::layer::{Observe, Panicked, ReplyBody};
 use crate::rpc::peer::PeerAddress;
 
 /// A connection on which nothing has come for so long is closed.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a drain counts the connections that are left.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Accepted connections that may wait for their thread.
@@ -95,13 +96,20 @@ where
 {
     let phase = watch::Sender::new(Phase::Serving);
     let (panicked, one_panicked) = watch::channel(false);
+    let times = Times {
+        deadline_max: config.deadline_max,
+        lifetime: Lifetime {
+            idle_max: config.connection_idle_max,
+            age_max: config.connection_age_max,
+        },
+    };
     let workers = (0..config.threads)
         .map(|number| {
             start_one(
                 number,
                 service.clone(),
                 (phase.subscribe(), panicked.clone()),
-                config.deadline_max,
+                times,
             )
         })
         .collect::<std::io::Result<_>>()
@@ -120,7 +128,7 @@ fn start_one<S>(
     number: usize,
     service: Observe<S>,
     (phase, panicked): (watch::Receiver<Phase>, watch::Sender<bool>),
-    deadline_max: Duration,
+    times: Times,
 ) -> std::io::Result<Worker>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
@@ -139,7 +147,7 @@ where
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
         .spawn(move || {
-            let serve = || runtime.block_on(run(queue, service, phase, deadline_max));
+            let serve = || runtime.block_on(run(queue, service, phase, times));
             if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                 panicked.send_replace(true);
             }
@@ -156,7 +164,7 @@ async fn run<S>(
     mut queue: mpsc::Receiver<Accepted>,
     service: Observe<S>,
     mut phase: watch::Receiver<Phase>,
-    deadline_max: Duration,
+    times: Times,
 ) where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + Clone
@@ -180,7 +188,7 @@ async fn run<S>(
                         Ok(stream) => {
                             let mut to_wait = phase.clone();
                             if first_byte(&stream, &mut to_wait).await {
-                                connection::serve(stream, service, phase, deadline_max).await;
+                                connection::serve(stream, peer, service, phase, times).await;
                             }
                         }
                         Err(error) => tracing::warn!(%error, "a connection could not be taken"),

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use creditd::rpc::pb::creditd::v1 as pb;
 use rustix::process::{Pid, Signal, kill_process};
@@ -192,6 +193,23 @@ fn watch_ends_well_when_the_server_stops() {
     assert_eq!(balance["grants"][0]["remaining"], "1000");
     server.stop();
     assert_eq!(watch.ends(), (Some(0), String::new()));
+}
+
+/// Its connection is told to go at its age, and each balance is printed once.
+#[test]
+fn watch_goes_on_over_the_next_connection() {
+    let server = Program::start_with(&["--connection-age-seconds-max", "1"]);
+    done(&server, "grant team-a 1000");
+    let watch = Watch::start(&server, &["team-a", "--json"]);
+    let start = Instant::now();
+    let mut version = 0;
+    while start.elapsed() < Duration::from_secs(3) {
+        let value: serde_json::Value = serde_json::from_str(&watch.next()).unwrap();
+        version += 1;
+        assert_eq!(value["balance"]["version"], version.to_string());
+        done(&server, "grant team-a 1");
+    }
+    assert!(version > 10, "{version}");
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn the_help_of_serve_says_the_defaults() {
         threads: _,
         calls_max,
         connections_max,
+        connection_idle_max,
+        connection_age_max,
         deadline_max,
         drain_max,
         log_calls: false,
@@ -102,6 +104,14 @@ fn the_help_of_serve_says_the_defaults() {
         ("watchers-max", watchers_max.to_string()),
         ("calls-max", calls_max.to_string()),
         ("connections-max", connections_max.to_string()),
+        (
+            "connection-idle-seconds-max",
+            connection_idle_max.as_secs().to_string(),
+        ),
+        (
+            "connection-age-seconds-max",
+            connection_age_max.as_secs().to_string(),
+        ),
         ("deadline-ms-max", deadline_max.as_millis().to_string()),
         ("drain-ms-max", drain_max.as_millis().to_string()),
         ("log-level", log_level),

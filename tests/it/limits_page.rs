@@ -30,7 +30,7 @@ use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
 };
-use creditd::server::Options;
+use creditd::server::{Options, limits as connection};
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX};
 
 use crate::support::root;
@@ -65,6 +65,15 @@ fn limits() -> BTreeMap<String, String> {
     let message = size(MESSAGE_BYTES_MAX.try_into().unwrap());
     let config = Options::default().over(Options::default()).unwrap();
     let ms = |time: std::time::Duration| format!("{} ms", number(time.as_millis()));
+    let seconds = |time: std::time::Duration| format!("{} s", number(time.as_secs()));
+    let more = format!(
+        "{} more than the longest call",
+        seconds(connection::REPLY_GRACE)
+    );
+    let ping = format!(
+        "the answer to a ping of the server, which it sends after {} without a frame",
+        seconds(connection::KEEP_ALIVE_INTERVAL)
+    );
     let age = config.revision_age_days_max;
     let rows = [
         (
@@ -213,8 +222,75 @@ fn limits() -> BTreeMap<String, String> {
             "a rate card that is published",
             size(PUBLISHED_BYTES_MAX.try_into().unwrap()),
         ),
+        (
+            "the first byte of a connection",
+            format!("within {}", seconds(connection::FIRST_BYTE_TIMEOUT)),
+        ),
+        (
+            "the first call of a connection",
+            format!("within {}", seconds(connection::FIRST_CALL_TIMEOUT)),
+        ),
+        (
+            "calls of a connection at once",
+            number(connection::STREAMS_MAX),
+        ),
+        (
+            "a frame that is no part of a message, a header block",
+            format!(
+                "whole within {} of its first byte",
+                seconds(connection::FRAME_TIMEOUT)
+            ),
+        ),
+        (
+            "what is sent, where the socket takes none of it",
+            seconds(connection::WRITE_TIMEOUT),
+        ),
+        (
+            "a reply that does not leave, for want of a window",
+            format!("{more}, checked as often"),
+        ),
+        (ping.as_str(), seconds(connection::KEEP_ALIVE_TIMEOUT)),
+        (
+            "frames beside calls: PING, SETTINGS, WINDOW_UPDATE, RST_STREAM, PRIORITY, unknown ones",
+            format!(
+                "{} at once; {} more a second, {} a call, 1 for each {} bytes of replies",
+                number(connection::BUDGET_FRAMES_MAX),
+                connection::FRAMES_PER_SECOND,
+                connection::FRAMES_PER_CALL,
+                connection::SENT_BYTES_PER_FRAME
+            ),
+        ),
+        (
+            "the message of a call that was refused before it came",
+            format!(
+                "{}, within {}",
+                size(connection::BODY_BYTES_MAX.try_into().unwrap()),
+                seconds(connection::BODY_TIMEOUT)
+            ),
+        ),
+        (
+            "a connection without a call, after GOAWAY",
+            format!(
+                "{}, or {} while its socket is busy; {} is read",
+                seconds(connection::IDLE_GRACE * 2),
+                seconds(connection::IDLE_GRACE * connection::IDLE_CHECKS_MAX),
+                size(connection::LATE_BYTES_MAX.try_into().unwrap())
+            ),
+        ),
+        ("a connection with calls, after GOAWAY", more),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
         ("`--connections-max`", number(config.connections_max)),
+        (
+            "`--connection-idle-seconds-max`, a connection without a call",
+            seconds(config.connection_idle_max),
+        ),
+        (
+            "`--connection-age-seconds-max`, any connection",
+            format!(
+                "{}, a tenth more or less",
+                seconds(config.connection_age_max)
+            ),
+        ),
         (
             "`--watchers-max`, balances that are watched",
             number(config.watchers_max),

@@ -36,6 +36,8 @@ mod cli_remote;
 /// any year.
 mod clock;
 mod command_page;
+/// Connections that are old: their clients go on over another one.
+mod connections;
 /// Rate cards that extend others.
 mod contracts;
 /// Panics on the server's own threads: waiting calls are answered, and the server goes on or
@@ -56,6 +58,8 @@ mod grants;
 mod greed;
 /// Health by its protocol, and reflection as grpcurl reads it.
 mod health;
+/// Peers that keep to no rule of HTTP/2 or of courtesy: what becomes of them, and of others meanwhile.
+mod hostile_peers;
 /// Bad fields, amounts, quantities and batches.
 mod input;
 /// Servers killed under load, many times: no answered write is lost, and none is done twice.

@@ -72,7 +72,8 @@ type LedgerServiceClient interface {
 	// The balance now, or as it was at an earlier time.
 	GetBalance(ctx context.Context, in *GetBalanceRequest, opts ...grpc.CallOption) (*GetBalanceResponse, error)
 	// The balance now and after each change. A slow reader gets the newest balance and
-	// misses those between. The stream ends with OK when the server stops.
+	// misses those between. The stream ends with OK when the server stops, and when its
+	// connection is old (--connection-age-seconds-max, an hour by default): watch again.
 	WatchBalance(ctx context.Context, in *WatchBalanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchBalanceResponse], error)
 	// The account's entries, newest first.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
@@ -328,7 +329,8 @@ type LedgerServiceServer interface {
 	// The balance now, or as it was at an earlier time.
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
 	// The balance now and after each change. A slow reader gets the newest balance and
-	// misses those between. The stream ends with OK when the server stops.
+	// misses those between. The stream ends with OK when the server stops, and when its
+	// connection is old (--connection-age-seconds-max, an hour by default): watch again.
 	WatchBalance(*WatchBalanceRequest, grpc.ServerStreamingServer[WatchBalanceResponse]) error
 	// The account's entries, newest first.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import grpc
 import pytest
@@ -19,6 +20,7 @@ from creditd import (
 )
 from creditd.v1 import ledger_pb2
 from tests.conftest import Connect
+from tests.support.server import running_server
 from tests.support.scripted import NO_ANSWER, Refusal, Scripted, scripted_server
 
 WAIT_S_MAX = 20
@@ -196,3 +198,35 @@ def test_a_wait_that_is_cancelled_ends_the_watch() -> None:
 
 async def _rest(watch: AsyncBalanceWatch) -> list[Decimal]:
     return [one.available async for one in watch]
+
+
+def test_it_ends_with_its_old_connection_and_goes_on_over_the_next(
+    connect: Connect, tmp_path: Path
+) -> None:
+    with running_server(tmp_path, "127.0.0.1:0", "--connection-age-seconds-max", "1") as address:
+        driver = connect(address)
+        driver.call("grant", "team-a", 1)
+        for ended in range(1, 4):
+            # Of the last watch the server sends nothing further: it ends, and nothing raises.
+            balances = list(driver.iterate("watch_balance", "team-a", timeout=WAIT_S_MAX))
+            assert [one.available for one in balances] == [Decimal(ended)]
+            for _ in range(20):
+                assert driver.call("get_balance", "team-a").available == Decimal(ended)
+            driver.call("grant", "team-a", 1)
+
+
+def test_calls_beside_a_watch_do_not_fail_when_its_connection_is_old(
+    connect: Connect, tmp_path: Path
+) -> None:
+    with running_server(tmp_path, "127.0.0.1:0", "--connection-age-seconds-max", "1") as address:
+        driver = connect(address)
+        driver.call("grant", "team-a", 1)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            watch = driver.iterate("watch_balance", "team-a", timeout=WAIT_S_MAX)
+            assert next(watch).available >= 1
+            while time.monotonic() < end:
+                driver.call("grant", "team-a", 1)
+                if next(watch, None) is None:
+                    break
+            watch.close()

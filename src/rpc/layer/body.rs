@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
@@ -78,6 +78,14 @@ impl ReplyBody {
     #[must_use]
     pub const fn is_stream(&self) -> bool {
         self.streams
+    }
+
+    /// Ends a stream with OK, as if it had ended by itself; the trailers that say so.
+    pub fn end_in_order(self: Pin<&mut Self>) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+        Record::end(self.project().record, Ok(&trailers));
+        trailers
     }
 
     /// Its permits, which go with its message until that has left.

@@ -4,6 +4,7 @@ pub mod books;
 pub mod call;
 pub mod clocks;
 pub mod disk;
+pub mod frames;
 pub mod health;
 pub mod ids;
 pub mod implied;

@@ -34,9 +34,9 @@ type Server struct {
 	logged string
 }
 
-// Start returns once the server accepts connections. Its data file and its
-// log are in dir.
-func Start(dir, listen string) (*Server, error) {
+// Start returns once the server accepts connections, with further options of
+// "creditd serve". Its data file and its log are in dir.
+func Start(dir, listen string, options ...string) (*Server, error) {
 	binary, err := findServer()
 	if err != nil {
 		return nil, err
@@ -45,9 +45,10 @@ func Start(dir, listen string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(binary, "serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"),
+	args := []string{"serve", "--listen", listen, "--data", filepath.Join(dir, "creditd.db"),
 		"--rate-card-file", filepath.Join(repo(), "rate-cards", "jogg-api-v2.toml"),
-		"--rate-card-file", filepath.Join(repo(), "tests", "data", "cards", "models.toml"))
+		"--rate-card-file", filepath.Join(repo(), "tests", "data", "cards", "models.toml")}
+	command := exec.Command(binary, append(args, options...)...)
 	command.Env = environmentWithoutOptions()
 	printed, err := command.StdoutPipe()
 	if err != nil {

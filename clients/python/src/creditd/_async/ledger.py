@@ -66,15 +66,16 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> AsyncBalanceWatch:
-        """The balance now, and again after each change, until the server stops.
+        """The balance now, and again after each change, until the server ends it.
 
             async with client.watch_balance("team-a") as watch:
                 async for balance in watch:
                     print(balance.available)
 
         A slow reader gets the newest balance and misses those between. Where the watch fails it
-        raises, and where the server stops it ends; call `watch_balance` again then. Only where the
-        client replaces its connection does it go on by itself.
+        raises, and where the server stops, or ends a connection that is old (after an hour), it
+        ends; call `watch_balance` again then. Only where the client replaces its connection does
+        it go on by itself.
 
         Args:
             account: The account.

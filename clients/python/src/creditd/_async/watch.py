@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class AsyncBalanceWatch:
     """The balances that `AsyncClient.watch_balance` yields: an iterator that can be closed.
 
-    It ends when the server stops, and after `close`, which any task may call. Where it fails it
-    raises CreditdError and is over. It is never sent again, but for one case: where the client
-    replaces its connection, the watch goes on over the new one.
+    It ends when the server stops or ends its old connection, and after `close`, which any task
+    may call. Where it fails it raises CreditdError and is over. It is never sent again, but for
+    one case: where the client replaces its connection, the watch goes on over the new one.
     """
 
     def __init__(

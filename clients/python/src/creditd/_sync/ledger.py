@@ -67,15 +67,16 @@ class LedgerCalls(Transport):
         metadata: Metadata = (),
         x_request_id: str | None = None,
     ) -> BalanceWatch:
-        """The balance now, and again after each change, until the server stops.
+        """The balance now, and again after each change, until the server ends it.
 
             with client.watch_balance("team-a") as watch:
                 for balance in watch:
                     print(balance.available)
 
         A slow reader gets the newest balance and misses those between. Where the watch fails it
-        raises, and where the server stops it ends; call `watch_balance` again then. Only where the
-        client replaces its connection does it go on by itself.
+        raises, and where the server stops, or ends a connection that is old (after an hour), it
+        ends; call `watch_balance` again then. Only where the client replaces its connection does
+        it go on by itself.
 
         Args:
             account: The account.

@@ -181,7 +181,8 @@ class LedgerServiceServicer(object):
 
     def WatchBalance(self, request, context):
         """The balance now and after each change. A slow reader gets the newest balance and
-        misses those between. The stream ends with OK when the server stops.
+        misses those between. The stream ends with OK when the server stops, and when its
+        connection is old (--connection-age-seconds-max, an hour by default): watch again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
