@@ -24,6 +24,7 @@ use super::calls::Calls;
 use super::discard::Discards;
 use super::frame_meter::FrameMeter;
 use super::lifetime::{EndOfWatches, Lifetime, Over};
+use super::lines::{ConnectionLines, Kind};
 use super::lingering::LingeringClose;
 use super::stalls::{Stall, Stalls};
 use super::tracker::{Generations, Tracker};
@@ -88,7 +89,7 @@ pub(super) async fn serve<I, S>(
     peer: PeerAddress,
     service: S,
     mut phase: watch::Receiver<Phase>,
-    times: Times,
+    (times, lines): (Times, Arc<ConnectionLines>),
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
@@ -150,11 +151,15 @@ pub(super) async fn serve<I, S>(
                 }
                 Polled::Stalled(stall) => {
                     let calls = tracker.open();
-                    tracing::warn!(%peer, ?stall, calls, "a connection was cut: its peer does not go on");
+                    if lines.permit(Kind::Stalled) {
+                        tracing::warn!(%peer, ?stall, calls, "a connection was cut: its peer does not go on");
+                    }
                     return;
                 }
                 Polled::Excess(frames) => {
-                    tracing::warn!(%peer, frames, "a connection was ended: its peer sent more frames beside calls than it may");
+                    if lines.permit(Kind::Excess) {
+                        tracing::warn!(%peer, frames, "a connection was ended: its peer sent more frames beside calls than it may");
+                    }
                     // It is read as one that has ended, after GOAWAY.
                     meter.end();
                     REPLY_GRACE
@@ -169,7 +174,9 @@ pub(super) async fn serve<I, S>(
                 times.drain_max()
             }
             () = unread.as_mut() => {
-                tracing::warn!(%peer, calls = tracker.open(), "a connection was closed: its peer does not read its replies");
+                if lines.permit(Kind::Unread) {
+                    tracing::warn!(%peer, calls = tracker.open(), "a connection was closed: its peer does not read its replies");
+                }
                 return;
             }
             () = check.as_mut(), if draining.is_some() => {

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::StartError;
 use super::config::Config;
+use super::lines::Kind;
 use super::stream::StdStream;
 use super::unix::Listening;
 use super::worker::Workers;
@@ -80,7 +81,9 @@ pub(super) async fn accept(
             Ok((stream, peer)) => hand_out(stream, peer, workers, config.connections_max),
             Err(error) => {
                 // Without a pause a lack of file descriptors would be a busy loop.
-                tracing::warn!(%error, "a connection could not be accepted");
+                if workers.lines.permit(Kind::Failed) {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 tokio::time::sleep(NO_ROOM_PAUSE).await;
             }
         }
@@ -97,10 +100,12 @@ async fn accept_unix(listener: Option<&Listening>) -> std::io::Result<(StdStream
 
 fn hand_out(stream: StdStream, peer: PeerAddress, workers: &Workers, connections_max: usize) {
     if workers.connections() >= connections_max {
-        tracing::warn!(
-            limit = connections_max,
-            "a connection was refused: --connections-max"
-        );
+        if workers.lines.permit(Kind::Refused) {
+            tracing::warn!(
+                limit = connections_max,
+                "a connection was refused: --connections-max"
+            );
+        }
         return;
     }
     workers.serve(stream, peer);

@@ -14,6 +14,7 @@ mod discard;
 pub mod files;
 mod frame_meter;
 mod lifetime;
+mod lines;
 mod lingering;
 mod listener;
 mod prices;
@@ -49,6 +50,7 @@ use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
+use self::lines::ConnectionLines;
 use self::reload::Reload;
 use self::unix::Listening;
 use self::worker::Workers;
@@ -309,7 +311,7 @@ impl Server {
             () = serve => None,
             () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
             never = reload.run(&reload_asked) => match never {},
-            never = tell_of_calls(&self.lines) => match never {},
+            never = tell_of_others(&self.lines, &workers.lines) => match never {},
             () = workers.one_panicked() => Some("a thread that serves"),
         };
         if defect.is_some() {
@@ -359,11 +361,12 @@ async fn next_stop(
     }
 }
 
-/// Logs once a second how many calls had no line of their own.
-async fn tell_of_calls(lines: &CallLines) -> Infallible {
+/// Logs once a second how many calls and connections had no line of their own.
+async fn tell_of_others(calls: &CallLines, connections: &ConnectionLines) -> Infallible {
     loop {
         tokio::time::sleep(LEFT_OUT_INTERVAL).await;
-        lines.tell();
+        calls.tell();
+        connections.tell();
     }
 }
 

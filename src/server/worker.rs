@@ -17,6 +17,7 @@ use super::body::RequestBody;
 use super::config::Config;
 use super::connection::{self, Times};
 use super::lifetime::Lifetime;
+use super::lines::{ConnectionLines, Kind};
 use super::stream::{StdStream, Stream};
 use crate::failpoint;
 use crate::rpc::layer::{Observe, Panicked, ReplyBody};
@@ -54,6 +55,7 @@ pub(super) struct Workers {
     /// Whether one of them has ended by a panic.
     one_panicked: watch::Receiver<bool>,
     workers: Vec<Worker>,
+    pub(super) lines: Arc<ConnectionLines>,
 }
 
 struct Worker {
@@ -103,13 +105,14 @@ where
             age_max: config.connection_age_max,
         },
     };
+    let lines = Arc::new(ConnectionLines::new());
     let workers = (0..config.threads)
         .map(|number| {
             start_one(
                 number,
                 service.clone(),
                 (phase.subscribe(), panicked.clone()),
-                times,
+                (times, Arc::clone(&lines)),
             )
         })
         .collect::<std::io::Result<_>>()
@@ -121,6 +124,7 @@ where
         phase,
         one_panicked,
         workers,
+        lines,
     })
 }
 
@@ -128,7 +132,7 @@ fn start_one<S>(
     number: usize,
     service: Observe<S>,
     (phase, panicked): (watch::Receiver<Phase>, watch::Sender<bool>),
-    times: Times,
+    times_and_lines: (Times, Arc<ConnectionLines>),
 ) -> std::io::Result<Worker>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
@@ -147,7 +151,7 @@ where
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
         .spawn(move || {
-            let serve = || runtime.block_on(run(queue, service, phase, times));
+            let serve = || runtime.block_on(run(queue, service, phase, times_and_lines));
             if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                 panicked.send_replace(true);
             }
@@ -164,7 +168,7 @@ async fn run<S>(
     mut queue: mpsc::Receiver<Accepted>,
     service: Observe<S>,
     mut phase: watch::Receiver<Phase>,
-    times: Times,
+    (times, lines): (Times, Arc<ConnectionLines>),
 ) where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + Clone
@@ -183,15 +187,19 @@ async fn run<S>(
                 let Some(Accepted { stream, peer, counted }) = accepted else { return };
                 failpoint::pass("serve");
                 let (service, phase) = (service.clone().of_peer(peer), each.clone());
+                let lines = Arc::clone(&lines);
                 tasks.spawn(async move {
                     match stream.into_stream() {
                         Ok(stream) => {
                             let mut to_wait = phase.clone();
                             if first_byte(&stream, &mut to_wait).await {
-                                connection::serve(stream, peer, service, phase, times).await;
+                                connection::serve(stream, peer, service, phase, (times, lines)).await;
                             }
                         }
-                        Err(error) => tracing::warn!(%error, "a connection could not be taken"),
+                        Err(error) if lines.permit(Kind::Failed) => {
+                            tracing::warn!(%error, "a connection could not be taken");
+                        }
+                        Err(_) => {}
                     }
                     drop(counted);
                 });
@@ -225,6 +233,7 @@ impl Workers {
                     counted: Counted::new(&worker.connections),
                 })
                 .is_err()
+            && self.lines.permit(Kind::Refused)
         {
             tracing::warn!("a connection was refused: its thread has too many to take up");
         }
