@@ -36,6 +36,8 @@ pub struct Connection {
     room: i64,
     room_of_streams: i64,
     frame_bytes: usize,
+    /// How many calls at once the server takes.
+    streams_max: usize,
     /// Requests that the server has no room for yet.
     waiting: VecDeque<Waiting>,
 }
@@ -73,10 +75,16 @@ impl Connection {
             room: frames::ROOM_DEFAULT.into(),
             room_of_streams: frames::ROOM_DEFAULT.into(),
             frame_bytes: frames::FRAME_BYTES,
+            streams_max: usize::MAX,
             waiting: VecDeque::new(),
         };
         connection.settle(&settings);
         Ok(connection)
+    }
+
+    /// How many calls at once the server takes.
+    pub fn streams_max(&self) -> usize {
+        self.streams_max
     }
 
     pub fn socket(&mut self) -> &mut TcpStream {
@@ -275,6 +283,9 @@ impl Connection {
                     for waiting in &mut self.waiting {
                         waiting.room += change;
                     }
+                }
+                frames::STREAMS_MAX => {
+                    self.streams_max = usize::try_from(value).unwrap_or(usize::MAX);
                 }
                 frames::FRAME_BYTES_MAX => {
                     // Longer frames would gain nothing.

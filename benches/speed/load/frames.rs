@@ -23,6 +23,7 @@ pub const ACK: u8 = 1;
 const PADDED: u8 = 8;
 
 /// Settings that matter here, by their numbers.
+pub const STREAMS_MAX: u16 = 3;
 pub const ROOM_OF_STREAMS: u16 = 4;
 pub const FRAME_BYTES_MAX: u16 = 5;
 

@@ -12,7 +12,7 @@ use super::spread::Spread;
 
 /// How long after the end of a run the last answer may come.
 const LAST_ANSWER_MAX: Duration = Duration::from_secs(30);
-/// Calls at once on one connection; the server resets those beyond its own limit of 1,024.
+/// Calls at once on one connection, where the server takes more.
 const STREAMS_MAX: usize = 1_000;
 /// The longest sleep where nothing comes.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
@@ -304,7 +304,8 @@ impl<'run, 'job> Run<'run, 'job> {
         while self.arrival(rate) <= now && self.more(now) {
             let start = self.arrival(rate);
             let line = self.hop();
-            let free = busy < self.shape.callers && self.lines[line].busy < STREAMS_MAX;
+            let streams_max = self.lines[line].connection.streams_max().min(STREAMS_MAX);
+            let free = busy < self.shape.callers && self.lines[line].busy < streams_max;
             if !free && !self.shape.sheds {
                 return;
             }
