@@ -1,5 +1,5 @@
 # make test    everything that must pass; installs what it needs into .tools
-# make test-long  what takes too long for every change: kills, random operations
+# make test-long  what takes too long for every change: kills, random operations, h2spec
 # make check   formatter, clippy, schema
 # make rust    Rust tests
 # make clients Python and Go clients against the real server

@@ -7,10 +7,13 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::{Request, Response};
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -89,7 +92,7 @@ pub(super) async fn serve<I, S>(
     io: I,
     peer: PeerAddress,
     service: S,
-    mut phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
     (times, lines): (Times, Arc<ConnectionLines>),
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -114,21 +117,13 @@ pub(super) async fn serve<I, S>(
     let http = builder(&calls).serve_connection(TokioIo::new(io), service);
     let mut http = std::pin::pin!(http);
     let _end = EndWithConnection(calls.clone(), discards.clone());
-    let mut over = std::pin::pin!(times.lifetime.over(&tracker, &calls));
-    // A reply must have left within twice the longest time of a call.
-    let mut unread = std::pin::pin!(async {
-        tokio::select! {
-            () = outlived(&tracker.calls, times.deadline_max) => {}
-            () = outlived(&tracker.reflections, REFLECTION_MAX) => {}
-        }
-    });
+    let mut events = events(phase, &tracker, &calls, times);
     let mut check = std::pin::pin!(sleep(IDLE_GRACE));
     // Set when there are to be no further calls; those under way are finished.
     let mut draining: Option<Drain> = None;
     loop {
         let end_within = tokio::select! {
             biased;
-            () = stopping(&mut phase), if draining.is_none() => times.drain_max(),
             found = poll_fn(|context| {
                 if let Poll::Ready(ended) = http.as_mut().poll(context) {
                     return Poll::Ready(Polled::Ended(ended));
@@ -166,20 +161,24 @@ pub(super) async fn serve<I, S>(
                     REPLY_GRACE
                 }
             },
-            over = over.as_mut(), if draining.is_none() => {
-                tracing::debug!(%peer, ?over, "a connection is over");
-                if over != Over::OldAndBusy {
-                    meter.skip_round_trip();
+            Some(event) = events.next() => match event {
+                Event::Stopping | Event::Over(_) if draining.is_some() => continue,
+                Event::Stopping => times.drain_max(),
+                Event::Over(over) => {
+                    tracing::debug!(%peer, ?over, "a connection is over");
+                    if over != Over::OldAndBusy {
+                        meter.skip_round_trip();
+                    }
+                    watches.end();
+                    times.drain_max()
                 }
-                watches.end();
-                times.drain_max()
-            }
-            () = unread.as_mut() => {
-                if lines.permit(Kind::Unread) {
-                    tracing::warn!(%peer, calls = tracker.open(), "a connection was closed: its peer does not read its replies");
+                Event::Unread => {
+                    if lines.permit(Kind::Unread) {
+                        tracing::warn!(%peer, calls = tracker.open(), "a connection was closed: its peer does not read its replies");
+                    }
+                    return;
                 }
-                return;
-            }
+            },
             () = check.as_mut(), if draining.is_some() => {
                 if let Some(drain) = &mut draining {
                     if drain.is_over(&tracker, &calls, activity.is_waiting()) {
@@ -254,9 +253,42 @@ impl Drain {
     }
 }
 
-/// Waits until the server drains, or has ended.
-async fn stopping(phase: &mut watch::Receiver<Phase>) {
-    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+/// What happens to a connection by itself.
+enum Event {
+    /// The server drains, or has ended.
+    Stopping,
+    Over(Over),
+    /// A reply has not left within twice the longest time of a call.
+    Unread,
+}
+
+type Events<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>;
+
+/// They are polled when they are woken, and not with each poll of the connection.
+fn events<'a>(
+    mut phase: watch::Receiver<Phase>,
+    tracker: &'a Tracker,
+    calls: &'a Calls,
+    times: Times,
+) -> Events<'a> {
+    let events = Events::new();
+    events.push(Box::pin(async move {
+        let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+        Event::Stopping
+    }));
+    events.push(Box::pin(async move {
+        Event::Over(times.lifetime.over(tracker, calls).await)
+    }));
+    for (open, call_max) in [
+        (&tracker.calls, times.deadline_max),
+        (&tracker.reflections, REFLECTION_MAX),
+    ] {
+        events.push(Box::pin(async move {
+            outlived(open, call_max).await;
+            Event::Unread
+        }));
+    }
+    events
 }
 
 /// Waits until a call has been open for longer than it may take, twice.

@@ -146,6 +146,7 @@ impl<S> FrameMeter<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -180,6 +181,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
+    #[inline]
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -190,6 +192,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
         written
     }
 
+    #[inline]
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

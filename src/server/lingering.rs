@@ -55,6 +55,7 @@ impl<S> LingeringClose<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for LingeringClose<S> {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

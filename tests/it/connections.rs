@@ -164,7 +164,7 @@ async fn a_busy_connection_is_told_to_go_too() {
         });
     }
     for (answered, failed) in callers.join_all().await {
-        assert!(answered > 100 && failed <= 3, "{answered} {failed}");
+        assert!(answered > 100 && failed <= 6, "{answered} {failed}");
     }
 }
 

@@ -25,7 +25,7 @@ const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// with other tests.
 const OTHERS_P99_MAX: Duration = Duration::from_millis(500);
 /// What an attack may leave in memory.
-const LEFT_MIB_MAX: u64 = 24;
+const LEFT_MIB_MAX: u64 = 48;
 
 fn estimate_message() -> Vec<u8> {
     message(0, &estimate("lip_sync_video", "31s").encode_to_vec())
@@ -324,7 +324,7 @@ async fn what_does_not_go_on_is_cut() {
                 break;
             }
         }
-        while !peer.is_cut().await && began.elapsed() < 2 * PATIENCE {
+        while !server.log().contains("stall=Write") && began.elapsed() < 2 * PATIENCE {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         began.elapsed()

@@ -20,8 +20,8 @@ from creditd import (
 )
 from creditd.v1 import ledger_pb2
 from tests.conftest import Connect
-from tests.support.server import running_server
 from tests.support.scripted import NO_ANSWER, Refusal, Scripted, scripted_server
+from tests.support.server import running_server
 
 WAIT_S_MAX = 20
 

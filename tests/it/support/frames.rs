@@ -186,15 +186,6 @@ impl Peer {
         let wait = tokio::time::timeout(bound, self.seen.wait_for(enough));
         matches!(wait.await, Ok(Ok(_)))
     }
-
-    /// Whether the server has closed the connection, for one that never reads.
-    pub async fn is_cut(&mut self) -> bool {
-        let ready = tokio::time::timeout(Duration::from_millis(200), self.writer.writable());
-        let ready = ready.await.is_ok();
-        let sent = self.writer.try_write(&frame(PING, ACK, 0, &[0; 8]));
-        // A socket that is full is still open.
-        ready && sent.is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
-    }
 }
 
 /// Reads frames to the end of the connection, and acknowledges nothing.
