@@ -189,3 +189,40 @@ async fn a_batch_whose_reply_is_too_large_is_not_decided_to_the_end() {
     let again = store.write(all("all")).await.unwrap();
     assert_eq!(again.entry.shares, paid.entry.shares);
 }
+
+/// While a reader had a snapshot of such an account, a charge copied all of its grants.
+#[tokio::test]
+async fn a_charge_does_not_copy_what_a_reader_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("creditd.db"), &Hand::new());
+    let grants = (0..2_000).map(|n| {
+        let mut grant = restricted(format!("g{n}"));
+        if let Action::Grant(action) = &mut grant.action {
+            action.services = (0..100).map(|n| format!("service-{n:02}").into()).collect();
+        }
+        grant
+    });
+    let grants = store.write_batch(grants.collect()).await.unwrap();
+    assert!(grants.iter().all(Result::is_ok));
+    let mut best = [Duration::MAX; 2];
+    for number in 0..20 {
+        let is_read = number % 2 == 1;
+        let snapshot = store.account(name("team-a"), None).await.unwrap();
+        let snapshot = is_read.then_some(snapshot);
+        let mut cheap = unpayable(format!("c{number}"));
+        if let Action::Charge(Ok(cost)) = &mut cheap.action {
+            cost.credits = Credits::parse("0.001").unwrap();
+            cost.service = Some("service-07".into());
+        }
+        let began = Instant::now();
+        store.write(cheap).await.unwrap();
+        let best = &mut best[usize::from(is_read)];
+        *best = (*best).min(began.elapsed());
+        drop(snapshot);
+    }
+    let [alone, read] = best;
+    assert!(
+        read < alone * 4 + Duration::from_millis(2),
+        "{read:?} while it is read, {alone:?} while it is not"
+    );
+}
