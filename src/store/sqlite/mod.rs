@@ -61,6 +61,7 @@ pub use open::OpenError;
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
 /// How many commands and reads they may have; a batch is always accepted by an empty queue.
 pub const QUEUE_COMMANDS_MAX: usize = 65_536;
+pub use history::SCAN_SLICE_TIME_MAX;
 
 /// Limits of the memory, and for how long request_ids are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

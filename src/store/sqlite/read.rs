@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::accounts::Loaded;
-use super::history::{AccountHead, HistoryRead};
+use super::history::{AccountHead, HistoryRead, Scan};
 use super::journal::StorageError;
 use super::ledger::unavailable;
 use super::settings::Settings;
@@ -135,6 +135,7 @@ impl Writer {
             }
             Query::Entries(query, promise) => {
                 let head = view.head();
+                let scan = Box::new(Scan::new(query));
                 self.history
                     .submit(head, HistoryRead::Entries(query, promise));
             }
