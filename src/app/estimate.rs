@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
-use crate::domain::ledger::{Account, Affordability, SpendableCredits, check_funds};
+use crate::domain::ledger::{Account, Affordability, FundsCheck, SpendableCredits};
 use crate::domain::pricing::{AccountTerms, Catalog, PriceTerms, Quote, Selector, Usage};
 use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Violation};
 
 /// Most unknown services for which one batch searches the nearest known one.
 const SUGGESTIONS_MAX: usize = 32;
+
+/// How many grants and services a check of funds visits without a pause: a millisecond's work.
+const VISITS_AT_ONCE: usize = 16_384;
 
 /// Priced usages, in the order of the request. A bad usage fails alone.
 pub struct BatchEstimate<'card> {
@@ -124,12 +127,18 @@ impl App {
             Some(service) => SpendableCredits::of_service(&account, &service),
             None => SpendableCredits::of(&account),
         };
-        // A write to the account copies it while a snapshot is in use.
         drop(account);
         let costs = costs.iter();
         let costs = costs.map(|(service, credits)| (&**service, *credits));
-        check_funds(&credits, costs)
-            .map_err(|_| Refusal::invalid("usages", Violation::CostTooLarge).into())
+        let mut check = FundsCheck::new(&credits, costs);
+        loop {
+            match check.advance(VISITS_AT_ONCE) {
+                Ok(Some(affordability)) => return Ok(affordability),
+                // Other calls of the thread have their turn.
+                Ok(None) => tokio::task::yield_now().await,
+                Err(_) => return Err(Refusal::invalid("usages", Violation::CostTooLarge).into()),
+            }
+        }
     }
 }
 

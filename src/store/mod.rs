@@ -7,7 +7,9 @@
 //!
 //! # Promises of every store
 //!
-//! - A [`Store::write`] that answers `Ok` is on disk and is never lost or doubled.
+//! - A [`Store::write`] that answers `Ok` is on disk and is never lost or doubled. Of a
+//!   [`Store::write_batch`] that fails, some commands may be on disk: each is found by its
+//!   request_id.
 //! - A known request_id with the same fingerprint gives the first answer again
 //!   (`replayed`); with another one it is refused. This comes before every other rule.
 //! - A refusal changes nothing, and its request_id can be used again.
@@ -23,6 +25,7 @@
 //! One suite of tests runs over every store, and compares it with a simple store in memory.
 
 pub mod cards;
+mod controlled_delay;
 mod pending;
 pub mod sqlite;
 
@@ -68,15 +71,16 @@ pub trait Store: Send + Sync + 'static {
     /// Decides a command and makes it durable.
     fn write(&self, command: Command) -> Pending<Box<Written>>;
 
-    /// Decides commands one after another, each on its own, and makes them durable
-    /// together. The entries of the answers are without their shares: there can be
-    /// thousands for each.
+    /// Decides commands one after another, each on its own, and answers when all are durable;
+    /// other commands can come between two of them. The entries of the answers are without their
+    /// shares: there can be thousands for each.
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>>;
 
     /// The settings of an account, where they can be told at once. None: they have to be read.
     fn known_settings(&self, name: &AccountName) -> Option<Option<Arc<AccountSettings>>>;
 
-    /// The settings of accounts, in the same order; None also where there is no such account.
+    /// The settings of accounts, in the same order, each as it is when it is read; None also where
+    /// there is no such account.
     fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Option<Arc<AccountSettings>>>>;
 
     /// The account as it is, or as it was.
@@ -175,7 +179,7 @@ pub struct EntryPage {
 pub enum StoreError {
     /// A rule refuses it.
     Refused(Refusal),
-    /// A queue is full. Nothing was done.
+    /// A queue is full, or what it has would wait too long. Nothing was done.
     Busy {
         /// How much may be queued.
         limit: usize,

@@ -11,7 +11,7 @@ use creditd::domain::{Credits, FieldViolations};
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{EntryPage, EntryQuery, Pending, Store as _, StoreError};
 
-use crate::store::{Hand, batch, charge, command, grant, name, open_with};
+use crate::store::{Hand, batch, charge, command, grant, name, one_credit, open_with};
 
 fn open(file: &Path, clock: &Arc<Hand>) -> SqliteStore {
     open_with(file, clock, SqliteSettings::default())
@@ -94,6 +94,40 @@ async fn questions_of_one_account_are_bounded() {
         }
     }
     assert!(busy > 0, "all were taken");
+}
+
+/// The searches are of many accounts, which take turns: of each a slice is done, and then the short
+/// question is.
+#[tokio::test]
+async fn long_searches_of_many_accounts_wait_for_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("creditd.db"), &Hand::new());
+    let accounts: Vec<_> = (0..20).map(|number| format!("long-{number}")).collect();
+    for account in &accounts {
+        grant(&store, account, "g1", "1000000").await.unwrap();
+        let charges = (0..10_000).map(|n| command(account, &format!("c{n}"), one_credit()));
+        store.write_batch(charges.collect()).await.unwrap();
+    }
+    grant(&store, "team-b", "g1", "5").await.unwrap();
+    let three = [0, 1, 2].map(|_| accounts.iter());
+    let long: Vec<_> = (three.into_iter().flatten())
+        .map(|account| long_question(&store, account))
+        .collect();
+    let short = EntryQuery {
+        limit: 10,
+        ..EntryQuery::default()
+    };
+    let page = store.entries(name("team-b"), short).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    let mut done = 0;
+    for mut question in long {
+        let answer = std::future::poll_fn(|context| {
+            let polled = std::pin::Pin::new(&mut question).poll(context);
+            std::task::Poll::Ready(polled)
+        });
+        done += usize::from(answer.await.is_ready());
+    }
+    assert!(done <= 8, "{done} of 60 searches were done before");
 }
 
 fn restricted(id: String) -> Command {
@@ -188,4 +222,41 @@ async fn a_batch_whose_reply_is_too_large_is_not_decided_to_the_end() {
     }
     let again = store.write(all("all")).await.unwrap();
     assert_eq!(again.entry.shares, paid.entry.shares);
+}
+
+/// While a reader had a snapshot of such an account, a charge copied all of its grants.
+#[tokio::test]
+async fn a_charge_does_not_copy_what_a_reader_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("creditd.db"), &Hand::new());
+    let grants = (0..2_000).map(|n| {
+        let mut grant = restricted(format!("g{n}"));
+        if let Action::Grant(action) = &mut grant.action {
+            action.services = (0..100).map(|n| format!("service-{n:02}").into()).collect();
+        }
+        grant
+    });
+    let grants = store.write_batch(grants.collect()).await.unwrap();
+    assert!(grants.iter().all(Result::is_ok));
+    let mut best = [Duration::MAX; 2];
+    for number in 0..20 {
+        let is_read = number % 2 == 1;
+        let snapshot = store.account(name("team-a"), None).await.unwrap();
+        let snapshot = is_read.then_some(snapshot);
+        let mut cheap = unpayable(format!("c{number}"));
+        if let Action::Charge(Ok(cost)) = &mut cheap.action {
+            cost.credits = Credits::parse("0.001").unwrap();
+            cost.service = Some("service-07".into());
+        }
+        let began = Instant::now();
+        store.write(cheap).await.unwrap();
+        let best = &mut best[usize::from(is_read)];
+        *best = (*best).min(began.elapsed());
+        drop(snapshot);
+    }
+    let [alone, read] = best;
+    assert!(
+        read < alone * 4 + Duration::from_millis(2),
+        "{read:?} while it is read, {alone:?} while it is not"
+    );
 }

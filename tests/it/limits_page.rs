@@ -31,7 +31,11 @@ use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
 };
 use creditd::server::{Options, limits as connection};
-use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX};
+use creditd::store::sqlite::{
+    BATCH_DELAY_TARGET, DELAY_TARGET_MIN, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL,
+    OVERLOADED_ITEMS_MAX, QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX, QUEUE_WRITES_MAX,
+    SCAN_SLICE_TIME_MAX, SLICE_MAX, SLICE_MIN,
+};
 
 use crate::support::root;
 
@@ -322,6 +326,35 @@ fn limits() -> BTreeMap<String, String> {
         (
             "`--revision-age-days-max`, how long replaced prices are honoured",
             age.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days")),
+        ),
+        ("single writes that wait", number(QUEUE_WRITES_MAX)),
+        (
+            "how long every write must have waited too long before the ledger is overloaded",
+            ms(OVERLOAD_INTERVAL),
+        ),
+        (
+            "how long a write should wait while it is overloaded",
+            ms(DELAY_TARGET_MIN),
+        ),
+        (
+            "charges of batches that wait while it is overloaded",
+            number(OVERLOADED_ITEMS_MAX),
+        ),
+        (
+            "how long a batch should wait for its first part while it is overloaded",
+            ms(BATCH_DELAY_TARGET),
+        ),
+        (
+            "commands and reads of one write to disk, parts of batches apart",
+            number(GROUP_LENGTH_MAX),
+        ),
+        (
+            "how long a part of a batch takes while others wait",
+            format!("{} to {}", SLICE_MIN.as_millis(), ms(SLICE_MAX)),
+        ),
+        (
+            "how long a part of a search for a page of entries takes",
+            ms(SCAN_SLICE_TIME_MAX),
         ),
     ];
     rows.into_iter()

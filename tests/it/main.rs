@@ -78,6 +78,8 @@ mod limits_page;
 mod migration;
 /// A reference model of the ledger, as plain as possible.
 mod model;
+/// More writes than the ledger can do.
+mod overload;
 /// What usage costs, as a table that a product manager could read.
 mod prices;
 /// Properties of all quantities and amounts, not only of those in the tables.

@@ -1,6 +1,7 @@
 //! The embedded store by itself: groups that fail, files that were closed in bad moments,
 //! request_ids that are days old.
 
+use std::future::Future as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -255,6 +256,90 @@ async fn large_batches_that_wait_are_counted_by_their_commands() {
         available(&store, "team-a").await,
         Ok(Credits::parse(&left.to_string()).unwrap())
     );
+}
+
+/// A batch is done in slices. A single charge is on disk and answered between two of them.
+#[tokio::test]
+async fn others_are_served_while_a_batch_is_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Hand::new();
+    let store = open(&directory.path().join("creditd.db"), &clock, 1_000_000);
+    grant(&store, "team-a", "g1", "1000000").await.unwrap();
+    grant(&store, "team-b", "g1", "10").await.unwrap();
+    let mut long = [0, 1].map(|number| store.write_batch(batch(number, 10_000)));
+    let short = (0..10).map(|n| command("team-b", &format!("s{n}"), one_credit()));
+    // Batches take turns, and reads and single charges are in each turn.
+    let short = store.write_batch(short.collect()).await.unwrap();
+    assert!(short.iter().all(Result::is_ok));
+    assert_eq!(available(&store, "team-b").await, Ok(Credits::ZERO));
+    grant(&store, "team-b", "g2", "1").await.unwrap();
+    charge(&store, "team-b", "c1").await.unwrap();
+    for long in &mut long {
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut *long).poll(context))
+        });
+        assert!(polled.await.is_pending(), "it was done before the others");
+    }
+    for long in long {
+        let answers = long.await.unwrap();
+        let ids = answers.into_iter().map(|answer| answer.unwrap().entry.id.0);
+        let ids: Vec<_> = ids.collect();
+        assert!(ids.is_sorted(), "items count in their order");
+        assert_eq!(ids.len(), 10_000);
+    }
+    let left = available(&store, "team-a").await.unwrap();
+    assert_eq!(left, Credits::parse("980000").unwrap());
+}
+
+/// What a failed batch has on disk is found by its request_ids.
+#[tokio::test]
+async fn a_batch_that_failed_between_two_slices_is_sent_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let store = open(&file, &clock, 1_000_000);
+    grant(&store, "team-a", "g1", "1000000").await.unwrap();
+    break_writes(&file, "b0-8000");
+    let failed = store.write_batch(batch(0, 10_000)).await;
+    assert!(
+        matches!(&failed, Err(StoreError::Unavailable(cause)) if cause.operation == "write"),
+        "{failed:?}"
+    );
+    let left = available(&store, "team-a").await.unwrap();
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("DROP TRIGGER broken").unwrap();
+    let answers = store.write_batch(batch(0, 10_000)).await.unwrap();
+    let replayed = |answer: &Answer<Written>| answer.as_ref().unwrap().replayed;
+    let on_disk = answers.iter().take_while(|answer| replayed(answer)).count();
+    assert!((1..8_000).contains(&on_disk), "{on_disk} were on disk");
+    assert!(!answers[on_disk..].iter().any(replayed));
+    let charged = i64::try_from(on_disk).unwrap();
+    assert_eq!(left.nanos(), (1_000_000 - charged) * 1_000_000_000);
+    let left = available(&store, "team-a").await.unwrap();
+    assert_eq!(left, Credits::parse("990000").unwrap());
+    drop(store);
+    let report = creditd::server::files::audit(&file, &mut |_, _| {}).unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+}
+
+/// Batches that are under way at the end are finished.
+#[tokio::test]
+async fn a_store_that_is_closed_finishes_its_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let store = open(&file, &clock, 1_000_000);
+    grant(&store, "team-a", "g1", "1000000").await.unwrap();
+    let pending: Vec<_> = (0..3)
+        .map(|number| store.write_batch(batch(number, 3_000)))
+        .collect();
+    drop(store);
+    for pending in pending {
+        assert!(pending.await.unwrap().iter().all(Result::is_ok));
+    }
+    let store = open(&file, &clock, 1_000_000);
+    let left = available(&store, "team-a").await.unwrap();
+    assert_eq!(left, Credits::parse("991000").unwrap());
 }
 
 /// However much is written without a pause, the `-wal` is emptied meanwhile.

@@ -81,7 +81,7 @@ fn each_layer_keeps_to_its_own() {
         ),
         (
             "src/app",
-            // tokio's locks are fair and are of no runtime.
+            // tokio's locks are fair and are of no runtime, and so is its pause.
             &[
                 "tonic",
                 "prost",
@@ -91,7 +91,7 @@ fn each_layer_keeps_to_its_own() {
                 "tokio::net",
                 "tokio::runtime",
                 "tokio::spawn",
-                "tokio::task",
+                "tokio::task::spawn",
                 "tokio::time",
             ],
             "use cases know no wire and no database",

@@ -1,10 +1,11 @@
 //! An account: the fold of its entries.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use imbl::{OrdMap, OrdSet};
+
 use super::entry::{Entry, EntryKind, GrantFacts, GrantShare};
-use super::grants::{BurnKey, GrantState, Grants};
+use super::grants::{BurnKey, GrantState, Grants, Place};
 use super::hold::{HoldStatus, OpenHold};
 use super::id::{AccountId as _, EntryId, GrantId, HoldId};
 use super::settings::{AccountSettings, AccountUpdate};
@@ -13,7 +14,8 @@ use crate::domain::names::{AccountName, Labels};
 use crate::domain::pricing::Pairs;
 use crate::domain::time::Timestamp;
 
-/// An account: the state after all of its entries.
+/// An account: the state after all of its entries. What can be much of it is in persistent maps: a
+/// copy shares them, and a change copies a few nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     name: AccountName,
@@ -26,9 +28,9 @@ pub struct Account {
     /// None where nothing is set, as in most accounts.
     settings: Option<Arc<AccountSettings>>,
     grants: Grants,
-    holds: BTreeMap<HoldId, OpenHold>,
+    holds: OrdMap<HoldId, Arc<OpenHold>>,
     /// Holds and grants that will expire, by time.
-    pub(super) due: BTreeSet<(Timestamp, Due)>,
+    pub(super) due: OrdSet<(Timestamp, Due)>,
 }
 
 /// The newest id of each kind, 0 where there is none yet. The next one is one more.
@@ -77,7 +79,7 @@ pub struct Inconsistent(pub EntryId);
 impl Account {
     /// An account without entries.
     #[must_use]
-    pub const fn new(name: AccountName) -> Self {
+    pub fn new(name: AccountName) -> Self {
         Self {
             name,
             available: Credits::ZERO,
@@ -91,8 +93,8 @@ impl Account {
             create_time: None,
             settings: None,
             grants: Grants::new(),
-            holds: BTreeMap::new(),
-            due: BTreeSet::new(),
+            holds: OrdMap::new(),
+            due: OrdSet::new(),
         }
     }
 
@@ -193,8 +195,14 @@ impl Account {
     }
 
     /// Grants with something left or held, in burn order.
-    pub fn grants(&self) -> impl DoubleEndedIterator<Item = &GrantState> + ExactSizeIterator {
+    pub fn grants(&self) -> impl Iterator<Item = &GrantState> {
         self.grants.iter()
+    }
+
+    /// How many of them there are.
+    #[must_use]
+    pub fn live_grants(&self) -> usize {
+        self.grants.len()
     }
 
     /// A grant that has something left or held.
@@ -218,7 +226,7 @@ impl Account {
 
     /// Open holds, oldest first.
     #[must_use]
-    pub const fn holds(&self) -> &BTreeMap<HoldId, OpenHold> {
+    pub const fn holds(&self) -> &OrdMap<HoldId, Arc<OpenHold>> {
         &self.holds
     }
 
@@ -316,12 +324,12 @@ impl Account {
             EntryKind::Update(update) => self.update(update)?,
             EntryKind::Charge | EntryKind::Expire(_) => {}
         }
-        let mut near = 0;
+        let mut near = None;
         for share in &entry.shares {
             let known = position.take();
             let position = known.or_else(|| self.grants.find(share.grant, near))?;
             self.change_grant(position, share)?;
-            near = position;
+            near = Some(position);
         }
         sums_to(entry).then_some(())
     }
@@ -351,7 +359,7 @@ impl Account {
         same.then_some(())
     }
 
-    fn change_grant(&mut self, position: usize, share: &GrantShare) -> Option<()> {
+    fn change_grant(&mut self, position: Place, share: &GrantShare) -> Option<()> {
         let grant = self.grants.at_mut(position)?;
         if grant.id != share.grant {
             return None;
@@ -366,7 +374,7 @@ impl Account {
     }
 
     /// Updates `due` after a change of a grant.
-    fn note_due(&mut self, position: usize, before: Option<Timestamp>) {
+    fn note_due(&mut self, position: Place, before: Option<Timestamp>) {
         let Some(grant) = self.grants.at(position) else {
             return;
         };
@@ -384,7 +392,7 @@ impl Account {
 
     /// Revokes a grant: from now on what returns to it lapses at once.
     fn revoke(&mut self, id: GrantId) {
-        let Some(position) = self.grants.find(id, 0) else {
+        let Some(position) = self.grants.find(id, None) else {
             return;
         };
         let Some(grant) = self.grants.at_mut(position) else {
@@ -398,7 +406,7 @@ impl Account {
     fn open_hold(&mut self, open: OpenHold) {
         let hold = &open.hold;
         self.due.insert((hold.expire_time, Due::Hold(hold.id)));
-        self.holds.insert(hold.id, open);
+        self.holds.insert(hold.id, Arc::new(open));
     }
 
     /// Applies an entry to its hold.
@@ -414,7 +422,7 @@ impl Account {
             let before = self.holds.remove(&after.id)?;
             let due = (before.hold.expire_time, Due::Hold(after.id));
             self.due.remove(&due);
-            shares = before.shares;
+            shares = Arc::unwrap_or_clone(before).shares;
         }
         // The shares of a hold and those of its entries are both in the order in which they
         // were taken, so one pass finds all.

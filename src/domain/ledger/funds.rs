@@ -89,62 +89,108 @@ impl ServiceGrants {
     }
 }
 
-/// Whether the credits suffice for these costs, each for its service, if they are charged in
-/// order.
-///
-/// # Errors
-/// [`TooLarge`] where the costs sum to more than the largest amount.
-pub fn check_funds<'a>(
-    credits_left: &SpendableCredits,
-    costs: impl Iterator<Item = (&'a str, Credits)> + Clone,
-) -> Result<Affordability, TooLarge> {
-    let mut left: Vec<Credits> = credits_left.grants.iter().map(|(left, _)| *left).collect();
-    let mut available = Credits::ZERO;
-    let mut shortfall = Credits::ZERO;
-    let mut unrestricted = ServiceGrants::default();
-    let services = costs
-        .clone()
-        .map(|(service, _)| (service, ServiceGrants::default()));
-    let mut restricted: HashMap<&str, ServiceGrants> = services.collect();
-    for (position, (left, terms)) in credits_left.grants.iter().enumerate() {
-        let mut pays = terms.services.is_empty() && !restricted.is_empty();
+/// A check whether credits suffice for costs, each for its service, if they are charged in order. It
+/// is done in parts: thousands of grants, each for a hundred services, take many milliseconds.
+pub struct FundsCheck<'a, C> {
+    /// What is left of each grant, and its terms.
+    grants: std::iter::Enumerate<std::slice::Iter<'a, (Credits, Arc<GrantTerms>)>>,
+    costs: C,
+    /// What would be left of each grant.
+    left: Vec<Credits>,
+    unrestricted: ServiceGrants,
+    restricted: HashMap<&'a str, ServiceGrants>,
+    available: Credits,
+    shortfall: Credits,
+}
+
+impl<'a, C: Iterator<Item = (&'a str, Credits)> + Clone> FundsCheck<'a, C> {
+    /// A check that has not begun.
+    #[must_use]
+    pub fn new(credits_left: &'a SpendableCredits, costs: C) -> Self {
+        let services = costs.clone();
+        let services = services.map(|(service, _)| (service, ServiceGrants::default()));
+        Self {
+            grants: credits_left.grants.iter().enumerate(),
+            left: credits_left.grants.iter().map(|(left, _)| *left).collect(),
+            unrestricted: ServiceGrants::default(),
+            restricted: services.collect(),
+            available: Credits::ZERO,
+            shortfall: Credits::ZERO,
+            costs,
+        }
+    }
+
+    /// Goes on until about so many grants and services were visited. None: there are more.
+    ///
+    /// # Errors
+    /// [`TooLarge`] where the costs sum to more than the largest amount.
+    pub fn advance(&mut self, visits: usize) -> Result<Option<Affordability>, TooLarge> {
+        let mut visited = 0_usize;
+        while visited < visits {
+            if let Some((position, (left, terms))) = self.grants.next() {
+                self.sort_grant(position, *left, terms)?;
+                visited = visited
+                    .saturating_add(terms.services.len())
+                    .saturating_add(1);
+            } else if let Some((service, cost)) = self.costs.next() {
+                visited = visited.saturating_add(self.pay(service, cost)?);
+            } else {
+                return Ok(Some(Affordability {
+                    available: self.available,
+                    shortfall: self.shortfall,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes for which of the services a grant pays.
+    fn sort_grant(
+        &mut self,
+        position: usize,
+        left: Credits,
+        terms: &GrantTerms,
+    ) -> Result<(), TooLarge> {
+        let mut pays = terms.services.is_empty() && !self.restricted.is_empty();
         if pays {
-            unrestricted.positions.push(position);
+            self.unrestricted.positions.push(position);
         }
         for service in &terms.services {
-            if let Some(grants) = restricted.get_mut(&**service) {
+            if let Some(grants) = self.restricted.get_mut(&**service) {
                 grants.positions.push(position);
                 pays = true;
             }
         }
         if pays {
-            available = available.checked_add(*left)?;
+            self.available = self.available.checked_add(left)?;
         }
+        Ok(())
     }
-    for (service, cost) in costs {
-        let Some(grants) = restricted.get_mut(service) else {
-            continue;
+
+    /// Takes a cost from the grants; returns how many it visited.
+    fn pay(&mut self, service: &str, cost: Credits) -> Result<usize, TooLarge> {
+        let mut visited = 1_usize;
+        let Some(grants) = self.restricted.get_mut(service) else {
+            return Ok(visited);
         };
         let mut due = cost;
         while !due.is_zero() {
+            visited = visited.saturating_add(1);
             // The grant that comes first in burn order.
-            let next = [unrestricted.next(&left), grants.next(&left)];
+            let next = [self.unrestricted.next(&self.left), grants.next(&self.left)];
             let Some(next) = next.into_iter().flatten().min() else {
                 break;
             };
-            let Some(remaining) = left.get_mut(next) else {
+            let Some(remaining) = self.left.get_mut(next) else {
                 break;
             };
             let taken = due.min(*remaining);
             *remaining = remaining.checked_sub(taken)?;
             due = due.checked_sub(taken)?;
         }
-        shortfall = shortfall.checked_add(due)?;
+        self.shortfall = self.shortfall.checked_add(due)?;
+        Ok(visited)
     }
-    Ok(Affordability {
-        available,
-        shortfall,
-    })
 }
 
 #[cfg(test)]
@@ -225,6 +271,33 @@ mod tests {
         }
     }
 
+    /// The check in parts of so many visits.
+    fn check_funds(
+        credits_left: &SpendableCredits,
+        costs: &[(&str, Credits)],
+        visits: usize,
+    ) -> Affordability {
+        let mut check = FundsCheck::new(credits_left, costs.iter().copied());
+        loop {
+            if let Some(found) = check.advance(visits).unwrap() {
+                return found;
+            }
+        }
+    }
+
+    /// Thousands of grants do not count as one visit, and the costs go on where the grants end.
+    #[test]
+    fn a_part_of_a_check_visits_about_as_much_as_it_may() {
+        let credits_left = SpendableCredits::of(&account(3, 4_000));
+        let costs = [("a", Credits::ONE), ("b", Credits::ONE)];
+        let mut check = FundsCheck::new(&credits_left, costs.iter().copied());
+        let mut parts = 0;
+        while check.advance(500).unwrap().is_none() {
+            parts += 1;
+        }
+        assert!((6..40).contains(&parts), "{parts} parts");
+    }
+
     #[test]
     fn what_can_be_paid_is_what_charges_in_order_would_pay() {
         for seed in 0..200 {
@@ -238,12 +311,14 @@ mod tests {
                 })
                 .collect();
             let expected = simple_check(&account, &costs);
-            let found = check_funds(&SpendableCredits::of(&account), costs.iter().copied());
-            assert_eq!(found, Ok(expected), "{seed}");
+            for visits in [1, 7, usize::MAX] {
+                let found = check_funds(&SpendableCredits::of(&account), &costs, visits);
+                assert_eq!(found, expected, "{seed}");
+            }
             for service in SERVICES.into_iter().chain(["none"]) {
                 let one: Vec<_> = costs.iter().map(|(_, cost)| (service, *cost)).collect();
                 let credits_left = SpendableCredits::of_service(&account, service);
-                let found = check_funds(&credits_left, one.iter().copied()).unwrap();
+                let found = check_funds(&credits_left, &one, usize::MAX);
                 let expected = simple_check(&account, &one);
                 assert_eq!(found.shortfall, expected.shortfall, "{seed} {service}");
                 if !one.is_empty() {

@@ -1,9 +1,11 @@
 //! An index of grants by the services that they pay for. An account with many grants has it, so
 //! that a charge does not scan grants for other services, or grants of which everything is
-//! held.
+//! held. Its maps are persistent: a copy shares all of them, and a change copies a few nodes.
 
-use std::collections::{BTreeSet, HashMap};
 use std::iter::Peekable;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
 
 use super::grants::{BurnKey, GrantState};
 use super::id::GrantId;
@@ -13,56 +15,58 @@ use crate::domain::amount::Credits;
 #[derive(Clone, Debug)]
 pub(super) struct GrantIndex {
     /// The burn keys of all grants, also of those of which nothing is left.
-    keys_by_id: HashMap<GrantId, BurnKey>,
+    keys_by_id: OrdMap<GrantId, BurnKey>,
     /// Grants that pay for every service.
     unrestricted: GrantSet,
     /// Grants that are restricted to some services, under each of them.
-    by_service: HashMap<Box<str>, GrantSet>,
+    by_service: OrdMap<Arc<str>, GrantSet>,
 }
 
 /// Grants with something left, in burn order.
 #[derive(Clone, Debug)]
 struct GrantSet {
-    keys: BTreeSet<BurnKey>,
-    /// The sum of what is left of them.
-    left: Credits,
+    keys: OrdSet<BurnKey>,
+    /// The sum of what is left of them; None after an overflow.
+    left: Option<Credits>,
 }
 
 impl GrantSet {
-    const EMPTY: Self = Self {
-        keys: BTreeSet::new(),
-        left: Credits::ZERO,
-    };
+    fn new() -> Self {
+        Self {
+            keys: OrdSet::new(),
+            left: Some(Credits::ZERO),
+        }
+    }
 
-    fn change(&mut self, grant: &GrantState, before: Credits) -> Option<()> {
-        self.left = self.left.checked_sub(before).ok()?;
-        self.left = self.left.checked_add(grant.remaining).ok()?;
-        match grant.remaining.is_zero() {
-            true => self.keys.remove(&grant.burn_key()),
-            false => self.keys.insert(grant.burn_key()),
-        };
-        Some(())
+    fn change(&mut self, grant: &GrantState, before: Credits) {
+        let rest = self.left.and_then(|left| left.checked_sub(before).ok());
+        self.left = rest.and_then(|rest| rest.checked_add(grant.remaining).ok());
+        match (before.is_zero(), grant.remaining.is_zero()) {
+            (false, true) => drop(self.keys.remove(&grant.burn_key())),
+            (true, false) => drop(self.keys.insert(grant.burn_key())),
+            _ => {}
+        }
     }
 }
 
 impl GrantIndex {
     /// The index of these grants.
-    pub(super) fn of<'a>(grants: impl Iterator<Item = &'a GrantState>) -> Option<Self> {
+    pub(super) fn of<'a>(grants: impl Iterator<Item = &'a GrantState>) -> Self {
         let mut index = Self {
-            keys_by_id: HashMap::new(),
-            unrestricted: GrantSet::EMPTY,
-            by_service: HashMap::new(),
+            keys_by_id: OrdMap::new(),
+            unrestricted: GrantSet::new(),
+            by_service: OrdMap::new(),
         };
         for grant in grants {
-            index.insert(grant)?;
+            index.insert(grant);
         }
-        Some(index)
+        index
     }
 
-    /// Adds a grant. None on overflow: the index must not be used any more.
-    pub(super) fn insert(&mut self, grant: &GrantState) -> Option<()> {
+    /// Adds a grant.
+    pub(super) fn insert(&mut self, grant: &GrantState) {
         self.keys_by_id.insert(grant.id, grant.burn_key());
-        self.change(grant, Credits::ZERO)
+        self.change(grant, Credits::ZERO);
     }
 
     /// Removes a grant of which nothing is left.
@@ -71,27 +75,25 @@ impl GrantIndex {
     }
 
     /// Updates the index after a change of a grant, of which `before` was left.
-    pub(super) fn change(&mut self, grant: &GrantState, before: Credits) -> Option<()> {
+    pub(super) fn change(&mut self, grant: &GrantState, before: Credits) {
         if grant.remaining == before {
-            return Some(());
+            return;
         }
         if grant.terms.services.is_empty() {
-            return self.unrestricted.change(grant, before);
+            self.unrestricted.change(grant, before);
         }
         for service in &grant.terms.services {
-            let set = match self.by_service.get_mut(service) {
-                Some(set) => set,
-                None => self
-                    .by_service
-                    .entry(service.clone())
-                    .or_insert(GrantSet::EMPTY),
-            };
-            set.change(grant, before)?;
-            if set.keys.is_empty() {
-                self.by_service.remove(service);
+            if let Some(set) = self.by_service.get_mut(&**service) {
+                set.change(grant, before);
+                if set.keys.is_empty() {
+                    self.by_service.remove(&**service);
+                }
+            } else {
+                let mut set = GrantSet::new();
+                set.change(grant, before);
+                self.by_service.insert(Arc::from(&**service), set);
             }
         }
-        Some(())
     }
 
     /// The burn key of a grant.
@@ -102,8 +104,8 @@ impl GrantIndex {
     /// What is left of all grants that pay for a service.
     pub(super) fn left_for(&self, service: Option<&str>) -> Option<Credits> {
         let set = service.and_then(|service| self.by_service.get(service));
-        let restricted = set.map_or(Credits::ZERO, |set| set.left);
-        self.unrestricted.left.checked_add(restricted).ok()
+        let restricted = set.map_or(Some(Credits::ZERO), |set| set.left);
+        self.unrestricted.left?.checked_add(restricted?).ok()
     }
 
     /// Grants that pay for a service and have something left, in burn order.

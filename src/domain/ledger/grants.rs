@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use imbl::OrdMap;
+
 use super::entry::{GrantFacts, GrantTerms};
 use super::grant_index::GrantIndex;
 use super::id::GrantId;
@@ -70,21 +72,35 @@ impl GrantState {
     }
 }
 
-/// From so many grants on there is an index, until there are fewer than half as many. A scan of
-/// fewer grants is faster.
-const INDEXED_FROM: usize = 64;
+/// From so many grants on they are in [`ManyGrants`], until there are fewer than half as many. A
+/// scan of fewer grants is faster, and they take less memory in a list.
+const MANY_FROM: usize = 64;
 
 /// Grants in burn order. Mostly they are removed at the front and added at the end.
 #[derive(Clone, Debug)]
-pub(super) struct Grants {
-    order: VecDeque<GrantState>,
-    index: Option<Box<GrantIndex>>,
+pub(super) enum Grants {
+    Few(VecDeque<GrantState>),
+    Many(Box<ManyGrants>),
+}
+
+/// Many grants, in persistent maps: a reader has an account as it was, and a write copies a few
+/// nodes of the maps instead of thousands of grants.
+#[derive(Clone, Debug)]
+pub(super) struct ManyGrants {
+    by_key: OrdMap<BurnKey, GrantState>,
+    index: GrantIndex,
+}
+
+/// Where a grant is, until another one is added or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    At(usize),
+    Key(BurnKey),
 }
 
 impl PartialEq for Grants {
     fn eq(&self, other: &Self) -> bool {
-        // The index follows from the grants.
-        self.order == other.order
+        self.iter().eq(other.iter())
     }
 }
 
@@ -92,33 +108,42 @@ impl Eq for Grants {}
 
 impl Grants {
     pub(super) const fn new() -> Self {
-        Self {
-            order: VecDeque::new(),
-            index: None,
-        }
+        Self::Few(VecDeque::new())
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &GrantState> + ExactSizeIterator {
-        self.order.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &GrantState> {
+        let (few, many) = match self {
+            Self::Few(order) => (Some(order.iter()), None),
+            Self::Many(many) => (None, Some(many.by_key.values())),
+        };
+        let many = many.into_iter().flatten();
+        few.into_iter().flatten().chain(many)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        match self {
+            Self::Few(order) => order.len(),
+            Self::Many(many) => many.by_key.len(),
+        }
     }
 
     pub(super) fn get(&self, id: GrantId) -> Option<&GrantState> {
-        self.at(self.find(id, 0)?)
+        self.at(self.find(id, None)?)
     }
 
-    /// The position of a grant. Without an index the search goes outwards from `near`, since the
-    /// grants of one entry are close to each other.
-    pub(super) fn find(&self, id: GrantId, near: usize) -> Option<usize> {
-        if let Some(index) = &self.index {
-            return self.find_key(index.key(id)?);
-        }
-        let is_it = |position: &usize| self.order.get(*position).is_some_and(|g| g.id == id);
-        let near = near.min(self.order.len());
-        let mut after = near..self.order.len();
+    /// The place of a grant. Among few the search goes outwards from `near`, since the grants of
+    /// one entry are close to each other.
+    pub(super) fn find(&self, id: GrantId, near: Option<Place>) -> Option<Place> {
+        let order = match self {
+            Self::Few(order) => order,
+            Self::Many(many) => return many.index.key(id).map(Place::Key),
+        };
+        let is_it = |position: &usize| order.get(*position).is_some_and(|g| g.id == id);
+        let near = match near {
+            Some(Place::At(near)) => near.min(order.len()),
+            _ => 0,
+        };
+        let mut after = near..order.len();
         let mut before = (0..near).rev();
         loop {
             let pair = [after.next(), before.next()];
@@ -126,64 +151,88 @@ impl Grants {
                 return None;
             }
             if let Some(found) = pair.into_iter().flatten().find(is_it) {
-                return Some(found);
+                return Some(Place::At(found));
             }
         }
     }
 
-    pub(super) fn find_key(&self, key: BurnKey) -> Option<usize> {
-        self.order
-            .binary_search_by_key(&key, GrantState::burn_key)
-            .ok()
+    pub(super) fn find_key(&self, key: BurnKey) -> Option<Place> {
+        match self {
+            Self::Few(order) => {
+                let found = order.binary_search_by_key(&key, GrantState::burn_key);
+                found.ok().map(Place::At)
+            }
+            Self::Many(many) => many.by_key.contains_key(&key).then_some(Place::Key(key)),
+        }
     }
 
-    pub(super) fn at(&self, position: usize) -> Option<&GrantState> {
-        self.order.get(position)
+    pub(super) fn at(&self, place: Place) -> Option<&GrantState> {
+        match (self, place) {
+            (Self::Few(order), Place::At(position)) => order.get(position),
+            (Self::Many(many), Place::Key(key)) => many.by_key.get(&key),
+            _ => None,
+        }
     }
 
     /// For changes of anything but `remaining`, which the index depends on.
-    pub(super) fn at_mut(&mut self, position: usize) -> Option<&mut GrantState> {
-        self.order.get_mut(position)
+    pub(super) fn at_mut(&mut self, place: Place) -> Option<&mut GrantState> {
+        match (self, place) {
+            (Self::Few(order), Place::At(position)) => order.get_mut(position),
+            (Self::Many(many), Place::Key(key)) => many.by_key.get_mut(&key),
+            _ => None,
+        }
     }
 
     /// Sets what is left of a grant.
-    pub(super) fn set_remaining(&mut self, position: usize, remaining: Credits) -> Option<()> {
-        let grant = self.order.get_mut(position)?;
+    pub(super) fn set_remaining(&mut self, place: Place, remaining: Credits) -> Option<()> {
+        let grant = self.at_mut(place)?;
         let before = std::mem::replace(&mut grant.remaining, remaining);
-        if let Some(index) = &mut self.index
-            && index.change(grant, before).is_none()
-        {
-            self.index = None;
+        if let Self::Many(many) = self {
+            let ManyGrants { by_key, index } = &mut **many;
+            if let Place::Key(key) = place {
+                index.change(by_key.get(&key)?, before);
+            }
         }
         Some(())
     }
 
-    /// Adds a grant at its position, which is returned.
-    pub(super) fn insert(&mut self, grant: GrantState) -> usize {
+    /// Adds a grant at its place, which is returned.
+    pub(super) fn insert(&mut self, grant: GrantState) -> Place {
         let key = grant.burn_key();
-        let at = self.order.partition_point(|other| other.burn_key() < key);
-        if let Some(index) = &mut self.index
-            && index.insert(&grant).is_none()
-        {
-            self.index = None;
+        match self {
+            Self::Few(order) => {
+                let at = order.partition_point(|other| other.burn_key() < key);
+                order.insert(at, grant);
+                if order.len() < MANY_FROM {
+                    return Place::At(at);
+                }
+                *self = Self::Many(Box::new(ManyGrants::of(std::mem::take(order))));
+            }
+            Self::Many(many) => {
+                many.index.insert(&grant);
+                many.by_key.insert(key, grant);
+            }
         }
-        self.order.insert(at, grant);
-        if self.index.is_none() && self.order.len() == INDEXED_FROM {
-            self.index = GrantIndex::of(self.order.iter()).map(Box::new);
-        }
-        at
+        Place::Key(key)
     }
 
     /// Removes a grant of which nothing is left or held.
-    pub(super) fn drop_if_used_up(&mut self, position: usize) {
-        if self.order.get(position).is_none_or(GrantState::is_live) {
+    pub(super) fn drop_if_used_up(&mut self, place: Place) {
+        if self.at(place).is_none_or(GrantState::is_live) {
             return;
         }
-        let gone = self.order.remove(position);
-        if self.order.len() < INDEXED_FROM.div_euclid(2) {
-            self.index = None;
-        } else if let (Some(index), Some(gone)) = (&mut self.index, gone) {
-            index.remove(gone.id);
+        match (&mut *self, place) {
+            (Self::Few(order), Place::At(position)) => drop(order.remove(position)),
+            (Self::Many(many), Place::Key(key)) => {
+                if let Some(gone) = many.by_key.remove(&key) {
+                    many.index.remove(gone.id);
+                }
+                if many.by_key.len() < MANY_FROM.div_euclid(2) {
+                    let few = many.by_key.values().cloned().collect();
+                    *self = Self::Few(few);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -194,18 +243,32 @@ impl Grants {
     ) -> impl Iterator<Item = &'a GrantState> {
         let pays =
             move |grant: &&GrantState| !grant.remaining.is_zero() && grant.terms.pays_for(service);
-        let (few, many) = match &self.index {
-            None => (Some(self.order.iter().filter(pays)), None),
-            Some(index) => (None, Some(index.paying(service))),
+        let (few, many) = match self {
+            Self::Few(order) => (Some(order.iter().filter(pays)), None),
+            Self::Many(many) => {
+                let keys = many.index.paying(service);
+                (None, Some(keys.filter_map(|key| many.by_key.get(&key))))
+            }
         };
         let many = many.into_iter().flatten();
-        let many = many.filter_map(|key| self.at(self.find_key(key)?));
         few.into_iter().flatten().chain(many)
     }
 
     /// What is left of all of those, if there is an index.
     pub(super) fn left_for(&self, service: Option<&str>) -> Option<Credits> {
-        self.index.as_ref()?.left_for(service)
+        match self {
+            Self::Few(_) => None,
+            Self::Many(many) => many.index.left_for(service),
+        }
+    }
+}
+
+impl ManyGrants {
+    fn of(order: VecDeque<GrantState>) -> Self {
+        Self {
+            index: GrantIndex::of(order.iter()),
+            by_key: order.into_iter().map(|g| (g.burn_key(), g)).collect(),
+        }
     }
 }
 
@@ -255,21 +318,22 @@ mod tests {
             let next = number * 7_919 % 3_001;
             if number % 3 != 0 || number > 2_500 {
                 let position = usize::try_from(next).unwrap() % grants.len().max(1);
-                grants.set_remaining(position, credits(next % 3 * 5));
-                if (next % 4 == 0 || number > 2_500) && grants.len() > 10 {
-                    grants.set_remaining(position, Credits::ZERO);
-                    grants.at_mut(position).unwrap().held = Credits::ZERO;
-                    grants.drop_if_used_up(position);
+                let key = grants.iter().nth(position).map(GrantState::burn_key);
+                let place = key.and_then(|key| grants.find_key(key));
+                if let Some(place) = place {
+                    grants.set_remaining(place, credits(next % 3 * 5));
+                    if (next % 4 == 0 || number > 2_500) && grants.len() > 10 {
+                        grants.set_remaining(place, Credits::ZERO);
+                        grants.at_mut(place).unwrap().held = Credits::ZERO;
+                        grants.drop_if_used_up(place);
+                    }
                 }
             } else {
                 grants.insert(grant(number));
             }
-            indexed += usize::from(grants.index.is_some());
+            indexed += usize::from(matches!(grants, Grants::Many(_)));
             for service in [None, Some("a"), Some("d"), Some("none")] {
-                let plain = Grants {
-                    order: grants.order.clone(),
-                    index: None,
-                };
+                let plain = Grants::Few(grants.iter().cloned().collect());
                 let scanned: Vec<_> = plain.paying(service).map(|grant| grant.id).collect();
                 let found: Vec<_> = grants.paying(service).map(|grant| grant.id).collect();
                 assert_eq!(found, scanned, "{number} {service:?}");
@@ -279,12 +343,14 @@ mod tests {
                 }
             }
             let some = usize::try_from(next).unwrap() % grants.len().max(1);
-            if let Some(grant) = grants.at(some) {
-                assert_eq!(grants.find(grant.id, 0), Some(some));
+            if let Some(grant) = grants.iter().nth(some) {
+                let found = grants.find(grant.id, None).unwrap();
+                assert_eq!(grants.at(found), Some(grant));
+                assert_eq!(grants.find_key(grant.burn_key()), Some(found));
             }
         }
         assert!(
-            indexed > 1_000 && grants.index.is_none(),
+            indexed > 1_000 && matches!(grants, Grants::Few(_)),
             "{indexed}, {}",
             grants.len()
         );

@@ -15,7 +15,7 @@ impl Account {
     /// When the next lapse is due.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(time, _)| *time)
+        self.due.get_min().map(|(time, _)| *time)
     }
 
     /// When the next lapse after `now` is due.
@@ -38,7 +38,7 @@ impl Account {
     /// [`Inconsistent`] only if the account has a defect.
     pub fn lapse(&mut self, now: Timestamp) -> Result<Vec<Entry>, Inconsistent> {
         let mut entries = Vec::new();
-        while let Some((time, due)) = self.due.first().copied()
+        while let Some((time, due)) = self.due.get_min().copied()
             && time <= now
         {
             let time = time.max(self.last_time());

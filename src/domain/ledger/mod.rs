@@ -25,7 +25,7 @@ pub use command::{
 };
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms};
-pub use funds::{Affordability, SpendableCredits, check_funds};
+pub use funds::{Affordability, FundsCheck, SpendableCredits};
 pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, ID_BYTES_MAX, Named};

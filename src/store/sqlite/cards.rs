@@ -6,7 +6,6 @@
 
 mod table;
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,8 +14,10 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::group::LOCKED;
+use super::journal::StorageError;
 use super::open::BUSY_TIMEOUT;
-use super::{Job, SqliteStore};
+use super::writer::Writer;
+use super::{Job, SqliteStore, Submitted};
 use crate::domain::Refusal;
 use crate::domain::clock::ClockNotBelieved;
 use crate::domain::schedule::{Placed, Schedule};
@@ -130,13 +131,14 @@ impl SqliteStore {
             changes,
             answer,
         });
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let unsent = match jobs.try_send(job) {
+        self.admission.reads.add(1);
+        let at = Instant::now();
+        let unsent = match jobs.try_send(Submitted { job, at }) {
             Ok(()) => return changed.await.unwrap_or_else(|_| stopped()),
             Err(TrySendError::Full(_)) => Changed::Locked,
             Err(TrySendError::Disconnected(_)) => stopped(),
         };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.admission.reads.leave(1);
         unsent
     }
 
@@ -212,5 +214,32 @@ fn failed(operation: &'static str, error: &rusqlite::Error) -> Unavailable {
     Unavailable {
         operation,
         cause: error.to_string(),
+    }
+}
+
+impl Writer {
+    /// Changes rate cards, between two groups.
+    pub(super) fn publish_cards(&mut self, publish: Publish) {
+        let now = match self.clock.believed() {
+            Err(not) if publish.change.is_dated() => {
+                return publish.answer(Changed::NotBelieved(not));
+            }
+            // From now on, for whoever reads the same clock.
+            Ok(now) if publish.change.is_dated() => now,
+            _ => self.last_time.max(self.clock.now()),
+        };
+        let changed = match (self.file.loss(), self.ledger.commit_checkpointed()) {
+            (Some(loss), _) => Changed::failed(loss.description().to_owned()),
+            // If that fails, the change fails with the same cause.
+            (None, _) => {
+                let connection = &mut self.ledger.journal.connection;
+                apply(connection, &publish.change, now)
+            }
+        };
+        let changed = match (changed, self.check_path()) {
+            (Changed::Yes(_) | Changed::No(_), Err(StorageError(cause))) => Changed::failed(cause),
+            (changed, _) => changed,
+        };
+        publish.answer(changed);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, Instant};
 
 use super::journal::{Position, StorageError};
 use super::ledger::{Ledger, Undo};
@@ -16,6 +17,9 @@ use crate::domain::AccountName;
 pub(super) const DIRTY_POSITIONS_MAX: i64 = 131_072;
 /// How many rows one group flushes at most, but for the neighbours of the last one.
 pub(super) const FLUSHED_PER_GROUP: usize = 512;
+/// How long one group flushes at most; the row of an account with thousands of grants takes
+/// milliseconds.
+pub(super) const FLUSH_TIME_MAX: Duration = Duration::from_millis(10);
 /// Accounts with consecutive numbers that are flushed together: about as many as a page of the
 /// file holds.
 const NEIGHBOURS: i64 = 64;
@@ -151,19 +155,26 @@ impl Ledger {
     }
 
     /// Flushes accounts that have been dirty for `positions_max` positions, and with each of
-    /// them its dirty neighbours: SQLite writes whole pages, and their rows share one.
+    /// them its dirty neighbours: SQLite writes whole pages, and their rows share one. What is not
+    /// flushed in the time is flushed with the next group.
     pub(super) fn flush_some(
         &mut self,
         rows_max: usize,
         positions_max: i64,
+        time_max: Duration,
     ) -> Result<(), StorageError> {
-        let mut flushed = 0_usize;
+        let (began, mut flushed) = (Instant::now(), 0_usize);
         while flushed < rows_max
+            && (flushed == 0 || began.elapsed() < time_max)
             && let Some((since, account)) = self.dirty.first()
             && self.next_position.0.saturating_sub(since.0) >= positions_max
         {
             let first = account.saturating_sub(account.rem_euclid(NEIGHBOURS));
-            for neighbour in first..first.saturating_add(NEIGHBOURS) {
+            let neighbours = first..first.saturating_add(NEIGHBOURS);
+            for neighbour in std::iter::once(account).chain(neighbours) {
+                if flushed > 0 && began.elapsed() >= time_max {
+                    break;
+                }
                 if self.flush_if_dirty(neighbour)? {
                     flushed = flushed.saturating_add(1);
                 }

@@ -2,12 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
 use super::clock;
+use super::dirty::{DIRTY_POSITIONS_MAX, FLUSH_TIME_MAX, FLUSHED_PER_GROUP};
 use super::journal::StorageError;
-use super::ledger::{Ledger, Shares};
+use super::ledger::{Committed, Ledger, Shares};
 use crate::domain::Timestamp;
 use crate::domain::clock::ClockSample;
 use crate::domain::ledger::{self, Account, Command, Decision, Inconsistent, LookedUp};
@@ -62,7 +64,7 @@ impl Ledger {
         if let Some(sample) = sample {
             clock::write(&self.journal.connection, sample)?;
         }
-        self.flush_some(usize::MAX, 0)?;
+        self.flush_some(usize::MAX, 0, Duration::MAX)?;
         (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;
         self.commit(now).map(|_| ())
     }
@@ -92,6 +94,37 @@ impl Ledger {
             self.roll_back();
         }
         written
+    }
+
+    /// Makes the group durable.
+    pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, StorageError> {
+        let began = Instant::now();
+        let mut written = began;
+        if self.group.is_open {
+            if !self.group.undo.is_empty() {
+                self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX, FLUSH_TIME_MAX)?;
+                let added = self.group.undo.len();
+                let progress = (self.requests).advance(&self.journal.connection, now, added);
+                self.group.progress = progress?;
+            }
+            self.journal.finish_group()?;
+            if !self.group.undo.is_empty() {
+                self.write_checkpointed()?;
+            }
+            written = Instant::now();
+            self.journal.connection.execute_batch("COMMIT")?;
+            if !self.group.undo.is_empty() {
+                self.checkpointed = None;
+            }
+        }
+        let group = std::mem::take(&mut self.group);
+        let last = self.next_position.previous();
+        self.requests.committed(group.progress, last);
+        Ok(Committed {
+            wrote: !group.undo.is_empty(),
+            took: [written.saturating_duration_since(began), written.elapsed()],
+            steps: group.undo,
+        })
     }
 
     /// Tries to write to the file.

@@ -5,12 +5,11 @@
 //! thousands of entries: `dirty.rs` knows the accounts whose rows are older than the journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::accounts::Loaded;
 use super::cache::{Cache, Slot};
-use super::dirty::{
-    DIRTY_POSITIONS_MAX, DirtyAccount, DirtyAccounts, DirtyRange, FLUSHED_PER_GROUP,
-};
+use super::dirty::{DirtyAccount, DirtyAccounts, DirtyRange};
 use super::group::decide;
 use super::journal::{Journal, Position, StorageError};
 use super::requests::{Key, Progress, Requests, Scope};
@@ -47,7 +46,7 @@ pub(super) struct Ledger {
 pub(super) struct Group {
     pub(super) is_open: bool,
     pub(super) undo: Vec<Undo>,
-    progress: Progress,
+    pub(super) progress: Progress,
 }
 
 /// How to undo one step of a group.
@@ -79,7 +78,9 @@ pub(super) enum Shares {
 pub(super) struct Committed {
     /// Whether there was anything to write.
     pub(super) wrote: bool,
-    steps: Vec<Undo>,
+    /// How long it took to write the rows, and how long the transaction took to be on disk.
+    pub(super) took: [Duration; 2],
+    pub(super) steps: Vec<Undo>,
 }
 
 impl Committed {
@@ -443,33 +444,6 @@ impl Ledger {
     /// Whether the group has written anything.
     pub(super) fn writes(&self) -> bool {
         !self.group.undo.is_empty()
-    }
-
-    /// Makes the group durable.
-    pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, StorageError> {
-        if self.group.is_open {
-            if !self.group.undo.is_empty() {
-                self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX)?;
-                let added = self.group.undo.len();
-                let progress = (self.requests).advance(&self.journal.connection, now, added);
-                self.group.progress = progress?;
-            }
-            self.journal.finish_group()?;
-            if !self.group.undo.is_empty() {
-                self.write_checkpointed()?;
-            }
-            self.journal.connection.execute_batch("COMMIT")?;
-            if !self.group.undo.is_empty() {
-                self.checkpointed = None;
-            }
-        }
-        let group = std::mem::take(&mut self.group);
-        let last = self.next_position.previous();
-        self.requests.committed(group.progress, last);
-        Ok(Committed {
-            wrote: !group.undo.is_empty(),
-            steps: group.undo,
-        })
     }
 
     /// Undoes the group.

@@ -1,12 +1,13 @@
 //! The embedded store: one SQLite file, one writer.
 //!
-//! The writer's thread owns the state in memory and the connection that writes. It takes all
-//! queued commands as one group, decides them one after another, writes their entries in one
+//! The writer's thread owns the state in memory and the connection that writes. It takes
+//! queued commands as one group, batches in slices, decides them one after another, writes their entries in one
 //! transaction, and answers after the commit (group commit: one fsync for many commands).
 //! The same thread answers reads between two groups, so that they see exactly what is
 //! durable. Reads of the past have threads of their own.
 
 mod accounts;
+mod admission;
 mod audit;
 mod backup;
 mod cache;
@@ -21,12 +22,15 @@ mod history;
 mod journal;
 mod ledger;
 mod open;
+mod overload;
+mod pace;
 mod prefetch;
 mod read;
 mod replies;
 mod requests;
 mod rows;
 mod settings;
+mod slices;
 mod start;
 mod text;
 mod times;
@@ -37,13 +41,15 @@ mod write_access;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
+use self::admission::Admission;
 use self::read::{Query, Read};
 use self::settings::{KnownSettings, Settings};
 use super::{
@@ -55,11 +61,19 @@ use crate::domain::{AccountName, Timestamp};
 
 pub use audit::{AuditReport, Reprice, audit};
 pub use backup::backup;
+pub use history::SCAN_SLICE_TIME_MAX;
 pub use open::OpenError;
+pub use overload::{BATCH_DELAY_TARGET, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX};
+pub use pace::{DELAY_TARGET_MIN, SLICE_MAX, SLICE_MIN};
+pub use writer::GROUP_LENGTH_MAX;
 
 /// How many jobs may be queued for the writer.
 pub const QUEUE_LENGTH_MAX: usize = 16_384;
-/// How many commands and reads they may have; a batch is always accepted by an empty queue.
+/// How many of them may be single writes: the others always have room too. While there are more than
+/// can be done, fewer may wait.
+pub const QUEUE_WRITES_MAX: usize = 12_288;
+/// How many items batches may have, and how many reads there may be. A batch is always accepted
+/// where no other one waits.
 pub const QUEUE_COMMANDS_MAX: usize = 65_536;
 
 /// Limits of the memory, and for how long request_ids are known.
@@ -110,10 +124,6 @@ impl Job {
         }
     }
 
-    const fn writes(&self) -> bool {
-        matches!(self, Self::Write(..) | Self::Batch(..))
-    }
-
     fn refuse(self, refusal: StoreError) {
         match self {
             Self::Write(_, promise) => drop(promise.send(Err(refusal))),
@@ -127,12 +137,18 @@ impl Job {
     }
 }
 
+/// A job, and when it was queued.
+struct Submitted {
+    job: Job,
+    at: Instant,
+}
+
 /// The embedded store.
 pub struct SqliteStore {
     /// None once the store is closing.
-    jobs: Option<SyncSender<Job>>,
-    /// How many commands and reads are queued for the writer.
-    waiting: Arc<AtomicUsize>,
+    jobs: Option<SyncSender<Submitted>>,
+    /// What is queued for the writer.
+    admission: Arc<Admission>,
     writer: Option<JoinHandle<()>>,
     /// What readers need not ask the writer for.
     known_settings: Arc<KnownSettings>,
@@ -186,7 +202,7 @@ impl SqliteStore {
         );
         let writer =
             started.map_err(|journal::StorageError(cause)| OpenError::damaged(path, cause))?;
-        let waiting = Arc::clone(&writer.waiting);
+        let admission = Arc::clone(&writer.admission);
         let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let handle = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
@@ -194,7 +210,7 @@ impl SqliteStore {
             .map_err(|error| OpenError::other(path, &error))?;
         Ok(Self {
             jobs: Some(jobs),
-            waiting,
+            admission,
             writer: Some(handle),
             known_settings,
             cards: Arc::new(Mutex::new(Some(cards))),
@@ -217,21 +233,23 @@ impl SqliteStore {
         };
         let busy = |limit, queued| StoreError::Busy { limit, queued };
         let length = job.length();
-        let before = self.waiting.fetch_add(length, Ordering::Relaxed);
-        let full = before > 0 && before.saturating_add(length) > QUEUE_COMMANDS_MAX;
-        let (job, refusal) = if full && self.writer.as_ref().is_none_or(JoinHandle::is_finished) {
-            // The writer has ended, so the queue stays full.
-            (job, stopped)
-        } else if full {
-            (job, busy(QUEUE_COMMANDS_MAX, Queued::Commands))
-        } else {
-            match jobs.try_send(job) {
-                Ok(()) => return,
-                Err(TrySendError::Disconnected(job)) => (job, stopped),
-                Err(TrySendError::Full(job)) => (job, busy(QUEUE_LENGTH_MAX, Queued::Jobs)),
+        if let Err(limit) = self.admission.of(&job).enter(length) {
+            // If the writer has ended, the queue stays full.
+            let ended = self.writer.as_ref().is_none_or(JoinHandle::is_finished);
+            return job.refuse(match ended {
+                true => stopped,
+                false => busy(limit, Queued::Commands),
+            });
+        }
+        let at = Instant::now();
+        let (job, refusal) = match jobs.try_send(Submitted { job, at }) {
+            Ok(()) => return,
+            Err(TrySendError::Disconnected(Submitted { job, .. })) => (job, stopped),
+            Err(TrySendError::Full(Submitted { job, .. })) => {
+                (job, busy(QUEUE_LENGTH_MAX, Queued::Jobs))
             }
         };
-        self.waiting.fetch_sub(length, Ordering::Relaxed);
+        self.admission.of(&job).leave(length);
         job.refuse(refusal);
     }
 

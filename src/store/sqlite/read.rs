@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::accounts::Loaded;
-use super::history::{AccountHead, HistoryRead};
+use super::history::{AccountHead, HistoryRead, Scan};
 use super::journal::StorageError;
 use super::ledger::unavailable;
 use super::settings::Settings;
@@ -135,8 +135,9 @@ impl Writer {
             }
             Query::Entries(query, promise) => {
                 let head = view.head();
+                let scan = Box::new(Scan::new(query));
                 self.history
-                    .submit(head, HistoryRead::Entries(query, promise));
+                    .submit(head, HistoryRead::Entries(scan, promise));
             }
             Query::Watch(promise) => {
                 let due = view.account().next_due();
@@ -163,27 +164,24 @@ impl Writer {
         }
     }
 
-    /// The settings of accounts; None also where there is no such account.
-    pub(super) fn settings(&mut self, names: &[AccountName]) -> Answer<Vec<Settings>> {
+    /// The settings of an account; None also where there is no such account.
+    pub(super) fn settings_of(&mut self, name: &AccountName) -> Answer<Settings> {
         if self.closing.load(Ordering::Relaxed) {
             return Err(closing());
         }
         if !self.can_read() {
             return Err(file_lost());
         }
-        let settings = names.iter().map(|name| {
-            let loaded = self.ledger.account(name).map_err(|cause| {
-                tracing::error!(cause = cause.0, "an account cannot be read");
-                unavailable("read", &cause)
-            })?;
-            let Some(loaded) = loaded else {
-                return Ok(None);
-            };
-            let settings = loaded.account.settings().cloned();
-            self.known_settings.add(name, settings.clone());
-            Ok(settings)
-        });
-        settings.collect()
+        let loaded = self.ledger.account(name).map_err(|cause| {
+            tracing::error!(cause = cause.0, "an account cannot be read");
+            unavailable("read", &cause)
+        })?;
+        let Some(loaded) = loaded else {
+            return Ok(None);
+        };
+        let settings = loaded.account.settings().cloned();
+        self.known_settings.add(name, settings.clone());
+        Ok(settings)
     }
 
     /// Names of accounts. Those of accounts in memory stand in the file as well: an account is

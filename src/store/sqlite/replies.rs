@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::journal::StorageError;
 use super::ledger::unavailable;
 use super::settings::Settings;
+use super::slices::Batch;
 use crate::domain::AccountName;
 use crate::domain::ledger::EntryKind;
 use crate::store::{Answer, Promise, StoreError, Written};
@@ -20,6 +21,8 @@ type BatchAnswer = (Promise<Vec<Answer<Written>>>, Answer<Vec<Answer<Written>>>)
 pub(super) struct Replies {
     singles: Vec<SingleAnswer>,
     batches: Vec<BatchAnswer>,
+    /// A batch of which the group has a slice, and not the last one.
+    pub(super) slice: Option<Batch>,
 }
 
 impl Replies {
@@ -33,6 +36,11 @@ impl Replies {
         answers: Answer<Vec<Answer<Written>>>,
     ) {
         self.batches.push((promise, answers));
+    }
+
+    /// Keeps a batch that is not decided to its end until the slice is on disk.
+    pub(super) fn slice(&mut self, batch: Batch) {
+        self.slice = Some(batch);
     }
 
     /// The settings of accounts that the answers tell, in the order of the writes.

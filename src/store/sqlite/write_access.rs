@@ -7,7 +7,6 @@
 //! every write is refused at once, until one attempt succeeds.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Job;
@@ -126,7 +125,7 @@ impl Writer {
             Err(cause) => {
                 self.deferred.since = None;
                 for job in std::mem::take(&mut self.deferred.jobs) {
-                    self.waiting.fetch_sub(job.length(), Ordering::Relaxed);
+                    self.admission.of(&job).leave(job.length());
                     job.refuse(unavailable("write", &cause));
                 }
                 *failure = Some(cause);

@@ -13,35 +13,37 @@
 //! this thread, and with it the server: the state in memory may be wrong, and the next start
 //! reads the file.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::cards::{Changed, Publish};
+use super::admission::Admission;
 use super::clock::{self, SampleTimes};
 use super::file_watch::FileWatch;
 use super::history::History;
 use super::journal::StorageError;
 use super::ledger::{Ledger, Shares};
+use super::overload::Overload;
+use super::pace::{GroupWork, Pace};
 use super::replies::Replies;
 use super::settings::KnownSettings;
+use super::slices::{Batch, SettingsRead};
 use super::wal::Wal;
 use super::watchers::Watchers;
 use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteAccess};
-use super::{Job, SqliteSettings, start};
+use super::{Job, SqliteSettings, Submitted, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
 use crate::store::{Answer, Clock, StoreError, Unavailable};
 
-/// How many commands and reads are taken for one group. A batch is never split, so that a group
-/// can have more.
-const GROUP_LENGTH_MAX: usize = 1_024;
+/// How many commands and reads are taken for one group, slices of batches apart.
+pub const GROUP_LENGTH_MAX: usize = 1_024;
 /// The longest sleep, since the clock can be set meanwhile and the file deleted.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// How long closing waits for another program to release the write lock.
@@ -57,8 +59,15 @@ pub(super) struct Writer {
     pub(super) deferred: DeferredWrites,
     pub(super) watchers: Watchers,
     pub(super) clock: Arc<dyn Clock>,
-    /// How many commands and reads are queued.
-    pub(super) waiting: Arc<AtomicUsize>,
+    /// What is queued.
+    pub(super) admission: Arc<Admission>,
+    pub(super) pace: Pace,
+    pub(super) overload: Overload,
+    /// Batches that wait for their next slice.
+    pub(super) batches: VecDeque<Batch>,
+    pub(super) settings_reads: VecDeque<SettingsRead>,
+    /// A job that was received and has to wait for the next group.
+    next: Option<Submitted>,
     /// The time of the newest group: no later one is dated before it.
     pub(super) last_time: Timestamp,
     /// Set when the store is closing: queued writes are done, queued reads are refused.
@@ -105,7 +114,12 @@ impl Writer {
             deferred: DeferredWrites::default(),
             watchers: Watchers::default(),
             clock,
-            waiting: Arc::default(),
+            admission: Arc::default(),
+            pace: Pace::default(),
+            overload: Overload::default(),
+            batches: VecDeque::new(),
+            settings_reads: VecDeque::new(),
+            next: None,
             last_time: last_write.unwrap_or(Timestamp::from_unix_nanos(0)),
             closing,
             writable,
@@ -115,19 +129,19 @@ impl Writer {
         })
     }
 
-    /// Runs until all senders of jobs are gone and no write is deferred.
-    pub(super) fn run(mut self, queue: &Receiver<Job>) {
+    /// Runs until all senders of jobs are gone, no write is deferred and no batch is under way.
+    pub(super) fn run(mut self, queue: &Receiver<Submitted>) {
         // So that a later start compares with this boot, and with an accepted clock.
         self.write_clock_sample_alone();
         loop {
-            let first = match queue.try_recv() {
+            let first = match self.next.take().ok_or(()).or_else(|()| queue.try_recv()) {
                 Ok(job) => Some(job),
                 Err(_) => match queue.recv_timeout(self.sleep()) {
                     Ok(job) => Some(job),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) if self.deferred.jobs.is_empty() => break,
+                    Err(RecvTimeoutError::Disconnected) if self.is_idle() => break,
                     Err(RecvTimeoutError::Disconnected) => {
-                        std::thread::sleep(RETRY_INTERVAL);
+                        std::thread::sleep(self.sleep().min(RETRY_INTERVAL));
                         None
                     }
                 },
@@ -142,11 +156,17 @@ impl Writer {
             }
             match first {
                 // Publishing is not part of a group and does not advance the ledger's time.
-                Some(Job::Cards(publish)) => {
-                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                Some(Submitted {
+                    job: Job::Cards(publish),
+                    ..
+                }) => {
+                    self.admission.reads.leave(1);
                     self.publish_cards(publish);
                 }
-                first => self.run_group(first, queue),
+                first => {
+                    self.next = first;
+                    self.run_group(queue);
+                }
             }
             self.write_clock_sample_alone();
             self.run_checkpoint();
@@ -176,10 +196,18 @@ impl Writer {
         }
     }
 
+    /// Whether there is nothing to do without a new job.
+    fn is_idle(&self) -> bool {
+        self.deferred.jobs.is_empty() && self.batches.is_empty() && self.settings_reads.is_empty()
+    }
+
     /// How long until there is something to do without a new job.
     fn sleep(&self) -> Duration {
         if let Some(wait) = self.deferred.retry_in() {
             return wait;
+        }
+        if !self.batches.is_empty() || !self.settings_reads.is_empty() {
+            return Duration::ZERO;
         }
         if !*self.writable.borrow() || self.ledger.not_believed.is_some() {
             return PROBE_INTERVAL;
@@ -239,12 +267,12 @@ impl Writer {
         }
     }
 
-    /// Takes the queued jobs as one group, makes it durable and answers its callers.
-    fn run_group(&mut self, first: Option<Job>, queue: &Receiver<Job>) {
+    /// Takes queued jobs as one group, makes it durable and answers its callers.
+    fn run_group(&mut self, queue: &Receiver<Submitted>) {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
-        let (mut cards, mut names, mut settings) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cards, mut names) = (Vec::new(), Vec::new());
         let mut failure = due
             .iter()
             .find_map(|name| self.expire_before_read(name, now).err());
@@ -253,9 +281,10 @@ impl Writer {
         if failure.is_none() && self.deferred.retry_in().is_some() {
             access = self.write_access_or_fail(&mut failure);
         }
-        let (mut length, mut done) = (0_usize, 0_usize);
-        let mut first = first;
-        while length < GROUP_LENGTH_MAX {
+        let (mut length, mut writes_done, mut reads_done) = (0_usize, 0_usize, 0_usize);
+        let (began, deciding_max) = (Instant::now(), self.pace.deciding_max());
+        let mut at = began;
+        while length < GROUP_LENGTH_MAX && at.saturating_duration_since(began) < deciding_max {
             // Deferred writes come first, once they can be written or refused.
             let next = match access {
                 Some(WriteAccess::Granted | WriteAccess::Refused(_)) => {
@@ -263,29 +292,47 @@ impl Writer {
                 }
                 Some(WriteAccess::Locked) | None => None,
             };
-            let next = next.or_else(|| first.take());
-            let Some(job) = next.or_else(|| queue.try_recv().ok()) else {
-                break;
+            let job = match next {
+                Some(job) => job,
+                None => {
+                    let next = self.next.take().or_else(|| queue.try_recv().ok());
+                    let Some(Submitted { job, at: since }) = next else {
+                        break;
+                    };
+                    match self.refuse_if_late(job, at.saturating_duration_since(since), at) {
+                        Some(job) => match self.take_sliced(job, since) {
+                            Some(job) => job,
+                            None => continue,
+                        },
+                        None => continue,
+                    }
+                }
             };
-            let job_length = job.length();
-            length = length.saturating_add(job_length);
-            done = done.saturating_add(job_length);
-            if job.writes() && access.is_none() && failure.is_none() {
+            length = length.saturating_add(1);
+            let is_write = matches!(job, Job::Write(..));
+            if is_write && access.is_none() && failure.is_none() {
                 access = self.write_access_or_fail(&mut failure);
             }
+            writes_done = writes_done.saturating_add(usize::from(is_write));
             match (job, &access) {
                 (Job::Read(read), _) => {
+                    reads_done = reads_done.saturating_add(1);
                     if failure.is_none() && read.is_awaited() {
                         failure = self.expire_before_read(read.name(), now).err();
                     }
                     reads.push(read);
                 }
-                (Job::Settings(names, promise), _) => settings.push((names, promise)),
-                (Job::Names(query, promise), _) => names.push((query, promise)),
-                (Job::Cards(publish), _) => cards.push(publish),
+                (Job::Names(query, promise), _) => {
+                    reads_done = reads_done.saturating_add(1);
+                    names.push((query, promise));
+                }
+                (Job::Cards(publish), _) => {
+                    reads_done = reads_done.saturating_add(1);
+                    cards.push(publish);
+                }
                 (job, Some(access @ (WriteAccess::Locked | WriteAccess::Refused(_)))) => {
                     if !self.defer_or_refuse(job, access, &mut replies) {
-                        done = done.saturating_sub(job_length);
+                        writes_done = writes_done.saturating_sub(1);
                     }
                 }
                 (Job::Write(command, promise), _) => {
@@ -294,41 +341,30 @@ impl Writer {
                     });
                     replies.single(promise, answer.map(Box::new));
                 }
-                (Job::Batch(commands, promise), _) => {
-                    let answers = unless_failed(&mut failure, || {
-                        let write = |command| self.ledger.write(command, Shares::Omitted, now);
-                        commands.iter().map(write).collect::<Result<_, _>>().map(Ok)
-                    });
-                    replies.batch(promise, answers);
+                // They were taken to be done in slices.
+                (job @ (Job::Batch(..) | Job::Settings(..)), _) => {
+                    drop(self.take_sliced(job, at));
                 }
             }
+            at = Instant::now();
         }
-        // A job that did not fit is deferred to the next group; a read is answered now.
-        match first {
-            Some(Job::Read(read)) => {
-                done = done.saturating_add(1);
-                reads.push(read);
-            }
-            Some(Job::Settings(names, promise)) => {
-                done = done.saturating_add(names.len());
-                settings.push((names, promise));
-            }
-            Some(Job::Names(query, promise)) => {
-                done = done.saturating_add(1);
-                names.push((query, promise));
-            }
-            first => self.deferred.jobs.extend(first),
-        }
-        self.waiting.fetch_sub(done, Ordering::Relaxed);
+        self.admission.writes.leave(writes_done);
+        self.admission.reads.leave(reads_done);
+        let (items, slices) =
+            self.decide_batches(length, &mut access, &mut failure, &mut replies, now);
+        let work = GroupWork {
+            writes: writes_done,
+            deciding: at.saturating_duration_since(began),
+            items,
+            slices,
+        };
         let failure = failure.or_else(|| self.write_clock_sample().err());
-        let changed = self.finish(failure, replies, now);
+        let changed = self.finish(failure, replies, work, now);
+        self.set_queue_limits();
         for publish in cards {
             self.publish_cards(publish);
         }
-        for (names, promise) in settings {
-            // The caller may be gone.
-            let _ = promise.send(self.settings(&names));
-        }
+        self.read_settings();
         for (query, promise) in names {
             // The caller may be gone.
             let _ = promise.send(self.account_names(&query));
@@ -347,7 +383,8 @@ impl Writer {
     fn finish(
         &mut self,
         failure: Option<StorageError>,
-        replies: Replies,
+        mut replies: Replies,
+        work: GroupWork,
         now: Timestamp,
     ) -> Vec<AccountName> {
         let committed = match failure {
@@ -358,10 +395,12 @@ impl Writer {
         match committed {
             Ok(committed) => {
                 if committed.wrote {
+                    self.pace.note(work, committed.took);
                     match self.check_path() {
                         Ok(()) => self.resume_writing(),
                         // The group is in a file that is not at its path any more.
                         Err(cause) => {
+                            self.refuse_slice(&mut replies, &cause);
                             replies.fail(&cause);
                             return committed.changed().collect();
                         }
@@ -369,6 +408,9 @@ impl Writer {
                 }
                 for (name, settings) in replies.settings() {
                     self.known_settings.add(name, settings);
+                }
+                if let Some(batch) = replies.slice.take() {
+                    self.put_back(batch);
                 }
                 replies.send();
                 match self.watchers.is_empty() {
@@ -382,35 +424,11 @@ impl Writer {
                 self.ledger.roll_back();
                 // Before the answers, so that a caller that then checks health sees it too.
                 self.stop_writing(cause_text);
+                self.refuse_slice(&mut replies, &cause);
                 replies.fail(&cause);
                 Vec::new()
             }
         }
-    }
-
-    /// Changes rate cards, between two groups.
-    fn publish_cards(&mut self, publish: Publish) {
-        let now = match self.clock.believed() {
-            Err(not) if publish.change.is_dated() => {
-                return publish.answer(Changed::NotBelieved(not));
-            }
-            // From now on, for whoever reads the same clock.
-            Ok(now) if publish.change.is_dated() => now,
-            _ => self.last_time.max(self.clock.now()),
-        };
-        let changed = match (self.file.loss(), self.ledger.commit_checkpointed()) {
-            (Some(loss), _) => Changed::failed(loss.description().to_owned()),
-            // If that fails, the change fails with the same cause.
-            (None, _) => {
-                let connection = &mut self.ledger.journal.connection;
-                super::cards::apply(connection, &publish.change, now)
-            }
-        };
-        let changed = match (changed, self.check_path()) {
-            (Changed::Yes(_) | Changed::No(_), Err(StorageError(cause))) => Changed::failed(cause),
-            (changed, _) => changed,
-        };
-        publish.answer(changed);
     }
 
     /// Notifies the watchers of these accounts.

@@ -28,7 +28,7 @@ pub(super) fn grant(
     }
     violations.or(())?;
 
-    if account.grants().len() >= LIVE_GRANTS_MAX {
+    if account.live_grants() >= LIVE_GRANTS_MAX {
         return Err(Refusal::TooManyGrants {
             account: account.name().clone(),
             limit: LIVE_GRANTS_MAX,
