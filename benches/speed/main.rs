@@ -25,6 +25,7 @@ mod overload;
 mod pairs;
 mod server;
 mod setup;
+mod svg;
 mod text;
 
 use std::process::ExitCode;

@@ -46,7 +46,7 @@ pub struct Options {
     /// docs/performance.md has the form
     #[arg(long, value_name = "COMMAND")]
     pub rows_of: Vec<String>,
-    /// Growth: where the plots are put [default: docs/growth]
+    /// Growth and overload: where the plots are put [default: docs/growth and docs/overload]
     #[arg(long, value_name = "DIR")]
     pub plots: Option<PathBuf>,
     /// Where data files are put and the disk is measured; not in memory [default: target/bench]
@@ -84,7 +84,7 @@ pub enum Part {
     Goals,
     /// Charges a second, and how long they take, for each kind of load
     Ledger,
-    /// More charges than can be done: how many are, and how long those take
+    /// More calls than can be done: how many are, and how long those take
     Overload,
     /// How cost grows with accounts, grants, entries, services, batches and connections
     Growth,

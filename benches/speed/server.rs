@@ -28,6 +28,11 @@ impl Server {
 
     /// The same, with more options.
     pub fn start_with(program: &Path, directory: &Path, more: &[&str]) -> Result<Self, String> {
+        let command = Self::command(program, directory, more);
+        Self::spawn(command, directory, "stops it")
+    }
+
+    fn command(program: &Path, directory: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CREDITD_")) {
             command.env_remove(name);
@@ -36,6 +41,29 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(directory.join("creditd.db"))
             .args(more);
+        command
+    }
+
+    /// Starts creditd on a disk on which a sync of the log takes so long at least.
+    pub fn start_on_slow_disk(
+        program: &Path,
+        directory: &Path,
+        sync: Duration,
+        more: &[&str],
+    ) -> Result<Self, String> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/failing_disk.c");
+        let (shim, faults) = (directory.join("disk.so"), directory.join("faults"));
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&shim, &source])
+            .status();
+        if !compiled.is_ok_and(|status| status.success()) {
+            return Err("a slow disk takes a C compiler, cc".to_owned());
+        }
+        let rule = format!("sync {}us creditd.db-wal", sync.as_micros());
+        std::fs::write(&faults, rule).map_err(|error| error.to_string())?;
+        let mut command = Self::command(program, directory, more);
+        command.env("LD_PRELOAD", shim).env("FAILING_DISK", faults);
         Self::spawn(command, directory, "stops it")
     }
 

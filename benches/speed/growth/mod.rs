@@ -4,7 +4,6 @@
 mod account;
 mod measure;
 mod server;
-mod svg;
 
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use crate::options::Options;
 use crate::setup::{Setup, at};
+use crate::svg;
 use crate::text::{figure, thousands};
 
 /// Cost by one number.
@@ -94,11 +94,33 @@ pub fn run(options: &Options, setup: &Setup) -> Result<Vec<Plot>, String> {
         plot.series = measure(options, setup).map_err(|error| format!("{name}: {error}"))?;
         print(&plot);
         let file = place.join(plot.name).with_extension("svg");
-        std::fs::write(&file, svg::draw(&plot)).map_err(|error| at(&file, error))?;
+        std::fs::write(&file, svg::draw(&chart(&plot))).map_err(|error| at(&file, error))?;
         done.push(plot);
     }
     setup.say(&format!("the plots are in {}", place.display()));
     Ok(done)
+}
+
+/// A panel for the server's time and one for what callers wait.
+fn chart(plot: &Plot) -> svg::Chart<'_> {
+    let series = plot.series.iter().map(|series| svg::Series {
+        name: series.name,
+        points: (series.points.iter())
+            .map(|point| svg::Point {
+                x: f64::from(point.x),
+                values: [point.server_micros, Some(point.median_millis)],
+            })
+            .collect(),
+    });
+    svg::Chart {
+        title: plot.title,
+        x: plot.x,
+        panels: match plot.each {
+            "item" => ["server µs an item", "median ms a call"],
+            _ => ["server µs a call", "median ms a call"],
+        },
+        series: series.collect(),
+    }
 }
 
 const fn plot(

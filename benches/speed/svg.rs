@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::{Plot, Point};
 use crate::text::{figure, thousands};
 
 const WIDTH: f64 = 880.0;
@@ -18,6 +17,8 @@ text.value{stroke:#fff;stroke-width:3px;paint-order:stroke}
 .c0{stroke:#0969da}.f0{fill:#0969da}
 .c1{stroke:#bc4c00}.f1{fill:#bc4c00}
 .c2{stroke:#1a7f37}.f2{fill:#1a7f37}
+.c3{stroke:#8250df}.f3{fill:#8250df}
+.c4{stroke:#bf3989}.f4{fill:#bf3989}
 @media (prefers-color-scheme:dark){
 text{fill:#f0f6fc}
 .bg{fill:#0d1117}
@@ -27,10 +28,34 @@ text.value{stroke:#0d1117}
 .c0{stroke:#4493f8}.f0{fill:#4493f8}
 .c1{stroke:#f0883e}.f1{fill:#f0883e}
 .c2{stroke:#3fb950}.f2{fill:#3fb950}
+.c3{stroke:#a371f7}.f3{fill:#a371f7}
+.c4{stroke:#f778ba}.f4{fill:#f778ba}
 }";
 
-/// A panel for the server's time and one for what callers wait.
-pub fn draw(plot: &Plot) -> String {
+/// Two panels over one axis.
+pub struct Chart<'a> {
+    pub title: &'a str,
+    /// What is counted along the axis.
+    pub x: &'a str,
+    /// What each panel shows.
+    pub panels: [&'a str; 2],
+    pub series: Vec<Series<'a>>,
+}
+
+/// Lines of one colour, one in each panel.
+pub struct Series<'a> {
+    pub name: &'a str,
+    pub points: Vec<Point>,
+}
+
+/// A place on the axis, and the value in each panel.
+pub struct Point {
+    pub x: f64,
+    pub values: [Option<f64>; 2],
+}
+
+/// Draws both panels.
+pub fn draw(plot: &Chart<'_>) -> String {
     let mut svg = String::new();
     let out = &mut svg;
     line(
@@ -48,14 +73,8 @@ pub fn draw(plot: &Plot) -> String {
         text(out, (x, 46.0), "start", &format!("f{number}"), series.name);
         x += series.name.len() as f64 * 6.6 + 24.0;
     }
-    let server = match plot.each {
-        "item" => "server µs an item",
-        _ => "server µs a call",
-    };
-    panel(out, plot, server, 0.0, |point| point.server_micros);
-    panel(out, plot, "median ms a call", WIDTH / 2.0, |point| {
-        Some(point.median_millis)
-    });
+    panel(out, plot, 0, 0.0);
+    panel(out, plot, 1, WIDTH / 2.0);
     line(out, "</svg>");
     svg
 }
@@ -70,16 +89,11 @@ struct Frame {
     y: Scale,
 }
 
-fn panel(
-    out: &mut String,
-    plot: &Plot,
-    title: &str,
-    left: f64,
-    value: impl Fn(&Point) -> Option<f64>,
-) {
+fn panel(out: &mut String, plot: &Chart<'_>, number: usize, left: f64) {
+    let value = |point: &Point| point.values[number];
     let points = plot.series.iter().flat_map(|series| &series.points);
-    let xs: Vec<f64> = points.clone().map(|point| f64::from(point.x)).collect();
-    let ys: Vec<f64> = points.filter_map(&value).collect();
+    let xs: Vec<f64> = points.clone().map(|point| point.x).collect();
+    let ys: Vec<f64> = points.filter_map(value).collect();
     let frame = Frame {
         left: left + 62.0,
         right: left + WIDTH / 2.0 - 34.0,
@@ -88,12 +102,12 @@ fn panel(
         x: Scale::along(&xs),
         y: Scale::up(&ys),
     };
-    text(out, (left + 16.0, 68.0), "start", "", title);
+    text(out, (left + 16.0, 68.0), "start", "", plot.panels[number]);
     axes(out, &frame, &xs, plot.x);
     // The values at an x, of whatever series, so that their texts keep apart.
     let mut others: Vec<(f64, f64)> = Vec::new();
     for series in &plot.series {
-        let at = |point: &Point| Some((f64::from(point.x), value(point)?));
+        let at = |point: &Point| Some((point.x, value(point)?));
         others.extend(series.points.iter().filter_map(at));
     }
     for (number, series) in plot.series.iter().enumerate() {
@@ -103,13 +117,13 @@ fn panel(
             let Some(y_value) = value(point) else {
                 continue;
             };
-            let (x, y) = frame.place(f64::from(point.x), y_value);
+            let (x, y) = frame.place(point.x, y_value);
             let step = if path.is_empty() { 'M' } else { 'L' };
             let _ = write!(path, "{step}{x:.1} {y:.1}");
             let mark = format!(r#"<circle class="f{number}" cx="{x:.1}" cy="{y:.1}" r="3.5"/>"#);
             line(&mut marks, &mark);
             let above = |(other, height): &(f64, f64)| {
-                (other - f64::from(point.x)).abs() < 0.5 && *height > y_value
+                (other - point.x).abs() < 0.01 * point.x && *height > y_value
             };
             // Below its point where another value is above it, and there is room.
             let below = others.iter().any(above) && y + 20.0 < frame.bottom;
@@ -154,7 +168,7 @@ fn axes(out: &mut String, frame: &Frame, xs: &[f64], label: &str) {
     let mut free = f64::NEG_INFINITY;
     for x_value in seen {
         let (x, _) = frame.place(x_value, 1.0);
-        let words = thousands(x_value);
+        let words = short(x_value);
         let half = words.len() as f64 * 3.4;
         if x - half > free {
             text(out, (x, bottom + 19.0), "middle", "", &words);
