@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use creditd::rpc::pb::creditd::v1 as pb;
 use prost::Message as _;
 use tokio::task::JoinHandle;
@@ -31,13 +32,13 @@ fn estimate_message() -> Vec<u8> {
     message(0, &estimate("lip_sync_video", "31s").encode_to_vec())
 }
 
-/// A batch whose reply is about 100 KiB.
-fn batch_message() -> Vec<u8> {
-    let request = pb::BatchEstimateRequest {
+/// A batch whose reply is about 100 KiB, and whose request is small.
+async fn batch_message() -> Bytes {
+    compressed(pb::BatchEstimateRequest {
         usages: vec![usage("lip_sync_video", "31s"); 1_000],
         ..pb::BatchEstimateRequest::default()
-    };
-    message(0, &request.encode_to_vec())
+    })
+    .await
 }
 
 /// A client that calls all the time, over a connection of its own.
@@ -100,7 +101,8 @@ struct Flood {
     /// The next frames, by the number of the round.
     round: fn(u32) -> Vec<u8>,
     rounds: u32,
-    becomes: Becomes,
+    /// What may become of its connection.
+    becomes: &'static [Becomes],
 }
 
 fn floods() -> Vec<Flood> {
@@ -109,7 +111,7 @@ fn floods() -> Vec<Flood> {
         first: call(1, ESTIMATE, &estimate_message()),
         round,
         rounds,
-        becomes: Becomes::Ended(0, ""),
+        becomes: &[Becomes::Ended(0, "")],
     };
     vec![
         Flood {
@@ -125,21 +127,25 @@ fn floods() -> Vec<Flood> {
                 both.flatten().collect()
             },
             rounds: 200,
-            becomes: Becomes::Served,
+            // By whether the server has taken them up before they are reset.
+            becomes: &[
+                Becomes::Served,
+                Becomes::Ended(ENHANCE_YOUR_CALM, "too_many_resets"),
+            ],
         },
         Flood {
             name: "headers without an end",
             first: frame(HEADERS, 0, 1, &header_block(ESTIMATE, &[])),
             round: |_| frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b").repeat(100),
             rounds: 2_000,
-            becomes: Becomes::Ended(ENHANCE_YOUR_CALM, "too_many_continuations"),
+            becomes: &[Becomes::Ended(ENHANCE_YOUR_CALM, "too_many_continuations")],
         },
         Flood {
             name: "a message of empty frames",
             first: headers(1, ESTIMATE, &[]),
             round: |_| frame(DATA, 0, 1, &[]).repeat(100),
             rounds: 2_000,
-            becomes: Becomes::Ended(ENHANCE_YOUR_CALM, "too_many_data_frames"),
+            becomes: &[Becomes::Ended(ENHANCE_YOUR_CALM, "too_many_data_frames")],
         },
         beside_calls("settings", |_| settings(&[(3, 100)]).repeat(100), 2_000),
         beside_calls("pings", |_| frame(PING, 0, 0, &[1; 8]).repeat(100), 2_000),
@@ -215,7 +221,7 @@ async fn floods_end_their_own_connection_and_hurt_nobody() {
             flood.name
         );
         eprintln!("{figures}");
-        if became != flood.becomes
+        if !flood.becomes.contains(&became)
             || p99 > OTHERS_P99_MAX
             || during.max(after) > before + LEFT_MIB_MAX
         {
@@ -294,6 +300,7 @@ async fn messages_that_become_too_large_are_refused_and_take_no_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_go_on_is_cut() {
     let server = Program::start();
+    let batch = batch_message().await;
     let before = resident_mib(&server);
     let honest = Honest::start(&server).await;
     let drip = async {
@@ -313,13 +320,10 @@ async fn what_does_not_go_on_is_cut() {
         let more = frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes());
         assert!(peer.send(&more).await);
         let began = Instant::now();
-        let batch = batch_message();
-        for number in 0..200 {
-            let mut bytes = headers(2 * number + 1, BATCH, &[]);
-            for piece in batch.chunks(16_384) {
-                bytes.extend(frame(DATA, 0, 2 * number + 1, piece));
-            }
-            bytes.extend(frame(DATA, END_STREAM, 2 * number + 1, &[]));
+        for number in 0..150 {
+            let stream = 2 * number + 1;
+            let mut bytes = headers(stream, BATCH, &[("grpc-encoding", "gzip")]);
+            bytes.extend(frame(DATA, END_STREAM, stream, &batch));
             if !peer.send(&bytes).await {
                 break;
             }
