@@ -1,7 +1,9 @@
 //! What usage would cost, and whether an account could pay.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Account, Affordability, SpendableCredits, check_funds};
@@ -10,6 +12,9 @@ use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Violation};
 
 /// Most unknown services for which one batch searches the nearest known one.
 const SUGGESTIONS_MAX: usize = 32;
+
+/// So many items of a batch are priced at a time: about half a millisecond.
+pub(super) const SLICE_LENGTH: usize = 512;
 
 /// Priced usages, in the order of the request. A bad usage fails alone.
 pub struct BatchEstimate<'card> {
@@ -61,7 +66,7 @@ impl App {
     ///
     /// # Errors
     /// What is wrong with the batch as a whole: its size, its prices, its total.
-    pub fn batch_estimate<'a>(
+    pub async fn batch_estimate<'a>(
         &self,
         prices: &'a Catalog,
         usages: &[Usage<'_>],
@@ -77,9 +82,13 @@ impl App {
         // A search for the nearest service compares with every row of the card: each name is
         // searched once, and a batch can ask for only so many searches.
         let mut suggested: HashMap<&str, Violation> = HashMap::new();
-        let results: Vec<_> = usages
-            .iter()
-            .map(|usage| {
+        let mut results = Vec::with_capacity(usages.len());
+        for slice in usages.chunks(SLICE_LENGTH) {
+            if !results.is_empty() {
+                // Other calls of the thread have their turn.
+                pause().await;
+            }
+            results.extend(slice.iter().map(|usage| {
                 terms.price_or(usage, |service| match suggested.get(service) {
                     Some(violation) => violation.clone(),
                     None if suggested.len() < SUGGESTIONS_MAX => {
@@ -89,8 +98,8 @@ impl App {
                     }
                     None => card.unknown_service_unsearched(service),
                 })
-            })
-            .collect();
+            }));
+        }
         let total = results
             .iter()
             .flatten()
@@ -131,6 +140,19 @@ impl App {
         check_funds(&credits, costs)
             .map_err(|_| Refusal::invalid("usages", Violation::CostTooLarge).into())
     }
+}
+
+/// Lets whoever polls this poll others first.
+pub(super) async fn pause() {
+    let mut has_paused = false;
+    poll_fn(|context| match std::mem::replace(&mut has_paused, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// What is wrong with the size of a batch.

@@ -119,6 +119,7 @@ pub(super) async fn serve<I, S>(
         tokio::select! {
             () = outlived(&tracker.calls, times.deadline_max) => {}
             () = outlived(&tracker.reflections, REFLECTION_MAX) => {}
+            () = outlived(&tracker.messages, times.deadline_max) => {}
         }
     });
     let mut check = std::pin::pin!(sleep(IDLE_GRACE));
@@ -287,7 +288,7 @@ where
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let begun = self.tracker.begin(request.uri().path());
-        let holds = Holds::new(begun, &self.watches);
+        let holds = Holds::new(begun, &self.watches, &self.tracker.messages);
         let request = request.map(|body| RequestBody::new(body, &self.discards));
         Replying::new(request, &self.service, holds)
     }
