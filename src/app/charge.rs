@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::estimate::check_batch;
+use super::estimate::{SLICE_LENGTH, check_batch, pause};
 use super::priced::{NeedsAccount, Payer};
 use super::{App, AppError, WriteForm};
 use crate::domain::Refusal;
@@ -29,14 +29,15 @@ impl App {
         let selectors = forms.iter().filter_map(WriteForm::selector);
         let prices = self.prices_for(selectors).await?;
         let payers = self.payers(&prices, &forms).await?;
-        let items: Vec<_> = forms
-            .into_iter()
-            .zip(payers)
-            .map(|(form, payer)| {
-                let priced = self.price_of(&prices, &form, None, &payer);
-                self.command(&prices, form, priced.unwrap_or_default())
-            })
-            .collect();
+        let mut items = Vec::with_capacity(forms.len());
+        for (form, payer) in forms.into_iter().zip(payers) {
+            if !items.is_empty() && items.len().is_multiple_of(SLICE_LENGTH) {
+                // Other calls of the thread have their turn.
+                pause().await;
+            }
+            let priced = self.price_of(&prices, &form, None, &payer);
+            items.push(self.command(&prices, form, priced.unwrap_or_default()));
+        }
         check(&items)?;
         let mut commands = Vec::with_capacity(items.len());
         let refused: Vec<Option<Refusal>> = items

@@ -1,7 +1,9 @@
 //! What usage would cost, and whether an account could pay.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Account, Affordability, FundsCheck, SpendableCredits};
@@ -13,6 +15,9 @@ const SUGGESTIONS_MAX: usize = 32;
 
 /// How many grants and services a check of funds visits without a pause: a millisecond's work.
 const VISITS_AT_ONCE: usize = 16_384;
+
+/// So many items of a batch are priced at a time: about half a millisecond.
+pub(super) const SLICE_LENGTH: usize = 512;
 
 /// Priced usages, in the order of the request. A bad usage fails alone.
 pub struct BatchEstimate<'card> {
@@ -64,7 +69,7 @@ impl App {
     ///
     /// # Errors
     /// What is wrong with the batch as a whole: its size, its prices, its total.
-    pub fn batch_estimate<'a>(
+    pub async fn batch_estimate<'a>(
         &self,
         prices: &'a Catalog,
         usages: &[Usage<'_>],
@@ -80,9 +85,13 @@ impl App {
         // A search for the nearest service compares with every row of the card: each name is
         // searched once, and a batch can ask for only so many searches.
         let mut suggested: HashMap<&str, Violation> = HashMap::new();
-        let results: Vec<_> = usages
-            .iter()
-            .map(|usage| {
+        let mut results = Vec::with_capacity(usages.len());
+        for slice in usages.chunks(SLICE_LENGTH) {
+            if !results.is_empty() {
+                // Other calls of the thread have their turn.
+                pause().await;
+            }
+            results.extend(slice.iter().map(|usage| {
                 terms.price_or(usage, |service| match suggested.get(service) {
                     Some(violation) => violation.clone(),
                     None if suggested.len() < SUGGESTIONS_MAX => {
@@ -92,8 +101,8 @@ impl App {
                     }
                     None => card.unknown_service_unsearched(service),
                 })
-            })
-            .collect();
+            }));
+        }
         let total = results
             .iter()
             .flatten()
@@ -140,6 +149,19 @@ impl App {
             }
         }
     }
+}
+
+/// Lets whoever polls this poll others first.
+pub(super) async fn pause() {
+    let mut has_paused = false;
+    poll_fn(|context| match std::mem::replace(&mut has_paused, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// What is wrong with the size of a batch.

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
+use super::codec::decode_message;
 use super::convert::admin::{
     CardsQuery, cards_query_from_pb, published_to_pb, rate_card_to_pb, toml_from_pb,
 };
+use super::layer::Reservation;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::admin_service_server::AdminService;
 use super::refused::{Load, Refused, Resource, RpcRefusal};
-use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply};
+use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES};
+use super::wire::page::reserve_page;
+use super::wire::{self, EncodedReply};
 use crate::app::card_file::LoadedCard;
 use crate::app::{App, ListedRateCard, refusal_of_text};
 use crate::domain::schedule::CardState;
@@ -63,6 +68,19 @@ impl AdminApi {
                 Err(_) => Err(defect().into()),
             },
         }
+    }
+
+    /// Serves a ListRateCards.
+    pub(super) async fn encoded_list(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+    ) -> Result<EncodedReply, Status> {
+        let request: pb::ListRateCardsRequest = decode_message(&bytes)?;
+        let query = cards_query_from_pb(&request).map_err(bad)?;
+        reserve_page(&held, usize::MAX).await?;
+        let page = self.page(&request, query).await?;
+        Ok(EncodedReply::of(&page))
     }
 
     /// A page: as many cards as fit into a reply.
@@ -123,7 +141,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::PublishRateCardRequest>,
     ) -> Result<Response<pb::PublishRateCardResponse>, Status> {
-        let (headers, _, request) = request.into_parts();
+        let request = request.into_inner();
         toml_from_pb(&request.toml).map_err(bad)?;
         let under_way = self.under_way.try_acquire();
         let _under_way = under_way.map_err(|_| {
@@ -139,24 +157,22 @@ impl AdminService for AdminApi {
             .publish_rate_card(loaded, request.validate_only)
             .await;
         let published = published.map_err(Refused::from)?;
-        Ok(reply(&headers, published_to_pb(published)))
+        Ok(Response::new(published_to_pb(published)))
     }
 
     async fn list_rate_cards(
         &self,
         request: Request<pb::ListRateCardsRequest>,
     ) -> Result<Response<pb::ListRateCardsResponse>, Status> {
-        let (headers, _, request) = request.into_parts();
-        let query = cards_query_from_pb(&request).map_err(bad)?;
-        let page = self.page(&request, query).await?;
-        Ok(reply(&headers, page))
+        let reply = self.encoded_list(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 
     async fn withdraw_rate_card(
         &self,
         request: Request<pb::WithdrawRateCardRequest>,
     ) -> Result<Response<pb::WithdrawRateCardResponse>, Status> {
-        let (headers, _, request) = request.into_parts();
+        let request = request.into_inner();
         if request.revision.is_empty() {
             return Err(bad(FieldViolations::of("revision", Violation::Required)).into());
         }
@@ -165,6 +181,6 @@ impl AdminService for AdminApi {
         let withdrawn = pb::WithdrawRateCardResponse {
             rate_card: Some(rate_card_to_pb(withdrawn)),
         };
-        Ok(reply(&headers, withdrawn))
+        Ok(Response::new(withdrawn))
     }
 }

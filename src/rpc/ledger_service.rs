@@ -1,20 +1,20 @@
 //! LedgerService: converts, asks the use case, converts back.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bumpalo::Bump;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::watch;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
+use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
 use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
 use super::codec::decode_message;
 use super::convert::account::account_to_pb;
-use super::convert::ledger::{
-    balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb, that_fit,
-};
+use super::convert::ledger::{balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb};
 use super::convert::page::{
     AccountsQuery, ListQuery, accounts_query_from_pb, entries_query_from_pb, holds_query_from_pb,
 };
@@ -23,15 +23,20 @@ use super::convert::write::{
     refund_from_pb, release_from_pb, revoke_from_pb, settle_from_pb, update_from_pb,
 };
 use super::health::State;
+use super::layer::Reservation;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
-use super::reply::reply;
-use super::watching::Watching;
+use super::watching::{Watcher, Watching};
+use super::wire::page::{DECODED_RATIO, Pace, page_of, reserve_page};
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, Pending, WriteForm, Written};
 use crate::domain::{AccountName, FieldViolations, Refusal};
+
+/// What an item of a batch takes while it is decided, beside its bytes: the form, the command,
+/// the answer and its part of the reply.
+const CHARGE_BYTES: usize = 2_048;
 
 /// The service over the use cases.
 #[derive(Clone)]
@@ -41,13 +46,12 @@ pub struct LedgerApi {
 }
 
 impl LedgerApi {
-    /// The service. At most `watchers_max` balances are watched, until the server
-    /// stops serving.
+    /// The service. Balances are watched until the server stops serving.
     #[must_use]
-    pub fn new(app: Arc<App>, state: watch::Receiver<State>, watchers_max: usize) -> Self {
+    pub const fn new(app: Arc<App>, state: watch::Receiver<State>) -> Self {
         Self {
             app,
-            watching: Watching::new(state, watchers_max),
+            watching: Watching::new(state),
         }
     }
 
@@ -90,12 +94,18 @@ impl LedgerApi {
     }
 
     /// Serves a BatchCharge.
-    pub(super) async fn encoded_batch_charge(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
+    pub(super) async fn encoded_batch_charge(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+    ) -> Result<EncodedReply, Status> {
         let request: pb::BatchChargeRequest;
         let room = Bump::new();
         let charges = match read::charges(&bytes, BATCH_LENGTH_MAX, &room) {
             Some(charges) => charges,
             None => {
+                let decoded = bytes.len().saturating_mul(DECODED_RATIO);
+                held.reserve_batch(decoded).await.map_err(Refused::from)?;
                 request = decode_message(&bytes)?;
                 let charges = request.charges.iter();
                 charges
@@ -103,8 +113,14 @@ impl LedgerApi {
                     .collect()
             }
         };
-        let forms = charges.iter().map(|(parts, _)| charge_from_parts(parts));
-        let forms = forms.collect();
+        let room = charges.len().saturating_mul(CHARGE_BYTES);
+        held.reserve_batch(room).await.map_err(Refused::from)?;
+        let mut pace = Pace::new();
+        let mut forms = Vec::with_capacity(charges.len());
+        for (parts, _) in &charges {
+            pace.step().await;
+            forms.push(charge_from_parts(parts));
+        }
         let sizes = charges.iter().map(|(_, size)| *size);
         let check = |items: &[_]| check_batch_reply(sizes, items);
         let answers = self.app.batch_charge(forms, check).await;
@@ -112,6 +128,7 @@ impl LedgerApi {
         let expected = answers.len().saturating_mul(RESULT_BYTES);
         let mut reply = EncodedReply::with_capacity(expected);
         for answer in &answers {
+            pace.step().await;
             put_message(1, reply.end(), |result| match answer {
                 Ok(written) => {
                     put_message(1, result, |charge| put_batch_item(written, charge));
@@ -130,20 +147,132 @@ impl LedgerApi {
         Ok(reply)
     }
 
+    /// Serves a ListEntries.
+    pub(super) async fn encoded_entries(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+    ) -> Result<EncodedReply, Status> {
+        let request: pb::ListEntriesRequest = decode_message(&bytes)?;
+        drop(bytes);
+        let mut violations = FieldViolations::new();
+        let list = entries_query_from_pb(&request, &mut violations);
+        let ListQuery {
+            account,
+            query,
+            key,
+        } = list;
+        let account = account_of(account, violations)?;
+        reserve_page(&held, query.limit).await?;
+        let page = self.app.entries(account, query).await;
+        let page = page.map_err(Refused::from)?;
+        let (mut reply, length) = page_of(&page.entries, entry_to_pb).await;
+        // A page that was cut goes on below its last entry.
+        let next = match length < page.entries.len() {
+            true => length.checked_sub(1),
+            false => None,
+        };
+        let next = next.and_then(|last| page.entries.get(last));
+        let next = next.map(|entry| entry.id).or(page.next);
+        let rest = pb::ListEntriesResponse {
+            entries: Vec::new(),
+            next_page_token: next.map_or_else(String::new, |id| key.token(id.0)),
+        };
+        put_fields(&rest, reply.end());
+        Ok(reply)
+    }
+
+    /// Serves a ListHolds.
+    pub(super) async fn encoded_holds(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+    ) -> Result<EncodedReply, Status> {
+        let request: pb::ListHoldsRequest = decode_message(&bytes)?;
+        drop(bytes);
+        let mut violations = FieldViolations::new();
+        let list = holds_query_from_pb(&request, &mut violations);
+        let ListQuery {
+            account,
+            query,
+            key,
+        } = list;
+        let account = account_of(account, violations)?;
+        reserve_page(&held, query.limit).await?;
+        let page = self.app.list_holds(account.clone(), query).await;
+        let page = page.map_err(Refused::from)?;
+        let (mut reply, length) = page_of(&page.holds, |hold| hold_to_pb(hold, &account)).await;
+        // A page that was cut goes on behind its last hold, as one with more behind it.
+        let more = page.more || length < page.holds.len();
+        let last = length.checked_sub(1).filter(|_| more);
+        let last = last.and_then(|last| page.holds.get(last));
+        let rest = pb::ListHoldsResponse {
+            next_page_token: last.map_or_else(String::new, |hold| key.token(hold.id.0)),
+            holds: Vec::new(),
+        };
+        put_fields(&rest, reply.end());
+        Ok(reply)
+    }
+
+    /// Serves a ListAccounts.
+    pub(super) async fn encoded_accounts(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+    ) -> Result<EncodedReply, Status> {
+        let request: pb::ListAccountsRequest = decode_message(&bytes)?;
+        drop(bytes);
+        let list = accounts_query_from_pb(&request);
+        let AccountsQuery { query, key } = list.map_err(|bad| Refused::from(Refusal::from(bad)))?;
+        reserve_page(&held, query.limit).await?;
+        let page = self.app.list_accounts(query).await;
+        let page = page.map_err(Refused::from)?;
+        let (mut reply, length) = page_of(&page.accounts, account_to_pb).await;
+        // A page that was cut goes on behind its last account, as one with more behind it.
+        let more = page.more || length < page.accounts.len();
+        let last = length.checked_sub(1).filter(|_| more);
+        let last = last.and_then(|last| page.accounts.get(last));
+        let token = last.map(|last| key.token_of_name(&last.balance.account));
+        let rest = pb::ListAccountsResponse {
+            accounts: Vec::new(),
+            next_page_token: token.unwrap_or_default(),
+        };
+        put_fields(&rest, reply.end());
+        Ok(reply)
+    }
+
+    /// Serves a WatchBalance.
+    pub(super) async fn encoded_watch(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+        compress: bool,
+    ) -> Result<Body, Status> {
+        let watcher = self.watcher(&decode_message(&bytes)?).await?;
+        Ok(watcher.into_body(held, compress))
+    }
+
+    async fn watcher(&self, request: &pb::WatchBalanceRequest) -> Result<Watcher, Refused> {
+        let mut violations = FieldViolations::new();
+        let account = violations.check("account", AccountName::new(&request.account));
+        let account = account_of(account, violations)?;
+        self.watching.watch(&self.app, account).await
+    }
+
     /// Serves a write. `form` makes the form of its request.
     async fn write<Q, R>(&self, request: Request<Q>, form: fn(&Q) -> WriteForm<'_>) -> Reply<R>
     where
         Q: Send + Sync,
         R: prost::Message + for<'a> From<&'a Written>,
     {
-        let (headers, _, request) = request.into_parts();
+        let request = request.into_inner();
         let pending = self.app.write(form(&request)).await;
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
         drop(request);
         let pending = pending.map_err(Refused::from)?;
         let written = self.app.written(pending).await;
         let written = written.map_err(Refused::from)?;
-        Ok(reply(&headers, R::from(&*written)))
+        Ok(Response::new(R::from(&*written)))
     }
 }
 
@@ -167,13 +296,14 @@ fn account_of(
 /// message.
 #[tonic::async_trait]
 impl LedgerService for LedgerApi {
-    type WatchBalanceStream = ReceiverStream<Result<pb::WatchBalanceResponse, Status>>;
+    type WatchBalanceStream =
+        Pin<Box<dyn Stream<Item = Result<pb::WatchBalanceResponse, Status>> + Send>>;
 
     async fn get_balance(
         &self,
         request: Request<pb::GetBalanceRequest>,
     ) -> Reply<pb::GetBalanceResponse> {
-        let (headers, _, request) = request.into_parts();
+        let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let (account, as_of) = balance_query_from_pb(&request, &mut violations);
         let balance = self.app.balance(account, as_of, violations).await;
@@ -181,48 +311,23 @@ impl LedgerService for LedgerApi {
         let response = pb::GetBalanceResponse {
             balance: Some(balance_to_pb(&balance)),
         };
-        Ok(reply(&headers, response))
+        Ok(Response::new(response))
     }
 
     async fn watch_balance(
         &self,
         request: Request<pb::WatchBalanceRequest>,
     ) -> Reply<Self::WatchBalanceStream> {
-        let mut violations = FieldViolations::new();
-        let account = violations.check("account", AccountName::new(&request.get_ref().account));
-        let account = account_of(account, violations)?;
-        let stream = self.watching.watch(&self.app, account).await?;
-        Ok(Response::new(stream))
+        let watcher = self.watcher(request.get_ref()).await?;
+        Ok(Response::new(Box::pin(watcher.balances())))
     }
 
     async fn list_entries(
         &self,
         request: Request<pb::ListEntriesRequest>,
     ) -> Reply<pb::ListEntriesResponse> {
-        let (headers, _, request) = request.into_parts();
-        let mut violations = FieldViolations::new();
-        let list = entries_query_from_pb(&request, &mut violations);
-        let ListQuery {
-            account,
-            query,
-            key,
-        } = list;
-        let account = account_of(account, violations)?;
-        let page = self.app.entries(account, query).await;
-        let page = page.map_err(Refused::from)?;
-        let entries = that_fit(page.entries.iter().map(entry_to_pb));
-        // A page that was cut goes on below its last entry.
-        let next = match entries.len() < page.entries.len() {
-            true => entries.len().checked_sub(1),
-            false => None,
-        };
-        let next = next.and_then(|last| page.entries.get(last));
-        let next = next.map(|entry| entry.id).or(page.next);
-        let response = pb::ListEntriesResponse {
-            entries,
-            next_page_token: next.map_or_else(String::new, |id| key.token(id.0)),
-        };
-        Ok(reply(&headers, response))
+        let reply = self.encoded_entries(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 
     async fn grant(&self, request: Request<pb::GrantRequest>) -> Reply<pb::GrantResponse> {
@@ -237,7 +342,8 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::BatchChargeRequest>,
     ) -> Reply<pb::BatchChargeResponse> {
-        wire::decoded(self.encoded_batch_charge(wire::encoded(request)).await?)
+        let reply = self.encoded_batch_charge(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 
     async fn refund(&self, request: Request<pb::RefundRequest>) -> Reply<pb::RefundResponse> {
@@ -270,7 +376,7 @@ impl LedgerService for LedgerApi {
     }
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
-        let (headers, _, request) = request.into_parts();
+        let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
         let hold = id_from_pb(
@@ -288,34 +394,15 @@ impl LedgerService for LedgerApi {
         let response = pb::GetHoldResponse {
             hold: Some(hold_to_pb(&found, &account)),
         };
-        Ok(reply(&headers, response))
+        Ok(Response::new(response))
     }
 
     async fn list_holds(
         &self,
         request: Request<pb::ListHoldsRequest>,
     ) -> Reply<pb::ListHoldsResponse> {
-        let (headers, _, request) = request.into_parts();
-        let mut violations = FieldViolations::new();
-        let list = holds_query_from_pb(&request, &mut violations);
-        let ListQuery {
-            account,
-            query,
-            key,
-        } = list;
-        let account = account_of(account, violations)?;
-        let page = self.app.list_holds(account.clone(), query).await;
-        let page = page.map_err(Refused::from)?;
-        let holds = that_fit(page.holds.iter().map(|hold| hold_to_pb(hold, &account)));
-        // A page that was cut goes on behind its last hold, as one with more behind it.
-        let more = page.more || holds.len() < page.holds.len();
-        let last = holds.len().checked_sub(1).filter(|_| more);
-        let last = last.and_then(|last| page.holds.get(last));
-        let response = pb::ListHoldsResponse {
-            next_page_token: last.map_or_else(String::new, |hold| key.token(hold.id.0)),
-            holds,
-        };
-        Ok(reply(&headers, response))
+        let reply = self.encoded_holds(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 
     async fn revoke_grant(
@@ -329,7 +416,7 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetAccountRequest>,
     ) -> Reply<pb::GetAccountResponse> {
-        let (headers, _, request) = request.into_parts();
+        let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
         let account = account_of(account, violations)?;
@@ -338,29 +425,15 @@ impl LedgerService for LedgerApi {
         let response = pb::GetAccountResponse {
             account: Some(account_to_pb(&found)),
         };
-        Ok(reply(&headers, response))
+        Ok(Response::new(response))
     }
 
     async fn list_accounts(
         &self,
         request: Request<pb::ListAccountsRequest>,
     ) -> Reply<pb::ListAccountsResponse> {
-        let (headers, _, request) = request.into_parts();
-        let list = accounts_query_from_pb(&request);
-        let AccountsQuery { query, key } = list.map_err(|bad| Refused::from(Refusal::from(bad)))?;
-        let page = self.app.list_accounts(query).await;
-        let page = page.map_err(Refused::from)?;
-        let accounts = that_fit(page.accounts.iter().map(account_to_pb));
-        // A page that was cut goes on behind its last account, as one with more behind it.
-        let more = page.more || accounts.len() < page.accounts.len();
-        let last = accounts.len().checked_sub(1).filter(|_| more);
-        let last = last.and_then(|last| page.accounts.get(last));
-        let token = last.map(|last| key.token_of_name(&last.balance.account));
-        let response = pb::ListAccountsResponse {
-            accounts,
-            next_page_token: token.unwrap_or_default(),
-        };
-        Ok(reply(&headers, response))
+        let reply = self.encoded_accounts(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 
     async fn update_account(

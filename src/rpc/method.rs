@@ -38,9 +38,11 @@ pub enum Service {
 pub enum Kind {
     /// One request, one reply.
     Unary,
-    /// The same, with many items in both: it counts as [`BATCH_WEIGHT`] calls.
+    /// The same, with many items in both.
     Batch,
-    /// A stream of a balance, until its caller has enough. It has a limit in its service.
+    /// The same, with a page of items in the reply.
+    List,
+    /// A stream of a balance, until its caller has enough.
     BalanceWatch,
     /// A question about health, which is always answered: a server that is busy is not ill.
     HealthCheck,
@@ -49,9 +51,6 @@ pub enum Kind {
     /// A stream of questions about the schema, which the server ends after a while.
     Reflection,
 }
-
-/// As how many calls in flight a batch counts.
-pub const BATCH_WEIGHT: u32 = 64;
 
 impl Kind {
     /// Whether replies are a stream.
@@ -63,14 +62,10 @@ impl Kind {
         )
     }
 
-    /// As how many calls in flight it counts when its request has come.
+    /// Whether one call can take megabytes.
     #[must_use]
-    pub const fn weight(self) -> u32 {
-        match self {
-            Self::Unary => 1,
-            Self::Batch => BATCH_WEIGHT,
-            Self::BalanceWatch | Self::HealthCheck | Self::HealthWatch | Self::Reflection => 0,
-        }
+    pub const fn is_large(self) -> bool {
+        matches!(self, Self::Batch | Self::List)
     }
 }
 
@@ -125,11 +120,11 @@ const fn ledger(path: &'static str, kind: Kind, right: Right) -> Method {
     }
 }
 
-const fn admin(path: &'static str, right: Right) -> Method {
+const fn admin(path: &'static str, kind: Kind, right: Right) -> Method {
     Method {
         path,
         service: Service::Admin,
-        kind: Kind::Unary,
+        kind,
         right,
         repeat: match right {
             Right::Admin => Repeat::Same,
@@ -162,7 +157,7 @@ pub static METHODS: &[Method] = &[
         Right::Read,
     ),
     pricing("/creditd.v1.PricingService/BatchEstimate", Kind::Batch),
-    pricing("/creditd.v1.PricingService/GetRateCard", Kind::Unary),
+    pricing("/creditd.v1.PricingService/GetRateCard", Kind::List),
     ledger(
         "/creditd.v1.LedgerService/BatchCharge",
         Kind::Batch,
@@ -175,7 +170,7 @@ pub static METHODS: &[Method] = &[
     ),
     ledger(
         "/creditd.v1.LedgerService/ListEntries",
-        Kind::Unary,
+        Kind::List,
         Right::Read,
     ),
     ledger("/creditd.v1.LedgerService/Grant", Kind::Unary, Right::Grant),
@@ -207,7 +202,7 @@ pub static METHODS: &[Method] = &[
     ),
     ledger(
         "/creditd.v1.LedgerService/ListHolds",
-        Kind::Unary,
+        Kind::List,
         Right::Read,
     ),
     ledger(
@@ -222,7 +217,7 @@ pub static METHODS: &[Method] = &[
     ),
     ledger(
         "/creditd.v1.LedgerService/ListAccounts",
-        Kind::Unary,
+        Kind::List,
         Right::Read,
     ),
     ledger(
@@ -230,9 +225,21 @@ pub static METHODS: &[Method] = &[
         Kind::Unary,
         Right::Grant,
     ),
-    admin("/creditd.v1.AdminService/PublishRateCard", Right::Admin),
-    admin("/creditd.v1.AdminService/ListRateCards", Right::Price),
-    admin("/creditd.v1.AdminService/WithdrawRateCard", Right::Admin),
+    admin(
+        "/creditd.v1.AdminService/PublishRateCard",
+        Kind::Unary,
+        Right::Admin,
+    ),
+    admin(
+        "/creditd.v1.AdminService/ListRateCards",
+        Kind::List,
+        Right::Price,
+    ),
+    admin(
+        "/creditd.v1.AdminService/WithdrawRateCard",
+        Kind::Unary,
+        Right::Admin,
+    ),
     about_server(
         "/grpc.health.v1.Health/Check",
         Service::Health,
@@ -313,6 +320,8 @@ mod tests {
                 described.name().starts_with("Batch"),
                 "{path}"
             );
+            let pages = has_field(&described.output(), "next_page_token");
+            assert_eq!(method.kind == Kind::List, pages, "{path}");
             // Reads may filter by a request_id; what writes also says whether it was done before.
             let (input, output) = (described.input(), described.output());
             let writes = has_field(&input, "request_id") && described.name() != "ListHolds";
@@ -326,7 +335,5 @@ mod tests {
         }
         let missing: Vec<_> = schema.into_keys().collect();
         assert_eq!(missing, Vec::<String>::new());
-        let kinds = METHODS.iter().filter(|method| method.kind.weight() > 1);
-        assert_eq!(kinds.count(), 2);
     }
 }

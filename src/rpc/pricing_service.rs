@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use bytes::Bytes;
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::MESSAGE_BYTES_MAX;
@@ -12,11 +13,13 @@ use super::convert::pricing::{
     EstimateParts, Prices, PricesParts, affordability_to_pb, estimate_to_pb, prices_from_pb,
     usage_from_pb,
 };
-use super::convert::rate_card::{rate_card_page_to_pb, services_query_from_pb};
+use super::convert::rate_card::{services_page, services_query_from_pb};
+use super::layer::Reservation;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
-use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply, reply_too_large};
+use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
+use super::wire::page::{DECODED_RATIO, Pace, reserve_page};
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate, PricedAccount};
@@ -100,6 +103,7 @@ impl PricingApi {
     pub(super) async fn encoded_batch_estimate(
         &self,
         bytes: Bytes,
+        held: Reservation,
     ) -> Result<EncodedReply, Status> {
         let request: pb::BatchEstimateRequest;
         let room = Bump::new();
@@ -109,10 +113,14 @@ impl PricingApi {
                 usages
             }
             None => {
+                let decoded = bytes.len().saturating_mul(DECODED_RATIO);
+                held.reserve_batch(decoded).await.map_err(Refused::from)?;
                 request = decode_message(&bytes)?;
                 request.usages.iter().map(usage_from_pb).collect()
             }
         };
+        let room = usages.len().saturating_mul(USAGE_BYTES);
+        held.reserve_batch(room).await.map_err(Refused::from)?;
         let mut violations = FieldViolations::new();
         let check_balance = request.check_balance;
         let prices = PricesParts::of(request.prices.as_ref());
@@ -124,8 +132,9 @@ impl PricingApi {
         let batch = self
             .0
             .batch_estimate(&by, &usages, &prices.selector, account.terms(), violations)
+            .await
             .map_err(Refused::from)?;
-        let reply = results_of(&batch, &usages, request.explain, account.known);
+        let reply = results_of(&batch, &usages, request.explain, account.known).await;
         let mut reply = reply.map_err(Refused::from)?;
         let affordability = match prices.account {
             Some(payer) if check_balance => {
@@ -147,8 +156,56 @@ impl PricingApi {
         put_fields(&rest, reply.end());
         Ok(reply)
     }
+
+    /// Serves a GetRateCard.
+    pub(super) async fn encoded_rate_card(
+        &self,
+        bytes: Bytes,
+        held: Reservation,
+    ) -> Result<EncodedReply, Status> {
+        let request: pb::GetRateCardRequest = decode_message(&bytes)?;
+        let mut violations = FieldViolations::new();
+        let prices = PricesParts::of(request.prices.as_ref());
+        let prices = prices_from_pb(prices, false, &mut violations);
+        let query = services_query_from_pb(&request, &mut violations);
+        violations
+            .or(())
+            .map_err(Refusal::from)
+            .map_err(Refused::from)?;
+        reserve_page(&held, usize::MAX).await?;
+        let by = self.0.prices_for([prices.selector]).await;
+        let by = by.map_err(Refused::from)?;
+        let account = self
+            .account(&prices, false, &FieldViolations::new())
+            .await?;
+        let terms = self
+            .0
+            .terms(&by, &prices.selector, account.terms())
+            .map_err(Refused::from)?;
+        let card = terms.card();
+        let page = services_page(card, &query);
+        let page = page.map_err(Refusal::from).map_err(Refused::from)?;
+        let mut reply = EncodedReply::with_capacity(0);
+        let (mut length, mut bytes) = (0_usize, 0_usize);
+        let mut pace = Pace::new();
+        for service in page.services() {
+            pace.step().await;
+            let more = service.encoded_len().saturating_add(ITEM_OVERHEAD_BYTES);
+            bytes = bytes.saturating_add(more);
+            if page.is_full(length, bytes) {
+                break;
+            }
+            put_message(3, reply.end(), |into| put_fields(&service, into));
+            length = length.saturating_add(1);
+        }
+        put_fields(&page.rest_to_pb(length, by.times_of(card)), reply.end());
+        Ok(reply)
+    }
 }
 
+/// What an item of a batch takes while it is priced, beside its bytes: the usage, the quote, and
+/// its part of the reply.
+const USAGE_BYTES: usize = 512;
 /// What the result of most usages takes.
 const RESULT_BYTES: usize = 112;
 
@@ -167,40 +224,21 @@ impl PricingService for PricingApi {
         &self,
         request: Request<pb::BatchEstimateRequest>,
     ) -> Result<Response<pb::BatchEstimateResponse>, Status> {
-        wire::decoded(self.encoded_batch_estimate(wire::encoded(request)).await?)
+        let reply = self.encoded_batch_estimate(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 
     async fn get_rate_card(
         &self,
         request: Request<pb::GetRateCardRequest>,
     ) -> Result<Response<pb::GetRateCardResponse>, Status> {
-        let (headers, _, request) = request.into_parts();
-        let mut violations = FieldViolations::new();
-        let prices = PricesParts::of(request.prices.as_ref());
-        let prices = prices_from_pb(prices, false, &mut violations);
-        let query = services_query_from_pb(&request, &mut violations);
-        violations
-            .or(())
-            .map_err(Refusal::from)
-            .map_err(Refused::from)?;
-        let by = self.0.prices_for([prices.selector]).await;
-        let by = by.map_err(Refused::from)?;
-        let account = self
-            .account(&prices, false, &FieldViolations::new())
-            .await?;
-        let terms = self
-            .0
-            .terms(&by, &prices.selector, account.terms())
-            .map_err(Refused::from)?;
-        let card = terms.card();
-        let page = rate_card_page_to_pb(card, by.times_of(card), &query);
-        let page = page.map_err(Refusal::from).map_err(Refused::from)?;
-        Ok(reply(&headers, page))
+        let reply = self.encoded_rate_card(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 }
 
 /// The results of a batch: the beginning of its reply.
-fn results_of(
+async fn results_of(
     batch: &BatchEstimate<'_>,
     usages: &[Usage<'_>],
     explain: bool,
@@ -210,7 +248,9 @@ fn results_of(
     let expected = batch.results.len().saturating_mul(RESULT_BYTES);
     let mut reply = EncodedReply::with_capacity(expected.min(MESSAGE_BYTES_MAX));
     let mut bytes = BATCH_REST_BYTES;
+    let mut pace = Pace::new();
     for (index, (result, usage)) in batch.results.iter().zip(usages).enumerate() {
+        pace.step().await;
         let length = put_message(1, reply.end(), |item| match result {
             Ok(quote) if !explain => {
                 put_message(1, item, |estimate| estimates.put(quote, estimate));

@@ -20,7 +20,7 @@ use self::retry::Step;
 
 pub use self::ready::ReadyReplies;
 pub use self::retry::Load;
-pub use self::rpc_refusal::{Resource, RpcRefusal};
+pub use self::rpc_refusal::{Resource, RpcRefusal, Shared};
 
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "creditd";

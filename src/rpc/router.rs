@@ -6,8 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
@@ -16,15 +15,16 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::util::BoxCloneSyncService;
 
 use super::admin_service::AdminApi;
+use super::codec::decode_message;
 use super::health::{self, HealthApi, State};
 use super::ledger_service::LedgerApi;
 use super::method::{self, Service};
-use super::pb::creditd::v1::admin_service_server::AdminServiceServer;
-use super::pb::creditd::v1::ledger_service_server::LedgerServiceServer;
-use super::pb::creditd::v1::pricing_service_server::PricingServiceServer;
+use super::pb::creditd::v1::admin_service_server::AdminService as _;
+use super::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use super::pricing_service::PricingApi;
 use super::refused::{Refused, RpcRefusal};
-use super::{MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, reflection, wire};
+use super::wire::RequestBody;
+use super::{reflection, wire};
 use crate::app::App;
 use crate::domain::names::repeated;
 
@@ -49,11 +49,9 @@ type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// Sends each call to its service.
 #[derive(Clone)]
 pub struct Router {
-    pricing_api: Arc<PricingApi>,
-    pricing: PricingServiceServer<PricingApi>,
-    ledger_api: Arc<LedgerApi>,
-    ledger: LedgerServiceServer<LedgerApi>,
-    admin: AdminServiceServer<AdminApi>,
+    pricing: Arc<PricingApi>,
+    ledger: Arc<LedgerApi>,
+    admin: Arc<AdminApi>,
     health: HealthServer<HealthApi>,
     reflection: Boxed,
     reflection_alpha: Boxed,
@@ -67,27 +65,12 @@ impl Router {
     pub fn new(
         app: &Arc<App>,
         state: watch::Receiver<State>,
-        watchers_max: usize,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
-        let pricing_api = Arc::new(PricingApi::new(Arc::clone(app)));
-        let ledger_api = LedgerApi::new(Arc::clone(app), state.clone(), watchers_max);
-        let ledger_api = Arc::new(ledger_api);
         Ok(Self {
-            pricing: PricingServiceServer::from_arc(Arc::clone(&pricing_api))
-                .accept_compressed(gzip)
-                .send_compressed(gzip)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            ledger: LedgerServiceServer::from_arc(Arc::clone(&ledger_api))
-                .accept_compressed(gzip)
-                .send_compressed(gzip)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            admin: AdminServiceServer::new(AdminApi::new(Arc::clone(app)))
-                .accept_compressed(gzip)
-                .send_compressed(gzip)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            pricing_api,
-            ledger_api,
+            pricing: Arc::new(PricingApi::new(Arc::clone(app))),
+            ledger: Arc::new(LedgerApi::new(Arc::clone(app), state.clone())),
+            admin: Arc::new(AdminApi::new(Arc::clone(app))),
             health: HealthServer::new(HealthApi::new(state, SERVICES))
                 .accept_compressed(gzip)
                 .send_compressed(gzip),
@@ -100,22 +83,40 @@ impl Router {
 }
 
 /// Serves one call of a method that takes and gives bytes.
-macro_rules! serve {
+macro_rules! bytes {
     ($api:expr, $method:ident, $request:ident) => {{
         let api = Arc::clone(&$api);
-        let method = move |message| {
-            let api = Arc::clone(&api);
-            async move { api.$method(message).await }
-        };
-        wire::serve($request, method)
+        wire::serve(
+            $request,
+            |message, _| async move { api.$method(message).await },
+        )
     }};
 }
 
-impl<B> tower::Service<Request<B>> for Router
-where
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
+/// The same of one that can take megabytes.
+macro_rules! large {
+    ($api:expr, $method:ident, $request:ident) => {{
+        let api = Arc::clone(&$api);
+        wire::serve($request, |message, held| async move {
+            api.$method(message, held.unwrap_or_default()).await
+        })
+    }};
+}
+
+/// Serves one call of a method that takes and gives messages.
+macro_rules! message {
+    ($api:expr, $method:ident, $request:ident) => {{
+        let api = Arc::clone(&$api);
+        wire::serve($request, |bytes, _| async move {
+            let message = decode_message(&bytes)?;
+            drop(bytes);
+            let reply = api.$method(tonic::Request::new(message)).await?;
+            Ok(wire::EncodedReply::of(reply.get_ref()))
+        })
+    }};
+}
+
+impl<B: RequestBody> tower::Service<Request<B>> for Router {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
@@ -129,33 +130,81 @@ where
         if !is_grpc(&request) {
             return Box::pin(std::future::ready(Ok(not_grpc())));
         }
-        if metadata_bytes(request.headers()) > METADATA_BYTES_MAX {
-            let limit_bytes = METADATA_BYTES_MAX;
-            return refuse(RpcRefusal::MetadataTooLarge { limit_bytes });
-        }
         let path = request.uri().path();
         let Some(method) = method::find(path) else {
             return unknown(path);
         };
-        match (method.service, method.path) {
-            (Service::Pricing, "/creditd.v1.PricingService/Estimate") => {
-                serve!(self.pricing_api, encoded_estimate, request)
+        match method.service {
+            Service::Pricing => self.pricing(method.path, request),
+            Service::Ledger => self.ledger(method.path, request),
+            Service::Admin => self.admin(method.path, request),
+            Service::Health => self.health.call(request),
+            Service::Reflection => self.reflection.call(request.map(Body::new)),
+            Service::ReflectionAlpha => self.reflection_alpha.call(request.map(Body::new)),
+        }
+    }
+}
+
+type Answer = BoxFuture<Response<Body>, Infallible>;
+
+impl Router {
+    fn pricing<B: RequestBody>(&self, path: &str, request: Request<B>) -> Answer {
+        let api = &self.pricing;
+        match path {
+            "/creditd.v1.PricingService/Estimate" => bytes!(api, encoded_estimate, request),
+            "/creditd.v1.PricingService/BatchEstimate" => {
+                large!(api, encoded_batch_estimate, request)
             }
-            (Service::Pricing, "/creditd.v1.PricingService/BatchEstimate") => {
-                serve!(self.pricing_api, encoded_batch_estimate, request)
+            "/creditd.v1.PricingService/GetRateCard" => {
+                large!(api, encoded_rate_card, request)
             }
-            (Service::Ledger, "/creditd.v1.LedgerService/Charge") => {
-                serve!(self.ledger_api, encoded_charge, request)
+            _ => unknown(path),
+        }
+    }
+
+    fn ledger<B: RequestBody>(&self, path: &str, request: Request<B>) -> Answer {
+        let api = &self.ledger;
+        match path {
+            "/creditd.v1.LedgerService/Charge" => bytes!(api, encoded_charge, request),
+            "/creditd.v1.LedgerService/GetBalance" => message!(api, get_balance, request),
+            "/creditd.v1.LedgerService/BatchCharge" => {
+                large!(api, encoded_batch_charge, request)
             }
-            (Service::Ledger, "/creditd.v1.LedgerService/BatchCharge") => {
-                serve!(self.ledger_api, encoded_batch_charge, request)
+            "/creditd.v1.LedgerService/WatchBalance" => {
+                let api = Arc::clone(api);
+                wire::serve_stream(request, |message, held, compress| async move {
+                    let held = held.unwrap_or_default();
+                    api.encoded_watch(message, held, compress).await
+                })
             }
-            (Service::Pricing, _) => self.pricing.call(request),
-            (Service::Ledger, _) => self.ledger.call(request),
-            (Service::Admin, _) => self.admin.call(request),
-            (Service::Health, _) => self.health.call(request),
-            (Service::Reflection, _) => self.reflection.call(request.map(Body::new)),
-            (Service::ReflectionAlpha, _) => self.reflection_alpha.call(request.map(Body::new)),
+            "/creditd.v1.LedgerService/ListEntries" => large!(api, encoded_entries, request),
+            "/creditd.v1.LedgerService/ListHolds" => large!(api, encoded_holds, request),
+            "/creditd.v1.LedgerService/ListAccounts" => large!(api, encoded_accounts, request),
+            "/creditd.v1.LedgerService/Grant" => message!(api, grant, request),
+            "/creditd.v1.LedgerService/Refund" => message!(api, refund, request),
+            "/creditd.v1.LedgerService/Hold" => message!(api, hold, request),
+            "/creditd.v1.LedgerService/ExtendHold" => message!(api, extend_hold, request),
+            "/creditd.v1.LedgerService/SettleHold" => message!(api, settle_hold, request),
+            "/creditd.v1.LedgerService/ReleaseHold" => message!(api, release_hold, request),
+            "/creditd.v1.LedgerService/GetHold" => message!(api, get_hold, request),
+            "/creditd.v1.LedgerService/RevokeGrant" => message!(api, revoke_grant, request),
+            "/creditd.v1.LedgerService/GetAccount" => message!(api, get_account, request),
+            "/creditd.v1.LedgerService/UpdateAccount" => message!(api, update_account, request),
+            _ => unknown(path),
+        }
+    }
+
+    fn admin<B: RequestBody>(&self, path: &str, request: Request<B>) -> Answer {
+        let api = &self.admin;
+        match path {
+            "/creditd.v1.AdminService/PublishRateCard" => {
+                message!(api, publish_rate_card, request)
+            }
+            "/creditd.v1.AdminService/ListRateCards" => large!(api, encoded_list, request),
+            "/creditd.v1.AdminService/WithdrawRateCard" => {
+                message!(api, withdraw_rate_card, request)
+            }
+            _ => unknown(path),
         }
     }
 }
@@ -188,14 +237,6 @@ fn is_protobuf(content_type: &[u8]) -> bool {
     let name = name.trim_ascii();
     name.eq_ignore_ascii_case(b"application/grpc")
         || name.eq_ignore_ascii_case(b"application/grpc+proto")
-}
-
-/// How much metadata a call has, as HTTP/2 counts it.
-fn metadata_bytes(headers: &HeaderMap) -> usize {
-    let pairs = headers.iter();
-    pairs
-        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
-        .fold(headers.len().saturating_mul(32), usize::saturating_add)
 }
 
 /// What is no gRPC gets what HTTP says about that.

@@ -1,107 +1,167 @@
 //! WatchBalance: sends the balance now, and the newest balance after each change.
+//!
+//! A balance is made when the one before has left, so that at most one of each watch waits in
+//! memory: a slow reader misses those between.
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_stream::Stream;
 use tonic::Status;
+use tonic::body::Body;
 
 use super::convert::ledger::balance_to_pb;
 use super::health::State;
+use super::layer::{GRPC_STATUS, Reservation};
 use super::pb::creditd::v1 as pb;
-use super::refused::{Refused, RpcRefusal};
+use super::refused::Refused;
+use super::wire::EncodedReply;
 use crate::app::App;
 use crate::domain::{AccountName, FieldViolations};
 
 type Item = Result<pb::WatchBalanceResponse, Status>;
 
-/// Starts watches, up to a limit for the whole process.
+/// Starts watches.
 #[derive(Clone)]
 pub(super) struct Watching {
     state: watch::Receiver<State>,
-    permits: Arc<Semaphore>,
-    limit: usize,
 }
 
 impl Watching {
-    pub(super) fn new(state: watch::Receiver<State>, limit: usize) -> Self {
-        Self {
-            state,
-            permits: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
-            limit,
-        }
+    pub(super) const fn new(state: watch::Receiver<State>) -> Self {
+        Self { state }
     }
 
-    /// Starts a watch. It ends when the stream is dropped or the server drains.
+    /// Starts a watch. It ends when it is dropped or the server drains.
     pub(super) async fn watch(
         &self,
         app: &Arc<App>,
         account: AccountName,
-    ) -> Result<ReceiverStream<Item>, Refused> {
-        let limit = self.limit;
-        let permit = Arc::clone(&self.permits).try_acquire_owned();
-        let permit = permit.map_err(|_| RpcRefusal::TooManyWatchers { limit })?;
+    ) -> Result<Watcher, Refused> {
         let changes = app.watch(account.clone()).await.map_err(Refused::from)?;
-        // One balance at a time: a slow reader skips those between, because the balance is read
-        // only when there is room to send it.
-        let (sender, receiver) = mpsc::channel(1);
-        let watcher = Watcher {
+        Ok(Watcher {
             app: Arc::clone(app),
             account,
-            sender,
             changes,
             state: self.state.clone(),
-            _permit: permit,
-        };
-        tokio::spawn(watcher.run());
-        Ok(ReceiverStream::new(receiver))
+            sent_version: None,
+        })
     }
 }
 
-struct Watcher {
+/// A watch of a balance.
+pub(super) struct Watcher {
     app: Arc<App>,
     account: AccountName,
-    sender: mpsc::Sender<Item>,
     changes: watch::Receiver<()>,
     state: watch::Receiver<State>,
-    _permit: OwnedSemaphorePermit,
+    /// The version that was sent last.
+    sent_version: Option<i64>,
 }
 
 impl Watcher {
-    /// Sends balances until the caller is gone, the server drains or the account cannot be read.
-    async fn run(mut self) {
-        let mut sent_version = None;
+    /// The balance, when it is another one than before. None where the server drains or the
+    /// store has ended.
+    async fn next(&mut self) -> Option<Item> {
         loop {
-            let room = tokio::select! {
-                room = self.sender.reserve() => room,
-                _ = self.state.wait_for(State::is_stopping) => return,
-            };
-            let Ok(room) = room else { return };
-            self.changes.mark_unchanged();
-            let account = Some(self.account.clone());
-            match self
-                .app
-                .balance(account, None, FieldViolations::new())
-                .await
-            {
-                // The change moved no credits: a hold was extended, or settings were set.
-                Ok(balance) if sent_version == Some(balance.version) => {}
-                Ok(balance) => {
-                    sent_version = Some(balance.version);
-                    room.send(Ok(pb::WatchBalanceResponse {
-                        balance: Some(balance_to_pb(&balance)),
-                    }));
-                }
-                Err(error) => {
-                    room.send(Err(Refused::from(error).into_status()));
-                    return;
+            if self.sent_version.is_some() {
+                tokio::select! {
+                    changed = self.changes.changed() => changed.ok()?,
+                    _ = self.state.wait_for(State::is_stopping) => return None,
                 }
             }
-            tokio::select! {
-                changed = self.changes.changed() => if changed.is_err() { return },
-                () = self.sender.closed() => return,
-                _ = self.state.wait_for(State::is_stopping) => return,
+            self.changes.mark_unchanged();
+            let account = Some(self.account.clone());
+            let balance = self.app.balance(account, None, FieldViolations::new());
+            match balance.await {
+                // The change moved no credits: a hold was extended, or settings were set.
+                Ok(balance) if self.sent_version == Some(balance.version) => {}
+                Ok(balance) => {
+                    self.sent_version = Some(balance.version);
+                    let balance = Some(balance_to_pb(&balance));
+                    return Some(Ok(pb::WatchBalanceResponse { balance }));
+                }
+                Err(error) => return Some(Err(Refused::from(error).into_status())),
             }
         }
     }
+
+    /// The balances as messages.
+    pub(super) fn balances(self) -> impl Stream<Item = Item> {
+        stream::unfold(Some(self), |watcher| async move {
+            let mut watcher = watcher?;
+            let item = watcher.next().await?;
+            let goes_on = item.is_ok();
+            Some((item, goes_on.then_some(watcher)))
+        })
+    }
+
+    /// The balances as the body of a reply to a call that holds this.
+    pub(super) fn into_body(self, held: Reservation, compress: bool) -> Body {
+        let sending = Sending {
+            watcher: self,
+            held,
+            compress,
+            one_at_a_time: Arc::new(Semaphore::new(1)),
+        };
+        let frames = stream::unfold(Some(sending), |sending| async move {
+            let mut sending = sending?;
+            let frame = match sending.next().await {
+                Ok(piece) => Frame::data(piece),
+                Err(end) => return Some((Ok(Frame::trailers(end)), None)),
+            };
+            Some((Ok::<_, Status>(frame), Some(sending)))
+        });
+        Body::new(StreamBody::new(frames))
+    }
+}
+
+/// A watch on its way through a connection.
+struct Sending {
+    watcher: Watcher,
+    held: Reservation,
+    compress: bool,
+    /// Its permit is with the balance that is on its way.
+    one_at_a_time: Arc<Semaphore>,
+}
+
+impl Sending {
+    /// The next message, or the trailers of the stream.
+    async fn next(&mut self) -> Result<Bytes, HeaderMap> {
+        let permit = self.room().await.ok_or_else(ended)?;
+        let message = self.watcher.next().await.ok_or_else(ended)?;
+        let reply = message.map(|message| EncodedReply::of(&message));
+        let reply = reply.map_err(|status| refused(&status))?;
+        let room = self.held.room(reply.frame_bytes());
+        let room = room.map_err(|refusal| refused(&Refused::from(refusal).into_status()))?;
+        let (reply, is_compressed) = reply.compressed_if(self.compress).await;
+        Ok(room.with(reply.into_vec(is_compressed), permit))
+    }
+
+    /// Waits until the balance before has left. None where the server drains.
+    async fn room(&mut self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.one_at_a_time).acquire_owned();
+        tokio::select! {
+            permit = permit => permit.ok(),
+            _ = self.watcher.state.wait_for(State::is_stopping) => None,
+        }
+    }
+}
+
+fn ended() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS.clone(), HeaderValue::from_static("0"));
+    trailers
+}
+
+fn refused(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // What it says can be said in headers.
+    let _ = status.add_header(&mut trailers);
+    trailers
 }

@@ -18,8 +18,8 @@ use tower::Service;
 
 use super::discard::Discards;
 use super::lifetime::EndOfWatches;
-use super::tracker::{Begun, Open};
-use crate::rpc::layer::{Permits, ReplyBody};
+use super::tracker::{Begun, Generations, Open};
+use crate::rpc::layer::{ReplyBody, Reservation};
 
 /// A request's body. Where its stream was reset or its connection has broken it never ends: its
 /// call is about to be dropped, and must not take what has come for all of it. Where its call is
@@ -150,16 +150,28 @@ pub(super) enum Holds {
     Call {
         _open: Open,
     },
-    /// Waits until the connection ends its watches.
-    Watch(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Watch {
+        /// Waits until the connection ends its watches.
+        end: Pin<Box<dyn Future<Output = ()> + Send>>,
+        messages: Arc<Generations>,
+    },
+}
+
+impl From<Option<Open>> for Holds {
+    fn from(open: Option<Open>) -> Self {
+        open.map_or(Self::Nothing, |open| Self::Call { _open: open })
+    }
 }
 
 impl Holds {
-    pub(super) fn new(begun: Begun, watches: &EndOfWatches) -> Self {
+    pub(super) fn new(begun: Begun, watches: &EndOfWatches, messages: &Arc<Generations>) -> Self {
         match begun {
             Begun::Open(open) => Self::Call { _open: open },
-            Begun::Watch => Self::Watch(Box::pin(watches.ended())),
-            Begun::Free => Self::Nothing,
+            Begun::Watch => Self::Watch {
+                end: Box::pin(watches.ended()),
+                messages: Arc::clone(messages),
+            },
+            Begun::Free => messages.begin().into(),
         }
     }
 }
@@ -182,23 +194,27 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
         let mut this = self.project();
-        if let Holds::Watch(end) = this.holds
+        if let Holds::Watch { end, .. } = this.holds
             && end.as_mut().poll(context).is_ready()
         {
             let trailers = this.body.end_in_order();
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         let frame = ready!(this.body.as_mut().poll_frame(context));
-        let keeps = this.body.is_stream();
+        let streams = this.body.is_stream();
         let piece = |bytes| Piece {
             bytes,
             // A reply has one message, but for a stream, which keeps what it holds.
-            _held: (!keeps).then(|| {
-                (
-                    this.body.take_permits(),
-                    std::mem::replace(this.holds, Holds::Nothing),
-                )
-            }),
+            _held: match streams {
+                true => None,
+                false => this.body.take_held(),
+            },
+            _holds: match this.holds {
+                // Each of its messages must have been read in time.
+                Holds::Watch { messages, .. } => messages.begin().into(),
+                holds if !streams => std::mem::replace(holds, Holds::Nothing),
+                _ => Holds::Nothing,
+            },
         };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
@@ -211,7 +227,8 @@ impl Body for Reply {
 /// A piece of a reply on its way through the connection, with what its call holds.
 pub(super) struct Piece {
     bytes: Bytes,
-    _held: Option<(Permits, Holds)>,
+    _held: Option<Reservation>,
+    _holds: Holds,
 }
 
 impl Buf for Piece {

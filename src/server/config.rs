@@ -17,6 +17,9 @@ use crate::store::sqlite::SqliteSettings;
 pub const DATA_DEFAULT: &str = "creditd.db";
 /// Most calls in flight by default.
 pub const CALLS_MAX_DEFAULT: usize = 8_192;
+/// Memory for requests and replies by default, and the least that serves large calls.
+pub const CALL_MEMORY_MIB_MAX_DEFAULT: usize = 256;
+const CALL_MEMORY_MIB_MIN: usize = 64;
 /// Most connections by default.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 4_096;
 /// Longest idle time of a connection by default.
@@ -62,6 +65,8 @@ pub struct Config {
     pub threads: usize,
     /// Most calls in flight.
     pub calls_max: usize,
+    /// Most memory for requests and replies.
+    pub call_memory_bytes_max: usize,
     /// Most connections.
     pub connections_max: usize,
     /// How long a connection without a call is kept.
@@ -145,6 +150,10 @@ pub struct Options {
     /// Most calls in flight; more are refused with UNAVAILABLE [default: 8192]
     #[arg(long, env = "CREDITD_CALLS_MAX", value_name = "N")]
     pub calls_max: Option<usize>,
+    /// Memory for requests and replies, of which a connection may take a share; more is refused
+    /// with UNAVAILABLE, at least 64 [default: 256]
+    #[arg(long, env = "CREDITD_CALL_MEMORY_MIB_MAX", value_name = "MIB")]
+    pub call_memory_mib_max: Option<usize>,
     /// Most connections; more are closed [default: 4096]
     #[arg(long, env = "CREDITD_CONNECTIONS_MAX", value_name = "N")]
     pub connections_max: Option<usize>,
@@ -264,6 +273,9 @@ impl Options {
             watchers_max: given!(watchers_max).unwrap_or(WATCHERS_MAX_DEFAULT),
             threads: given!(threads).unwrap_or(cores),
             calls_max: given!(calls_max).unwrap_or(CALLS_MAX_DEFAULT),
+            call_memory_bytes_max: given!(call_memory_mib_max)
+                .unwrap_or(CALL_MEMORY_MIB_MAX_DEFAULT)
+                .saturating_mul(1 << 20),
             connections_max: given!(connections_max).unwrap_or(CONNECTIONS_MAX_DEFAULT),
             connection_idle_max: seconds(
                 given!(connection_idle_seconds_max),
@@ -328,6 +340,9 @@ impl Config {
             if time.is_zero() {
                 return wrong(&format!("{name} must be more than 0"));
             }
+        }
+        if self.call_memory_bytes_max < CALL_MEMORY_MIB_MIN.saturating_mul(1 << 20) {
+            return wrong("--call-memory-mib-max must be at least 64");
         }
         Ok(self)
     }

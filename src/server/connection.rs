@@ -282,6 +282,7 @@ fn events<'a>(
     for (open, call_max) in [
         (&tracker.calls, times.deadline_max),
         (&tracker.reflections, REFLECTION_MAX),
+        (&tracker.messages, times.deadline_max),
     ] {
         events.push(Box::pin(async move {
             outlived(open, call_max).await;
@@ -320,7 +321,7 @@ where
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let begun = self.tracker.begin(request.uri().path());
-        let holds = Holds::new(begun, &self.watches);
+        let holds = Holds::new(begun, &self.watches, &self.tracker.messages);
         let request = request.map(|body| RequestBody::new(body, &self.discards));
         Replying::new(request, &self.service, holds)
     }

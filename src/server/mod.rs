@@ -199,13 +199,15 @@ impl Parts {
             serving: Serving::No,
             writable: *checked.watch().borrow(),
         });
-        let router = Router::new(&app, state, config.watchers_max)
+        let router = Router::new(&app, state)
             .map_err(|error| system("reflection cannot be built", &error))?;
         let counters = Arc::new(Counters::default());
         let observer: Arc<dyn Observer> = counters.clone();
         let lines = Arc::new(CallLines::new(Instant::now()));
         let layers = stack(&Settings {
             calls_max: config.calls_max,
+            call_memory_bytes_max: config.call_memory_bytes_max,
+            watchers_max: config.watchers_max,
             deadline_max: config.deadline_max,
             log_calls: config.log_calls,
             observer,

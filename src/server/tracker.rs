@@ -16,6 +16,8 @@ pub(super) struct Tracker {
     pub(super) calls: Arc<Generations>,
     /// Streams of reflection, which the server ends, later than calls.
     pub(super) reflections: Arc<Generations>,
+    /// Messages of watches, each by itself.
+    pub(super) messages: Arc<Generations>,
 }
 
 impl Tracker {
@@ -38,7 +40,7 @@ impl Tracker {
     pub(super) fn begin(&self, path: &str) -> Begun {
         self.begun.fetch_add(1, Ordering::Relaxed);
         match method::find(path).map(|method| method.kind) {
-            None | Some(Kind::Unary | Kind::Batch) => self.calls.begin().into(),
+            None | Some(Kind::Unary | Kind::Batch | Kind::List) => self.calls.begin().into(),
             Some(Kind::Reflection) => self.reflections.begin().into(),
             Some(Kind::HealthCheck) => Begun::Free,
             Some(Kind::HealthWatch | Kind::BalanceWatch) => Begun::Watch,
@@ -89,7 +91,7 @@ impl Generations {
         old.is_some_and(|calls| calls.load(Ordering::Relaxed) > 0)
     }
 
-    fn begin(self: &Arc<Self>) -> Option<Open> {
+    pub(super) fn begin(self: &Arc<Self>) -> Option<Open> {
         let parity = self.generation.load(Ordering::Relaxed) & 1;
         self.open.get(parity)?.fetch_add(1, Ordering::Relaxed);
         Some(Open {

@@ -20,7 +20,7 @@ use super::lifetime::Lifetime;
 use super::lines::{ConnectionLines, Kind};
 use super::stream::{StdStream, Stream};
 use crate::failpoint;
-use crate::rpc::layer::{Observe, Panicked, ReplyBody};
+use crate::rpc::layer::{Observe, OfConnection, Panicked, ReplyBody};
 use crate::rpc::peer::PeerAddress;
 
 /// A connection on which nothing has come for so long is closed.
@@ -91,6 +91,7 @@ impl Drop for Counted {
 pub(super) fn start<S>(config: &Config, service: &Observe<S>) -> Result<Workers, StartError>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
+        + OfConnection
         + Clone
         + Send
         + 'static,
@@ -136,6 +137,7 @@ fn start_one<S>(
 ) -> std::io::Result<Worker>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
+        + OfConnection
         + Clone
         + Send
         + 'static,
@@ -171,6 +173,7 @@ async fn run<S>(
     (times, lines): (Times, Arc<ConnectionLines>),
 ) where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
+        + OfConnection
         + Clone
         + Send
         + 'static,
@@ -186,7 +189,7 @@ async fn run<S>(
             accepted = queue.recv() => {
                 let Some(Accepted { stream, peer, counted }) = accepted else { return };
                 failpoint::pass("serve");
-                let (service, phase) = (service.clone().of_peer(peer), each.clone());
+                let (service, phase) = (service.clone().of_connection(peer), each.clone());
                 let lines = Arc::clone(&lines);
                 tasks.spawn(async move {
                     match stream.into_stream() {

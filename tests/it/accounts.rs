@@ -44,7 +44,7 @@ async fn serve(store: Arc<dyn Store>, clock: &Arc<Hand>) -> Served {
         serving: Serving::Yes,
         writable: true,
     });
-    let ledger = LedgerApi::new(Arc::clone(&app), state, 1);
+    let ledger = LedgerApi::new(Arc::clone(&app), state);
     Served {
         app,
         ledger,

@@ -72,7 +72,7 @@ async fn make(file: &Path) {
     };
     let (_keep, state) = tokio::sync::watch::channel(state);
     let app = Arc::new(App::new(catalog, store.clone(), store, clock));
-    let ledger = LedgerApi::new(app, state, 1);
+    let ledger = LedgerApi::new(app, state);
 
     ledger
         .grant(Request::new(grant("g1", "team-a", "100")))

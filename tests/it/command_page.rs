@@ -75,6 +75,7 @@ fn the_help_of_serve_says_the_defaults() {
         // One a core.
         threads: _,
         calls_max,
+        call_memory_bytes_max,
         connections_max,
         connection_idle_max,
         connection_age_max,
@@ -103,6 +104,10 @@ fn the_help_of_serve_says_the_defaults() {
         ("accounts-in-memory-max", store.accounts_max.to_string()),
         ("watchers-max", watchers_max.to_string()),
         ("calls-max", calls_max.to_string()),
+        (
+            "call-memory-mib-max",
+            (call_memory_bytes_max >> 20).to_string(),
+        ),
         ("connections-max", connections_max.to_string()),
         (
             "connection-idle-seconds-max",

@@ -15,6 +15,7 @@ use creditd::rpc::layer::{
 use creditd::rpc::refused::retry_delay;
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 use tokio_stream::Stream;
 use tonic::body::Body;
@@ -27,6 +28,8 @@ use crate::support::refusal::Refusal;
 fn settings(observer: Arc<dyn Observer>) -> Settings {
     Settings {
         calls_max: 2,
+        call_memory_bytes_max: 64 << 20,
+        watchers_max: 2,
         deadline_max: Duration::from_millis(80),
         log_calls: false,
         observer,
@@ -252,7 +255,12 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
             let gate = waiting.clone();
             entering.fetch_add(1, Ordering::SeqCst);
             async move {
-                if !request.uri().path().starts_with("/grpc.health") {
+                let is_health = request.uri().path().starts_with("/grpc.health");
+                // A call takes its permit when its message has come.
+                if request.into_body().collect().await.is_err() {
+                    return Ok(Status::unavailable("").into_http());
+                }
+                if !is_health {
                     gate.acquire().await.unwrap().forget();
                 }
                 Ok::<_, Infallible>(good())

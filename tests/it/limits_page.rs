@@ -26,6 +26,10 @@ use creditd::domain::schedule::{PUBLICATIONS_MAX, SCHEDULED_MAX};
 use creditd::rpc::convert::DURATION_SECONDS_MAX;
 use creditd::rpc::convert::page::{KINDS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use creditd::rpc::convert::write::GRANT_SERVICES_MAX;
+use creditd::rpc::layer::limits::{
+    BALANCE_WATCHES_FLOOR, CALL_BYTES, CALLS_FLOOR, HEALTH_WATCHES_FLOOR, HEALTH_WATCHES_MAX,
+    MEMORY_FLOOR_BYTES, PAGES_AT_ONCE_MAX, REFLECTIONS_FLOOR, REFLECTIONS_MAX,
+};
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
@@ -283,6 +287,10 @@ fn limits() -> BTreeMap<String, String> {
         ),
         ("a connection with calls, after GOAWAY", more),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
+        (
+            "`--call-memory-mib-max`, memory for requests and replies",
+            size(config.call_memory_bytes_max.try_into().unwrap()),
+        ),
         ("`--connections-max`", number(config.connections_max)),
         (
             "`--connection-idle-seconds-max`, a connection without a call",
@@ -298,6 +306,46 @@ fn limits() -> BTreeMap<String, String> {
         (
             "`--watchers-max`, balances that are watched",
             number(config.watchers_max),
+        ),
+        (
+            "memory for requests and replies of one connection",
+            format!(
+                "a quarter of what is free, at least {}",
+                size(MEMORY_FLOOR_BYTES.try_into().unwrap())
+            ),
+        ),
+        (
+            "calls in flight of one connection",
+            format!("a quarter of those that are free, at least {CALLS_FLOOR}"),
+        ),
+        (
+            "balances watched by one connection",
+            format!("a quarter of those that are free, at least {BALANCE_WATCHES_FLOOR}"),
+        ),
+        (
+            "watches of health of one connection",
+            format!(
+                "a quarter of those that are free, at least {HEALTH_WATCHES_FLOOR}, of {}",
+                number(HEALTH_WATCHES_MAX)
+            ),
+        ),
+        (
+            "streams of reflection of one connection",
+            format!(
+                "a quarter of those that are free, at least {REFLECTIONS_FLOOR}, of {REFLECTIONS_MAX}"
+            ),
+        ),
+        (
+            "pages of lists of one connection that are made or sent at a time",
+            number(PAGES_AT_ONCE_MAX),
+        ),
+        (
+            "a call, beside its metadata and its messages",
+            format!("counts as {}", size(CALL_BYTES.try_into().unwrap())),
+        ),
+        (
+            "large calls, which are batches and lists",
+            "seven eighths of all that there is, and of a share".to_owned(),
         ),
         (
             "`--deadline-ms-max`, the longest call",

@@ -56,6 +56,7 @@ mod framing;
 mod grants;
 /// Fairness: an account with large calls does not delay the others.
 mod greed;
+mod greedy_peers;
 /// Health by its protocol, and reflection as grpcurl reads it.
 mod health;
 /// Peers that keep to no rule of HTTP/2 or of courtesy: what becomes of them, and of others meanwhile.

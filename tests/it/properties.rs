@@ -206,7 +206,9 @@ proptest! {
                 Usage { service: service.map_or("nothing", |s| &*s.key), quantity, attributes: PairsRef::Nothing, meters: PairsRef::Nothing }
             })
             .collect();
-        let batch = app.batch_estimate(&prices, &usages, &Selector::default(), AccountTerms::NONE, FieldViolations::new()).unwrap();
+        let selector = Selector::default();
+        let batch = app.batch_estimate(&prices, &usages, &selector, AccountTerms::NONE, FieldViolations::new());
+        let batch = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(batch).unwrap();
         let mut sum = Decimal::ZERO;
         for (usage, result) in usages.iter().zip(&batch.results) {
             let alone = card.price(usage, &NO_ACCOUNT).map(|quote| quote.credits());

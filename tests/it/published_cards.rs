@@ -140,7 +140,7 @@ impl Served {
             serving: Serving::Yes,
             writable: true,
         });
-        let router = || Router::new(&app, state.clone(), 1).unwrap();
+        let router = || Router::new(&app, state.clone()).unwrap();
         Self {
             pricing: PricingServiceClient::new(router()),
             ledger: LedgerServiceClient::new(router()),

@@ -402,7 +402,7 @@ async fn a_call_under_way_keeps_its_prices() {
         writable: true,
     };
     let (_keep, state) = tokio::sync::watch::channel(state);
-    let ledger = LedgerApi::new(Arc::clone(&app), state, 1);
+    let ledger = LedgerApi::new(Arc::clone(&app), state);
     let opened = ledger.grant(Request::new(grant("g", "team-a", "10")));
     opened.await.unwrap();
     let mut old = Box::pin(api.batch_estimate(request()));

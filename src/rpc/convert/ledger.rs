@@ -9,11 +9,8 @@ use crate::domain::ledger::{
 };
 use crate::domain::pricing::{Given, UsageRecord};
 use crate::domain::{AccountName, FieldViolations, Labels, Timestamp, Violation};
-use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
-
-/// Room for the list of a reply, below the limit of a message.
-const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
+use crate::rpc::wire::page::LIST_BYTES_MAX;
 
 /// A `GetBalanceRequest`; what is wrong with it is added to `violations`.
 pub fn balance_query_from_pb(
@@ -40,7 +37,7 @@ pub fn balance_to_pb(balance: &Balance) -> pb::Balance {
 }
 
 /// The first items of a list that a reply has room for, and the very first in any case.
-pub fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
+fn that_fit<T: prost::Message>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut bytes = 0_usize;
     items
         .take_while(|item| {

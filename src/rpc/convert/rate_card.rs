@@ -7,13 +7,11 @@ use super::timestamp_to_pb;
 use crate::domain::pricing::lines::{AttributeSpec, MeterSpec, Ratio, Source};
 use crate::domain::pricing::{Card, Meter, OnePrice, Service, ServicePrice};
 use crate::domain::{FieldViolations, Timestamp, Violation};
-use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::pb::creditd::v1 as pb;
+use crate::rpc::wire::page::LIST_BYTES_MAX;
 
 /// Most services that a request may name.
 pub const SERVICES_NAMED_MAX: usize = 1_000;
-/// Room for the services of a reply, below the limit of a message.
-const SERVICES_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
 
 /// Which services of a card a request wants.
 pub struct ServicesQuery<'a> {
@@ -41,16 +39,24 @@ pub fn services_query_from_pb<'a>(
     }
 }
 
-/// A page of a card. `times` are those since when it is in force, and when another one takes
-/// its place.
+/// The services of a card that a page is made of.
+pub struct ServicesPage<'a> {
+    card: &'a Card,
+    asked: Vec<&'a Service>,
+    /// How many were listed on the pages before: the token has it.
+    before: usize,
+    limit: Option<usize>,
+    key: ListKey,
+}
+
+/// What a page of a card is made of.
 ///
 /// # Errors
 /// A service that it does not have, or a page token of another list.
-pub fn rate_card_page_to_pb(
-    card: &Card,
-    (since, next): (Option<Timestamp>, Option<Timestamp>),
+pub fn services_page<'a>(
+    card: &'a Card,
     query: &ServicesQuery<'_>,
-) -> Result<pb::GetRateCardResponse, FieldViolations> {
+) -> Result<ServicesPage<'a>, FieldViolations> {
     let mut violations = FieldViolations::new();
     let key = key_of(card, query.services);
     let last = violations.check("page_token", key.last(query.page_token));
@@ -62,35 +68,53 @@ pub fn rate_card_page_to_pb(
         violations.add("services", card.unknown_service(unknown));
     }
     violations.or(())?;
-    // The token has how many were listed before.
     let before = last.flatten().and_then(|last| usize::try_from(last).ok());
     let before = before.unwrap_or_default();
     let named: HashSet<&str> = query.services.iter().map(String::as_str).collect();
     let is_asked = |service: &&Service| named.is_empty() || named.contains(&*service.key);
-    let mut asked = card
-        .services()
-        .iter()
-        .filter(is_asked)
-        .skip(before)
-        .peekable();
-    let mut response = head_to_pb(card);
-    response.effective_time = since.map(timestamp_to_pb);
-    response.next_effective_time = next.map(timestamp_to_pb);
-    let mut bytes = 0_usize;
-    while let Some(service) = asked.peek() {
-        let service = service_to_pb(card, service);
-        let length = prost::Message::encoded_len(&service);
-        bytes = bytes.saturating_add(length).saturating_add(6);
-        let is_full = query.limit == Some(response.services.len()) || bytes > SERVICES_BYTES_MAX;
-        if is_full && !response.services.is_empty() {
-            let listed = before.saturating_add(response.services.len());
-            response.next_page_token = key.token(i64::try_from(listed).unwrap_or(i64::MAX));
-            break;
-        }
-        response.services.push(service);
-        asked.next();
+    let asked = card.services().iter().filter(is_asked).skip(before);
+    Ok(ServicesPage {
+        card,
+        asked: asked.collect(),
+        before,
+        limit: query.limit,
+        key,
+    })
+}
+
+impl ServicesPage<'_> {
+    /// The services that may be on it, in their order.
+    pub fn services(&self) -> impl Iterator<Item = pb::ServicePrice> {
+        let services = self.asked.iter();
+        services.map(|service| service_to_pb(self.card, service))
     }
-    Ok(response)
+
+    /// Whether it is full, with so many services on it, and another one would make it so many
+    /// bytes.
+    #[must_use]
+    pub fn is_full(&self, length: usize, bytes: usize) -> bool {
+        length > 0 && (self.limit == Some(length) || bytes > LIST_BYTES_MAX)
+    }
+
+    /// What stands beside its services, of which it has so many. `times` are those since when
+    /// the card is in force, and when another one takes its place.
+    #[must_use]
+    pub fn rest_to_pb(
+        &self,
+        length: usize,
+        (since, next): (Option<Timestamp>, Option<Timestamp>),
+    ) -> pb::GetRateCardResponse {
+        let listed = i64::try_from(self.before.saturating_add(length)).unwrap_or(i64::MAX);
+        pb::GetRateCardResponse {
+            effective_time: since.map(timestamp_to_pb),
+            next_effective_time: next.map(timestamp_to_pb),
+            next_page_token: match length < self.asked.len() {
+                true => self.key.token(listed),
+                false => String::new(),
+            },
+            ..head_to_pb(self.card)
+        }
+    }
 }
 
 /// A whole card.

@@ -1,9 +1,8 @@
-//! Bodies that have to do with permits: a request acquires more of them as it grows, and a
-//! reply keeps its call's until it has left.
+//! Bodies that have to do with limits: a request takes more memory as it grows and a permit
+//! when it has come, and a reply keeps what its call holds until it has left.
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,15 +14,15 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::observe::Record;
-use super::permits::{Handover, Permits, Pool};
+use super::reservation::Reservation;
 use crate::rpc::refused::{Refused, RpcRefusal};
 
 pin_project_lite::pin_project! {
-    /// A reply that keeps its call's permits until it has left.
+    /// A reply that keeps what its call holds until it has left.
     pub struct ReplyBody {
         #[pin]
         body: Body,
-        permits: Permits,
+        held: Option<Reservation>,
         streams: bool,
         end: Option<End>,
         record: Option<Record>,
@@ -37,10 +36,10 @@ struct End {
 }
 
 impl ReplyBody {
-    pub(super) const fn new(body: Body, permits: Permits) -> Self {
+    pub(super) const fn new(body: Body, held: Option<Reservation>) -> Self {
         Self {
             body,
-            permits,
+            held,
             streams: false,
             end: None,
             record: None,
@@ -48,7 +47,7 @@ impl ReplyBody {
     }
 
     /// A reply that goes on until its peer has enough of it, or this time is over.
-    pub(super) fn stream(body: Body, permits: Permits, end_after: Option<Duration>) -> Self {
+    pub(super) fn stream(body: Body, held: Reservation, end_after: Option<Duration>) -> Self {
         let end = end_after.map(|after| End {
             sleep: Box::pin(sleep(after)),
             after,
@@ -56,14 +55,14 @@ impl ReplyBody {
         Self {
             streams: true,
             end,
-            ..Self::new(body, permits)
+            ..Self::new(body, Some(held))
         }
     }
 
-    /// A reply without permits.
+    /// A reply of a call that holds nothing.
     #[must_use]
     pub fn free(response: Response<Body>) -> Response<Self> {
-        response.map(|body| Self::new(body, Permits::default()))
+        response.map(|body| Self::new(body, None))
     }
 
     /// Has the call recorded when its last piece has been taken.
@@ -88,9 +87,9 @@ impl ReplyBody {
         trailers
     }
 
-    /// Its permits, which go with its message until that has left.
-    pub fn take_permits(self: Pin<&mut Self>) -> Permits {
-        std::mem::take(self.project().permits)
+    /// What its call holds, which goes with its message until that has left.
+    pub fn take_held(self: Pin<&mut Self>) -> Option<Reservation> {
+        self.project().held.take()
     }
 }
 
@@ -139,11 +138,8 @@ impl http_body::Body for ReplyBody {
     }
 }
 
-/// So many bytes of a request take a further permit: what has come of it waits in memory.
-const BYTES_PER_PERMIT: usize = 64 * 1_024;
-
 pin_project_lite::pin_project! {
-    /// A request that acquires permits as it grows, or that is ended.
+    /// A request that takes memory as it grows, or that is ended.
     pub struct MeteredBody<B> {
         #[pin]
         body: B,
@@ -154,36 +150,34 @@ pin_project_lite::pin_project! {
 
 /// What bounds a request.
 enum Bound {
-    Permits {
-        pool: Arc<Pool>,
-        /// For its bytes, until it has been read.
-        permits: Permits,
-        batch: Option<Batch>,
-    },
+    /// What its call may hold.
+    Reservation { held: Reservation, is_whole: bool },
     /// So many bytes, and a time, after which it counts as ended.
     End(usize, Pin<Box<Sleep>>),
 }
 
-/// A batch acquires its weight when it has come, and not when it is announced.
-pub(super) struct Batch {
-    pub(super) weight: usize,
-    pub(super) handover: Handover,
-}
-
 impl<B> MeteredBody<B> {
-    pub(super) fn new(body: B, pool: Arc<Pool>, batch: Option<Batch>) -> Self {
+    pub(super) const fn new(body: B, held: Reservation) -> Self {
         Self {
             body,
             bytes: 0,
-            bound: Bound::Permits {
-                pool,
-                permits: Permits::default(),
-                batch,
+            bound: Bound::Reservation {
+                held,
+                is_whole: false,
             },
         }
     }
 
-    /// The request of a stream. It takes no permits; what comes beyond this is not read.
+    /// What its call holds; None for a stream that has all from the beginning.
+    pub(in crate::rpc) const fn held(&self) -> Option<&Reservation> {
+        match &self.bound {
+            Bound::Reservation { held, .. } => Some(held),
+            Bound::End(..) => None,
+        }
+    }
+
+    /// The request of a stream, which has what it holds from the beginning; what comes beyond
+    /// this is not read.
     pub(super) fn ending(body: B, bytes_max: usize, after: Duration) -> Self {
         Self {
             body,
@@ -212,26 +206,18 @@ where
             return Poll::Ready(None);
         }
         let frame = ready!(this.body.as_mut().poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            *this.bytes = this.bytes.saturating_add(data.len());
-        }
-        if let Bound::Permits {
-            pool,
-            permits,
-            batch,
-        } = this.bound
-        {
-            let mut acquired = acquire_for_bytes(*this.bytes, permits, pool);
-            let has_ended = || frame.is_none() || this.body.is_end_stream();
-            if acquired.is_ok()
-                && let Some(batch) = batch.take_if(|_| has_ended())
-            {
-                acquired = acquire_for_batch(&batch, pool);
+        let before = *this.bytes;
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+        let more = data.and_then(Frame::data_ref).map_or(0, Bytes::len);
+        *this.bytes = before.saturating_add(more);
+        if let Bound::Reservation { held, is_whole } = this.bound {
+            let mut taken = held.read(before, more);
+            if taken.is_ok() && !*is_whole && (frame.is_none() || this.body.is_end_stream()) {
+                *is_whole = true;
+                taken = held.whole();
             }
-            if let Err(refusal) = acquired {
-                return Poll::Ready(Some(Err(Refused::from(refusal).into_status().into())));
+            if let Err(refusal) = taken {
+                return Poll::Ready(Some(Err(held.refuse_request(refusal).into())));
             }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -244,21 +230,4 @@ where
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-fn acquire_for_bytes(bytes: usize, permits: &mut Permits, pool: &Pool) -> Result<(), RpcRefusal> {
-    // One request fits, however small the limit is.
-    let count = bytes
-        .div_euclid(BYTES_PER_PERMIT)
-        .min(pool.size().saturating_sub(1));
-    permits.grow_to(count, pool)
-}
-
-fn acquire_for_batch(batch: &Batch, pool: &Pool) -> Result<(), RpcRefusal> {
-    // One batch fits, however small the limit is; the call has one permit.
-    let count = batch.weight.min(pool.size()).saturating_sub(1);
-    if count > 0 {
-        batch.handover.put(pool.acquire(count)?.into());
-    }
-    Ok(())
 }

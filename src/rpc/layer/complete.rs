@@ -11,9 +11,10 @@ use http_body::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::{GRPC_STATUS, GRPC_STATUS_DETAILS, ReplyBody};
+use super::{GRPC_STATUS, GRPC_STATUS_DETAILS, OfConnection, ReplyBody};
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
+use crate::rpc::peer::PeerAddress;
 use crate::rpc::refused::{Refused, RpcRefusal};
 
 /// Puts [`Complete`] around a service.
@@ -32,6 +33,14 @@ impl<S> Layer<S> for CompleteLayer {
 #[derive(Clone, Debug)]
 pub struct Complete<S> {
     inner: S,
+}
+
+impl<S: OfConnection> OfConnection for Complete<S> {
+    fn of_connection(self, peer: PeerAddress) -> Self {
+        Self {
+            inner: self.inner.of_connection(peer),
+        }
+    }
 }
 
 impl<S, A> Service<Request<A>> for Complete<S>

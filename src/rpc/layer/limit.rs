@@ -1,34 +1,34 @@
-//! Limit and shed: so many calls in flight in the whole process, and the next one is refused
-//! at once, with a hint when to come back. A call is in flight until its reply has left. A
-//! large request counts as more calls while it comes in, and a batch, whose reply can be
-//! large, counts as many from when it has come.
+//! Limit and shed: what calls hold in the whole process is limited, and what one connection
+//! holds of that. What finds no room is refused at once, with a hint when to come back. A call
+//! holds memory from its headers on, and is in flight from when its message has come until its
+//! reply has left.
 //!
-//! Watches of health and streams of reflection have limits of their own, so that neither
-//! takes a permit from a call. A check of health is let through: a server that is busy is not
-//! one that is ill, and a check costs nothing. So are watches of balances, which their service
-//! limits.
+//! Watches of balances and of health and streams of reflection have limits of their own, so
+//! that none takes a permit from a call. A check of health takes no permit: a server that is
+//! busy is not one that is ill.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::body::{Batch, MeteredBody, ReplyBody};
-use super::load::LoadMeter;
-use super::permits::{Handover, Permits, Pool};
+use super::body::{MeteredBody, ReplyBody};
+use super::budget::Budget;
+use super::reservation::Reservation;
+use super::share::Share;
+use super::{OfConnection, Settings};
+use crate::rpc::METADATA_BYTES_MAX;
 use crate::rpc::method::{self, Kind};
-use crate::rpc::refused::{ReadyReplies, Resource, RpcRefusal};
+use crate::rpc::peer::PeerAddress;
+use crate::rpc::refused::RpcRefusal;
 
-/// Most watches of health.
-const HEALTH_WATCHES_MAX: usize = 1_024;
-/// Most streams of reflection, how long one of them lasts at most, and after how many bytes
-/// its request is not read any more.
-const REFLECTIONS_MAX: usize = 64;
+/// After how many bytes the request of a stream of reflection is not read any more.
 const REFLECTION_BYTES_MAX: usize = 256 * 1_024;
 /// The longest stream of reflection.
 pub const REFLECTION_MAX: Duration = Duration::from_secs(30);
@@ -36,46 +36,20 @@ pub const REFLECTION_MAX: Duration = Duration::from_secs(30);
 /// Puts [`Limit`] around a service.
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
-    pools: Pools,
-}
-
-#[derive(Clone, Debug)]
-struct Pools {
-    calls: Arc<Pool>,
-    health_watches: Arc<Pool>,
-    reflections: Arc<Pool>,
-    shed: Arc<Shed>,
-}
-
-/// Refuses what is too much.
-#[derive(Debug)]
-struct Shed {
-    load: LoadMeter,
-    replies: ReadyReplies,
-}
-
-impl Shed {
-    fn reply(&self, refusal: RpcRefusal) -> Response<Body> {
-        let load = self.load.refuse(Instant::now());
-        self.replies.reply(&refusal.under(load))
-    }
+    budget: Arc<Budget>,
 }
 
 impl LimitLayer {
-    /// At most so many calls in flight, over all services that this layer is put around.
+    /// The limits hold over all services that this layer is put around.
     #[must_use]
-    pub fn new(calls_max: usize) -> Self {
-        let pool = |size, resource| Arc::new(Pool::new(size, resource));
+    pub fn new(settings: &Settings) -> Self {
+        let budget = Budget::new(
+            settings.call_memory_bytes_max,
+            settings.calls_max,
+            settings.watchers_max,
+        );
         Self {
-            pools: Pools {
-                calls: pool(calls_max, Resource::Calls),
-                health_watches: pool(HEALTH_WATCHES_MAX, Resource::HealthWatchers),
-                reflections: pool(REFLECTIONS_MAX, Resource::Reflections),
-                shed: Arc::new(Shed {
-                    load: LoadMeter::new(Instant::now()),
-                    replies: ReadyReplies::default(),
-                }),
-            },
+            budget: Arc::new(budget),
         }
     }
 }
@@ -86,7 +60,8 @@ impl<S> Layer<S> for LimitLayer {
     fn layer(&self, inner: S) -> Limit<S> {
         Limit {
             inner,
-            pools: self.pools.clone(),
+            share: Share::new(&self.budget, None),
+            budget: Arc::clone(&self.budget),
         }
     }
 }
@@ -95,7 +70,17 @@ impl<S> Layer<S> for LimitLayer {
 #[derive(Clone, Debug)]
 pub struct Limit<S> {
     inner: S,
-    pools: Pools,
+    budget: Arc<Budget>,
+    share: Arc<Share>,
+}
+
+impl<S> OfConnection for Limit<S> {
+    fn of_connection(self, peer: PeerAddress) -> Self {
+        Self {
+            share: Share::new(&self.budget, Some(peer)),
+            ..self
+        }
+    }
 }
 
 impl<S, A> Service<Request<A>> for Limit<S>
@@ -114,42 +99,43 @@ where
         // A call of no method is refused soon, and counts until then.
         let method = method::find(request.uri().path());
         let kind = method.map_or(Kind::Unary, |method| method.kind);
-        let acquired = match kind {
-            Kind::Unary | Kind::Batch => self.pools.calls.acquire(1).map(Permits::from),
-            Kind::HealthWatch => self.pools.health_watches.acquire(1).map(Permits::from),
-            Kind::Reflection => self.pools.reflections.acquire(1).map(Permits::from),
-            Kind::BalanceWatch | Kind::HealthCheck => Ok(Permits::default()),
+        let metadata_bytes = metadata_bytes(request.headers());
+        let begun = match metadata_bytes <= METADATA_BYTES_MAX {
+            true => Reservation::begin(&self.share, kind, metadata_bytes),
+            false => Err(RpcRefusal::MetadataTooLarge {
+                limit_bytes: METADATA_BYTES_MAX,
+            }),
         };
-        let permits = match acquired {
-            Ok(permits) => permits,
+        let held = match begun {
+            Ok(held) => held,
             Err(refusal) => {
                 return Limited::Shed {
-                    reply: Some(self.pools.shed.reply(refusal)),
+                    reply: Some(self.share.refuse(refusal)),
                 };
             }
         };
-        self.pools.shed.load.take();
-        let handover = (kind == Kind::Batch).then(Handover::default);
-        let batch = handover.clone().map(|handover| Batch {
-            weight: usize::try_from(kind.weight()).unwrap_or(usize::MAX),
-            handover,
-        });
         let request = request.map(|body| match kind {
             Kind::Reflection => MeteredBody::ending(body, REFLECTION_BYTES_MAX, REFLECTION_MAX),
-            // Whatever it is, what it sends waits in the same memory.
-            _ => MeteredBody::new(body, Arc::clone(&self.pools.calls), batch),
+            _ => MeteredBody::new(body, held.clone()),
         });
         Limited::Called {
             inner: self.inner.call(request),
             kind,
-            permits,
-            handover,
+            held: Some(held),
         }
     }
 }
 
+/// How much metadata a call has, as HTTP/2 counts it.
+fn metadata_bytes(headers: &HeaderMap) -> usize {
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+        .fold(headers.len().saturating_mul(32), usize::saturating_add)
+}
+
 pin_project_lite::pin_project! {
-    /// A call that has its permit, or was shed.
+    /// A call that holds what it needs, or was shed.
     #[project = LimitedProjection]
     pub enum Limited<F> {
         /// It is refused.
@@ -161,8 +147,7 @@ pin_project_lite::pin_project! {
             #[pin]
             inner: F,
             kind: Kind,
-            permits: Permits,
-            handover: Option<Handover>,
+            held: Option<Reservation>,
         },
     }
 }
@@ -180,22 +165,27 @@ where
                 // It is polled to its end once.
                 None => Poll::Pending,
             },
-            LimitedProjection::Called {
-                inner,
-                kind,
-                permits,
-                handover,
-            } => {
+            LimitedProjection::Called { inner, kind, held } => {
                 let response = ready!(inner.poll(context))?;
-                let mut permits = std::mem::take(permits);
-                if let Some(handover) = handover {
-                    handover.take(&mut permits);
+                let Some(held) = held.take() else {
+                    return Poll::Pending;
+                };
+                if let Some(refusal) = held.no_room() {
+                    let reply = held.refuse(refusal.clone());
+                    return Poll::Ready(Ok(ReplyBody::free(reply)));
                 }
-                let end_after = (*kind == Kind::Reflection).then_some(REFLECTION_MAX);
-                Poll::Ready(Ok(response.map(|body| match kind.streams() {
-                    true => ReplyBody::stream(body, permits, end_after),
-                    false => ReplyBody::new(body, permits),
-                })))
+                if kind.streams() {
+                    let end_after = (*kind == Kind::Reflection).then_some(REFLECTION_MAX);
+                    let reply = |body| ReplyBody::stream(body, held, end_after);
+                    return Poll::Ready(Ok(response.map(reply)));
+                }
+                let reply_bytes = response.body().size_hint().exact().unwrap_or_default();
+                let reply_bytes = usize::try_from(reply_bytes).unwrap_or(usize::MAX);
+                Poll::Ready(Ok(match held.reply(reply_bytes) {
+                    Ok(()) => response.map(|body| ReplyBody::new(body, Some(held))),
+                    // What a write did is done, and its request_id is answered again.
+                    Err(refusal) => ReplyBody::free(held.refuse(refusal)),
+                }))
             }
         }
     }

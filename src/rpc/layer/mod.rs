@@ -3,6 +3,7 @@
 //! The order is written in [`stack`], outermost first, with a reason a line.
 
 mod body;
+mod budget;
 mod complete;
 mod counters;
 mod deadline;
@@ -11,8 +12,10 @@ mod lines;
 mod load;
 mod observe;
 mod panic;
-mod permits;
 mod request_id;
+mod reservation;
+mod share;
+mod shed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +32,20 @@ pub use limit::{Limit, LimitLayer, REFLECTION_MAX};
 pub use lines::CallLines;
 pub use observe::{Observe, ObserveLayer};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
-pub use permits::Permits;
+pub use reservation::Reservation;
+pub use shed::NoRoom;
+
+use super::peer::PeerAddress;
+
+/// The limits that docs/limits.md names.
+pub mod limits {
+    pub use super::budget::{
+        BALANCE_WATCHES_FLOOR, CALLS_FLOOR, HEALTH_WATCHES_FLOOR, HEALTH_WATCHES_MAX,
+        MEMORY_FLOOR_BYTES, REFLECTIONS_FLOOR, REFLECTIONS_MAX,
+    };
+    pub use super::reservation::CALL_BYTES;
+    pub use super::share::PAGES_AT_ONCE_MAX;
+}
 
 /// How a call ended, in the headers of a reply that has no message.
 pub static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -42,6 +58,10 @@ static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-de
 pub struct Settings {
     /// Most calls in flight in the whole process.
     pub calls_max: usize,
+    /// Most memory for requests and replies.
+    pub call_memory_bytes_max: usize,
+    /// Most balances that are watched.
+    pub watchers_max: usize,
     /// The longest that a call may take, whatever its caller says.
     pub deadline_max: Duration,
     /// Whether successful calls are logged too.
@@ -50,6 +70,13 @@ pub struct Settings {
     pub observer: Arc<dyn Observer>,
     /// Which calls have lines in the log.
     pub lines: Arc<CallLines>,
+}
+
+/// A service that knows for which connection it is.
+pub trait OfConnection {
+    /// The service of a connection with this peer.
+    #[must_use]
+    fn of_connection(self, peer: PeerAddress) -> Self;
 }
 
 type Layers = Stack<
@@ -73,7 +100,7 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         // A panic in one call is that call's INTERNAL and affects no other call.
         .layer(CatchPanicLayer)
         // What is too much is refused before any time is spent on it.
-        .layer(LimitLayer::new(settings.calls_max))
+        .layer(LimitLayer::new(settings))
         // The clock runs for the work alone.
         .layer(DeadlineLayer::new(settings.deadline_max))
 }

@@ -20,7 +20,7 @@ use super::counters::{Call, Observer};
 use super::lines::CallLines;
 use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
-use super::{GRPC_STATUS, ReplyBody};
+use super::{GRPC_STATUS, OfConnection, ReplyBody};
 use crate::rpc::method::{self, Method};
 use crate::rpc::peer::PeerAddress;
 use crate::rpc::refused::{Refused, RpcRefusal, error_info};
@@ -73,11 +73,10 @@ pub struct Observe<S> {
     peer: Option<PeerAddress>,
 }
 
-impl<S> Observe<S> {
-    /// The service of a connection with this peer.
-    #[must_use]
-    pub fn of_peer(self, peer: PeerAddress) -> Self {
+impl<S: OfConnection> OfConnection for Observe<S> {
+    fn of_connection(self, peer: PeerAddress) -> Self {
         Self {
+            inner: self.inner.of_connection(peer),
             peer: Some(peer),
             ..self
         }

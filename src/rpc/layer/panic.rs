@@ -11,6 +11,9 @@ use std::task::{Context, Poll};
 use http::Request;
 use tower::{Layer, Service};
 
+use super::OfConnection;
+use crate::rpc::peer::PeerAddress;
+
 /// Puts [`CatchPanic`] around a service.
 #[derive(Clone, Copy, Debug)]
 pub struct CatchPanicLayer;
@@ -38,6 +41,14 @@ impl Panicked {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Self(text.unwrap_or("no message").into())
+    }
+}
+
+impl<S: OfConnection> OfConnection for CatchPanic<S> {
+    fn of_connection(self, peer: PeerAddress) -> Self {
+        Self {
+            inner: self.inner.of_connection(peer),
+        }
     }
 }
 

@@ -94,15 +94,42 @@ pub enum Resource {
     Reflections,
     /// Streams of health.
     HealthWatchers,
+    /// Memory for requests and replies, in MiB.
+    CallMemory,
+    /// The share of a connection, in KiB where it is memory.
+    OfConnection(Shared),
     /// Rate cards that are being published.
     Publications,
     /// Work that waits for the ledger.
     Queued(Queued),
 }
 
+/// What connections share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Memory for requests and replies.
+    Memory,
+    /// Calls in flight.
+    Calls,
+    /// Balances that are watched.
+    BalanceWatchers,
+    /// Streams of health.
+    HealthWatchers,
+    /// Streams of reflection.
+    Reflections,
+}
+
 impl Resource {
     const fn name(self) -> &'static str {
         match self {
+            Self::CallMemory => "MiB of memory for requests and replies",
+            Self::OfConnection(Shared::Memory) => {
+                "KiB of memory for requests and replies of one connection"
+            }
+            Self::OfConnection(Shared::Calls) => "calls in flight of one connection",
+            Self::OfConnection(Shared::BalanceWatchers) => "balances watched by one connection",
+            Self::OfConnection(Shared::HealthWatchers) => "watches of health of one connection",
+            Self::OfConnection(Shared::Reflections) => "streams of reflection of one connection",
             Self::Calls => "calls in flight",
             Self::Reflections => "streams of reflection",
             Self::HealthWatchers => "watches of health",

@@ -5,6 +5,8 @@
 //! from values. A request in any other form is decoded as a message, and from there on the way
 //! is the same.
 
+mod gzip;
+pub mod page;
 pub mod read;
 mod unary;
 pub mod write;
@@ -15,7 +17,8 @@ use prost::encoding::{DecodeContext, WireType, skip_field};
 use tonic::Status;
 
 use super::codec::decode_message;
-pub(super) use unary::serve;
+pub use unary::RequestBody;
+pub(super) use unary::{serve, serve_stream};
 
 /// A message that is kept as its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +56,8 @@ impl prost::Message for Encoded {
 
 /// What gRPC writes before a message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
+/// A reply that has more room than it needs is moved.
+const WASTE_BYTES_MAX: usize = 16 * 1_024;
 
 /// A reply that is written as bytes, behind room for its prefix.
 pub struct EncodedReply {
@@ -77,13 +82,31 @@ impl EncodedReply {
         self.frame.len().saturating_sub(PREFIX_BYTES)
     }
 
+    /// What it takes with its prefix.
+    pub(super) const fn frame_bytes(&self) -> usize {
+        self.frame.len()
+    }
+
     /// The message alone.
     fn into_message(self) -> Bytes {
         Bytes::from(self.frame).split_off(PREFIX_BYTES)
     }
 
-    /// Prefix and message, not compressed.
-    fn into_frame(mut self) -> Bytes {
+    /// A message.
+    pub(super) fn of(message: &impl prost::Message) -> Self {
+        let mut reply = Self::with_capacity(message.encoded_len());
+        // A vector has room for everything.
+        let _ = message.encode(reply.end());
+        reply
+    }
+
+    /// Prefix and message.
+    fn into_frame(self, is_compressed: bool) -> Bytes {
+        self.into_vec(is_compressed).into()
+    }
+
+    /// The same, in memory of its length.
+    pub(super) fn into_vec(mut self, is_compressed: bool) -> Vec<u8> {
         // A reply is at most a few MiB.
         let length = u32::try_from(self.len()).unwrap_or(u32::MAX);
         if let Some((_, prefix)) = self
@@ -93,7 +116,14 @@ impl EncodedReply {
         {
             prefix.copy_from_slice(&length.to_be_bytes());
         }
-        self.frame.into()
+        if let Some(flag) = self.frame.first_mut() {
+            *flag = u8::from(is_compressed);
+        }
+        let waste = self.frame.capacity().saturating_sub(self.frame.len());
+        if waste > WASTE_BYTES_MAX {
+            self.frame.shrink_to_fit();
+        }
+        self.frame
     }
 }
 

@@ -225,7 +225,7 @@ fn serve(
     let app = Arc::new(App::new(cards::catalog(), store, rate_cards, clock));
     // Nobody watches here.
     let (_, state) = tokio::sync::watch::channel(STATE);
-    LedgerServiceClient::new(Router::new(&app, state, 1).unwrap())
+    LedgerServiceClient::new(Router::new(&app, state).unwrap())
 }
 
 impl<S: Storage> Subject for Served<S> {

@@ -20,6 +20,7 @@ pub mod requests;
 pub mod server;
 pub mod shim;
 pub mod table;
+pub mod unread;
 pub mod violations;
 
 use std::path::PathBuf;

@@ -1,0 +1,280 @@
+//! What all calls of the process share: memory in bytes, permits, watches, streams. Each has a
+//! limit for the process, and a share of it for each connection.
+//!
+//! The share follows what is free (the dynamic threshold of Choudhury and Hahne, as switches
+//! with shared memory have it): a connection may take more while it holds less than a fraction
+//! of what is free now. One connection alone can hold much, and each further greedy one leaves
+//! less for all of them, but always something for the next.
+//!
+//! Nothing here waits: what finds no room is refused.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::shed::Shed;
+use crate::line_rate::LineRate;
+use crate::rpc::refused::{Load, Resource, RpcRefusal, Shared};
+
+/// A connection may hold a quarter of what is free.
+const SHARE_DIVISOR: usize = 4;
+/// And this much memory, also where less is free: some tens of small calls.
+pub const MEMORY_FLOOR_BYTES: usize = 256 * 1_024;
+/// So many permits, also where fewer are free.
+pub const CALLS_FLOOR: usize = 8;
+/// The same of balances: those of a program that watches a few accounts.
+pub const BALANCE_WATCHES_FLOOR: usize = 8;
+/// The same of watches of health.
+pub const HEALTH_WATCHES_FLOOR: usize = 8;
+/// The same of streams of reflection.
+pub const REFLECTIONS_FLOOR: usize = 2;
+/// Large calls leave an eighth to small ones, of all and of their connection's share.
+const SMALL_DIVISOR: usize = 8;
+
+/// Most watches of health.
+pub const HEALTH_WATCHES_MAX: usize = 1_024;
+/// Most streams of reflection.
+pub const REFLECTIONS_MAX: usize = 64;
+
+const KIB: usize = 1_024;
+const MIB: usize = 1_024 * KIB;
+
+/// Whether a call can take megabytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    Small,
+    Large,
+}
+
+/// So much of something in the whole process.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Shared,
+    limit: usize,
+    used: AtomicUsize,
+    floor: usize,
+}
+
+/// Why something is not to be had.
+#[derive(Clone, Debug)]
+pub(super) enum Refusal {
+    /// The process has no more.
+    Full(RpcRefusal),
+    /// The connection holds its share.
+    OverShare(RpcRefusal),
+}
+
+impl Pool {
+    const fn new(shared: Shared, limit: usize, floor: usize) -> Self {
+        Self {
+            shared,
+            limit,
+            used: AtomicUsize::new(0),
+            floor,
+        }
+    }
+
+    /// Takes so much for a connection that holds `held`.
+    pub(super) fn take(
+        &self,
+        count: usize,
+        held: &AtomicUsize,
+        weight: Weight,
+    ) -> Result<(), Refusal> {
+        let used = self.used.load(Ordering::Relaxed);
+        let share = self.share(used);
+        let left_to_small = |all: usize| match weight {
+            Weight::Small => 0,
+            Weight::Large => all.div_euclid(SMALL_DIVISOR),
+        };
+        let share = share.saturating_sub(left_to_small(share));
+        if held.load(Ordering::Relaxed).saturating_add(count) > share {
+            return Err(Refusal::OverShare(self.over_share(share)));
+        }
+        let room = self.limit.saturating_sub(left_to_small(self.limit));
+        let taken = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(count).filter(|used| *used <= room)
+            });
+        match taken {
+            Ok(_) => {
+                held.fetch_add(count, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(_) => Err(Refusal::Full(self.full())),
+        }
+    }
+
+    /// Takes so much, whether there is room or not.
+    pub(super) fn take_anyway(&self, count: usize, held: &AtomicUsize) {
+        self.used.fetch_add(count, Ordering::Relaxed);
+        held.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn give_back(&self, count: usize, held: &AtomicUsize) {
+        self.used.fetch_sub(count, Ordering::Relaxed);
+        held.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// What one connection may hold while so much is used.
+    fn share(&self, used: usize) -> usize {
+        let free = self.limit.saturating_sub(used);
+        free.div_euclid(SHARE_DIVISOR).max(self.floor)
+    }
+
+    fn over_share(&self, share: usize) -> RpcRefusal {
+        let limit = match self.shared {
+            Shared::Memory => share.div_euclid(KIB),
+            _ => share,
+        };
+        RpcRefusal::Overloaded {
+            // The share is another one each time. Of few limits the replies are ready.
+            limit: limit.checked_ilog2().map_or(0, |power| 1_usize << power),
+            resource: Resource::OfConnection(self.shared),
+            load: Load::default(),
+        }
+    }
+
+    fn full(&self) -> RpcRefusal {
+        let limit = self.limit;
+        let resource = match self.shared {
+            Shared::BalanceWatchers => return RpcRefusal::TooManyWatchers { limit },
+            Shared::Memory => {
+                return RpcRefusal::Overloaded {
+                    limit: limit.div_euclid(MIB),
+                    resource: Resource::CallMemory,
+                    load: Load::default(),
+                };
+            }
+            Shared::Calls => Resource::Calls,
+            Shared::HealthWatchers => Resource::HealthWatchers,
+            Shared::Reflections => Resource::Reflections,
+        };
+        RpcRefusal::Overloaded {
+            limit,
+            resource,
+            load: Load::default(),
+        }
+    }
+}
+
+/// All that is shared.
+#[derive(Debug)]
+pub(super) struct Budget {
+    memory: Pool,
+    calls: Pool,
+    balance_watches: Pool,
+    health_watches: Pool,
+    reflections: Pool,
+    /// Refuses what finds no room.
+    pub(super) shed: Shed,
+    start: Instant,
+    /// Of lines about connections that hold their share.
+    line_rate: LineRate,
+}
+
+impl Budget {
+    pub(super) fn new(bytes_max: usize, calls_max: usize, watchers_max: usize) -> Self {
+        Self {
+            memory: Pool::new(Shared::Memory, bytes_max, MEMORY_FLOOR_BYTES),
+            calls: Pool::new(Shared::Calls, calls_max, CALLS_FLOOR),
+            balance_watches: Pool::new(
+                Shared::BalanceWatchers,
+                watchers_max,
+                BALANCE_WATCHES_FLOOR,
+            ),
+            health_watches: Pool::new(
+                Shared::HealthWatchers,
+                HEALTH_WATCHES_MAX,
+                HEALTH_WATCHES_FLOOR,
+            ),
+            reflections: Pool::new(Shared::Reflections, REFLECTIONS_MAX, REFLECTIONS_FLOOR),
+            shed: Shed::new(Instant::now()),
+            start: Instant::now(),
+            line_rate: LineRate::default(),
+        }
+    }
+
+    /// Without limits.
+    pub(super) fn unlimited() -> Self {
+        // A limit that sums of what is held cannot pass.
+        const MOST: usize = usize::MAX.div_euclid(4);
+        Self::new(MOST, MOST, MOST)
+    }
+
+    /// Whether a line is written now about a connection that holds its share, and how many were
+    /// not before it.
+    pub(super) fn permit_line(&self) -> Option<u64> {
+        let permitted = self.line_rate.permit(self.start, Instant::now());
+        permitted.then(|| self.line_rate.take_left_out())
+    }
+
+    pub(super) const fn pool(&self, shared: Shared) -> &Pool {
+        match shared {
+            Shared::Memory => &self.memory,
+            Shared::Calls => &self.calls,
+            Shared::BalanceWatchers => &self.balance_watches,
+            Shared::HealthWatchers => &self.health_watches,
+            Shared::Reflections => &self.reflections,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(limit: usize, floor: usize) -> Pool {
+        Pool::new(Shared::Memory, limit, floor)
+    }
+
+    /// Takes one after the other until it is refused.
+    fn take_all(pool: &Pool, held: &AtomicUsize) -> usize {
+        while pool.take(1, held, Weight::Small).is_ok() {}
+        held.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn each_greedy_connection_leaves_room_for_the_next() {
+        // Each takes a fifth of what it finds: a quarter of what is then left.
+        let pool = pool(100_000, 0);
+        let mut free = 100_000;
+        for number in 1..=20 {
+            let taken = take_all(&pool, &AtomicUsize::new(0));
+            assert!(taken.abs_diff(free / 5) <= 1, "{number}: {taken} of {free}");
+            free -= taken;
+        }
+        // Twenty of them leave a hundredth.
+        assert!(free > 1_000, "{free}");
+    }
+
+    #[test]
+    fn a_connection_may_always_hold_the_floor_while_there_is_any() {
+        let pool = pool(10, 6);
+        let (first, second) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        assert_eq!(take_all(&pool, &first), 6);
+        // Not by its share: the process has no more.
+        assert_eq!(take_all(&pool, &second), 4);
+        assert!(matches!(
+            pool.take(1, &second, Weight::Small),
+            Err(Refusal::Full(_))
+        ));
+        assert!(matches!(
+            pool.take(1, &first, Weight::Small),
+            Err(Refusal::OverShare(_))
+        ));
+        pool.give_back(6, &first);
+        assert_eq!(take_all(&pool, &second), 6);
+    }
+
+    #[test]
+    fn large_calls_leave_an_eighth() {
+        let pool = pool(80, 80);
+        let held = AtomicUsize::new(0);
+        pool.take(70, &held, Weight::Large).unwrap();
+        assert!(pool.take(1, &held, Weight::Large).is_err());
+        pool.take(10, &held, Weight::Small).unwrap();
+        pool.give_back(80, &held);
+        assert_eq!(pool.used.load(Ordering::Relaxed), 0);
+    }
+}

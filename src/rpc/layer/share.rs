@@ -1,0 +1,194 @@
+//! What one connection holds of the process's [`Budget`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use http::Response;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+
+use super::budget::{Budget, Refusal, Weight};
+use crate::rpc::peer::PeerAddress;
+use crate::rpc::refused::{RpcRefusal, Shared};
+
+/// Most pages of lists of one connection that are made, or wait to be sent, at a time.
+pub const PAGES_AT_ONCE_MAX: usize = 4;
+
+/// See the module. It is told once in the log that a connection wants more than its share.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    peer: Option<PeerAddress>,
+    memory: AtomicUsize,
+    calls: AtomicUsize,
+    balance_watches: AtomicUsize,
+    health_watches: AtomicUsize,
+    reflections: AtomicUsize,
+    pages: Arc<Semaphore>,
+    /// Large calls that hold memory for what they make.
+    large_calls: AtomicUsize,
+    /// Told when a large call gives memory back.
+    given_back: Notify,
+    is_logged: AtomicBool,
+}
+
+impl Share {
+    pub(super) fn new(budget: &Arc<Budget>, peer: Option<PeerAddress>) -> Arc<Self> {
+        Arc::new(Self {
+            budget: Arc::clone(budget),
+            peer,
+            memory: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            balance_watches: AtomicUsize::new(0),
+            health_watches: AtomicUsize::new(0),
+            reflections: AtomicUsize::new(0),
+            pages: Arc::new(Semaphore::new(PAGES_AT_ONCE_MAX)),
+            large_calls: AtomicUsize::new(0),
+            given_back: Notify::new(),
+            is_logged: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn take(
+        &self,
+        shared: Shared,
+        count: usize,
+        weight: Weight,
+    ) -> Result<(), RpcRefusal> {
+        let taken = self
+            .budget
+            .pool(shared)
+            .take(count, self.held(shared), weight);
+        match taken {
+            Ok(()) => {
+                if shared != Shared::Memory {
+                    self.budget.shed.take();
+                }
+                Ok(())
+            }
+            Err(Refusal::Full(refusal)) => Err(refusal),
+            Err(Refusal::OverShare(refusal)) => {
+                self.log(shared);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The reply that refuses a call.
+    pub(super) fn refuse(&self, refusal: RpcRefusal) -> Response<Body> {
+        self.budget.shed.reply(refusal)
+    }
+
+    pub(super) fn take_anyway(&self, shared: Shared, count: usize) {
+        let pool = self.budget.pool(shared);
+        pool.take_anyway(count, self.held(shared));
+    }
+
+    pub(super) fn give_back(&self, shared: Shared, count: usize) {
+        let pool = self.budget.pool(shared);
+        pool.give_back(count, self.held(shared));
+    }
+
+    /// One of the pages that may be on their way at a time. It waits for others.
+    pub(super) async fn page(&self) -> Page {
+        // The semaphore is never closed.
+        Page(Arc::clone(&self.pages).acquire_owned().await.ok())
+    }
+
+    /// Takes memory for what a large call makes. It waits while other large calls of this
+    /// connection hold its share; where there are none, or the process has no more, it is
+    /// refused.
+    pub(super) async fn take_large(self: &Arc<Self>, bytes: usize) -> Result<Large, RpcRefusal> {
+        loop {
+            let given_back = self.given_back.notified();
+            let pool = self.budget.pool(Shared::Memory);
+            match pool.take(bytes, &self.memory, Weight::Large) {
+                Ok(()) => {
+                    self.large_calls.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Large(Arc::clone(self)));
+                }
+                Err(Refusal::OverShare(_)) if self.large_calls.load(Ordering::Relaxed) > 0 => {
+                    given_back.await;
+                }
+                Err(Refusal::OverShare(refusal)) => {
+                    self.log(Shared::Memory);
+                    return Err(refusal);
+                }
+                Err(Refusal::Full(refusal)) => return Err(refusal),
+            }
+        }
+    }
+
+    /// A large call has given memory back: those that wait for it look again.
+    pub(super) fn tell_large_calls(&self) {
+        self.given_back.notify_waiters();
+    }
+
+    const fn held(&self, shared: Shared) -> &AtomicUsize {
+        match shared {
+            Shared::Memory => &self.memory,
+            Shared::Calls => &self.calls,
+            Shared::BalanceWatchers => &self.balance_watches,
+            Shared::HealthWatchers => &self.health_watches,
+            Shared::Reflections => &self.reflections,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn log(&self, shared: Shared) {
+        if self.is_logged.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let Some(left_out) = self.budget.permit_line() else {
+            return;
+        };
+        let held = |shared| self.held(shared).load(Ordering::Relaxed);
+        tracing::warn!(
+            peer = self.peer.map(tracing::field::display),
+            wants = %Wanted(shared),
+            memory_kib = held(Shared::Memory).div_euclid(1_024),
+            calls = held(Shared::Calls),
+            balances = held(Shared::BalanceWatchers),
+            left_out,
+            "a connection holds its share: what it wants beyond that is refused",
+        );
+    }
+}
+
+/// One of the pages of a connection.
+#[derive(Debug)]
+pub(super) struct Page(
+    #[expect(dead_code, reason = "it is released")] Option<OwnedSemaphorePermit>,
+);
+
+/// Counts a large call of a connection.
+#[derive(Debug)]
+pub struct Large(Arc<Share>);
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        self.0.large_calls.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell_large_calls();
+    }
+}
+
+/// What a connection has too much of.
+struct Wanted(Shared);
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.0 {
+            Shared::Memory => "memory",
+            Shared::Calls => "calls in flight",
+            Shared::BalanceWatchers => "watches of balances",
+            Shared::HealthWatchers => "watches of health",
+            Shared::Reflections => "streams of reflection",
+        })
+    }
+}
