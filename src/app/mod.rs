@@ -77,6 +77,13 @@ impl App {
         self
     }
 
+    /// Which queue would refuse a single write that came now, and how much may be queued there. It
+    /// counts as refused.
+    #[must_use]
+    pub fn refuses_writes(&self) -> Option<(usize, Queued)> {
+        self.store.refuses_writes()
+    }
+
     /// The time by the server's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -48,7 +48,7 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most calls at once on one connection. Its peer keeps the others until it has answers: a queue
 /// there costs nobody else anything.
-pub const STREAMS_MAX: u32 = 256;
+pub const STREAMS_MAX: u32 = 400;
 /// Largest header block that HTTP/2 takes in. It answers a larger one by itself, with HTTP's
 /// status alone; calls are refused from an eighth of it on, with a reason.
 const HEADER_BYTES_MAX: u32 = 128 * 1_024;

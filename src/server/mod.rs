@@ -208,6 +208,7 @@ impl Parts {
             calls_max: config.calls_max,
             call_memory_bytes_max: config.call_memory_bytes_max,
             watchers_max: config.watchers_max,
+            admission: app.clone(),
             deadline_max: config.deadline_max,
             log_calls: config.log_calls,
             observer,

@@ -98,6 +98,10 @@ pub trait Store: Send + Sync + 'static {
     /// Notifies of each change of the account from now on.
     fn watch(&self, name: AccountName) -> Pending<Changes>;
 
+    /// Which queue would refuse a single write that came now, as [`StoreError::Busy`] says it. It
+    /// counts as refused: the caller does not send it.
+    fn refuses_writes(&self) -> Option<(usize, Queued)>;
+
     /// Whether the store can write; the receiver is notified of changes.
     fn writable(&self) -> watch::Receiver<bool>;
 }

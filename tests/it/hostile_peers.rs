@@ -247,15 +247,19 @@ async fn floods_end_their_own_connection_and_hurt_nobody() {
 async fn pings_beside_calls_are_no_flood() {
     let server = Server::start();
     let mut peer = Peer::connect(&server.address, &[]).await;
-    for number in 0..1_000 {
-        let stream = 2 * number + 1;
+    const CALLS: usize = 1_000;
+    for number in 0..CALLS {
+        let stream = u32::try_from(2 * number + 1).unwrap();
         let mut bytes = call(stream, ESTIMATE, &estimate_message());
         // A probe of the bandwidth, and room for what has come.
         bytes.extend(frame(PING, 0, 0, &[1; 8]).repeat(4));
         bytes.extend(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0]).repeat(4));
         assert!(peer.send(&bytes).await, "call {number}");
+        // No more at once than a connection may have.
+        let answered = (number + 1).saturating_sub(200);
+        assert!(peer.sees(|seen| seen.ended.len() >= answered).await);
     }
-    assert!(peer.sees(|seen| seen.ended.len() == 1_000).await);
+    assert!(peer.sees(|seen| seen.ended.len() == CALLS).await);
     assert!(peer.seen().end.is_none());
 }
 

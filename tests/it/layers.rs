@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use creditd::rpc::layer::{
-    Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
+    Admission, Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
 };
-use creditd::rpc::refused::retry_delay;
+use creditd::rpc::refused::{RpcRefusal, retry_delay};
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -25,11 +25,21 @@ use tower::{Service, ServiceExt as _, service_fn};
 use crate::support::PATIENCE;
 use crate::support::refusal::Refusal;
 
+/// A ledger that can always write.
+struct Admits;
+
+impl Admission for Admits {
+    fn refuses_writes(&self) -> Option<RpcRefusal> {
+        None
+    }
+}
+
 fn settings(observer: Arc<dyn Observer>) -> Settings {
     Settings {
         calls_max: 2,
         call_memory_bytes_max: 64 << 20,
         watchers_max: 2,
+        admission: Arc::new(Admits),
         deadline_max: Duration::from_millis(80),
         log_calls: false,
         observer,

@@ -366,6 +366,10 @@ impl Store for Gated {
         self.store.watch(name)
     }
 
+    fn refuses_writes(&self) -> Option<(usize, creditd::store::Queued)> {
+        self.store.refuses_writes()
+    }
+
     fn writable(&self) -> tokio::sync::watch::Receiver<bool> {
         self.store.writable()
     }

@@ -23,10 +23,11 @@ use super::budget::Budget;
 use super::reservation::Reservation;
 use super::share::Share;
 use super::{OfConnection, Settings};
+use crate::app::App;
 use crate::rpc::METADATA_BYTES_MAX;
-use crate::rpc::method::{self, Kind};
+use crate::rpc::method::{self, Kind, Repeat};
 use crate::rpc::peer::PeerAddress;
-use crate::rpc::refused::RpcRefusal;
+use crate::rpc::refused::{Load, Resource, RpcRefusal};
 
 /// After how many bytes the request of a stream of reflection is not read any more.
 const REFLECTION_BYTES_MAX: usize = 256 * 1_024;
@@ -34,9 +35,16 @@ const REFLECTION_BYTES_MAX: usize = 256 * 1_024;
 pub const REFLECTION_MAX: Duration = Duration::from_secs(30);
 
 /// Puts [`Limit`] around a service.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LimitLayer {
     budget: Arc<Budget>,
+    admission: Arc<dyn Admission>,
+}
+
+/// Who knows whether the work that a call brings would be queued.
+pub trait Admission: Send + Sync + 'static {
+    /// Why a single write that came now would be refused. It counts as refused.
+    fn refuses_writes(&self) -> Option<RpcRefusal>;
 }
 
 impl LimitLayer {
@@ -50,6 +58,7 @@ impl LimitLayer {
         );
         Self {
             budget: Arc::new(budget),
+            admission: Arc::clone(&settings.admission),
         }
     }
 }
@@ -62,14 +71,27 @@ impl<S> Layer<S> for LimitLayer {
             inner,
             share: Share::new(&self.budget, None),
             budget: Arc::clone(&self.budget),
+            admission: Arc::clone(&self.admission),
         }
     }
 }
 
+impl Admission for App {
+    fn refuses_writes(&self) -> Option<RpcRefusal> {
+        let (limit, queued) = Self::refuses_writes(self)?;
+        Some(RpcRefusal::Overloaded {
+            limit,
+            resource: Resource::Queued(queued),
+            load: Load::default(),
+        })
+    }
+}
+
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Limit<S> {
     inner: S,
+    admission: Arc<dyn Admission>,
     budget: Arc<Budget>,
     share: Arc<Share>,
 }
@@ -100,11 +122,19 @@ where
         let method = method::find(request.uri().path());
         let kind = method.map_or(Kind::Unary, |method| method.kind);
         let metadata_bytes = metadata_bytes(request.headers());
-        let begun = match metadata_bytes <= METADATA_BYTES_MAX {
-            true => Reservation::begin(&self.share, kind, metadata_bytes),
-            false => Err(RpcRefusal::MetadataTooLarge {
+        let writes = method.is_some_and(|method| method.repeat == Repeat::RequestId);
+        let begun = if metadata_bytes > METADATA_BYTES_MAX {
+            Err(RpcRefusal::MetadataTooLarge {
                 limit_bytes: METADATA_BYTES_MAX,
-            }),
+            })
+        } else if writes
+            && kind == Kind::Unary
+            && let Some(refusal) = self.admission.refuses_writes()
+        {
+            // Before its message is read and priced.
+            Err(refusal)
+        } else {
+            Reservation::begin(&self.share, kind, metadata_bytes)
         };
         let held = match begun {
             Ok(held) => held,

@@ -28,7 +28,7 @@ pub use body::{MeteredBody, ReplyBody};
 pub use complete::{Complete, CompleteLayer};
 pub use counters::{Call, Counters, Observer, Totals};
 pub use deadline::{Deadline, DeadlineLayer};
-pub use limit::{Limit, LimitLayer, REFLECTION_MAX};
+pub use limit::{Admission, Limit, LimitLayer, REFLECTION_MAX};
 pub use lines::CallLines;
 pub use observe::{Observe, ObserveLayer};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
@@ -62,6 +62,8 @@ pub struct Settings {
     pub call_memory_bytes_max: usize,
     /// Most balances that are watched.
     pub watchers_max: usize,
+    /// Who knows whether writes are queued.
+    pub admission: Arc<dyn Admission>,
     /// The longest that a call may take, whatever its caller says.
     pub deadline_max: Duration,
     /// Whether successful calls are logged too.

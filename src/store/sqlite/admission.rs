@@ -71,6 +71,16 @@ impl Waiting {
         Err(max)
     }
 
+    /// How many may wait, where one more would be refused now. It counts as refused.
+    pub(super) fn refuses(&self) -> Option<usize> {
+        let (count, max) = (self.count(), self.max());
+        let refuses = count > 0 && count >= max;
+        if refuses {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        refuses.then_some(max)
+    }
+
     /// Counts so many more without a limit.
     pub(super) fn add(&self, length: usize) {
         self.count.fetch_add(length, Ordering::Relaxed);

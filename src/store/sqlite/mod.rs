@@ -306,6 +306,11 @@ impl Store for SqliteStore {
         self.read(name, Query::Watch)
     }
 
+    fn refuses_writes(&self) -> Option<(usize, Queued)> {
+        let limit = self.admission.writes.refuses()?;
+        Some((limit, Queued::Commands))
+    }
+
     fn writable(&self) -> watch::Receiver<bool> {
         self.writable.clone()
     }

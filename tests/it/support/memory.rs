@@ -315,6 +315,10 @@ impl Store for MemoryStore {
         Pending::ready(known.map(|()| watched.subscribe()))
     }
 
+    fn refuses_writes(&self) -> Option<(usize, creditd::store::Queued)> {
+        None
+    }
+
     fn writable(&self) -> watch::Receiver<bool> {
         self.writable.subscribe()
     }
