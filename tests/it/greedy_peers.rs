@@ -162,12 +162,8 @@ async fn balances_that_nobody_reads_take_a_share() {
         // Those that come when it holds its share are refused.
         unread.extend(answer(response).await.ok());
     }
-    // A quarter of the watches that are left; most of them end when they have no room.
-    assert!(
-        (20..=205).contains(&unread.len()),
-        "{} of 250",
-        unread.len()
-    );
+    // Most of them end when they have no room, and leave their place to the next.
+    assert!(unread.len() >= 20, "{} of 250", unread.len());
     server.wait_for_log(SHARE_IS_HELD);
     let reader = Unread::connect(&server).await;
     let mut reads = Vec::new();
@@ -273,9 +269,9 @@ async fn large_bodies_that_are_under_way_take_a_share() {
 /// Headers alone count, whatever the method.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_alone_take_a_share() {
-    let (server, _) = start(&MEMORY).await;
     let ballast = "b".repeat(15_000);
     for path in [ESTIMATE, "/grpc.health.v1.Health/Check"] {
+        let (server, _) = start(&MEMORY).await;
         let mut calls = Vec::new();
         // Each takes a fifth of what the others have left.
         for _ in 0..4 {
@@ -289,6 +285,7 @@ async fn headers_alone_take_a_share() {
         assert_eq!(refusal.reason, "SERVER_OVERLOADED", "{path}");
         honest_is_served(&server).await;
     }
+    let (server, _) = start(&MEMORY).await;
     let mut raw = Raw::connect(&server).await;
     let mut calls = Vec::new();
     for _ in 0..250 {

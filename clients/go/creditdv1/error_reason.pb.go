@@ -236,7 +236,7 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 38
 	// The server is at a limit, which resource names: calls in flight, calls or writes and
 	// reads waiting for the ledger, streams of health or reflection. Nothing moved. Try
-	// again when RetryInfo says.
+	// again when RetryInfo says: the more is refused, the later.
 	// Code: UNAVAILABLE
 	// Metadata: limit, resource
 	// Example: the server is at its limit of 8192 calls in flight; try again shortly

@@ -210,7 +210,7 @@ class Reason:
 
     #: The server is at a limit, which resource names: calls in flight, calls or writes and
     #: reads waiting for the ledger, streams of health or reflection. Nothing moved. Try
-    #: again when RetryInfo says.
+    #: again when RetryInfo says: the more is refused, the later.
     #: Code: UNAVAILABLE
     #: Metadata: limit, resource
     SERVER_OVERLOADED: Final = "SERVER_OVERLOADED"
