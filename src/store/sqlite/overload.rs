@@ -24,6 +24,8 @@ pub(super) struct Overload {
     batches: ControlledDelay,
     /// How long a write should wait at most.
     delay_target: Duration,
+    /// How many are done in that time.
+    queue_target: usize,
 }
 
 impl Default for Overload {
@@ -32,22 +34,29 @@ impl Default for Overload {
             writes: ControlledDelay::new(OVERLOAD_INTERVAL),
             batches: ControlledDelay::new(OVERLOAD_INTERVAL),
             delay_target: Pace::default().delay_target(GROUP_LENGTH_MAX),
+            queue_target: Pace::default().queue_target(GROUP_LENGTH_MAX),
         }
     }
 }
 
 impl Writer {
     /// Refuses a write that has waited for too long while there are more than can be done; others
-    /// are returned.
+    /// are returned. Where no more wait than one group takes, the disk is slow: all of them are done
+    /// with the next commit, and to refuse some would gain nothing.
     pub(super) fn refuse_if_late(
         &mut self,
         job: Job,
         delay: Duration,
         now: Instant,
     ) -> Option<Job> {
-        let is_late = matches!(job, Job::Write(..))
-            && (self.overload.writes).is_too_late(delay, self.overload.delay_target, now);
-        if !is_late {
+        let is_write = matches!(job, Job::Write(..));
+        let is_crowded = || self.admission.writes.count() > self.overload.queue_target;
+        let delay = match is_write && is_crowded() {
+            true => delay,
+            false => Duration::ZERO,
+        };
+        let target = self.overload.delay_target;
+        if !is_write || !(self.overload.writes).is_too_late(delay, target, now) {
             return Some(job);
         }
         self.admission.writes.leave(1);
@@ -61,6 +70,7 @@ impl Writer {
     pub(super) fn set_queue_limits(&mut self) {
         let now = Instant::now();
         self.overload.delay_target = self.pace.delay_target(GROUP_LENGTH_MAX);
+        self.overload.queue_target = self.pace.queue_target(GROUP_LENGTH_MAX);
         let Admission {
             writes, batches, ..
         } = &*self.admission;
@@ -69,10 +79,7 @@ impl Writer {
             .writes
             .is_overloaded(writes.was_refused(), now)
         {
-            true => self
-                .pace
-                .queue_target(GROUP_LENGTH_MAX)
-                .min(QUEUE_WRITES_MAX),
+            true => self.overload.queue_target.min(QUEUE_WRITES_MAX),
             false => QUEUE_WRITES_MAX,
         };
         writes.set_max(max);
@@ -86,7 +93,10 @@ impl Writer {
     /// The same for a batch, before its first slice.
     pub(super) fn is_batch_too_late(&mut self, batch: &Batch) -> bool {
         let now = Instant::now();
-        let delay = now.saturating_duration_since(batch.submitted);
+        let delay = match self.admission.batches.count() > OVERLOADED_ITEMS_MAX {
+            true => now.saturating_duration_since(batch.submitted),
+            false => Duration::ZERO,
+        };
         (self.overload.batches).is_too_late(delay, BATCH_DELAY_TARGET, now)
     }
 }
