@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use creditd::app::Queued;
 use creditd::rpc::layer::{
     Admission, Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
 };
-use creditd::rpc::refused::{RpcRefusal, retry_delay};
+use creditd::rpc::refused::{Load, Resource, RpcRefusal, retry_delay};
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -410,4 +411,56 @@ async fn the_observer_hears_of_every_call() {
         notes,
         ["started", &format!("{PATH} Ok"), "started", " NotFound"]
     );
+}
+
+/// A ledger that has more to write than it can.
+struct Overloaded;
+
+impl Admission for Overloaded {
+    fn refuses_writes(&self) -> Option<RpcRefusal> {
+        Some(RpcRefusal::Overloaded {
+            limit: 9,
+            resource: Resource::Queued(Queued::Commands),
+            load: Load::default(),
+        })
+    }
+}
+
+/// Single writes are refused before they are read; a batch asks the ledger by itself.
+#[tokio::test]
+async fn what_an_overloaded_ledger_would_refuse_is_not_read() {
+    let settings = Settings {
+        admission: Arc::new(Overloaded),
+        ..settings(Arc::new(Counters::default()))
+    };
+    let called = Arc::new(AtomicUsize::new(0));
+    let calls = called.clone();
+    let mut service = stack(&settings).service(service_fn(move |_: Request<MeteredBody<Body>>| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, Infallible>(good()) }
+    }));
+    for (method, is_called) in [
+        ("LedgerService/Charge", false),
+        ("LedgerService/Grant", false),
+        ("LedgerService/SettleHold", false),
+        ("LedgerService/UpdateAccount", false),
+        ("LedgerService/BatchCharge", true),
+        ("LedgerService/GetBalance", true),
+        ("LedgerService/ListEntries", true),
+        ("PricingService/Estimate", true),
+        ("AdminService/PublishRateCard", true),
+    ] {
+        let before = called.load(Ordering::Relaxed);
+        let path = format!("/creditd.v1.{method}");
+        let ready = service.ready().await.unwrap();
+        let response = ready.call(request(&path, None)).await.unwrap();
+        let was_called = called.load(Ordering::Relaxed) > before;
+        assert_eq!(was_called, is_called, "{method}");
+        if !is_called {
+            let refusal = refusal_of(&response);
+            assert_eq!(refusal.reason, "SERVER_OVERLOADED", "{method}");
+            let resource = "writes and reads waiting for the ledger";
+            assert_eq!(refusal.metadata["resource"], resource);
+        }
+    }
 }
