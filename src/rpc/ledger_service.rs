@@ -28,7 +28,7 @@ use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
 use super::refused::Refused;
 use super::watching::{Watcher, Watching};
-use super::wire::page::{DECODED_RATIO, Pace, page_of, reserve_page};
+use super::wire::page::{Pace, decoded_bytes, page_of, reserve_page};
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, Pending, WriteForm, Written};
@@ -102,10 +102,14 @@ impl LedgerApi {
         let request: pb::BatchChargeRequest;
         let room = Bump::new();
         let charges = match read::charges(&bytes, BATCH_LENGTH_MAX, &room) {
-            Some(charges) => charges,
+            Some(charges) => {
+                let made = charges.len().saturating_mul(CHARGE_BYTES);
+                held.reserve_batch(made).await.map_err(Refused::from)?;
+                charges
+            }
             None => {
-                let decoded = bytes.len().saturating_mul(DECODED_RATIO);
-                held.reserve_batch(decoded).await.map_err(Refused::from)?;
+                let made = decoded_bytes(&bytes, CHARGE_BYTES);
+                held.reserve_batch(made).await.map_err(Refused::from)?;
                 request = decode_message(&bytes)?;
                 let charges = request.charges.iter();
                 charges
@@ -113,8 +117,6 @@ impl LedgerApi {
                     .collect()
             }
         };
-        let room = charges.len().saturating_mul(CHARGE_BYTES);
-        held.reserve_batch(room).await.map_err(Refused::from)?;
         let mut pace = Pace::new();
         let mut forms = Vec::with_capacity(charges.len());
         for (parts, _) in &charges {

@@ -19,7 +19,7 @@ use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
 use super::refused::Refused;
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
-use super::wire::page::{DECODED_RATIO, Pace, reserve_page};
+use super::wire::page::{Pace, decoded_bytes, reserve_page};
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate, PricedAccount};
@@ -109,18 +109,18 @@ impl PricingApi {
         let room = Bump::new();
         let usages = match read::usages(&bytes, BATCH_LENGTH_MAX, &room) {
             Some((usages, rest)) => {
+                let made = usages.len().saturating_mul(USAGE_BYTES);
+                held.reserve_batch(made).await.map_err(Refused::from)?;
                 request = decode_message(rest)?;
                 usages
             }
             None => {
-                let decoded = bytes.len().saturating_mul(DECODED_RATIO);
-                held.reserve_batch(decoded).await.map_err(Refused::from)?;
+                let made = decoded_bytes(&bytes, USAGE_BYTES);
+                held.reserve_batch(made).await.map_err(Refused::from)?;
                 request = decode_message(&bytes)?;
                 request.usages.iter().map(usage_from_pb).collect()
             }
         };
-        let room = usages.len().saturating_mul(USAGE_BYTES);
-        held.reserve_batch(room).await.map_err(Refused::from)?;
         let mut violations = FieldViolations::new();
         let check_balance = request.check_balance;
         let prices = PricesParts::of(request.prices.as_ref());

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use crate::support::books::Ledger;
 use crate::support::raw::{Raw, frame};
 use crate::support::refusal::Refusal;
+use crate::support::requests::charge;
 use crate::support::server::{Program, Running};
 use crate::support::unread::Unread;
 use crate::support::{PATIENCE, balance, estimate, grant, usage, wait_until};
@@ -320,4 +321,31 @@ async fn calls_that_nobody_reads_take_a_share() {
     // A quarter of those that were left.
     assert_eq!((served.len(), over_share), (13, 47));
     honest_is_served(&server).await;
+}
+
+/// A batch of the largest size is done, also where it takes more than a share: nobody else has
+/// asked for that memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_of_the_largest_size_is_served() {
+    let (_server, mut ledger) = start(&MEMORY).await;
+    let labels: std::collections::BTreeMap<_, _> = [("a", 180), ("b", 190)]
+        .map(|(key, length)| (key.to_owned(), "x".repeat(length)))
+        .into();
+    let item = pb::ChargeRequest {
+        labels,
+        ..charge("r", "honest", "0.001")
+    };
+    let request = pb::BatchChargeRequest {
+        charges: vec![item; 10_000],
+    };
+    assert!(
+        request.encoded_len() > 4_000_000,
+        "{}",
+        request.encoded_len()
+    );
+    for _ in 0..3 {
+        let refused = ledger.batch_charge(request.clone()).await.unwrap_err();
+        // It would have been taken, were it not for its reply.
+        assert_eq!(Refusal::of(&refused).reason, "REPLY_TOO_LARGE");
+    }
 }

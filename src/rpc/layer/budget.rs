@@ -45,6 +45,16 @@ pub(super) enum Weight {
     Large,
 }
 
+impl Weight {
+    /// What calls of this weight leave to small ones.
+    const fn left_to_small(self, all: usize) -> usize {
+        match self {
+            Self::Small => 0,
+            Self::Large => all.div_euclid(SMALL_DIVISOR),
+        }
+    }
+}
+
 /// So much of something in the whole process.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -82,15 +92,21 @@ impl Pool {
     ) -> Result<(), Refusal> {
         let used = self.used.load(Ordering::Relaxed);
         let share = self.share(used);
-        let left_to_small = |all: usize| match weight {
-            Weight::Small => 0,
-            Weight::Large => all.div_euclid(SMALL_DIVISOR),
-        };
-        let share = share.saturating_sub(left_to_small(share));
+        let share = share.saturating_sub(weight.left_to_small(share));
         if held.load(Ordering::Relaxed).saturating_add(count) > share {
             return Err(Refusal::OverShare(self.over_share(share)));
         }
-        let room = self.limit.saturating_sub(left_to_small(self.limit));
+        self.take_of_all(count, held, weight)
+    }
+
+    /// The same, whatever the connection holds.
+    pub(super) fn take_of_all(
+        &self,
+        count: usize,
+        held: &AtomicUsize,
+        weight: Weight,
+    ) -> Result<(), Refusal> {
+        let room = self.limit.saturating_sub(weight.left_to_small(self.limit));
         let taken = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {

@@ -372,17 +372,18 @@ mod tests {
             .unwrap();
         let mut waits = Box::pin(second.reserve_batch(10 * MIB));
         assert!(waits.as_mut().now_or_never().is_none());
-        // Another connection takes its own; one that is alone is refused what it never gets.
+        // Another connection takes its own, where a call is alone more than a share, and is refused
+        // what the process does not have.
         let third = begin(&other, Kind::Batch);
         assert!(
             third
-                .reserve_batch(20 * MIB)
+                .reserve_batch(50 * MIB)
                 .now_or_never()
                 .unwrap()
                 .is_err()
         );
         third
-            .reserve_batch(10 * MIB)
+            .reserve_batch(20 * MIB)
             .now_or_never()
             .unwrap()
             .unwrap();

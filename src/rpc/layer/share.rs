@@ -97,24 +97,25 @@ impl Share {
     }
 
     /// Takes memory for what a large call makes. It waits while other large calls of this
-    /// connection hold its share; where there are none, or the process has no more, it is
-    /// refused.
+    /// connection hold its share. One alone may take more than that: a batch of the largest size is
+    /// done where the process has room.
     pub(super) async fn take_large(self: &Arc<Self>, bytes: usize) -> Result<Large, RpcRefusal> {
         loop {
             let given_back = self.given_back.notified();
             let pool = self.budget.pool(Shared::Memory);
-            match pool.take(bytes, &self.memory, Weight::Large) {
+            let alone = self.large_calls.load(Ordering::Relaxed) == 0;
+            let taken = match pool.take(bytes, &self.memory, Weight::Large) {
+                Err(Refusal::OverShare(_)) if alone => {
+                    pool.take_of_all(bytes, &self.memory, Weight::Large)
+                }
+                taken => taken,
+            };
+            match taken {
                 Ok(()) => {
                     self.large_calls.fetch_add(1, Ordering::Relaxed);
                     return Ok(Large(Arc::clone(self)));
                 }
-                Err(Refusal::OverShare(_)) if self.large_calls.load(Ordering::Relaxed) > 0 => {
-                    given_back.await;
-                }
-                Err(Refusal::OverShare(refusal)) => {
-                    self.log(Shared::Memory);
-                    return Err(refusal);
-                }
+                Err(Refusal::OverShare(_)) => given_back.await,
                 Err(Refusal::Full(refusal)) => return Err(refusal),
             }
         }

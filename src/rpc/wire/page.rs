@@ -7,7 +7,9 @@ use tokio::task::yield_now;
 
 use super::EncodedReply;
 use super::write::put_message;
+use crate::app::BATCH_LENGTH_MAX;
 use crate::rpc::MESSAGE_BYTES_MAX;
+use crate::rpc::codec::count_items;
 use crate::rpc::layer::Reservation;
 use crate::rpc::refused::Refused;
 
@@ -18,7 +20,7 @@ pub const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1_024;
 const ITEM_BYTES_MAX: usize = 18 * 1_024;
 /// A generated message of a batch takes so many times its bytes: texts of some ten bytes are
 /// strings of their own, in nodes of maps.
-pub(in crate::rpc) const DECODED_RATIO: usize = 8;
+const DECODED_RATIO: usize = 8;
 /// For how long other calls of a thread wait.
 const SLICE: Duration = Duration::from_micros(500);
 /// So many items are a small part of a slice.
@@ -46,6 +48,14 @@ impl Pace {
             self.began = Instant::now();
         }
     }
+}
+
+/// What a batch is made of that is decoded as generated messages, where each item takes so much
+/// beside its message.
+pub(in crate::rpc) fn decoded_bytes(message: &[u8], item_bytes: usize) -> usize {
+    let items = count_items(message).min(BATCH_LENGTH_MAX);
+    let messages = message.len().saturating_mul(DECODED_RATIO);
+    messages.saturating_add(items.saturating_mul(item_bytes))
 }
 
 /// Takes room for a page of so many items: for what it is made of, and for what is sent.
