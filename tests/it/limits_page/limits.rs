@@ -1,5 +1,4 @@
-//! docs/limits.md, beside the limits that the code has: every row of its tables says
-//! what a constant says, and every limit has a row.
+//! The limits of the code, as the page names them.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +22,7 @@ use creditd::domain::pricing::lines::{
     PRODUCTS_MAX, SECONDS_MAX, UNITS_MAX,
 };
 use creditd::domain::schedule::{PUBLICATIONS_MAX, SCHEDULED_MAX};
+use creditd::line_rate::LINES_PER_SECOND_MAX;
 use creditd::rpc::convert::DURATION_SECONDS_MAX;
 use creditd::rpc::convert::page::{KINDS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use creditd::rpc::convert::write::GRANT_SERVICES_MAX;
@@ -30,21 +30,17 @@ use creditd::rpc::layer::limits::{
     BALANCE_WATCHES_FLOOR, CALL_BYTES, CALLS_FLOOR, HEALTH_WATCHES_FLOOR, HEALTH_WATCHES_MAX,
     MEMORY_FLOOR_BYTES, PAGES_AT_ONCE_MAX, REFLECTIONS_FLOOR, REFLECTIONS_MAX,
 };
-use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
 };
 use creditd::server::{Options, limits as connection};
 use creditd::store::sqlite::{
     BATCH_DELAY_TARGET, DELAY_TARGET_MIN, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL,
-    OVERLOADED_ITEMS_MAX, QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX, QUEUE_WRITES_MAX,
-    SCAN_SLICE_TIME_MAX, SLICE_MAX, SLICE_MIN,
+    OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MAX, SCAN_SLICE_TIME_MAX, SLICE_MAX, SLICE_MIN,
 };
 
-use crate::support::root;
-
 /// "9,000,000,000".
-fn number(value: impl ToString) -> String {
+pub fn number(value: impl ToString) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -67,7 +63,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// The limits of the code, by their names on the page.
-fn limits() -> BTreeMap<String, String> {
+pub fn limits() -> BTreeMap<String, String> {
     let grammar = SERVICE_GRAMMAR.split_once(" of ").unwrap().1;
     let amount = format!("{} credits", number(Credits::MAX));
     let message = size(MESSAGE_BYTES_MAX.try_into().unwrap());
@@ -291,7 +287,10 @@ fn limits() -> BTreeMap<String, String> {
             "`--call-memory-mib-max`, memory for requests and replies",
             size(config.call_memory_bytes_max.try_into().unwrap()),
         ),
-        ("`--connections-max`", number(config.connections_max)),
+        (
+            "`--connections-max`, connections",
+            number(config.connections_max),
+        ),
         (
             "`--connection-idle-seconds-max`, a connection without a call",
             seconds(config.connection_idle_max),
@@ -368,12 +367,16 @@ fn limits() -> BTreeMap<String, String> {
             size(config.store.request_filter_bytes_max.try_into().unwrap()),
         ),
         (
-            "`--accounts-in-memory-max`",
+            "`--accounts-in-memory-max`, accounts in memory",
             number(config.store.accounts_max),
         ),
         (
             "`--revision-age-days-max`, how long replaced prices are honoured",
             age.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days")),
+        ),
+        (
+            "lines of the log about calls of one method that ended by one code",
+            format!("{LINES_PER_SECOND_MAX} a second"),
         ),
         ("single writes that wait", number(QUEUE_WRITES_MAX)),
         (
@@ -408,67 +411,4 @@ fn limits() -> BTreeMap<String, String> {
     rows.into_iter()
         .map(|(what, limit)| (what.to_owned(), limit))
         .collect()
-}
-
-fn page() -> String {
-    std::fs::read_to_string(root("docs/limits.md")).unwrap()
-}
-
-/// The cells of each row of the page's tables, heads left out.
-fn rows(page: &str) -> Vec<Vec<String>> {
-    let rows = page.lines().filter_map(|line| {
-        let cells = line.strip_prefix("| ")?.strip_suffix('|')?.trim();
-        let cells: Vec<String> = cells.split(" | ").map(|c| c.trim().to_owned()).collect();
-        Some(cells)
-    });
-    rows.filter(|cells| cells[0] != "what" && cells[0] != "option")
-        .collect()
-}
-
-#[test]
-fn the_page_of_limits_says_what_the_code_says() {
-    let (page, mut limits) = (page(), limits());
-    let mut wrong = Vec::new();
-    for cells in rows(&page) {
-        match limits.remove(&cells[0]) {
-            Some(limit) if limit == cells[1] => {}
-            Some(limit) => wrong.push(format!("{}: {}, and not {}", cells[0], limit, cells[1])),
-            None => wrong.push(format!("{}: it is not known here", cells[0])),
-        }
-    }
-    wrong.extend(limits.keys().map(|what| format!("{what}: it has no row")));
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    let waiting = format!(
-        "{} charges and reads in {} calls",
-        number(QUEUE_COMMANDS_MAX),
-        number(QUEUE_LENGTH_MAX)
-    );
-    assert!(page.contains(&waiting), "{waiting}");
-}
-
-#[test]
-fn the_page_of_limits_names_reasons_that_there_are() {
-    let mut named = 0;
-    for word in page().split('`').skip(1).step_by(2) {
-        let reason =
-            word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        if reason {
-            let name = format!("ERROR_REASON_{word}");
-            assert!(ErrorReason::from_str_name(&name).is_some(), "{word}");
-            named += 1;
-        }
-    }
-    assert!(named > 20, "{named}");
-}
-
-/// Names that everybody sends stand in the comments of the API too.
-#[test]
-fn the_api_says_what_names_may_be() {
-    let proto = std::fs::read_to_string(root("proto/creditd/v1/ledger.proto")).unwrap();
-    let limits = limits();
-    let service = "service: the key of a row of a rate card, in usages, grants and filters";
-    for what in ["account", "request_id", service] {
-        let limit = limits[what].replace('`', "");
-        assert!(proto.contains(&limit), "{what}: {limit}");
-    }
 }
