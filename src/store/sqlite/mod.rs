@@ -63,7 +63,7 @@ pub use audit::{AuditReport, Reprice, audit};
 pub use backup::backup;
 pub use history::SCAN_SLICE_TIME_MAX;
 pub use open::OpenError;
-pub use overload::{BATCH_DELAY_TARGET, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX};
+pub use overload::{BATCH_DELAY_TARGET, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MIN};
 pub use pace::{DELAY_TARGET_MIN, SLICE_MAX, SLICE_MIN};
 pub use writer::GROUP_LENGTH_MAX;
 

@@ -13,6 +13,9 @@ use crate::store::{Queued, StoreError};
 
 /// For how long writes must have waited too long before there are more than can be done.
 pub const OVERLOAD_INTERVAL: Duration = Duration::from_millis(100);
+/// So many single writes may wait, however slow the ledger is: some hundred callers who wait for
+/// their answers are no overload.
+pub const QUEUE_WRITES_MIN: usize = 256;
 /// How long a batch should wait for its first slice at most.
 pub const BATCH_DELAY_TARGET: Duration = Duration::from_millis(250);
 /// How many items of batches may wait while there are more than can be done.
@@ -24,7 +27,7 @@ pub(super) struct Overload {
     batches: ControlledDelay,
     /// How long a write should wait at most.
     delay_target: Duration,
-    /// How many are done in that time.
+    /// How many are done in that time, or may wait anyway.
     queue_target: usize,
 }
 
@@ -34,7 +37,9 @@ impl Default for Overload {
             writes: ControlledDelay::new(OVERLOAD_INTERVAL),
             batches: ControlledDelay::new(OVERLOAD_INTERVAL),
             delay_target: Pace::default().delay_target(GROUP_LENGTH_MAX),
-            queue_target: Pace::default().queue_target(GROUP_LENGTH_MAX),
+            queue_target: Pace::default()
+                .queue_target(GROUP_LENGTH_MAX)
+                .max(QUEUE_WRITES_MIN),
         }
     }
 }
@@ -70,7 +75,8 @@ impl Writer {
     pub(super) fn set_queue_limits(&mut self) {
         let now = Instant::now();
         self.overload.delay_target = self.pace.delay_target(GROUP_LENGTH_MAX);
-        self.overload.queue_target = self.pace.queue_target(GROUP_LENGTH_MAX);
+        let queue_target = self.pace.queue_target(GROUP_LENGTH_MAX);
+        self.overload.queue_target = queue_target.max(QUEUE_WRITES_MIN);
         let Admission {
             writes, batches, ..
         } = &*self.admission;

@@ -36,7 +36,8 @@ use creditd::rpc::{
 use creditd::server::{Options, limits as connection};
 use creditd::store::sqlite::{
     BATCH_DELAY_TARGET, DELAY_TARGET_MIN, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL,
-    OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MAX, SCAN_SLICE_TIME_MAX, SLICE_MAX, SLICE_MIN,
+    OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN, SCAN_SLICE_TIME_MAX, SLICE_MAX,
+    SLICE_MIN,
 };
 
 /// "9,000,000,000".
@@ -379,6 +380,10 @@ pub fn limits() -> BTreeMap<String, String> {
             format!("{LINES_PER_SECOND_MAX} a second"),
         ),
         ("single writes that wait", number(QUEUE_WRITES_MAX)),
+        (
+            "single writes that may wait however slow the ledger is",
+            number(QUEUE_WRITES_MIN),
+        ),
         (
             "how long every write must have waited too long before the ledger is overloaded",
             ms(OVERLOAD_INTERVAL),
