@@ -12,6 +12,7 @@ use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::codec::count_items;
 use crate::rpc::layer::Reservation;
 use crate::rpc::refused::Refused;
+use crate::rpc::reply::ITEM_OVERHEAD_BYTES;
 
 /// Room for the list of a reply, below the limit of a message.
 pub const LIST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1_024;
@@ -84,7 +85,9 @@ where
         pace.step().await;
         let message = to_pb(item);
         let length = message.encoded_len();
-        bytes = bytes.saturating_add(length).saturating_add(6);
+        bytes = bytes
+            .saturating_add(length)
+            .saturating_add(ITEM_OVERHEAD_BYTES);
         if number == 0 {
             let expected = length.saturating_add(16).saturating_mul(items.len());
             reply.end().reserve(expected.min(LIST_BYTES_MAX));
