@@ -174,14 +174,32 @@ impl Pool {
     }
 }
 
+/// One of each that is shared.
+#[derive(Debug, Default)]
+pub(super) struct Each<T> {
+    memory: T,
+    calls: T,
+    balance_watches: T,
+    health_watches: T,
+    reflections: T,
+}
+
+impl<T> Each<T> {
+    pub(super) const fn of(&self, shared: Shared) -> &T {
+        match shared {
+            Shared::Memory => &self.memory,
+            Shared::Calls => &self.calls,
+            Shared::BalanceWatchers => &self.balance_watches,
+            Shared::HealthWatchers => &self.health_watches,
+            Shared::Reflections => &self.reflections,
+        }
+    }
+}
+
 /// All that is shared.
 #[derive(Debug)]
 pub(super) struct Budget {
-    memory: Pool,
-    calls: Pool,
-    balance_watches: Pool,
-    health_watches: Pool,
-    reflections: Pool,
+    pools: Each<Pool>,
     /// Refuses what finds no room.
     pub(super) shed: Shed,
     start: Instant,
@@ -191,7 +209,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(bytes_max: usize, calls_max: usize, watchers_max: usize) -> Self {
-        Self {
+        let pools = Each {
             memory: Pool::new(Shared::Memory, bytes_max, MEMORY_FLOOR_BYTES),
             calls: Pool::new(Shared::Calls, calls_max, CALLS_FLOOR),
             balance_watches: Pool::new(
@@ -205,6 +223,9 @@ impl Budget {
                 HEALTH_WATCHES_FLOOR,
             ),
             reflections: Pool::new(Shared::Reflections, REFLECTIONS_MAX, REFLECTIONS_FLOOR),
+        };
+        Self {
+            pools,
             shed: Shed::new(Instant::now()),
             start: Instant::now(),
             line_rate: LineRate::default(),
@@ -226,13 +247,7 @@ impl Budget {
     }
 
     pub(super) const fn pool(&self, shared: Shared) -> &Pool {
-        match shared {
-            Shared::Memory => &self.memory,
-            Shared::Calls => &self.calls,
-            Shared::BalanceWatchers => &self.balance_watches,
-            Shared::HealthWatchers => &self.health_watches,
-            Shared::Reflections => &self.reflections,
-        }
+        self.pools.of(shared)
     }
 }
 

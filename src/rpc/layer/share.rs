@@ -8,7 +8,7 @@ use http::Response;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 
-use super::budget::{Budget, Refusal, Weight};
+use super::budget::{Budget, Each, Refusal, Weight};
 use crate::rpc::peer::PeerAddress;
 use crate::rpc::refused::{RpcRefusal, Shared};
 
@@ -20,11 +20,7 @@ pub const PAGES_AT_ONCE_MAX: usize = 4;
 pub struct Share {
     budget: Arc<Budget>,
     peer: Option<PeerAddress>,
-    memory: AtomicUsize,
-    calls: AtomicUsize,
-    balance_watches: AtomicUsize,
-    health_watches: AtomicUsize,
-    reflections: AtomicUsize,
+    held: Each<AtomicUsize>,
     pages: Arc<Semaphore>,
     /// Large calls that hold memory for what they make.
     large_calls: AtomicUsize,
@@ -38,11 +34,7 @@ impl Share {
         Arc::new(Self {
             budget: Arc::clone(budget),
             peer,
-            memory: AtomicUsize::new(0),
-            calls: AtomicUsize::new(0),
-            balance_watches: AtomicUsize::new(0),
-            health_watches: AtomicUsize::new(0),
-            reflections: AtomicUsize::new(0),
+            held: Each::default(),
             pages: Arc::new(Semaphore::new(PAGES_AT_ONCE_MAX)),
             large_calls: AtomicUsize::new(0),
             given_back: Notify::new(),
@@ -104,9 +96,9 @@ impl Share {
             let given_back = self.given_back.notified();
             let pool = self.budget.pool(Shared::Memory);
             let alone = self.large_calls.load(Ordering::Relaxed) == 0;
-            let taken = match pool.take(bytes, &self.memory, Weight::Large) {
+            let taken = match pool.take(bytes, self.held(Shared::Memory), Weight::Large) {
                 Err(Refusal::OverShare(_)) if alone => {
-                    pool.take_of_all(bytes, &self.memory, Weight::Large)
+                    pool.take_of_all(bytes, self.held(Shared::Memory), Weight::Large)
                 }
                 taken => taken,
             };
@@ -127,18 +119,12 @@ impl Share {
     }
 
     const fn held(&self, shared: Shared) -> &AtomicUsize {
-        match shared {
-            Shared::Memory => &self.memory,
-            Shared::Calls => &self.calls,
-            Shared::BalanceWatchers => &self.balance_watches,
-            Shared::HealthWatchers => &self.health_watches,
-            Shared::Reflections => &self.reflections,
-        }
+        self.held.of(shared)
     }
 
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.memory.load(Ordering::Relaxed)
+        self.held(Shared::Memory).load(Ordering::Relaxed)
     }
 
     #[cold]
