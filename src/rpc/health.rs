@@ -26,10 +26,10 @@ pub struct State {
 }
 
 impl State {
-    /// Whether it stops, or has not begun.
+    /// Whether it takes neither calls nor connections any more.
     #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.serving != Serving::Yes
+    pub fn has_ended(&self) -> bool {
+        self.serving == Serving::Ended
     }
 
     /// The status of a service; the server is well where all of them are.
@@ -138,7 +138,7 @@ impl Stream for Changes {
             let Some(state) = ready!(Pin::new(&mut self.states).poll_next(context)) else {
                 break;
             };
-            self.ended = state.serving == Serving::Ended;
+            self.ended = state.has_ended();
             let status = match self.needs_to_write {
                 Some(needs_to_write) => state.status_of(needs_to_write),
                 None => ServingStatus::ServiceUnknown,

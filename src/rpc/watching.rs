@@ -72,7 +72,7 @@ impl Watcher {
             if self.sent_version.is_some() {
                 tokio::select! {
                     changed = self.changes.changed() => changed.ok()?,
-                    _ = self.state.wait_for(State::is_stopping) => return None,
+                    _ = self.state.wait_for(State::has_ended) => return None,
                 }
             }
             self.changes.mark_unchanged();
@@ -148,7 +148,7 @@ impl Sending {
         let permit = Arc::clone(&self.one_at_a_time).acquire_owned();
         tokio::select! {
             permit = permit => permit.ok(),
-            _ = self.watcher.state.wait_for(State::is_stopping) => None,
+            _ = self.watcher.state.wait_for(State::has_ended) => None,
         }
     }
 }

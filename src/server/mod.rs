@@ -293,8 +293,8 @@ impl Server {
             health.send_modify(|state| state.serving = Serving::No);
             // No further connections.
             drop((listener, unix));
-            // Each connection takes no further calls and ends after its last one;
-            // watches are ended.
+            // Each connection takes no further calls and ends after its last one. Watches are
+            // ended after that alone: who watches again at once is not let in first and cut then.
             workers.drain();
             health.send_modify(|state| state.serving = Serving::Ended);
             tokio::select! {
