@@ -154,6 +154,7 @@ pub(super) enum Holds {
         /// Waits until the connection ends its watches.
         end: Pin<Box<dyn Future<Output = ()> + Send>>,
         messages: Arc<Generations>,
+        _open: Option<Open>,
     },
 }
 
@@ -167,9 +168,10 @@ impl Holds {
     pub(super) fn new(begun: Begun, watches: &EndOfWatches, messages: &Arc<Generations>) -> Self {
         match begun {
             Begun::Open(open) => Self::Call { _open: open },
-            Begun::Watch => Self::Watch {
+            Begun::Watch(open) => Self::Watch {
                 end: Box::pin(watches.ended()),
                 messages: Arc::clone(messages),
+                _open: open,
             },
             Begun::Free => messages.begin().into(),
         }

@@ -24,12 +24,14 @@ use tower::Service;
 
 use super::body::{Holds, Reply, Replying, RequestBody};
 use super::calls::Calls;
+use super::concurrency::Concurrency;
 use super::discard::Discards;
 use super::frame_meter::FrameMeter;
 use super::lifetime::{EndOfWatches, Lifetime, Over};
 use super::lines::{ConnectionLines, Kind};
 use super::lingering::LingeringClose;
 use super::stalls::{Stall, Stalls};
+use super::stream_limit::StreamLimit;
 use super::tracker::{Generations, Tracker};
 use super::worker::Phase;
 use crate::rpc::layer::{REFLECTION_MAX, ReplyBody};
@@ -80,6 +82,14 @@ impl Times {
     }
 }
 
+/// What the connections of a thread share.
+#[derive(Clone)]
+pub(super) struct Around {
+    pub(super) times: Times,
+    pub(super) lines: Arc<ConnectionLines>,
+    pub(super) concurrency: Arc<Concurrency>,
+}
+
 /// What a connection's poll found.
 enum Polled {
     Ended(hyper::Result<()>),
@@ -93,7 +103,11 @@ pub(super) async fn serve<I, S>(
     peer: PeerAddress,
     service: S,
     phase: watch::Receiver<Phase>,
-    (times, lines): (Times, Arc<ConnectionLines>),
+    Around {
+        times,
+        lines,
+        concurrency,
+    }: Around,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Infallible>
@@ -103,7 +117,9 @@ pub(super) async fn serve<I, S>(
 {
     let tracker = Arc::new(Tracker::default());
     let (io, activity) = LingeringClose::new(io);
-    let (io, meter) = FrameMeter::new(io);
+    let streams = StreamLimit::new(Arc::clone(&concurrency), Arc::clone(&tracker));
+    let limited = streams.limited();
+    let (io, meter) = FrameMeter::new(io, streams);
     let mut stalls = Stalls::new(meter.unfinished(), activity.clone());
     let calls = Calls::new();
     let discards = Discards::default();
@@ -118,6 +134,9 @@ pub(super) async fn serve<I, S>(
     let mut http = std::pin::pin!(http);
     let _end = EndWithConnection(calls.clone(), discards.clone());
     let mut events = events(phase, &tracker, &calls, times);
+    events.push(Box::pin(
+        async move { match limited.wake(concurrency).await {} },
+    ));
     let mut check = std::pin::pin!(sleep(IDLE_GRACE));
     // Set when there are to be no further calls; those under way are finished.
     let mut draining: Option<Drain> = None;

@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,6 +18,7 @@ pub use self::frames::{
     BUDGET_FRAMES_MAX, FRAMES_PER_CALL, FRAMES_PER_SECOND, SENT_BYTES_PER_FRAME,
 };
 use super::stalls::Waiting;
+use super::stream_limit::StreamLimit;
 
 /// What is read of a connection whose peer was told to go and that has no call: pings,
 /// acknowledgements, and what was under way.
@@ -27,10 +28,15 @@ const SHUTDOWN_ACK: [u8; 17] = [
     0, 0, 8, 6, 1, 0, 0, 0, 0, 0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54,
 ];
 
+const SETTINGS_ACK: [u8; 9] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+
 /// A stream whose frames are counted.
 pub(super) struct FrameMeter<S> {
     stream: S,
     frames: Frames,
+    streams: StreamLimit,
+    /// Frames that are not h2's, on their way out; what was written of them is gone.
+    unsent: Vec<u8>,
     late_bytes: usize,
     meter: Meter,
 }
@@ -85,11 +91,13 @@ impl Meter {
 }
 
 impl<S> FrameMeter<S> {
-    pub(super) fn new(stream: S) -> (Self, Meter) {
+    pub(super) fn new(stream: S, streams: StreamLimit) -> (Self, Meter) {
         let meter = Meter::default();
         let frames = Self {
             stream,
             frames: Frames::default(),
+            streams,
+            unsent: Vec::new(),
             late_bytes: 0,
             meter: meter.clone(),
         };
@@ -97,7 +105,7 @@ impl<S> FrameMeter<S> {
     }
 
     /// Follows what was read; how much of it is passed on.
-    fn follow(&mut self, bytes: &[u8]) -> usize {
+    fn follow(&mut self, bytes: &mut [u8]) -> usize {
         let followed = self.frames.follow(bytes);
         let shared = &*self.meter.0;
         if followed.ended_frame {
@@ -162,7 +170,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         match &read {
             Poll::Ready(Ok(())) => {
-                let fresh = buffer.filled().get(before..).unwrap_or_default();
+                let fresh = buffer.filled_mut().get_mut(before..).unwrap_or_default();
                 if this.meter.0.bounded.load(Ordering::Relaxed) {
                     this.late_bytes = this.late_bytes.saturating_add(fresh.len());
                 }
@@ -180,6 +188,34 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> FrameMeter<S> {
+    /// Sends what is not h2's. h2 flushes when it has written whole frames: it is begun then
+    /// alone, and h2 goes on when all of it is written.
+    fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.unsent);
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => drop(self.unsent.drain(..bytes.min(self.unsent.len()))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    #[cold]
+    fn add_unsent(&mut self) {
+        if self.frames.take_owed_acknowledgement() {
+            self.unsent.extend_from_slice(&SETTINGS_ACK);
+        }
+        if self.frames.can_send_settings()
+            && let Some(frame) = self.streams.report()
+        {
+            self.frames.sends_settings();
+            self.unsent.extend_from_slice(&frame);
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
     #[inline]
     fn poll_write(
@@ -187,6 +223,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_unsent(context))?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.sent(&written);
         written
@@ -198,6 +235,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_unsent(context))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.sent(&written);
         written
@@ -208,6 +246,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.streams.is_due() && self.unsent.is_empty() {
+            self.add_unsent();
+        }
+        ready!(self.poll_unsent(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -8,6 +8,7 @@ mod banner;
 mod body;
 mod calls;
 mod checked_clock;
+mod concurrency;
 mod config;
 mod connection;
 mod discard;
@@ -22,6 +23,7 @@ mod reload;
 pub use prices::offline as offline_prices;
 mod stalls;
 mod stream;
+mod stream_limit;
 mod system_clock;
 pub mod telemetry;
 mod tracker;
@@ -57,6 +59,7 @@ use self::worker::Workers;
 
 /// Limits of connections that no option sets.
 pub mod limits {
+    pub use super::concurrency::{ROUND_TARGET, STREAMS_MIN, WINDOW};
     pub use super::connection::{
         IDLE_CHECKS_MAX, IDLE_GRACE, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, REPLY_GRACE,
         STREAMS_MAX,

@@ -12,12 +12,15 @@ use crate::rpc::method::{self, Kind};
 pub(super) struct Tracker {
     /// How many calls there were.
     begun: AtomicUsize,
+    most_open: AtomicUsize,
     /// Calls that end by themselves.
     pub(super) calls: Arc<Generations>,
     /// Streams of reflection, which the server ends, later than calls.
     pub(super) reflections: Arc<Generations>,
     /// Messages of watches, each by itself.
     pub(super) messages: Arc<Generations>,
+    /// Watches.
+    watches: Arc<Generations>,
 }
 
 impl Tracker {
@@ -32,6 +35,17 @@ impl Tracker {
         self.calls.open()
     }
 
+    /// How many calls were open at most since this was asked last.
+    pub(super) fn take_most_open(&self) -> usize {
+        self.most_open.swap(self.open(), Ordering::Relaxed)
+    }
+
+    /// Streams that go on for long.
+    pub(super) fn open_streams(&self) -> usize {
+        let (watches, reflections) = (self.watches.open(), self.reflections.open());
+        watches.saturating_add(reflections)
+    }
+
     /// Whether any call is open that ends by itself or by the server.
     pub(super) fn has_open(&self) -> bool {
         self.calls.open() > 0 || self.reflections.open() > 0
@@ -40,10 +54,14 @@ impl Tracker {
     pub(super) fn begin(&self, path: &str) -> Begun {
         self.begun.fetch_add(1, Ordering::Relaxed);
         match method::find(path).map(|method| method.kind) {
-            None | Some(Kind::Unary | Kind::Batch | Kind::List) => self.calls.begin().into(),
+            None | Some(Kind::Unary | Kind::Batch | Kind::List) => {
+                let begun = self.calls.begin().into();
+                self.most_open.fetch_max(self.open(), Ordering::Relaxed);
+                begun
+            }
             Some(Kind::Reflection) => self.reflections.begin().into(),
             Some(Kind::HealthCheck) => Begun::Free,
-            Some(Kind::HealthWatch | Kind::BalanceWatch) => Begun::Watch,
+            Some(Kind::HealthWatch | Kind::BalanceWatch) => Begun::Watch(self.watches.begin()),
         }
     }
 }
@@ -54,7 +72,7 @@ pub(super) enum Begun {
     /// Kept until its reply has left.
     Open(Open),
     /// Its reply goes on until its caller, or the connection, ends it.
-    Watch,
+    Watch(Option<Open>),
     /// Nothing is lost with it.
     Free,
 }
@@ -125,7 +143,8 @@ mod tests {
         let tracker = Tracker::default();
         assert_eq!(tracker.begun(), 0);
         let health = tracker.begin("/grpc.health.v1.Health/Watch");
-        assert!(matches!(health, Begun::Watch) && tracker.open() == 0);
+        assert!(matches!(health, Begun::Watch(Some(_))) && tracker.open() == 0);
+        assert_eq!(tracker.open_streams(), 1);
         assert_eq!(tracker.begun(), 1);
         let estimate = "/creditd.v1.PricingService/Estimate";
         let first = tracker.begin(estimate);

@@ -14,8 +14,9 @@ use tower::Service;
 
 use super::StartError;
 use super::body::RequestBody;
+use super::concurrency::Concurrency;
 use super::config::Config;
-use super::connection::{self, Times};
+use super::connection::{self, Around, Times};
 use super::lifetime::Lifetime;
 use super::lines::{ConnectionLines, Kind};
 use super::stream::{StdStream, Stream};
@@ -179,6 +180,15 @@ async fn run<S>(
         + 'static,
     S::Future: Send + 'static,
 {
+    let concurrency = Arc::new(Concurrency::default());
+    let around = Around {
+        times,
+        lines,
+        concurrency: Arc::clone(&concurrency),
+    };
+    // It ends with the runtime. It is a task of its own, so that the runtime polls it in turn
+    // with the connections, whose turns it measures.
+    tokio::spawn(async move { concurrency.follow().await });
     let mut tasks = JoinSet::new();
     let each = phase.clone();
     loop {
@@ -190,16 +200,16 @@ async fn run<S>(
                 let Some(Accepted { stream, peer, counted }) = accepted else { return };
                 failpoint::pass("serve");
                 let (service, phase) = (service.clone().of_connection(peer), each.clone());
-                let lines = Arc::clone(&lines);
+                let around = around.clone();
                 tasks.spawn(async move {
                     match stream.into_stream() {
                         Ok(stream) => {
                             let mut to_wait = phase.clone();
                             if first_byte(&stream, &mut to_wait).await {
-                                connection::serve(stream, peer, service, phase, (times, lines)).await;
+                                connection::serve(stream, peer, service, phase, around).await;
                             }
                         }
-                        Err(error) if lines.permit(Kind::Failed) => {
+                        Err(error) if around.lines.permit(Kind::Failed) => {
                             tracing::warn!(%error, "a connection could not be taken");
                         }
                         Err(_) => {}

@@ -111,6 +111,8 @@ mod start;
 mod stop;
 /// The SQLite store by itself: groups that fail, request_ids that are days old.
 mod store;
+/// The number of calls at once that connections are told.
+mod stream_limits;
 /// Rules about the code itself.
 mod tidy;
 /// A server on a Unix socket.

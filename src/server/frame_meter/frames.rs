@@ -12,6 +12,12 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
+/// No type of HTTP/2: h2 does nothing with it, as the protocol asks (RFC 9113, 4.1).
+const UNKNOWN: u8 = 0xfa;
+/// Where a head has its type.
+const KIND_AT: usize = 3;
 
 /// Frames beside calls (PING, SETTINGS, WINDOW_UPDATE, RST_STREAM, …) that a peer may send at
 /// once.
@@ -38,6 +44,20 @@ pub(super) struct Frames {
     in_headers: bool,
     had_excess: bool,
     budget: Budget,
+    unacknowledged: Unacknowledged,
+    /// The head under way is taken for an acknowledgement of ours, and h2 does not see it.
+    is_hidden: bool,
+    owes_acknowledgement: bool,
+}
+
+/// Whose SETTINGS the peer has not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unacknowledged {
+    /// Those that h2 begins with.
+    First,
+    Nothing,
+    /// Those that are sent between h2's frames, which it does not know of.
+    Ours,
 }
 
 impl Default for Frames {
@@ -51,6 +71,9 @@ impl Default for Frames {
             in_headers: false,
             had_excess: false,
             budget: Budget::default(),
+            unacknowledged: Unacknowledged::First,
+            is_hidden: false,
+            owes_acknowledgement: false,
         }
     }
 }
@@ -66,17 +89,20 @@ pub(super) struct Followed {
 }
 
 impl Frames {
-    /// Follows the bytes that come next.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Followed {
+    /// Follows the bytes that come next. What acknowledges SETTINGS that h2 has not sent becomes
+    /// a frame of an unknown type, which it leaves alone.
+    pub(super) fn follow(&mut self, bytes: &mut [u8]) -> Followed {
+        let all = bytes.len();
         let mut followed = Followed {
-            bytes: bytes.len(),
+            bytes: all,
             ended_frame: false,
             excess: None,
         };
         let mut rest = bytes;
         if self.left > 0 {
-            let Some((_, after)) = rest.split_at_checked(self.left) else {
-                self.left = self.left.saturating_sub(rest.len());
+            let came = rest.len();
+            let Some((_, after)) = rest.split_at_mut_checked(self.left) else {
+                self.left = self.left.saturating_sub(came);
                 return followed;
             };
             rest = after;
@@ -84,40 +110,52 @@ impl Frames {
         }
         // Its last frame may have ended just now, where a part of it came before.
         while !self.had_excess {
-            let head = match rest.split_first_chunk() {
-                Some((head, after)) if self.head_bytes == 0 => {
+            let length = match rest.len() >= HEAD_BYTES && self.head_bytes == 0 {
+                true => {
+                    let Some((head, after)) = rest.split_first_chunk_mut() else {
+                        return followed;
+                    };
                     rest = after;
-                    *head
+                    self.begin_frame(head)
                 }
-                _ => match self.rest_of_head(&mut rest) {
-                    Some(head) => head,
+                false => match self.rest_of_head(&mut rest) {
+                    Some(mut head) => self.begin_frame(&mut head),
                     None => return followed,
                 },
             };
-            let length = self.begin_frame(head);
-            match rest.split_at_checked(length) {
+            let came = rest.len();
+            match rest.split_at_mut_checked(length) {
                 Some((_, after)) => {
                     rest = after;
                     self.end_frame(&mut followed);
                 }
                 None => {
-                    self.left = length.saturating_sub(rest.len());
+                    self.left = length.saturating_sub(came);
                     return followed;
                 }
             }
         }
         // What h2 has is whole frames: it can say GOAWAY and end in order.
-        followed.bytes = bytes.len().saturating_sub(rest.len());
+        followed.bytes = all.saturating_sub(rest.len());
         followed.excess = Some(self.kind);
         followed
     }
 
     /// A head that comes in parts, once it is whole.
-    fn rest_of_head(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEAD_BYTES]> {
+    fn rest_of_head(&mut self, bytes: &mut &mut [u8]) -> Option<[u8; HEAD_BYTES]> {
         while let Some(next) = self.head.get_mut(self.head_bytes) {
-            let (byte, after) = bytes.split_first()?;
+            let (byte, after) = std::mem::take(bytes).split_first_mut()?;
             *next = *byte;
             *bytes = after;
+            if self.head_bytes == KIND_AT
+                && self.unacknowledged == Unacknowledged::Ours
+                && matches!(self.head, [0, 0, 0, SETTINGS, ..])
+                // This byte leaves now, also where its flags are still to come.
+                && bytes.first().is_none_or(|flags| flags & ACK != 0)
+            {
+                self.is_hidden = true;
+                *byte = UNKNOWN;
+            }
             self.head_bytes = self.head_bytes.saturating_add(1);
         }
         self.head_bytes = 0;
@@ -125,15 +163,44 @@ impl Frames {
     }
 
     /// A frame begins; how long its payload is.
-    fn begin_frame(&mut self, [a, b, c, kind, flags, ..]: [u8; HEAD_BYTES]) -> usize {
+    fn begin_frame(&mut self, head: &mut [u8; HEAD_BYTES]) -> usize {
+        let [a, b, c, kind, flags, ..] = *head;
         (self.kind, self.flags) = (kind, flags);
         match kind {
             // What is wrong with them h2 finds itself: too many small ones, too many in a block.
             DATA | CONTINUATION => {}
             HEADERS => self.budget.add(FRAMES_PER_CALL),
+            SETTINGS if self.acknowledges_ours(flags) => head[KIND_AT] = UNKNOWN,
             _ => self.had_excess = !self.budget.take(),
         }
         usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX)
+    }
+
+    /// Whether SETTINGS with these flags acknowledge those that h2 does not know of.
+    fn acknowledges_ours(&mut self, flags: u8) -> bool {
+        let is_hidden = std::mem::take(&mut self.is_hidden);
+        if flags & ACK == 0 {
+            // They say nothing, but h2, which has not seen them, cannot acknowledge them.
+            self.owes_acknowledgement |= is_hidden;
+            return false;
+        }
+        let before = std::mem::replace(&mut self.unacknowledged, Unacknowledged::Nothing);
+        before == Unacknowledged::Ours
+    }
+
+    /// Whether SETTINGS of ours can be sent: one at a time, after h2's were acknowledged.
+    pub(super) fn can_send_settings(&self) -> bool {
+        self.unacknowledged == Unacknowledged::Nothing
+    }
+
+    /// SETTINGS of ours are sent.
+    pub(super) fn sends_settings(&mut self) {
+        self.unacknowledged = Unacknowledged::Ours;
+    }
+
+    /// Whether SETTINGS of the peer are to be acknowledged; it says so once.
+    pub(super) fn take_owed_acknowledgement(&mut self) -> bool {
+        std::mem::take(&mut self.owes_acknowledgement)
     }
 
     fn end_frame(&mut self, followed: &mut Followed) {
@@ -242,8 +309,12 @@ mod tests {
 
     fn begun() -> Frames {
         let mut frames = Frames::default();
-        frames.follow(&[0; PREFACE_BYTES]);
+        follow(&mut frames, &[0; PREFACE_BYTES]);
         frames
+    }
+
+    fn follow(frames: &mut Frames, bytes: &[u8]) -> Followed {
+        frames.follow(&mut bytes.to_vec())
     }
 
     /// A text of frames, each with whether something is unfinished after it.
@@ -262,12 +333,66 @@ mod tests {
             let mut frames = begun();
             for (bytes, unfinished) in &parts {
                 for piece in bytes.chunks(size) {
-                    let followed = frames.follow(piece);
+                    let followed = follow(&mut frames, piece);
                     assert_eq!(followed.bytes, piece.len());
                     assert_eq!(followed.excess, None);
                 }
                 assert_eq!(frames.is_unfinished(), *unfinished, "{size}: {bytes:?}");
             }
+        }
+    }
+
+    /// What acknowledges our SETTINGS comes to h2 as a frame that it does not know, wherever
+    /// reads end; what acknowledges its own, or nothing, as it is.
+    #[test]
+    fn acknowledgements_of_our_settings_are_hidden() {
+        let ack = frame(SETTINGS, ACK, 0);
+        let hidden = frame(UNKNOWN, ACK, 0);
+        for size in [1, 2, 3, 4, 5, 8, 9, 10, 1_000] {
+            let mut frames = begun();
+            let pass = |frames: &mut Frames, bytes: &[u8]| {
+                let mut bytes = bytes.to_vec();
+                for piece in bytes.chunks_mut(size) {
+                    assert_eq!(frames.follow(piece).bytes, piece.len());
+                }
+                bytes
+            };
+            assert!(!frames.can_send_settings(), "h2's come first");
+            assert_eq!(pass(&mut frames, &ack), ack);
+            for _ in 0..3 {
+                assert!(frames.can_send_settings());
+                frames.sends_settings();
+                assert!(!frames.can_send_settings(), "one at a time");
+                let ping = frame(PING, 0, 8);
+                assert_eq!(pass(&mut frames, &ping), ping);
+                assert_eq!(pass(&mut frames, &ack), hidden, "{size}");
+            }
+            assert_eq!(pass(&mut frames, &ack), ack, "of nothing: h2 is to see it");
+        }
+    }
+
+    /// SETTINGS without any setting look like an acknowledgement until their flags come.
+    #[test]
+    fn empty_settings_are_acknowledged_whoever_sees_them() {
+        for (at, is_owed) in [(3, false), (4, true), (5, false), (9, false)] {
+            let mut frames = begun();
+            follow(&mut frames, &frame(SETTINGS, ACK, 0));
+            frames.sends_settings();
+            let empty = frame(SETTINGS, 0, 0);
+            let mut came = empty.clone();
+            let (first, last) = came.split_at_mut(at);
+            frames.follow(first);
+            frames.follow(last);
+            let is_seen = came == empty;
+            assert_eq!(
+                (frames.take_owed_acknowledgement(), is_seen),
+                (is_owed, !is_owed),
+                "{at}"
+            );
+            assert!(!frames.take_owed_acknowledgement() && !frames.can_send_settings());
+            let mut ack = frame(SETTINGS, ACK, 0);
+            frames.follow(&mut ack);
+            assert_eq!(ack, frame(UNKNOWN, ACK, 0));
         }
     }
 
@@ -278,8 +403,8 @@ mod tests {
         frames.budget.left = 0;
         let ping = frame(PING, 0, 8);
         let (first, last) = ping.split_at(12);
-        assert_eq!(frames.follow(first).excess, None);
-        let followed = frames.follow(&[last, &ping].concat());
+        assert_eq!(follow(&mut frames, first).excess, None);
+        let followed = follow(&mut frames, &[last, &ping].concat());
         assert_eq!((followed.bytes, followed.excess), (5, Some(PING)));
     }
 
@@ -293,7 +418,7 @@ mod tests {
             (&frame(DATA, 0, 8)[..], false),
         ] {
             let mut frames = begun();
-            frames.follow(bytes);
+            follow(&mut frames, bytes);
             assert_eq!(frames.is_unfinished(), unfinished, "{bytes:?}");
         }
     }
@@ -303,9 +428,9 @@ mod tests {
         let mut frames = begun();
         let ping = frame(PING, 0, 8);
         let many = ping.repeat(BUDGET_FRAMES_MAX);
-        assert_eq!(frames.follow(&many).bytes, many.len());
+        assert_eq!(follow(&mut frames, &many).bytes, many.len());
         assert!(!frames.had_excess());
-        let followed = frames.follow(&ping.repeat(3));
+        let followed = follow(&mut frames, &ping.repeat(3));
         assert_eq!((followed.bytes, followed.excess), (ping.len(), Some(PING)));
         assert!(frames.had_excess());
     }
@@ -315,10 +440,10 @@ mod tests {
         let mut frames = begun();
         let ping = frame(PING, 0, 8);
         for _ in 0..BUDGET_FRAMES_MAX {
-            frames.follow(&frame(HEADERS, END_HEADERS, 30));
-            frames.follow(&ping.repeat(FRAMES_PER_CALL));
+            follow(&mut frames, &frame(HEADERS, END_HEADERS, 30));
+            follow(&mut frames, &ping.repeat(FRAMES_PER_CALL));
             frames.sent(16_384);
-            frames.follow(&ping.repeat(200));
+            follow(&mut frames, &ping.repeat(200));
         }
         assert!(!frames.had_excess());
     }

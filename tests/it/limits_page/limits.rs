@@ -240,6 +240,22 @@ pub fn limits() -> BTreeMap<String, String> {
             number(connection::STREAMS_MAX),
         ),
         (
+            "the same while its thread cannot keep up, beside watches",
+            format!(
+                "{} to {}, by the load",
+                number(connection::STREAMS_MIN),
+                number(connection::STREAMS_MAX)
+            ),
+        ),
+        (
+            "how long each connection waits for its turn before there are fewer calls at once",
+            format!(
+                "{}, for {}",
+                ms(connection::ROUND_TARGET),
+                ms(connection::WINDOW)
+            ),
+        ),
+        (
             "a frame that is no part of a message, a header block",
             format!(
                 "whole within {} of its first byte",

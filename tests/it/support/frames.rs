@@ -24,7 +24,8 @@ pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 pub const ACK: u8 = 1;
 
-/// The setting for the window of streams.
+/// The settings for the number of streams, and for their window.
+pub const STREAMS_MAX: u16 = 3;
 pub const INITIAL_WINDOW: u16 = 4;
 /// What GOAWAY says of floods.
 pub const ENHANCE_YOUR_CALM: u32 = 11;
@@ -110,6 +111,10 @@ pub struct Seen {
     /// Whole replies and refusals, by their streams: how many bytes of DATA.
     pub ended: BTreeMap<u32, usize>,
     data: BTreeMap<u32, usize>,
+    /// How many streams it may have, each time that it was told, and how many SETTINGS it has to
+    /// acknowledge in all.
+    pub streams_max: Vec<u32>,
+    pub settings: usize,
     /// The code and the text of the last GOAWAY, and when the first one came.
     pub go_away: Option<(u32, String)>,
     pub told: Option<Instant>,
@@ -232,6 +237,15 @@ impl Seen {
         if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
             let bytes = self.data.remove(&stream).unwrap_or_default();
             self.ended.insert(stream, bytes);
+        }
+        if kind == SETTINGS && flags & ACK == 0 {
+            self.settings += 1;
+            for setting in payload.chunks(6) {
+                if let Some(value) = setting.strip_prefix(&STREAMS_MAX.to_be_bytes()) {
+                    let value = u32::from_be_bytes(value.try_into().unwrap());
+                    self.streams_max.push(value);
+                }
+            }
         }
         if kind == GO_AWAY {
             let code = u32::from_be_bytes(*payload[4..].first_chunk().unwrap());
