@@ -11,6 +11,7 @@ use crate::ledger::time::{Nanos, timestamp};
 use crate::support::call::Reply;
 
 /// Credits that were granted, and what became of them.
+#[derive(Clone)]
 pub struct Grant {
     pub id: String,
     pub granted: i64,
@@ -37,6 +38,7 @@ impl Grant {
 }
 
 /// Credits that were set aside.
+#[derive(Clone)]
 pub struct Hold {
     pub id: String,
     /// From which grants, in the order in which they burned, and how much is left.
@@ -65,6 +67,7 @@ impl Hold {
 }
 
 /// An entry, and what the model needs to know of it later.
+#[derive(Clone)]
 pub struct Written {
     pub entry: pb::Entry,
     pub time: Nanos,
@@ -75,6 +78,7 @@ pub struct Written {
 }
 
 /// An account.
+#[derive(Clone)]
 pub struct Account {
     pub name: String,
     pub create: Nanos,
@@ -89,7 +93,7 @@ pub struct Account {
 }
 
 /// Makes ids, which are unique in the whole model.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Numbers(u64);
 
 impl Numbers {

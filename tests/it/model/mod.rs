@@ -43,6 +43,12 @@ pub struct Model {
     numbers: Numbers,
 }
 
+/// Some accounts as they were.
+pub struct Before {
+    accounts: Vec<(String, Option<Account>)>,
+    numbers: Numbers,
+}
+
 /// The part of a request that every write has.
 struct Write<'a> {
     request_id: &'a str,
@@ -64,6 +70,29 @@ impl<'a> Write<'a> {
 }
 
 impl Model {
+    /// What a call that names these accounts may change.
+    pub fn before(&self, accounts: Vec<String>) -> Before {
+        let as_it_is = |name: String| {
+            let account = self.accounts.get(&name).cloned();
+            (name, account)
+        };
+        Before {
+            accounts: accounts.into_iter().map(as_it_is).collect(),
+            numbers: self.numbers.clone(),
+        }
+    }
+
+    /// Takes a call back.
+    pub fn restore(&mut self, before: &Before) {
+        for (name, account) in &before.accounts {
+            match account {
+                Some(account) => self.accounts.insert(name.clone(), account.clone()),
+                None => self.accounts.remove(name),
+            };
+        }
+        self.numbers = before.numbers.clone();
+    }
+
     pub fn new(cards: Cards) -> Self {
         Self {
             accounts: BTreeMap::new(),

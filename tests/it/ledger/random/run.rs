@@ -289,10 +289,19 @@ impl Run {
         let earliest = ledger_time(self.clock, self.last);
         let stated = answer.as_ref().ok().and_then(|reply| time_of(model, reply));
         let mut time = stated.unwrap_or(earliest + time_before(model));
+        // A refusal does not say when it was decided: what was available then, and whether
+        // something had ended.
+        let is_refused = answer
+            .as_ref()
+            .is_err_and(|refusal| refusal.fields.is_empty());
+        let before = is_refused.then(|| self.model.before(model.accounts()));
         let mut expected = self.model.call(model, time);
         let latest = earliest.max(self.maybe) + LATE_MAX;
-        // A refusal does not say when it was decided, and names what was available then.
-        while time < latest && self.is_refused_otherwise(&expected, &answer) {
+        while let Some(before) = &before
+            && time < latest
+            && self.differs(&expected, &answer)
+        {
+            self.model.restore(before);
             time += MICROSECOND;
             expected = self.model.call(model, time);
         }
@@ -322,8 +331,9 @@ impl Run {
         Ok((expected, answer))
     }
 
-    fn is_refused_otherwise(&self, expected: &Outcome, answer: &Outcome) -> bool {
-        let (Err(_), Err(refusal)) = (expected, answer) else {
+    /// Whether a refusal is not what was expected.
+    fn differs(&self, expected: &Outcome, answer: &Outcome) -> bool {
+        let Err(refusal) = answer else {
             return false;
         };
         let mut refusal = refusal.clone();
