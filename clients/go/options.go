@@ -90,6 +90,7 @@ func (c callConfig) check() error {
 type config struct {
 	credentials credentials.TransportCredentials
 	insecure    bool
+	tls         *TLS
 	// calls has no nil.
 	calls    callConfig
 	liveness livenessLimits
@@ -113,8 +114,8 @@ func WithInsecure() Option {
 	return optionFunc(func(c *config) { c.insecure = true })
 }
 
-// WithTransportCredentials sets the credentials of the connection, such as TLS
-// with a client certificate.
+// WithTransportCredentials sets the credentials of the connection; for TLS by files
+// see [WithTLS].
 func WithTransportCredentials(credentials credentials.TransportCredentials) Option {
 	return optionFunc(func(c *config) { c.credentials = credentials })
 }
@@ -154,6 +155,9 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 	if c.insecure && c.credentials != nil {
 		return nil, errors.New("creditd: WithInsecure and WithTransportCredentials exclude each other")
 	}
+	if c.tls != nil && (c.insecure || c.credentials != nil) {
+		return nil, errors.New("creditd: WithTLS excludes WithInsecure and WithTransportCredentials")
+	}
 	if c.liveness.stream < c.keepaliveMin {
 		return nil, fmt.Errorf("creditd: a keepalive of %v; it must be at least %v", c.liveness.stream, c.keepaliveMin)
 	}
@@ -164,7 +168,13 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 		return nil, err
 	}
 	credentials := c.credentials
-	if credentials == nil {
+	switch {
+	case c.tls != nil:
+		var err error
+		if credentials, err = c.tls.newCredentials(); err != nil {
+			return nil, err
+		}
+	case credentials == nil:
 		credentials = credentialsFor(target, c.insecure)
 	}
 	options := []grpc.DialOption{

@@ -69,7 +69,7 @@ func checkTarget(target string, dialOptions bool) error {
 
 func howToEncrypt(scheme string) string {
 	if strings.HasSuffix(scheme, "s") || scheme == "grpc+tls" || scheme == "tls" || scheme == "ssl" {
-		return "TLS is used for all targets but local ones; WithTransportCredentials asks for it there too"
+		return "TLS is used for all targets but local ones; WithTLS asks for it there too"
 	}
 	return "Plaintext is used for local targets; WithInsecure asks for it elsewhere"
 }

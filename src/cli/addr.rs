@@ -17,6 +17,8 @@ pub(super) enum Address {
         /// A name, or an IP address without brackets.
         host: String,
         port: u16,
+        /// Whether https:// stands before it.
+        tls: bool,
     },
     /// The path of a Unix socket.
     Unix(String),
@@ -24,8 +26,9 @@ pub(super) enum Address {
 
 impl Address {
     /// The form in which a connection takes it.
-    pub(super) fn uri(&self) -> String {
+    pub(super) fn uri(&self, tls: bool) -> String {
         match self {
+            Self::Tcp { .. } if tls => format!("https://{self}"),
             Self::Tcp { .. } => format!("http://{self}"),
             Self::Unix(_) => self.to_string(),
         }
@@ -35,8 +38,8 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{path}"),
         }
     }
@@ -56,15 +59,10 @@ pub(super) fn parse(text: &str) -> Result<Address, String> {
             "the path of a Unix socket stands behind unix: as in unix:{text}"
         ));
     }
-    let rest = match text.split_once("://") {
-        None => text,
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-            return Err(
-                "creditd speaks no TLS yet; name it without https://, and over networks that you do not trust go through a tunnel, such as ssh -L"
-                    .to_owned(),
-            );
-        }
+    let (tls, rest) = match text.split_once("://") {
+        None => (false, text),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, _)) => return Err(format!("no scheme {scheme}:// is known; {EXAMPLE}")),
     };
     let rest = match rest.split_once('/') {
@@ -76,12 +74,12 @@ pub(super) fn parse(text: &str) -> Result<Address, String> {
         }
     };
     let (host, port) = host_and_port(rest, 1)?;
-    Ok(Address::Tcp { host, port })
+    Ok(Address::Tcp { host, port, tls })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Address, parse};
 
     #[test]
     fn addresses_are_read_as_people_type_them() {
@@ -107,15 +105,14 @@ mod tests {
             assert_eq!(parse(expected), parse(text), "{text}");
         }
         assert_eq!(
-            parse("http://[::1]:6000").unwrap().uri(),
+            parse("http://[::1]:6000").unwrap().uri(false),
             "http://[::1]:6000"
         );
+        let tls = parse("https://credits.example").unwrap();
+        assert!(matches!(tls, Address::Tcp { tls: true, .. }));
+        assert_eq!(tls.uri(true), "https://credits.example:50051");
         for (text, expected) in [
             ("", "it is empty; write it like 127.0.0.1:50051"),
-            (
-                "https://credits.example",
-                "creditd speaks no TLS yet; name it without https://",
-            ),
             (
                 "dns:///credits",
                 "no scheme dns:// is known; write it like 127.0.0.1:50051",

@@ -34,6 +34,7 @@ mod revoke;
 mod serve;
 mod settle;
 mod times;
+mod tls;
 mod watch;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use super::addr::{self, Address};
 use super::failure::Failure;
 use super::remote::Remote;
 use super::times::{self, Moment};
+use super::tls::Tls;
 use crate::domain::pricing::{Catalog, Selector};
 use crate::rpc::convert::timestamp_to_pb;
 use crate::rpc::pb::creditd::v1 as pb;
@@ -33,6 +34,8 @@ pub(super) struct Source {
         value_parser = times::timeout
     )]
     timeout: Duration,
+    #[command(flatten)]
+    tls: Tls,
     /// Ask no server, whatever the environment says
     #[arg(long, conflicts_with_all = ["account"])]
     offline: bool,
@@ -93,6 +96,7 @@ impl Source {
                 return Ok(Asked::Server(Remote {
                     addr: addr.clone(),
                     timeout: self.timeout,
+                    tls: self.tls.clone(),
                 }));
             }
         }

@@ -11,6 +11,7 @@ use super::failure::{Failure, Kind, Outcome};
 use super::output::More;
 use super::refusal::{self, Words, may_have_moved};
 use super::times;
+use super::tls::Tls;
 pub(super) use crate::rpc::client::Ledger;
 use crate::rpc::client::{self, Connection, Deadline, root_cause};
 use crate::rpc::pb::creditd::v1::ErrorReason;
@@ -42,6 +43,8 @@ pub(super) struct Remote {
         value_parser = times::timeout
     )]
     pub(super) timeout: Duration,
+    #[command(flatten)]
+    pub(super) tls: Tls,
 }
 
 /// What the message of a failed write needs.
@@ -89,7 +92,7 @@ impl Remote {
         let here = &self.addr;
         let unreachable = |message| Failure::new(Kind::Unavailable, message);
         // Looked up here for a message of its own when the name does not exist.
-        if let Address::Tcp { host, port } = here {
+        if let Address::Tcp { host, port, .. } = here {
             let found = tokio::net::lookup_host((host.as_str(), *port));
             let found = tokio::time::timeout(self.timeout, found).await;
             if !matches!(found, Ok(Ok(_))) {
@@ -98,12 +101,17 @@ impl Remote {
                 )));
             }
         }
-        let uri = here.uri();
-        let connecting = client::connect(&uri, self.timeout, Deadline(deadline));
+        let is_tls = self.tls.is_spoken_to(here);
+        let tls = is_tls.then(|| self.tls.settings()).transpose()?;
+        let uri = here.uri(is_tls);
+        let connecting = client::connect(&uri, self.timeout, Deadline(deadline), tls);
         match tokio::time::timeout(self.timeout, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
                 let cause = root_cause(&error);
+                if let Some(about_tls) = tls_problem(&cause) {
+                    return Err(unreachable(format!("{here}: {cause}; {about_tls}")));
+                }
                 Err(unreachable(format!(
                     "no creditd answers at {here} ({cause}); start one with \"creditd serve\", or name another by --addr"
                 )))
@@ -252,9 +260,12 @@ impl Remote {
     /// What answers at the address, where a call broke off because it speaks something else.
     async fn who_else(&self, status: &Status) -> Option<Failure> {
         std::error::Error::source(status)?;
-        let Address::Tcp { host, port } = &self.addr else {
+        let Address::Tcp { host, port, .. } = &self.addr else {
             return None;
         };
+        if self.tls.is_spoken_to(&self.addr) {
+            return None;
+        }
         let ask = async {
             let mut stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
             stream.write_all(PREFACE).await?;
@@ -266,7 +277,15 @@ impl Remote {
         let other = match first {
             first if first.starts_with(b"HTTP/") => "an HTTP/1 server, and creditd speaks gRPC",
             // An alert, and the version of the protocol.
-            [0x15, 0x03, ..] => "a server that wants TLS, which creditd does not speak yet",
+            [0x15, 0x03, ..] => {
+                return Some(Failure::new(
+                    Kind::Unavailable,
+                    format!(
+                        "the server at {0} wants TLS: write https://{0}, and --tls-ca with the file of those that issued its certificate where the system does not trust them",
+                        self.addr
+                    ),
+                ));
+            }
             // HTTP/2 begins with a frame of settings.
             [_, _, _, kind, _] if kind != 0x04 => "something that does not speak gRPC",
             _ => return None,
@@ -278,6 +297,24 @@ impl Remote {
                 self.addr
             ),
         ))
+    }
+}
+
+/// What to do where TLS fails so.
+fn tls_problem(cause: &str) -> Option<&'static str> {
+    let is_any = |causes: &[&str]| causes.iter().any(|known| cause.contains(known));
+    if is_any(&["UnknownIssuer", "BadSignature"]) {
+        Some("--tls-ca takes a PEM file with the certificate that issued the server's")
+    } else if is_any(&["not valid for name", "NotValidForName"]) {
+        Some("--tls-server-name takes the name that the server's certificate is for")
+    } else if is_any(&["InvalidContentType"]) {
+        Some(
+            "what answers there speaks no TLS: leave https:// and --tls-ca out, or name another by --addr",
+        )
+    } else if is_any(&["invalid peer certificate"]) {
+        Some("the server needs another certificate")
+    } else {
+        None
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 use tonic_health::pb::health_client::HealthClient;
 
@@ -42,7 +44,40 @@ impl Interceptor for Deadline {
     }
 }
 
-/// Connects to `http://HOST:PORT` or `unix:PATH`.
+/// What TLS is spoken with.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// PEM: those that the server's certificate may be issued by; None: whom the system trusts.
+    pub ca: Option<Vec<u8>>,
+    /// PEM: a certificate to show to the server, and its private key.
+    pub client: Option<(Vec<u8>, Vec<u8>)>,
+    /// The name that the server's certificate is for, where it is not that of the address.
+    pub server_name: Option<String>,
+}
+
+impl Tls {
+    fn into_config(self) -> ClientTlsConfig {
+        let mut config = match self.ca {
+            Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let Some((cert, key)) = self.client {
+            config = config.identity(Identity::from_pem(cert, key));
+        }
+        if let Some(name) = self.server_name {
+            config = config.domain_name(name);
+        }
+        config
+    }
+}
+
+/// Whether there is a certificate in a PEM text.
+#[must_use]
+pub fn has_certificate(pem: &[u8]) -> bool {
+    CertificateDer::pem_slice_iter(pem).any(|certificate| certificate.is_ok())
+}
+
+/// Connects to `http://HOST:PORT`, `https://HOST:PORT` with TLS, or `unix:PATH`.
 ///
 /// # Errors
 /// Why it cannot connect.
@@ -50,8 +85,13 @@ pub async fn connect(
     uri: &str,
     timeout: Duration,
     deadline: Deadline,
+    tls: Option<Tls>,
 ) -> Result<Connection, tonic::transport::Error> {
-    let channel = Endpoint::from_shared(uri.to_owned())?
+    let mut endpoint = Endpoint::from_shared(uri.to_owned())?;
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls.into_config())?;
+    }
+    let channel = endpoint
         .connect_timeout(timeout)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)

@@ -25,7 +25,7 @@ pub(super) fn banner(address: SocketAddr, config: &Config, app: &App) -> String 
 pub(super) fn log(address: SocketAddr, config: &Config) {
     tracing::info!(%address, data = %config.data.display(), threads = config.threads, "serving");
     if !address.ip().is_loopback() {
-        tracing::warn!(%address, "other machines can reach this server; it does not ask who calls");
+        tracing::warn!(%address, tls = config.tls.is_some(), "other machines can reach this server; it does not ask who calls");
     }
 }
 
@@ -83,16 +83,28 @@ fn text(address: &str, config: &Config, app: &App) -> String {
         .map_or_else(String::new, |path| {
             format!("             and on unix:{}\n", absolute(path).display())
         });
+    let (plaintext, scheme, tls) = match &config.tls {
+        None => ("-plaintext ", "", String::new()),
+        Some(tls) => {
+            let cert = absolute(&tls.cert);
+            (
+                "",
+                "https://",
+                format!("TLS          by {}\n", cert.display()),
+            )
+        }
+    };
     format!(
         "creditd {version} listens on {address}\n\
          {unix}\
+         {tls}\
          rate card    {card}\n\
          data file    {}\n\
          \n\
          Try it from another terminal:\n\
-         \n  grpcurl -plaintext -d '{example}' {address} creditd.v1.PricingService/Estimate\
-         \n  creditd grant --addr {address} team-a 100\
-         \n  creditd balance --addr {address} team-a\
+         \n  grpcurl {plaintext}-d '{example}' {address} creditd.v1.PricingService/Estimate\
+         \n  creditd grant --addr {scheme}{address} team-a 100\
+         \n  creditd balance --addr {scheme}{address} team-a\
          \n\n\
          Ctrl-C stops it.\n",
         data.display(),

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::address::{self, LISTEN_DEFAULT};
 use super::telemetry::LogFormat;
+use super::tls::TlsFiles;
 use crate::domain::Timestamp;
 use crate::rfc3339;
 use crate::store::sqlite::SqliteSettings;
@@ -46,6 +47,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// A socket in the file system to listen on too.
     pub listen_unix: Option<PathBuf>,
+    /// What TCP speaks TLS with; None: it does not.
+    pub tls: Option<TlsFiles>,
     /// The data file.
     pub data: PathBuf,
     /// Rate cards; none: the built-in one.
@@ -98,6 +101,13 @@ pub struct Options {
     /// Unix socket to listen on too; made for this user alone, and removed at the end
     #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
     pub listen_unix: Option<PathBuf>,
+    /// PEM file with the certificate to speak TLS with, and those that issued it after it; read
+    /// again when it changes, and on SIGHUP
+    #[arg(long, env = "CREDITD_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, env = "CREDITD_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// File in which credits are kept; made where there is none [default: creditd.db]
     #[arg(long, env = "CREDITD_DATA", value_name = "FILE")]
     pub data: Option<PathBuf>,
@@ -254,6 +264,12 @@ impl Options {
                 None => LISTEN_DEFAULT,
             },
             listen_unix: given!(listen_unix),
+            tls: match (given!(tls_cert), given!(tls_key)) {
+                (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+                (None, None) => None,
+                (Some(_), None) => return Err(one_alone("--tls-cert", "--tls-key")),
+                (None, Some(_)) => return Err(one_alone("--tls-key", "--tls-cert")),
+            },
             data: given!(data).unwrap_or_else(|| DATA_DEFAULT.into()),
             rate_cards,
             default_rate_card: given!(default_rate_card),
@@ -293,6 +309,12 @@ impl Options {
         };
         config.check()
     }
+}
+
+fn one_alone(given: &str, missing: &str) -> ConfigError {
+    ConfigError(format!(
+        "{given} is given without {missing}; TLS needs both"
+    ))
 }
 
 impl Config {
@@ -432,6 +454,14 @@ mod tests {
             },
             Options {
                 default_rate_card: Some(String::new()),
+                ..Options::default()
+            },
+            Options {
+                tls_cert: Some("cert.pem".into()),
+                ..Options::default()
+            },
+            Options {
+                tls_key: Some("key.pem".into()),
                 ..Options::default()
             },
             Options {

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Refused,
     /// One that the system did not hand over.
     Failed,
+    /// One whose peer does not speak TLS as the server does.
+    NoTls,
     /// One whose peer does not read.
     Unread,
     /// One whose peer does not go on.
@@ -21,9 +23,13 @@ pub(super) enum Kind {
 }
 
 /// All kinds, with the words for those without a line.
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Refused, "further connections were refused"),
     (Kind::Failed, "further connections could not be accepted"),
+    (
+        Kind::NoTls,
+        "further connections were closed: no TLS handshake with their peers",
+    ),
     (
         Kind::Unread,
         "further connections were closed: their peers do not read their replies",

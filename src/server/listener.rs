@@ -12,6 +12,7 @@ use super::StartError;
 use super::config::Config;
 use super::lines::Kind;
 use super::stream::StdStream;
+use super::tls::Tls;
 use super::unix::Listening;
 use super::worker::Workers;
 use crate::rpc::peer::PeerAddress;
@@ -61,7 +62,7 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
 
 /// Accepts connections, for ever, and hands them to the threads.
 pub(super) async fn accept(
-    listener: &TcpListener,
+    (listener, tls): (&TcpListener, Option<&Tls>),
     unix: Option<&Listening>,
     workers: &Workers,
     config: &Config,
@@ -78,7 +79,7 @@ pub(super) async fn accept(
             accepted = accept_unix(unix) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => hand_out(stream, peer, workers, config.connections_max),
+            Ok((stream, peer)) => hand_out(stream, peer, tls, workers, config.connections_max),
             Err(error) => {
                 // Without a pause a lack of file descriptors would be a busy loop.
                 if workers.lines.permit(Kind::Failed) {
@@ -98,7 +99,13 @@ async fn accept_unix(listener: Option<&Listening>) -> std::io::Result<(StdStream
     }
 }
 
-fn hand_out(stream: StdStream, peer: PeerAddress, workers: &Workers, connections_max: usize) {
+fn hand_out(
+    stream: StdStream,
+    peer: PeerAddress,
+    tls: Option<&Tls>,
+    workers: &Workers,
+    connections_max: usize,
+) {
     if workers.connections() >= connections_max {
         if workers.lines.permit(Kind::Refused) {
             tracing::warn!(
@@ -108,5 +115,10 @@ fn hand_out(stream: StdStream, peer: PeerAddress, workers: &Workers, connections
         }
         return;
     }
-    workers.serve(stream, peer);
+    // Who may open the socket in the file system is on this machine.
+    let tls = match stream {
+        StdStream::Tcp(_) => tls.map(Tls::config),
+        StdStream::Unix(_) => None,
+    };
+    workers.serve(stream, peer, tls);
 }

@@ -26,6 +26,7 @@ mod stream;
 mod stream_limit;
 mod system_clock;
 pub mod telemetry;
+mod tls;
 mod tracker;
 mod unix;
 mod worker;
@@ -54,6 +55,7 @@ use crate::store::{Clock, Store, Unavailable};
 
 use self::lines::ConnectionLines;
 use self::reload::Reload;
+use self::tls::Tls;
 use self::unix::Listening;
 use self::worker::Workers;
 
@@ -70,6 +72,7 @@ pub mod limits {
     };
     pub use super::lifetime::FIRST_CALL_TIMEOUT;
     pub use super::stalls::{FRAME_TIMEOUT, WRITE_TIMEOUT};
+    pub use super::tls::HANDSHAKE_TIMEOUT;
     pub use super::worker::FIRST_BYTE_TIMEOUT;
 }
 
@@ -78,6 +81,7 @@ pub use checked_clock::CheckedClock;
 pub use config::{Config, ConfigError, Options};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
+pub use tls::{TlsError, TlsFiles};
 
 /// How long calls in flight may go on after a panic ended a thread that they need.
 const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
@@ -102,6 +106,9 @@ pub enum StartError {
         "data file: {0}; see that no other program is writing to it and that the disk has room, then start again"
     )]
     Store(#[from] Unavailable),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("{0}")]
     Listen(String),
@@ -140,6 +147,7 @@ pub struct Server {
     counters: Arc<Counters>,
     lines: Arc<CallLines>,
     workers: Workers,
+    tls: Option<Arc<Tls>>,
     listeners: (TcpListener, Option<Listening>),
 }
 
@@ -153,6 +161,7 @@ struct Parts {
     counters: Arc<Counters>,
     lines: Arc<CallLines>,
     workers: Workers,
+    tls: Option<Arc<Tls>>,
     socket: tokio::net::TcpSocket,
 }
 
@@ -176,7 +185,9 @@ impl Parts {
             Err(_) if config.data.exists() && extend_others(&config.rate_cards) => None,
             Err(error) => return Err(error),
         };
-        // So is a port in use. It does not listen yet.
+        // So is a certificate that cannot be used.
+        let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+        // And a port in use. It does not listen yet.
         let socket = listener::reserve(config.listen)?;
         // The data file: its lock refuses a second server.
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
@@ -228,6 +239,7 @@ impl Parts {
             counters,
             lines,
             workers,
+            tls,
             socket,
         })
     }
@@ -255,6 +267,7 @@ impl Server {
             counters: parts.counters,
             lines: parts.lines,
             workers: parts.workers,
+            tls: parts.tls,
             listeners: (listener, unix),
         })
     }
@@ -281,7 +294,8 @@ impl Server {
     pub async fn run(self, signals: impl Stream<Item = Signal>) -> Result<Totals, StartError> {
         let mut signals = std::pin::pin!(signals.fuse());
         let (config, workers, health) = (self.config, self.workers, self.health);
-        let reload = Reload::new(Arc::clone(&config), self.app);
+        let tls = self.tls;
+        let reload = Reload::new(Arc::clone(&config), self.app, tls.clone());
         let reload_asked = Notify::new();
         health.send_modify(|state| state.serving = Serving::Yes);
         banner::log(self.address, &config);
@@ -289,7 +303,7 @@ impl Server {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
                 stop = next_stop(&mut signals, &reload_asked) => stop,
-                never = listener::accept(&listener, unix.as_ref(), &workers, &config) => match never {},
+                never = listener::accept((&listener, tls.as_deref()), unix.as_ref(), &workers, &config) => match never {},
             };
             tracing::info!(signal = stop, "stopping");
             // Checks and watches of health say NOT_SERVING before any connection closes.
@@ -317,6 +331,7 @@ impl Server {
             () = serve => None,
             () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
             never = reload.run(&reload_asked) => match never {},
+            never = follow_certificate(tls.as_ref()) => match never {},
             never = tell_of_others(&self.lines, &workers.lines) => match never {},
             () = workers.one_panicked() => Some("a thread that serves"),
         };
@@ -364,6 +379,14 @@ async fn next_stop(
             Some(Signal::Stop(name)) => return name,
             None => return "the end of signals",
         }
+    }
+}
+
+/// Follows the files of the certificate, where there is one.
+async fn follow_certificate(tls: Option<&Arc<Tls>>) -> Infallible {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
     }
 }
 

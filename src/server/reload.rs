@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::config::Config;
+use super::tls::Tls;
 use super::{StartError, prices};
 use crate::app::App;
 use crate::app::card_file::LoadedCard;
@@ -27,11 +28,12 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Reload {
     config: Arc<Config>,
     app: Arc<App>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Reload {
-    pub(super) const fn new(config: Arc<Config>, app: Arc<App>) -> Self {
-        Self { config, app }
+    pub(super) const fn new(config: Arc<Config>, app: Arc<App>, tls: Option<Arc<Tls>>) -> Self {
+        Self { config, app, tls }
     }
 
     /// Publishes each time that it is asked to, and follows each change, for ever.
@@ -41,7 +43,12 @@ impl Reload {
         let mut behind = !self.follow().await;
         loop {
             tokio::select! {
-                () = asked.notified() => self.publish().await,
+                () = asked.notified() => {
+                    if let Some(tls) = &self.tls {
+                        tls.reload().await;
+                    }
+                    self.publish().await;
+                }
                 Ok(()) = changes.changed() => behind = !self.follow().await,
                 () = tokio::time::sleep(RETRY_INTERVAL), if behind => behind = !self.follow().await,
             }
@@ -196,7 +203,7 @@ mod tests {
         let app = App::new(catalog, store.clone(), store.clone(), clock);
         let app = Arc::new(app);
         let config = Options::default().over(Options::default()).unwrap();
-        let reload = Reload::new(Arc::new(config), Arc::clone(&app));
+        let reload = Reload::new(Arc::new(config), Arc::clone(&app), None);
         let served = async {
             store.publish(vec![other.to_store()]).await.unwrap();
             while app.prices().cards()[0].revision() != other.card.revision() {

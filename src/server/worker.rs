@@ -1,6 +1,7 @@
 //! The threads that serve: one single-threaded runtime each. A connection stays
 //! with its thread, and a new one goes to the thread that has the fewest.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +9,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use http::{Request, Response};
+use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::Service;
 
 use super::StartError;
@@ -20,6 +24,7 @@ use super::connection::{self, Around, Times};
 use super::lifetime::Lifetime;
 use super::lines::{ConnectionLines, Kind};
 use super::stream::{StdStream, Stream};
+use super::tls::HANDSHAKE_TIMEOUT;
 use crate::failpoint;
 use crate::rpc::layer::{Observe, OfConnection, Panicked, ReplyBody};
 use crate::rpc::peer::PeerAddress;
@@ -69,6 +74,8 @@ struct Worker {
 struct Accepted {
     stream: StdStream,
     peer: PeerAddress,
+    /// What it speaks TLS with, if it does.
+    tls: Option<Arc<ServerConfig>>,
     counted: Counted,
 }
 
@@ -197,7 +204,7 @@ async fn run<S>(
             _ = phase.wait_for(|phase| *phase == Phase::Ended) => return,
             Some(_) = tasks.join_next() => {}
             accepted = queue.recv() => {
-                let Some(Accepted { stream, peer, counted }) = accepted else { return };
+                let Some(Accepted { stream, peer, tls, counted }) = accepted else { return };
                 failpoint::pass("serve");
                 let (service, phase) = (service.clone().of_connection(peer), each.clone());
                 let around = around.clone();
@@ -205,8 +212,20 @@ async fn run<S>(
                     match stream.into_stream() {
                         Ok(stream) => {
                             let mut to_wait = phase.clone();
-                            if first_byte(&stream, &mut to_wait).await {
-                                connection::serve(stream, peer, service, phase, around).await;
+                            if !first_byte(&stream, &mut to_wait).await {
+                                return;
+                            }
+                            match tls {
+                                None => connection::serve(stream, peer, service, phase, around).await,
+                                Some(tls) => match handshake(stream, tls, &mut to_wait).await {
+                                    Ok(stream) => {
+                                        connection::serve(stream, peer, service, phase, around).await;
+                                    }
+                                    Err(error) if around.lines.permit(Kind::NoTls) => {
+                                        tracing::warn!(%peer, %error, "a connection was closed: no TLS handshake with its peer");
+                                    }
+                                    Err(_) => {}
+                                },
                             }
                         }
                         Err(error) if around.lines.permit(Kind::Failed) => {
@@ -229,9 +248,29 @@ async fn first_byte(stream: &Stream, phase: &mut watch::Receiver<Phase>) -> bool
     }
 }
 
+/// TLS with the peer, soon, and while the server takes calls.
+async fn handshake(
+    stream: Stream,
+    tls: Arc<ServerConfig>,
+    phase: &mut watch::Receiver<Phase>,
+) -> io::Result<TlsStream<Stream>> {
+    let accepting = TlsAcceptor::from(tls).accept(stream);
+    tokio::select! {
+        stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting) => stream?,
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {
+            Err(io::Error::other("the server stops"))
+        }
+    }
+}
+
 impl Workers {
     /// Hands a connection to the thread that has the fewest.
-    pub(super) fn serve(&self, stream: StdStream, peer: PeerAddress) {
+    pub(super) fn serve(
+        &self,
+        stream: StdStream,
+        peer: PeerAddress,
+        tls: Option<Arc<ServerConfig>>,
+    ) {
         let least = self
             .workers
             .iter()
@@ -243,6 +282,7 @@ impl Workers {
                 .try_send(Accepted {
                     stream,
                     peer,
+                    tls,
                     counted: Counted::new(&worker.connections),
                 })
                 .is_err()

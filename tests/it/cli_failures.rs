@@ -415,7 +415,7 @@ fn what_answers_and_is_no_creditd_is_told() {
         (
             tls.clone(),
             format!(
-                "creditd: at {tls} answers a server that wants TLS, which creditd does not speak yet; name the address that \"creditd serve\" printed by --addr"
+                "creditd: the server at {tls} wants TLS: write https://{tls}, and --tls-ca with the file of those that issued its certificate where the system does not trust them"
             ),
         ),
         (

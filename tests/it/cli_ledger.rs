@@ -328,11 +328,6 @@ fn wrong_arguments_are_refused_before_any_call() {
             2,
             "it must be more than 0 and at most 24h",
         ),
-        (
-            "balance team-a --addr https://credits.example",
-            2,
-            "creditd speaks no TLS yet",
-        ),
     ] {
         let args: Vec<&str> = line.split_whitespace().collect();
         let (status, out, err) = run(directory.path(), &args);

@@ -65,6 +65,7 @@ fn the_help_of_serve_says_the_defaults() {
     let Config {
         listen,
         listen_unix: None,
+        tls: None,
         data,
         rate_cards: _,
         default_rate_card: None,

@@ -115,6 +115,8 @@ mod store;
 mod stream_limits;
 /// Rules about the code itself.
 mod tidy;
+/// TLS, and certificates that change.
+mod tls;
 /// A server on a Unix socket.
 mod unix;
 /// Balances that are watched.

@@ -14,7 +14,7 @@ import pytest
 
 from creditd import AsyncClient, Client, CreditdError, DeadlineExceededError
 from creditd._async.transport import Transport as AsyncTransport
-from creditd._channel import Liveness, channel_options
+from creditd._channel import Liveness, Security, channel_options
 from creditd._sync.transport import Transport
 from tests.conftest import Connect
 from tests.support.drivers import Driver
@@ -193,7 +193,9 @@ def test_it_is_logged(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_clients_send_no_pings() -> None:
-    assert not [name for name, _ in channel_options("127.0.0.1:1") if "keepalive" in name]
+    assert not [
+        name for name, _ in channel_options("127.0.0.1:1", Security(None)) if "keepalive" in name
+    ]
 
 
 @pytest.mark.parametrize("method", ["close", "get_balance"])

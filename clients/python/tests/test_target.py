@@ -13,7 +13,7 @@ from grpc import aio
 
 import creditd
 from creditd import Client
-from creditd._channel import channel_credentials
+from creditd._channel import channel_security
 from creditd._target import authority, check_target, is_local
 from creditd.v1 import pricing_pb2, pricing_pb2_grpc
 from tests.conftest import Connect
@@ -47,7 +47,7 @@ REQUEST = pricing_pb2.EstimateRequest(usage=pricing_pb2.Usage(service="ai_script
 )
 def test_what_stays_on_the_machine(target: str) -> None:
     assert is_local(target)
-    assert channel_credentials(target, None, insecure=False) is None
+    assert channel_security(target, None, insecure=False).credentials is None
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_what_stays_on_the_machine(target: str) -> None:
 )
 def test_what_may_leave_the_machine_is_spoken_to_by_tls(target: str) -> None:
     assert not is_local(target)
-    assert channel_credentials(target, None, insecure=False) is not None
-    assert channel_credentials(target, None, insecure=True) is None
+    assert channel_security(target, None, insecure=False).credentials is not None
+    assert channel_security(target, None, insecure=True).credentials is None
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,10 @@ pub fn limits() -> BTreeMap<String, String> {
             format!("within {}", seconds(connection::FIRST_BYTE_TIMEOUT)),
         ),
         (
+            "a TLS handshake",
+            format!("within {}", seconds(connection::HANDSHAKE_TIMEOUT)),
+        ),
+        (
             "the first call of a connection",
             format!("within {}", seconds(connection::FIRST_CALL_TIMEOUT)),
         ),

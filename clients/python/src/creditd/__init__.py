@@ -10,6 +10,7 @@ from creditd._attempts import RetryPolicy, Timeout
 from creditd._channel import VERSION, Metadata
 from creditd._request_id import new_request_id, request_id_of
 from creditd._sync import BalanceWatch, Client
+from creditd._tls import Tls
 from creditd._values import Amount, Duration, MeterValue
 from creditd.enums import *
 from creditd.errors import *
@@ -30,6 +31,7 @@ __all__ = [
     "Reason",
     "RetryPolicy",
     "Timeout",
+    "Tls",
     "__version__",
     "new_request_id",
     "request_id_of",

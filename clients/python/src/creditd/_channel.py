@@ -8,6 +8,7 @@ import grpc
 
 from creditd._attempts import Timeout
 from creditd._target import authority, is_local
+from creditd._tls import Tls
 from creditd.v1.admin_pb2_grpc import AdminServiceStub
 from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
 from creditd.v1.pricing_pb2_grpc import PricingServiceStub
@@ -47,9 +48,18 @@ class Liveness(NamedTuple):
     probe_timeout_s: float = 5.0
 
 
-def channel_options(target: str) -> list[tuple[str, str | int]]:
+class Security(NamedTuple):
+    """What a channel is made with: no credentials are plaintext."""
+
+    credentials: grpc.ChannelCredentials | None
+    server_name: str | None = None
+
+
+def channel_options(target: str, security: Security) -> list[tuple[str, str | int]]:
     """The options of a channel to `target`."""
     options = list(_OPTIONS)
+    if security.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", security.server_name))
     name = authority(target)
     if name is not None:
         options.append(("grpc.default_authority", name))
@@ -59,17 +69,25 @@ def channel_options(target: str) -> list[tuple[str, str | int]]:
     return options
 
 
-def channel_credentials(
-    target: str, credentials: grpc.ChannelCredentials | None, insecure: bool
-) -> grpc.ChannelCredentials | None:
-    """What to connect with; None is plaintext, which stays on this machine unless asked for."""
+def channel_security(
+    target: str,
+    credentials: grpc.ChannelCredentials | None,
+    *,
+    insecure: bool,
+    tls: Tls | None = None,
+) -> Security:
+    """What to connect with: plaintext stays on this machine unless it is asked for."""
+    if tls is not None:
+        if insecure or credentials is not None:
+            raise ValueError("tls excludes insecure and credentials; give one")
+        return Security(tls.credentials(), tls.server_name)
     if insecure and credentials is not None:
         raise ValueError("insecure and credentials exclude each other; give one")
     if credentials is not None:
-        return credentials
+        return Security(credentials)
     if insecure or is_local(target):
-        return None
-    return grpc.ssl_channel_credentials()
+        return Security(None)
+    return Security(grpc.ssl_channel_credentials())
 
 
 def rpcs_of(channel: Any) -> dict[str, Callable[..., Any]]:

@@ -14,7 +14,13 @@ import grpc
 from grpc import aio
 
 from creditd import _fork
-from creditd._channel import Liveness, channel_options, health_check_of, rpcs_of
+from creditd._channel import (
+    Liveness,
+    Security,
+    channel_options,
+    health_check_of,
+    rpcs_of,
+)
 from creditd._log import logger
 
 if TYPE_CHECKING:
@@ -153,14 +159,14 @@ class Connections:
         self,
         owner: object,
         target: str,
-        credentials: grpc.ChannelCredentials | None,
+        security: Security,
         channel: aio.Channel | None,
         liveness: Liveness,
     ) -> None:
         del owner  # grpc.aio closes a channel that nothing refers to by itself
         self.closed = False
         self._target = target
-        self._credentials = credentials
+        self._security = security
         self._given = channel
         self._liveness = liveness
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -215,7 +221,7 @@ class Connections:
         if self._given is not None:
             self._current = Connection(self._given, self._liveness, on_dead=None)
         else:
-            channel = _new_channel(self._target, self._credentials)
+            channel = _new_channel(self._target, self._security)
             self._current = Connection(channel, self._liveness, on_dead=self._replace)
             _fork.register_asyncio(self._current)
         return self._current
@@ -236,8 +242,8 @@ class Connections:
         closing.add_done_callback(self._closing.discard)
 
 
-def _new_channel(target: str, credentials: grpc.ChannelCredentials | None) -> aio.Channel:
-    options = channel_options(target)
-    if credentials is None:
+def _new_channel(target: str, security: Security) -> aio.Channel:
+    options = channel_options(target, security)
+    if security.credentials is None:
         return aio.insecure_channel(target, options)
-    return aio.secure_channel(target, credentials, options)
+    return aio.secure_channel(target, security.credentials, options)

@@ -16,7 +16,13 @@ from weakref import WeakSet
 import grpc
 
 from creditd import _fork
-from creditd._channel import Liveness, channel_options, health_check_of, rpcs_of
+from creditd._channel import (
+    Liveness,
+    Security,
+    channel_options,
+    health_check_of,
+    rpcs_of,
+)
 from creditd._log import logger
 from creditd._status import error_from_rpc
 
@@ -216,13 +222,13 @@ class Connections:
         self,
         owner: object,
         target: str,
-        credentials: grpc.ChannelCredentials | None,
+        security: Security,
         channel: grpc.Channel | None,
         liveness: Liveness,
     ) -> None:
         self.closed = False
         self._target = target
-        self._credentials = credentials
+        self._security = security
         self._given = channel
         self._liveness = liveness
         self._current: Connection | None = None
@@ -275,7 +281,7 @@ class Connections:
                 if self._given is not None:
                     self._current = Connection(self._given, self._liveness, on_dead=None)
                 else:
-                    channel = _new_channel(self._target, self._credentials)
+                    channel = _new_channel(self._target, self._security)
                     self._current = Connection(channel, self._liveness, on_dead=self._replace)
             return self._current
 
@@ -295,11 +301,11 @@ class Connections:
         dead.close()
 
 
-def _new_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    options = channel_options(target)
-    if credentials is None:
+def _new_channel(target: str, security: Security) -> grpc.Channel:
+    options = channel_options(target, security)
+    if security.credentials is None:
         return grpc.insecure_channel(target, options)
-    return grpc.secure_channel(target, credentials, options)
+    return grpc.secure_channel(target, security.credentials, options)
 
 
 def _close_dropped(connections: Connections) -> None:

@@ -15,7 +15,8 @@ from creditd._channel import (
     DEFAULT_TIMEOUT_S,
     CallOptions,
     Liveness,
-    channel_credentials,
+    Security,
+    channel_security,
 )
 from creditd._idempotency import idempotency_key
 from creditd._log import logger
@@ -23,7 +24,7 @@ from creditd._request_id import note_request_id
 from creditd._status import error_from_rpc, is_from_server
 from creditd._sync.connection import Connection, Connections, sleep
 from creditd._target import check_target
-from creditd._tls import explain_handshake
+from creditd._tls import Tls, explain_handshake
 from creditd.errors import CreditdError
 
 if TYPE_CHECKING:
@@ -59,20 +60,22 @@ class Transport:
         retry: RetryPolicy = DEFAULT_RETRY,
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
+        tls: Tls | None = None,
         channel: grpc.Channel | None = None,
     ) -> None:
-        if channel is not None and (credentials is not None or insecure):
+        if channel is not None and (credentials is not None or insecure or tls is not None):
             raise ValueError("a channel has its own credentials; give one of the two")
         self._timeout_s = timeout_s(timeout)
         self._retry = retry
         self._target = target
         self._tls_by_default = False
+        security = Security(None)
         if channel is None:
             check_target(target)
-            given = credentials is not None
-            credentials = channel_credentials(target, credentials, insecure)
-            self._tls_by_default = credentials is not None and not given
-        self._connections = Connections(self, target, credentials, channel, self._liveness)
+            given = credentials is not None or tls is not None
+            security = channel_security(target, credentials, insecure=insecure, tls=tls)
+            self._tls_by_default = security.credentials is not None and not given
+        self._connections = Connections(self, target, security, channel, self._liveness)
 
     def close(self) -> None:
         """Ends the connection and the calls that are under way. A given `channel` stays open.
