@@ -35,8 +35,8 @@ class Client(PricingCalls, LedgerCalls, AccountCalls, ChargeCalls, HoldCalls, Ad
         retry: Which calls are sent again, and when. Writes are too: they keep their request_id.
         credentials: For TLS. Without them loopback addresses and Unix sockets are reached in
             plaintext, and other hosts by TLS with the usual root certificates.
-        tls: TLS by files, to any target: who may have issued the server's certificate, a certificate
-            of the client, the server's name.
+        tls: TLS by files, to any target: who may have issued the server's certificate, one of the
+            client's own, the server's name.
         insecure: Reach any host in plaintext.
         channel: Used as it is, in place of a connection to `target`, and left open by `close`.
 
