@@ -21,6 +21,7 @@ pub mod cli;
 pub mod domain;
 mod failpoint;
 pub mod line_rate;
+mod pem;
 pub mod rfc3339;
 pub mod rpc;
 pub mod server;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::addr::Address;
 use super::failure::Failure;
+use crate::pem;
 use crate::rpc::client;
 
 // Where a server speaks TLS.
@@ -73,23 +74,13 @@ impl Tls {
         if let (Some(path), Some(ca)) = (&self.tls_ca, &settings.ca)
             && !client::has_certificate(ca)
         {
-            let path = path.display();
-            return Err(Failure::usage(format!(
-                "--tls-ca {path}: no certificate is in it; give a PEM file that begins with \"-----BEGIN CERTIFICATE-----\""
-            )));
+            return Err(Failure::usage(pem::no_certificate("--tls-ca", path)));
         }
         Ok(settings)
     }
 }
 
 fn read(option: &str, path: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(path) = path else {
-        return Ok(None);
-    };
-    std::fs::read(path).map(Some).map_err(|error| {
-        let path = path.display();
-        Failure::usage(format!(
-            "{option} {path}: {error}; give the path of a PEM file that this user can read"
-        ))
-    })
+    let read = path.map(|path| pem::read(option, path)).transpose();
+    read.map_err(Failure::usage)
 }

@@ -3,7 +3,7 @@
 //! that cannot be used is logged, and the one before serves on.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
+
+use crate::pem;
 
 /// Within so long a handshake must be done.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,17 +48,9 @@ type Digest = [u8; 32];
 
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let read = |option: &str, path: &Path| {
-            std::fs::read(path).map_err(|error| {
-                let path = path.display();
-                TlsError(format!(
-                    "{option} {path}: {error}; give the path of a PEM file that this user can read"
-                ))
-            })
-        };
         Ok(Self {
-            cert: read("--tls-cert", &files.cert)?,
-            key: read("--tls-key", &files.key)?,
+            cert: pem::read("--tls-cert", &files.cert).map_err(TlsError)?,
+            key: pem::read("--tls-key", &files.key).map_err(TlsError)?,
         })
     }
 
@@ -73,9 +67,7 @@ impl Contents {
         let chain = chain
             .map_err(|error| TlsError(format!("--tls-cert {cert}: {error}; write it as PEM")))?;
         let Some(leaf) = chain.first() else {
-            return Err(TlsError(format!(
-                "--tls-cert {cert}: no certificate is in it; give a PEM file that begins with \"-----BEGIN CERTIFICATE-----\""
-            )));
+            return Err(TlsError(pem::no_certificate("--tls-cert", &files.cert)));
         };
         let fingerprint = hex(&Sha256::digest(leaf));
         let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
