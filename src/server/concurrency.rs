@@ -66,8 +66,8 @@ impl Concurrency {
     }
 
     /// Whether a connection that called so often in a window calls less than half as often as
-    /// others do: it is not what there is too much of.
-    pub(super) fn is_little(&self, calls: usize) -> bool {
+    /// others do, half of its fair share: it is not what there is too much of.
+    pub(super) fn is_below_fair_share(&self, calls: usize) -> bool {
         calls.saturating_mul(2) < self.mean_calls.load(Ordering::Relaxed)
     }
 
@@ -194,9 +194,9 @@ mod tests {
         assert!(WINDOW * windows < Duration::from_secs(1), "{windows}");
     }
 
-    /// What three connections called in the last window, and which of them called little.
+    /// What three connections called in the last window, and which of them are below their fair share.
     #[test]
-    fn who_calls_little_is_told_by_the_others() {
+    fn the_fair_share_follows_from_all_calls() {
         for (calls, expected) in [
             ([100, 100, 100], [false, false, false]),
             ([1_000, 100, 100], [false, true, true]),
@@ -210,7 +210,7 @@ mod tests {
             }
             concurrency.end_window(Duration::ZERO);
             assert_eq!(
-                calls.map(|calls| concurrency.is_little(calls)),
+                calls.map(|calls| concurrency.is_below_fair_share(calls)),
                 expected,
                 "{calls:?}"
             );

@@ -15,14 +15,12 @@ use super::concurrency::Concurrency;
 use super::connection::STREAMS_MAX;
 use super::tracker::Tracker;
 
-/// A frame of SETTINGS with one setting.
 const FRAME_BYTES: usize = 15;
-const HEAD: [u8; 9] = [0, 0, 6, 4, 0, 0, 0, 0, 0];
-/// SETTINGS_MAX_CONCURRENT_STREAMS.
-const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];
+/// SETTINGS with one setting, SETTINGS_MAX_CONCURRENT_STREAMS (3), whose value comes last.
+const FRAME: [u8; FRAME_BYTES] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
 
-/// A connection that called little beside others in so many windows in a row has no limit.
-const LITTLE_WINDOWS_MIN: u32 = 4;
+/// A connection that was below its fair share in so many windows in a row has no limit.
+const WINDOWS_BELOW_MIN: u32 = 4;
 
 /// What one connection was told.
 pub(super) struct StreamLimit {
@@ -32,8 +30,8 @@ pub(super) struct StreamLimit {
     /// The window in which the connection reported last, and how many calls it had begun then.
     window: u32,
     begun: usize,
-    /// In so many windows in a row it called little.
-    little_windows: u32,
+    /// In so many windows in a row it was below its fair share.
+    windows_below: u32,
     limited: Limited,
 }
 
@@ -61,7 +59,7 @@ impl StreamLimit {
             tracker,
             announced: STREAMS_MAX,
             begun: 0,
-            little_windows: 0,
+            windows_below: 0,
             limited: Limited::default(),
         }
     }
@@ -83,15 +81,13 @@ impl StreamLimit {
         let begun = self.tracker.begun();
         let calls = begun.wrapping_sub(std::mem::replace(&mut self.begun, begun));
         let open = self.tracker.take_most_open();
-        let little = match self.concurrency.is_little(calls) {
-            true => self.little_windows.saturating_add(1),
+        self.windows_below = match self.concurrency.is_below_fair_share(calls) {
+            true => self.windows_below.saturating_add(1),
             false => 0,
         };
-        self.little_windows = little;
-        let limit = self.concurrency.limit_of(calls, open);
-        let limit = match little >= LITTLE_WINDOWS_MIN {
-            true => STREAMS_MAX,
-            false => limit,
+        let limit = match self.concurrency.limit_of(calls, open) {
+            _ if self.windows_below >= WINDOWS_BELOW_MIN => STREAMS_MAX,
+            limit => limit,
         };
         // What goes on for long is no load, and does not count.
         let others = u32::try_from(self.tracker.open_streams()).unwrap_or(u32::MAX);
@@ -108,13 +104,10 @@ impl StreamLimit {
         if !tell {
             return None;
         }
-        let mut frame = [0; FRAME_BYTES];
-        let parts = [&HEAD[..], &MAX_CONCURRENT_STREAMS, &streams.to_be_bytes()];
-        let bytes = parts.into_iter().flatten();
-        frame
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = *from);
+        let mut frame = FRAME;
+        if let Some(value) = frame.last_chunk_mut() {
+            *value = streams.to_be_bytes();
+        }
         Some(frame)
     }
 }
