@@ -381,6 +381,36 @@ const (
 	//	Example: usage.duration of 0.5 s is under the limit of 1 s for service "q2_text_to_video"
 	ReasonQuantityTooSmall Reason = "QUANTITY_TOO_SMALL"
 
+	// ReasonKeyRequired: The call brought no key, and the server asks for one.
+	//
+	//	Code: UNAUTHENTICATED
+	//	Metadata: none
+	//	Example: this server asks for a key; send "authorization: Bearer creditd_..." with each call
+	ReasonKeyRequired Reason = "KEY_REQUIRED"
+
+	// ReasonKeyInvalid: The call's key is none of the server's: it is not one, was never created, was revoked or
+	// has expired. Nothing says which of them.
+	//
+	//	Code: UNAUTHENTICATED
+	//	Metadata: none
+	//	Example: the key is not valid: it is unknown, was revoked, or has expired; send one that "creditd keys list" shows
+	ReasonKeyInvalid Reason = "KEY_INVALID"
+
+	// ReasonNotAllowed: The caller may not do that, or not with that account. It is said before anything is
+	// looked up: it does not tell whether the account exists.
+	//
+	//	Code: PERMISSION_DENIED
+	//	Metadata: scope
+	//	Example: the key may not do that; it takes one with scope "grant"
+	ReasonNotAllowed Reason = "NOT_ALLOWED"
+
+	// ReasonRateLimited: The key, or the account, was called for more often than it may be.
+	//
+	//	Code: RESOURCE_EXHAUSTED
+	//	Metadata: limit, of
+	//	Example: the key is called for more than 100 times a second, its limit; try again when RetryInfo says
+	ReasonRateLimited Reason = "RATE_LIMITED"
+
 	// ReasonRateCardInvalid: The text is no rate card. The message says what is wrong with it, in which line, and
 	// what to do.
 	//
@@ -388,6 +418,13 @@ const (
 	//	Metadata: field, line, problem
 	//	Example: toml:12: credits "free" is no amount: only digits and one point are allowed; write it like "0.2"
 	ReasonRateCardInvalid Reason = "RATE_CARD_INVALID"
+
+	// ReasonKeyNotFound: No key has this key_id.
+	//
+	//	Code: NOT_FOUND
+	//	Metadata: key_id
+	//	Example: no key has the key_id "k7fq2m9xk4ab"; "creditd keys list" shows the keys
+	ReasonKeyNotFound Reason = "KEY_NOT_FOUND"
 
 	// ReasonRateCardNameTaken: The name of the rate card is taken: by the server's files, or its built-in card, which
 	// have their names for themselves. Or the name and the effective_time are those of another
@@ -437,4 +474,18 @@ const (
 	//	Metadata: rate_card, limit
 	//	Example: rate card "studio" has 64 revisions that are scheduled, the most that it may have; withdraw one first
 	ReasonTooManyRateCards Reason = "TOO_MANY_RATE_CARDS"
+
+	// ReasonInvalidKey: A field of a key that cannot be so.
+	//
+	//	Code: INVALID_ARGUMENT
+	//	Metadata: field, problem
+	//	Example: key.scopes is not usable: "write" is no scope; give price, read, charge, grant or admin
+	ReasonInvalidKey Reason = "INVALID_KEY"
+
+	// ReasonTooManyKeys: As many keys are valid as the server keeps.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: limit
+	//	Example: there are 10000 keys, the most that a server keeps; revoke one first
+	ReasonTooManyKeys Reason = "TOO_MANY_KEYS"
 )

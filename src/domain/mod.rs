@@ -5,6 +5,7 @@
 
 pub mod amount;
 pub mod clock;
+pub mod keys;
 pub mod ledger;
 pub mod names;
 pub mod pricing;

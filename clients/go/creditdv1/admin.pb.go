@@ -504,6 +504,626 @@ func (x *WithdrawRateCardResponse) GetRateCard() *RateCard {
 	return nil
 }
 
+// What a caller may do. Its secret, a bearer token, goes into the metadata of each call:
+// "authorization: Bearer creditd_...". Only a hash of it is stored.
+type Key struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Given by the server. Entries carry it.
+	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// For people, at most 128 bytes: who uses it, where.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// What it may do, at least one of them, and none includes another: "price" asks for
+	// prices, "read" reads accounts, "charge" spends what they have and gives it back, "grant"
+	// gives credits, takes them away and sets how accounts are priced, "admin" does all of that,
+	// keys and rate cards.
+	Scopes []string `protobuf:"bytes,3,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// The accounts that it may name: exact names, and prefixes with "*" behind them, at most
+	// 100. Empty: all.
+	Accounts   []string               `protobuf:"bytes,4,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// From then on it is refused. Not set: never.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// To the minute. Not set: never used.
+	LastUseTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
+	// Calls beyond so many a second are refused with RATE_LIMITED; a batch is one call. As
+	// many can come at once. 0: no limit. At most 1,000,000.
+	CallsPerSecondMax int32 `protobuf:"varint,8,opt,name=calls_per_second_max,json=callsPerSecondMax,proto3" json:"calls_per_second_max,omitempty"`
+	// Not set: it was not revoked.
+	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Key) Reset() {
+	*x = Key{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Key) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Key) ProtoMessage() {}
+
+func (x *Key) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Key.ProtoReflect.Descriptor instead.
+func (*Key) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Key) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *Key) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Key) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Key) GetAccounts() []string {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+func (x *Key) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Key) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Key) GetLastUseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUseTime
+	}
+	return nil
+}
+
+func (x *Key) GetCallsPerSecondMax() int32 {
+	if x != nil {
+		return x.CallsPerSecondMax
+	}
+	return 0
+}
+
+func (x *Key) GetRevokeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RevokeTime
+	}
+	return nil
+}
+
+type CreateKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Fields that the server sets are not to be set: 1, 5, 7 and 9.
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateKeyRequest) Reset() {
+	*x = CreateKeyRequest{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateKeyRequest) ProtoMessage() {}
+
+func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
+func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CreateKeyRequest) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type CreateKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// The bearer token. It is shown here alone.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateKeyResponse) Reset() {
+	*x = CreateKeyResponse{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateKeyResponse) ProtoMessage() {}
+
+func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
+func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CreateKeyResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *CreateKeyResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+type ListKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0 means 50; more than 1,000 is read as 1,000.
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Also those that were revoked.
+	ShowRevoked   bool `protobuf:"varint,3,opt,name=show_revoked,json=showRevoked,proto3" json:"show_revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysRequest) Reset() {
+	*x = ListKeysRequest{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysRequest) ProtoMessage() {}
+
+func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListKeysRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListKeysRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListKeysRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListKeysRequest) GetShowRevoked() bool {
+	if x != nil {
+		return x.ShowRevoked
+	}
+	return false
+}
+
+type ListKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Keys  []*Key                 `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Empty if no more follow. Valid for the same request.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysResponse) Reset() {
+	*x = ListKeysResponse{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysResponse) ProtoMessage() {}
+
+func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListKeysResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListKeysResponse) GetKeys() []*Key {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ListKeysResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type RevokeKeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	KeyId         string                 `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeKeyRequest) Reset() {
+	*x = RevokeKeyRequest{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeKeyRequest) ProtoMessage() {}
+
+func (x *RevokeKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeKeyRequest.ProtoReflect.Descriptor instead.
+func (*RevokeKeyRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RevokeKeyRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+type RevokeKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeKeyResponse) Reset() {
+	*x = RevokeKeyResponse{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeKeyResponse) ProtoMessage() {}
+
+func (x *RevokeKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeKeyResponse.ProtoReflect.Descriptor instead.
+func (*RevokeKeyResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RevokeKeyResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type ListAdminEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0 means 50; more than 1,000 is read as 1,000.
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only what this key did. Empty: all.
+	KeyId         string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAdminEventsRequest) Reset() {
+	*x = ListAdminEventsRequest{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAdminEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAdminEventsRequest) ProtoMessage() {}
+
+func (x *ListAdminEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAdminEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListAdminEventsRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListAdminEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAdminEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListAdminEventsRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+type ListAdminEventsResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*AdminEvent          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Empty if no more follow. Valid for the same request.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAdminEventsResponse) Reset() {
+	*x = ListAdminEventsResponse{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAdminEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAdminEventsResponse) ProtoMessage() {}
+
+func (x *ListAdminEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAdminEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListAdminEventsResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListAdminEventsResponse) GetEvents() []*AdminEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListAdminEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Something that was done by AdminService.
+type AdminEvent struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Who did it. Empty: anybody, since authentication was off.
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// "create_key", "revoke_key", "publish_rate_card" or "withdraw_rate_card".
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// The key_id of the key, or the revision of the rate card.
+	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The key's title, or the rate card's name.
+	Title         string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdminEvent) Reset() {
+	*x = AdminEvent{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdminEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdminEvent) ProtoMessage() {}
+
+func (x *AdminEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdminEvent.ProtoReflect.Descriptor instead.
+func (*AdminEvent) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AdminEvent) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *AdminEvent) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *AdminEvent) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *AdminEvent) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *AdminEvent) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
 var File_creditd_v1_admin_proto protoreflect.FileDescriptor
 
 const file_creditd_v1_admin_proto_rawDesc = "" +
@@ -537,17 +1157,67 @@ const file_creditd_v1_admin_proto_rawDesc = "" +
 	"\x17WithdrawRateCardRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\"M\n" +
 	"\x18WithdrawRateCardResponse\x121\n" +
-	"\trate_card\x18\x01 \x01(\v2\x14.creditd.v1.RateCardR\brateCard*\xaa\x01\n" +
+	"\trate_card\x18\x01 \x01(\v2\x14.creditd.v1.RateCardR\brateCard\"\x8e\x03\n" +
+	"\x03Key\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
+	"\x06scopes\x18\x03 \x03(\tR\x06scopes\x12\x1a\n" +
+	"\baccounts\x18\x04 \x03(\tR\baccounts\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12>\n" +
+	"\rlast_use_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime\x12/\n" +
+	"\x14calls_per_second_max\x18\b \x01(\x05R\x11callsPerSecondMax\x12;\n" +
+	"\vrevoke_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"revokeTime\"5\n" +
+	"\x10CreateKeyRequest\x12!\n" +
+	"\x03key\x18\x01 \x01(\v2\x0f.creditd.v1.KeyR\x03key\"N\n" +
+	"\x11CreateKeyResponse\x12!\n" +
+	"\x03key\x18\x01 \x01(\v2\x0f.creditd.v1.KeyR\x03key\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"p\n" +
+	"\x0fListKeysRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12!\n" +
+	"\fshow_revoked\x18\x03 \x01(\bR\vshowRevoked\"_\n" +
+	"\x10ListKeysResponse\x12#\n" +
+	"\x04keys\x18\x01 \x03(\v2\x0f.creditd.v1.KeyR\x04keys\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x10RevokeKeyRequest\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\"6\n" +
+	"\x11RevokeKeyResponse\x12!\n" +
+	"\x03key\x18\x01 \x01(\v2\x0f.creditd.v1.KeyR\x03key\"k\n" +
+	"\x16ListAdminEventsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"q\n" +
+	"\x17ListAdminEventsResponse\x12.\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.creditd.v1.AdminEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n" +
+	"\n" +
+	"AdminEvent\x12;\n" +
+	"\vcreate_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x15\n" +
+	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x18\n" +
+	"\asubject\x18\x04 \x01(\tR\asubject\x12\x14\n" +
+	"\x05title\x18\x05 \x01(\tR\x05title*\xaa\x01\n" +
 	"\rRateCardState\x12\x1f\n" +
 	"\x1bRATE_CARD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18RATE_CARD_STATE_IN_FORCE\x10\x01\x12\x1d\n" +
 	"\x19RATE_CARD_STATE_SCHEDULED\x10\x02\x12\x1c\n" +
 	"\x18RATE_CARD_STATE_REPLACED\x10\x03\x12\x1d\n" +
-	"\x19RATE_CARD_STATE_WITHDRAWN\x10\x042\x9f\x02\n" +
+	"\x19RATE_CARD_STATE_WITHDRAWN\x10\x042\xd6\x04\n" +
 	"\fAdminService\x12Z\n" +
 	"\x0fPublishRateCard\x12\".creditd.v1.PublishRateCardRequest\x1a#.creditd.v1.PublishRateCardResponse\x12T\n" +
 	"\rListRateCards\x12 .creditd.v1.ListRateCardsRequest\x1a!.creditd.v1.ListRateCardsResponse\x12]\n" +
-	"\x10WithdrawRateCard\x12#.creditd.v1.WithdrawRateCardRequest\x1a$.creditd.v1.WithdrawRateCardResponseB\xa0\x01\n" +
+	"\x10WithdrawRateCard\x12#.creditd.v1.WithdrawRateCardRequest\x1a$.creditd.v1.WithdrawRateCardResponse\x12H\n" +
+	"\tCreateKey\x12\x1c.creditd.v1.CreateKeyRequest\x1a\x1d.creditd.v1.CreateKeyResponse\x12E\n" +
+	"\bListKeys\x12\x1b.creditd.v1.ListKeysRequest\x1a\x1c.creditd.v1.ListKeysResponse\x12H\n" +
+	"\tRevokeKey\x12\x1c.creditd.v1.RevokeKeyRequest\x1a\x1d.creditd.v1.RevokeKeyResponse\x12Z\n" +
+	"\x0fListAdminEvents\x12\".creditd.v1.ListAdminEventsRequest\x1a#.creditd.v1.ListAdminEventsResponseB\xa0\x01\n" +
 	"\x0ecom.creditd.v1B\n" +
 	"AdminProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
@@ -566,7 +1236,7 @@ func file_creditd_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_creditd_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_creditd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_creditd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_creditd_v1_admin_proto_goTypes = []any{
 	(RateCardState)(0),               // 0: creditd.v1.RateCardState
 	(*PublishRateCardRequest)(nil),   // 1: creditd.v1.PublishRateCardRequest
@@ -576,25 +1246,53 @@ var file_creditd_v1_admin_proto_goTypes = []any{
 	(*ListRateCardsResponse)(nil),    // 5: creditd.v1.ListRateCardsResponse
 	(*WithdrawRateCardRequest)(nil),  // 6: creditd.v1.WithdrawRateCardRequest
 	(*WithdrawRateCardResponse)(nil), // 7: creditd.v1.WithdrawRateCardResponse
-	(*timestamppb.Timestamp)(nil),    // 8: google.protobuf.Timestamp
+	(*Key)(nil),                      // 8: creditd.v1.Key
+	(*CreateKeyRequest)(nil),         // 9: creditd.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 10: creditd.v1.CreateKeyResponse
+	(*ListKeysRequest)(nil),          // 11: creditd.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 12: creditd.v1.ListKeysResponse
+	(*RevokeKeyRequest)(nil),         // 13: creditd.v1.RevokeKeyRequest
+	(*RevokeKeyResponse)(nil),        // 14: creditd.v1.RevokeKeyResponse
+	(*ListAdminEventsRequest)(nil),   // 15: creditd.v1.ListAdminEventsRequest
+	(*ListAdminEventsResponse)(nil),  // 16: creditd.v1.ListAdminEventsResponse
+	(*AdminEvent)(nil),               // 17: creditd.v1.AdminEvent
+	(*timestamppb.Timestamp)(nil),    // 18: google.protobuf.Timestamp
 }
 var file_creditd_v1_admin_proto_depIdxs = []int32{
-	3, // 0: creditd.v1.PublishRateCardResponse.rate_card:type_name -> creditd.v1.RateCard
-	8, // 1: creditd.v1.RateCard.effective_time:type_name -> google.protobuf.Timestamp
-	0, // 2: creditd.v1.RateCard.state:type_name -> creditd.v1.RateCardState
-	3, // 3: creditd.v1.ListRateCardsResponse.rate_cards:type_name -> creditd.v1.RateCard
-	3, // 4: creditd.v1.WithdrawRateCardResponse.rate_card:type_name -> creditd.v1.RateCard
-	1, // 5: creditd.v1.AdminService.PublishRateCard:input_type -> creditd.v1.PublishRateCardRequest
-	4, // 6: creditd.v1.AdminService.ListRateCards:input_type -> creditd.v1.ListRateCardsRequest
-	6, // 7: creditd.v1.AdminService.WithdrawRateCard:input_type -> creditd.v1.WithdrawRateCardRequest
-	2, // 8: creditd.v1.AdminService.PublishRateCard:output_type -> creditd.v1.PublishRateCardResponse
-	5, // 9: creditd.v1.AdminService.ListRateCards:output_type -> creditd.v1.ListRateCardsResponse
-	7, // 10: creditd.v1.AdminService.WithdrawRateCard:output_type -> creditd.v1.WithdrawRateCardResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	3,  // 0: creditd.v1.PublishRateCardResponse.rate_card:type_name -> creditd.v1.RateCard
+	18, // 1: creditd.v1.RateCard.effective_time:type_name -> google.protobuf.Timestamp
+	0,  // 2: creditd.v1.RateCard.state:type_name -> creditd.v1.RateCardState
+	3,  // 3: creditd.v1.ListRateCardsResponse.rate_cards:type_name -> creditd.v1.RateCard
+	3,  // 4: creditd.v1.WithdrawRateCardResponse.rate_card:type_name -> creditd.v1.RateCard
+	18, // 5: creditd.v1.Key.create_time:type_name -> google.protobuf.Timestamp
+	18, // 6: creditd.v1.Key.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 7: creditd.v1.Key.last_use_time:type_name -> google.protobuf.Timestamp
+	18, // 8: creditd.v1.Key.revoke_time:type_name -> google.protobuf.Timestamp
+	8,  // 9: creditd.v1.CreateKeyRequest.key:type_name -> creditd.v1.Key
+	8,  // 10: creditd.v1.CreateKeyResponse.key:type_name -> creditd.v1.Key
+	8,  // 11: creditd.v1.ListKeysResponse.keys:type_name -> creditd.v1.Key
+	8,  // 12: creditd.v1.RevokeKeyResponse.key:type_name -> creditd.v1.Key
+	17, // 13: creditd.v1.ListAdminEventsResponse.events:type_name -> creditd.v1.AdminEvent
+	18, // 14: creditd.v1.AdminEvent.create_time:type_name -> google.protobuf.Timestamp
+	1,  // 15: creditd.v1.AdminService.PublishRateCard:input_type -> creditd.v1.PublishRateCardRequest
+	4,  // 16: creditd.v1.AdminService.ListRateCards:input_type -> creditd.v1.ListRateCardsRequest
+	6,  // 17: creditd.v1.AdminService.WithdrawRateCard:input_type -> creditd.v1.WithdrawRateCardRequest
+	9,  // 18: creditd.v1.AdminService.CreateKey:input_type -> creditd.v1.CreateKeyRequest
+	11, // 19: creditd.v1.AdminService.ListKeys:input_type -> creditd.v1.ListKeysRequest
+	13, // 20: creditd.v1.AdminService.RevokeKey:input_type -> creditd.v1.RevokeKeyRequest
+	15, // 21: creditd.v1.AdminService.ListAdminEvents:input_type -> creditd.v1.ListAdminEventsRequest
+	2,  // 22: creditd.v1.AdminService.PublishRateCard:output_type -> creditd.v1.PublishRateCardResponse
+	5,  // 23: creditd.v1.AdminService.ListRateCards:output_type -> creditd.v1.ListRateCardsResponse
+	7,  // 24: creditd.v1.AdminService.WithdrawRateCard:output_type -> creditd.v1.WithdrawRateCardResponse
+	10, // 25: creditd.v1.AdminService.CreateKey:output_type -> creditd.v1.CreateKeyResponse
+	12, // 26: creditd.v1.AdminService.ListKeys:output_type -> creditd.v1.ListKeysResponse
+	14, // 27: creditd.v1.AdminService.RevokeKey:output_type -> creditd.v1.RevokeKeyResponse
+	16, // 28: creditd.v1.AdminService.ListAdminEvents:output_type -> creditd.v1.ListAdminEventsResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_creditd_v1_admin_proto_init() }
@@ -608,7 +1306,7 @@ func file_creditd_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_creditd_v1_admin_proto_rawDesc), len(file_creditd_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,10 @@ const (
 	AdminService_PublishRateCard_FullMethodName  = "/creditd.v1.AdminService/PublishRateCard"
 	AdminService_ListRateCards_FullMethodName    = "/creditd.v1.AdminService/ListRateCards"
 	AdminService_WithdrawRateCard_FullMethodName = "/creditd.v1.AdminService/WithdrawRateCard"
+	AdminService_CreateKey_FullMethodName        = "/creditd.v1.AdminService/CreateKey"
+	AdminService_ListKeys_FullMethodName         = "/creditd.v1.AdminService/ListKeys"
+	AdminService_RevokeKey_FullMethodName        = "/creditd.v1.AdminService/RevokeKey"
+	AdminService_ListAdminEvents_FullMethodName  = "/creditd.v1.AdminService/ListAdminEvents"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -41,6 +45,16 @@ type AdminServiceClient interface {
 	// Withdraws a published rate card that has not come into force yet. Its revision, which
 	// may have been quoted, is honoured. The same again is the same answer.
 	WithdrawRateCard(ctx context.Context, in *WithdrawRateCardRequest, opts ...grpc.CallOption) (*WithdrawRateCardResponse, error)
+	// Creates a key, and returns its secret, which is never shown again. Sent twice, it creates
+	// two keys. Authentication is on from the first key on.
+	CreateKey(ctx context.Context, in *CreateKeyRequest, opts ...grpc.CallOption) (*CreateKeyResponse, error)
+	// The keys, in the order of their creation.
+	ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
+	// Revokes a key at once: its next call is refused, and its watches end. The same again is
+	// the same answer. A key that has expired can be revoked too.
+	RevokeKey(ctx context.Context, in *RevokeKeyRequest, opts ...grpc.CallOption) (*RevokeKeyResponse, error)
+	// The trail: what was done by this service, and by whom, newest first. It never changes.
+	ListAdminEvents(ctx context.Context, in *ListAdminEventsRequest, opts ...grpc.CallOption) (*ListAdminEventsResponse, error)
 }
 
 type adminServiceClient struct {
@@ -81,6 +95,46 @@ func (c *adminServiceClient) WithdrawRateCard(ctx context.Context, in *WithdrawR
 	return out, nil
 }
 
+func (c *adminServiceClient) CreateKey(ctx context.Context, in *CreateKeyRequest, opts ...grpc.CallOption) (*CreateKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateKeyResponse)
+	err := c.cc.Invoke(ctx, AdminService_CreateKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListKeysResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RevokeKey(ctx context.Context, in *RevokeKeyRequest, opts ...grpc.CallOption) (*RevokeKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeKeyResponse)
+	err := c.cc.Invoke(ctx, AdminService_RevokeKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListAdminEvents(ctx context.Context, in *ListAdminEventsRequest, opts ...grpc.CallOption) (*ListAdminEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAdminEventsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListAdminEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -98,6 +152,16 @@ type AdminServiceServer interface {
 	// Withdraws a published rate card that has not come into force yet. Its revision, which
 	// may have been quoted, is honoured. The same again is the same answer.
 	WithdrawRateCard(context.Context, *WithdrawRateCardRequest) (*WithdrawRateCardResponse, error)
+	// Creates a key, and returns its secret, which is never shown again. Sent twice, it creates
+	// two keys. Authentication is on from the first key on.
+	CreateKey(context.Context, *CreateKeyRequest) (*CreateKeyResponse, error)
+	// The keys, in the order of their creation.
+	ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
+	// Revokes a key at once: its next call is refused, and its watches end. The same again is
+	// the same answer. A key that has expired can be revoked too.
+	RevokeKey(context.Context, *RevokeKeyRequest) (*RevokeKeyResponse, error)
+	// The trail: what was done by this service, and by whom, newest first. It never changes.
+	ListAdminEvents(context.Context, *ListAdminEventsRequest) (*ListAdminEventsResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -116,6 +180,18 @@ func (UnimplementedAdminServiceServer) ListRateCards(context.Context, *ListRateC
 }
 func (UnimplementedAdminServiceServer) WithdrawRateCard(context.Context, *WithdrawRateCardRequest) (*WithdrawRateCardResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WithdrawRateCard not implemented")
+}
+func (UnimplementedAdminServiceServer) CreateKey(context.Context, *CreateKeyRequest) (*CreateKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateKey not implemented")
+}
+func (UnimplementedAdminServiceServer) ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListKeys not implemented")
+}
+func (UnimplementedAdminServiceServer) RevokeKey(context.Context, *RevokeKeyRequest) (*RevokeKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeKey not implemented")
+}
+func (UnimplementedAdminServiceServer) ListAdminEvents(context.Context, *ListAdminEventsRequest) (*ListAdminEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAdminEvents not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -192,6 +268,78 @@ func _AdminService_WithdrawRateCard_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_CreateKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).CreateKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_CreateKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).CreateKey(ctx, req.(*CreateKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListKeys(ctx, req.(*ListKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RevokeKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RevokeKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RevokeKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RevokeKey(ctx, req.(*RevokeKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListAdminEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAdminEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListAdminEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListAdminEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListAdminEvents(ctx, req.(*ListAdminEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -210,6 +358,22 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "WithdrawRateCard",
 			Handler:    _AdminService_WithdrawRateCard_Handler,
+		},
+		{
+			MethodName: "CreateKey",
+			Handler:    _AdminService_CreateKey_Handler,
+		},
+		{
+			MethodName: "ListKeys",
+			Handler:    _AdminService_ListKeys_Handler,
+		},
+		{
+			MethodName: "RevokeKey",
+			Handler:    _AdminService_RevokeKey_Handler,
+		},
+		{
+			MethodName: "ListAdminEvents",
+			Handler:    _AdminService_ListAdminEvents_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -310,12 +310,39 @@ const (
 	// Metadata: field, service, value, limit
 	// Example: usage.duration of 0.5 s is under the limit of 1 s for service "q2_text_to_video"
 	ErrorReason_ERROR_REASON_QUANTITY_TOO_SMALL ErrorReason = 52
+	// The call brought no key, and the server asks for one.
+	// Code: UNAUTHENTICATED
+	// Metadata: none
+	// Example: this server asks for a key; send "authorization: Bearer creditd_..." with each call
+	ErrorReason_ERROR_REASON_KEY_REQUIRED ErrorReason = 53
+	// The call's key is none of the server's: it is not one, was never created, was revoked or
+	// has expired. Nothing says which of them.
+	// Code: UNAUTHENTICATED
+	// Metadata: none
+	// Example: the key is not valid: it is unknown, was revoked, or has expired; send one that "creditd keys list" shows
+	ErrorReason_ERROR_REASON_KEY_INVALID ErrorReason = 54
+	// The caller may not do that, or not with that account. It is said before anything is
+	// looked up: it does not tell whether the account exists.
+	// Code: PERMISSION_DENIED
+	// Metadata: scope
+	// Example: the key may not do that; it takes one with scope "grant"
+	ErrorReason_ERROR_REASON_NOT_ALLOWED ErrorReason = 55
+	// The key, or the account, was called for more often than it may be.
+	// Code: RESOURCE_EXHAUSTED
+	// Metadata: limit, of
+	// Example: the key is called for more than 100 times a second, its limit; try again when RetryInfo says
+	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 56
 	// The text is no rate card. The message says what is wrong with it, in which line, and
 	// what to do.
 	// Code: INVALID_ARGUMENT
 	// Metadata: field, line, problem
 	// Example: toml:12: credits "free" is no amount: only digits and one point are allowed; write it like "0.2"
 	ErrorReason_ERROR_REASON_RATE_CARD_INVALID ErrorReason = 57
+	// No key has this key_id.
+	// Code: NOT_FOUND
+	// Metadata: key_id
+	// Example: no key has the key_id "k7fq2m9xk4ab"; "creditd keys list" shows the keys
+	ErrorReason_ERROR_REASON_KEY_NOT_FOUND ErrorReason = 58
 	// The name of the rate card is taken: by the server's files, or its built-in card, which
 	// have their names for themselves. Or the name and the effective_time are those of another
 	// card whose time has come; the metadata then has revision and effective_time too.
@@ -353,6 +380,16 @@ const (
 	// Metadata: rate_card, limit
 	// Example: rate card "studio" has 64 revisions that are scheduled, the most that it may have; withdraw one first
 	ErrorReason_ERROR_REASON_TOO_MANY_RATE_CARDS ErrorReason = 70
+	// A field of a key that cannot be so.
+	// Code: INVALID_ARGUMENT
+	// Metadata: field, problem
+	// Example: key.scopes is not usable: "write" is no scope; give price, read, charge, grant or admin
+	ErrorReason_ERROR_REASON_INVALID_KEY ErrorReason = 71
+	// As many keys are valid as the server keeps.
+	// Code: FAILED_PRECONDITION
+	// Metadata: limit
+	// Example: there are 10000 keys, the most that a server keeps; revoke one first
+	ErrorReason_ERROR_REASON_TOO_MANY_KEYS ErrorReason = 72
 )
 
 // Enum value maps for ErrorReason.
@@ -410,13 +447,20 @@ var (
 		50: "ERROR_REASON_NOT_OFFERED",
 		51: "ERROR_REASON_METERS_DISAGREE",
 		52: "ERROR_REASON_QUANTITY_TOO_SMALL",
+		53: "ERROR_REASON_KEY_REQUIRED",
+		54: "ERROR_REASON_KEY_INVALID",
+		55: "ERROR_REASON_NOT_ALLOWED",
+		56: "ERROR_REASON_RATE_LIMITED",
 		57: "ERROR_REASON_RATE_CARD_INVALID",
+		58: "ERROR_REASON_KEY_NOT_FOUND",
 		59: "ERROR_REASON_RATE_CARD_NAME_TAKEN",
 		60: "ERROR_REASON_RATE_CARD_NOT_SCHEDULED",
 		66: "ERROR_REASON_CLOCK_NOT_BELIEVED",
 		68: "ERROR_REASON_INVALID_MASK",
 		69: "ERROR_REASON_METADATA_TOO_LARGE",
 		70: "ERROR_REASON_TOO_MANY_RATE_CARDS",
+		71: "ERROR_REASON_INVALID_KEY",
+		72: "ERROR_REASON_TOO_MANY_KEYS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -471,13 +515,20 @@ var (
 		"ERROR_REASON_NOT_OFFERED":             50,
 		"ERROR_REASON_METERS_DISAGREE":         51,
 		"ERROR_REASON_QUANTITY_TOO_SMALL":      52,
+		"ERROR_REASON_KEY_REQUIRED":            53,
+		"ERROR_REASON_KEY_INVALID":             54,
+		"ERROR_REASON_NOT_ALLOWED":             55,
+		"ERROR_REASON_RATE_LIMITED":            56,
 		"ERROR_REASON_RATE_CARD_INVALID":       57,
+		"ERROR_REASON_KEY_NOT_FOUND":           58,
 		"ERROR_REASON_RATE_CARD_NAME_TAKEN":    59,
 		"ERROR_REASON_RATE_CARD_NOT_SCHEDULED": 60,
 		"ERROR_REASON_CLOCK_NOT_BELIEVED":      66,
 		"ERROR_REASON_INVALID_MASK":            68,
 		"ERROR_REASON_METADATA_TOO_LARGE":      69,
 		"ERROR_REASON_TOO_MANY_RATE_CARDS":     70,
+		"ERROR_REASON_INVALID_KEY":             71,
+		"ERROR_REASON_TOO_MANY_KEYS":           72,
 	}
 )
 
@@ -513,7 +564,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xa3\x10\n" +
+	"creditd.v1*\xfb\x11\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -567,14 +618,21 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"$ERROR_REASON_UNKNOWN_ATTRIBUTE_VALUE\x101\x12\x1c\n" +
 	"\x18ERROR_REASON_NOT_OFFERED\x102\x12 \n" +
 	"\x1cERROR_REASON_METERS_DISAGREE\x103\x12#\n" +
-	"\x1fERROR_REASON_QUANTITY_TOO_SMALL\x104\x12\"\n" +
-	"\x1eERROR_REASON_RATE_CARD_INVALID\x109\x12%\n" +
+	"\x1fERROR_REASON_QUANTITY_TOO_SMALL\x104\x12\x1d\n" +
+	"\x19ERROR_REASON_KEY_REQUIRED\x105\x12\x1c\n" +
+	"\x18ERROR_REASON_KEY_INVALID\x106\x12\x1c\n" +
+	"\x18ERROR_REASON_NOT_ALLOWED\x107\x12\x1d\n" +
+	"\x19ERROR_REASON_RATE_LIMITED\x108\x12\"\n" +
+	"\x1eERROR_REASON_RATE_CARD_INVALID\x109\x12\x1e\n" +
+	"\x1aERROR_REASON_KEY_NOT_FOUND\x10:\x12%\n" +
 	"!ERROR_REASON_RATE_CARD_NAME_TAKEN\x10;\x12(\n" +
 	"$ERROR_REASON_RATE_CARD_NOT_SCHEDULED\x10<\x12#\n" +
 	"\x1fERROR_REASON_CLOCK_NOT_BELIEVED\x10B\x12\x1d\n" +
 	"\x19ERROR_REASON_INVALID_MASK\x10D\x12#\n" +
 	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\x12$\n" +
-	" ERROR_REASON_TOO_MANY_RATE_CARDS\x10F\"\x04\b%\x10%B\xa6\x01\n" +
+	" ERROR_REASON_TOO_MANY_RATE_CARDS\x10F\x12\x1c\n" +
+	"\x18ERROR_REASON_INVALID_KEY\x10G\x12\x1e\n" +
+	"\x1aERROR_REASON_TOO_MANY_KEYS\x10H\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
 	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"

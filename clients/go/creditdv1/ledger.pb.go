@@ -2839,8 +2839,10 @@ type ListEntriesRequest struct {
 	// Empty: all.
 	Kinds []EntryKind `protobuf:"varint,6,rep,packed,name=kinds,proto3,enum=creditd.v1.EntryKind" json:"kinds,omitempty"`
 	// A service that no entry has finds nothing, whether a card has it or not.
-	Service       string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
-	HoldId        string `protobuf:"bytes,8,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	Service string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
+	HoldId  string `protobuf:"bytes,8,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	// What this key did.
+	KeyId         string `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2927,6 +2929,13 @@ func (x *ListEntriesRequest) GetService() string {
 func (x *ListEntriesRequest) GetHoldId() string {
 	if x != nil {
 		return x.HoldId
+	}
+	return ""
+}
+
+func (x *ListEntriesRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
 	}
 	return ""
 }
@@ -3031,6 +3040,8 @@ type Entry struct {
 	// Attributes by which the usage was priced that did not come from the caller but from
 	// the account or the clock.
 	PriceValues map[string]string `protobuf:"bytes,26,rep,name=price_values,json=priceValues,proto3" json:"price_values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Who did it: the key of the call. Empty where the server did, or authentication was off.
+	KeyId string `protobuf:"bytes,27,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// The time for which it was priced, where that decided an attribute or the request
 	// named it. Not set: create_time, or that of the estimate whose revision it named.
 	PriceTime     *timestamppb.Timestamp `protobuf:"bytes,28,opt,name=price_time,json=priceTime,proto3" json:"price_time,omitempty"`
@@ -3234,6 +3245,13 @@ func (x *Entry) GetPriceValues() map[string]string {
 		return x.PriceValues
 	}
 	return nil
+}
+
+func (x *Entry) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
 }
 
 func (x *Entry) GetPriceTime() *timestamppb.Timestamp {
@@ -3549,7 +3567,7 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\x13ReleaseHoldResponse\x12)\n" +
 	"\x04hold\x18\x01 \x01(\v2\x15.creditd.v1.HoldStateR\x04hold\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\tR\tavailable\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed\"\xbc\x02\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"\xd3\x02\n" +
 	"\x12ListEntriesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -3560,10 +3578,11 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12+\n" +
 	"\x05kinds\x18\x06 \x03(\x0e2\x15.creditd.v1.EntryKindR\x05kinds\x12\x18\n" +
 	"\aservice\x18\a \x01(\tR\aservice\x12\x17\n" +
-	"\ahold_id\x18\b \x01(\tR\x06holdId\"j\n" +
+	"\ahold_id\x18\b \x01(\tR\x06holdId\x12\x15\n" +
+	"\x06key_id\x18\t \x01(\tR\x05keyId\"j\n" +
 	"\x13ListEntriesResponse\x12+\n" +
 	"\aentries\x18\x01 \x03(\v2\x11.creditd.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8c\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa3\b\n" +
 	"\x05Entry\x12\x19\n" +
 	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12)\n" +
@@ -3592,7 +3611,8 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"expireTime\x12\x1a\n" +
 	"\bpriority\x18\x16 \x01(\x05R\bpriority\x12\x1a\n" +
 	"\bservices\x18\x17 \x03(\tR\bservices\x12E\n" +
-	"\fprice_values\x18\x1a \x03(\v2\".creditd.v1.Entry.PriceValuesEntryR\vpriceValues\x129\n" +
+	"\fprice_values\x18\x1a \x03(\v2\".creditd.v1.Entry.PriceValuesEntryR\vpriceValues\x12\x15\n" +
+	"\x06key_id\x18\x1b \x01(\tR\x05keyId\x129\n" +
 	"\n" +
 	"price_time\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\tpriceTime\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +

@@ -284,11 +284,38 @@ class Reason:
     #: Metadata: field, service, value, limit
     QUANTITY_TOO_SMALL: Final = "QUANTITY_TOO_SMALL"
 
+    #: The call brought no key, and the server asks for one.
+    #: Code: UNAUTHENTICATED
+    #: Metadata: none
+    KEY_REQUIRED: Final = "KEY_REQUIRED"
+
+    #: The call's key is none of the server's: it is not one, was never created, was revoked or
+    #: has expired. Nothing says which of them.
+    #: Code: UNAUTHENTICATED
+    #: Metadata: none
+    KEY_INVALID: Final = "KEY_INVALID"
+
+    #: The caller may not do that, or not with that account. It is said before anything is
+    #: looked up: it does not tell whether the account exists.
+    #: Code: PERMISSION_DENIED
+    #: Metadata: scope
+    NOT_ALLOWED: Final = "NOT_ALLOWED"
+
+    #: The key, or the account, was called for more often than it may be.
+    #: Code: RESOURCE_EXHAUSTED
+    #: Metadata: limit, of
+    RATE_LIMITED: Final = "RATE_LIMITED"
+
     #: The text is no rate card. The message says what is wrong with it, in which line, and
     #: what to do.
     #: Code: INVALID_ARGUMENT
     #: Metadata: field, line, problem
     RATE_CARD_INVALID: Final = "RATE_CARD_INVALID"
+
+    #: No key has this key_id.
+    #: Code: NOT_FOUND
+    #: Metadata: key_id
+    KEY_NOT_FOUND: Final = "KEY_NOT_FOUND"
 
     #: The name of the rate card is taken: by the server's files, or its built-in card, which
     #: have their names for themselves. Or the name and the effective_time are those of another
@@ -326,3 +353,13 @@ class Reason:
     #: Code: FAILED_PRECONDITION
     #: Metadata: rate_card, limit
     TOO_MANY_RATE_CARDS: Final = "TOO_MANY_RATE_CARDS"
+
+    #: A field of a key that cannot be so.
+    #: Code: INVALID_ARGUMENT
+    #: Metadata: field, problem
+    INVALID_KEY: Final = "INVALID_KEY"
+
+    #: As many keys are valid as the server keeps.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: limit
+    TOO_MANY_KEYS: Final = "TOO_MANY_KEYS"

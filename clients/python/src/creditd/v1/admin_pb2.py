@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63reditd/v1/admin.proto\x12\ncreditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x16PublishRateCardRequest\x12\x0c\n\x04toml\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"T\n\x17PublishRateCardResponse\x12\'\n\trate_card\x18\x01 \x01(\x0b\x32\x14.creditd.v1.RateCard\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\xba\x01\n\x08RateCard\x12\x11\n\trate_card\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.creditd.v1.RateCardState\x12\x0e\n\x06origin\x18\x06 \x01(\t\x12\x0c\n\x04toml\x18\x07 \x01(\t\"c\n\x14ListRateCardsRequest\x12\x11\n\trate_card\x18\x01 \x01(\t\x12\x11\n\twith_toml\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x15ListRateCardsResponse\x12(\n\nrate_cards\x18\x01 \x03(\x0b\x32\x14.creditd.v1.RateCard\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x17WithdrawRateCardRequest\x12\x10\n\x08revision\x18\x01 \x01(\t\"C\n\x18WithdrawRateCardResponse\x12\'\n\trate_card\x18\x01 \x01(\x0b\x32\x14.creditd.v1.RateCard*\xaa\x01\n\rRateCardState\x12\x1f\n\x1bRATE_CARD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RATE_CARD_STATE_IN_FORCE\x10\x01\x12\x1d\n\x19RATE_CARD_STATE_SCHEDULED\x10\x02\x12\x1c\n\x18RATE_CARD_STATE_REPLACED\x10\x03\x12\x1d\n\x19RATE_CARD_STATE_WITHDRAWN\x10\x04\x32\x9f\x02\n\x0c\x41\x64minService\x12Z\n\x0fPublishRateCard\x12\".creditd.v1.PublishRateCardRequest\x1a#.creditd.v1.PublishRateCardResponse\x12T\n\rListRateCards\x12 .creditd.v1.ListRateCardsRequest\x1a!.creditd.v1.ListRateCardsResponse\x12]\n\x10WithdrawRateCard\x12#.creditd.v1.WithdrawRateCardRequest\x1a$.creditd.v1.WithdrawRateCardResponseB\xa0\x01\n\x0e\x63om.creditd.v1B\nAdminProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03\x43XX\xaa\x02\nCreditd.V1\xca\x02\nCreditd\\V1\xe2\x02\x16\x43reditd\\V1\\GPBMetadata\xea\x02\x0b\x43reditd::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63reditd/v1/admin.proto\x12\ncreditd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x16PublishRateCardRequest\x12\x0c\n\x04toml\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"T\n\x17PublishRateCardResponse\x12\'\n\trate_card\x18\x01 \x01(\x0b\x32\x14.creditd.v1.RateCard\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\xba\x01\n\x08RateCard\x12\x11\n\trate_card\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.creditd.v1.RateCardState\x12\x0e\n\x06origin\x18\x06 \x01(\t\x12\x0c\n\x04toml\x18\x07 \x01(\t\"c\n\x14ListRateCardsRequest\x12\x11\n\trate_card\x18\x01 \x01(\t\x12\x11\n\twith_toml\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x15ListRateCardsResponse\x12(\n\nrate_cards\x18\x01 \x03(\x0b\x32\x14.creditd.v1.RateCard\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x17WithdrawRateCardRequest\x12\x10\n\x08revision\x18\x01 \x01(\t\"C\n\x18WithdrawRateCardResponse\x12\'\n\trate_card\x18\x01 \x01(\x0b\x32\x14.creditd.v1.RateCard\"\xaa\x02\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x10\n\x08\x61\x63\x63ounts\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14\x63\x61lls_per_second_max\x18\x08 \x01(\x05\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x10\x43reateKeyRequest\x12\x1c\n\x03key\x18\x01 \x01(\x0b\x32\x0f.creditd.v1.Key\"A\n\x11\x43reateKeyResponse\x12\x1c\n\x03key\x18\x01 \x01(\x0b\x32\x0f.creditd.v1.Key\x12\x0e\n\x06secret\x18\x02 \x01(\t\"N\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"J\n\x10ListKeysResponse\x12\x1d\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.creditd.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"1\n\x11RevokeKeyResponse\x12\x1c\n\x03key\x18\x01 \x01(\x0b\x32\x0f.creditd.v1.Key\"O\n\x16ListAdminEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"Z\n\x17ListAdminEventsResponse\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x16.creditd.v1.AdminEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"}\n\nAdminEvent\x12/\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t*\xaa\x01\n\rRateCardState\x12\x1f\n\x1bRATE_CARD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RATE_CARD_STATE_IN_FORCE\x10\x01\x12\x1d\n\x19RATE_CARD_STATE_SCHEDULED\x10\x02\x12\x1c\n\x18RATE_CARD_STATE_REPLACED\x10\x03\x12\x1d\n\x19RATE_CARD_STATE_WITHDRAWN\x10\x04\x32\xd6\x04\n\x0c\x41\x64minService\x12Z\n\x0fPublishRateCard\x12\".creditd.v1.PublishRateCardRequest\x1a#.creditd.v1.PublishRateCardResponse\x12T\n\rListRateCards\x12 .creditd.v1.ListRateCardsRequest\x1a!.creditd.v1.ListRateCardsResponse\x12]\n\x10WithdrawRateCard\x12#.creditd.v1.WithdrawRateCardRequest\x1a$.creditd.v1.WithdrawRateCardResponse\x12H\n\tCreateKey\x12\x1c.creditd.v1.CreateKeyRequest\x1a\x1d.creditd.v1.CreateKeyResponse\x12\x45\n\x08ListKeys\x12\x1b.creditd.v1.ListKeysRequest\x1a\x1c.creditd.v1.ListKeysResponse\x12H\n\tRevokeKey\x12\x1c.creditd.v1.RevokeKeyRequest\x1a\x1d.creditd.v1.RevokeKeyResponse\x12Z\n\x0fListAdminEvents\x12\".creditd.v1.ListAdminEventsRequest\x1a#.creditd.v1.ListAdminEventsResponseB\xa0\x01\n\x0e\x63om.creditd.v1B\nAdminProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03\x43XX\xaa\x02\nCreditd.V1\xca\x02\nCreditd\\V1\xe2\x02\x16\x43reditd\\V1\\GPBMetadata\xea\x02\x0b\x43reditd::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditd.v1.admin_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016com.creditd.v1B\nAdminProtoP\001Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\242\002\003CXX\252\002\nCreditd.V1\312\002\nCreditd\\V1\342\002\026Creditd\\V1\\GPBMetadata\352\002\013Creditd::V1'
-  _globals['_RATECARDSTATE']._serialized_start=717
-  _globals['_RATECARDSTATE']._serialized_end=887
+  _globals['_RATECARDSTATE']._serialized_start=1678
+  _globals['_RATECARDSTATE']._serialized_end=1848
   _globals['_PUBLISHRATECARDREQUEST']._serialized_start=71
   _globals['_PUBLISHRATECARDREQUEST']._serialized_end=132
   _globals['_PUBLISHRATECARDRESPONSE']._serialized_start=134
@@ -49,6 +49,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WITHDRAWRATECARDREQUEST']._serialized_end=645
   _globals['_WITHDRAWRATECARDRESPONSE']._serialized_start=647
   _globals['_WITHDRAWRATECARDRESPONSE']._serialized_end=714
-  _globals['_ADMINSERVICE']._serialized_start=890
-  _globals['_ADMINSERVICE']._serialized_end=1177
+  _globals['_KEY']._serialized_start=717
+  _globals['_KEY']._serialized_end=1015
+  _globals['_CREATEKEYREQUEST']._serialized_start=1017
+  _globals['_CREATEKEYREQUEST']._serialized_end=1065
+  _globals['_CREATEKEYRESPONSE']._serialized_start=1067
+  _globals['_CREATEKEYRESPONSE']._serialized_end=1132
+  _globals['_LISTKEYSREQUEST']._serialized_start=1134
+  _globals['_LISTKEYSREQUEST']._serialized_end=1212
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1214
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1288
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1290
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1324
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1326
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1375
+  _globals['_LISTADMINEVENTSREQUEST']._serialized_start=1377
+  _globals['_LISTADMINEVENTSREQUEST']._serialized_end=1456
+  _globals['_LISTADMINEVENTSRESPONSE']._serialized_start=1458
+  _globals['_LISTADMINEVENTSRESPONSE']._serialized_end=1548
+  _globals['_ADMINEVENT']._serialized_start=1550
+  _globals['_ADMINEVENT']._serialized_end=1675
+  _globals['_ADMINSERVICE']._serialized_start=1851
+  _globals['_ADMINSERVICE']._serialized_end=2449
 # @@protoc_insertion_point(module_scope)

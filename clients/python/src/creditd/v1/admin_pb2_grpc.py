@@ -50,6 +50,26 @@ class AdminServiceStub(object):
                 request_serializer=creditd_dot_v1_dot_admin__pb2.WithdrawRateCardRequest.SerializeToString,
                 response_deserializer=creditd_dot_v1_dot_admin__pb2.WithdrawRateCardResponse.FromString,
                 _registered_method=True)
+        self.CreateKey = channel.unary_unary(
+                '/creditd.v1.AdminService/CreateKey',
+                request_serializer=creditd_dot_v1_dot_admin__pb2.CreateKeyRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_admin__pb2.CreateKeyResponse.FromString,
+                _registered_method=True)
+        self.ListKeys = channel.unary_unary(
+                '/creditd.v1.AdminService/ListKeys',
+                request_serializer=creditd_dot_v1_dot_admin__pb2.ListKeysRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_admin__pb2.ListKeysResponse.FromString,
+                _registered_method=True)
+        self.RevokeKey = channel.unary_unary(
+                '/creditd.v1.AdminService/RevokeKey',
+                request_serializer=creditd_dot_v1_dot_admin__pb2.RevokeKeyRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_admin__pb2.RevokeKeyResponse.FromString,
+                _registered_method=True)
+        self.ListAdminEvents = channel.unary_unary(
+                '/creditd.v1.AdminService/ListAdminEvents',
+                request_serializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -82,6 +102,36 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateKey(self, request, context):
+        """Creates a key, and returns its secret, which is never shown again. Sent twice, it creates
+        two keys. Authentication is on from the first key on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKeys(self, request, context):
+        """The keys, in the order of their creation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeKey(self, request, context):
+        """Revokes a key at once: its next call is refused, and its watches end. The same again is
+        the same answer. A key that has expired can be revoked too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAdminEvents(self, request, context):
+        """The trail: what was done by this service, and by whom, newest first. It never changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +149,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.WithdrawRateCard,
                     request_deserializer=creditd_dot_v1_dot_admin__pb2.WithdrawRateCardRequest.FromString,
                     response_serializer=creditd_dot_v1_dot_admin__pb2.WithdrawRateCardResponse.SerializeToString,
+            ),
+            'CreateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateKey,
+                    request_deserializer=creditd_dot_v1_dot_admin__pb2.CreateKeyRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_admin__pb2.CreateKeyResponse.SerializeToString,
+            ),
+            'ListKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeys,
+                    request_deserializer=creditd_dot_v1_dot_admin__pb2.ListKeysRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_admin__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'RevokeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeKey,
+                    request_deserializer=creditd_dot_v1_dot_admin__pb2.RevokeKeyRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_admin__pb2.RevokeKeyResponse.SerializeToString,
+            ),
+            'ListAdminEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAdminEvents,
+                    request_deserializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,6 +253,114 @@ class AdminService(object):
             '/creditd.v1.AdminService/WithdrawRateCard',
             creditd_dot_v1_dot_admin__pb2.WithdrawRateCardRequest.SerializeToString,
             creditd_dot_v1_dot_admin__pb2.WithdrawRateCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.AdminService/CreateKey',
+            creditd_dot_v1_dot_admin__pb2.CreateKeyRequest.SerializeToString,
+            creditd_dot_v1_dot_admin__pb2.CreateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.AdminService/ListKeys',
+            creditd_dot_v1_dot_admin__pb2.ListKeysRequest.SerializeToString,
+            creditd_dot_v1_dot_admin__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.AdminService/RevokeKey',
+            creditd_dot_v1_dot_admin__pb2.RevokeKeyRequest.SerializeToString,
+            creditd_dot_v1_dot_admin__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAdminEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.AdminService/ListAdminEvents',
+            creditd_dot_v1_dot_admin__pb2.ListAdminEventsRequest.SerializeToString,
+            creditd_dot_v1_dot_admin__pb2.ListAdminEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -556,7 +556,7 @@ class ReleaseHoldResponse(_message.Message):
     def __init__(self, hold: _Optional[_Union[HoldState, _Mapping]] = ..., available: _Optional[str] = ..., replayed: bool = ...) -> None: ...
 
 class ListEntriesRequest(_message.Message):
-    __slots__ = ("account", "page_size", "page_token", "start_time", "end_time", "kinds", "service", "hold_id")
+    __slots__ = ("account", "page_size", "page_token", "start_time", "end_time", "kinds", "service", "hold_id", "key_id")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -565,6 +565,7 @@ class ListEntriesRequest(_message.Message):
     KINDS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     HOLD_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
     account: str
     page_size: int
     page_token: str
@@ -573,7 +574,8 @@ class ListEntriesRequest(_message.Message):
     kinds: _containers.RepeatedScalarFieldContainer[EntryKind]
     service: str
     hold_id: str
-    def __init__(self, account: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[EntryKind, str]]] = ..., service: _Optional[str] = ..., hold_id: _Optional[str] = ...) -> None: ...
+    key_id: str
+    def __init__(self, account: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[EntryKind, str]]] = ..., service: _Optional[str] = ..., hold_id: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...
 
 class ListEntriesResponse(_message.Message):
     __slots__ = ("entries", "next_page_token")
@@ -584,7 +586,7 @@ class ListEntriesResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source", "expire_time", "priority", "services", "price_values", "price_time")
+    __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source", "expire_time", "priority", "services", "price_values", "key_id", "price_time")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -623,6 +625,7 @@ class Entry(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     PRICE_VALUES_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
     PRICE_TIME_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     account: str
@@ -648,8 +651,9 @@ class Entry(_message.Message):
     priority: int
     services: _containers.RepeatedScalarFieldContainer[str]
     price_values: _containers.ScalarMap[str, str]
+    key_id: str
     price_time: _timestamp_pb2.Timestamp
-    def __init__(self, entry_id: _Optional[str] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., credits: _Optional[str] = ..., available: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spent: _Optional[str] = ..., held: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., grant_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., refunded_entry_id: _Optional[str] = ..., version: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[GrantShare, _Mapping]]] = ..., source: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ..., price_values: _Optional[_Mapping[str, str]] = ..., price_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, entry_id: _Optional[str] = ..., account: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., credits: _Optional[str] = ..., available: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., service: _Optional[str] = ..., rate_card: _Optional[str] = ..., revision: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spent: _Optional[str] = ..., held: _Optional[str] = ..., usage: _Optional[_Union[_pricing_pb2.Usage, _Mapping]] = ..., grant_id: _Optional[str] = ..., hold_id: _Optional[str] = ..., refunded_entry_id: _Optional[str] = ..., version: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[GrantShare, _Mapping]]] = ..., source: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ..., price_values: _Optional[_Mapping[str, str]] = ..., key_id: _Optional[str] = ..., price_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GrantShare(_message.Message):
     __slots__ = ("grant_id", "credits", "held")
