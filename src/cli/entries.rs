@@ -100,6 +100,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         kinds: args.kinds.iter().map(|kind| kind.to_pb().into()).collect(),
         service: args.service.clone().unwrap_or_default(),
         hold_id: args.hold.clone().unwrap_or_default(),
+        key_id: String::new(),
     };
     let fetch = async |ledger: &mut Ledger, page_token| {
         let request = pb::ListEntriesRequest {

@@ -26,6 +26,7 @@
 
 pub mod cards;
 mod controlled_delay;
+pub mod keys;
 mod pending;
 pub mod sqlite;
 

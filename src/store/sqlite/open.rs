@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema-4.sql"),
     include_str!("rate_cards.sql"),
+    include_str!("keys.sql"),
 ];
 /// The version after the first of them. Versions 1 and 2 were never released.
 const VERSION_FIRST: i64 = 3;
