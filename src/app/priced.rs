@@ -187,6 +187,7 @@ impl App {
         let Command {
             account,
             request,
+            key_id,
             labels,
             action,
         } = command;
@@ -212,6 +213,7 @@ impl App {
         Ok(Command {
             account,
             request,
+            key_id,
             labels,
             action,
         })

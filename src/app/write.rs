@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::priced::{NeedsAccount, Payer};
 use super::{App, AppError, fingerprint};
+use crate::domain::keys::KeyId;
 use crate::domain::ledger::{Action, Command, GrantAction, Priced, RequestKey, UpdateAction};
 use crate::domain::names::repeated;
 use crate::domain::pricing::{Catalog, Selector, Usage};
@@ -25,6 +26,8 @@ pub struct WriteForm<'a> {
     pub request_id: Option<RequestId>,
     /// Whose credits move; None where it was bad.
     pub account: Option<AccountName>,
+    /// Who sends it, where that is known.
+    pub key_id: Option<KeyId>,
     /// Kept with the entry.
     pub labels: Labels,
     /// What to do, its cost not priced yet.
@@ -106,6 +109,7 @@ impl App {
         let WriteForm {
             request_id,
             account,
+            key_id,
             labels,
             mut action,
             violations,
@@ -128,6 +132,7 @@ impl App {
                 Ok(Command {
                     account,
                     request: RequestKey { id, fingerprint },
+                    key_id,
                     labels,
                     action: action.map_cost(price),
                 })

@@ -168,6 +168,7 @@ impl Head {
         WriteForm {
             request_id: self.request_id,
             account: self.account,
+            key_id: None,
             labels: labels.unwrap_or_default(),
             action,
             violations: self.violations,
@@ -315,6 +316,7 @@ pub fn update_from_pb(request: &pb::UpdateAccountRequest) -> WriteForm<'_> {
     WriteForm {
         request_id,
         account: name,
+        key_id: None,
         labels: Labels::default(),
         action: Action::UpdateAccount(Box::new(update)),
         violations,
