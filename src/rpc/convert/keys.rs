@@ -4,7 +4,7 @@ use super::page::{ListKey, size_from_pb};
 use super::{timestamp_from_pb, timestamp_to_pb};
 use crate::domain::keys::{
     AccountPattern, AccountPatterns, KEY_ACCOUNTS_MAX, KEY_CALLS_PER_SECOND_MAX, KEY_ID_BYTES_MAX,
-    KEY_TITLE_BYTES_MAX, Key, KeyId, KeyTerms, Scope, Scopes,
+    KEY_TITLE_BYTES_MAX, Key, KeyTerms, Scope, Scopes,
 };
 use crate::domain::names::{check_length, repeated};
 use crate::domain::{FieldViolations, Violation};
@@ -157,30 +157,13 @@ pub fn events_query_from_pb(
     let mut violations = FieldViolations::new();
     let limit = violations.check("page_size", size_from_pb(request.page_size));
     let before = violations.check("page_token", key.last(&request.page_token));
-    let key_id = violations.check("key_id", optional_key_id_from_pb(&request.key_id));
+    violations.check("key_id", check_length(&request.key_id, 0, KEY_ID_BYTES_MAX));
     let query = EventQuery {
         before: before.flatten(),
-        key_id: key_id.flatten(),
+        key_id: request.key_id.as_str().into(),
         limit: limit.unwrap_or_default(),
     };
     violations.or((query, key))
-}
-
-/// The id of a key that may be left out. One that no key has finds nothing.
-///
-/// # Errors
-/// That the text is no id.
-pub fn optional_key_id_from_pb(text: &str) -> Result<Option<KeyId>, Violation> {
-    match text {
-        "" => Ok(None),
-        text => match KeyId::new(text) {
-            Some(id) => Ok(Some(id)),
-            None => Err(unusable(format!(
-                "\"{}\" is no key_id: 1 to {KEY_ID_BYTES_MAX} printable characters without spaces",
-                repeated(text)
-            ))),
-        },
-    }
 }
 
 /// An event of the trail.

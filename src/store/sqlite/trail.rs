@@ -46,15 +46,11 @@ pub(super) fn page(
     connection
         .prepare_cached(
             "SELECT event_id, create_time, key_id, action, subject, title FROM admin_events
-             WHERE event_id < ?1 AND (?2 IS NULL OR key_id = ?2)
+             WHERE event_id < ?1 AND (?2 = '' OR key_id = ?2)
              ORDER BY event_id DESC LIMIT ?3",
         )?
         .query_map(
-            params![
-                query.before.unwrap_or(i64::MAX),
-                query.key_id.as_ref().map(KeyId::as_str),
-                limit
-            ],
+            params![query.before.unwrap_or(i64::MAX), query.key_id, limit],
             event,
         )?
         .collect()
