@@ -228,6 +228,10 @@ async fn all_that_is_wrong_with_a_key_is_said_at_once() {
         (Some(key("write", "")), "key.scopes INVALID_KEY"),
         (Some(key("Read", "")), "key.scopes INVALID_KEY"),
         (
+            Some(key("read admin", "team-a")),
+            "key.accounts INVALID_KEY",
+        ),
+        (
             Some(pb::Key {
                 title: long(129),
                 accounts: many,
