@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::access::Caller;
 use super::{App, AppError, Balance};
+use crate::domain::keys::{AccountPatterns, Scope};
 use crate::domain::ledger::{Account, AccountSettings};
 use crate::domain::{AccountName, Timestamp};
 use crate::store::{AccountSnapshot, NameQuery};
@@ -45,23 +47,35 @@ impl App {
     /// An account as it is.
     ///
     /// # Errors
-    /// That there is none, or that it cannot be read.
-    pub async fn get_account(&self, account: AccountName) -> Result<AccountState, AppError> {
+    /// An account that the caller may not name, that there is none, or that it cannot be read.
+    pub async fn get_account(
+        &self,
+        caller: &Caller,
+        account: AccountName,
+    ) -> Result<AccountState, AppError> {
+        self.access.admit(caller, &account, Scope::Read)?;
         let snapshot = self.store.account(account, None).await?;
         Ok(AccountState::of(&snapshot.account, Balance::of(&snapshot)))
     }
 
-    /// A page of accounts, each as it is when it is read.
+    /// A page of the accounts that the caller may name, each as it is when it is read.
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub async fn list_accounts(&self, query: NameQuery) -> Result<AccountPage, AppError> {
+    pub async fn list_accounts(
+        &self,
+        caller: &Caller,
+        query: NameQuery,
+    ) -> Result<AccountPage, AppError> {
         let limit = query.limit;
         let one_more = NameQuery {
             limit: limit.saturating_add(1),
             ..query
         };
-        let mut names = self.store.account_names(one_more).await?;
+        let mut names = match caller.accounts() {
+            None => self.store.account_names(one_more).await?,
+            Some(allowed) => self.allowed_names(allowed, &one_more).await?,
+        };
         let more = names.len() > limit;
         names.truncate(limit);
         let mut accounts = Vec::with_capacity(names.len());
@@ -76,5 +90,36 @@ impl App {
             }
         }
         Ok(AccountPage { accounts, more })
+    }
+
+    /// Names of accounts, as far as they are allowed.
+    async fn allowed_names(
+        &self,
+        allowed: &AccountPatterns,
+        query: &NameQuery,
+    ) -> Result<Vec<AccountName>, AppError> {
+        let mut names = Vec::new();
+        for pattern in allowed.within(&query.prefix) {
+            let left = query.limit.saturating_sub(names.len());
+            if left == 0 {
+                break;
+            }
+            let is_behind = |after: &AccountName| {
+                let is_within = pattern.is_prefix && pattern.matches(after.as_str());
+                *after.as_str() < *pattern.text || is_within
+            };
+            if !query.after.as_ref().is_none_or(is_behind) {
+                continue;
+            }
+            let found = self.store.account_names(NameQuery {
+                // The name itself comes before all that begin so.
+                limit: if pattern.is_prefix { left } else { 1 },
+                prefix: pattern.text.clone(),
+                after: query.after.clone(),
+            });
+            let found = found.await?.into_iter();
+            names.extend(found.filter(|name| pattern.matches(name.as_str())));
+        }
+        Ok(names)
     }
 }

@@ -1,6 +1,8 @@
 //! Balances and entries of an account.
 
+use super::access::Caller;
 use super::{App, AppError};
+use crate::domain::keys::Scope;
 use crate::domain::ledger::GrantState;
 use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Credits, FieldViolations, Refusal, Timestamp};
@@ -53,8 +55,23 @@ impl App {
     /// already; a time that is still to come is refused together with it.
     ///
     /// # Errors
-    /// Bad fields, an unknown account, or a time that is still to come.
+    /// Bad fields, an account that the caller may not name, an unknown account, or a time that
+    /// is still to come.
     pub async fn balance(
+        &self,
+        caller: &Caller,
+        account: Option<AccountName>,
+        as_of: Option<Timestamp>,
+        violations: FieldViolations,
+    ) -> Result<Balance, AppError> {
+        if let Some(account) = &account {
+            self.access.admit(caller, account, Scope::Read)?;
+        }
+        self.balance_again(account, as_of, violations).await
+    }
+
+    /// The same for a caller that was admitted to the account.
+    pub(crate) async fn balance_again(
         &self,
         account: Option<AccountName>,
         as_of: Option<Timestamp>,
@@ -79,20 +96,25 @@ impl App {
     /// Announces each change of the account from now on.
     ///
     /// # Errors
-    /// An unknown account, or a store that cannot be read.
-    pub async fn watch(&self, account: AccountName) -> Result<Changes, AppError> {
+    /// An account that the caller may not name, an unknown account, or a store that cannot be
+    /// read.
+    pub async fn watch(&self, caller: &Caller, account: AccountName) -> Result<Changes, AppError> {
+        self.access.admit(caller, &account, Scope::Read)?;
         self.store.watch(account).await
     }
 
     /// A page of the account's entries, newest first.
     ///
     /// # Errors
-    /// An unknown account or hold, or a store that cannot be read.
+    /// An account that the caller may not name, an unknown account or hold, or a store that cannot
+    /// be read.
     pub async fn entries(
         &self,
+        caller: &Caller,
         account: AccountName,
         query: EntryQuery,
     ) -> Result<EntryPage, AppError> {
+        self.access.admit(caller, &account, Scope::Read)?;
         self.store.entries(account, query).await
     }
 }

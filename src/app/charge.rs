@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::access::Caller;
 use super::estimate::{SLICE_LENGTH, check_batch, pause};
 use super::priced::{NeedsAccount, Payer};
 use super::{App, AppError, WriteForm};
@@ -19,6 +20,7 @@ impl App {
     /// What is wrong with the batch as a whole, or that the store cannot write.
     pub async fn batch_charge(
         &self,
+        caller: &Caller,
         forms: Vec<WriteForm<'_>>,
         check: impl FnOnce(&[Result<Command, Refusal>]) -> Result<(), Refusal>,
     ) -> Result<Vec<Answer<Written>>, AppError> {
@@ -28,15 +30,21 @@ impl App {
         // One price snapshot for all items.
         let selectors = forms.iter().filter_map(WriteForm::selector);
         let prices = self.prices_for(selectors).await?;
-        let payers = self.payers(&prices, &forms).await?;
+        let admitted: Vec<_> = (forms.iter())
+            .map(|form| self.admit(caller, form))
+            .collect();
+        let payers = self.payers(&prices, &forms, &admitted).await?;
         let mut items = Vec::with_capacity(forms.len());
-        for (form, payer) in forms.into_iter().zip(payers) {
+        for ((form, payer), admitted) in forms.into_iter().zip(payers).zip(admitted) {
             if !items.is_empty() && items.len().is_multiple_of(SLICE_LENGTH) {
                 // Other calls of the thread have their turn.
                 pause().await;
             }
-            let priced = self.price_of(&prices, &form, None, &payer);
-            items.push(self.command(&prices, form, priced.unwrap_or_default()));
+            let item = admitted.and_then(|()| {
+                let priced = self.price_of(&prices, &form, None, &payer);
+                self.command(caller, &prices, form, priced.unwrap_or_default())
+            });
+            items.push(item);
         }
         check(&items)?;
         let mut commands = Vec::with_capacity(items.len());
@@ -64,10 +72,15 @@ impl App {
         &self,
         prices: &Catalog,
         forms: &[WriteForm<'_>],
+        admitted: &[Result<(), Refusal>],
     ) -> Result<Vec<Payer>, AppError> {
         let mut payers: Vec<Payer> = forms.iter().map(|form| self.payer(form)).collect();
         let mut to_read = BTreeMap::new();
-        for (form, payer) in forms.iter().zip(&payers) {
+        for ((form, payer), admitted) in forms.iter().zip(&payers).zip(admitted) {
+            if admitted.is_err() {
+                // Nothing of it is looked up.
+                continue;
+            }
             let has_part = || match self.price_of(prices, form, None, payer) {
                 Ok(Some(Ok(cost))) => cost.assumes_no_settings.is_some(),
                 Ok(_) => false,

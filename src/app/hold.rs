@@ -3,7 +3,9 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::access::Caller;
 use super::{App, AppError};
+use crate::domain::keys::Scope;
 use crate::domain::ledger::{Hold, HoldId, Named};
 use crate::domain::{AccountName, Labels, RequestId, Timestamp};
 
@@ -47,24 +49,30 @@ impl App {
     /// A hold of any status.
     ///
     /// # Errors
-    /// That there is none, or that it cannot be read.
+    /// An account that the caller may not name, that there is no such hold, or that it cannot be
+    /// read.
     pub async fn get_hold(
         &self,
+        caller: &Caller,
         account: AccountName,
         hold: Named<HoldId>,
     ) -> Result<Arc<Hold>, AppError> {
+        self.access.admit(caller, &account, Scope::Read)?;
         self.store.hold(account, hold).await
     }
 
     /// A page of the account's open holds.
     ///
     /// # Errors
-    /// An unknown account, or a store that cannot be read.
+    /// An account that the caller may not name, an unknown account, or a store that cannot be
+    /// read.
     pub async fn list_holds(
         &self,
+        caller: &Caller,
         account: AccountName,
         query: HoldQuery,
     ) -> Result<HoldPage, AppError> {
+        self.access.admit(caller, &account, Scope::Read)?;
         let account = self.store.account(account, None).await?.account;
         let from = query.after.map_or(Bound::Unbounded, Bound::Excluded);
         let open = account.holds().range((from, Bound::Unbounded));

@@ -1,6 +1,7 @@
 //! The use cases: they price a request, make a command of it and hand the command to the store.
 //! Nothing here knows gRPC or a database.
 
+pub mod access;
 mod account;
 mod balance;
 pub mod card_file;
@@ -8,10 +9,12 @@ mod charge;
 mod estimate;
 mod fingerprint;
 mod hold;
+pub mod keys;
 mod priced;
 pub mod prices;
 mod publish;
 mod ring;
+pub mod token;
 mod write;
 
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use crate::domain::pricing::Catalog;
 use crate::store::cards::RateCardStore;
 use crate::store::{Clock, Store};
 
+use self::access::{Access, Authentication};
 use self::prices::Lookups;
 
 pub use account::{AccountPage, AccountState};
@@ -48,11 +52,12 @@ pub struct App {
     clock: Arc<dyn Clock>,
     /// The default that the server was told; None: that of its files.
     default_rate_card: Option<Box<str>>,
+    access: Arc<Access>,
 }
 
 impl App {
     /// The use cases over these prices and stores. The prices are those that are in force in
-    /// `cards`.
+    /// `cards`. Callers are not asked who they are.
     #[must_use]
     pub fn new(
         catalog: Catalog,
@@ -65,6 +70,7 @@ impl App {
             store,
             lookups: Mutex::new(Lookups::new(cards.as_ref())),
             cards,
+            access: Arc::new(Access::new(Authentication::Off, Arc::clone(&clock), 0)),
             clock,
             default_rate_card: None,
         }
@@ -75,6 +81,18 @@ impl App {
     pub fn with_default_rate_card(mut self, name: Option<&str>) -> Self {
         self.default_rate_card = name.map(Box::from);
         self
+    }
+
+    /// The same where callers may do what this says.
+    #[must_use]
+    pub fn with_access(self, access: Arc<Access>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Who may call.
+    #[must_use]
+    pub const fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// Which queue would refuse a single write that came now, and how much may be queued there. It

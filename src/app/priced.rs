@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
+use super::access::Caller;
 use super::write::{CostForm, WriteForm};
 use super::{App, AppError};
+use crate::domain::keys::Scope;
 use crate::domain::ledger::{
     Account, AccountSettings, Action, AskedPrices, Command, Cost, HoldId, Named, Priced,
 };
@@ -78,15 +80,17 @@ impl App {
     /// is priced as one without settings.
     ///
     /// # Errors
-    /// That the ledger cannot be read.
+    /// An account that the caller may not name, or that the ledger cannot be read.
     pub async fn priced_account(
         &self,
+        caller: &Caller,
         account: Option<&AccountName>,
         with_balance: bool,
     ) -> Result<PricedAccount, AppError> {
         let Some(account) = account else {
             return Ok(PricedAccount::default());
         };
+        self.access.admit(caller, account, Scope::Price)?;
         let known = self.store.known_settings(account);
         if let Some(settings) = known
             && !with_balance
@@ -187,6 +191,7 @@ impl App {
         let Command {
             account,
             request,
+            key_id,
             labels,
             action,
         } = command;
@@ -212,6 +217,7 @@ impl App {
         Ok(Command {
             account,
             request,
+            key_id,
             labels,
             action,
         })

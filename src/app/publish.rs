@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::access::Caller;
 use super::card_file::{self, CardFileError, LoadedCard, Loading};
 use super::ring::ring;
 use super::{App, AppError};
@@ -55,6 +56,7 @@ impl App {
     /// That a rule refuses it, or that the store cannot be written or read.
     pub async fn publish_rate_card(
         &self,
+        caller: &Caller,
         loaded: LoadedCard,
         validate_only: bool,
     ) -> Result<PublishedRateCard, AppError> {
@@ -69,7 +71,10 @@ impl App {
         let placed = match validate_only {
             true => checked,
             false => {
-                let placed = self.cards.publish_one(new).await?;
+                let placed = self
+                    .cards
+                    .publish_one(new, caller.key_id().cloned())
+                    .await?;
                 let card = Arc::new(loaded.card.clone());
                 self.take_up(None, Some(card)).await?;
                 placed
@@ -182,8 +187,13 @@ impl App {
     ///
     /// # Errors
     /// That a rule refuses it, or that the store cannot be written or read.
-    pub async fn withdraw_rate_card(&self, revision: &str) -> Result<ListedRateCard, AppError> {
-        self.cards.withdraw(revision.into()).await?;
+    pub async fn withdraw_rate_card(
+        &self,
+        caller: &Caller,
+        revision: &str,
+    ) -> Result<ListedRateCard, AppError> {
+        let by = caller.key_id().cloned();
+        self.cards.withdraw(revision.into(), by).await?;
         self.take_up(None, None).await?;
         let toml = self.rate_card_text(revision).await?;
         let mut cards = self.rate_cards("").await?.into_iter();

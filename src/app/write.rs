@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::access::Caller;
 use super::priced::{NeedsAccount, Payer};
 use super::{App, AppError, fingerprint};
+use crate::domain::keys::Scope;
 use crate::domain::ledger::{Action, Command, GrantAction, Priced, RequestKey, UpdateAction};
 use crate::domain::names::repeated;
 use crate::domain::pricing::{Catalog, Selector, Usage};
@@ -53,6 +55,7 @@ impl App {
     #[must_use]
     pub fn write_at_once(
         &self,
+        caller: &Caller,
         form: WriteForm<'_>,
     ) -> Option<Result<Pending<Box<Written>>, AppError>> {
         let prices = self.prices();
@@ -62,7 +65,8 @@ impl App {
         }
         let payer = self.payer(&form);
         let priced = self.price_of(&prices, &form, None, &payer).ok()?;
-        let command = self.command(&prices, form, priced);
+        let command = self.admit(caller, &form);
+        let command = command.and_then(|()| self.command(caller, &prices, form, priced));
         let written = command.map(|command| self.store.write(command));
         Some(written.map_err(AppError::from))
     }
@@ -71,8 +75,14 @@ impl App {
     /// once what was written is durable; the form is not needed for it any more.
     ///
     /// # Errors
-    /// What is wrong with the form, or that prices or the account cannot be read.
-    pub async fn write(&self, form: WriteForm<'_>) -> Result<Pending<Box<Written>>, AppError> {
+    /// An account that the caller may not name, what is wrong with the form, or that prices or the
+    /// account cannot be read.
+    pub async fn write(
+        &self,
+        caller: &Caller,
+        form: WriteForm<'_>,
+    ) -> Result<Pending<Box<Written>>, AppError> {
+        self.admit(caller, &form)?;
         let prices = self.prices_for(form.selector()).await?;
         let of_hold = self.prices_of_hold(&form).await?;
         let payer = self.payer(&form);
@@ -92,13 +102,22 @@ impl App {
                 priced.unwrap_or_default()
             }
         };
-        let command = self.command(&prices, form, priced)?;
+        let command = self.command(caller, &prices, form, priced)?;
         Ok(self.store.write(command))
+    }
+
+    /// Whether the caller may write that to the account. It is asked before anything is looked up.
+    pub(super) fn admit(&self, caller: &Caller, form: &WriteForm<'_>) -> Result<(), Refusal> {
+        let Some(account) = &form.account else {
+            return Ok(());
+        };
+        self.access.admit(caller, account, form.scope())
     }
 
     /// The command that a form means, with its price where it has one.
     pub(super) fn command(
         &self,
+        caller: &Caller,
         catalog: &Catalog,
         form: WriteForm<'_>,
         priced: Option<Priced>,
@@ -128,6 +147,7 @@ impl App {
                 Ok(Command {
                     account,
                     request: RequestKey { id, fingerprint },
+                    key_id: caller.key_id().cloned(),
                     labels,
                     action: action.map_cost(price),
                 })
@@ -195,6 +215,21 @@ impl App {
 }
 
 impl<'a> WriteForm<'a> {
+    /// What its caller must be allowed to do.
+    const fn scope(&self) -> Scope {
+        match self.action {
+            Action::Grant(_) | Action::RevokeGrant { .. } | Action::UpdateAccount(_) => {
+                Scope::Grant
+            }
+            Action::Charge(_)
+            | Action::Refund { .. }
+            | Action::Hold { .. }
+            | Action::ExtendHold { .. }
+            | Action::SettleHold { .. }
+            | Action::ReleaseHold { .. } => Scope::Charge,
+        }
+    }
+
     /// By which prices its work is to be priced, where there is any.
     pub(super) fn selector(&self) -> Option<Selector<'a>> {
         match self.action.cost()? {

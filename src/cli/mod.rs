@@ -20,6 +20,8 @@ mod grant;
 mod health;
 mod hold;
 mod holds;
+mod key;
+mod keys;
 mod list;
 mod moved;
 mod output;
@@ -53,6 +55,7 @@ const EXAMPLES: &str = "Examples:
   creditd balance team-a                              what does it have left?
   creditd entries team-a                              where did it go?
   creditd accounts                                    all accounts, and how they are priced
+  creditd keys create --scope charge                  a key for a caller, and from then on for all
   creditd backup copy.db                              copy the data file while the server runs
   creditd audit                                       prove that it adds up
 
@@ -88,6 +91,7 @@ enum Command {
     Release(release::Args),
     Holds(holds::Args),
     Revoke(revoke::Args),
+    Keys(keys::Args),
     Backup(backup::Args),
     Audit(audit::Args),
     Health(health::Args),
@@ -142,6 +146,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Release(args) => release::run(&args),
         Command::Holds(args) => holds::run(&args),
         Command::Revoke(args) => revoke::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Version(args) => about::version(&args),
         Command::Completion(args) => about::completion(&args, Line::command()),

@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 
 use super::addr::{self, Address};
 use super::failure::Failure;
+use super::key::KeyArgs;
 use super::remote::Remote;
 use super::times::{self, Moment};
 use super::tls::Tls;
@@ -36,6 +37,8 @@ pub(super) struct Source {
     timeout: Duration,
     #[command(flatten)]
     tls: Tls,
+    #[command(flatten)]
+    key: KeyArgs,
     /// Ask no server, whatever the environment says
     #[arg(long, conflicts_with_all = ["account"])]
     offline: bool,
@@ -97,6 +100,7 @@ impl Source {
                     addr: addr.clone(),
                     timeout: self.timeout,
                     tls: self.tls.clone(),
+                    key: self.key.clone(),
                 }));
             }
         }

@@ -8,12 +8,13 @@ use tonic::{Response, Status};
 
 use super::addr::{self, Address};
 use super::failure::{Failure, Kind, Outcome};
+use super::key::KeyArgs;
 use super::output::More;
 use super::refusal::{self, Words, may_have_moved};
 use super::times;
 use super::tls::Tls;
 pub(super) use crate::rpc::client::Ledger;
-use crate::rpc::client::{self, Connection, Deadline, root_cause};
+use crate::rpc::client::{self, Connection, EachCall, root_cause};
 use crate::rpc::pb::creditd::v1::ErrorReason;
 use crate::rpc::refused::reason_name;
 
@@ -45,6 +46,8 @@ pub(super) struct Remote {
     pub(super) timeout: Duration,
     #[command(flatten)]
     pub(super) tls: Tls,
+    #[command(flatten)]
+    pub(super) key: KeyArgs,
 }
 
 /// What the message of a failed write needs.
@@ -90,6 +93,9 @@ impl Remote {
     /// A connection for calls with a deadline, or for one that has none.
     pub(super) async fn connect(&self, deadline: Option<Duration>) -> Result<Connection, Failure> {
         let here = &self.addr;
+        let is_tls = self.tls.is_spoken_to(here);
+        // Before anything is asked about the address.
+        let authorization = self.key.authorization(here, is_tls)?;
         let unreachable = |message| Failure::new(Kind::Unavailable, message);
         // Looked up here for a message of its own when the name does not exist.
         if let Address::Tcp { host, port, .. } = here {
@@ -101,10 +107,13 @@ impl Remote {
                 )));
             }
         }
-        let is_tls = self.tls.is_spoken_to(here);
         let tls = is_tls.then(|| self.tls.settings()).transpose()?;
         let uri = here.uri(is_tls);
-        let connecting = client::connect(&uri, self.timeout, Deadline(deadline), tls);
+        let each = EachCall {
+            deadline,
+            authorization,
+        };
+        let connecting = client::connect(&uri, self.timeout, each, tls);
         match tokio::time::timeout(self.timeout, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {

@@ -8,6 +8,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::SignalStream;
 
 use super::failure::Failure;
+use crate::app::token::{ADMIN_TOKEN_BYTES_MIN, TOKEN_BYTES_MAX, Token};
 use crate::server::{Config, LogFormat, Options, Server, Signal, telemetry};
 
 const EXAMPLES: &str = "Examples:
@@ -24,8 +25,8 @@ cards again.";
 /// Serve prices and balances over gRPC
 ///
 /// Without any option: the built-in JoggAI card, on 127.0.0.1:50051, with credits kept in
-/// ./creditd.db. Only this machine can reach it, until --listen says otherwise; it does not
-/// ask who calls, so keep it off networks that you do not trust.
+/// ./creditd.db. Only this machine can reach it, until --listen says otherwise. It asks who
+/// calls as soon as there is a key: one that it is started with, or one that was created.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -45,7 +46,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     };
     let mut options = args.options;
     options.rate_cards = rate_card_files(options.rate_cards);
-    let config = options.over(file).map_err(usage)?;
+    let mut config = options.over(file).map_err(usage)?;
+    config.admin_key = admin_key()?;
     let _log = telemetry::start(config.log_format, &config.log_level).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .thread_name("server-blocking")
@@ -91,6 +93,20 @@ fn print(banner: &str, log_format: LogFormat) {
         true => put(&mut std::io::stdout().lock()),
         false => put(&mut std::io::stderr().lock()),
     };
+}
+
+/// The key that is given by the environment: an option would be in every list of processes.
+fn admin_key() -> Result<Option<Token>, Failure> {
+    let Some(text) = std::env::var_os("CREDITD_ADMIN_KEY").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let key = text.to_str().and_then(Token::of_admin);
+    let key = key.ok_or_else(|| {
+        Failure::usage(format!(
+            "CREDITD_ADMIN_KEY is no key: give {ADMIN_TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} characters without spaces, such as \"openssl rand -hex 32\" prints"
+        ))
+    })?;
+    Ok(Some(key))
 }
 
 /// Files of rate cards: those that are named, or those of the variable's older name.

@@ -1,8 +1,10 @@
 //! Everything that the rules refuse, as one closed enum.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::amount::Credits;
+use super::keys::Scope;
 use super::ledger::HoldStatus;
 use super::names::{AccountName, RequestId};
 use super::schedule::{CardState, NameTaken, Origin};
@@ -18,6 +20,26 @@ pub enum CardNamedBy {
     Account,
     /// An update of an account, which it is to have from then on.
     Update,
+}
+
+/// What is called for too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimited {
+    /// The key of the call.
+    Key,
+    /// An account that it names.
+    Account,
+}
+
+impl RateLimited {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Account => "account",
+        }
+    }
 }
 
 /// Why a request was refused. Nothing changed.
@@ -184,6 +206,32 @@ pub enum Refusal {
         account: AccountName,
         /// The largest amount.
         limit: Credits,
+    },
+    /// The caller may not do that, or not with that account.
+    NotAllowed {
+        /// What it would have to be allowed.
+        scope: Scope,
+        /// Whether it is the account that it may not name.
+        with_account: bool,
+    },
+    /// More calls in a second than there may be.
+    RateLimited {
+        /// Of what.
+        of: RateLimited,
+        /// How many there may be.
+        limit: u32,
+        /// When there may be one again.
+        wait: Duration,
+    },
+    /// No key has this id.
+    KeyNotFound {
+        /// The id, cut.
+        key_id: Box<str>,
+    },
+    /// There are as many keys as there may be.
+    TooManyKeys {
+        /// How many there may be.
+        limit: usize,
     },
 }
 

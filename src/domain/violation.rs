@@ -52,6 +52,11 @@ pub enum Violation {
         /// The limit with its unit.
         limit: Box<str>,
     },
+    /// A field of a key that cannot be so.
+    InvalidKey {
+        /// What is wrong, and what to do.
+        problem: Box<str>,
+    },
     /// A service that is not on the card.
     UnknownService {
         /// The key, cut.

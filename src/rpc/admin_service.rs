@@ -1,5 +1,7 @@
 //! AdminService: converts, asks the use case, converts back.
 
+mod keys;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES};
 use super::wire::page::reserve_page;
 use super::wire::{self, EncodedReply};
 use crate::app::card_file::LoadedCard;
+use crate::app::keys::Keys;
 use crate::app::{App, ListedRateCard, refusal_of_text};
 use crate::domain::schedule::CardState;
 use crate::domain::{FieldViolations, Refusal, Violation};
@@ -32,6 +35,7 @@ pub const PUBLICATIONS_UNDER_WAY_MAX: usize = 16;
 /// The service over the use cases.
 pub struct AdminApi {
     app: Arc<App>,
+    keys: Arc<Keys>,
     loads: Arc<Semaphore>,
     under_way: Semaphore,
 }
@@ -39,9 +43,10 @@ pub struct AdminApi {
 impl AdminApi {
     /// The service.
     #[must_use]
-    pub fn new(app: Arc<App>) -> Self {
+    pub fn new(app: Arc<App>, keys: Arc<Keys>) -> Self {
         Self {
             app,
+            keys,
             loads: Arc::new(Semaphore::new(CARD_LOADS_MAX)),
             under_way: Semaphore::new(PUBLICATIONS_UNDER_WAY_MAX),
         }
@@ -141,6 +146,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::PublishRateCardRequest>,
     ) -> Result<Response<pb::PublishRateCardResponse>, Status> {
+        let caller = wire::caller_of_request(&request);
         let request = request.into_inner();
         toml_from_pb(&request.toml).map_err(bad)?;
         let under_way = self.under_way.try_acquire();
@@ -154,7 +160,7 @@ impl AdminService for AdminApi {
         let loaded = self.load(request.toml).await?;
         let published = self
             .app
-            .publish_rate_card(loaded, request.validate_only)
+            .publish_rate_card(&caller, loaded, request.validate_only)
             .await;
         let published = published.map_err(Refused::from)?;
         Ok(Response::new(published_to_pb(published)))
@@ -172,15 +178,55 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::WithdrawRateCardRequest>,
     ) -> Result<Response<pb::WithdrawRateCardResponse>, Status> {
+        let caller = wire::caller_of_request(&request);
         let request = request.into_inner();
         if request.revision.is_empty() {
             return Err(bad(FieldViolations::of("revision", Violation::Required)).into());
         }
-        let withdrawn = self.app.withdraw_rate_card(&request.revision).await;
+        let withdrawn = self
+            .app
+            .withdraw_rate_card(&caller, &request.revision)
+            .await;
         let withdrawn = withdrawn.map_err(Refused::from)?;
         let withdrawn = pb::WithdrawRateCardResponse {
             rate_card: Some(rate_card_to_pb(withdrawn)),
         };
         Ok(Response::new(withdrawn))
+    }
+
+    async fn create_key(
+        &self,
+        request: Request<pb::CreateKeyRequest>,
+    ) -> Result<Response<pb::CreateKeyResponse>, Status> {
+        let caller = wire::caller_of_request(&request);
+        Ok(Response::new(
+            self.create(request.get_ref(), &caller).await?,
+        ))
+    }
+
+    async fn list_keys(
+        &self,
+        request: Request<pb::ListKeysRequest>,
+    ) -> Result<Response<pb::ListKeysResponse>, Status> {
+        let reply = self.encoded_keys(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
+    }
+
+    async fn revoke_key(
+        &self,
+        request: Request<pb::RevokeKeyRequest>,
+    ) -> Result<Response<pb::RevokeKeyResponse>, Status> {
+        let caller = wire::caller_of_request(&request);
+        Ok(Response::new(
+            self.revoke(request.get_ref(), &caller).await?,
+        ))
+    }
+
+    async fn list_admin_events(
+        &self,
+        request: Request<pb::ListAdminEventsRequest>,
+    ) -> Result<Response<pb::ListAdminEventsResponse>, Status> {
+        let reply = self.encoded_events(wire::encoded(request), Reservation::default());
+        wire::decoded(reply.await?)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -20,8 +21,8 @@ use super::pb::creditd::v1::pricing_service_client::PricingServiceClient;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that gives its calls a deadline.
-pub type Connection = InterceptedService<Channel, Deadline>;
+/// A connection that gives its calls a deadline and a key.
+pub type Connection = InterceptedService<Channel, EachCall>;
 /// A client of LedgerService.
 pub type Ledger = LedgerServiceClient<Connection>;
 /// A client of PricingService.
@@ -31,14 +32,23 @@ pub type Admin = AdminServiceClient<Connection>;
 /// A client of the health service.
 pub type Health = HealthClient<Connection>;
 
-/// The deadline of each call; None for a watch, which has no end.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Option<Duration>);
+/// What each call has.
+#[derive(Clone, Debug, Default)]
+pub struct EachCall {
+    /// Its deadline; None for a watch, which has no end.
+    pub deadline: Option<Duration>,
+    /// The key of its caller, as metadata has it.
+    pub authorization: Option<MetadataValue<Ascii>>,
+}
 
-impl Interceptor for Deadline {
+impl Interceptor for EachCall {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(timeout) = self.0 {
+        if let Some(timeout) = self.deadline {
             request.set_timeout(timeout);
+        }
+        if let Some(authorization) = &self.authorization {
+            let metadata = request.metadata_mut();
+            metadata.insert("authorization", authorization.clone());
         }
         Ok(request)
     }
@@ -84,7 +94,7 @@ pub fn has_certificate(pem: &[u8]) -> bool {
 pub async fn connect(
     uri: &str,
     timeout: Duration,
-    deadline: Deadline,
+    each: EachCall,
     tls: Option<Tls>,
 ) -> Result<Connection, tonic::transport::Error> {
     let mut endpoint = Endpoint::from_shared(uri.to_owned())?;
@@ -97,7 +107,7 @@ pub async fn connect(
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .connect()
         .await?;
-    Ok(InterceptedService::new(channel, deadline))
+    Ok(InterceptedService::new(channel, each))
 }
 
 /// A client of LedgerService.

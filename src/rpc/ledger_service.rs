@@ -31,7 +31,9 @@ use super::watching::{Watcher, Watching};
 use super::wire::page::{Pace, decoded_bytes, page_of, reserve_page};
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
+use crate::app::access::Caller;
 use crate::app::{App, BATCH_LENGTH_MAX, Pending, WriteForm, Written};
+use crate::domain::keys::Scope;
 use crate::domain::{AccountName, FieldViolations, Refusal};
 
 /// What an item of a batch takes while it is decided, beside its bytes: the form, the command,
@@ -56,14 +58,18 @@ impl LedgerApi {
     }
 
     /// Serves a Charge.
-    pub(super) async fn encoded_charge(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
+    pub(super) async fn encoded_charge(
+        &self,
+        bytes: Bytes,
+        caller: &Caller,
+    ) -> Result<EncodedReply, Status> {
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
-        let pending = match self.charge_at_once(&bytes)? {
+        let pending = match self.charge_at_once(&bytes, caller)? {
             Some(pending) => {
                 drop(bytes);
                 pending
             }
-            None => Box::pin(self.charge_after_look_up(bytes)).await?,
+            None => Box::pin(self.charge_after_look_up(bytes, caller)).await?,
         };
         let written = self.app.written(pending).await.map_err(Refused::from)?;
         let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
@@ -72,7 +78,11 @@ impl LedgerApi {
     }
 
     /// None where a rate card has to be looked up.
-    fn charge_at_once(&self, bytes: &[u8]) -> Result<Option<Pending<Box<Written>>>, Status> {
+    fn charge_at_once(
+        &self,
+        bytes: &[u8],
+        caller: &Caller,
+    ) -> Result<Option<Pending<Box<Written>>>, Status> {
         let request: pb::ChargeRequest;
         let room = Bump::new();
         let parts = match read::charge(bytes, &room) {
@@ -82,14 +92,18 @@ impl LedgerApi {
                 ChargeParts::from(&request)
             }
         };
-        let pending = self.app.write_at_once(charge_from_parts(&parts));
+        let pending = self.app.write_at_once(caller, charge_from_parts(&parts));
         Ok(pending.transpose().map_err(Refused::from)?)
     }
 
-    async fn charge_after_look_up(&self, bytes: Bytes) -> Result<Pending<Box<Written>>, Status> {
+    async fn charge_after_look_up(
+        &self,
+        bytes: Bytes,
+        caller: &Caller,
+    ) -> Result<Pending<Box<Written>>, Status> {
         let request: pb::ChargeRequest = decode_message(&bytes)?;
         let parts = ChargeParts::from(&request);
-        let pending = self.app.write(charge_from_parts(&parts)).await;
+        let pending = self.app.write(caller, charge_from_parts(&parts)).await;
         Ok(pending.map_err(Refused::from)?)
     }
 
@@ -125,7 +139,7 @@ impl LedgerApi {
         }
         let sizes = charges.iter().map(|(_, size)| *size);
         let check = |items: &[_]| check_batch_reply(sizes, items);
-        let answers = self.app.batch_charge(forms, check).await;
+        let answers = self.app.batch_charge(held.caller(), forms, check).await;
         let answers = answers.map_err(Refused::from)?;
         let expected = answers.len().saturating_mul(RESULT_BYTES);
         let mut reply = EncodedReply::with_capacity(expected);
@@ -164,9 +178,9 @@ impl LedgerApi {
             query,
             key,
         } = list;
-        let account = account_of(account, violations)?;
+        let account = account_of(held.caller(), account, violations)?;
         reserve_page(&held, query.limit).await?;
-        let page = self.app.entries(account, query).await;
+        let page = self.app.entries(held.caller(), account, query).await;
         let page = page.map_err(Refused::from)?;
         let (mut reply, length) = page_of(&page.entries, entry_to_pb).await;
         // A page that was cut goes on below its last entry.
@@ -199,9 +213,12 @@ impl LedgerApi {
             query,
             key,
         } = list;
-        let account = account_of(account, violations)?;
+        let account = account_of(held.caller(), account, violations)?;
         reserve_page(&held, query.limit).await?;
-        let page = self.app.list_holds(account.clone(), query).await;
+        let page = self
+            .app
+            .list_holds(held.caller(), account.clone(), query)
+            .await;
         let page = page.map_err(Refused::from)?;
         let (mut reply, length) = page_of(&page.holds, |hold| hold_to_pb(hold, &account)).await;
         // A page that was cut goes on behind its last hold, as one with more behind it.
@@ -227,7 +244,7 @@ impl LedgerApi {
         let list = accounts_query_from_pb(&request);
         let AccountsQuery { query, key } = list.map_err(|bad| Refused::from(Refusal::from(bad)))?;
         reserve_page(&held, query.limit).await?;
-        let page = self.app.list_accounts(query).await;
+        let page = self.app.list_accounts(held.caller(), query).await;
         let page = page.map_err(Refused::from)?;
         let (mut reply, length) = page_of(&page.accounts, account_to_pb).await;
         // A page that was cut goes on behind its last account, as one with more behind it.
@@ -250,15 +267,20 @@ impl LedgerApi {
         held: Reservation,
         compress: bool,
     ) -> Result<Body, Status> {
-        let watcher = self.watcher(&decode_message(&bytes)?).await?;
+        let caller = held.caller().clone();
+        let watcher = self.watcher(&decode_message(&bytes)?, caller).await?;
         Ok(watcher.into_body(held, compress))
     }
 
-    async fn watcher(&self, request: &pb::WatchBalanceRequest) -> Result<Watcher, Refused> {
+    async fn watcher(
+        &self,
+        request: &pb::WatchBalanceRequest,
+        caller: Caller,
+    ) -> Result<Watcher, Refused> {
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
-        let account = account_of(account, violations)?;
-        self.watching.watch(&self.app, account).await
+        let account = account_of(&caller, account, violations)?;
+        self.watching.watch(&self.app, caller, account).await
     }
 
     /// Serves a write. `form` makes the form of its request.
@@ -267,8 +289,9 @@ impl LedgerApi {
         Q: Send + Sync,
         R: prost::Message + for<'a> From<&'a Written>,
     {
+        let caller = wire::caller_of_request(&request);
         let request = request.into_inner();
-        let pending = self.app.write(form(&request)).await;
+        let pending = self.app.write(&caller, form(&request)).await;
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
         drop(request);
         let pending = pending.map_err(Refused::from)?;
@@ -285,9 +308,14 @@ type Reply<T> = Result<Response<T>, Status>;
 
 /// A request that is about one account that exists, without a form of its own.
 fn account_of(
+    caller: &Caller,
     account: Option<AccountName>,
     violations: FieldViolations,
 ) -> Result<AccountName, Refused> {
+    if let Some(account) = &account {
+        // Whatever else is wrong.
+        caller.check_account(account, Scope::Read)?;
+    }
     match account {
         Some(account) if violations.is_empty() => Ok(account),
         _ => Err(Refusal::Invalid(violations).into()),
@@ -305,10 +333,11 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetBalanceRequest>,
     ) -> Reply<pb::GetBalanceResponse> {
+        let caller = wire::caller_of_request(&request);
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let (account, as_of) = balance_query_from_pb(&request, &mut violations);
-        let balance = self.app.balance(account, as_of, violations).await;
+        let balance = self.app.balance(&caller, account, as_of, violations).await;
         let balance = balance.map_err(Refused::from)?;
         let response = pb::GetBalanceResponse {
             balance: Some(balance_to_pb(&balance)),
@@ -320,7 +349,8 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::WatchBalanceRequest>,
     ) -> Reply<Self::WatchBalanceStream> {
-        let watcher = self.watcher(request.get_ref()).await?;
+        let caller = wire::caller_of_request(&request);
+        let watcher = self.watcher(request.get_ref(), caller).await?;
         Ok(Response::new(Box::pin(watcher.balances())))
     }
 
@@ -337,7 +367,8 @@ impl LedgerService for LedgerApi {
     }
 
     async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
-        wire::decoded(self.encoded_charge(wire::encoded(request)).await?)
+        let caller = wire::caller_of_request(&request);
+        wire::decoded(self.encoded_charge(wire::encoded(request), &caller).await?)
     }
 
     async fn batch_charge(
@@ -378,6 +409,7 @@ impl LedgerService for LedgerApi {
     }
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
+        let caller = wire::caller_of_request(&request);
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
@@ -387,11 +419,12 @@ impl LedgerService for LedgerApi {
             account.as_ref(),
             &mut violations,
         );
+        let account = account_of(&caller, account, violations)?;
         let Some(hold) = hold else {
-            return Err(Refused::from(Refusal::Invalid(violations)).into());
+            // It was said what is wrong with it.
+            return Err(Refused::from(Refusal::Invalid(FieldViolations::new())).into());
         };
-        let account = account_of(account, violations)?;
-        let found = self.app.get_hold(account.clone(), hold).await;
+        let found = self.app.get_hold(&caller, account.clone(), hold).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetHoldResponse {
             hold: Some(hold_to_pb(&found, &account)),
@@ -418,11 +451,12 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetAccountRequest>,
     ) -> Reply<pb::GetAccountResponse> {
+        let caller = wire::caller_of_request(&request);
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
-        let account = account_of(account, violations)?;
-        let found = self.app.get_account(account).await;
+        let account = account_of(&caller, account, violations)?;
+        let found = self.app.get_account(&caller, account).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetAccountResponse {
             account: Some(account_to_pb(&found)),

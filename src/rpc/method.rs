@@ -1,6 +1,8 @@
 //! What is known of each method, in one table. Router, limits, deadline, log and counts read
 //! it; a test compares it with the schema.
 
+use crate::domain::keys::Scope;
+
 /// A method of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Method {
@@ -10,8 +12,8 @@ pub struct Method {
     pub service: Service,
     /// How it is called and what limits it.
     pub kind: Kind,
-    /// What its caller must be allowed to do.
-    pub right: Right,
+    /// What its caller must be allowed to do; None: nothing.
+    pub scope: Option<Scope>,
     /// Why it may be sent again where its answer is unknown.
     pub repeat: Repeat,
 }
@@ -69,23 +71,6 @@ impl Kind {
     }
 }
 
-/// What the caller of a method must be allowed to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
-    /// Ask for prices.
-    Price,
-    /// Read accounts.
-    Read,
-    /// Spend what accounts have, and give it back.
-    Charge,
-    /// Give accounts credits, and take them away.
-    Grant,
-    /// Administer the server.
-    Admin,
-    /// Nothing.
-    None,
-}
-
 /// Why a method may be sent again where its answer is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
@@ -95,6 +80,8 @@ pub enum Repeat {
     RequestId,
     /// What it asks for is so already the second time, and the answer is the same.
     Same,
+    /// It may not: it takes effect each time.
+    Never,
 }
 
 const fn pricing(path: &'static str, kind: Kind) -> Method {
@@ -102,34 +89,31 @@ const fn pricing(path: &'static str, kind: Kind) -> Method {
         path,
         service: Service::Pricing,
         kind,
-        right: Right::Price,
+        scope: Some(Scope::Price),
         repeat: Repeat::Read,
     }
 }
 
-const fn ledger(path: &'static str, kind: Kind, right: Right) -> Method {
+const fn ledger(path: &'static str, kind: Kind, scope: Scope) -> Method {
     Method {
         path,
         service: Service::Ledger,
         kind,
-        right,
-        repeat: match right {
-            Right::Charge | Right::Grant => Repeat::RequestId,
-            Right::Price | Right::Read | Right::Admin | Right::None => Repeat::Read,
+        scope: Some(scope),
+        repeat: match scope {
+            Scope::Charge | Scope::Grant => Repeat::RequestId,
+            Scope::Price | Scope::Read | Scope::Admin => Repeat::Read,
         },
     }
 }
 
-const fn admin(path: &'static str, kind: Kind, right: Right) -> Method {
+const fn admin(path: &'static str, kind: Kind, scope: Scope, repeat: Repeat) -> Method {
     Method {
         path,
         service: Service::Admin,
         kind,
-        right,
-        repeat: match right {
-            Right::Admin => Repeat::Same,
-            Right::Price | Right::Read | Right::Charge | Right::Grant | Right::None => Repeat::Read,
-        },
+        scope: Some(scope),
+        repeat,
     }
 }
 
@@ -138,7 +122,7 @@ const fn about_server(path: &'static str, service: Service, kind: Kind) -> Metho
         path,
         service,
         kind,
-        right: Right::None,
+        scope: None,
         repeat: Repeat::Read,
     }
 }
@@ -149,96 +133,123 @@ pub static METHODS: &[Method] = &[
     ledger(
         "/creditd.v1.LedgerService/Charge",
         Kind::Unary,
-        Right::Charge,
+        Scope::Charge,
     ),
     ledger(
         "/creditd.v1.LedgerService/GetBalance",
         Kind::Unary,
-        Right::Read,
+        Scope::Read,
     ),
     pricing("/creditd.v1.PricingService/BatchEstimate", Kind::Batch),
     pricing("/creditd.v1.PricingService/GetRateCard", Kind::List),
     ledger(
         "/creditd.v1.LedgerService/BatchCharge",
         Kind::Batch,
-        Right::Charge,
+        Scope::Charge,
     ),
     ledger(
         "/creditd.v1.LedgerService/WatchBalance",
         Kind::BalanceWatch,
-        Right::Read,
+        Scope::Read,
     ),
     ledger(
         "/creditd.v1.LedgerService/ListEntries",
         Kind::List,
-        Right::Read,
+        Scope::Read,
     ),
-    ledger("/creditd.v1.LedgerService/Grant", Kind::Unary, Right::Grant),
+    ledger("/creditd.v1.LedgerService/Grant", Kind::Unary, Scope::Grant),
     ledger(
         "/creditd.v1.LedgerService/Refund",
         Kind::Unary,
-        Right::Charge,
+        Scope::Charge,
     ),
-    ledger("/creditd.v1.LedgerService/Hold", Kind::Unary, Right::Charge),
+    ledger("/creditd.v1.LedgerService/Hold", Kind::Unary, Scope::Charge),
     ledger(
         "/creditd.v1.LedgerService/ExtendHold",
         Kind::Unary,
-        Right::Charge,
+        Scope::Charge,
     ),
     ledger(
         "/creditd.v1.LedgerService/SettleHold",
         Kind::Unary,
-        Right::Charge,
+        Scope::Charge,
     ),
     ledger(
         "/creditd.v1.LedgerService/ReleaseHold",
         Kind::Unary,
-        Right::Charge,
+        Scope::Charge,
     ),
     ledger(
         "/creditd.v1.LedgerService/GetHold",
         Kind::Unary,
-        Right::Read,
+        Scope::Read,
     ),
     ledger(
         "/creditd.v1.LedgerService/ListHolds",
         Kind::List,
-        Right::Read,
+        Scope::Read,
     ),
     ledger(
         "/creditd.v1.LedgerService/RevokeGrant",
         Kind::Unary,
-        Right::Grant,
+        Scope::Grant,
     ),
     ledger(
         "/creditd.v1.LedgerService/GetAccount",
         Kind::Unary,
-        Right::Read,
+        Scope::Read,
     ),
     ledger(
         "/creditd.v1.LedgerService/ListAccounts",
         Kind::List,
-        Right::Read,
+        Scope::Read,
     ),
     ledger(
         "/creditd.v1.LedgerService/UpdateAccount",
         Kind::Unary,
-        Right::Grant,
+        Scope::Grant,
     ),
     admin(
         "/creditd.v1.AdminService/PublishRateCard",
         Kind::Unary,
-        Right::Admin,
+        Scope::Admin,
+        Repeat::Same,
     ),
     admin(
         "/creditd.v1.AdminService/ListRateCards",
         Kind::List,
-        Right::Price,
+        Scope::Price,
+        Repeat::Read,
     ),
     admin(
         "/creditd.v1.AdminService/WithdrawRateCard",
         Kind::Unary,
-        Right::Admin,
+        Scope::Admin,
+        Repeat::Same,
+    ),
+    admin(
+        "/creditd.v1.AdminService/CreateKey",
+        Kind::Unary,
+        Scope::Admin,
+        Repeat::Never,
+    ),
+    admin(
+        "/creditd.v1.AdminService/ListKeys",
+        Kind::List,
+        Scope::Admin,
+        Repeat::Read,
+    ),
+    admin(
+        "/creditd.v1.AdminService/RevokeKey",
+        Kind::Unary,
+        Scope::Admin,
+        Repeat::Same,
+    ),
+    admin(
+        "/creditd.v1.AdminService/ListAdminEvents",
+        Kind::List,
+        Scope::Admin,
+        Repeat::Read,
     ),
     about_server(
         "/grpc.health.v1.Health/Check",
@@ -328,10 +339,12 @@ mod tests {
             assert_eq!(method.repeat == Repeat::RequestId, writes, "{path}");
             let replays = has_field(&output, "replayed") || method.kind == Kind::Batch && writes;
             assert_eq!(replays, writes, "{path}");
-            let writes_only = matches!(method.right, Right::Charge | Right::Grant);
+            let writes_only = matches!(method.scope, Some(Scope::Charge | Scope::Grant));
             assert_eq!(writes_only, writes, "{path}");
-            let administers = method.right == Right::Admin;
-            assert_eq!(method.repeat == Repeat::Same, administers, "{path}");
+            // What administers changes something, unless it lists.
+            let administers = method.scope == Some(Scope::Admin) && method.kind != Kind::List;
+            let changes = matches!(method.repeat, Repeat::Same | Repeat::Never);
+            assert_eq!(changes, administers, "{path}");
         }
         let missing: Vec<_> = schema.into_keys().collect();
         assert_eq!(missing, Vec::<String>::new());

@@ -3,6 +3,17 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::app::access::Caller;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where.
+    pub address: PeerAddress,
+    /// Whoever its certificate is for, where that is known.
+    pub by_certificate: Option<Caller>,
+}
+
 /// The address of a connection's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddress {

@@ -22,7 +22,9 @@ use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
 use super::wire::page::{Pace, decoded_bytes, reserve_page};
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
 use super::wire::{self, EncodedReply, read};
+use crate::app::access::Caller;
 use crate::app::{App, BATCH_LENGTH_MAX, BatchEstimate, PricedAccount};
+use crate::domain::keys::Scope;
 use crate::domain::pricing::Usage;
 use crate::domain::{FieldViolations, Refusal};
 
@@ -38,7 +40,11 @@ impl PricingApi {
     }
 
     /// Serves an Estimate.
-    pub(super) async fn encoded_estimate(&self, bytes: Bytes) -> Result<EncodedReply, Status> {
+    pub(super) async fn encoded_estimate(
+        &self,
+        bytes: Bytes,
+        caller: &Caller,
+    ) -> Result<EncodedReply, Status> {
         let request: pb::EstimateRequest;
         let room = Bump::new();
         let parts = match read::estimate(&bytes, &room) {
@@ -51,9 +57,12 @@ impl PricingApi {
         let mut violations = FieldViolations::new();
         let check_balance = parts.check_balance;
         let prices = prices_from_pb(parts.prices, check_balance, &mut violations);
+        check_caller(caller, &prices, check_balance)?;
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
-        let account = self.account(&prices, check_balance, &violations).await?;
+        let account = self
+            .account(caller, &prices, check_balance, &violations)
+            .await?;
         let (terms, quote) = self
             .0
             .estimate(
@@ -90,13 +99,14 @@ impl PricingApi {
     /// The account for which prices are asked. A request that is refused anyway asks no ledger.
     async fn account(
         &self,
+        caller: &Caller,
         prices: &Prices<'_>,
         with_balance: bool,
         violations: &FieldViolations,
     ) -> Result<PricedAccount, Refused> {
         let account = prices.account.as_ref();
         let account = account.filter(|_| violations.is_empty());
-        Ok(self.0.priced_account(account, with_balance).await?)
+        Ok(self.0.priced_account(caller, account, with_balance).await?)
     }
 
     /// Serves a BatchEstimate.
@@ -125,10 +135,13 @@ impl PricingApi {
         let check_balance = request.check_balance;
         let prices = PricesParts::of(request.prices.as_ref());
         let prices = prices_from_pb(prices, check_balance, &mut violations);
+        check_caller(held.caller(), &prices, check_balance)?;
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
         // Its balance is read after a thousand prices, and not kept meanwhile.
-        let account = self.account(&prices, false, &violations).await?;
+        let account = self
+            .account(held.caller(), &prices, false, &violations)
+            .await?;
         let batch = self
             .0
             .batch_estimate(&by, &usages, &prices.selector, account.terms(), violations)
@@ -167,6 +180,7 @@ impl PricingApi {
         let mut violations = FieldViolations::new();
         let prices = PricesParts::of(request.prices.as_ref());
         let prices = prices_from_pb(prices, false, &mut violations);
+        check_caller(held.caller(), &prices, false)?;
         let query = services_query_from_pb(&request, &mut violations);
         violations
             .or(())
@@ -176,7 +190,7 @@ impl PricingApi {
         let by = self.0.prices_for([prices.selector]).await;
         let by = by.map_err(Refused::from)?;
         let account = self
-            .account(&prices, false, &FieldViolations::new())
+            .account(held.caller(), &prices, false, &FieldViolations::new())
             .await?;
         let terms = self
             .0
@@ -203,6 +217,18 @@ impl PricingApi {
     }
 }
 
+/// Whether the caller may ask for these prices, whatever else is wrong: for an account only where
+/// it may name that, and with a balance only where it may read.
+fn check_caller(caller: &Caller, prices: &Prices<'_>, check_balance: bool) -> Result<(), Refused> {
+    if check_balance {
+        caller.check_scope(Scope::Read)?;
+    }
+    match &prices.account {
+        Some(account) => Ok(caller.check_account(account, Scope::Price)?),
+        None => Ok(()),
+    }
+}
+
 /// What an item of a batch takes while it is priced, beside its bytes: the usage, the quote, and
 /// its part of the reply.
 const USAGE_BYTES: usize = 512;
@@ -217,7 +243,11 @@ impl PricingService for PricingApi {
         &self,
         request: Request<pb::EstimateRequest>,
     ) -> Result<Response<pb::EstimateResponse>, Status> {
-        wire::decoded(self.encoded_estimate(wire::encoded(request)).await?)
+        let caller = wire::caller_of_request(&request);
+        wire::decoded(
+            self.encoded_estimate(wire::encoded(request), &caller)
+                .await?,
+        )
     }
 
     async fn batch_estimate(

@@ -329,6 +329,46 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 vec![("grant_id", grant.to_string())],
             ),
         ),
+        Refusal::NotAllowed {
+            scope,
+            with_account,
+        } => (
+            Code::PermissionDenied,
+            Prose::new(
+                Reason::NotAllowed,
+                match with_account {
+                    false => "the key may not do that; it takes one with scope \"{scope}\"",
+                    true => {
+                        "the key may not do that with this account; it takes one with scope \"{scope}\" whose accounts include it"
+                    }
+                },
+                vec![("scope", scope.name().to_owned())],
+            ),
+        ),
+        Refusal::RateLimited { of, limit, .. } => (
+            Code::ResourceExhausted,
+            Prose::new(
+                Reason::RateLimited,
+                "the {of} is called for more than {limit} {limit:time|times} a second, its limit; try again when RetryInfo says",
+                vec![("limit", limit.to_string()), ("of", of.name().to_owned())],
+            ),
+        ),
+        Refusal::KeyNotFound { key_id } => (
+            Code::NotFound,
+            Prose::new(
+                Reason::KeyNotFound,
+                "no key has the key_id \"{key_id}\"; \"creditd keys list\" shows the keys",
+                vec![("key_id", key_id.to_string())],
+            ),
+        ),
+        Refusal::TooManyKeys { limit } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::TooManyKeys,
+                "there are {limit} keys, the most that a server keeps; revoke one first",
+                vec![("limit", limit.to_string())],
+            ),
+        ),
         Refusal::BalanceTooLarge { account, limit } => (
             Code::FailedPrecondition,
             Prose::new(

@@ -63,7 +63,10 @@ impl From<&Refusal> for Refused {
             code,
             prose,
             violations,
-            retry_after: None,
+            retry_after: match refusal {
+                Refusal::RateLimited { wait, .. } => Some(*wait),
+                _ => None,
+            },
         }
     }
 }

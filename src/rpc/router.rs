@@ -18,7 +18,7 @@ use super::admin_service::AdminApi;
 use super::codec::decode_message;
 use super::health::{self, HealthApi, State};
 use super::ledger_service::LedgerApi;
-use super::method::{self, Service};
+use super::method::{self, Method, Service};
 use super::pb::creditd::v1::admin_service_server::AdminService as _;
 use super::pb::creditd::v1::ledger_service_server::LedgerService as _;
 use super::pricing_service::PricingApi;
@@ -26,6 +26,7 @@ use super::refused::{Refused, RpcRefusal};
 use super::wire::RequestBody;
 use super::{reflection, wire};
 use crate::app::App;
+use crate::app::keys::Keys;
 use crate::domain::names::repeated;
 
 /// The public services, as health names them.
@@ -53,8 +54,15 @@ pub struct Router {
     ledger: Arc<LedgerApi>,
     admin: Arc<AdminApi>,
     health: HealthServer<HealthApi>,
-    reflection: Boxed,
-    reflection_alpha: Boxed,
+    /// None where callers cannot ask for the schema.
+    reflection: Option<Reflections>,
+}
+
+/// The schema, by both versions of reflection.
+#[derive(Clone)]
+struct Reflections {
+    v1: Boxed,
+    v1alpha: Boxed,
 }
 
 impl Router {
@@ -64,20 +72,27 @@ impl Router {
     /// Never: reflection's descriptors come from the build.
     pub fn new(
         app: &Arc<App>,
+        keys: Arc<Keys>,
         state: watch::Receiver<State>,
+        with_reflection: bool,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let gzip = CompressionEncoding::Gzip;
         Ok(Self {
             pricing: Arc::new(PricingApi::new(Arc::clone(app))),
             ledger: Arc::new(LedgerApi::new(Arc::clone(app), state.clone())),
-            admin: Arc::new(AdminApi::new(Arc::clone(app))),
+            admin: Arc::new(AdminApi::new(Arc::clone(app), keys)),
             health: HealthServer::new(HealthApi::new(state, SERVICES))
                 .accept_compressed(gzip)
                 .send_compressed(gzip),
-            reflection: BoxCloneSyncService::new(reflection::v1()?.accept_compressed(gzip)),
-            reflection_alpha: BoxCloneSyncService::new(
-                reflection::v1alpha()?.accept_compressed(gzip),
-            ),
+            reflection: match with_reflection {
+                true => Some(Reflections {
+                    v1: BoxCloneSyncService::new(reflection::v1()?.accept_compressed(gzip)),
+                    v1alpha: BoxCloneSyncService::new(
+                        reflection::v1alpha()?.accept_compressed(gzip),
+                    ),
+                }),
+                false => None,
+            },
         })
     }
 }
@@ -86,10 +101,9 @@ impl Router {
 macro_rules! bytes {
     ($api:expr, $method:ident, $request:ident) => {{
         let api = Arc::clone(&$api);
-        wire::serve(
-            $request,
-            |message, _| async move { api.$method(message).await },
-        )
+        wire::serve($request, |message, held| async move {
+            api.$method(message, &wire::caller_of(held.as_ref())).await
+        })
     }};
 }
 
@@ -107,10 +121,11 @@ macro_rules! large {
 macro_rules! message {
     ($api:expr, $method:ident, $request:ident) => {{
         let api = Arc::clone(&$api);
-        wire::serve($request, |bytes, _| async move {
+        wire::serve($request, |bytes, held| async move {
             let message = decode_message(&bytes)?;
             drop(bytes);
-            let reply = api.$method(tonic::Request::new(message)).await?;
+            let request = wire::request_of(message, held.as_ref());
+            let reply = api.$method(request).await?;
             Ok(wire::EncodedReply::of(reply.get_ref()))
         })
     }};
@@ -139,8 +154,7 @@ impl<B: RequestBody> tower::Service<Request<B>> for Router {
             Service::Ledger => self.ledger(method.path, request),
             Service::Admin => self.admin(method.path, request),
             Service::Health => self.health.call(request),
-            Service::Reflection => self.reflection.call(request.map(Body::new)),
-            Service::ReflectionAlpha => self.reflection_alpha.call(request.map(Body::new)),
+            Service::Reflection | Service::ReflectionAlpha => self.reflect(method, request),
         }
     }
 }
@@ -148,6 +162,17 @@ impl<B: RequestBody> tower::Service<Request<B>> for Router {
 type Answer = BoxFuture<Response<Body>, Infallible>;
 
 impl Router {
+    fn reflect<B: RequestBody>(&mut self, method: &Method, request: Request<B>) -> Answer {
+        let Some(reflections) = &mut self.reflection else {
+            return unknown(method.path);
+        };
+        let service = match method.service {
+            Service::ReflectionAlpha => &mut reflections.v1alpha,
+            _ => &mut reflections.v1,
+        };
+        tower::Service::call(service, request.map(Body::new))
+    }
+
     fn pricing<B: RequestBody>(&self, path: &str, request: Request<B>) -> Answer {
         let api = &self.pricing;
         match path {
@@ -204,6 +229,10 @@ impl Router {
             "/creditd.v1.AdminService/WithdrawRateCard" => {
                 message!(api, withdraw_rate_card, request)
             }
+            "/creditd.v1.AdminService/CreateKey" => message!(api, create_key, request),
+            "/creditd.v1.AdminService/RevokeKey" => message!(api, revoke_key, request),
+            "/creditd.v1.AdminService/ListKeys" => large!(api, encoded_keys, request),
+            "/creditd.v1.AdminService/ListAdminEvents" => large!(api, encoded_events, request),
             _ => unknown(path),
         }
     }

@@ -19,9 +19,10 @@ use super::convert::ledger::balance_to_pb;
 use super::health::State;
 use super::layer::{GRPC_STATUS, Reservation};
 use super::pb::creditd::v1 as pb;
-use super::refused::Refused;
+use super::refused::{Refused, RpcRefusal};
 use super::wire::EncodedReply;
 use crate::app::App;
+use crate::app::access::Caller;
 use crate::domain::{AccountName, FieldViolations};
 
 type Item = Result<pb::WatchBalanceResponse, Status>;
@@ -41,11 +42,16 @@ impl Watching {
     pub(super) async fn watch(
         &self,
         app: &Arc<App>,
+        caller: Caller,
         account: AccountName,
     ) -> Result<Watcher, Refused> {
-        let changes = app.watch(account.clone()).await.map_err(Refused::from)?;
+        let changes = app
+            .watch(&caller, account.clone())
+            .await
+            .map_err(Refused::from)?;
         Ok(Watcher {
             app: Arc::clone(app),
+            caller,
             account,
             changes,
             state: self.state.clone(),
@@ -57,6 +63,7 @@ impl Watching {
 /// A watch of a balance.
 pub(super) struct Watcher {
     app: Arc<App>,
+    caller: Caller,
     account: AccountName,
     changes: watch::Receiver<()>,
     state: watch::Receiver<State>,
@@ -73,11 +80,14 @@ impl Watcher {
                 tokio::select! {
                     changed = self.changes.changed() => changed.ok()?,
                     _ = self.state.wait_for(State::has_ended) => return None,
+                    () = self.app.access().ended(&self.caller) => return Some(Err(caller_ended())),
                 }
             }
             self.changes.mark_unchanged();
             let account = Some(self.account.clone());
-            let balance = self.app.balance(account, None, FieldViolations::new());
+            let balance = self
+                .app
+                .balance_again(account, None, FieldViolations::new());
             match balance.await {
                 // The change moved no credits: a hold was extended, or settings were set.
                 Ok(balance) if self.sent_version == Some(balance.version) => {}
@@ -133,7 +143,7 @@ struct Sending {
 impl Sending {
     /// The next message, or the trailers of the stream.
     async fn next(&mut self) -> Result<Bytes, HeaderMap> {
-        let permit = self.room().await.ok_or_else(ended)?;
+        let permit = self.room().await?;
         let message = self.watcher.next().await.ok_or_else(ended)?;
         let reply = message.map(|message| EncodedReply::of(&message));
         let reply = reply.map_err(|status| refused(&status))?;
@@ -143,14 +153,21 @@ impl Sending {
         Ok(room.with(reply.into_vec(is_compressed), permit))
     }
 
-    /// Waits until the balance before has left. None where the server drains.
-    async fn room(&mut self) -> Option<OwnedSemaphorePermit> {
+    /// Waits until the balance before has left. The trailers where the stream ends before.
+    async fn room(&mut self) -> Result<OwnedSemaphorePermit, HeaderMap> {
         let permit = Arc::clone(&self.one_at_a_time).acquire_owned();
+        let watcher = &mut self.watcher;
         tokio::select! {
-            permit = permit => permit.ok(),
-            _ = self.watcher.state.wait_for(State::has_ended) => None,
+            permit = permit => permit.map_err(|_| ended()),
+            _ = watcher.state.wait_for(State::has_ended) => Err(ended()),
+            () = watcher.app.access().ended(&watcher.caller) => Err(refused(&caller_ended())),
         }
     }
+}
+
+/// The key of a watch was revoked, or has expired.
+fn caller_ended() -> Status {
+    Refused::from(RpcRefusal::KeyInvalid).into_status()
 }
 
 fn ended() -> HeaderMap {

@@ -9,6 +9,7 @@ use super::config::Config;
 use super::system_clock::SystemClock;
 use super::telemetry::LogFormat;
 use crate::app::App;
+use crate::app::access::{Access, Authentication};
 use crate::domain::pricing::{Card, Selector};
 use crate::rfc3339;
 use crate::store::Clock as _;
@@ -22,10 +23,16 @@ pub(super) fn banner(address: SocketAddr, config: &Config, app: &App) -> String 
 }
 
 /// Logs the start.
-pub(super) fn log(address: SocketAddr, config: &Config) {
+pub(super) fn log(address: SocketAddr, config: &Config, access: &Access) {
     tracing::info!(%address, data = %config.data.display(), threads = config.threads, "serving");
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, tls = config.tls.is_some(), "other machines can reach this server; it does not ask who calls");
+    let (tls, authentication) = (config.tls.is_some(), access.is_required());
+    if !address.ip().is_loopback() && !(tls && authentication) {
+        tracing::warn!(%address, tls, authentication, "other machines can reach this server, as --insecure says");
+    }
+    if config.authentication == Authentication::Off {
+        tracing::warn!(
+            "anybody who reaches this server may do everything, as --no-authentication says"
+        );
     }
 }
 

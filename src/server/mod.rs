@@ -14,10 +14,12 @@ mod connection;
 mod discard;
 pub mod files;
 mod frame_meter;
+mod keys;
 mod lifetime;
 mod lines;
 mod lingering;
 mod listener;
+mod options;
 mod prices;
 mod reload;
 pub use prices::offline as offline_prices;
@@ -42,8 +44,10 @@ use tokio::sync::{Notify, watch};
 use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
+use crate::app::access::Access;
 use crate::app::card_file::CardFileError;
 use crate::app::card_file::{NoBases, extend_others};
+use crate::app::keys::Keys;
 use crate::app::prices::{publish_with_default, published};
 use crate::domain::pricing::Catalog;
 use crate::line_rate::LEFT_OUT_INTERVAL;
@@ -78,7 +82,8 @@ pub mod limits {
 
 pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
-pub use config::{Config, ConfigError, Options};
+pub use config::{Config, ConfigError};
+pub use options::{Options, Switch};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 pub use tls::{TlsError, TlsFiles};
@@ -109,6 +114,12 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys that it was started with cannot be used.
+    #[error("{0}")]
+    AdminKeys(String),
+    /// Other machines could reach it, and it does not ask who calls.
+    #[error("{0}")]
+    Open(String),
     /// The address cannot be listened on.
     #[error("{0}")]
     Listen(String),
@@ -142,6 +153,7 @@ pub struct Server {
     address: SocketAddr,
     clock: Arc<CheckedClock>,
     app: Arc<App>,
+    keys: Arc<Keys>,
     store: Arc<dyn Store>,
     health: watch::Sender<State>,
     counters: Arc<Counters>,
@@ -156,6 +168,7 @@ struct Parts {
     config: Arc<Config>,
     clock: Arc<CheckedClock>,
     app: Arc<App>,
+    keys: Arc<Keys>,
     store: Arc<dyn Store>,
     health: watch::Sender<State>,
     counters: Arc<Counters>,
@@ -187,6 +200,8 @@ impl Parts {
         };
         // So is a certificate that cannot be used.
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+        // And keys.
+        let admin_keys = keys::read_admin_keys(&config)?;
         // And a port in use. It does not listen yet.
         let socket = listener::reserve(config.listen)?;
         // The data file: its lock refuses a second server.
@@ -206,14 +221,28 @@ impl Parts {
         let days_max = config.revision_age_days_max;
         let catalog = publish_with_default(store.as_ref(), &cards, days_max, default);
         let catalog = Handle::current().block_on(catalog)?;
+        // Who may call, before anybody can.
+        let calls_max = config.account_calls_per_second_max;
+        let access = Access::new(config.authentication, clock.clone(), calls_max);
+        let access = Arc::new(access);
+        access.take_up_admin_keys(&admin_keys);
+        let keys = Keys::new(store.clone(), Arc::clone(&access), clock.clone());
+        Handle::current().block_on(keys.take_up())?;
+        if !access.is_required()
+            && let Some(problem) = config.open_to_others()
+        {
+            return Err(StartError::Open(problem));
+        }
+        let keys = Arc::new(keys);
         let app = App::new(catalog, store.clone(), store.clone(), clock);
-        let app = Arc::new(app.with_default_rate_card(default));
+        let app = app.with_default_rate_card(default);
+        let app = Arc::new(app.with_access(Arc::clone(&access)));
         // Health says NOT_SERVING until the server runs.
         let (health, state) = watch::channel(State {
             serving: Serving::No,
             writable: *checked.watch().borrow(),
         });
-        let router = Router::new(&app, state)
+        let router = Router::new(&app, Arc::clone(&keys), state, config.reflection)
             .map_err(|error| system("reflection cannot be built", &error))?;
         let counters = Arc::new(Counters::default());
         let observer: Arc<dyn Observer> = counters.clone();
@@ -222,6 +251,7 @@ impl Parts {
             calls_max: config.calls_max,
             call_memory_bytes_max: config.call_memory_bytes_max,
             watchers_max: config.watchers_max,
+            access,
             admission: app.clone(),
             deadline_max: config.deadline_max,
             log_calls: config.log_calls,
@@ -234,6 +264,7 @@ impl Parts {
             config: Arc::new(config),
             clock: checked,
             app,
+            keys,
             store,
             health,
             counters,
@@ -262,6 +293,7 @@ impl Server {
             config: parts.config,
             clock: parts.clock,
             app: parts.app,
+            keys: parts.keys,
             store: parts.store,
             health: parts.health,
             counters: parts.counters,
@@ -295,10 +327,16 @@ impl Server {
         let mut signals = std::pin::pin!(signals.fuse());
         let (config, workers, health) = (self.config, self.workers, self.health);
         let tls = self.tls;
-        let reload = Reload::new(Arc::clone(&config), self.app, tls.clone());
+        let keys = self.keys;
+        let reload = Reload::new(
+            Arc::clone(&config),
+            self.app,
+            Arc::clone(&keys),
+            tls.clone(),
+        );
         let reload_asked = Notify::new();
         health.send_modify(|state| state.serving = Serving::Yes);
-        banner::log(self.address, &config);
+        banner::log(self.address, &config, keys.access());
         let serve = async {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
@@ -332,6 +370,7 @@ impl Server {
             () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
             never = reload.run(&reload_asked) => match never {},
             never = follow_certificate(tls.as_ref()) => match never {},
+            never = keys::follow(&keys) => match never {},
             never = tell_of_others(&self.lines, &workers.lines) => match never {},
             () = workers.one_panicked() => Some("a thread that serves"),
         };
@@ -343,6 +382,8 @@ impl Server {
             let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
         }
         drop(reload);
+        keys::note_uses(&keys).await;
+        drop(keys);
         let store = self.store;
         let closed = tokio::task::spawn_blocking(move || {
             workers.join();

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::tls::Tls;
-use super::{StartError, prices};
+use super::{StartError, keys, prices};
 use crate::app::App;
 use crate::app::card_file::LoadedCard;
+use crate::app::keys::Keys;
 use crate::app::prices::PriceChange;
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
@@ -28,12 +29,23 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Reload {
     config: Arc<Config>,
     app: Arc<App>,
+    keys: Arc<Keys>,
     tls: Option<Arc<Tls>>,
 }
 
 impl Reload {
-    pub(super) const fn new(config: Arc<Config>, app: Arc<App>, tls: Option<Arc<Tls>>) -> Self {
-        Self { config, app, tls }
+    pub(super) const fn new(
+        config: Arc<Config>,
+        app: Arc<App>,
+        keys: Arc<Keys>,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
+        Self {
+            config,
+            app,
+            keys,
+            tls,
+        }
     }
 
     /// Publishes each time that it is asked to, and follows each change, for ever.
@@ -47,6 +59,7 @@ impl Reload {
                     if let Some(tls) = &self.tls {
                         tls.reload().await;
                     }
+                    keys::reload_admin_keys(&self.config, &self.keys);
                     self.publish().await;
                 }
                 Ok(()) = changes.changed() => behind = !self.follow().await,
@@ -200,10 +213,11 @@ mod tests {
         let store = SqliteStore::open(&file, clock.clone(), SqliteSettings::default());
         let store = Arc::new(store.unwrap());
         let catalog = publish(store.as_ref(), &[own], None).await.unwrap();
-        let app = App::new(catalog, store.clone(), store.clone(), clock);
+        let app = App::new(catalog, store.clone(), store.clone(), clock.clone());
         let app = Arc::new(app);
+        let keys = Keys::new(store.clone(), Arc::clone(app.access()), clock);
         let config = Options::default().over(Options::default()).unwrap();
-        let reload = Reload::new(Arc::new(config), Arc::clone(&app), None);
+        let reload = Reload::new(Arc::new(config), Arc::clone(&app), Arc::new(keys), None);
         let served = async {
             store.publish(vec![other.to_store()]).await.unwrap();
             while app.prices().cards()[0].revision() != other.card.revision() {

@@ -27,7 +27,7 @@ use super::stream::{StdStream, Stream};
 use super::tls::HANDSHAKE_TIMEOUT;
 use crate::failpoint;
 use crate::rpc::layer::{Observe, OfConnection, Panicked, ReplyBody};
-use crate::rpc::peer::PeerAddress;
+use crate::rpc::peer::{Peer, PeerAddress};
 
 /// A connection on which nothing has come for so long is closed.
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -206,7 +206,7 @@ async fn run<S>(
             accepted = queue.recv() => {
                 let Some(Accepted { stream, peer, tls, counted }) = accepted else { return };
                 failpoint::pass("serve");
-                let (service, phase) = (service.clone().of_connection(peer), each.clone());
+                let (service, phase) = (service.clone(), each.clone());
                 let around = around.clone();
                 tasks.spawn(async move {
                     match stream.into_stream() {
@@ -215,6 +215,8 @@ async fn run<S>(
                             if !first_byte(&stream, &mut to_wait).await {
                                 return;
                             }
+                            let known = Peer { address: peer, by_certificate: None };
+                            let service = service.of_connection(&known);
                             match tls {
                                 None => connection::serve(stream, peer, service, phase, around).await,
                                 Some(tls) => match handshake(stream, tls, &mut to_wait).await {

@@ -25,6 +25,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Changes, StoreError, Unavailable};
 use crate::domain::Timestamp;
+use crate::domain::keys::KeyId;
 use crate::domain::schedule::{NewPublication, Origin, Placed, Schedule};
 
 /// The answer of a store of rate cards, which waits for a disk or a network.
@@ -46,14 +47,17 @@ pub trait RateCardStore: Send + Sync + 'static {
     /// none. Where another card of its name waits for the same time, it takes its place.
     ///
     /// It fails where it cannot be written, where the revision already names another content,
-    /// and where [`Schedule::publish`] refuses it.
-    fn publish_one(&self, card: NewCard) -> CardsChange<'_, Placed>;
+    /// and where [`Schedule::publish`] refuses it. The trail of [`KeyStore`] says that `by`
+    /// did it, where it changed anything.
+    ///
+    /// [`KeyStore`]: super::keys::KeyStore
+    fn publish_one(&self, card: NewCard, by: Option<KeyId>) -> CardsChange<'_, Placed>;
 
     /// Takes a published card out of the schedule before its time has come. One that was taken
-    /// out already stays so.
+    /// out already stays so. The trail says who did it, as above.
     ///
     /// It fails where it cannot be written and where [`Schedule::withdraw`] refuses it.
-    fn withdraw(&self, revision: Box<str>) -> CardsChange<'_, ()>;
+    fn withdraw(&self, revision: Box<str>, by: Option<KeyId>) -> CardsChange<'_, ()>;
 
     /// The published cards of these revisions. Those that were never published are left out.
     fn find(&self, revisions: Vec<Box<str>>) -> CardsAnswer<'_, Vec<PublishedCard>>;

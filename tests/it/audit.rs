@@ -60,9 +60,12 @@ async fn make(file: &Path) {
             }
         };
         let card = card_file::load_text(&text, &Loading::ALONE).unwrap();
-        store.publish_one(card.to_store()).await.unwrap();
+        store.publish_one(card.to_store(), None).await.unwrap();
         if time.starts_with("2099-02") {
-            store.withdraw(card.stored.revision.into()).await.unwrap();
+            store
+                .withdraw(card.stored.revision.into(), None)
+                .await
+                .unwrap();
         }
     }
     let catalog = Catalog::new(vec![Arc::new(loaded.card), Arc::new(plans.card)], None).unwrap();

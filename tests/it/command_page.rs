@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use creditd::app::access::Authentication;
 use creditd::server::{Config, Options};
 
 use crate::support::root;
@@ -66,6 +67,12 @@ fn the_help_of_serve_says_the_defaults() {
         listen,
         listen_unix: None,
         tls: None,
+        authentication: Authentication::WhereKnown,
+        admin_key: None,
+        admin_key_file: None,
+        insecure: false,
+        reflection: true,
+        account_calls_per_second_max: 0,
         data,
         rate_cards: _,
         default_rate_card: None,

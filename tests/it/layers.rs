@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use creditd::app::Queued;
+use creditd::app::access::{Access, Authentication};
 use creditd::rpc::layer::{
     Admission, Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
 };
@@ -22,6 +23,8 @@ use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _, service_fn};
+
+use creditd::server::SystemClock;
 
 use crate::support::PATIENCE;
 use crate::support::refusal::Refusal;
@@ -40,6 +43,7 @@ fn settings(observer: Arc<dyn Observer>) -> Settings {
         calls_max: 2,
         call_memory_bytes_max: 64 << 20,
         watchers_max: 2,
+        access: Arc::new(Access::new(Authentication::Off, Arc::new(SystemClock), 0)),
         admission: Arc::new(Admits),
         deadline_max: Duration::from_millis(80),
         log_calls: false,

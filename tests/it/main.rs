@@ -121,6 +121,8 @@ mod tls;
 mod unix;
 /// Balances that are watched.
 mod watch;
+/// Who did it: the keys of entries, in every store.
+mod who;
 /// Bad input on the wire: one clear refusal for each, and the server goes on.
 mod wire;
 /// Batches past the generated messages: read and written as the generated code does it.

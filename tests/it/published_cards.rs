@@ -20,6 +20,7 @@ use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{StoreError, Unavailable};
 use tokio::sync::watch;
 
+use crate::support::keys::router;
 use crate::support::rate_cards::{MemoryRateCards, card_text, loaded};
 use crate::support::refusal::refused;
 use crate::support::requests::{batch, charge_usage, hold, settle};
@@ -95,7 +96,7 @@ async fn keeps_its_promises(store: &dyn RateCardStore) {
         store
             .publish(vec![one.to_store(), false_card.clone()])
             .await,
-        store.publish_one(false_card).await.map(|_| ()),
+        store.publish_one(false_card, None).await.map(|_| ()),
     ] {
         // The name is a file's, or the content is another.
         let cause = match refused.unwrap_err() {
@@ -140,7 +141,7 @@ impl Served {
             serving: Serving::Yes,
             writable: true,
         });
-        let router = || Router::new(&app, state.clone()).unwrap();
+        let router = || router(&app, state.clone());
         Self {
             pricing: PricingServiceClient::new(router()),
             ledger: LedgerServiceClient::new(router()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use creditd::rpc::client::{self, Deadline, Tls};
+use creditd::rpc::client::{self, EachCall, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,7 +64,7 @@ async fn connect(server: &Program, authority: &Authority) -> Result<client::Pric
         ..Tls::default()
     };
     let uri = format!("https://{}", server.address);
-    let connection = client::connect(&uri, PATIENCE, Deadline(None), Some(tls)).await;
+    let connection = client::connect(&uri, PATIENCE, EachCall::default(), Some(tls)).await;
     let connection = connection.map_err(|error| client::root_cause(&error))?;
     Ok(client::pricing(connection))
 }

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod keys;
 pub mod ledger;
 pub mod page;
 pub mod pricing;

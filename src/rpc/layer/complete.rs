@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use super::{GRPC_STATUS, GRPC_STATUS_DETAILS, OfConnection, ReplyBody};
 use crate::domain::names::repeated;
 use crate::rpc::MESSAGE_BYTES_MAX;
-use crate::rpc::peer::PeerAddress;
+use crate::rpc::peer::Peer;
 use crate::rpc::refused::{Refused, RpcRefusal};
 
 /// Puts [`Complete`] around a service.
@@ -36,7 +36,7 @@ pub struct Complete<S> {
 }
 
 impl<S: OfConnection> OfConnection for Complete<S> {
-    fn of_connection(self, peer: PeerAddress) -> Self {
+    fn of_connection(self, peer: &Peer) -> Self {
         Self {
             inner: self.inner.of_connection(peer),
         }

@@ -18,16 +18,18 @@ use http_body::Body as _;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::authenticate::{Authenticator, NotAdmitted};
 use super::body::{MeteredBody, ReplyBody};
 use super::budget::Budget;
 use super::reservation::Reservation;
 use super::share::Share;
 use super::{OfConnection, Settings};
 use crate::app::App;
+use crate::app::access::Caller;
 use crate::rpc::METADATA_BYTES_MAX;
-use crate::rpc::method::{self, Kind, Repeat};
-use crate::rpc::peer::PeerAddress;
-use crate::rpc::refused::{Load, Resource, RpcRefusal};
+use crate::rpc::method::{self, Kind, Method, Repeat};
+use crate::rpc::peer::Peer;
+use crate::rpc::refused::{Load, Refused, Resource, RpcRefusal};
 
 /// After how many bytes the request of a stream of reflection is not read any more.
 const REFLECTION_BYTES_MAX: usize = 256 * 1_024;
@@ -37,6 +39,7 @@ pub const REFLECTION_MAX: Duration = Duration::from_secs(30);
 /// Puts [`Limit`] around a service.
 #[derive(Clone)]
 pub struct LimitLayer {
+    authenticator: Authenticator,
     budget: Arc<Budget>,
     admission: Arc<dyn Admission>,
 }
@@ -57,6 +60,7 @@ impl LimitLayer {
             settings.watchers_max,
         );
         Self {
+            authenticator: Authenticator::new(Arc::clone(&settings.access), None),
             budget: Arc::new(budget),
             admission: Arc::clone(&settings.admission),
         }
@@ -69,6 +73,7 @@ impl<S> Layer<S> for LimitLayer {
     fn layer(&self, inner: S) -> Limit<S> {
         Limit {
             inner,
+            authenticator: self.authenticator.clone(),
             share: Share::new(&self.budget, None),
             budget: Arc::clone(&self.budget),
             admission: Arc::clone(&self.admission),
@@ -91,15 +96,18 @@ impl Admission for App {
 #[derive(Clone)]
 pub struct Limit<S> {
     inner: S,
+    authenticator: Authenticator,
     admission: Arc<dyn Admission>,
     budget: Arc<Budget>,
     share: Arc<Share>,
 }
 
 impl<S> OfConnection for Limit<S> {
-    fn of_connection(self, peer: PeerAddress) -> Self {
+    fn of_connection(self, peer: &Peer) -> Self {
+        let by_certificate = peer.by_certificate.clone();
         Self {
-            share: Share::new(&self.budget, Some(peer)),
+            share: Share::new(&self.budget, Some(peer.address)),
+            authenticator: self.authenticator.of_connection(by_certificate),
             ..self
         }
     }
@@ -121,28 +129,9 @@ where
         // A call of no method is refused soon, and counts until then.
         let method = method::find(request.uri().path());
         let kind = method.map_or(Kind::Unary, |method| method.kind);
-        let metadata_bytes = metadata_bytes(request.headers());
-        let writes = method.is_some_and(|method| method.repeat == Repeat::RequestId);
-        let begun = if metadata_bytes > METADATA_BYTES_MAX {
-            Err(RpcRefusal::MetadataTooLarge {
-                limit_bytes: METADATA_BYTES_MAX,
-            })
-        } else if writes
-            && kind == Kind::Unary
-            && let Some(refusal) = self.admission.refuses_writes()
-        {
-            // Before its message is read and priced.
-            Err(refusal)
-        } else {
-            Reservation::begin(&self.share, kind, metadata_bytes)
-        };
-        let held = match begun {
+        let held = match self.begin(method, request.headers()) {
             Ok(held) => held,
-            Err(refusal) => {
-                return Limited::Shed {
-                    reply: Some(self.share.refuse(refusal)),
-                };
-            }
+            Err(reply) => return Limited::Shed { reply: Some(reply) },
         };
         let request = request.map(|body| match kind {
             Kind::Reflection => MeteredBody::ending(body, REFLECTION_BYTES_MAX, REFLECTION_MAX),
@@ -153,6 +142,41 @@ where
             kind,
             held: Some(held),
         }
+    }
+}
+
+impl<S> Limit<S> {
+    /// What a call holds from now on, or the reply that refuses it.
+    fn begin(
+        &mut self,
+        method: Option<&'static Method>,
+        headers: &HeaderMap,
+    ) -> Result<Reservation, Response<Body>> {
+        let metadata_bytes = metadata_bytes(headers);
+        if metadata_bytes > METADATA_BYTES_MAX {
+            return Err(self.share.refuse(RpcRefusal::MetadataTooLarge {
+                limit_bytes: METADATA_BYTES_MAX,
+            }));
+        }
+        let caller = match method {
+            Some(method) => self.authenticator.admit(method, headers),
+            None => Ok(Caller::default()),
+        };
+        let caller = caller.map_err(|not| match not {
+            NotAdmitted::Unauthenticated(refusal) => self.share.refuse_caller(&refusal),
+            NotAdmitted::Refused(refusal) => Refused::from(refusal).into_status().into_http(),
+        })?;
+        let kind = method.map_or(Kind::Unary, |method| method.kind);
+        let writes = method.is_some_and(|method| method.repeat == Repeat::RequestId);
+        if writes
+            && kind == Kind::Unary
+            && let Some(refusal) = self.admission.refuses_writes()
+        {
+            // Before its message is read and priced.
+            return Err(self.share.refuse(refusal));
+        }
+        Reservation::begin(&self.share, kind, metadata_bytes, caller)
+            .map_err(|refusal| self.share.refuse(refusal))
     }
 }
 

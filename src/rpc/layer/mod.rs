@@ -2,6 +2,7 @@
 //!
 //! The order is written in [`stack`], outermost first, with a reason a line.
 
+mod authenticate;
 mod body;
 mod budget;
 mod complete;
@@ -35,7 +36,8 @@ pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use reservation::Reservation;
 pub use shed::NoRoom;
 
-use super::peer::PeerAddress;
+use super::peer::Peer;
+use crate::app::access::Access;
 
 /// The limits that docs/limits.md names.
 pub mod limits {
@@ -62,6 +64,8 @@ pub struct Settings {
     pub call_memory_bytes_max: usize,
     /// Most balances that are watched.
     pub watchers_max: usize,
+    /// Who may call.
+    pub access: Arc<Access>,
     /// Who knows whether writes are queued.
     pub admission: Arc<dyn Admission>,
     /// The longest that a call may take, whatever its caller says.
@@ -78,7 +82,7 @@ pub struct Settings {
 pub trait OfConnection {
     /// The service of a connection with this peer.
     #[must_use]
-    fn of_connection(self, peer: PeerAddress) -> Self;
+    fn of_connection(self, peer: &Peer) -> Self;
 }
 
 type Layers = Stack<
@@ -101,7 +105,8 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         .layer(CompleteLayer)
         // A panic in one call is that call's INTERNAL and affects no other call.
         .layer(CatchPanicLayer)
-        // What is too much is refused before any time is spent on it.
+        // Who may not call is refused before anything is held, and what is too much before any
+        // time is spent on it.
         .layer(LimitLayer::new(settings))
         // The clock runs for the work alone.
         .layer(DeadlineLayer::new(settings.deadline_max))

@@ -22,7 +22,7 @@ use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
 use super::{GRPC_STATUS, OfConnection, ReplyBody};
 use crate::rpc::method::{self, Method};
-use crate::rpc::peer::PeerAddress;
+use crate::rpc::peer::{Peer, PeerAddress};
 use crate::rpc::refused::{Refused, RpcRefusal, error_info};
 
 /// Puts [`Observe`] around a service.
@@ -74,10 +74,10 @@ pub struct Observe<S> {
 }
 
 impl<S: OfConnection> OfConnection for Observe<S> {
-    fn of_connection(self, peer: PeerAddress) -> Self {
+    fn of_connection(self, peer: &Peer) -> Self {
         Self {
             inner: self.inner.of_connection(peer),
-            peer: Some(peer),
+            peer: Some(peer.address),
             ..self
         }
     }

@@ -12,7 +12,7 @@ use http::Request;
 use tower::{Layer, Service};
 
 use super::OfConnection;
-use crate::rpc::peer::PeerAddress;
+use crate::rpc::peer::Peer;
 
 /// Puts [`CatchPanic`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl Panicked {
 }
 
 impl<S: OfConnection> OfConnection for CatchPanic<S> {
-    fn of_connection(self, peer: PeerAddress) -> Self {
+    fn of_connection(self, peer: &Peer) -> Self {
         Self {
             inner: self.inner.of_connection(peer),
         }

@@ -12,6 +12,7 @@ use tonic::body::Body;
 use super::budget::{Budget, Weight};
 use super::share::{Large, Page, Share};
 use super::shed::NoRoom;
+use crate::app::access::Caller;
 use crate::rpc::MESSAGE_BYTES_MAX;
 use crate::rpc::method::Kind;
 use crate::rpc::refused::{RpcRefusal, Shared};
@@ -36,6 +37,8 @@ pub struct Reservation(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     share: Arc<Share>,
+    /// Who makes the call.
+    caller: Caller,
     weight: Weight,
     bytes: AtomicUsize,
     /// What the call has without any message.
@@ -64,14 +67,21 @@ impl Drop for Inner {
 impl Default for Reservation {
     fn default() -> Self {
         let share = Share::new(&Arc::new(Budget::unlimited()), None);
-        Self::new(&share, Weight::Small, 0, None)
+        Self::new(&share, Weight::Small, 0, None, Caller::default())
     }
 }
 
 impl Reservation {
-    fn new(share: &Arc<Share>, weight: Weight, base_bytes: usize, counts: Option<Shared>) -> Self {
+    fn new(
+        share: &Arc<Share>,
+        weight: Weight,
+        base_bytes: usize,
+        counts: Option<Shared>,
+        caller: Caller,
+    ) -> Self {
         Self(Arc::new(Inner {
             share: Arc::clone(share),
+            caller,
             weight,
             bytes: AtomicUsize::new(0),
             base_bytes,
@@ -87,6 +97,7 @@ impl Reservation {
         share: &Arc<Share>,
         kind: Kind,
         metadata_bytes: usize,
+        caller: Caller,
     ) -> Result<Self, RpcRefusal> {
         let counts = match kind {
             Kind::Unary | Kind::Batch | Kind::List => Some(Shared::Calls),
@@ -103,7 +114,7 @@ impl Reservation {
         // It is decoded beside the frames in which it came.
         let metadata_bytes = metadata_bytes.saturating_mul(2);
         let bytes = CALL_BYTES.saturating_add(metadata_bytes);
-        let held = Self::new(share, weight, bytes, counts);
+        let held = Self::new(share, weight, bytes, counts, caller);
         // Also a large call begins small.
         share.take(Shared::Memory, bytes, Weight::Small)?;
         held.0.bytes.store(bytes, Ordering::Relaxed);
@@ -114,6 +125,11 @@ impl Reservation {
             held.count()?;
         }
         Ok(held)
+    }
+
+    /// Who makes the call.
+    pub(in crate::rpc) fn caller(&self) -> &Caller {
+        &self.0.caller
     }
 
     /// The request is not read on.
@@ -332,7 +348,7 @@ mod tests {
     }
 
     fn begin(share: &Arc<Share>, kind: Kind) -> Reservation {
-        Reservation::begin(share, kind, 0).unwrap()
+        Reservation::begin(share, kind, 0, Caller::default()).unwrap()
     }
 
     #[test]

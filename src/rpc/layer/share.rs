@@ -72,6 +72,11 @@ impl Share {
         self.budget.shed.reply(refusal)
     }
 
+    /// The reply to a call whose caller is not known. It says nothing of the load.
+    pub(super) fn refuse_caller(&self, refusal: &RpcRefusal) -> Response<Body> {
+        self.budget.shed.ready(refusal)
+    }
+
     pub(super) fn take_anyway(&self, shared: Shared, count: usize) {
         let pool = self.budget.pool(shared);
         pool.take_anyway(count, self.held(shared));

@@ -32,6 +32,11 @@ impl Shed {
         let load = self.load.refuse(Instant::now());
         self.replies.reply(&refusal.under(load))
     }
+
+    /// A reply to what is not refused for the load.
+    pub(super) fn ready(&self, refusal: &RpcRefusal) -> Response<Body> {
+        self.replies.reply(refusal)
+    }
 }
 
 /// A request is not read on, since there is no room for it. The layer of limits answers it,

@@ -34,6 +34,10 @@ pub fn prose(field: &str, violation: &Violation) -> Prose {
                 "{field} \"{value}\" is no amount: {problem}; write it like \"12\" or \"0.25\"",
             )
         }
+        Violation::InvalidKey { problem } => {
+            with("problem", problem);
+            (Reason::InvalidKey, "{field} is not usable: {problem}")
+        }
         Violation::InvalidQuantity { value } => {
             with("value", value);
             (

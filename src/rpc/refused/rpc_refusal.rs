@@ -42,6 +42,10 @@ pub enum RpcRefusal {
         /// What tonic says about it.
         problem: String,
     },
+    /// Callers have to say who they are, and this one does not.
+    KeyRequired,
+    /// Its key is none, or not any more.
+    KeyInvalid,
     /// No such method.
     UnknownMethod {
         /// The path that was called, cut.
@@ -147,6 +151,7 @@ impl RpcRefusal {
             Self::MalformedMessage { .. } => Code::InvalidArgument,
             Self::MessageTooLarge { .. } | Self::MetadataTooLarge { .. } => Code::ResourceExhausted,
             Self::UnsupportedEncoding { .. } | Self::UnknownMethod { .. } => Code::Unimplemented,
+            Self::KeyRequired | Self::KeyInvalid => Code::Unauthenticated,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
             Self::Overloaded { .. }
             | Self::TooManyWatchers { .. }
@@ -166,7 +171,13 @@ impl RpcRefusal {
 
     /// Whether it refuses many calls alike, with no text of one of them.
     pub(super) const fn is_common(&self) -> bool {
-        matches!(self, Self::Overloaded { .. } | Self::TooManyWatchers { .. })
+        matches!(
+            self,
+            Self::Overloaded { .. }
+                | Self::TooManyWatchers { .. }
+                | Self::KeyRequired
+                | Self::KeyInvalid
+        )
     }
 
     /// When the same call is worth another try. A call that passed its deadline needs a longer
@@ -183,6 +194,8 @@ impl RpcRefusal {
             | Self::MetadataTooLarge { .. }
             | Self::UnsupportedEncoding { .. }
             | Self::UnknownMethod { .. }
+            | Self::KeyRequired
+            | Self::KeyInvalid
             | Self::DeadlineExceeded { .. }
             | Self::Internal { .. } => None,
         }
@@ -210,6 +223,16 @@ impl RpcRefusal {
                 Reason::UnsupportedEncoding,
                 "the request's compression cannot be read: {problem}; use gzip or none",
                 vec![("problem", problem)],
+            ),
+            Self::KeyRequired => Prose::new(
+                Reason::KeyRequired,
+                "this server asks for a key; send \"authorization: Bearer creditd_...\" with each call",
+                Vec::new(),
+            ),
+            Self::KeyInvalid => Prose::new(
+                Reason::KeyInvalid,
+                "the key is not valid: it is unknown, was revoked, or has expired; send one that \"creditd keys list\" shows",
+                Vec::new(),
             ),
             Self::UnknownMethod { method } => Prose::new(
                 Reason::UnknownMethod,

@@ -5,6 +5,7 @@
 //! from values. A request in any other form is decoded as a message, and from there on the way
 //! is the same.
 
+mod caller;
 mod gzip;
 pub mod page;
 pub mod read;
@@ -17,6 +18,7 @@ use prost::encoding::{DecodeContext, WireType, skip_field};
 use tonic::Status;
 
 use super::codec::decode_message;
+pub(super) use caller::{caller_of, caller_of_request, request_of};
 pub use unary::RequestBody;
 pub(super) use unary::{serve, serve_stream};
 

@@ -31,7 +31,7 @@ impl Admission {
         match job {
             Job::Write(..) => &self.writes,
             Job::Batch(..) => &self.batches,
-            Job::Read(..) | Job::Settings(..) | Job::Names(..) | Job::Cards(..) => &self.reads,
+            Job::Read(..) | Job::Settings(..) | Job::Names(..) | Job::Admin(_) => &self.reads,
         }
     }
 

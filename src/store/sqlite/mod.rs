@@ -7,6 +7,7 @@
 //! durable. Reads of the past have threads of their own.
 
 mod accounts;
+mod admin;
 mod admission;
 mod audit;
 mod backup;
@@ -20,6 +21,7 @@ mod filter;
 mod group;
 mod history;
 mod journal;
+mod keys;
 mod ledger;
 mod open;
 mod overload;
@@ -34,6 +36,7 @@ mod slices;
 mod start;
 mod text;
 mod times;
+mod trail;
 mod wal;
 mod wal_match;
 mod watchers;
@@ -111,14 +114,14 @@ enum Job {
     Read(Read),
     Settings(Vec<AccountName>, Promise<Vec<Settings>>),
     Names(NameQuery, Promise<Vec<AccountName>>),
-    Cards(cards::Publish),
+    Admin(admin::AdminJob),
 }
 
 impl Job {
     /// How many commands and reads it counts as.
     fn length(&self) -> usize {
         match self {
-            Self::Write(..) | Self::Read(_) | Self::Names(..) | Self::Cards(..) => 1,
+            Self::Write(..) | Self::Read(_) | Self::Names(..) | Self::Admin(_) => 1,
             Self::Batch(commands, _) => commands.len(),
             Self::Settings(names, _) => names.len(),
         }
@@ -132,7 +135,7 @@ impl Job {
             Self::Settings(_, promise) => drop(promise.send(Err(refusal))),
             Self::Names(_, promise) => drop(promise.send(Err(refusal))),
             // Dropping it closes the channel of its answer.
-            Self::Cards(..) => {}
+            Self::Admin(_) => {}
         }
     }
 }
@@ -152,11 +155,13 @@ pub struct SqliteStore {
     writer: Option<JoinHandle<()>>,
     /// What readers need not ask the writer for.
     known_settings: Arc<KnownSettings>,
-    /// Reads published rate cards.
-    cards: cards::Reader,
+    /// Reads rate cards and keys.
+    admin: admin::Reader,
     clock: Arc<dyn Clock>,
     /// Notified of each change of the rate cards in force.
     card_changes: watch::Sender<()>,
+    /// Notified of each change of the keys.
+    key_changes: watch::Sender<()>,
     closing: Arc<AtomicBool>,
     writable: watch::Receiver<bool>,
     /// Prevents a second server from opening the file. It is dropped last, since closing any
@@ -177,7 +182,7 @@ impl SqliteStore {
         let opened = open::open(path)?;
         let history = (0..history::THREADS).map(|_| opened.another_connection());
         let history = history.collect::<Result<_, _>>()?;
-        let cards = opened.another_connection()?;
+        let admin = opened.another_connection()?;
         let closing = Arc::new(AtomicBool::new(false));
         let writable = watch::Sender::new(true);
         let history = history::History::start(history, &closing)
@@ -213,9 +218,10 @@ impl SqliteStore {
             admission,
             writer: Some(handle),
             known_settings,
-            cards: Arc::new(Mutex::new(Some(cards))),
+            admin: Arc::new(Mutex::new(Some(admin))),
             clock,
             card_changes: watch::Sender::new(()),
+            key_changes: watch::Sender::new(()),
             closing,
             writable: writable.subscribe(),
             _lock: opened.lock,
@@ -320,7 +326,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         // The connection of the checkpoint thread must be closed last: it knows whether the
         // -wal may be checkpointed.
-        cards::close(&self.cards);
+        admin::close(&self.admin);
         // Without senders the writer finishes the writes that wait, and stops.
         self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;

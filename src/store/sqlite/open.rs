@@ -18,9 +18,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema-4.sql"),
     include_str!("rate_cards.sql"),
+    include_str!("chain.sql"),
+    include_str!("keys.sql"),
 ];
 /// The version after the first of them. Versions 1 and 2 were never released.
 const VERSION_FIRST: i64 = 3;
+/// The first version whose entries have chains.
+const VERSION_OF_CHAINS: i64 = 6;
 /// Files up to this size get a full quick_check at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long the lock is waited for: a server that ends has it until its last descriptor is
@@ -324,15 +328,28 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
 
 /// Shows an older file to its reader as if it had been migrated: what reads it changes nothing.
 pub(super) fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
-    if identify(connection)?.version >= version_after(MIGRATIONS.len()) {
+    let version = identify(connection)?.version;
+    if version >= VERSION_OF_CHAINS {
         return Ok(());
     }
     connection.pragma_update(None, "query_only", false)?;
+    let columns = [
+        (
+            3,
+            "NULL AS price_values, NULL AS price_time, NULL AS account",
+        ),
+        (
+            5,
+            "NULL AS key_id, NULL AS chain, NULL AS salts, NULL AS erased",
+        ),
+    ];
+    let missing = columns.iter().filter(|(last, _)| version <= *last);
+    let missing: Vec<&str> = missing.map(|(_, columns)| *columns).collect();
     // The temporary view comes before the table of that name.
-    connection.execute_batch(
-        "CREATE TEMP VIEW entries AS
-         SELECT *, NULL AS price_values, NULL AS price_time, NULL AS account FROM main.entries",
-    )?;
+    connection.execute_batch(&format!(
+        "CREATE TEMP VIEW entries AS SELECT *, {} FROM main.entries",
+        missing.join(", ")
+    ))?;
     connection.pragma_update(None, "query_only", true)
 }
 

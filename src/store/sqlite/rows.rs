@@ -12,6 +12,7 @@ use super::text::{
     update_to_json, usage_from_json, usage_to_json, values_from_json, values_to_json,
 };
 use super::times::At;
+use crate::domain::keys::KeyId;
 use crate::domain::ledger::{
     Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
     HoldStatus, HoldTerms,
@@ -46,7 +47,7 @@ const ENTRY_WITHOUT_SHARES: &str =
     "SELECT position, account_id, previous, entry_id, kind, credits, held, spent, available,
             answered, create_time, request_id, fingerprint, service, card_id, usage, grant_id,
             hold_id, hold_held, hold_settled, hold_expire_time, hold_status, refunded_id, labels,
-            '[]', price_values, price_time, account
+            '[]', price_values, price_time, account, key_id, chain, salts, erased
        FROM entries WHERE position = ?1";
 
 fn bad(position: i64) -> StorageError {
@@ -141,6 +142,10 @@ impl Journal {
             available,
             create_time,
             request_id,
+            key_id: match row.get_ref(28)? {
+                ValueRef::Null => None,
+                text => Some((text.as_str().ok()).and_then(KeyId::new).ok_or_else(bad)?),
+            },
             labels: labels_from_json(text(23)?.as_deref()).ok_or_else(bad)?,
             service: text(13)?.map(Arc::from),
             pricing: self.read_pricing(row, (14, 25, 26), bad)?,
@@ -304,7 +309,7 @@ impl Journal {
         self.connection
             .prepare_cached(
                 "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, NULL, NULL, NULL)",
             )?
             .execute(params![
                 position,
@@ -335,6 +340,7 @@ impl Journal {
                 pricing.and_then(|pricing| values_to_json(&pricing.values)),
                 pricing.and_then(|pricing| pricing.time).map(At),
                 account,
+                entry.key_id.as_ref().map(KeyId::as_str),
             ])?;
         Ok(())
     }

@@ -155,13 +155,13 @@ impl Writer {
                 self.probe();
             }
             match first {
-                // Publishing is not part of a group and does not advance the ledger's time.
+                // It is not part of a group and does not advance the ledger's time.
                 Some(Submitted {
-                    job: Job::Cards(publish),
+                    job: Job::Admin(job),
                     ..
                 }) => {
                     self.admission.reads.leave(1);
-                    self.publish_cards(publish);
+                    self.administer(job);
                 }
                 first => {
                     self.next = first;
@@ -272,7 +272,7 @@ impl Writer {
         let now = self.now();
         let due = self.watchers.due(now);
         let (mut replies, mut reads) = (Replies::default(), Vec::new());
-        let (mut cards, mut names) = (Vec::new(), Vec::new());
+        let (mut admin, mut names) = (Vec::new(), Vec::new());
         let mut failure = due
             .iter()
             .find_map(|name| self.expire_before_read(name, now).err());
@@ -326,9 +326,9 @@ impl Writer {
                     reads_done = reads_done.saturating_add(1);
                     names.push((query, promise));
                 }
-                (Job::Cards(publish), _) => {
+                (Job::Admin(job), _) => {
                     reads_done = reads_done.saturating_add(1);
-                    cards.push(publish);
+                    admin.push(job);
                 }
                 (job, Some(access @ (WriteAccess::Locked | WriteAccess::Refused(_)))) => {
                     if !self.defer_or_refuse(job, access, &mut replies) {
@@ -361,8 +361,8 @@ impl Writer {
         let failure = failure.or_else(|| self.write_clock_sample().err());
         let changed = self.finish(failure, replies, work, now);
         self.set_queue_limits();
-        for publish in cards {
-            self.publish_cards(publish);
+        for job in admin {
+            self.administer(job);
         }
         self.read_settings();
         for (query, promise) in names {

@@ -19,6 +19,7 @@ use super::cards;
 use super::time::{BEGINNING, Nanos, SECOND, ledger_time, time_before};
 use crate::model::Model;
 use crate::support::call::{Call, Outcome};
+use crate::support::keys::router;
 use crate::support::memory::MemoryStore;
 use crate::support::rate_cards::MemoryRateCards;
 use crate::support::refusal::Refusal;
@@ -225,7 +226,7 @@ fn serve(
     let app = Arc::new(App::new(cards::catalog(), store, rate_cards, clock));
     // Nobody watches here.
     let (_, state) = tokio::sync::watch::channel(STATE);
-    LedgerServiceClient::new(Router::new(&app, state).unwrap())
+    LedgerServiceClient::new(router(&app, state))
 }
 
 impl<S: Storage> Subject for Served<S> {

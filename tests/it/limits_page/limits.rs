@@ -94,6 +94,10 @@ pub fn limits() -> BTreeMap<String, String> {
             format!("1 to {SERVICE_BYTES_MAX} of `{grammar}`"),
         ),
         (
+            "key_id that a list of entries is filtered by",
+            format!("up to {}", creditd::domain::keys::KEY_ID_BYTES_MAX),
+        ),
+        (
             "name of a rate card",
             format!("1 to {KEY_BYTES_MAX} of `a-z A-Z 0-9 _ . -`"),
         ),

@@ -182,7 +182,7 @@ async fn answer(store: &dyn RateCardStore, cards: &mut Cards, now: i64, line: &s
             published.map(|()| "ok".to_owned())
         }
         "publish" => {
-            let placed = store.publish_one(loaded.remove(0).to_store()).await;
+            let placed = store.publish_one(loaded.remove(0).to_store(), None).await;
             placed.map(|placed| {
                 let again = if placed.unchanged { " again" } else { "" };
                 let other = placed.replaces.as_deref();
@@ -192,7 +192,7 @@ async fn answer(store: &dyn RateCardStore, cards: &mut Cards, now: i64, line: &s
         }
         "withdraw" => {
             let revision = loaded.remove(0).stored.revision;
-            let withdrawn = store.withdraw(revision.into()).await;
+            let withdrawn = store.withdraw(revision.into(), None).await;
             withdrawn.map(|()| "ok".to_owned())
         }
         "list" => {
@@ -262,11 +262,11 @@ async fn a_revision_is_found_whatever_became_of_it() {
         .map(|(credits, time)| card("plan", credits, time));
         for (now, card) in [(0, &one), (1, &two), (2, &three), (3, &four), (40, &one)] {
             set(now);
-            store.publish_one(card.to_store()).await.unwrap();
+            store.publish_one(card.to_store(), None).await.unwrap();
             if now == 3 {
                 set(5);
                 let revision = three.stored.revision.as_str();
-                store.withdraw(revision.into()).await.unwrap();
+                store.withdraw(revision.into(), None).await.unwrap();
             }
         }
         for (card, replaced) in [

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use creditd::app::App;
+use creditd::app::access::Caller;
 use creditd::app::card_file::{LoadedCard, Loading, load_text};
 use creditd::app::prices::publish;
 use creditd::domain::pricing::{AccountTerms, Selector};
@@ -74,7 +75,10 @@ async fn cost(app: &App, selector: Selector<'_>) -> String {
 }
 
 async fn publish_one(app: &App, card: &LoadedCard) -> (CardState, Vec<String>) {
-    let published = app.publish_rate_card(card.clone(), false).await.unwrap();
+    let published = app
+        .publish_rate_card(&Caller::default(), card.clone(), false)
+        .await
+        .unwrap();
     (published.card.card.state, published.warnings)
 }
 
@@ -155,10 +159,16 @@ async fn the_same_card_again_changes_nothing_and_a_replaced_one_comes_back() {
     let store = open(directory.path(), &clock);
     let app = serve(&store, &clock).await;
     let [one, two] = ["1", "2"].map(|credits| card("plan", credits, None));
-    let first = app.publish_rate_card(one.clone(), false).await.unwrap();
+    let first = app
+        .publish_rate_card(&Caller::default(), one.clone(), false)
+        .await
+        .unwrap();
     clock.set(1);
     let mut changes = app.price_changes();
-    let again = app.publish_rate_card(one.clone(), false).await.unwrap();
+    let again = app
+        .publish_rate_card(&Caller::default(), one.clone(), false)
+        .await
+        .unwrap();
     assert_eq!(again, first);
     drop((app, store));
     let store = open(directory.path(), &clock);
@@ -167,13 +177,19 @@ async fn the_same_card_again_changes_nothing_and_a_replaced_one_comes_back() {
         drop(changes);
         app.price_changes()
     };
-    let again = app.publish_rate_card(one.clone(), false).await.unwrap();
+    let again = app
+        .publish_rate_card(&Caller::default(), one.clone(), false)
+        .await
+        .unwrap();
     assert_eq!(again, first);
     assert!(!changes.has_changed().unwrap());
     clock.set(2);
     publish_one(&app, &two).await;
     clock.set(3);
-    let back = app.publish_rate_card(one.clone(), false).await.unwrap();
+    let back = app
+        .publish_rate_card(&Caller::default(), one.clone(), false)
+        .await
+        .unwrap();
     assert_eq!(back.card.card.since, Some(minute(3)));
     let prices = [(0, "1"), (1, "1"), (2, "2"), (3, "1")];
     for (time, expected) in prices {
@@ -190,11 +206,17 @@ async fn a_publication_warns_and_can_be_only_checked() {
     let app = serve(&store, &clock).await;
     let one = card("plan", "1", None);
     let before = app.rate_cards("").await.unwrap();
-    let checked = app.publish_rate_card(one.clone(), true).await.unwrap();
+    let checked = app
+        .publish_rate_card(&Caller::default(), one.clone(), true)
+        .await
+        .unwrap();
     assert_eq!(app.rate_cards("").await.unwrap(), before);
     assert_eq!(price(&app, "plan", None).await, "no card");
     assert_eq!(by_revision(&app, &one).await, "no revision");
-    let published = app.publish_rate_card(one, false).await.unwrap();
+    let published = app
+        .publish_rate_card(&Caller::default(), one, false)
+        .await
+        .unwrap();
     assert_eq!(published, checked);
     assert_eq!(published.warnings, Vec::<String>::new());
 
@@ -218,7 +240,10 @@ async fn a_publication_warns_and_can_be_only_checked() {
         ),
         (renamed("6", None), false, &["\"work\"", "is scheduled"]),
     ] {
-        let published = app.publish_rate_card(card, validate_only).await.unwrap();
+        let published = app
+            .publish_rate_card(&Caller::default(), card, validate_only)
+            .await
+            .unwrap();
         let said = published.warnings;
         assert_eq!(said.len(), warnings.len(), "{said:?}");
         for (said, expected) in said.iter().zip(warnings) {
@@ -278,7 +303,8 @@ async fn a_publication_warns_of_prices_of_nothing() {
     ] {
         let loaded = load_text(&text, &Loading::ALONE).unwrap();
         for validate_only in [true, false, false] {
-            let published = app.publish_rate_card(loaded.clone(), validate_only);
+            let by = Caller::default();
+            let published = app.publish_rate_card(&by, loaded.clone(), validate_only);
             let mut warnings = published.await.unwrap().warnings;
             warnings.retain(|warning| !warning.starts_with("services that"));
             assert_eq!(warnings, expected, "{text}");
@@ -354,7 +380,9 @@ async fn cards_that_extend_each_other_are_refused() {
         );
         let loaded = app.load_rate_card(&text).unwrap();
         for validate_only in [true, false] {
-            let published = app.publish_rate_card(loaded.clone(), validate_only).await;
+            let published = app
+                .publish_rate_card(&Caller::default(), loaded.clone(), validate_only)
+                .await;
             let said = match published {
                 Ok(_) => String::new(),
                 Err(StoreError::Refused(Refusal::Invalid(violations))) => {
@@ -382,10 +410,18 @@ async fn a_withdrawn_revision_is_honoured() {
     publish_one(&app, &two).await;
     assert_eq!(price(&app, "plan", Some(10)).await, "2");
     let revision = &two.stored.revision;
-    let withdrawn = app.withdraw_rate_card(revision).await.unwrap();
+    let withdrawn = app
+        .withdraw_rate_card(&Caller::default(), revision)
+        .await
+        .unwrap();
     assert_eq!(withdrawn.card.state, CardState::Withdrawn);
     assert_eq!(withdrawn.toml, two.toml);
-    assert_eq!(app.withdraw_rate_card(revision).await.unwrap(), withdrawn);
+    assert_eq!(
+        app.withdraw_rate_card(&Caller::default(), revision)
+            .await
+            .unwrap(),
+        withdrawn
+    );
     clock.set(20);
     assert_eq!(price(&app, "plan", None).await, "1");
     assert_eq!(price(&app, "plan", Some(10)).await, "1");
@@ -394,7 +430,9 @@ async fn a_withdrawn_revision_is_honoured() {
     let store = open(directory.path(), &clock);
     let app = serve(&store, &clock).await;
     assert_eq!(by_revision(&app, &two).await, "2");
-    let error = app.withdraw_rate_card(&one.stored.revision).await;
+    let error = app
+        .withdraw_rate_card(&Caller::default(), &one.stored.revision)
+        .await;
     let refused = matches!(
         error,
         Err(StoreError::Refused(Refusal::RateCardNotScheduled {

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod health;
 pub mod ids;
 pub mod implied;
+pub mod keys;
 pub mod large_cards;
 pub mod load;
 pub mod memory;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use creditd::app::card_file::{LoadedCard, load};
 use creditd::domain::Timestamp;
+use creditd::domain::keys::KeyId;
 use creditd::domain::schedule::{CardHead, Origin, Placed, Publication, Removed, Schedule};
 use creditd::store::cards::{CardsAnswer, CardsChange, NewCard, PublishedCard, RateCardStore};
 use creditd::store::{Changes, StoreError, Unavailable};
@@ -147,7 +148,7 @@ impl RateCardStore for MemoryRateCards {
         Box::pin(async move { changed })
     }
 
-    fn publish_one(&self, new: NewCard) -> CardsChange<'_, Placed> {
+    fn publish_one(&self, new: NewCard, _by: Option<KeyId>) -> CardsChange<'_, Placed> {
         let changed = self.change(|kept| {
             let placed = kept.schedule().publish(&new.publication(), kept.time())?;
             if !placed.unchanged {
@@ -169,7 +170,7 @@ impl RateCardStore for MemoryRateCards {
         Box::pin(async move { changed })
     }
 
-    fn withdraw(&self, revision: Box<str>) -> CardsChange<'_, ()> {
+    fn withdraw(&self, revision: Box<str>, _by: Option<KeyId>) -> CardsChange<'_, ()> {
         let changed = self.change(|kept| {
             if kept.schedule().withdraw(&revision, kept.time())? {
                 kept.remove(&revision, true);

@@ -139,6 +139,7 @@ pub fn decide(
         Err(refusal) => return Ok(Decision::Refuse { refusal, lapsed }),
     };
     entry.request_id = Some(command.request.id.clone());
+    entry.key_id.clone_from(&command.key_id);
     entry.labels.clone_from(&command.labels);
     let account = Arc::make_mut(account);
     account.apply(&entry)?;

@@ -1,76 +1,61 @@
 //! The tables of rate cards and publications.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Change, Changed};
 use crate::domain::Timestamp;
+use crate::domain::keys::KeyId;
 use crate::domain::schedule::{CardHead, Origin, Placed, Publication, Removed, Schedule};
 use crate::rfc3339;
 use crate::store::cards::{NewCard, PublishedCard, StoredCard};
-use crate::store::sqlite::group::is_busy;
+use crate::store::keys::AdminAction;
+use crate::store::sqlite::admin::Unchanged;
 use crate::store::sqlite::times::At;
+use crate::store::sqlite::trail;
 
-/// Why nothing was changed.
-enum Failed {
-    Sqlite(rusqlite::Error),
-    Not(Changed),
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-/// Does what is asked, in a transaction of its own.
-pub(in crate::store::sqlite) fn apply(
-    connection: &mut Connection,
-    change: &Change,
+/// Puts exactly these cards of files in force; whether that changes anything.
+pub(super) fn publish_files(
+    connection: &Connection,
+    cards: &[NewCard],
     now: Timestamp,
-) -> Changed {
-    match try_apply(connection, change, now) {
-        Ok(changed) => changed,
-        Err(Failed::Not(changed)) => changed,
-        Err(Failed::Sqlite(error)) if is_busy(&error) => Changed::Locked,
-        Err(Failed::Sqlite(error)) => Changed::failed(error.to_string()),
-    }
+) -> Result<bool, Unchanged> {
+    let schedule = schedule(connection, None, now)?;
+    let names = cards.iter().map(|new| new.card.name.as_str());
+    schedule.check_files(names)?;
+    replace_files(connection, &schedule, cards, now)
 }
 
-fn try_apply(
-    connection: &mut Connection,
-    change: &Change,
+/// Publishes a card.
+pub(super) fn publish_one(
+    connection: &Connection,
+    new: &NewCard,
+    by: Option<&KeyId>,
     now: Timestamp,
-) -> Result<Changed, Failed> {
-    // Where it is not committed it is rolled back.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let schedule = schedule(&transaction, None, now)?;
-    let refused = |refusal| Failed::Not(Changed::Refused(Box::new(refusal)));
-    let (changed, placed) = match change {
-        Change::Files(cards) => {
-            let names = cards.iter().map(|new| new.card.name.as_str());
-            schedule.check_files(names).map_err(refused)?;
-            (replace_files(&transaction, &schedule, cards, now)?, None)
-        }
-        Change::One(new) => {
-            let placed = schedule.publish(&new.publication(), now).map_err(refused)?;
-            if !placed.unchanged {
-                publish_one(&transaction, new, &placed)?;
-            }
-            (!placed.unchanged, Some(placed))
-        }
-        Change::Withdraw(revision) => {
-            let scheduled = schedule.withdraw(revision, now).map_err(refused)?;
-            if scheduled {
-                remove(&transaction, revision, now, true)?;
-            }
-            (scheduled, None)
-        }
-    };
-    transaction.commit()?;
-    Ok(match changed {
-        true => Changed::Yes(placed),
-        false => Changed::No(placed),
-    })
+) -> Result<Placed, Unchanged> {
+    let placed = schedule(connection, None, now)?.publish(&new.publication(), now)?;
+    if !placed.unchanged {
+        put_publication(connection, new, &placed)?;
+        let (action, card) = (AdminAction::PublishRateCard, &new.card);
+        trail::add(connection, now, by, action, &card.revision, &card.name)?;
+    }
+    Ok(placed)
+}
+
+/// Takes a card out of the schedule; whether that changes anything.
+pub(super) fn withdraw(
+    connection: &Connection,
+    revision: &str,
+    by: Option<&KeyId>,
+    now: Timestamp,
+) -> Result<bool, Unchanged> {
+    let schedule = schedule(connection, None, now)?;
+    let scheduled = schedule.withdraw(revision, now)?;
+    if scheduled {
+        remove(connection, revision, now, true)?;
+        let name = schedule.card(revision).map_or("", |card| &*card.name);
+        let action = AdminAction::WithdrawRateCard;
+        trail::add(connection, now, by, action, revision, name)?;
+    }
+    Ok(scheduled)
 }
 
 /// Puts exactly these cards of files in force; whether that changes what is.
@@ -79,7 +64,7 @@ fn replace_files(
     schedule: &Schedule,
     cards: &[NewCard],
     now: Timestamp,
-) -> Result<bool, Failed> {
+) -> Result<bool, Unchanged> {
     let mut changed = false;
     for file in schedule.files() {
         if !cards.iter().any(|new| *new.card.revision == *file.revision) {
@@ -99,7 +84,11 @@ fn replace_files(
     Ok(changed)
 }
 
-fn publish_one(connection: &Connection, new: &NewCard, placed: &Placed) -> Result<(), Failed> {
+fn put_publication(
+    connection: &Connection,
+    new: &NewCard,
+    placed: &Placed,
+) -> Result<(), Unchanged> {
     if let Some(other) = &placed.replaces {
         remove(connection, other, placed.published, false)?;
     }
@@ -115,7 +104,7 @@ fn publish_one(connection: &Connection, new: &NewCard, placed: &Placed) -> Resul
 
 /// Writes a card down as one that is not replaced, and answers its number. A card that is
 /// there gets the text and the origin of this one.
-fn put_card(connection: &Connection, new: &NewCard, now: Timestamp) -> Result<i64, Failed> {
+fn put_card(connection: &Connection, new: &NewCard, now: Timestamp) -> Result<i64, Unchanged> {
     let card = &new.card;
     let known = connection
         .prepare_cached(
@@ -128,10 +117,10 @@ fn put_card(connection: &Connection, new: &NewCard, now: Timestamp) -> Result<i6
         .optional()?;
     let card_id = match known {
         Some((_, false, _)) => {
-            return Err(Failed::Not(Changed::failed(format!(
+            return Err(Unchanged::Failed(format!(
                 "another rate card was published as revision {}",
                 card.revision
-            ))));
+            )));
         }
         Some((card_id, true, true)) => card_id,
         Some((card_id, true, false)) => {
