@@ -79,13 +79,13 @@ def test_a_secret_is_hidden_and_is_a_key(
     assert driver.call("charge", account, credits=1).entry.key_id == made.key.key_id
     by_it = driver.iterate("list_entries", account, key_id=made.key.key_id)
     assert [entry.kind for entry in by_it] == [creditd.EntryKind.CHARGE]
-    for scope, call in [
-        ("grant", ["grant", account, 1]),
-        ("read", ["get_balance", "somebody-else"]),
-        ("admin", ["revoke_key", made.key.key_id]),
+    for scope, method, argument, more in [
+        ("grant", "grant", account, {"credits": 1}),
+        ("read", "get_balance", "somebody-else", {}),
+        ("admin", "revoke_key", made.key.key_id, {}),
     ]:
         with pytest.raises(creditd.NotAllowedError) as caught:
-            driver.call(*call)
+            driver.call(method, argument, **more)
         assert (caught.value.scope, caught.value.attempts) == (scope, 1)
 
 
