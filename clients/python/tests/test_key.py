@@ -187,9 +187,9 @@ def test_a_blocking_function_that_took_too_long(connect: Connect) -> None:
 
     with scripted_server(ESTIMATE) as server:
         driver = connect(server.address, key=key)
-        with pytest.raises(creditd.DeadlineExceededError):
+        with pytest.raises(creditd.DeadlineExceededError, match="gives the key"):
             driver.call("estimate", "ai_scripts", timeout=0.2)
-        with pytest.raises(creditd.DeadlineExceededError):
+        with pytest.raises(creditd.DeadlineExceededError, match="gives the key"):
             next(driver.iterate("watch_balance", "team-a", timeout=0.2))
 
 
