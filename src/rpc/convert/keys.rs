@@ -2,6 +2,7 @@
 
 use super::page::{ListKey, size_from_pb};
 use super::{timestamp_from_pb, timestamp_to_pb};
+use crate::app::{AdminEvent, EventQuery};
 use crate::domain::keys::{
     AccountPattern, AccountPatterns, KEY_ACCOUNTS_MAX, KEY_CALLS_PER_SECOND_MAX, KEY_ID_BYTES_MAX,
     KEY_TITLE_BYTES_MAX, Key, KeyTerms, Scope, Scopes,
@@ -9,7 +10,6 @@ use crate::domain::keys::{
 use crate::domain::names::{check_length, repeated};
 use crate::domain::{FieldViolations, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
-use crate::store::keys::{AdminEvent, EventQuery};
 
 /// What a key that is to be created is for; what is wrong with it is added to `violations`.
 #[must_use]

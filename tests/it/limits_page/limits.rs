@@ -233,16 +233,18 @@ pub fn limits() -> BTreeMap<String, String> {
             "keys that are neither revoked nor expired",
             number(KEYS_MAX),
         ),
+        ("a token in the metadata of a call", number(TOKEN_BYTES_MAX)),
         (
-            "a token in the metadata of a call",
-            number(TOKEN_BYTES_MAX),
-        ),
-        (
-            "a key that the server is started with",
-            format!("{ADMIN_TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} printable ASCII characters but space"),
+            "`--admin-key-file`, a key that the server is started with",
+            format!(
+                "{ADMIN_TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} printable ASCII characters but space"
+            ),
         ),
         ("calls a second of a key", "none".to_owned()),
-        ("calls a second that name an account", "none".to_owned()),
+        (
+            "`--account-calls-per-second-max`, calls a second that name an account",
+            "none".to_owned(),
+        ),
         (
             "publications under way at once",
             format!("{PUBLICATIONS_UNDER_WAY_MAX}, of which {CARD_LOADS_MAX} are read at a time"),
