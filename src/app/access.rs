@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ type Limiter<K, S> = RateLimiter<K, S, DefaultClock, NoOpMiddleware<std::time::I
 type KeyLimiter = Limiter<NotKeyed, InMemoryState>;
 type AccountLimiter = Limiter<AccountName, DefaultKeyedStateStore<AccountName>>;
 
+/// How many kinds of things calls share.
+pub const SHARED_KINDS: usize = 5;
+
 /// What a caller was recognised as.
 pub struct Principal {
     id: KeyId,
@@ -44,6 +47,8 @@ pub struct Principal {
     has_ended: AtomicBool,
     /// It was used since it was last asked.
     was_used: AtomicBool,
+    /// How much its calls hold now, of each kind of what calls share.
+    held: [AtomicUsize; SHARED_KINDS],
 }
 
 impl fmt::Debug for Principal {
@@ -88,6 +93,7 @@ impl Principal {
             limiter: limit.map(limiter),
             has_ended: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
+            held: Default::default(),
         })
     }
 
@@ -165,6 +171,12 @@ impl Caller {
             }
             _ => Ok(()),
         }
+    }
+
+    /// How much calls of whom this was recognised as hold now, of that kind of what calls share.
+    #[must_use]
+    pub fn held(&self, shared_kind: usize) -> Option<&AtomicUsize> {
+        self.0.as_ref()?.held.get(shared_kind)
     }
 
     /// The accounts that it may name; None: all.

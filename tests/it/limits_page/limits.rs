@@ -373,6 +373,10 @@ pub fn limits() -> BTreeMap<String, String> {
             format!("a quarter of those that are free, at least {CALLS_FLOOR}"),
         ),
         (
+            "memory, calls in flight and watched balances of one key",
+            "four times what is free: four fifths of all for a key alone".to_owned(),
+        ),
+        (
             "balances watched by one connection",
             format!("a quarter of those that are free, at least {BALANCE_WATCHES_FLOOR}"),
         ),
