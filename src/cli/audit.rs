@@ -165,7 +165,7 @@ fn text(args: &Args, report: &AuditReport) -> String {
 }
 
 /// "1 account", "2 accounts".
-fn many(number: u64, one: &str, more: &str) -> String {
+pub(super) fn many(number: u64, one: &str, more: &str) -> String {
     let word = if number == 1 { one } else { more };
     format!("{number} {word}")
 }

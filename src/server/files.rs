@@ -9,7 +9,7 @@ use crate::domain::{Credits, Timestamp};
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
-pub use crate::store::sqlite::{AuditReport, JournalHead, NoHead};
+pub use crate::store::sqlite::{AuditReport, Erasure, ErasureReport, JournalHead, NoHead};
 
 /// The rate cards of a file, which price its entries again.
 #[derive(Default)]
@@ -50,6 +50,18 @@ pub fn audit_since(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
     sqlite::audit(data, since, &mut Cards::default(), progress)
+}
+
+/// Erases texts of labels from a data file that no server uses.
+///
+/// # Errors
+/// Why the file cannot be used, or that it has no such account.
+pub fn erase(
+    data: &Path,
+    erasure: &Erasure,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<ErasureReport, String> {
+    sqlite::erase(data, erasure, progress)
 }
 
 /// Copies a data file, also while a server writes to it. A sentence to warn with, where what

@@ -22,6 +22,8 @@ mod accounts;
 mod audit;
 /// Rate cards at their limits and beyond.
 mod card_limits;
+/// Chains of entries: every edit and every changed byte is found, heads go on, texts are erased.
+mod chain;
 /// What the command line prints and refuses.
 mod cli;
 /// Failures of the command line: exit status, the sentence, and the object for programs.

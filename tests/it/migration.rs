@@ -39,7 +39,7 @@ const TABLES: [(&str, &str); 12] = [
     ("clock", "*"),
 ];
 
-const SETTINGS: SqliteSettings = SqliteSettings {
+pub const SETTINGS: SqliteSettings = SqliteSettings {
     accounts_max: 1_000,
     request_hours: 72,
     request_days_credits: 90,
@@ -65,7 +65,7 @@ fn hold(store: &SqliteStore, id: &str) -> impl Future<Output = HoldId> {
 
 /// A file of version 3, as its server wrote it: with entries of two accounts, snapshots, an open
 /// and a closed hold, and runs of request_ids.
-async fn version_3(directory: &Path, clock: &Arc<Hand>) -> PathBuf {
+pub async fn version_3(directory: &Path, clock: &Arc<Hand>) -> PathBuf {
     let newer = directory.join("newer.db");
     let store = open_with(&newer, clock, SETTINGS);
     grant(&store, "team-a", "g1", "10000").await.unwrap();

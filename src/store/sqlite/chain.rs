@@ -15,7 +15,7 @@ mod seals;
 
 use sha2::{Digest as _, Sha256};
 
-pub(super) use self::seals::{Salts, Seals};
+pub(super) use self::seals::{Salts, Seals, sealed_labels};
 use super::journal::{Journal, Position, StorageError};
 use crate::domain::canonical::{Canonical, CanonicalForm};
 use crate::domain::keys::KeyId;

@@ -396,9 +396,11 @@ impl Ledger {
             };
             let same = stored.place.account_id == id
                 && stored.entry.request_id.as_ref() == Some(&command.request.id);
-            if let Some(fingerprint) = stored.fingerprint.filter(|_| same) {
+            // One that was erased is still a write that had this request_id.
+            let is_erased = stored.seals.erased.is_some();
+            if same && (stored.fingerprint.is_some() || is_erased) {
                 return Ok(Some(EarlierWrite {
-                    fingerprint,
+                    fingerprint: stored.fingerprint,
                     entry: stored.entry,
                     available: stored.answered,
                 }));

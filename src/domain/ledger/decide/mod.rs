@@ -168,7 +168,7 @@ fn settings_to_price_by(account: &Account, command: &Command) -> Option<Arc<Acco
 /// # Errors
 /// That the request_id was used with another body.
 pub fn replay(command: &Command, earlier: EarlierWrite) -> Result<Written, Refusal> {
-    if earlier.fingerprint != command.request.fingerprint {
+    if earlier.fingerprint != Some(command.request.fingerprint) {
         return Err(Refusal::RequestIdReused {
             account: command.account.clone(),
             request_id: command.request.id.clone(),

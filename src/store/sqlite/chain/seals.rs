@@ -1,6 +1,6 @@
 //! Seals: the salts of a row's texts, and the digests of those that were erased.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
@@ -99,6 +99,34 @@ impl Seals {
             salts: salts.unwrap_or_default().to_vec(),
             erased,
         })
+    }
+
+    /// The seals after the texts of these keys are erased, and with them the fingerprint; and the
+    /// labels that are left. None: there are not as many salts as texts.
+    pub(in crate::store::sqlite) fn without(
+        &self,
+        entry: &Entry,
+        fingerprint: Option<&Fingerprint>,
+        keys: &BTreeSet<Box<str>>,
+    ) -> Option<(Self, Labels)> {
+        let row = self.of_row(entry, fingerprint)?;
+        let mut erased = self.erased.as_deref().cloned().unwrap_or_default();
+        erased.fingerprint = row.fingerprint();
+        let (mut salts, mut left) = (Vec::new(), Vec::new());
+        let texts = self.salts.chunks_exact(SALT_BYTES);
+        let texts = texts.skip(usize::from(fingerprint.is_some()));
+        for ((key, value), salt) in row.labels.iter().zip(texts) {
+            if keys.contains(key) {
+                let digest = Digest::of(salt, value.as_bytes());
+                erased.labels.insert(key.into(), digest);
+            } else {
+                salts.extend_from_slice(salt);
+                left.push((key.to_owned(), value.to_owned()));
+            }
+        }
+        let labels = Labels::new(left.iter().map(|(key, value)| (key, value))).ok()?;
+        let erased = Some(Box::new(erased));
+        Some((Self { salts, erased }, labels))
     }
 
     /// As they are stored.
