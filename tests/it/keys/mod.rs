@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administer;
+mod audit;
 mod clients;
 mod limits;
 mod rights;

@@ -8,6 +8,7 @@ mod cards;
 mod chain;
 mod derived;
 mod entries;
+mod keys;
 mod requests;
 
 use std::collections::HashMap;
@@ -208,6 +209,7 @@ impl Audit<'_> {
         self.check_file()?;
         self.read_cards()?;
         self.check_cards()?;
+        self.check_keys()?;
         self.read_accounts()?;
         self.apply_entries()?;
         self.note_head();
