@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use governor::clock::{Clock as _, MonotonicClock};
+use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed};
@@ -26,12 +26,10 @@ use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::store::Clock;
 use crate::store::keys::{SecretHash, StoredKey};
 
-/// The longest that a caller whose key expires is not looked at.
-const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// Who has the key that the server was started with, in entries and in the trail.
 pub const ADMIN_KEY_ID: &str = "admin";
 
-type Limiter<K, S> = RateLimiter<K, S, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Limiter<K, S> = RateLimiter<K, S, DefaultClock, NoOpMiddleware<std::time::Instant>>;
 type KeyLimiter = Limiter<NotKeyed, InMemoryState>;
 type AccountLimiter = Limiter<AccountName, DefaultKeyedStateStore<AccountName>>;
 
@@ -79,7 +77,7 @@ impl Principal {
             let quota = Quota::per_second(limit);
             (
                 limit.get(),
-                RateLimiter::direct_with_clock(quota, MonotonicClock),
+                RateLimiter::direct_with_clock(quota, DefaultClock::default()),
             )
         };
         Arc::new(Self {
@@ -235,7 +233,10 @@ impl Access {
         let limiter = |limit: NonZeroU32| {
             let quota = Quota::per_second(limit);
             let store = DefaultKeyedStateStore::default();
-            (limit.get(), RateLimiter::new(quota, store, MonotonicClock))
+            (
+                limit.get(),
+                RateLimiter::new(quota, store, DefaultClock::default()),
+            )
         };
         Self {
             authentication,
@@ -372,21 +373,17 @@ impl Access {
         }
     }
 
-    /// Waits until the caller is not valid any more.
-    pub async fn ended(&self, caller: &Caller) {
-        let mut changed = self.changed.subscribe();
-        while self.is_valid(caller) {
-            let expires = (caller.0.as_ref()).and_then(|principal| principal.expire_time);
-            let wait = expires.map(|time| {
-                let wait = time.since(self.clock.now());
-                wait.clamp(Duration::from_millis(1), EXPIRY_CHECK_INTERVAL)
-            });
-            tokio::select! {
-                // It lives as long as this.
-                _ = changed.changed() => {}
-                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
-            }
-        }
+    /// Notifies when somebody ends, or authentication begins.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// How long the caller is valid at most; None where it has no end that is known.
+    #[must_use]
+    pub fn expires_in(&self, caller: &Caller) -> Option<Duration> {
+        let time = caller.0.as_ref()?.expire_time?;
+        Some(time.since(self.clock.now()))
     }
 
     /// Counts a call of the caller.
@@ -403,7 +400,7 @@ impl Access {
         match &principal.limiter {
             None => Ok(()),
             Some((limit, limiter)) => limiter.check().map_err(|not_until| {
-                let wait = not_until.wait_time_from(MonotonicClock.now());
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
                 limited(RateLimited::Key, *limit, wait)
             }),
         }
@@ -423,7 +420,7 @@ impl Access {
         match &self.account_limiter {
             None => Ok(()),
             Some((limit, limiter)) => limiter.check_key(account).map_err(|not_until| {
-                let wait = not_until.wait_time_from(MonotonicClock.now());
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
                 limited(RateLimited::Account, *limit, wait)
             }),
         }

@@ -64,6 +64,7 @@ mod hostile_peers;
 /// Bad fields, amounts, quantities and batches.
 mod input;
 /// Servers killed under load, many times: no answered write is lost, and none is done twice.
+mod keys;
 mod kills;
 /// Retries days later are replayed, as long as their request_ids are remembered.
 mod late;

@@ -2,6 +2,7 @@
 
 use super::page::{ListKey, size_from_pb};
 use super::{timestamp_from_pb, timestamp_to_pb};
+use crate::app::{AdminEvent, EventQuery};
 use crate::domain::keys::{
     AccountPattern, AccountPatterns, KEY_ACCOUNTS_MAX, KEY_CALLS_PER_SECOND_MAX, KEY_ID_BYTES_MAX,
     KEY_TITLE_BYTES_MAX, Key, KeyTerms, Scope, Scopes,
@@ -9,7 +10,6 @@ use crate::domain::keys::{
 use crate::domain::names::{check_length, repeated};
 use crate::domain::{FieldViolations, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
-use crate::store::keys::{AdminEvent, EventQuery};
 
 /// What a key that is to be created is for; what is wrong with it is added to `violations`.
 #[must_use]
@@ -35,6 +35,12 @@ pub fn terms_from_pb(key: Option<&pb::Key>, violations: &mut FieldViolations) ->
     violations.check("key.title", title);
     let scopes = violations.check("key.scopes", scopes_from_pb(&key.scopes));
     let accounts = violations.check("key.accounts", accounts_from_pb(&key.accounts));
+    let is_admin = scopes.is_some_and(|scopes| scopes.allow(Scope::Admin));
+    if is_admin && accounts.as_ref().is_some_and(|accounts| !accounts.is_all()) {
+        // It could create another key, for any account.
+        let problem = "a key with scope admin is bound to no accounts; leave one of them out";
+        violations.add("key.accounts", unusable(problem.to_owned()));
+    }
     let expire_time = key.expire_time.as_ref();
     let expire_time =
         expire_time.and_then(|time| violations.check("key.expire_time", timestamp_from_pb(time)));

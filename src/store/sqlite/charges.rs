@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use rusqlite::Statement;
 
+use super::chain::{Chain, ChainRow};
 use super::journal::{Journal, StorageError};
 use super::rows::Place;
 use super::text::{labels_to_json, values_to_json, write_shares, write_usage};
@@ -21,9 +22,10 @@ use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
 /// What a charge spends is what it takes from the account; it holds and refunds nothing.
 const INSERT: &str = "INSERT INTO entries (position, account_id, previous, entry_id, spent, \
     available, answered, create_time, request_id, fingerprint, service, card_id, usage, labels, \
-    shares, credits, kind, held, price_values, price_time, key_id) \
+    shares, credits, kind, held, price_values, price_time, key_id, \
+    chain, salts) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, -?5, 'charge', 0, \
-    ?16, ?17, ?18)";
+    ?16, ?17, ?18, ?19, ?20)";
 
 /// Most rows that are kept in memory.
 const PENDING_MAX: usize = 4_096;
@@ -64,6 +66,8 @@ struct Row {
     price_values: Option<Range<usize>>,
     price_time: Option<At>,
     key_id: Option<KeyId>,
+    chain: Chain,
+    salts: Option<Box<[u8]>>,
 }
 
 impl Rows {
@@ -92,10 +96,15 @@ impl Journal {
     /// Adds the row of a charge. False where the entry needs a row of another form.
     pub(super) fn add_charge(
         &self,
+        &ChainRow {
+            position: _,
+            entry,
+            fingerprint,
+            answered,
+            seals,
+        }: &ChainRow<'_>,
         place: Place,
-        entry: &Entry,
-        fingerprint: Option<&Fingerprint>,
-        answered: Option<Credits>,
+        chain: &Chain,
     ) -> Result<bool, StorageError> {
         if !is_plain(entry) {
             return Ok(false);
@@ -124,6 +133,8 @@ impl Journal {
                 .map(|values| rows.text(|text| text.push_str(&values))),
             price_time: pricing.and_then(|pricing| pricing.time).map(At),
             key_id: entry.key_id.clone(),
+            chain: *chain,
+            salts: seals.salts().map(Into::into),
         };
         rows.rows.push(row);
         let pending = rows.rows.len();
@@ -198,5 +209,7 @@ fn bind(statement: &mut Statement<'_>, row: &Row, texts: &str) -> rusqlite::Resu
     statement.raw_bind_parameter(15, texts.get(row.shares.clone()))?;
     statement.raw_bind_parameter(16, text(&row.price_values))?;
     statement.raw_bind_parameter(17, row.price_time)?;
-    statement.raw_bind_parameter(18, row.key_id.as_ref().map(KeyId::as_str))
+    statement.raw_bind_parameter(18, row.key_id.as_ref().map(KeyId::as_str))?;
+    statement.raw_bind_parameter(19, row.chain)?;
+    statement.raw_bind_parameter(20, row.salts.as_deref())
 }

@@ -13,8 +13,10 @@ mod audit;
 mod backup;
 mod cache;
 mod cards;
+mod chain;
 mod charges;
 mod clock;
+mod columns;
 mod dirty;
 mod file_watch;
 mod filter;
@@ -64,6 +66,7 @@ use crate::domain::{AccountName, Timestamp};
 
 pub use audit::{AuditReport, Reprice, audit};
 pub use backup::backup;
+pub use chain::head::{JournalHead, NoHead};
 pub use history::SCAN_SLICE_TIME_MAX;
 pub use open::OpenError;
 pub use overload::{BATCH_DELAY_TARGET, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MIN};

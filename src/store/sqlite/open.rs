@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::journal::{Journal, StorageError};
 use super::wal_match::{self, WithoutWal};
 
 /// SQLite's application_id of a data file: "cred".
@@ -326,6 +327,11 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
     }
 }
 
+/// Whether the entries of the file are chained.
+pub(super) fn has_chains(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(identify(connection)?.version >= VERSION_OF_CHAINS)
+}
+
 /// Shows an older file to its reader as if it had been migrated: what reads it changes nothing.
 pub(super) fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
     let version = identify(connection)?.version;
@@ -383,7 +389,7 @@ fn prepare(
             return Err(OpenError::damaged(path, verdict));
         }
     }
-    migrate(connection, version).map_err(failed)?;
+    migrate(path, connection, version)?;
     // This also fails if the file cannot be written.
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
@@ -409,18 +415,45 @@ fn version_after(migrations: usize) -> i64 {
     VERSION_FIRST.saturating_sub(1).saturating_add(migrations)
 }
 
-fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+fn migrate(path: &Path, connection: &mut Connection, version: i64) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    (connection.pragma_update(None, "journal_mode", "WAL")).map_err(failed)?;
     let done = version.saturating_sub(version_after(0));
     let done = usize::try_from(done).unwrap_or_default();
     for (position, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let transaction =
-            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
         let version = version_after(position.saturating_add(1));
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.commit()?;
+        let migrated = migrate_to(path, connection, (version, migration));
+        if migrated.is_err() && !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK").map_err(failed)?;
+        }
+        migrated?;
     }
     Ok(())
+}
+
+/// Migrates to this version, in a transaction.
+fn migrate_to(
+    path: &Path,
+    connection: &mut Connection,
+    (version, migration): (i64, &str),
+) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .map_err(failed)?;
+    connection.execute_batch(migration).map_err(failed)?;
+    if version == VERSION_OF_CHAINS {
+        // A journal has its connection for itself.
+        let other = Connection::open_in_memory().map_err(failed)?;
+        let journal = Journal::new(std::mem::replace(connection, other));
+        let filled = journal.fill_chains();
+        *connection = journal.connection;
+        filled.map_err(|StorageError(cause)| OpenError::damaged(path, cause))?;
+    }
+    let finish = || {
+        connection.pragma_update(None, "user_version", version)?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.execute_batch("COMMIT")
+    };
+    finish().map_err(failed)
 }
