@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -234,6 +235,59 @@ func TestWhatTheFunctionFailsWith(t *testing.T) {
 	}
 }
 
+func TestAFunctionThatFailsAtALaterAttempt(t *testing.T) {
+	server := newKeyServer(t, unavailable())
+	asked := 0
+	client := server.newClient(t, quickRetry(0), creditd.WithKeyFunc(func(context.Context) (string, error) {
+		asked++
+		if asked > 1 {
+			return "", io.ErrUnexpectedEOF
+		}
+		return testKey, nil
+	}))
+	_, err := client.Charge(testContext(t), creditd.ChargeParams{Account: "team-a", Cost: creditd.Credits(one), RequestID: "order-17"})
+	if failure := asError(t, err); failure.Attempts != 1 || failure.RequestID != "order-17" || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %+v", failure)
+	}
+}
+
+// A probe asks for the server's health, which needs no key, and asks no function for one.
+func TestProbesHaveNoKey(t *testing.T) {
+	recorded := make(chan string, 100)
+	probed := make(chan struct{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		method, _ := grpc.MethodFromServerStream(stream)
+		incoming, _ := metadata.FromIncomingContext(stream.Context())
+		recorded <- method + " " + strings.Join(incoming.Get("authorization"), "")
+		if strings.HasPrefix(method, "/grpc.health") {
+			close(probed)
+			return status.Error(codes.Unimplemented, "no health")
+		}
+		<-probed
+		return status.Error(codes.NotFound, "no balance")
+	}))
+	ended := make(chan error, 1)
+	go func() { ended <- serving.Serve(listener) }()
+	defer func() {
+		serving.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	client := newClientOf(t, listener.Addr().String(), creditd.WithKey(testKey), creditd.WithLiveness(50*time.Millisecond, time.Minute, time.Minute))
+	if failure := asError(t, getBalance(t, client, "team-a")); failure.Code != codes.NotFound {
+		t.Errorf("got %+v", failure)
+	}
+	want := []string{"/creditd.v1.LedgerService/GetBalance Bearer " + testKey, "/grpc.health.v1.Health/Check "}
+	if got := []string{<-recorded, <-recorded}; !slices.Equal(got, want) {
+		t.Errorf("it was sent %q", got)
+	}
+}
+
 func TestTheFunctionHasTheDeadlineOfTheCall(t *testing.T) {
 	server := newKeyServer(t)
 	client := server.newClient(t, creditd.WithTimeout(50*time.Millisecond), creditd.WithKeyFunc(func(ctx context.Context) (string, error) {
@@ -270,43 +324,42 @@ func TestKeysThatCannotBeSent(t *testing.T) {
 func TestAKeyIsNotSentInPlaintextToAnotherMachine(t *testing.T) {
 	key := creditd.WithKey(testKey)
 	encrypted := credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+	const ours = "use TLS: leave out WithInsecure, or give WithTLS"
 	for _, test := range []struct {
 		target string
 		opts   []creditd.Option
-		taken  bool
+		// refused is a part of the error; empty: it is taken.
+		refused string
 	}{
-		{"credits.example.com:443", []creditd.Option{creditd.WithInsecure()}, false},
-		{"10.0.0.1:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"0.0.0.0:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"[2001:db8::1]:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"[::ffff:10.0.0.1]:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"localhost.example.com:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"127.0.0.1.example.com:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"2130706433:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"dns:///credits.example.com:443", []creditd.Option{creditd.WithInsecure()}, false},
-		{"dns://10.0.0.1/localhost:50051", []creditd.Option{creditd.WithInsecure()}, false},
-		{"credits.example.com:443", []creditd.Option{creditd.WithTransportCredentials(insecure.NewCredentials())}, false},
-		{"credits.example.com:443", []creditd.Option{creditd.WithDialOptions(grpc.WithTransportCredentials(insecure.NewCredentials()))}, false},
-		{"credits.example.com:443", nil, true},
-		{"credits.example.com:443", []creditd.Option{creditd.WithTLS(creditd.TLS{})}, true},
-		{"credits.example.com:443", []creditd.Option{creditd.WithTransportCredentials(encrypted)}, true},
-		{"127.0.0.1:50051", nil, true},
-		{"127.8.8.8:50051", []creditd.Option{creditd.WithInsecure()}, true},
-		{"localhost:50051", nil, true},
-		{"[::1]:50051", nil, true},
-		{"[::ffff:127.0.0.1]:50051", nil, true},
-		{"unix:/run/creditd.sock", nil, true},
-		{"dns:///localhost:50051", nil, true},
-		{"127.0.0.1:50051", []creditd.Option{creditd.WithTransportCredentials(insecure.NewCredentials())}, true},
+		{"credits.example.com:443", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"10.0.0.1:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"0.0.0.0:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"[2001:db8::1]:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"[::ffff:10.0.0.1]:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"localhost.example.com:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"127.0.0.1.example.com:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"2130706433:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"dns:///credits.example.com:443", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"dns://10.0.0.1/localhost:50051", []creditd.Option{creditd.WithInsecure()}, ours},
+		{"credits.example.com:443", []creditd.Option{creditd.WithTransportCredentials(insecure.NewCredentials())}, ours},
+		{"credits.example.com:443", []creditd.Option{creditd.WithDialOptions(grpc.WithTransportCredentials(insecure.NewCredentials()))}, "the credentials require transport level security"},
+		{"credits.example.com:443", nil, ""},
+		{"credits.example.com:443", []creditd.Option{creditd.WithTLS(creditd.TLS{})}, ""},
+		{"credits.example.com:443", []creditd.Option{creditd.WithTransportCredentials(encrypted)}, ""},
+		{"127.0.0.1:50051", nil, ""},
+		{"127.8.8.8:50051", []creditd.Option{creditd.WithInsecure()}, ""},
+		{"localhost:50051", nil, ""},
+		{"[::1]:50051", nil, ""},
+		{"[::ffff:127.0.0.1]:50051", nil, ""},
+		{"unix:/run/creditd.sock", nil, ""},
+		{"dns:///localhost:50051", nil, ""},
+		{"127.0.0.1:50051", []creditd.Option{creditd.WithTransportCredentials(insecure.NewCredentials())}, ""},
 	} {
 		client, err := creditd.New(test.target, append([]creditd.Option{key}, test.opts...)...)
 		if err == nil {
 			_ = client.Close()
 		}
-		if test.taken != (err == nil) {
-			t.Errorf("%s: got %v", test.target, err)
-		}
-		if err != nil && (!strings.Contains(err.Error(), "TransportCredentials") && !strings.Contains(err.Error(), "use TLS: leave out WithInsecure") || strings.Contains(err.Error(), testKey)) {
+		if (test.refused == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), test.refused) || strings.Contains(err.Error(), testKey)) {
 			t.Errorf("%s: got %v", test.target, err)
 		}
 		if client, err := creditd.New(test.target, test.opts...); err != nil {
@@ -417,48 +470,4 @@ func asErrorOrNil(err error) *creditd.Error {
 	var failure *creditd.Error
 	_ = errors.As(err, &failure)
 	return failure
-}
-
-func TestListsOfAdministrationAreReadByThePage(t *testing.T) {
-	fake := (&fakeServer{answer: func(_ string, req proto.Message) (proto.Message, error) {
-		switch req := req.(type) {
-		case *creditdv1.ListKeysRequest:
-			if req.GetPageToken() == "" {
-				return &creditdv1.ListKeysResponse{Keys: []*creditdv1.Key{{KeyId: "1"}, {KeyId: "2"}}, NextPageToken: "b"}, nil
-			}
-			return &creditdv1.ListKeysResponse{Keys: []*creditdv1.Key{{KeyId: "3"}}}, nil
-		case *creditdv1.ListAdminEventsRequest:
-			if req.GetPageToken() == "" {
-				return &creditdv1.ListAdminEventsResponse{Events: []*creditdv1.AdminEvent{{Subject: "1"}, {Subject: "2"}}, NextPageToken: "b"}, nil
-			}
-			return &creditdv1.ListAdminEventsResponse{Events: []*creditdv1.AdminEvent{{Subject: "3"}}}, nil
-		}
-		return nil, io.EOF
-	}}).start(t)
-	client := fake.newClient(t)
-	var ids []string
-	for key, err := range client.ListKeys(testContext(t), creditd.ListKeysParams{ShowRevoked: true, PageSize: 2}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, key.KeyID)
-	}
-	for event, err := range client.ListAdminEvents(testContext(t), creditd.ListAdminEventsParams{KeyID: "k", PageSize: 2}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, event.Subject)
-	}
-	if want := []string{"1", "2", "3", "1", "2", "3"}; !slices.Equal(ids, want) {
-		t.Errorf("got %q", ids)
-	}
-	want := []proto.Message{
-		&creditdv1.ListKeysRequest{ShowRevoked: true, PageSize: 2},
-		&creditdv1.ListKeysRequest{ShowRevoked: true, PageSize: 2, PageToken: "b"},
-		&creditdv1.ListAdminEventsRequest{KeyId: "k", PageSize: 2},
-		&creditdv1.ListAdminEventsRequest{KeyId: "k", PageSize: 2, PageToken: "b"},
-	}
-	if got := fake.received(); !slices.EqualFunc(got, want, proto.Equal) {
-		t.Errorf("it was sent %v", got)
-	}
 }

@@ -27,7 +27,10 @@ class CallKey(KeyHolder):
         key = self.function()
         if inspect.isawaitable(key):
             key = await _limited(key, deadline_s)
-        return bearer(key)
+        text = bearer(key)
+        if deadline_s is not None and time.monotonic() >= deadline_s:
+            raise KeyTimeoutError
+        return text
 
 
 async def _limited(key: Any, deadline_s: float | None) -> Any:
