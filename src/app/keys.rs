@@ -141,5 +141,6 @@ impl Keys {
 fn whole_minute(time: Timestamp) -> Timestamp {
     let seconds = time.seconds().rem_euclid(SECONDS_PER_MINUTE);
     let nanos = seconds.saturating_mul(NANOS_PER_SECOND);
-    time.plus_nanos(-nanos.saturating_add(time.nanos().into()))
+    let nanos = nanos.saturating_add(time.nanos().into());
+    time.plus_nanos(nanos.saturating_neg())
 }

@@ -26,7 +26,8 @@ pub(super) fn banner(address: SocketAddr, config: &Config, app: &App) -> String 
 pub(super) fn log(address: SocketAddr, config: &Config, access: &Access) {
     tracing::info!(%address, data = %config.data.display(), threads = config.threads, "serving");
     let (tls, authentication) = (config.tls.is_some(), access.is_required());
-    if !address.ip().is_loopback() && !(tls && authentication) {
+    let is_protected = tls && authentication;
+    if !is_protected && !address.ip().is_loopback() {
         tracing::warn!(%address, tls, authentication, "other machines can reach this server, as --insecure says");
     }
     if config.authentication == Authentication::Off {

@@ -131,7 +131,11 @@ where
         let kind = method.map_or(Kind::Unary, |method| method.kind);
         let held = match self.begin(method, request.headers()) {
             Ok(held) => held,
-            Err(reply) => return Limited::Shed { reply: Some(reply) },
+            Err(reply) => {
+                return Limited::Shed {
+                    reply: Some(*reply),
+                };
+            }
         };
         let request = request.map(|body| match kind {
             Kind::Reflection => MeteredBody::ending(body, REFLECTION_BYTES_MAX, REFLECTION_MAX),
@@ -151,20 +155,22 @@ impl<S> Limit<S> {
         &mut self,
         method: Option<&'static Method>,
         headers: &HeaderMap,
-    ) -> Result<Reservation, Response<Body>> {
+    ) -> Result<Reservation, Box<Response<Body>>> {
         let metadata_bytes = metadata_bytes(headers);
         if metadata_bytes > METADATA_BYTES_MAX {
-            return Err(self.share.refuse(RpcRefusal::MetadataTooLarge {
-                limit_bytes: METADATA_BYTES_MAX,
-            }));
+            let limit_bytes = METADATA_BYTES_MAX;
+            let refusal = RpcRefusal::MetadataTooLarge { limit_bytes };
+            return Err(Box::new(self.share.refuse(refusal)));
         }
         let caller = match method {
             Some(method) => self.authenticator.admit(method, headers),
             None => Ok(Caller::default()),
         };
-        let caller = caller.map_err(|not| match not {
-            NotAdmitted::Unauthenticated(refusal) => self.share.refuse_caller(&refusal),
-            NotAdmitted::Refused(refusal) => Refused::from(refusal).into_status().into_http(),
+        let caller = caller.map_err(|not| {
+            Box::new(match not {
+                NotAdmitted::Unauthenticated(refusal) => self.share.refuse_caller(&refusal),
+                NotAdmitted::Refused(refusal) => Refused::from(refusal).into_status().into_http(),
+            })
         })?;
         let kind = method.map_or(Kind::Unary, |method| method.kind);
         let writes = method.is_some_and(|method| method.repeat == Repeat::RequestId);
@@ -173,10 +179,10 @@ impl<S> Limit<S> {
             && let Some(refusal) = self.admission.refuses_writes()
         {
             // Before its message is read and priced.
-            return Err(self.share.refuse(refusal));
+            return Err(Box::new(self.share.refuse(refusal)));
         }
         Reservation::begin(&self.share, kind, metadata_bytes, caller)
-            .map_err(|refusal| self.share.refuse(refusal))
+            .map_err(|refusal| Box::new(self.share.refuse(refusal)))
     }
 }
 

@@ -12,11 +12,15 @@ mod tokens;
 mod watches;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use creditd::rpc::client::{self, Admin, Connection, EachCall, Ledger};
+use creditd::rpc::convert::{timestamp_from_pb, timestamp_to_pb};
 use creditd::rpc::method::Method;
 use creditd::rpc::pb::creditd::v1 as pb;
 use creditd::rpc::wire::Encoded;
+use creditd::server::SystemClock;
+use creditd::store::Clock as _;
 use prost::bytes::Bytes;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -79,6 +83,16 @@ fn key(scopes: &str, accounts: &str) -> pb::Key {
         accounts: words(accounts),
         ..pb::Key::default()
     }
+}
+
+/// So many seconds from now, as the wire has it.
+fn seconds_from_now(seconds: u64) -> prost_types::Timestamp {
+    timestamp_to_pb(SystemClock.now().plus(Duration::from_secs(seconds)))
+}
+
+/// Whether that time has come.
+fn has_come(time: prost_types::Timestamp) -> bool {
+    SystemClock.now() >= timestamp_from_pb(&time).unwrap()
 }
 
 /// Creates a key; its id and its secret.

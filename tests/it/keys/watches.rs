@@ -1,11 +1,9 @@
 //! Watches end with the key that they were begun with.
 
-use std::time::{Duration, SystemTime};
-
 use creditd::rpc::pb::creditd::v1 as pb;
 use tonic::Streaming;
 
-use super::{ADMIN_KEY, create, key, ledger, revoke, serve_with};
+use super::{ADMIN_KEY, create, has_come, key, ledger, revoke, seconds_from_now, serve_with};
 use crate::support::refusal::Refusal;
 use crate::support::server::Program;
 use crate::support::{PATIENCE, grant};
@@ -61,15 +59,15 @@ async fn a_watch_ends_when_its_key_expires() {
     let server = serve_with(&[]);
     let mut all = ledger(&server, ADMIN_KEY).await;
     all.grant(grant("g1", "team-a", "1")).await.unwrap();
-    let expires = SystemTime::now() + Duration::from_secs(2);
+    let expires = seconds_from_now(2);
     let expiring = pb::Key {
-        expire_time: Some(expires.into()),
+        expire_time: Some(expires),
         ..key("read", "")
     };
     let (_, secret) = create(&server, expiring).await;
     let mut watch = watch(&server, &secret).await;
     assert_eq!(end(&mut watch).await.reason, "KEY_INVALID");
-    assert!(SystemTime::now() >= expires);
+    assert!(has_come(expires));
 }
 
 /// Whoever watches as anybody is sent away when authentication begins.
