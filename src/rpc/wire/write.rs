@@ -156,11 +156,11 @@ pub fn put_batch_item(written: &Written, into: &mut Vec<u8>) {
     }
 }
 
-/// The shares and the key of an entry, as far as they are told.
-type Told<'a> = (&'a [GrantShare], Option<&'a KeyId>);
+/// The shares and the key of an entry, as far as they are shown.
+type Shown<'a> = (&'a [GrantShare], Option<&'a KeyId>);
 
-fn put_plain_charge(written: &Written, told: Told<'_>, into: &mut Vec<u8>) {
-    put_message(1, into, |into| put_entry(&written.entry, told, into));
+fn put_plain_charge(written: &Written, shown: Shown<'_>, into: &mut Vec<u8>) {
+    put_message(1, into, |into| put_entry(&written.entry, shown, into));
     put_credits(2, written.available, into);
     put_integer(3, i64::from(written.replayed), into);
 }
@@ -176,7 +176,7 @@ fn is_plain(entry: &Entry) -> bool {
             .is_some_and(|pricing| has_context(pricing))
 }
 
-fn put_entry(entry: &Entry, (shares, key_id): Told<'_>, into: &mut Vec<u8>) {
+fn put_entry(entry: &Entry, (shares, key_id): Shown<'_>, into: &mut Vec<u8>) {
     put_text(1, entry.id.write(&entry.account, &mut [0; _]), into);
     put_text(2, entry.account.as_str(), into);
     put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
