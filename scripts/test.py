@@ -22,7 +22,7 @@ VENV = REPO / ".tools" / "venv" / "bin"
 TOOLS = REPO / ".tools" / "bin"
 
 # What tests are told by the environment; everything else of that name would be for a server.
-FOR_TESTS = {"CREDITD_KILLS", "CREDITD_MODEL_OPERATIONS", "CREDITD_MODEL_SEED", "CREDITD_SEED"}
+FOR_TESTS = {"CREDITD_BYTES", "CREDITD_KILLS", "CREDITD_MODEL_OPERATIONS", "CREDITD_MODEL_SEED", "CREDITD_SEED"}
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("CREDITD_") or name in FOR_TESTS},
@@ -121,10 +121,10 @@ STEPS = [
 LONG_STEPS = [
     Step(
         "long",
-        "1,000 kills under load, and 1,000,000 random operations over every store",
-        "cargo test --release --no-fail-fast --test it -- kills ledger::random",
+        "1,000 kills under load, 1,000,000 random operations over every store, every byte of a data file",
+        "cargo test --release --no-fail-fast --test it -- kills ledger::random chain::bytes",
         **RUST_COUNTS,
-        environment=(("CREDITD_KILLS", "1000"), ("CREDITD_MODEL_OPERATIONS", "1000000")),
+        environment=(("CREDITD_KILLS", "1000"), ("CREDITD_MODEL_OPERATIONS", "1000000"), ("CREDITD_BYTES", "1")),
     ),
     Step("long", "a release build", "cargo build --quiet --release"),
     Step(

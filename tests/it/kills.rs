@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use creditd::server::files::audit_since;
+
 use crate::support::disk::Disk;
 use crate::support::load::Journal;
 use crate::support::random::Random;
@@ -30,6 +32,7 @@ const SLOW: &str = "write 200us creditd.db-wal\nsync 2000us creditd.db-wal";
 /// Ends servers over one data file so often, in the midst of their work.
 async fn ends_over_one_file(end: End, times: usize, disk: &Disk, random: &mut Random) -> Journal {
     let mut journal = Journal::default();
+    let mut head = None;
     let mut server = disk.server(None);
     journal.open(&server).await;
     for _ in 0..times {
@@ -49,6 +52,11 @@ async fn ends_over_one_file(end: End, times: usize, disk: &Disk, random: &mut Ra
         server = disk.server(Some(directory));
         journal.retry(&server).await;
         journal.verify(&server).await;
+        // The chains are whole, and go on from what they were before the kill.
+        let file = server.directory.path().join("creditd.db");
+        let report = audit_since(&file, head.as_ref(), &mut |_, _| {}).unwrap();
+        assert_eq!(report.findings, Vec::<String>::new());
+        head = report.head;
     }
     // What was answered only after the last kill.
     journal.retry(&server).await;

@@ -225,3 +225,6 @@ impl Journal {
         chain.ok().flatten().ok_or_else(wrong)
     }
 }
+
+#[cfg(test)]
+mod tests;

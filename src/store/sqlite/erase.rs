@@ -153,7 +153,7 @@ impl Journal {
     ) -> Result<ErasureReport, StorageError> {
         let last = "SELECT coalesce(max(position), 0) FROM entries";
         let last: i64 = self.connection.query_row(last, [], |row| row.get(0))?;
-        let told = |position: i64| u64::try_from(position).unwrap_or_default();
+        let count = |position: i64| u64::try_from(position).unwrap_or_default();
         let mut report = ErasureReport::default();
         let mut updates = Vec::new();
         let mut done = 0_i64;
@@ -165,7 +165,7 @@ impl Journal {
                 }
             }
             done = end;
-            progress(told(done.min(last)), told(last));
+            progress(count(done.min(last)), count(last));
         }
         if updates.iter().any(|update| !update.keys.is_empty()) {
             report.states = self.erase_states(account, &updates)?;

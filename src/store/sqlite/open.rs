@@ -327,6 +327,24 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
     }
 }
 
+/// Something of a schema: type, name, table and SQL.
+pub(super) type SchemaRow = (String, String, String, Option<String>);
+
+/// The schema that a file of this version has.
+pub(super) fn schema_of_version(file: &Connection) -> rusqlite::Result<Vec<SchemaRow>> {
+    let version = identify(file)?.version;
+    let migrations = version.saturating_sub(version_after(0));
+    let empty = Connection::open_in_memory()?;
+    for migration in (MIGRATIONS.iter()).take(usize::try_from(migrations).unwrap_or_default()) {
+        empty.execute_batch(migration)?;
+    }
+    let mut statement = empty.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    rows.collect()
+}
+
 /// Whether the entries of the file are chained.
 pub(super) fn has_chains(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(identify(connection)?.version >= VERSION_OF_CHAINS)

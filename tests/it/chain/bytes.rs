@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 
 use super::edits::is_unproved;
 use super::{small, sql};
@@ -21,7 +21,16 @@ fn contents(file: &Path) -> rusqlite::Result<Contents> {
     let connection = Connection::open(file)?;
     let read = |sql: &str| -> rusqlite::Result<Vec<Value>> {
         let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| row.get(0))?;
+        let rows = statement.query_map([], |row| {
+            Ok(match row.get_ref(0)? {
+                // Whatever its bytes are.
+                ValueRef::Text(text) => match std::str::from_utf8(text) {
+                    Ok(text) => Value::Text(text.to_owned()),
+                    Err(_) => Value::Blob(text.to_vec()),
+                },
+                other => Value::try_from(other).unwrap(),
+            })
+        })?;
         rows.collect()
     };
     let mut contents = Vec::new();

@@ -259,7 +259,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "UPDATE entries SET chain = x'00' WHERE position = 9",
-        "at 9 cannot be read; it is of team-b",
+        "the entry at 9 cannot be read",
     ),
     (
         "UPDATE grants SET source = 'gift' WHERE account_id = 1 AND grant_id = 1",
@@ -291,7 +291,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "UPDATE entries SET account = replace(account, '42', '43') WHERE kind = 'update'",
-        "the row after entry 12 of team-a, at position 14: it is not as it was written",
+        "the row after entry 10 of team-a, at position 14: it is not as it was written",
     ),
     (
         "UPDATE entries SET key_id = 'admin' WHERE position = 5",

@@ -61,7 +61,6 @@ async fn a_file_that_goes_on_and_one_that_was_cut() {
 #[tokio::test]
 async fn a_chain_that_was_computed_again_does_not_go_on() {
     let edits = [
-        "UPDATE entries SET request_id = 'b0-other' WHERE request_id = 'b0-7'",
         "UPDATE entries SET fingerprint = randomblob(16) WHERE position = 9",
         "UPDATE grants SET source = 'gift' WHERE account_id = 1",
         "UPDATE grants SET priority = 9 WHERE account_id = 2",

@@ -87,7 +87,7 @@ impl Audit<'_> {
     }
 
     /// Adds a finding for each row, made of its only column.
-    fn report_each<T: rusqlite::types::FromSql>(
+    pub(super) fn report_each<T: rusqlite::types::FromSql>(
         &mut self,
         sql: &str,
         finding: impl Fn(T) -> String,

@@ -8,9 +8,26 @@ use crate::store::sqlite::chain::head::JournalHead;
 use crate::store::sqlite::chain::{Chain, ChainRow};
 use crate::store::sqlite::columns::{first_difference, grant_columns};
 use crate::store::sqlite::journal::{Position, StorageError};
+use crate::store::sqlite::open::schema_of_version;
 use crate::store::sqlite::rows::StoredEntry;
 
 impl Audit<'_> {
+    /// Tables, indexes and views must be those of the file's version. Others may stand beside them.
+    pub(super) fn check_schema(&mut self) -> Result<(), StorageError> {
+        let expected = schema_of_version(&self.journal.connection)?;
+        let sql = "SELECT 1 FROM sqlite_schema
+             WHERE type = ?1 AND name = ?2 AND tbl_name = ?3 AND sql IS ?4";
+        for (kind, name, table, text) in expected {
+            let mut statement = self.journal.connection.prepare_cached(sql)?;
+            if !statement.exists((&kind, &name, &table, text))? {
+                self.report.add(format!(
+                    "SQLite: the {kind} {name} is missing, or is not that of this version"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Positions count from 1 without gaps.
     pub(super) fn check_position(&mut self, expected: i64, position: i64) {
         let before = position.saturating_sub(1);
@@ -43,7 +60,7 @@ impl Audit<'_> {
             answered: stored.told_otherwise(),
             seals: &stored.seals,
         };
-        let place = || place(stored, account);
+        let place = || account.place(stored);
         match self.odd_column(stored, &row) {
             Ok(None) => {}
             Ok(Some(column)) => {
@@ -146,14 +163,4 @@ impl Audit<'_> {
         }
         self.report.head = Some(self.head(last));
     }
-}
-
-/// "entry 3 of team-a, at position 7".
-fn place(stored: &StoredEntry, account: &AccountAudit) -> String {
-    let (id, position) = (stored.entry.id.0, stored.place.position.0);
-    let row = match stored.entry.kind {
-        EntryKind::Extend | EntryKind::Update(_) => "the row after entry",
-        _ => "entry",
-    };
-    format!("{row} {id} of {}, at position {position}", account.name)
 }

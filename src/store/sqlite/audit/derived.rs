@@ -1,7 +1,12 @@
 //! Checks of whole tables beside the journal: they have nothing that the journal does not have.
 
+use rusqlite::OptionalExtension as _;
+
 use super::Audit;
+use super::requests::KNOWN_FOR;
+use crate::domain::Timestamp;
 use crate::store::sqlite::journal::StorageError;
+use crate::store::sqlite::times::At;
 
 /// Names of tables, queries of the number of their rows, and queries of the number of entries
 /// that have one.
@@ -36,7 +41,9 @@ const COUNTS: &[(&str, &str, &str)] = &[
 impl Audit<'_> {
     pub(super) fn check_derived(&mut self) -> Result<(), StorageError> {
         self.check_counts()?;
+        self.check_revocations()?;
         self.check_refunds()?;
+        self.check_file_row()?;
         self.check_account_rows()
     }
 
@@ -57,6 +64,60 @@ impl Audit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The table of revocations must name the first one of each grant.
+    fn check_revocations(&mut self) -> Result<(), StorageError> {
+        let sql = "SELECT 'entry ' || entry_id || ' revoked grant ' || grant_id || ' of account ' || account_id
+                     FROM (SELECT account_id, grant_id, entry_id FROM revocations
+                           EXCEPT
+                           SELECT account_id, grant_id, min(entry_id) FROM entries
+                            WHERE kind = 'revoke' GROUP BY account_id, grant_id)";
+        self.report_each(sql, |row: String| {
+            format!("table revocations says that {row}, and the journal does not")
+        })
+    }
+
+    /// The row about the file must agree with the journal: request_ids up to `indexed` are in
+    /// runs, or are so old that their runs were dropped.
+    fn check_file_row(&mut self) -> Result<(), StorageError> {
+        let last = self.last_position;
+        let indexed = self.count("SELECT indexed FROM file")?;
+        let in_runs = self
+            .count("SELECT coalesce(max(last_position), 0) FROM request_runs WHERE credits = 0")?;
+        if in_runs != indexed && in_runs != 0 || indexed > last || indexed < 0 {
+            self.report.add(format!(
+                "request_ids up to {indexed} are said to be in runs, and the runs go up to {in_runs}"
+            ));
+        }
+        if in_runs == 0 && indexed > 0 {
+            let newest = self.time_at(last)?;
+            if let (Some(newest), Some(dropped)) = (newest, self.time_at(indexed.min(last))?)
+                && newest.since(dropped) < KNOWN_FOR
+            {
+                self.report.add(format!(
+                    "the request_ids up to {indexed} are in no run, and are not old enough for that"
+                ));
+            }
+        }
+        let odd = "SELECT count(*) FROM file WHERE length(key) <> 16 OR in_use NOT IN (0, 1)
+             OR probes < 0 OR checkpointed < 0";
+        if self.count(odd)? != 0 {
+            self.report
+                .add("the row about the file is not as creditd writes it");
+        }
+        if self.count("SELECT count(*) FROM file")? != 1 {
+            self.report.add("there is not one row about the file");
+        }
+        Ok(())
+    }
+
+    /// The time of the row at that position.
+    fn time_at(&self, position: i64) -> Result<Option<Timestamp>, StorageError> {
+        let sql = "SELECT create_time FROM entries WHERE position = ?1";
+        let connection = &self.journal.connection;
+        let time = connection.query_row(sql, [position], |row| row.get::<_, At>(0));
+        Ok(time.optional()?.map(|At(time)| time))
     }
 
     /// Refunds must be of charges and settlements, and not exceed them.

@@ -7,7 +7,7 @@ use crate::domain::Credits;
 use crate::domain::ledger::{Account, Entry, EntryKind, GrantId, HoldStatus};
 use crate::store::sqlite::accounts::{state_text, state_text_3};
 use crate::store::sqlite::journal::{Journal, Position, StorageError};
-use crate::store::sqlite::rows::Place;
+use crate::store::sqlite::rows::{Place, StoredEntry};
 use crate::store::sqlite::times::At;
 
 /// Rows of the journal between two calls of `progress`.
@@ -75,6 +75,11 @@ impl Audit<'_> {
             Ok(None) => return,
             Err(StorageError(cause)) => {
                 let account = self.stop_account_at(position);
+                let position = position.0;
+                let cause = match cause.starts_with("the entry at") {
+                    true => cause,
+                    false => format!("the entry at {position} cannot be read: {cause}"),
+                };
                 self.report.add(match account {
                     Some(name) => format!("{cause}; it is of {name}"),
                     None => cause,
@@ -104,10 +109,8 @@ impl Audit<'_> {
             }
             wrong.extend(self.wrong_price(entry));
             for problem in wrong {
-                self.report.add(format!(
-                    "entry {} of {}: {problem}",
-                    entry.id.0, account_audit.name
-                ));
+                let place = account_audit.place(&stored);
+                self.report.add(format!("{place}: {problem}"));
             }
         }
         account_audit.opened_by_update |=
@@ -120,8 +123,8 @@ impl Audit<'_> {
             true => 0,
             false => account_audit.steps.saturating_add(1),
         };
-        self.check_answer(entry, stored.answered, &account_audit);
-        self.check_lookup_tables(place, entry, &account_audit);
+        self.check_answer(&stored, &account_audit);
+        self.check_lookup_tables(&stored, &account_audit);
         self.check_row(place, entry, &mut account_audit);
         if snapshots.remove(&(place.account_id, position.0)) {
             self.check_snapshot(place, &account_audit);
@@ -179,19 +182,22 @@ impl Audit<'_> {
 
     /// The available credits of the answer can differ from those after the entry only by lapses
     /// that followed from it at once.
-    fn check_answer(&mut self, entry: &Entry, answered: Credits, account_audit: &AccountAudit) {
+    fn check_answer(&mut self, stored: &StoredEntry, account_audit: &AccountAudit) {
+        let (entry, answered) = (&stored.entry, stored.answered);
         let is_impossible = answered > entry.available || answered < Credits::ZERO;
         let made_by_server = entry.request_id.is_none() && answered != entry.available;
         if is_impossible || made_by_server {
             self.report.add(format!(
-                "entry {} of {}: it was answered by {answered}, with {} available",
-                entry.id.0, account_audit.name, entry.available
+                "{}: it was answered by {answered}, with {} available",
+                account_audit.place(stored),
+                entry.available
             ));
         }
     }
 
     /// The tables by which an entry is looked up must have it.
-    fn check_lookup_tables(&mut self, place: Place, entry: &Entry, account_audit: &AccountAudit) {
+    fn check_lookup_tables(&mut self, stored: &StoredEntry, account_audit: &AccountAudit) {
+        let (place, entry) = (stored.place, &stored.entry);
         let (account, position, id) = (place.account_id, place.position.0, entry.id.0);
         let one = |sql: &str, params: &[i64]| -> Result<bool, StorageError> {
             let params = rusqlite::params_from_iter(params);
@@ -227,14 +233,13 @@ impl Audit<'_> {
                 _ => Ok(true),
             },
         };
-        let name = &account_audit.name;
-        match is_there {
-            Ok(true) => {}
-            Ok(false) => self.report.add(format!(
-                "entry {id} of {name}: what it says is not in the table where it is looked for"
-            )),
-            Err(StorageError(cause)) => self.report.add(format!("entry {id} of {name}: {cause}")),
-        }
+        let problem = match is_there {
+            Ok(true) => return,
+            Ok(false) => "what it says is not in the table where it is looked for".to_owned(),
+            Err(StorageError(cause)) => cause,
+        };
+        let place = account_audit.place(stored);
+        self.report.add(format!("{place}: {problem}"));
     }
 
     /// Compares the account with its row, at the entry at which the row ends.
@@ -300,6 +305,16 @@ impl Audit<'_> {
 }
 
 impl AccountAudit {
+    /// Where a row stands: "entry 3 of team-a, at position 7".
+    pub(super) fn place(&self, stored: &StoredEntry) -> String {
+        let (id, position) = (stored.entry.id.0, stored.place.position.0);
+        let row = match stored.entry.kind.is_move() {
+            true => "entry",
+            false => "the row after entry",
+        };
+        format!("{row} {id} of {}, at position {position}", self.name)
+    }
+
     /// Whether a stored state is that of the account, as this version writes it or as version 3
     /// did.
     fn makes_state(&self, account: &Account, state: &str) -> bool {

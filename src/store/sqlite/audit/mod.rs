@@ -207,6 +207,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
 impl Audit<'_> {
     fn run(&mut self) -> Result<(), StorageError> {
         self.check_file()?;
+        self.check_schema()?;
         self.read_cards()?;
         self.check_cards()?;
         self.check_keys()?;

@@ -11,7 +11,7 @@ use crate::store::sqlite::times::At;
 const SECONDS_PER_HOUR: u64 = 3_600;
 /// For how long a request_id is known at least, with any settings; and that of a grant, refund
 /// or revocation.
-const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
+pub(super) const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const KNOWN_FOR_CREDITS: Duration = Duration::from_secs(90 * 24 * SECONDS_PER_HOUR);
 
 impl Audit<'_> {

@@ -19,15 +19,15 @@ impl Journal {
         let last = "SELECT coalesce(max(position), 0) FROM entries";
         let last: i64 = self.connection.query_row(last, [], |row| row.get(0))?;
         let mut chains: HashMap<i64, Chain> = HashMap::new();
-        let (mut done, mut told) = (0_i64, Instant::now());
+        let (mut done, mut logged) = (0_i64, Instant::now());
         while done < last {
             let end = done.saturating_add(ROWS_MAX).min(last);
             for position in done.saturating_add(1)..=end {
                 self.fill_chain(Position(position), &mut chains)?;
             }
             done = end;
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                told = Instant::now();
+            if logged.elapsed() >= PROGRESS_INTERVAL {
+                logged = Instant::now();
                 tracing::info!("the data file is migrated: {done} of {last} entries are hashed");
             }
         }

@@ -42,7 +42,7 @@ impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-        serializer.collect_str(&digits.collect::<String>())
+        serializer.serialize_str(&digits.collect::<String>())
     }
 }
 
