@@ -128,7 +128,11 @@ mod tests {
             let name = AlternativeName::parse(text).unwrap();
             assert!(certificate.names.contains(&name), "{text}");
         }
-        for text in ["spiffe://acme/billing", "billing@acme.example", "acme.example"] {
+        for text in [
+            "spiffe://acme/billing",
+            "billing@acme.example",
+            "acme.example",
+        ] {
             let name = AlternativeName::parse(text).unwrap();
             assert!(!certificate.names.contains(&name), "{text}");
         }
@@ -168,7 +172,13 @@ mod tests {
             assert_eq!(read(&der).unwrap().subject.is_some(), is_read);
         }
         let empty = read(&issue(|_| {})).unwrap();
-        assert_eq!(empty, Certificate { expire_time: empty.expire_time, ..Certificate::default() });
+        assert_eq!(
+            empty,
+            Certificate {
+                expire_time: empty.expire_time,
+                ..Certificate::default()
+            }
+        );
     }
 
     #[test]

@@ -89,7 +89,9 @@ fn entry(form: ClientForm, span: Range<usize>) -> Result<ClientEntry, Wrong> {
         }
     };
     let scopes = scopes(&form.scopes)?;
-    let accounts = form.accounts.map_or_else(|| Ok(Default::default()), accounts)?;
+    let accounts = form
+        .accounts
+        .map_or_else(|| Ok(Default::default()), accounts)?;
     let calls_per_second_max = match form.calls_per_second_max {
         Some(calls) if *calls.get_ref() > KEY_CALLS_PER_SECOND_MAX => {
             let problem = format!("calls_per_second_max is at most {KEY_CALLS_PER_SECOND_MAX}");
@@ -115,9 +117,8 @@ fn entry(form: ClientForm, span: Range<usize>) -> Result<ClientEntry, Wrong> {
 fn key_id(name: &Spanned<String>) -> Result<KeyId, Wrong> {
     let text = name.get_ref();
     let id = KeyId::new(text).ok_or_else(|| {
-        let problem = format!(
-            "a name has 1 to {KEY_ID_BYTES_MAX} printable ASCII characters but space"
-        );
+        let problem =
+            format!("a name has 1 to {KEY_ID_BYTES_MAX} printable ASCII characters but space");
         wrong(name.span(), problem)
     })?;
     if text == ADMIN_KEY_ID {
@@ -140,9 +141,16 @@ fn scopes(names: &Spanned<Vec<Spanned<String>>>) -> Result<Scopes, Wrong> {
             wrong(name.span(), problem)
         })
     };
-    let scopes: Scopes = names.get_ref().iter().map(scope).collect::<Result<_, _>>()?;
+    let scopes: Scopes = names
+        .get_ref()
+        .iter()
+        .map(scope)
+        .collect::<Result<_, _>>()?;
     match scopes.is_empty() {
-        true => Err(wrong(names.span(), format!("scopes has none of {}", known()))),
+        true => Err(wrong(
+            names.span(),
+            format!("scopes has none of {}", known()),
+        )),
         false => Ok(scopes),
     }
 }
@@ -183,7 +191,8 @@ pub(super) fn reload(config: &Config, access: &Access) {
         match options.clients.is_empty() || config.asks_for_certificates() {
             true => Ok(options.clients),
             false => Err(ConfigError(
-                "[[client]] needs --tls-client-ca, with which the server was not started".to_owned(),
+                "[[client]] needs --tls-client-ca, with which the server was not started"
+                    .to_owned(),
             )),
         }
     });

@@ -228,7 +228,8 @@ impl Options {
         })?;
         let forms = std::mem::take(&mut options.client_forms);
         let entries = clients::entries(forms);
-        options.clients = entries.map_err(|Wrong { at, problem }| wrong(Some(at.start), &problem))?;
+        options.clients =
+            entries.map_err(|Wrong { at, problem }| wrong(Some(at.start), &problem))?;
         options.file = Some(path.to_owned());
         Ok(options)
     }

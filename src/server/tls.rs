@@ -71,7 +71,9 @@ impl Contents {
         let mut digest = Sha256::new();
         digest.update(Sha256::digest(&self.cert));
         digest.update(Sha256::digest(&self.key));
-        digest.update(Sha256::digest(self.client_ca.as_deref().unwrap_or_default()));
+        digest.update(Sha256::digest(
+            self.client_ca.as_deref().unwrap_or_default(),
+        ));
         digest.finalize().into()
     }
 

@@ -305,12 +305,7 @@ fn shown_certificate(
 
 impl Workers {
     /// Hands a connection to the thread that has the fewest.
-    pub(super) fn serve(
-        &self,
-        stream: StdStream,
-        peer: PeerAddress,
-        tls: Option<Arc<Tls>>,
-    ) {
+    pub(super) fn serve(&self, stream: StdStream, peer: PeerAddress, tls: Option<Arc<Tls>>) {
         let least = self
             .workers
             .iter()

@@ -116,7 +116,11 @@ fn read_value(text: &str) -> Result<(String, Option<char>, &str), String> {
         match character {
             ',' | '+' => {
                 separator = Some(character);
-                rest = text.get(at..).unwrap_or_default().get(1..).unwrap_or_default();
+                rest = text
+                    .get(at..)
+                    .unwrap_or_default()
+                    .get(1..)
+                    .unwrap_or_default();
                 break;
             }
             '\\' => value.push(escaped(&mut characters)?),
@@ -139,15 +143,18 @@ fn read_value(text: &str) -> Result<(String, Option<char>, &str), String> {
 
 /// The byte that stands behind a `\`.
 fn escaped(characters: &mut std::str::CharIndices<'_>) -> Result<u8, String> {
-    let wrong = || {
-        format!("behind a \\ stands one of {SPECIAL} # = or space, or two hexadecimal digits")
-    };
+    let wrong =
+        || format!("behind a \\ stands one of {SPECIAL} # = or space, or two hexadecimal digits");
     let (_, first) = characters.next().ok_or_else(wrong)?;
     if SPECIAL.contains(first) || "#= ".contains(first) {
         return u8::try_from(first).map_err(|_| wrong());
     }
     let (_, second) = characters.next().ok_or_else(wrong)?;
-    let digit = |character: char| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |character: char| {
+        character
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let digits = digit(first).zip(digit(second)).ok_or_else(wrong)?;
     Ok((digits.0 << 4) | digits.1)
 }
@@ -196,7 +203,10 @@ mod tests {
             (" cn = billing , o = acme ", "CN=billing,O=acme"),
             ("2.5.4.3=billing", "CN=billing"),
             ("1.2.3.4=x", "1.2.3.4=x"),
-            ("UID=7+CN=a b+OU=c,DC=acme,DC=example", "UID=7+CN=a b+OU=c,DC=acme,DC=example"),
+            (
+                "UID=7+CN=a b+OU=c,DC=acme,DC=example",
+                "UID=7+CN=a b+OU=c,DC=acme,DC=example",
+            ),
             (r"CN=a\, b\+c\=d", r"CN=a\, b\+c=d"),
             (r"CN=\ a\ ", r"CN=\ a\ "),
             (r"CN=a\20 ", r"CN=a\ "),
@@ -205,6 +215,11 @@ mod tests {
             (r"CN=J\C3\BCrgen", r"CN=J\C3\BCrgen"),
             (r"CN=a\00b\0Ac", r"CN=a\00b\0Ac"),
             ("CN=a=b", "CN=a=b"),
+            // As openssl 3.0 prints it.
+            (
+                r"CN=\ x#y\ ,serialNumber=12,emailAddress=a@b.c,UID=7+OU=J\C3\BCrgen,O=acme\, inc,C=DE",
+                r"CN=\ x#y\ ,serialNumber=12,emailAddress=a@b.c,UID=7+OU=J\C3\BCrgen,O=acme\, inc,C=DE",
+            ),
         ] {
             let name = DistinguishedName::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"));
             assert_eq!(name.to_string(), expected, "{text}");

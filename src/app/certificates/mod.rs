@@ -203,3 +203,88 @@ impl ByCertificate {
         caller.is_none_or(|caller| access.is_valid(caller))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::access::Authentication;
+    use crate::domain::keys::{Scope, Scopes};
+    use crate::store::Clock;
+
+    /// Seconds since 1970.
+    struct At(i64);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp::new(self.0, 0).unwrap()
+        }
+    }
+
+    fn access(seconds: i64) -> Access {
+        Access::new(Authentication::WhereKnown, Arc::new(At(seconds)), 0)
+    }
+
+    fn entry(name: &str, san: &str, scope: Scope) -> ClientEntry {
+        ClientEntry {
+            name: KeyId::new(name).unwrap(),
+            matches: Match::Alternative(AlternativeName::parse(san).unwrap()),
+            rights: Rights {
+                scopes: Scopes::from_iter([scope]),
+                calls_per_second_max: 1,
+                ..Rights::default()
+            },
+        }
+    }
+
+    fn certificate(san: &str, expire_time: Option<Timestamp>) -> Arc<Certificate> {
+        Arc::new(Certificate {
+            names: vec![AlternativeName::parse(san).unwrap()],
+            expire_time,
+            ..Certificate::default()
+        })
+    }
+
+    #[test]
+    fn entries_that_are_as_they_were_keep_their_limit() {
+        let access = access(0);
+        let shown = ["a.x", "b.x"].map(|san| certificate(san, None));
+        let [a, b] = ["a.x", "b.x"].map(|san| entry(&san[..1], san, Scope::Read));
+        access.take_up_clients(vec![a.clone(), b.clone()]);
+        let mut known = shown.map(|shown| ByCertificate::new(shown, &access));
+        let mut before = Vec::new();
+        for known in &mut known {
+            let caller = known.caller(&access).unwrap().unwrap();
+            assert!(access.count_call(&caller).is_ok());
+            assert!(access.count_call(&caller).is_err());
+            before.push(caller);
+        }
+        // One moves and is as it was, the other may do something else.
+        let changed = entry("b", "b.x", Scope::Charge);
+        assert_eq!(access.take_up_clients(vec![changed, a]), 1);
+        let [a, b] = &mut known;
+        let a = a.caller(&access).unwrap().unwrap();
+        assert!(access.is_valid(&before[0]));
+        assert!(access.count_call(&a).is_err(), "its limit is as it was");
+        let b = b.caller(&access).unwrap().unwrap();
+        assert!(!access.is_valid(&before[1]));
+        assert!(b.check_scope(Scope::Charge).is_ok() && b.check_scope(Scope::Read).is_err());
+        assert!(access.count_call(&b).is_ok());
+        // None is left.
+        assert_eq!(access.take_up_clients(Vec::new()), 2);
+        assert!(!access.is_valid(&a) && !access.is_valid(&b));
+        assert!(known[0].caller(&access).unwrap().is_none());
+    }
+
+    #[test]
+    fn callers_end_with_their_certificates() {
+        for (now, is_valid) in [(9, true), (10, false)] {
+            let access = access(now);
+            access.take_up_clients(vec![entry("a", "a.x", Scope::Read)]);
+            let end = Timestamp::new(10, 0);
+            let mut known = ByCertificate::new(certificate("a.x", end), &access);
+            assert_eq!(known.caller(&access).is_ok(), is_valid);
+            let mut lasting = ByCertificate::new(certificate("a.x", None), &access);
+            assert!(lasting.caller(&access).unwrap().is_some());
+        }
+    }
+}
