@@ -205,7 +205,7 @@ mod tests {
             ("1.2.3.4=x", "1.2.3.4=x"),
             (
                 "UID=7+CN=a b+OU=c,DC=acme,DC=example",
-                "UID=7+CN=a b+OU=c,DC=acme,DC=example",
+                "UID=7+OU=c+CN=a b,DC=acme,DC=example",
             ),
             (r"CN=a\, b\+c\=d", r"CN=a\, b\+c=d"),
             (r"CN=\ a\ ", r"CN=\ a\ "),
