@@ -89,9 +89,16 @@ fn entry(form: ClientForm, span: Range<usize>) -> Result<ClientEntry, Wrong> {
         }
     };
     let scopes = scopes(&form.scopes)?;
-    let accounts = form
-        .accounts
-        .map_or_else(|| Ok(Default::default()), accounts)?;
+    let accounts = match form.accounts {
+        Some(accounts) if scopes.allow(Scope::Admin) => {
+            // It could create a key that is not.
+            let problem =
+                "a client with scope admin cannot be bound to accounts; leave accounts out";
+            return Err(wrong(accounts.span(), problem));
+        }
+        Some(names) => accounts(names)?,
+        None => AccountPatterns::default(),
+    };
     let calls_per_second_max = match form.calls_per_second_max {
         Some(calls) if *calls.get_ref() > KEY_CALLS_PER_SECOND_MAX => {
             let problem = format!("calls_per_second_max is at most {KEY_CALLS_PER_SECOND_MAX}");

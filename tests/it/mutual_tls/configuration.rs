@@ -168,6 +168,11 @@ fn entries_that_cannot_be_used_are_refused() {
             "unknown field `scope`, expected one of `name`, ",
         ),
         (
+            entry("san = \"a\"\nscopes = [\"admin\"]\naccounts = [\"a\"]"),
+            5,
+            "a client with scope admin cannot be bound to accounts; leave accounts out",
+        ),
+        (
             format!("{0}{0}", named("a")),
             6,
             "another [[client]] has the name \"a\"; give each its own",
