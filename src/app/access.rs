@@ -19,6 +19,7 @@ use governor::{Quota, RateLimiter};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
+use super::certificates::Clients;
 use super::token::{Token, hash_of};
 use crate::domain::keys::{AccountPatterns, Key, KeyId, Scope, Scopes};
 use crate::domain::refusal::RateLimited;
@@ -111,36 +112,53 @@ impl Principal {
     }
 
     fn end(&self) {
-        self.has_ended.store(true, Ordering::Relaxed);
+        // Whoever sees it sees what has taken its place.
+        self.has_ended.store(true, Ordering::Release);
     }
 
-    fn is_valid(&self, clock: &dyn Clock) -> bool {
-        !self.has_ended.load(Ordering::Relaxed)
-            && self.expire_time.is_none_or(|end| clock.now() < end)
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 }
 
 /// Who makes a call. The default is anybody.
 #[derive(Clone, Debug, Default)]
-pub struct Caller(Option<Arc<Principal>>);
+pub struct Caller {
+    principal: Option<Arc<Principal>>,
+    /// From when on it is refused; None: never.
+    expire_time: Option<Timestamp>,
+}
 
 impl Caller {
     /// Whoever was recognised as this.
     #[must_use]
-    pub const fn known(principal: Arc<Principal>) -> Self {
-        Self(Some(principal))
+    pub fn known(principal: Arc<Principal>) -> Self {
+        Self {
+            expire_time: principal.expire_time,
+            principal: Some(principal),
+        }
+    }
+
+    /// The same, until then at the latest.
+    #[must_use]
+    pub fn until(self, end: Option<Timestamp>) -> Self {
+        let earliest = self.expire_time.into_iter().chain(end).min();
+        Self {
+            expire_time: earliest,
+            ..self
+        }
     }
 
     /// Its key, where it has one.
     #[must_use]
     pub fn key_id(&self) -> Option<&KeyId> {
-        self.0.as_ref().map(|principal| &principal.id)
+        self.principal.as_ref().map(|principal| &principal.id)
     }
 
     /// Whether it was recognised.
     #[must_use]
     pub const fn is_known(&self) -> bool {
-        self.0.is_some()
+        self.principal.is_some()
     }
 
     /// Whether it may do that.
@@ -148,7 +166,7 @@ impl Caller {
     /// # Errors
     /// [`Refusal::NotAllowed`].
     pub fn check_scope(&self, scope: Scope) -> Result<(), Refusal> {
-        match &self.0 {
+        match &self.principal {
             Some(principal) if !principal.scopes.allow(scope) => Err(Refusal::NotAllowed {
                 scope,
                 with_account: false,
@@ -162,7 +180,7 @@ impl Caller {
     /// # Errors
     /// [`Refusal::NotAllowed`].
     pub fn check_account(&self, account: &AccountName, scope: Scope) -> Result<(), Refusal> {
-        match &self.0 {
+        match &self.principal {
             Some(principal) if !principal.accounts.allow(account.as_str()) => {
                 Err(Refusal::NotAllowed {
                     scope,
@@ -182,7 +200,7 @@ impl Caller {
     /// The accounts that it may name; None: all.
     #[must_use]
     pub fn accounts(&self) -> Option<&AccountPatterns> {
-        let principal = self.0.as_ref()?;
+        let principal = self.principal.as_ref()?;
         (!principal.accounts.is_all()).then_some(&principal.accounts)
     }
 }
@@ -213,8 +231,10 @@ struct Valid {
 pub struct Access {
     authentication: Authentication,
     valid: ArcSwap<Valid>,
-    /// Locked by whoever replaces `valid`.
-    taking_up: Mutex<()>,
+    /// Who is recognised by a certificate.
+    pub(super) clients: ArcSwap<Clients>,
+    /// Locked by whoever replaces `valid` or `clients`.
+    pub(super) taking_up: Mutex<()>,
     is_required: AtomicBool,
     /// Notified when a principal ends, or authentication begins.
     changed: watch::Sender<()>,
@@ -253,6 +273,7 @@ impl Access {
         Self {
             authentication,
             valid: ArcSwap::default(),
+            clients: ArcSwap::default(),
             taking_up: Mutex::new(()),
             is_required: AtomicBool::new(false),
             changed: watch::Sender::new(()),
@@ -345,7 +366,7 @@ impl Access {
         self.end(&ended);
     }
 
-    fn end(&self, principals: &[Arc<Principal>]) {
+    pub(super) fn end(&self, principals: &[Arc<Principal>]) {
         for principal in principals {
             principal.end();
         }
@@ -379,8 +400,11 @@ impl Access {
     /// Whether the caller is still who it was.
     #[must_use]
     pub fn is_valid(&self, caller: &Caller) -> bool {
-        match &caller.0 {
-            Some(principal) => principal.is_valid(&*self.clock),
+        match &caller.principal {
+            Some(principal) => {
+                let end = caller.expire_time;
+                !principal.has_ended() && end.is_none_or(|end| self.clock.now() < end)
+            }
             None => !self.is_required(),
         }
     }
@@ -394,7 +418,7 @@ impl Access {
     /// How long the caller is valid at most; None where it has no end that is known.
     #[must_use]
     pub fn expires_in(&self, caller: &Caller) -> Option<Duration> {
-        let time = caller.0.as_ref()?.expire_time?;
+        let time = caller.expire_time?;
         Some(time.since(self.clock.now()))
     }
 
@@ -403,7 +427,7 @@ impl Access {
     /// # Errors
     /// [`Refusal::RateLimited`].
     pub fn count_call(&self, caller: &Caller) -> Result<(), Refusal> {
-        let Some(principal) = &caller.0 else {
+        let Some(principal) = &caller.principal else {
             return Ok(());
         };
         if !principal.was_used.load(Ordering::Relaxed) {

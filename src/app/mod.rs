@@ -5,6 +5,7 @@ pub mod access;
 mod account;
 mod balance;
 pub mod card_file;
+pub mod certificates;
 mod charge;
 mod estimate;
 mod fingerprint;

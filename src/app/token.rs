@@ -15,6 +15,8 @@ pub const TOKEN_BYTES_MAX: usize = 256;
 pub const ADMIN_TOKEN_BYTES_MIN: usize = 24;
 /// Five bits each: digits and letters that are not mistaken for each other.
 const ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Characters of an id.
+const ID_CHARACTERS: usize = 13;
 /// Random bytes of an id. There are few keys, and the store refuses one that is there already.
 const ID_BYTES: usize = 8;
 /// Random bytes of a secret.
@@ -89,6 +91,12 @@ pub fn parts(token: &str) -> Option<(&str, &str)> {
     token.strip_prefix(PREFIX)?.split_once('_')
 }
 
+/// Whether a text may be the id of a key.
+#[must_use]
+pub fn is_generated_id(text: &str) -> bool {
+    text.len() == ID_CHARACTERS && text.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
 /// The hash by which a secret is known.
 #[must_use]
 pub fn hash_of(secret: &str) -> SecretHash {
@@ -110,6 +118,7 @@ mod tests {
             assert_eq!(read, id.as_str());
             // 256 bits, five a character.
             assert_eq!((read.len(), secret.len()), (13, 52));
+            assert!(is_generated_id(read) && !is_generated_id(secret));
             assert_eq!(hash_of(secret), hash);
             assert!(token.as_str().len() <= TOKEN_BYTES_MAX);
             assert_eq!(format!("{token:?}"), "Token(…)");

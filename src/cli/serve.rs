@@ -20,7 +20,7 @@ const EXAMPLES: &str = "Examples:
 What is given on the command line or in the environment wins over --config, which wins
 over the defaults. SIGTERM and SIGINT stop the server: health turns NOT_SERVING, calls in
 flight finish within --drain-ms-max, and the data file is closed. SIGHUP reads the rate
-cards again.";
+cards again, and the [[client]] of --config.";
 
 /// Serve prices and balances over gRPC
 ///

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::app::access::Caller;
+use crate::app::certificates::Certificate;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Where.
     pub address: PeerAddress,
-    /// Whoever its certificate is for, where that is known.
-    pub by_certificate: Option<Caller>,
+    /// What its certificate says, where it has shown one that was verified.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// The address of a connection's peer.

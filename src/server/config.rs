@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::telemetry::LogFormat;
 use super::tls::TlsFiles;
 use crate::app::access::Authentication;
+use crate::app::certificates::ClientEntry;
 use crate::app::token::Token;
 use crate::domain::Timestamp;
 use crate::store::sqlite::SqliteSettings;
@@ -46,6 +47,10 @@ pub struct Config {
     pub listen_unix: Option<PathBuf>,
     /// What TCP speaks TLS with; None: it does not.
     pub tls: Option<TlsFiles>,
+    /// Whose certificates let in, and for what.
+    pub clients: Vec<ClientEntry>,
+    /// The configuration file, which has those.
+    pub file: Option<PathBuf>,
     /// Whether callers are asked who they are.
     pub authentication: Authentication,
     /// A key that may do everything, from the environment.
@@ -127,6 +132,11 @@ impl Config {
                 self.listen
             ));
         }
+        if !self.clients.is_empty() && !self.asks_for_certificates() {
+            return wrong(
+                "[[client]] is given without --tls-client-ca; give the file with the certificates of those who issue clients' certificates",
+            );
+        }
         if !(1..=THREADS_MAX).contains(&self.threads) {
             return wrong("--threads must be 1 to 256");
         }
@@ -158,6 +168,13 @@ impl Config {
             return wrong("--call-memory-mib-max must be at least 64");
         }
         Ok(self)
+    }
+
+    /// Whether clients may show certificates.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_some_and(|tls| tls.client_ca.is_some())
     }
 
     /// Why a server that does not ask who calls may not be reached by other machines; None where

@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Failed,
     /// One whose peer does not speak TLS as the server does.
     NoTls,
+    /// One whose certificate is verified, and that no entry matches.
+    NoClient,
     /// One whose peer does not read.
     Unread,
     /// One whose peer does not go on.
@@ -23,12 +25,16 @@ pub(super) enum Kind {
 }
 
 /// All kinds, with the words for those without a line.
-const KINDS: [(Kind, &str); 6] = [
+const KINDS: [(Kind, &str); 7] = [
     (Kind::Refused, "further connections were refused"),
     (Kind::Failed, "further connections could not be accepted"),
     (
         Kind::NoTls,
         "further connections were closed: no TLS handshake with their peers",
+    ),
+    (
+        Kind::NoClient,
+        "further connections had certificates that match no [[client]]",
     ),
     (
         Kind::Unread,

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -62,7 +63,7 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
 
 /// Accepts connections, for ever, and hands them to the threads.
 pub(super) async fn accept(
-    (listener, tls): (&TcpListener, Option<&Tls>),
+    (listener, tls): (&TcpListener, Option<&Arc<Tls>>),
     unix: Option<&Listening>,
     workers: &Workers,
     config: &Config,
@@ -102,7 +103,7 @@ async fn accept_unix(listener: Option<&Listening>) -> std::io::Result<(StdStream
 fn hand_out(
     stream: StdStream,
     peer: PeerAddress,
-    tls: Option<&Tls>,
+    tls: Option<&Arc<Tls>>,
     workers: &Workers,
     connections_max: usize,
 ) {
@@ -117,7 +118,7 @@ fn hand_out(
     }
     // Who may open the socket in the file system is on this machine.
     let tls = match stream {
-        StdStream::Tcp(_) => tls.map(Tls::config),
+        StdStream::Tcp(_) => tls.cloned(),
         StdStream::Unix(_) => None,
     };
     workers.serve(stream, peer, tls);

@@ -7,7 +7,9 @@ mod address;
 mod banner;
 mod body;
 mod calls;
+mod certificate;
 mod checked_clock;
+mod clients;
 mod concurrency;
 mod config;
 mod connection;
@@ -226,6 +228,7 @@ impl Parts {
         let access = Access::new(config.authentication, clock.clone(), calls_max);
         let access = Arc::new(access);
         access.take_up_admin_keys(&admin_keys);
+        clients::take_up(&config, &access);
         let keys = Keys::new(store.clone(), Arc::clone(&access), clock.clone());
         Handle::current().block_on(keys.take_up())?;
         if !access.is_required()
@@ -251,7 +254,7 @@ impl Parts {
             calls_max: config.calls_max,
             call_memory_bytes_max: config.call_memory_bytes_max,
             watchers_max: config.watchers_max,
-            access,
+            access: Arc::clone(&access),
             admission: app.clone(),
             deadline_max: config.deadline_max,
             log_calls: config.log_calls,
@@ -259,7 +262,7 @@ impl Parts {
             lines: Arc::clone(&lines),
         });
         // The threads that serve, before the first connection can come.
-        let workers = worker::start(&config, &layers.service(router))?;
+        let workers = worker::start(&config, &access, &layers.service(router))?;
         Ok(Self {
             config: Arc::new(config),
             clock: checked,
@@ -341,7 +344,7 @@ impl Server {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
                 stop = next_stop(&mut signals, &reload_asked) => stop,
-                never = listener::accept((&listener, tls.as_deref()), unix.as_ref(), &workers, &config) => match never {},
+                never = listener::accept((&listener, tls.as_ref()), unix.as_ref(), &workers, &config) => match never {},
             };
             tracing::info!(signal = stop, "stopping");
             // Checks and watches of health say NOT_SERVING before any connection closes.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::address::{self, LISTEN_DEFAULT};
+use super::clients::{self, ClientForm, Wrong};
 use super::config::{
     CALL_MEMORY_MIB_MAX_DEFAULT, CALLS_MAX_DEFAULT, CONNECTION_AGE_SECONDS_MAX_DEFAULT,
     CONNECTION_IDLE_SECONDS_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, Config, ConfigError,
@@ -15,6 +17,7 @@ use super::config::{
 use super::telemetry::LogFormat;
 use super::tls::TlsFiles;
 use crate::app::access::Authentication;
+use crate::app::certificates::ClientEntry;
 use crate::domain::Timestamp;
 use crate::rfc3339;
 use crate::store::sqlite::SqliteSettings;
@@ -39,6 +42,21 @@ pub struct Options {
     /// PEM file with the certificate's private key
     #[arg(long, env = "CREDITD_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// PEM file with those who issue clients' certificates. Callers then need a certificate that
+    /// a [[client]] of the configuration file names, or a key; read again as --tls-cert is
+    #[arg(long, env = "CREDITD_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    #[arg(skip)]
+    #[serde(default, rename = "client")]
+    client_forms: Vec<Spanned<ClientForm>>,
+    /// The `[[client]]` of a file.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub clients: Vec<ClientEntry>,
+    /// The file that these are of.
+    #[arg(skip)]
+    #[serde(skip)]
+    file: Option<PathBuf>,
     /// File with keys that may do everything, one a line, at least 24 characters each; read
     /// again on SIGHUP. CREDITD_ADMIN_KEY has one, too. With any of them callers need keys
     #[arg(long, env = "CREDITD_ADMIN_KEY_FILE", value_name = "FILE")]
@@ -195,14 +213,25 @@ impl Options {
                 "configuration {name}: {error}; give --config the path of a TOML file"
             ))
         })?;
-        toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
+        let wrong = |at: Option<usize>, problem: &str| {
+            let before = at.and_then(|at| text.get(..at));
             let line = before.map_or(1, |before| before.matches('\n').count().saturating_add(1));
+            ConfigError(format!("configuration {name}:{line}: {problem}"))
+        };
+        let mut options: Self = toml::from_str(&text).map_err(|error| {
             let problem = error.message().trim().replace('\n', " ");
-            ConfigError(format!(
-                "configuration {name}:{line}: {problem}; its keys are the options of \"creditd serve\" with _ for -"
-            ))
-        })
+            let at = error.span().map(|span| span.start);
+            wrong(
+                at,
+                &format!("{problem}; its keys are the options of \"creditd serve\" with _ for -"),
+            )
+        })?;
+        let forms = std::mem::take(&mut options.client_forms);
+        let entries = clients::entries(forms);
+        options.clients =
+            entries.map_err(|Wrong { at, problem }| wrong(Some(at.start), &problem))?;
+        options.file = Some(path.to_owned());
+        Ok(options)
     }
 
     /// Settings: these first, then those of the file, then the defaults.
@@ -232,11 +261,20 @@ impl Options {
             },
             listen_unix: given!(listen_unix),
             tls: match (given!(tls_cert), given!(tls_key)) {
-                (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+                (Some(cert), Some(key)) => Some(TlsFiles {
+                    cert,
+                    key,
+                    client_ca: given!(tls_client_ca),
+                }),
+                (None, None) if given!(tls_client_ca).is_some() => {
+                    return Err(one_alone("--tls-client-ca", "--tls-cert and --tls-key"));
+                }
                 (None, None) => None,
                 (Some(_), None) => return Err(one_alone("--tls-cert", "--tls-key")),
                 (None, Some(_)) => return Err(one_alone("--tls-key", "--tls-cert")),
             },
+            clients: file.clients,
+            file: file.file,
             authentication: match given!(no_authentication) {
                 Some(true) => Authentication::Off,
                 _ => Authentication::WhereKnown,

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::tls::Tls;
-use super::{StartError, keys, prices};
+use super::{StartError, clients, keys, prices};
 use crate::app::App;
 use crate::app::card_file::LoadedCard;
 use crate::app::keys::Keys;
@@ -60,6 +60,7 @@ impl Reload {
                         tls.reload().await;
                     }
                     keys::reload_admin_keys(&self.config, &self.keys);
+                    clients::reload(&self.config, self.keys.access());
                     self.publish().await;
                 }
                 Ok(()) = changes.changed() => behind = !self.follow().await,

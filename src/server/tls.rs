@@ -1,17 +1,23 @@
-//! TLS on the TCP listener, by rustls: certificate and key come from files, and are read again
-//! when those change or where it is asked for. A connection keeps what it began with. A pair
-//! that cannot be used is logged, and the one before serves on.
+//! TLS on the TCP listener, by rustls: certificate, key and those who issue clients' certificates
+//! come from files, and are read again when those change or where it is asked for. A connection
+//! keeps what it began with. Files that cannot be used are logged, and what was loaded before
+//! serves on.
+//!
+//! Where clients show certificates, each connection verifies one: no session is resumed, for a
+//! resumed one is let in by a certificate that was verified once.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 
 use crate::pem;
@@ -21,6 +27,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the files are looked at. They are read whole: systems that replace files by links
 /// (Kubernetes) change neither their times nor their names in a way that can be relied on.
 const FILES_INTERVAL: Duration = Duration::from_secs(10);
+const CLIENT_CA: &str = "--tls-client-ca";
 /// The only protocol that is spoken here.
 const HTTP_2: &[u8] = b"h2";
 
@@ -31,9 +38,11 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// PEM: its private key.
     pub key: PathBuf,
+    /// PEM: those who issue the certificates of clients; None: clients show none.
+    pub client_ca: Option<PathBuf>,
 }
 
-/// Why a pair cannot be used, and what to do about it.
+/// Why files cannot be used, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TlsError(String);
@@ -42,15 +51,19 @@ pub struct TlsError(String);
 struct Contents {
     cert: Vec<u8>,
     key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
 }
 
 type Digest = [u8; 32];
 
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        let client_ca = files.client_ca.as_deref();
+        let client_ca = client_ca.map(|path| pem::read(CLIENT_CA, path));
         Ok(Self {
             cert: pem::read("--tls-cert", &files.cert).map_err(TlsError)?,
             key: pem::read("--tls-key", &files.key).map_err(TlsError)?,
+            client_ca: client_ca.transpose().map_err(TlsError)?,
         })
     }
 
@@ -58,14 +71,15 @@ impl Contents {
         let mut digest = Sha256::new();
         digest.update(Sha256::digest(&self.cert));
         digest.update(Sha256::digest(&self.key));
+        digest.update(Sha256::digest(
+            self.client_ca.as_deref().unwrap_or_default(),
+        ));
         digest.finalize().into()
     }
 
     fn config(&self, files: &TlsFiles) -> Result<(ServerConfig, String), TlsError> {
         let (cert, key) = (files.cert.display(), files.key.display());
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.cert).collect();
-        let chain = chain
-            .map_err(|error| TlsError(format!("--tls-cert {cert}: {error}; write it as PEM")))?;
+        let chain = certificates("--tls-cert", &files.cert, &self.cert)?;
         let Some(leaf) = chain.first() else {
             return Err(TlsError(pem::no_certificate("--tls-cert", &files.cert)));
         };
@@ -75,17 +89,75 @@ impl Contents {
                 "--tls-key {key}: {error}; give a PEM file with one private key that has no password"
             ))
         })?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let verifier = match (&files.client_ca, &self.client_ca) {
+            (Some(path), Some(text)) => Some(verifier(path, text, &provider)?),
+            _ => None,
+        };
+        let is_verified = verifier.is_some();
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
+            .and_then(|config| {
+                let config = match verifier {
+                    Some(verifier) => config.with_client_cert_verifier(verifier),
+                    None => config.with_no_client_auth(),
+                };
+                config.with_single_cert(chain, private)
+            })
             .map_err(|error| {
                 TlsError(format!(
                     "--tls-cert {cert}, --tls-key {key}: {error}; give a certificate and the key that belongs to it"
                 ))
             })?;
         config.alpn_protocols = vec![HTTP_2.to_vec()];
+        if is_verified {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         Ok((config, fingerprint))
     }
+}
+
+/// The certificates of a file.
+fn certificates(
+    option: &str,
+    path: &Path,
+    text: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    certificates.map_err(|error| {
+        TlsError(format!(
+            "{option} {}: {error}; write it as PEM",
+            path.display()
+        ))
+    })
+}
+
+/// Lets in clients whose certificate one of the file has issued, and those who show none, for
+/// they may have a key.
+fn verifier(
+    path: &Path,
+    text: &[u8],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        TlsError(format!(
+            "{CLIENT_CA} {}: {error}; give a PEM file with the certificates of those who issue clients' certificates",
+            path.display()
+        ))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(CLIENT_CA, path, text)? {
+        roots.add(certificate).map_err(|error| wrong(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(TlsError(pem::no_certificate(CLIENT_CA, path)));
+    }
+    let provider = Arc::clone(provider);
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| wrong(&error))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -155,5 +227,7 @@ impl Tls {
 }
 
 fn log(message: &str, files: &TlsFiles, sha256: &str) {
-    tracing::info!(cert = %files.cert.display(), key = %files.key.display(), sha256, "{message}");
+    let client_ca = files.client_ca.as_deref().map(Path::display);
+    let client_ca = client_ca.as_ref().map(tracing::field::display);
+    tracing::info!(cert = %files.cert.display(), key = %files.key.display(), client_ca, sha256, "{message}");
 }

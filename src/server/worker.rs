@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use http::{Request, Response};
-use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -18,13 +17,16 @@ use tower::Service;
 
 use super::StartError;
 use super::body::RequestBody;
+use super::certificate;
 use super::concurrency::Concurrency;
 use super::config::Config;
 use super::connection::{self, Around, Times};
 use super::lifetime::Lifetime;
 use super::lines::{ConnectionLines, Kind};
 use super::stream::{StdStream, Stream};
-use super::tls::HANDSHAKE_TIMEOUT;
+use super::tls::{HANDSHAKE_TIMEOUT, Tls};
+use crate::app::access::Access;
+use crate::app::certificates::Certificate;
 use crate::failpoint;
 use crate::rpc::layer::{Observe, OfConnection, Panicked, ReplyBody};
 use crate::rpc::peer::{Peer, PeerAddress};
@@ -75,7 +77,7 @@ struct Accepted {
     stream: StdStream,
     peer: PeerAddress,
     /// What it speaks TLS with, if it does.
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Tls>>,
     counted: Counted,
 }
 
@@ -96,7 +98,11 @@ impl Drop for Counted {
 }
 
 /// Starts the threads.
-pub(super) fn start<S>(config: &Config, service: &Observe<S>) -> Result<Workers, StartError>
+pub(super) fn start<S>(
+    config: &Config,
+    access: &Arc<Access>,
+    service: &Observe<S>,
+) -> Result<Workers, StartError>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + OfConnection
@@ -121,7 +127,7 @@ where
                 number,
                 service.clone(),
                 (phase.subscribe(), panicked.clone()),
-                (times, Arc::clone(&lines)),
+                (times, Arc::clone(&lines), Arc::clone(access)),
             )
         })
         .collect::<std::io::Result<_>>()
@@ -141,7 +147,7 @@ fn start_one<S>(
     number: usize,
     service: Observe<S>,
     (phase, panicked): (watch::Receiver<Phase>, watch::Sender<bool>),
-    times_and_lines: (Times, Arc<ConnectionLines>),
+    shared: (Times, Arc<ConnectionLines>, Arc<Access>),
 ) -> std::io::Result<Worker>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
@@ -161,7 +167,7 @@ where
     let thread = std::thread::Builder::new()
         .name(format!("serve-{number}"))
         .spawn(move || {
-            let serve = || runtime.block_on(run(queue, service, phase, times_and_lines));
+            let serve = || runtime.block_on(run(queue, service, phase, shared));
             if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                 panicked.send_replace(true);
             }
@@ -178,7 +184,7 @@ async fn run<S>(
     mut queue: mpsc::Receiver<Accepted>,
     service: Observe<S>,
     mut phase: watch::Receiver<Phase>,
-    (times, lines): (Times, Arc<ConnectionLines>),
+    (times, lines, access): (Times, Arc<ConnectionLines>, Arc<Access>),
 ) where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + OfConnection
@@ -207,7 +213,7 @@ async fn run<S>(
                 let Some(Accepted { stream, peer, tls, counted }) = accepted else { return };
                 failpoint::pass("serve");
                 let (service, phase) = (service.clone(), each.clone());
-                let around = around.clone();
+                let (around, access) = (around.clone(), Arc::clone(&access));
                 tasks.spawn(async move {
                     match stream.into_stream() {
                         Ok(stream) => {
@@ -215,12 +221,16 @@ async fn run<S>(
                             if !first_byte(&stream, &mut to_wait).await {
                                 return;
                             }
-                            let known = Peer { address: peer, by_certificate: None };
-                            let service = service.of_connection(&known);
+                            let known = |certificate| Peer { address: peer, certificate };
                             match tls {
-                                None => connection::serve(stream, peer, service, phase, around).await,
-                                Some(tls) => match handshake(stream, tls, &mut to_wait).await {
+                                None => {
+                                    let service = service.of_connection(&known(None));
+                                    connection::serve(stream, peer, service, phase, around).await;
+                                }
+                                Some(tls) => match handshake(stream, &tls, &mut to_wait).await {
                                     Ok(stream) => {
+                                        let shown = shown_certificate(&stream, peer, &access, &around.lines);
+                                        let service = service.of_connection(&known(shown));
                                         connection::serve(stream, peer, service, phase, around).await;
                                     }
                                     Err(error) if around.lines.permit(Kind::NoTls) => {
@@ -253,10 +263,11 @@ async fn first_byte(stream: &Stream, phase: &mut watch::Receiver<Phase>) -> bool
 /// TLS with the peer, soon, and while the server takes calls.
 async fn handshake(
     stream: Stream,
-    tls: Arc<ServerConfig>,
+    tls: &Tls,
     phase: &mut watch::Receiver<Phase>,
 ) -> io::Result<TlsStream<Stream>> {
-    let accepting = TlsAcceptor::from(tls).accept(stream);
+    // What is loaded now, not when the connection was accepted.
+    let accepting = TlsAcceptor::from(tls.config()).accept(stream);
     tokio::select! {
         stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting) => stream?,
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => {
@@ -265,14 +276,36 @@ async fn handshake(
     }
 }
 
+/// What the certificate says that the peer has shown, and that was verified.
+fn shown_certificate(
+    stream: &TlsStream<Stream>,
+    peer: PeerAddress,
+    access: &Access,
+    lines: &ConnectionLines,
+) -> Option<Arc<Certificate>> {
+    let (_, session) = stream.get_ref();
+    let leaf = session.peer_certificates()?.first()?;
+    match certificate::read(leaf) {
+        Ok(shown) => {
+            let matches = access.clients().caller_of(&shown).is_some();
+            if !matches && lines.permit(Kind::NoClient) {
+                let names = certificate::describe(&shown);
+                tracing::warn!(%peer, names, "a certificate matches no [[client]]: its calls need a key");
+            }
+            Some(Arc::new(shown))
+        }
+        Err(error) => {
+            if lines.permit(Kind::NoClient) {
+                tracing::warn!(%peer, %error, "a certificate cannot be read: its calls need a key");
+            }
+            None
+        }
+    }
+}
+
 impl Workers {
     /// Hands a connection to the thread that has the fewest.
-    pub(super) fn serve(
-        &self,
-        stream: StdStream,
-        peer: PeerAddress,
-        tls: Option<Arc<ServerConfig>>,
-    ) {
+    pub(super) fn serve(&self, stream: StdStream, peer: PeerAddress, tls: Option<Arc<Tls>>) {
         let least = self
             .workers
             .iter()

@@ -67,6 +67,8 @@ fn the_help_of_serve_says_the_defaults() {
         listen,
         listen_unix: None,
         tls: None,
+        clients: _,
+        file: None,
         authentication: Authentication::WhereKnown,
         admin_key: None,
         admin_key_file: None,

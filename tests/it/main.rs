@@ -82,6 +82,8 @@ mod limits_page;
 mod migration;
 /// A reference model of the ledger, as plain as possible.
 mod model;
+/// Clients that are recognised by their certificates.
+mod mutual_tls;
 /// More writes than the ledger can do.
 mod overload;
 /// What usage costs, as a table that a product manager could read.

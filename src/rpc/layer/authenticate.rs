@@ -10,9 +10,11 @@ use http::{HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::access::{Access, Caller};
+use crate::app::certificates::ByCertificate;
 use crate::app::token::TOKEN_BYTES_MAX;
 use crate::domain::Refusal;
 use crate::rpc::method::Method;
+use crate::rpc::peer::Peer;
 use crate::rpc::refused::RpcRefusal;
 
 /// How a token is announced; gRPC's libraries write it in either way.
@@ -32,23 +34,29 @@ pub(super) enum NotAdmitted {
 pub(super) struct Authenticator {
     access: Arc<Access>,
     /// Whoever the connection's certificate is for.
-    by_certificate: Option<Caller>,
+    by_certificate: Option<ByCertificate>,
     /// The metadata that was accepted last, and whose it is.
     last: Option<(HeaderValue, Caller)>,
 }
 
 impl Authenticator {
-    pub(super) const fn new(access: Arc<Access>, by_certificate: Option<Caller>) -> Self {
+    /// Callers of a connection without a certificate.
+    pub(super) const fn new(access: Arc<Access>) -> Self {
         Self {
             access,
-            by_certificate,
+            by_certificate: None,
             last: None,
         }
     }
 
     /// The same for a connection.
-    pub(super) fn of_connection(&self, by_certificate: Option<Caller>) -> Self {
-        Self::new(Arc::clone(&self.access), by_certificate)
+    pub(super) fn of_connection(&self, peer: &Peer) -> Self {
+        let certificate = peer.certificate.clone();
+        Self {
+            by_certificate: certificate
+                .map(|certificate| ByCertificate::new(certificate, &self.access)),
+            ..Self::new(Arc::clone(&self.access))
+        }
     }
 
     /// Who makes a call of this method, if it may.
@@ -74,12 +82,11 @@ impl Authenticator {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (value, another) = (values.next(), values.next());
         let Some(value) = value else {
-            let by_certificate = self.by_certificate.as_ref();
-            let caller = by_certificate.ok_or(RpcRefusal::KeyRequired)?;
-            return match self.access.is_valid(caller) {
-                true => Ok(caller.clone()),
-                false => Err(RpcRefusal::KeyInvalid),
-            };
+            let known = self.by_certificate.as_mut();
+            let known = known.ok_or(RpcRefusal::KeyRequired)?;
+            let caller = known.caller(&self.access);
+            let caller = caller.map_err(|_| RpcRefusal::KeyInvalid)?;
+            return caller.ok_or(RpcRefusal::KeyRequired);
         };
         if another.is_some() {
             return Err(RpcRefusal::KeyInvalid);

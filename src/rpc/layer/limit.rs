@@ -60,7 +60,7 @@ impl LimitLayer {
             settings.watchers_max,
         );
         Self {
-            authenticator: Authenticator::new(Arc::clone(&settings.access), None),
+            authenticator: Authenticator::new(Arc::clone(&settings.access)),
             budget: Arc::new(budget),
             admission: Arc::clone(&settings.admission),
         }
@@ -104,10 +104,9 @@ pub struct Limit<S> {
 
 impl<S> OfConnection for Limit<S> {
     fn of_connection(self, peer: &Peer) -> Self {
-        let by_certificate = peer.by_certificate.clone();
         Self {
             share: Share::new(&self.budget, Some(peer.address)),
-            authenticator: self.authenticator.of_connection(by_certificate),
+            authenticator: self.authenticator.of_connection(peer),
             ..self
         }
     }

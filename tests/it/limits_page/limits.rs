@@ -6,6 +6,7 @@ use creditd::app::card_file::{
     CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, PUBLISHED_BYTES_MAX, ROWS_MAX, SERVICES_MAX,
     VALUES_MAX,
 };
+use creditd::app::certificates::CLIENTS_MAX;
 use creditd::app::token::{ADMIN_TOKEN_BYTES_MIN, TOKEN_BYTES_MAX};
 use creditd::app::{
     BALANCE_GRANTS_MAX, BATCH_LENGTH_MAX, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX,
@@ -176,6 +177,7 @@ pub fn limits() -> BTreeMap<String, String> {
             "services of a rate card",
             format!("1 to {}", number(SERVICES_MAX)),
         ),
+        ("`[[client]]` of a configuration file", number(CLIENTS_MAX)),
         ("meters of a service", number(PAIRS_MAX)),
         ("attributes of a service", number(PAIRS_MAX)),
         ("values of all attributes of a service", number(VALUES_MAX)),

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod authority;
 pub mod books;
 pub mod call;
 pub mod clocks;
