@@ -19,12 +19,9 @@ mod tests {
     fn replay(folders: &[&str], run: fn(&[u8])) {
         for folder in folders {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-            let mut count = 0;
-            for entry in std::fs::read_dir(&folder).unwrap() {
-                run(&std::fs::read(entry.unwrap().path()).unwrap());
-                count += 1;
-            }
-            assert!(count > 0, "{} is empty", folder.display());
+            let files = std::fs::read_dir(&folder).unwrap();
+            let given = files.map(|file| run(&std::fs::read(file.unwrap().path()).unwrap()));
+            assert!(given.count() > 0, "{} is empty", folder.display());
         }
     }
 

@@ -132,15 +132,14 @@ impl Answer {
 
 /// A refusal has a reason of ours, and a defect is none.
 fn refusal(path: &str, status: &Status) -> Refusal {
-    if path.starts_with("/grpc.health.") && status.code() == Code::NotFound {
-        // By the protocol of health, which knows no reasons.
-        assert!(status.details().is_empty(), "{status:?}");
-        return no_reason(status);
-    }
-    let refusal = Refusal::of(status);
+    let refusal = match status.details() {
+        // Health and reflection have protocols of their own, which know no reasons.
+        [] if !path.starts_with("/creditd.") => without_reason(status),
+        _ => Refusal::of(status),
+    };
     let reason = format!("ERROR_REASON_{}", refusal.reason);
     assert!(
-        ErrorReason::from_str_name(&reason).is_some(),
+        refusal.reason.is_empty() || ErrorReason::from_str_name(&reason).is_some(),
         "{path}: {refusal:?}"
     );
     let is_defect = matches!(
@@ -156,7 +155,7 @@ fn refusal(path: &str, status: &Status) -> Refusal {
     refusal
 }
 
-fn no_reason(status: &Status) -> Refusal {
+fn without_reason(status: &Status) -> Refusal {
     Refusal {
         code: status.code(),
         message: status.message().to_owned(),

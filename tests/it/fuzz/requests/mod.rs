@@ -38,8 +38,9 @@ const CALLS_MAX: usize = 24;
 
 /// The first byte of an input: callers need keys.
 pub const WITH_KEYS: u8 = 1;
-/// Callers may ask for the schema. To build what answers them takes longer than many calls.
-pub const WITH_REFLECTION: u8 = 2;
+/// Callers may ask for the schema, where all of these are set. To build what answers them takes
+/// longer than many calls, so most inputs of a fuzzer are without.
+pub const WITH_REFLECTION: u8 = 0b1110;
 
 /// How a call ended.
 pub type Outcome = Result<Option<DynamicMessage>, Refusal>;
@@ -122,7 +123,7 @@ async fn calls(
         true => Authentication::WhereKnown,
         false => Authentication::Off,
     };
-    let with_reflection = options & WITH_REFLECTION != 0;
+    let with_reflection = options & WITH_REFLECTION == WITH_REFLECTION;
     let service = Service::new(stores, clock, authentication, with_reflection).await;
     let mut outcomes = Vec::new();
     while !input.is_empty() && outcomes.len() < CALLS_MAX {
