@@ -22,7 +22,7 @@ REPO = Path(__file__).resolve().parent.parent
 FUZZ = REPO / "fuzz"
 TARGETS = sorted(file.stem for file in (FUZZ / "fuzz_targets").glob("*.rs"))
 
-INSTALL = "make fuzz needs cargo-fuzz and a nightly compiler: rustup toolchain install nightly; cargo install cargo-fuzz"
+INSTALL = "make fuzz needs a nightly compiler and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz"
 # Largest input, longest run of one, and most memory: of one allocation, and of the process.
 LIMITS = ["-max_len=16384", "-timeout=20", "-malloc_limit_mb=512", "-rss_limit_mb=4096"]
 
