@@ -12,6 +12,7 @@ another thread. UPDATE=1 writes the file anew.
 
 from __future__ import annotations
 
+import enum
 import os
 import re
 import signal
@@ -21,10 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import trustme
 from creditd.v1 import ledger_pb2, ledger_pb2_grpc, pricing_pb2, pricing_pb2_grpc
 
 REPO = Path(__file__).resolve().parent.parent
@@ -51,6 +54,16 @@ HEAD = """\
 """
 
 
+class Way(enum.Enum):
+    """How calls come."""
+
+    PLAIN = enum.auto()
+    # With a key, over plaintext.
+    KEY = enum.auto()
+    # With a key, over TLS.
+    TLS = enum.auto()
+
+
 @dataclass(frozen=True)
 class Case:
     """A kind of call, and how often it is made."""
@@ -59,6 +72,7 @@ class Case:
     calls: int
     call: Callable[[grpc.Channel, int], object]
     tolerance: float = TOLERANCE
+    way: Way = Way.PLAIN
 
 
 def usage() -> pricing_pb2.Usage:
@@ -131,22 +145,44 @@ CASES = [
     Case("Charge", 1_000, one_charge, TOLERANCE_OF_WAITING),
     Case("BatchCharge of 1,000", 20, batch_charge),
     Case("GetBalance", 2_000, balance, TOLERANCE_OF_WAITING),
+    Case("Estimate, with a key", 3_000, estimate, way=Way.KEY),
+    Case("Charge, with a key", 1_000, one_charge, TOLERANCE_OF_WAITING, Way.KEY),
+    Case("Estimate, with a key over TLS", 3_000, estimate, way=Way.TLS),
 ]
-# Nothing but the start, the grant, a call of each service, and the end.
-NOTHING = Case("", 0, estimate)
+# Nothing but the start, the grant, and the end.
+NOTHING = [Case(way.name, 0, estimate, way=way) for way in Way]
+KEY = "a-key-of-this-measurement-alone"
+
+
+class WithKey(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+    """Sends the key with each call."""
+
+    def intercept_unary_unary(self, continuation, details, request):  # type: ignore[no-untyped-def]
+        return continuation(details._replace(metadata=[("authorization", f"Bearer {KEY}")]), request)
 
 
 def count(case: Case) -> int:
     """Instructions of a server that lives for these calls."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "valgrind"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("CREDITD_")}
+        arguments: list[str] = []
+        ca = trustme.CA()
+        if case.way is not Way.PLAIN:
+            env["CREDITD_ADMIN_KEY"] = KEY
+        if case.way is Way.TLS:
+            pair = ca.issue_cert("127.0.0.1")
+            pair.cert_chain_pems[0].write_to_path(f"{folder}/cert.pem")
+            pair.private_key_pem.write_to_path(f"{folder}/key.pem")
+            arguments = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"]
         server = subprocess.Popen(
             ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
             + ["--cachegrind-out-file=/dev/null", f"--log-file={log}"]
             + [str(SERVER), "serve", "--threads", "1", "--listen", "127.0.0.1:0", "--data", "creditd.db"]
-            + [arg for card in CARDS for arg in ("--rate-card-file", str(REPO / "rate-cards" / card))],
+            + [arg for card in CARDS for arg in ("--rate-card-file", str(REPO / "rate-cards" / card))]
+            + arguments,
             cwd=folder,
-            env={k: v for k, v in os.environ.items() if not k.startswith("CREDITD_")},
+            env=env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -160,7 +196,15 @@ def count(case: Case) -> int:
             # Probes of the bandwidth come when they like, and cost. Replies are not to be
             # compressed: that costs more than all else about a batch.
             options = [("grpc.http2.bdp_probe", 0), ("grpc.compression_enabled_algorithms_bitset", 1)]
-            with grpc.insecure_channel(found.group(1), options) as channel:
+            with ExitStack() as stack:
+                address = found.group(1)
+                if case.way is Way.TLS:
+                    trusted = grpc.ssl_channel_credentials(ca.cert_pem.bytes())
+                    channel = stack.enter_context(grpc.secure_channel(address, trusted, options))
+                else:
+                    channel = stack.enter_context(grpc.insecure_channel(address, options))
+                if case.way is not Way.PLAIN:
+                    channel = grpc.intercept_channel(channel, WithKey())
                 ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
                 ledger.Grant(ledger_pb2.GrantRequest(request_id="g", account="team-a", credits="1000000"))
                 for number in range(case.calls):
@@ -185,8 +229,10 @@ def read() -> dict[str, int]:
 def count_all(cases: list[Case]) -> dict[str, int]:
     """Instructions of one call of each kind."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        nothing, *totals = pool.map(count, [NOTHING, *cases])
-    return {case.name: (total - nothing) // case.calls for case, total in zip(cases, totals, strict=True)}
+        counted = list(pool.map(count, [*NOTHING, *cases]))
+    nothing = dict(zip(Way, counted, strict=False))
+    totals = zip(cases, counted[len(Way) :], strict=True)
+    return {case.name: (total - nothing[case.way]) // case.calls for case, total in totals}
 
 
 def main() -> int:

@@ -15,11 +15,11 @@ import (
 
 // callInterceptor adds deadlines, retries and typed errors to unary calls. From the
 // outside in: one deadline spans all attempts; the retry policy decides on each
-// attempt's error; and liveness watches the connection while an attempt waits. It is
+// attempt's error; each attempt has a key; and liveness watches the connection while an attempt waits. It is
 // one interceptor and not three because grpc builds the chain again for each call.
 //
 // An attempt repeats the same message, and with it the same request_id.
-func callInterceptor(client callConfig, live *liveness) grpc.UnaryClientInterceptor {
+func callInterceptor(client callConfig, key *callKey, live *liveness) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if isProbe(ctx) {
 			return invoke(ctx, method, req, reply, conn, opts...)
@@ -37,14 +37,22 @@ func callInterceptor(client callConfig, live *liveness) grpc.UnaryClientIntercep
 		if call.retry != nil {
 			policy = call.retry
 		}
+		keyed, bearer, missing := key.askFor(ctx)
+		if missing != nil {
+			missing.RequestID = requestID(req, reply)
+			return missing
+		}
 		var last *Error
+		askedAgain := false
 		for attempts := 1; ; attempts++ {
-			failure := attemptCall(ctx, method, req, reply, conn, invoke, opts, live)
+			failure := attemptCall(keyed, method, req, reply, conn, invoke, opts, live)
 			if failure == nil {
 				return nil
 			}
 			failure.Attempts = attempts
-			if failure.Code != codes.Unavailable {
+			// Nothing was done then, so this is for every call.
+			wantsKey := failure.Reason == ReasonKeyInvalid && key.isFunc() && !askedAgain
+			if !wantsKey && !isRetried(method, failure) {
 				if failure.Code == codes.DeadlineExceeded || failure.Code == codes.Canceled {
 					failure.Cause = last
 				}
@@ -53,14 +61,25 @@ func callInterceptor(client callConfig, live *liveness) grpc.UnaryClientIntercep
 			if attempts == policy.MaxAttempts {
 				return failure
 			}
-			last = failure
-			wait, fits := policy.wait(attempts, rand.Float64(), retryDelayOf(failure), timeLeft(ctx.Deadline()))
-			if !fits {
-				return endedError(context.DeadlineExceeded, last)
+			if !wantsKey {
+				last = failure
+				wait, fits := policy.wait(attempts, rand.Float64(), retryDelayOf(failure), timeLeft(ctx.Deadline()))
+				if !fits {
+					return endedError(context.DeadlineExceeded, last)
+				}
+				if err := sleep(ctx, wait); err != nil {
+					return endedError(err, last)
+				}
 			}
-			if err := sleep(ctx, wait); err != nil {
-				return endedError(err, last)
+			sent := bearer
+			if keyed, bearer, missing = key.askFor(ctx); missing != nil {
+				missing.RequestID, missing.Attempts = failure.RequestID, attempts
+				return missing
 			}
+			if wantsKey && bearer == sent {
+				return failure
+			}
+			askedAgain = askedAgain || wantsKey
 		}
 	}
 }

@@ -81,6 +81,7 @@ func (r *reader) entry(pb *creditdv1.Entry) Entry {
 		Services:        pb.GetServices(),
 		PriceValues:     pb.GetPriceValues(),
 		PriceTime:       timeFromPB(pb.GetPriceTime()),
+		KeyID:           pb.GetKeyId(),
 	}
 }
 

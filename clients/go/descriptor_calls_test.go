@@ -232,6 +232,10 @@ func setOneof(structure reflect.Value, field protoreflect.FieldDescriptor, value
 			return nil
 		}
 	}
+	// A message whose fields are params: CreateKey takes those of a Key.
+	if field.Message() != nil && field.ContainingOneof() == nil {
+		return setFields(structure, value.Message())
+	}
 	return errors.New("this client has no such field")
 }
 
@@ -440,7 +444,10 @@ func valueJSON(source reflect.Value, field protoreflect.FieldDescriptor) (any, e
 		return enumPrefix(field.Enum()) + source.String(), nil
 	case field.Kind() == protoreflect.MessageKind && source.Kind() == reflect.Struct:
 		return structJSON(source, field.Message())
-	case field.Kind() == protoreflect.StringKind, field.Kind() == protoreflect.BoolKind:
+	case field.Kind() == protoreflect.StringKind && source.Kind() == reflect.String:
+		// The underlying one: a Secret encodes to something else.
+		return source.String(), nil
+	case field.Kind() == protoreflect.BoolKind:
 		return source.Interface(), nil
 	case source.CanInt():
 		return numberJSON(source.Int()), nil

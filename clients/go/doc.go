@@ -48,13 +48,20 @@
 // # Deadlines and retries
 //
 // A call whose context has no deadline gets one ([WithTimeout]). It spans all
-// attempts of the call. A call that was answered UNAVAILABLE is sent again for as
-// long as its deadline allows ([WithRetry]). That is safe for writes too: each has a
-// request_id, its idempotency key, which stays the same over the attempts, and the
-// server carries out a request_id once. Publishing and withdrawing a rate card have
-// none: the same again is the same answer. A watch has neither deadline nor retries: it
+// attempts of the call. A call that was answered UNAVAILABLE, or RATE_LIMITED, is sent
+// again for as long as its deadline allows ([WithRetry]). That is safe for writes too:
+// each has a request_id, its idempotency key, which stays the same over the attempts,
+// and the server carries out a request_id once. Publishing and withdrawing a rate card
+// and revoking a key have none: the same again is the same answer. [Client.CreateKey]
+// is sent again only where nothing was done. A watch has neither deadline nor retries: it
 // lasts as long as its context lets it, and the caller decides whether to watch
 // again.
+//
+// # Keys
+//
+// A server that asks for keys takes one with every call: [WithKey], or [WithKeyFunc]
+// for keys that change. A key is never sent in plaintext to another machine, and nothing
+// prints it.
 //
 // # Request ids
 //

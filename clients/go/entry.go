@@ -52,6 +52,8 @@ type Entry struct {
 	// the request named it; else zero: it is CreateTime, or that of the estimate whose
 	// revision was named.
 	PriceTime time.Time `json:",omitzero"`
+	// KeyID is who did it; empty: the server, or authentication was off.
+	KeyID string
 }
 
 // EntryKind is what an [Entry] did. A later server may have more kinds.

@@ -38,8 +38,8 @@ type Error struct {
 	// and is good for nothing else. Empty where the call did not reach the server, or
 	// its answer could not be read.
 	XRequestID string
-	// Attempts is how often the call was sent: more than once where answers of
-	// UNAVAILABLE were retried. 0 for a call that cannot be sent, and for an item of a
+	// Attempts is how often the call was sent: more than once where it was retried, see
+	// [RetryPolicy]. 0 for a call that cannot be sent, and for an item of a
 	// batch.
 	Attempts int
 	// Cause is the last answer to a call that was retried until its context ended;
@@ -47,6 +47,8 @@ type Error struct {
 	Cause *Error `json:",omitzero"`
 
 	status *status.Status
+	// inner is what a function of the caller's failed with; else nil.
+	inner error
 }
 
 // FieldViolation is one wrong field of a request.
@@ -66,10 +68,14 @@ func (e *Error) Error() string {
 	return "creditd: " + string(e.Reason) + ": " + e.Message
 }
 
-// Unwrap returns the Cause, or else the gRPC status as an error.
+// Unwrap returns the Cause, or the error of the function of [WithKeyFunc], or else the
+// gRPC status as an error.
 func (e *Error) Unwrap() error {
 	if e.Cause != nil {
 		return e.Cause
+	}
+	if e.inner != nil {
+		return e.inner
 	}
 	return e.status.Err()
 }

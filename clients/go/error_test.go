@@ -249,7 +249,7 @@ func refusedWith(t *testing.T, answer *status.Status, details ...protoadapt.Mess
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := newClient(t, creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(
+	client := newClient(t, creditd.WithRetry(creditd.NoRetry()), creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(
 		func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
 			return answer.Err()
 		})))

@@ -26,6 +26,8 @@ type fakeServer struct {
 	address string
 	// answer is for all calls but watches.
 	answer func(method string, req proto.Message) (proto.Message, error)
+	// called, where set, is told of each call before it is answered.
+	called func(context.Context)
 	// watch is for watches; n counts them from 1.
 	watch func(n int, stream grpc.ServerStreamingServer[creditdv1.WatchBalanceResponse]) error
 
@@ -71,12 +73,18 @@ func (f *fakeServer) intercept(ctx context.Context, req any, info *grpc.UnarySer
 		return nil, err
 	}
 	f.record(received)
+	if f.called != nil {
+		f.called(ctx)
+	}
 	return f.answer(path.Base(info.FullMethod), received)
 }
 
 func (f *fakeServer) WatchBalance(req *creditdv1.WatchBalanceRequest, stream grpc.ServerStreamingServer[creditdv1.WatchBalanceResponse]) error {
 	if err := stream.SetHeader(metadata.Pairs("x-request-id", "fake-1")); err != nil {
 		return err
+	}
+	if f.called != nil {
+		f.called(stream.Context())
 	}
 	return f.watch(f.record(req), stream)
 }

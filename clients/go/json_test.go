@@ -22,15 +22,15 @@ func TestWhatIsAbsentIsAbsentInJSON(t *testing.T) {
 	}
 	checkTags(t, reflect.TypeFor[Error](), visited)
 	if !visited[reflect.TypeFor[Entry]()] || !visited[reflect.TypeFor[GrantBalance]()] || !visited[reflect.TypeFor[Usage]()] ||
-		!visited[reflect.TypeFor[Meter]()] || !visited[reflect.TypeFor[RateCardRevision]()] {
+		!visited[reflect.TypeFor[Meter]()] || !visited[reflect.TypeFor[RateCardRevision]()] || !visited[reflect.TypeFor[Key]()] {
 		t.Errorf("it visited %v", visited)
 	}
-	for _, value := range []any{Balance{Grants: []GrantBalance{{}}}, Entry{}, Hold{}, Usage{}, BatchChargeResult{}, Account{}, Meter{}, RateCard{}, RateCardRevision{}} {
+	for _, value := range []any{Balance{Grants: []GrantBalance{{}}}, Entry{}, Hold{}, Usage{}, BatchChargeResult{}, Account{}, Meter{}, RateCard{}, RateCardRevision{}, Key{}, AdminEvent{}} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, bad := range []string{"0001-01-01", "ExpireTime", `"Usage"`, `"Quantity"`, `"Err"`, "DefaultValue", "EffectiveTime"} {
+		for _, bad := range []string{"0001-01-01", "ExpireTime", `"Usage"`, `"Quantity"`, `"Err"`, "DefaultValue", "EffectiveTime", "LastUseTime", "RevokeTime"} {
 			if strings.Contains(string(text), bad) {
 				t.Errorf("%T is %s", value, text)
 			}

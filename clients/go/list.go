@@ -28,6 +28,8 @@ type ListEntriesParams struct {
 	Kinds   []EntryKind
 	Service string
 	HoldID  string
+	// KeyID is who did it.
+	KeyID string
 }
 
 func (p ListEntriesParams) toPB(*writer) *creditdv1.ListEntriesRequest {
@@ -40,6 +42,7 @@ func (p ListEntriesParams) toPB(*writer) *creditdv1.ListEntriesRequest {
 		Kinds:     each(p.Kinds, entryKindToPB),
 		Service:   p.Service,
 		HoldId:    p.HoldID,
+		KeyId:     p.KeyID,
 	}
 }
 

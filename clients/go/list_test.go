@@ -258,3 +258,47 @@ func TestOnePageHasItsToken(t *testing.T) {
 		t.Errorf("got %+v", failure)
 	}
 }
+
+func TestListsOfAdministrationAreReadByThePage(t *testing.T) {
+	fake := (&fakeServer{answer: func(_ string, req proto.Message) (proto.Message, error) {
+		switch req := req.(type) {
+		case *creditdv1.ListKeysRequest:
+			if req.GetPageToken() == "" {
+				return &creditdv1.ListKeysResponse{Keys: []*creditdv1.Key{{KeyId: "1"}, {KeyId: "2"}}, NextPageToken: "b"}, nil
+			}
+			return &creditdv1.ListKeysResponse{Keys: []*creditdv1.Key{{KeyId: "3"}}}, nil
+		case *creditdv1.ListAdminEventsRequest:
+			if req.GetPageToken() == "" {
+				return &creditdv1.ListAdminEventsResponse{Events: []*creditdv1.AdminEvent{{Subject: "1"}, {Subject: "2"}}, NextPageToken: "b"}, nil
+			}
+			return &creditdv1.ListAdminEventsResponse{Events: []*creditdv1.AdminEvent{{Subject: "3"}}}, nil
+		}
+		return nil, errors.New("no list")
+	}}).start(t)
+	client := fake.newClient(t)
+	var ids []string
+	for key, err := range client.ListKeys(testContext(t), creditd.ListKeysParams{ShowRevoked: true, PageSize: 2}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, key.KeyID)
+	}
+	for event, err := range client.ListAdminEvents(testContext(t), creditd.ListAdminEventsParams{KeyID: "k", PageSize: 2}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, event.Subject)
+	}
+	if want := []string{"1", "2", "3", "1", "2", "3"}; !slices.Equal(ids, want) {
+		t.Errorf("got %q", ids)
+	}
+	want := []proto.Message{
+		&creditdv1.ListKeysRequest{ShowRevoked: true, PageSize: 2},
+		&creditdv1.ListKeysRequest{ShowRevoked: true, PageSize: 2, PageToken: "b"},
+		&creditdv1.ListAdminEventsRequest{KeyId: "k", PageSize: 2},
+		&creditdv1.ListAdminEventsRequest{KeyId: "k", PageSize: 2, PageToken: "b"},
+	}
+	if got := fake.received(); !slices.EqualFunc(got, want, proto.Equal) {
+		t.Errorf("it was sent %v", got)
+	}
+}

@@ -91,6 +91,8 @@ type config struct {
 	credentials credentials.TransportCredentials
 	insecure    bool
 	tls         *TLS
+	// key is nil without one.
+	key *callKey
 	// calls has no nil.
 	calls    callConfig
 	liveness livenessLimits
@@ -128,7 +130,7 @@ func WithTimeout(timeout time.Duration) CallOption {
 	return callOption{set: func(c *callConfig) { c.timeout = &timeout }}
 }
 
-// WithRetry sets what happens after an answer of UNAVAILABLE.
+// WithRetry sets what happens after an answer of UNAVAILABLE, or of RATE_LIMITED.
 // Default: [DefaultRetryPolicy].
 func WithRetry(policy RetryPolicy) CallOption {
 	return callOption{set: func(c *callConfig) { c.retry = &policy }}
@@ -177,12 +179,17 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 	case credentials == nil:
 		credentials = credentialsFor(target, c.insecure)
 	}
+	if c.key != nil {
+		if err := c.key.check(target, credentials); err != nil {
+			return nil, err
+		}
+	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(live.credentials(credentials)),
 		grpc.WithUserAgent("creditd-go"),
 		// Interceptors that the caller adds come after it and see each attempt.
-		grpc.WithChainUnaryInterceptor(callInterceptor(c.calls, live)),
-		grpc.WithChainStreamInterceptor(streamInterceptor(live)),
+		grpc.WithChainUnaryInterceptor(callInterceptor(c.calls, c.key, live)),
+		grpc.WithChainStreamInterceptor(streamInterceptor(c.key, live)),
 		// callInterceptor retries, and grpc does not.
 		grpc.WithDisableRetry(),
 		// A lost connection is made again at the pace of retries: grpc's own waits of up
@@ -202,6 +209,9 @@ func (c *config) dialOptions(target string, live *liveness) ([]grpc.DialOption, 
 			Time:    pingInterval,
 			Timeout: pingTimeout,
 		}),
+	}
+	if c.key != nil {
+		options = append(options, grpc.WithPerRPCCredentials(keyCredentials{key: c.key, local: isLocal(target)}))
 	}
 	return slices.Concat(options, c.extra), nil
 }

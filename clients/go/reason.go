@@ -384,7 +384,7 @@ const (
 	// ReasonKeyRequired: The call brought no key, and the server asks for one.
 	//
 	//	Code: UNAUTHENTICATED
-	//	Metadata: none
+	//	Metadata:
 	//	Example: this server asks for a key; send "authorization: Bearer creditd_..." with each call
 	ReasonKeyRequired Reason = "KEY_REQUIRED"
 
@@ -392,7 +392,7 @@ const (
 	// has expired. Nothing says which of them.
 	//
 	//	Code: UNAUTHENTICATED
-	//	Metadata: none
+	//	Metadata:
 	//	Example: the key is not valid: it is unknown, was revoked, or has expired; send one that "creditd keys list" shows
 	ReasonKeyInvalid Reason = "KEY_INVALID"
 

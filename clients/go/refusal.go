@@ -269,6 +269,38 @@ func tooManyRateCardsFromMetadata(r *reader, metadata map[string]string) TooMany
 	return TooManyRateCards{RateCard: metadata["rate_card"], Limit: r.number("limit", metadata["limit"])}
 }
 
+// NotAllowed has the details of a refusal with [ReasonNotAllowed].
+type NotAllowed struct {
+	// Scope is what the call needs.
+	Scope Scope
+}
+
+// AsNotAllowed returns what a key may not do where err is, or wraps, such a refusal.
+func AsNotAllowed(err error) (NotAllowed, bool) {
+	return refusalAs(err, ReasonNotAllowed, notAllowedFromMetadata)
+}
+
+func notAllowedFromMetadata(r *reader, metadata map[string]string) NotAllowed {
+	return NotAllowed{Scope: Scope(r.text("scope", metadata))}
+}
+
+// RateLimited has the details of a refusal with [ReasonRateLimited].
+type RateLimited struct {
+	// Limit is how many calls a second are allowed.
+	Limit int
+	// Of is what was called for too often: "key" or "account".
+	Of string
+}
+
+// AsRateLimited returns the limit where err is, or wraps, such a refusal.
+func AsRateLimited(err error) (RateLimited, bool) {
+	return refusalAs(err, ReasonRateLimited, rateLimitedFromMetadata)
+}
+
+func rateLimitedFromMetadata(r *reader, metadata map[string]string) RateLimited {
+	return RateLimited{Limit: r.number("limit", metadata["limit"]), Of: metadata["of"]}
+}
+
 // refusalAs reads the metadata of a refusal with that reason.
 func refusalAs[T any](err error, reason Reason, read func(*reader, map[string]string) T) (T, bool) {
 	var none T

@@ -82,6 +82,16 @@ var refusals = []struct {
 		map[string]string{"rate_card": "studio", "limit": "64"},
 		creditd.TooManyRateCards{RateCard: "studio", Limit: 64},
 	},
+	{
+		creditd.ReasonNotAllowed, detailsOf(creditd.AsNotAllowed),
+		map[string]string{"scope": "charge"},
+		creditd.NotAllowed{Scope: creditd.ScopeCharge},
+	},
+	{
+		creditd.ReasonRateLimited, detailsOf(creditd.AsRateLimited),
+		map[string]string{"limit": "100", "of": "key"},
+		creditd.RateLimited{Limit: 100, Of: "key"},
+	},
 }
 
 func TestRefusalsHaveTheirDetails(t *testing.T) {
@@ -114,6 +124,7 @@ func TestOnlyTheRefusalHasDetails(t *testing.T) {
 		{creditd.ReasonRateCardInvalid, detailsOf(creditd.AsRateCardInvalid), map[string]string{"line": "the first"}},
 		{creditd.ReasonMetersDisagree, detailsOf(creditd.AsMetersDisagree), map[string]string{"value": "less"}},
 		{creditd.ReasonRateCardNameTaken, detailsOf(creditd.AsRateCardNameTaken), map[string]string{"rate_card": "a", "effective_time": "noon"}},
+		{creditd.ReasonRateLimited, detailsOf(creditd.AsRateLimited), map[string]string{"limit": "some", "of": "key"}},
 		{creditd.ReasonTooManyRateCards, detailsOf(creditd.AsTooManyRateCards), map[string]string{"limit": "some"}},
 	} {
 		if details, is := spoilt.read(refusedFor(t, string(spoilt.reason), spoilt.metadata)); is {

@@ -5,7 +5,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/creditd/creditd/clients/go/creditdv1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 )
 
 const (
@@ -15,8 +17,10 @@ const (
 	attemptTimeMin = 10 * time.Millisecond
 )
 
-// RetryPolicy says how soon a call that was answered UNAVAILABLE is sent again,
-// and how often. No other code is retried, and a watch never is.
+// RetryPolicy says how soon a call is sent again that was answered UNAVAILABLE, or
+// refused with [ReasonRateLimited], and how often. Nothing else is retried, and a
+// watch never is. [Client.CreateKey], which takes effect each time, is sent again only
+// where the server says that nothing was done.
 //
 // Calls are sent again for as long as their deadline allows. Each wait is chosen
 // at random from 0 up to BaseDelay, then up to twice that, and so on up to
@@ -55,6 +59,16 @@ func (p RetryPolicy) check() error {
 		return fmt.Errorf("creditd: waits of %v to %v; BaseDelay must be more than 0, and MaxDelay no less than it", p.BaseDelay, p.MaxDelay)
 	}
 	return nil
+}
+
+// isRetried tells whether a call is sent again after this failure.
+func isRetried(method string, failure *Error) bool {
+	switch failure.Reason {
+	case ReasonRateLimited, ReasonServerOverloaded, ReasonClockNotBelieved:
+		// Nothing was done.
+		return true
+	}
+	return failure.Code == codes.Unavailable && method != creditdv1.AdminService_CreateKey_FullMethodName
 }
 
 // wait is how long to wait after the given number of failed attempts: at least the

@@ -29,13 +29,16 @@ import (
 var scenarioFolder = filepath.Join("..", "scenarios")
 
 type scenario struct {
-	Name  string   `json:"name"`
-	Only  []string `json:"only"`
-	Steps []step   `json:"steps"`
+	Name string   `json:"name"`
+	Only []string `json:"only"`
+	// Key is that of the steps that have none; nil: the server asks for none.
+	Key   *string `json:"key"`
+	Steps []step  `json:"steps"`
 }
 
 type step struct {
 	Call    string            `json:"call"`
+	Key     *string           `json:"key"`
 	Request any               `json:"request"`
 	Reply   map[string]any    `json:"reply"`
 	Refusal *refusal          `json:"refusal"`
@@ -55,7 +58,7 @@ func TestScenarios(t *testing.T) {
 		t.Fatalf("no scenarios in clients/scenarios (%v)", err)
 	}
 	var sent sentRequest
-	client := newClient(t, creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(sent.store)))
+	clients := scenarioClients{t: t, sent: &sent, keyed: startServerWithKeys(t), clients: map[string]*creditd.Client{}}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
@@ -71,19 +74,58 @@ func TestScenarios(t *testing.T) {
 			if s.Only != nil && !slices.Contains(s.Only, "go") {
 				continue
 			}
-			t.Run(name+"/"+s.Name, func(t *testing.T) { runScenario(t, client, &sent, s) })
+			t.Run(name+"/"+s.Name, func(t *testing.T) { runScenario(t, &clients, s) })
 		}
 	}
 }
 
-func runScenario(t *testing.T, client *creditd.Client, sent *sentRequest, s scenario) {
+// scenarioClients has a client for each key, and one for the server that asks for none.
+type scenarioClients struct {
+	t       *testing.T
+	sent    *sentRequest
+	keyed   *server
+	clients map[string]*creditd.Client
+}
+
+func (c *scenarioClients) of(s scenario, step step, vars *variables) (*creditd.Client, error) {
+	target, key := shared.address, any("")
+	if s.Key == nil && step.Key != nil {
+		return nil, errors.New("the step has a key, and its scenario has none")
+	}
+	if s.Key != nil {
+		target = c.keyed.address
+		text := *s.Key
+		if step.Key != nil {
+			text = *step.Key
+		}
+		var err error
+		if key, err = vars.expandText(text); err != nil {
+			return nil, err
+		}
+	}
+	name := fmt.Sprint(target, " ", key)
+	if c.clients[name] == nil {
+		opts := []creditd.Option{creditd.WithDialOptions(grpc.WithChainUnaryInterceptor(c.sent.store))}
+		if key != "" {
+			opts = append(opts, creditd.WithKey(fmt.Sprint(key)))
+		}
+		c.clients[name] = newClientOf(c.t, target, opts...)
+	}
+	return c.clients[name], nil
+}
+
+func runScenario(t *testing.T, clients *scenarioClients, s scenario) {
 	ctx := testContext(t)
-	vars := variables{values: map[string]any{"account": newAccount()}}
+	vars := variables{values: map[string]any{"account": newAccount(), "admin_key": adminKey}}
 	if len(s.Steps) == 0 {
 		t.Fatal("the scenario has no steps")
 	}
 	for i, step := range s.Steps {
-		differences, err := runStep(ctx, client, sent, step, &vars)
+		client, err := clients.of(s, step, &vars)
+		if err != nil {
+			t.Fatalf("step %d, %s: %v", i+1, step.Call, err)
+		}
+		differences, err := runStep(ctx, client, clients.sent, step, &vars)
 		if err != nil {
 			t.Fatalf("step %d, %s: %v", i+1, step.Call, err)
 		}

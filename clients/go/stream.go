@@ -12,8 +12,12 @@ import (
 // streamInterceptor turns every error of a stream into an *Error. Liveness watches
 // the connection while the stream is open. A stream has no deadline but its
 // context's, and is not retried: only the caller knows what it may have missed.
-func streamInterceptor(live *liveness) grpc.StreamClientInterceptor {
+func streamInterceptor(key *callKey, live *liveness) grpc.StreamClientInterceptor {
 	return func(ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		ctx, _, failure := key.askFor(ctx)
+		if failure != nil {
+			return nil, failure
+		}
 		stream, err := open(ctx, description, conn, method, opts...)
 		if err != nil {
 			failed, _ := status.FromError(err)

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use governor::clock::{Clock as _, MonotonicClock};
+use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed};
@@ -26,14 +26,15 @@ use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::store::Clock;
 use crate::store::keys::{SecretHash, StoredKey};
 
-/// The longest that a caller whose key expires is not looked at.
-const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// Who has the key that the server was started with, in entries and in the trail.
 pub const ADMIN_KEY_ID: &str = "admin";
 
-type Limiter<K, S> = RateLimiter<K, S, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Limiter<K, S> = RateLimiter<K, S, DefaultClock, NoOpMiddleware<std::time::Instant>>;
 type KeyLimiter = Limiter<NotKeyed, InMemoryState>;
 type AccountLimiter = Limiter<AccountName, DefaultKeyedStateStore<AccountName>>;
+
+/// How many kinds of things calls share.
+pub const SHARED_KINDS: usize = 5;
 
 /// What a caller was recognised as.
 pub struct Principal {
@@ -46,6 +47,8 @@ pub struct Principal {
     has_ended: AtomicBool,
     /// It was used since it was last asked.
     was_used: AtomicBool,
+    /// How much its calls hold now, of each kind of what calls share.
+    held: [AtomicUsize; SHARED_KINDS],
 }
 
 impl fmt::Debug for Principal {
@@ -79,7 +82,7 @@ impl Principal {
             let quota = Quota::per_second(limit);
             (
                 limit.get(),
-                RateLimiter::direct_with_clock(quota, MonotonicClock),
+                RateLimiter::direct_with_clock(quota, DefaultClock::default()),
             )
         };
         Arc::new(Self {
@@ -90,6 +93,7 @@ impl Principal {
             limiter: limit.map(limiter),
             has_ended: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
+            held: Default::default(),
         })
     }
 
@@ -169,6 +173,12 @@ impl Caller {
         }
     }
 
+    /// How much calls of whom this was recognised as hold now, of that kind of what calls share.
+    #[must_use]
+    pub fn held(&self, shared_kind: usize) -> Option<&AtomicUsize> {
+        self.0.as_ref()?.held.get(shared_kind)
+    }
+
     /// The accounts that it may name; None: all.
     #[must_use]
     pub fn accounts(&self) -> Option<&AccountPatterns> {
@@ -235,7 +245,10 @@ impl Access {
         let limiter = |limit: NonZeroU32| {
             let quota = Quota::per_second(limit);
             let store = DefaultKeyedStateStore::default();
-            (limit.get(), RateLimiter::new(quota, store, MonotonicClock))
+            (
+                limit.get(),
+                RateLimiter::new(quota, store, DefaultClock::default()),
+            )
         };
         Self {
             authentication,
@@ -372,21 +385,17 @@ impl Access {
         }
     }
 
-    /// Waits until the caller is not valid any more.
-    pub async fn ended(&self, caller: &Caller) {
-        let mut changed = self.changed.subscribe();
-        while self.is_valid(caller) {
-            let expires = (caller.0.as_ref()).and_then(|principal| principal.expire_time);
-            let wait = expires.map(|time| {
-                let wait = time.since(self.clock.now());
-                wait.clamp(Duration::from_millis(1), EXPIRY_CHECK_INTERVAL)
-            });
-            tokio::select! {
-                // It lives as long as this.
-                _ = changed.changed() => {}
-                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
-            }
-        }
+    /// Notifies when somebody ends, or authentication begins.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// How long the caller is valid at most; None where it has no end that is known.
+    #[must_use]
+    pub fn expires_in(&self, caller: &Caller) -> Option<Duration> {
+        let time = caller.0.as_ref()?.expire_time?;
+        Some(time.since(self.clock.now()))
     }
 
     /// Counts a call of the caller.
@@ -403,7 +412,7 @@ impl Access {
         match &principal.limiter {
             None => Ok(()),
             Some((limit, limiter)) => limiter.check().map_err(|not_until| {
-                let wait = not_until.wait_time_from(MonotonicClock.now());
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
                 limited(RateLimited::Key, *limit, wait)
             }),
         }
@@ -423,7 +432,7 @@ impl Access {
         match &self.account_limiter {
             None => Ok(()),
             Some((limit, limiter)) => limiter.check_key(account).map_err(|not_until| {
-                let wait = not_until.wait_time_from(MonotonicClock.now());
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
                 limited(RateLimited::Account, *limit, wait)
             }),
         }

@@ -42,7 +42,7 @@ impl App {
             }
             let item = admitted.and_then(|()| {
                 let priced = self.price_of(&prices, &form, None, &payer);
-                self.command(&prices, form, priced.unwrap_or_default())
+                self.command(caller, &prices, form, priced.unwrap_or_default())
             });
             items.push(item);
         }

@@ -5,19 +5,18 @@
 //! default. A fingerprint is kept with its entry and compared after upgrades, so it is the hash
 //! of a canonical form that is defined here, and not of bytes of the wire.
 //!
-//! The canonical form of a message is its fields in order, each as its number (a byte), its
-//! length (four bytes) and its value. A field that has its default is left out, so a field that
-//! is added behind the others changes no fingerprint of requests without it. Numbers are
-//! big-endian.
+//! A field that has its default is left out of the canonical form, so a field that is added
+//! behind the others changes no fingerprint of requests without it.
 
 use sha2::{Digest as _, Sha256};
 
 use super::write::CostForm;
+use crate::domain::Labels;
+use crate::domain::canonical::{Canonical, CanonicalForm};
 use crate::domain::ledger::{
     AccountId, Action, Fingerprint, GrantAction, Named, Overage, UpdateAction,
 };
-use crate::domain::pricing::{Given, Pairs, PairsRef, Selector, Usage};
-use crate::domain::{Credits, Labels, Timestamp};
+use crate::domain::pricing::{Given, Selector, Usage};
 
 /// Labels stand behind the fields of all verbs.
 const LABELS: u8 = 255;
@@ -51,152 +50,20 @@ pub(super) fn of(action: &Action<CostForm<'_>>, labels: &Labels) -> Fingerprint 
         Action::RevokeGrant { grant } => (8, &[grant]),
         Action::UpdateAccount(update) => (9, &[&**update]),
     };
-    let mut form = CanonicalForm(Vec::with_capacity(192));
+    let mut form = CanonicalForm::with_capacity(192);
     form.bytes(&[verb]);
     form.message(fields);
     form.field(LABELS, labels);
     let mut fingerprint = Fingerprint::default();
-    for (to, from) in fingerprint.iter_mut().zip(Sha256::digest(&form.0)) {
+    for (to, from) in fingerprint.iter_mut().zip(Sha256::digest(form.as_bytes())) {
         *to = from;
     }
     fingerprint
 }
 
-/// The bytes that are hashed.
-struct CanonicalForm(Vec<u8>);
-
-impl CanonicalForm {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    /// A value behind its number and its length; nothing where it has its default.
-    fn field(&mut self, number: u8, value: &dyn Canonical) {
-        let start = self.0.len();
-        self.bytes(&[number, 0, 0, 0, 0]);
-        let value_start = self.0.len();
-        value.write(self);
-        let length = self.0.len().saturating_sub(value_start);
-        if length == 0 {
-            self.0.truncate(start);
-            return;
-        }
-        let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-        let head = self.0.get_mut(start..value_start).unwrap_or_default();
-        for (to, from) in head.iter_mut().skip(1).zip(length) {
-            *to = from;
-        }
-    }
-
-    /// Fields that are numbered from 1.
-    fn message(&mut self, fields: &[&dyn Canonical]) {
-        for (number, field) in (1..).zip(fields) {
-            self.field(number, *field);
-        }
-    }
-}
-
-/// A value with a canonical form, which is empty for the default.
-trait Canonical {
-    fn write(&self, form: &mut CanonicalForm);
-}
-
-impl Canonical for str {
-    fn write(&self, form: &mut CanonicalForm) {
-        form.bytes(self.as_bytes());
-    }
-}
-
-impl Canonical for &str {
-    fn write(&self, form: &mut CanonicalForm) {
-        form.bytes(self.as_bytes());
-    }
-}
-
-impl Canonical for Box<str> {
-    fn write(&self, form: &mut CanonicalForm) {
-        form.bytes(self.as_bytes());
-    }
-}
-
-impl Canonical for i64 {
-    fn write(&self, form: &mut CanonicalForm) {
-        if *self != 0 {
-            form.bytes(&self.to_be_bytes());
-        }
-    }
-}
-
-impl Canonical for i32 {
-    fn write(&self, form: &mut CanonicalForm) {
-        i64::from(*self).write(form);
-    }
-}
-
-impl Canonical for bool {
-    fn write(&self, form: &mut CanonicalForm) {
-        i64::from(*self).write(form);
-    }
-}
-
-impl<T: Canonical> Canonical for Option<T> {
-    fn write(&self, form: &mut CanonicalForm) {
-        if let Some(value) = self {
-            value.write(form);
-        }
-    }
-}
-
-/// An amount has no default: 0 is not the same as none.
-impl Canonical for Credits {
-    fn write(&self, form: &mut CanonicalForm) {
-        form.bytes(&self.nanos().to_be_bytes());
-    }
-}
-
-impl Canonical for Timestamp {
-    fn write(&self, form: &mut CanonicalForm) {
-        form.bytes(&self.seconds().to_be_bytes());
-        form.bytes(&self.nanos().to_be_bytes());
-    }
-}
-
 impl<T: AccountId> Canonical for Named<T> {
     fn write(&self, form: &mut CanonicalForm) {
         self.text().write(form);
-    }
-}
-
-/// A set, in order.
-impl Canonical for Vec<Box<str>> {
-    fn write(&self, form: &mut CanonicalForm) {
-        for item in self {
-            form.field(1, item);
-        }
-    }
-}
-
-impl Canonical for Labels {
-    fn write(&self, form: &mut CanonicalForm) {
-        for (key, value) in self.iter() {
-            form.field(1, &key);
-            form.field(2, &value);
-        }
-    }
-}
-
-impl Canonical for Pairs {
-    fn write(&self, form: &mut CanonicalForm) {
-        PairsRef::from(self).write(form);
-    }
-}
-
-impl Canonical for PairsRef<'_> {
-    fn write(&self, form: &mut CanonicalForm) {
-        for (key, value) in self.iter() {
-            form.field(1, &key);
-            form.field(2, &value);
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::ledger::{EntryId, GrantId, HoldId};
-use crate::domain::{AccountName, FieldViolations};
+use crate::domain::pricing::Pairs;
+use crate::domain::{AccountName, Credits, FieldViolations};
 
 fn grant() -> GrantAction {
     GrantAction {

@@ -109,6 +109,8 @@ impl App {
     }
 }
 
+/// What use cases take from a store of keys and answer.
+pub use crate::store::keys::{AdminEvent, EventQuery};
 /// What use cases take from a store and answer.
 pub use crate::store::{
     Answer, EntryPage, EntryQuery, NameQuery, Pending, Queued, StoreError as AppError, Written,

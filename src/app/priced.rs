@@ -191,6 +191,7 @@ impl App {
         let Command {
             account,
             request,
+            key_id,
             labels,
             action,
         } = command;
@@ -216,6 +217,7 @@ impl App {
         Ok(Command {
             account,
             request,
+            key_id,
             labels,
             action,
         })

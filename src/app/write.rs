@@ -66,7 +66,7 @@ impl App {
         let payer = self.payer(&form);
         let priced = self.price_of(&prices, &form, None, &payer).ok()?;
         let command = self.admit(caller, &form);
-        let command = command.and_then(|()| self.command(&prices, form, priced));
+        let command = command.and_then(|()| self.command(caller, &prices, form, priced));
         let written = command.map(|command| self.store.write(command));
         Some(written.map_err(AppError::from))
     }
@@ -102,7 +102,7 @@ impl App {
                 priced.unwrap_or_default()
             }
         };
-        let command = self.command(&prices, form, priced)?;
+        let command = self.command(caller, &prices, form, priced)?;
         Ok(self.store.write(command))
     }
 
@@ -117,6 +117,7 @@ impl App {
     /// The command that a form means, with its price where it has one.
     pub(super) fn command(
         &self,
+        caller: &Caller,
         catalog: &Catalog,
         form: WriteForm<'_>,
         priced: Option<Priced>,
@@ -146,6 +147,7 @@ impl App {
                 Ok(Command {
                     account,
                     request: RequestKey { id, fingerprint },
+                    key_id: caller.key_id().cloned(),
                     labels,
                     action: action.map_cost(price),
                 })

@@ -7,21 +7,28 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::output::{self, Format, print_own};
 use super::progress::Progress;
-use crate::server::files::{self, AuditReport};
+use crate::server::files::{self, AuditReport, JournalHead};
 
 const EXAMPLES: &str = "Examples:
   creditd audit
   creditd audit --data /var/lib/creditd/creditd.db
   creditd audit --data backup.db --json
+  creditd audit --head            print the head, to be written down
+  creditd audit --since HEAD      prove that the file goes on from it
 
 The exit status is 0 where the file is sound and 1 where it is not, or cannot be read.";
 
 /// Prove a data file: that its entries add up, and that nothing in it says anything else
 ///
-/// Folds every entry onto those before it, prices every usage again under its revision, and
-/// compares balances, grants, holds, refunds and request_ids with what the entries say. It
-/// reads one moment of the file, also while a server uses it, and changes nothing. Its memory
-/// grows with the number of accounts and of their checkpoints, its time with the number of entries.
+/// Folds every entry onto those before it, prices every usage again under its revision, compares
+/// balances, grants, holds, refunds and request_ids with what the entries say, and each entry with
+/// the chain of hashes of its account. It reads one moment of the file, also while a server uses
+/// it, and changes nothing. Its memory grows with the number of accounts and of their
+/// checkpoints, its time with the number of entries.
+///
+/// Whoever can write to the file can compute all hashes again, or remove the newest entries. Keep
+/// the head elsewhere, on paper if need be: --since proves that nothing that was there then was
+/// changed, removed, added or exchanged.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -33,6 +40,12 @@ pub(super) struct Args {
         default_value = "creditd.db"
     )]
     data: PathBuf,
+    /// Print the head of a sound file, and nothing else
+    #[arg(long)]
+    head: bool,
+    /// Prove that the file goes on from this head
+    #[arg(long, value_name = "HEAD")]
+    since: Option<JournalHead>,
     #[command(flatten)]
     format: Format,
 }
@@ -48,12 +61,25 @@ struct Printed<'a> {
     findings: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
+    /// Left out for a file whose entries are not chained yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PrintedHead {
+    head: String,
 }
 
 /// Audits; fails where the file is not sound.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut progress = Progress::new("rows");
-    let report = files::audit(&args.data, &mut |done, total| progress.tell(done, total))?;
+    let since = args.since.as_ref();
+    let report = files::audit_since(&args.data, since, &mut |done, total| {
+        progress.tell(done, total);
+    })?;
     progress.end();
     let printed = Printed {
         sound: report.is_sound(),
@@ -64,13 +90,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         damage: report.damage,
         findings: &report.findings,
         warning: report.warning.as_deref(),
+        head: report.head.as_ref().map(ToString::to_string),
+        since: since.map(ToString::to_string),
     };
     // Programs find it among the rest.
     if let (Some(warning), false) = (&report.warning, args.format.json) {
         let data = args.data.display();
         output::complain(&format!("warning: data file {data}: {warning}"));
     }
-    print_own(args.format, &printed, || text(args, &report))?;
+    match (&report.head, args.head && report.is_sound()) {
+        (Some(head), true) => {
+            let head = head.to_string();
+            print_own(args.format, &PrintedHead { head: head.clone() }, || head)?;
+        }
+        (None, true) => {
+            return Err(format!(
+                "data file {}: its entries are not chained yet, so it has no head; start \"creditd serve\" with it once, which migrates it",
+                args.data.display()
+            )
+            .into());
+        }
+        (_, false) => print_own(args.format, &printed, || text(args, &report))?,
+    }
     match report.is_sound() {
         true => Ok(()),
         false => Err(format!(
@@ -99,8 +140,19 @@ fn text(args: &Args, report: &AuditReport) -> String {
         others => format!(" and {}", many(*others, "other row", "other rows")),
     };
     let read = format!("{entries}{others} of {accounts}, {priced} priced again");
+    let head = match &report.head {
+        Some(head) => format!("head {head}"),
+        None => {
+            "its entries are not chained yet: a server that is started with it does that".to_owned()
+        }
+    };
     if report.is_sound() {
-        return format!("{file} is sound: {read}");
+        let mut lines = vec![format!("{file} is sound: {read}")];
+        if let Some(since) = &args.since {
+            lines.push(format!("it goes on from the head {since}"));
+        }
+        lines.push(head);
+        return lines.join("\n");
     }
     let mut lines = report.findings.clone();
     let listed = u64::try_from(lines.len()).unwrap_or(u64::MAX);
@@ -113,7 +165,7 @@ fn text(args: &Args, report: &AuditReport) -> String {
 }
 
 /// "1 account", "2 accounts".
-fn many(number: u64, one: &str, more: &str) -> String {
+pub(super) fn many(number: u64, one: &str, more: &str) -> String {
     let word = if number == 1 { one } else { more };
     format!("{number} {word}")
 }

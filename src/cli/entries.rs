@@ -16,12 +16,17 @@ const EXAMPLES: &str = "Examples:
   creditd entries team-a --since yesterday --until today
   creditd entries team-a --kind charge --kind settle --since 30d --json
   creditd entries team-a --since 2026-11-01 --until 2026-12-01T00:00:00Z --all
-  creditd entries team-a --hold h7-fe24     (what became of this hold)";
+  creditd entries team-a --hold h7-fe24     (what became of this hold)
+  creditd entries team-a --key k7fq2m9xk4ab     (what this key did)";
 
 /// What begins the name of each kind in the API.
 const KIND_PREFIX: &str = "ENTRY_KIND_";
 /// What this command calls fields of its request.
-const FLAGS: &[(&str, &str)] = &[("service", "--service"), ("hold_id", "--hold")];
+const FLAGS: &[(&str, &str)] = &[
+    ("service", "--service"),
+    ("hold_id", "--hold"),
+    ("key_id", "--key"),
+];
 
 /// List the moves of an account's credits, newest first
 ///
@@ -53,6 +58,9 @@ pub(super) struct Args {
     /// Those of that hold
     #[arg(long, value_name = "HOLD", value_parser = NonEmptyStringValueParser::new())]
     hold: Option<String>,
+    /// What that key did
+    #[arg(long, value_name = "KEY_ID", value_parser = NonEmptyStringValueParser::new())]
+    key: Option<String>,
     #[command(flatten)]
     remote: Remote,
     #[command(flatten)]
@@ -100,7 +108,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         kinds: args.kinds.iter().map(|kind| kind.to_pb().into()).collect(),
         service: args.service.clone().unwrap_or_default(),
         hold_id: args.hold.clone().unwrap_or_default(),
-        key_id: String::new(),
+        key_id: args.key.clone().unwrap_or_default(),
     };
     let fetch = async |ledger: &mut Ledger, page_token| {
         let request = pb::ListEntriesRequest {
@@ -122,6 +130,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "SERVICE",
         "QUANTITY",
         "REQUEST_ID",
+        "KEY_ID",
     ];
     let mut listing = Listing::new(args.format, args.size, &titles, &[3, 4, 5, 6]);
     let words = Words {
@@ -163,6 +172,7 @@ fn row(entry: &pb::Entry) -> Vec<String> {
             pb::usage::Quantity::Count(count) => count.to_string(),
         }),
         entry.request_id.clone(),
+        entry.key_id.clone(),
     ]
 }
 

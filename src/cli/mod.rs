@@ -13,6 +13,7 @@ mod backup;
 mod balance;
 mod charge;
 mod entries;
+mod erase;
 mod estimate;
 mod extend;
 mod failure;
@@ -96,6 +97,7 @@ enum Command {
     Keys(keys::Args),
     Backup(backup::Args),
     Audit(audit::Args),
+    Erase(erase::Args),
     Health(health::Args),
     Version(about::Version),
     Completion(about::Completion),
@@ -134,6 +136,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Rates(args) => rates::run(&args, matches),
         Command::Backup(args) => backup::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Grant(args) => grant::run(&args),
         Command::Balance(args) => balance::run(&args),
         Command::Account(args) => account::run(&args),

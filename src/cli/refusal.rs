@@ -97,6 +97,14 @@ const ADVICE: &[(&str, &str)] = &[
         "ListRateCards has all revisions",
         "\"creditd rates list\" has all revisions",
     ),
+    (
+        "send \"authorization: Bearer creditd_...\" with each call",
+        "give one by CREDITD_KEY or --key-file",
+    ),
+    (
+        "send one that \"creditd keys list\" shows",
+        "give another by CREDITD_KEY or --key-file",
+    ),
     ("choose another price_time", "choose another --price-time"),
     ("estimate again", "run \"creditd estimate\" again"),
 ];

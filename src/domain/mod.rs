@@ -4,6 +4,7 @@
 //! data and without prose.
 
 pub mod amount;
+pub mod canonical;
 pub mod clock;
 pub mod keys;
 pub mod ledger;

@@ -37,11 +37,12 @@ pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
 }
 
 /// The reply of a charge in a batch: its entry has no grants, of which there can be
-/// thousands.
+/// thousands, and no key_id, which would take room in each for what is the same in nearly all.
 pub(super) fn batch_item_to_pb(written: &Written) -> pb::ChargeResponse {
     let mut charge = pb::ChargeResponse::from(written);
     if let Some(entry) = &mut charge.entry {
         entry.grants.clear();
+        entry.key_id.clear();
     }
     charge
 }
@@ -141,6 +142,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::domain::keys::{KEY_ID_BYTES_MAX, KeyId};
     use crate::domain::ledger::{Cost, Entry, EntryId, EntryKind, GrantId, GrantShare, RequestKey};
     use crate::domain::pricing::{Given, Pairs, UsageRecord};
     use crate::domain::{
@@ -236,6 +238,7 @@ mod tests {
                     id: self.request_id(),
                     fingerprint: [0; 16],
                 },
+                key_id: None,
                 labels: self.labels(),
                 action: Action::Charge(Ok(Box::new(Cost {
                     credits,
@@ -265,6 +268,7 @@ mod tests {
                 available: most.negated(),
                 create_time: Timestamp::MIN,
                 request_id: Some(self.request_id()),
+                key_id: KeyId::new(&"k".repeat(KEY_ID_BYTES_MAX)),
                 labels: self.labels(),
                 service: Some("s".repeat(self.service).into()),
                 pricing: Some(Arc::new(Pricing {

@@ -4,6 +4,7 @@
 //! memory: a slow reader misses those between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -22,8 +23,11 @@ use super::pb::creditd::v1 as pb;
 use super::refused::{Refused, RpcRefusal};
 use super::wire::EncodedReply;
 use crate::app::App;
-use crate::app::access::Caller;
+use crate::app::access::{Access, Caller};
 use crate::domain::{AccountName, FieldViolations};
+
+/// The longest that a caller whose key expires is not looked at.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 type Item = Result<pb::WatchBalanceResponse, Status>;
 
@@ -80,7 +84,7 @@ impl Watcher {
                 tokio::select! {
                     changed = self.changes.changed() => changed.ok()?,
                     _ = self.state.wait_for(State::has_ended) => return None,
-                    () = self.app.access().ended(&self.caller) => return Some(Err(caller_ended())),
+                    () = ended_by(self.app.access(), &self.caller) => return Some(Err(caller_ended())),
                 }
             }
             self.changes.mark_unchanged();
@@ -160,7 +164,23 @@ impl Sending {
         tokio::select! {
             permit = permit => permit.map_err(|_| ended()),
             _ = watcher.state.wait_for(State::has_ended) => Err(ended()),
-            () = watcher.app.access().ended(&watcher.caller) => Err(refused(&caller_ended())),
+            () = ended_by(watcher.app.access(), &watcher.caller) => Err(refused(&caller_ended())),
+        }
+    }
+}
+
+/// Waits until the caller of a watch is not valid any more.
+async fn ended_by(access: &Access, caller: &Caller) {
+    let mut changes = access.changes();
+    while access.is_valid(caller) {
+        let wait = access.expires_in(caller).map(|wait| {
+            // The clock may be set meanwhile.
+            wait.clamp(Duration::from_millis(1), EXPIRY_CHECK_INTERVAL)
+        });
+        tokio::select! {
+            // It lives as long as the use cases.
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
         }
     }
 }

@@ -101,15 +101,23 @@ fn text(address: &str, config: &Config, app: &App) -> String {
             )
         }
     };
+    let (callers, header) = match app.access().is_required() {
+        false => ("", ""),
+        true => (
+            "callers      need a key: CREDITD_KEY or --key-file\n",
+            "-H \"authorization: Bearer $CREDITD_KEY\" ",
+        ),
+    };
     format!(
         "creditd {version} listens on {address}\n\
          {unix}\
          {tls}\
+         {callers}\
          rate card    {card}\n\
          data file    {}\n\
          \n\
          Try it from another terminal:\n\
-         \n  grpcurl {plaintext}-d '{example}' {address} creditd.v1.PricingService/Estimate\
+         \n  grpcurl {plaintext}{header}-d '{example}' {address} creditd.v1.PricingService/Estimate\
          \n  creditd grant --addr {scheme}{address} team-a 100\
          \n  creditd balance --addr {scheme}{address} team-a\
          \n\n\

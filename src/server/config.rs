@@ -31,9 +31,9 @@ pub const WATCHERS_MAX_DEFAULT: usize = 1_024;
 /// Longest drain by default.
 pub const DRAIN_MS_MAX_DEFAULT: u64 = 10_000;
 /// Three days, which the API promises, to a year.
-const REQUEST_ID_HOURS: std::ops::RangeInclusive<u32> = 72..=8_760;
+pub const REQUEST_ID_HOURS: std::ops::RangeInclusive<u32> = 72..=8_760;
 /// What the API promises, to ten years.
-const REQUEST_ID_DAYS_CREDITS: std::ops::RangeInclusive<u32> = 90..=3_650;
+pub const REQUEST_ID_DAYS_CREDITS: std::ops::RangeInclusive<u32> = 90..=3_650;
 /// More threads than cores do not serve more calls.
 const THREADS_MAX: usize = 256;
 

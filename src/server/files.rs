@@ -9,7 +9,7 @@ use crate::domain::{Credits, Timestamp};
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
-pub use crate::store::sqlite::AuditReport;
+pub use crate::store::sqlite::{AuditReport, Erasure, ErasureReport, JournalHead, NoHead};
 
 /// The rate cards of a file, which price its entries again.
 #[derive(Default)]
@@ -37,7 +37,31 @@ impl Reprice for Cards {
 /// # Errors
 /// Why the file cannot be read at all.
 pub fn audit(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, String> {
-    sqlite::audit(data, &mut Cards::default(), progress)
+    audit_since(data, None, progress)
+}
+
+/// The same, of a file that must also go on from a head.
+///
+/// # Errors
+/// Why the file cannot be read at all, or has no head yet.
+pub fn audit_since(
+    data: &Path,
+    since: Option<&JournalHead>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<AuditReport, String> {
+    sqlite::audit(data, since, &mut Cards::default(), progress)
+}
+
+/// Erases texts of labels from a data file that no server uses.
+///
+/// # Errors
+/// Why the file cannot be used, or that it has no such account.
+pub fn erase(
+    data: &Path,
+    erasure: &Erasure,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<ErasureReport, String> {
+    sqlite::erase(data, erasure, progress)
 }
 
 /// Copies a data file, also while a server writes to it. A sentence to warn with, where what

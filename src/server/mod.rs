@@ -84,7 +84,7 @@ pub mod limits {
 
 pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS};
 pub use options::{Options, Switch};
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;

@@ -81,8 +81,8 @@ pub struct StoredKey {
 pub struct EventQuery {
     /// Events older than the one of this number.
     pub before: Option<i64>,
-    /// What this key did.
-    pub key_id: Option<KeyId>,
+    /// What the key of this id did; empty: any.
+    pub key_id: Box<str>,
     /// The largest number of events.
     pub limit: usize,
 }

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::domain::clock::{ClockNotBelieved, ClockSample, StoredClock};
+use crate::domain::keys::KeyId;
 use crate::domain::ledger::{
     Account, AccountSettings, Command, Entry, EntryId, Hold, HoldId, Named,
 };
@@ -148,6 +149,8 @@ pub struct EntryQuery {
     pub service: Box<str>,
     /// Entries of that hold.
     pub hold: Option<Named<HoldId>>,
+    /// Entries of what that key did; empty: of any.
+    pub key_id: Box<str>,
 }
 
 impl EntryQuery {
@@ -158,6 +161,8 @@ impl EntryQuery {
         entry.kind.is_move()
             && (self.kinds.is_empty() || self.kinds.contains(&entry.kind.name()))
             && (self.service.is_empty() || entry.service.as_deref() == Some(&*self.service))
+            && (self.key_id.is_empty()
+                || entry.key_id.as_ref().map(KeyId::as_str) == Some(&*self.key_id))
             && hold.is_none_or(|id| id.is_some() && entry.hold.as_ref().map(|h| h.id) == id)
             && self.end_time.is_none_or(|end| entry.create_time < end)
     }

@@ -216,18 +216,24 @@ fn a_sound_file_is_proved() {
         "SELECT count(*) FROM entries WHERE usage IS NOT NULL",
     );
     assert!(entries > 600 && priced > 600);
+    let (first, second) = out.trim_end().split_once('\n').unwrap();
     assert_eq!(
-        out,
+        first,
         format!(
-            "file.db is sound: {entries} entries and 3 other rows of 3 accounts, {priced} priced again\n"
+            "file.db is sound: {entries} entries and 3 other rows of 3 accounts, {priced} priced again"
         )
     );
+    let head = second.strip_prefix("head ").unwrap();
+    assert!(head.starts_with(&format!("{rows}-")), "{head}");
     let (status, out, _) = run(directory.path(), &["audit", "--data", "file.db", "--json"]);
     let printed: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(status, Some(0));
     assert_eq!(printed["sound"], true);
     assert_eq!(printed["entries"], entries);
     assert_eq!(printed["other_rows"], 3);
+    assert_eq!(printed["head"], head);
+    let (status, out, _) = run(directory.path(), &["audit", "--data", "file.db", "--head"]);
+    assert_eq!((status, out.trim_end()), (Some(0), head));
     assert!(count(sound(), "SELECT count(*) FROM snapshots") >= 2);
 }
 

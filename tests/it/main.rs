@@ -22,6 +22,8 @@ mod accounts;
 mod audit;
 /// Rate cards at their limits and beyond.
 mod card_limits;
+/// Chains of entries: every edit and every changed byte is found, heads go on, texts are erased.
+mod chain;
 /// What the command line prints and refuses.
 mod cli;
 /// Failures of the command line: exit status, the sentence, and the object for programs.
@@ -66,6 +68,7 @@ mod hostile_peers;
 /// Bad fields, amounts, quantities and batches.
 mod input;
 /// Servers killed under load, many times: no answered write is lost, and none is done twice.
+mod keys;
 mod kills;
 /// Retries days later are replayed, as long as their request_ids are remembered.
 mod late;
@@ -123,6 +126,8 @@ mod tls;
 mod unix;
 /// Balances that are watched.
 mod watch;
+/// Who did it: the keys of entries, in every store.
+mod who;
 /// Bad input on the wire: one clear refusal for each, and the server goes on.
 mod wire;
 /// Batches past the generated messages: read and written as the generated code does it.

@@ -4,16 +4,15 @@
 //! makes each refusal and compares, and keeps docs/errors.md in step
 //! (`UPDATE=1 cargo test --test it reasons` writes it).
 
+mod samples;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use creditd::app::Queued;
-use creditd::domain::ledger::HoldStatus;
 use creditd::domain::refusal::CardNamedBy;
-use creditd::domain::schedule::{CardState, NameTaken, Origin};
-use creditd::domain::{
-    AccountName, Credits, FieldViolations, Refusal as Refused, RequestId, Violation,
-};
+use creditd::domain::schedule::{NameTaken, Origin};
+use creditd::domain::{FieldViolations, Refusal as Refused, Violation};
 use creditd::rfc3339;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::pb::google::rpc;
@@ -21,9 +20,10 @@ use creditd::rpc::refused::{Load, Refused as OnTheWire, Resource, RpcRefusal};
 
 use prost::Message as _;
 
+use self::samples::samples;
 use crate::support::refusal::Refusal;
 use crate::support::root;
-use crate::support::violations::{violations, with_other_sentences};
+use crate::support::violations::with_other_sentences;
 
 /// What the proto says of a reason.
 #[derive(Debug)]
@@ -74,139 +74,6 @@ fn documented() -> BTreeMap<String, Documented> {
         }
     }
     reasons
-}
-
-/// One refusal for each reason, as it stands in the proto's example.
-fn samples() -> Vec<OnTheWire> {
-    let text = |text: &str| text.into();
-    let account = || AccountName::new("team-a").unwrap();
-    let time = |text: &str| rfc3339::parse(text).unwrap();
-    let violations = violations();
-    let refusals = [
-        Refused::RateCardNotFound {
-            rate_card: text("jogg-web"),
-            at: time("2026-11-22T12:00:00Z"),
-            named_by: CardNamedBy::Request,
-        },
-        Refused::RevisionNotFound {
-            revision: text("0123abcd"),
-        },
-        Refused::RevisionTooOld {
-            revision: text("0123abcd"),
-            replaced: time("2026-01-01T00:00:00Z"),
-            days_max: 30,
-        },
-        Refused::RateCardNameTaken {
-            rate_card: text("studio"),
-            taken_by: NameTaken::Origin(Origin::File),
-        },
-        Refused::RateCardNotScheduled {
-            revision: text("0123abcd"),
-            origin: Origin::Published,
-            state: CardState::InForce,
-        },
-        Refused::TooManyRateCards {
-            rate_card: text("studio"),
-            limit: 64,
-            scheduled: true,
-        },
-        Refused::AccountNotFound {
-            account: AccountName::new("team-b").unwrap(),
-        },
-        Refused::RequestIdReused {
-            account: account(),
-            request_id: RequestId::new("order-17").unwrap(),
-        },
-        Refused::TooManyGrants {
-            account: account(),
-            limit: 10_000,
-        },
-        Refused::TooManyHolds {
-            account: account(),
-            limit: 10_000,
-        },
-        Refused::InsufficientCredits {
-            account: account(),
-            required: Credits::parse("3").unwrap(),
-            available: Credits::parse("1.5").unwrap(),
-            shortfall: Credits::parse("1.5").unwrap(),
-        },
-        Refused::HoldNotFound {
-            hold: text("h99-egw6"),
-        },
-        Refused::HoldClosed {
-            hold: text("h12-cn4t"),
-            status: HoldStatus::Settled,
-        },
-        Refused::HoldExceeded {
-            hold: text("h12-cn4t"),
-            required: Credits::parse("5").unwrap(),
-            held: Credits::parse("3").unwrap(),
-        },
-        Refused::HoldServiceMismatch {
-            hold: text("h12-cn4t"),
-            hold_service: "video_generation".into(),
-            service: "ai_scripts".into(),
-        },
-        Refused::EntryNotFound {
-            entry: text("e99-zxaf"),
-        },
-        Refused::EntryNotRefundable {
-            entry: text("e1-sx1d"),
-            kind: "grant",
-        },
-        Refused::RefundExceedsCharge {
-            entry: text("e7-2p2n"),
-            requested: Credits::parse("5").unwrap(),
-            refundable: Credits::parse("2").unwrap(),
-        },
-        Refused::GrantNotFound {
-            grant: text("g99-9bf9"),
-        },
-        Refused::BalanceTooLarge {
-            account: account(),
-            limit: Credits::MAX,
-        },
-    ];
-    let on_the_wire = [
-        RpcRefusal::MalformedMessage {
-            problem: "buffer underflow".to_owned(),
-        },
-        RpcRefusal::MessageTooLarge {
-            limit_bytes: 4_194_304,
-        },
-        RpcRefusal::UnsupportedEncoding {
-            problem: "deflate".to_owned(),
-        },
-        RpcRefusal::UnknownMethod {
-            method: "/creditd.v1.PricingService/Price".to_owned(),
-        },
-        RpcRefusal::DeadlineExceeded { deadline_ms: 50 },
-        RpcRefusal::Overloaded {
-            limit: 8_192,
-            resource: Resource::Calls,
-            load: Load::default(),
-        },
-        RpcRefusal::MetadataTooLarge {
-            limit_bytes: 16_384,
-        },
-        RpcRefusal::TooManyWatchers { limit: 1_024 },
-        RpcRefusal::ClockNotBelieved {
-            clock_time: time("2036-11-22T12:00:00Z"),
-            believed_time: time("2026-11-22T12:00:00Z"),
-        },
-        RpcRefusal::StoreUnavailable { operation: "write" },
-        RpcRefusal::Internal {
-            x_request_id: "5f0c-1".to_owned(),
-        },
-    ];
-    let violations = violations.into_iter().map(|(field, violation)| {
-        OnTheWire::from(Refused::Invalid(FieldViolations::of(field, violation)))
-    });
-    let mut all: Vec<_> = violations.collect();
-    all.extend(refusals.map(OnTheWire::from));
-    all.extend(on_the_wire.map(OnTheWire::from));
-    all
 }
 
 /// "INVALID_ARGUMENT" for InvalidArgument.
@@ -378,8 +245,9 @@ fn a_refusal_of_many_bad_fields_has_room_in_metadata() {
 
 /// What is worth the same call again, a little later. DEADLINE_EXCEEDED is not among them: a
 /// caller whose time is over decides by itself whether there is more.
-const WORTH_A_LATER_TRY: [&str; 4] = [
+const WORTH_A_LATER_TRY: [&str; 5] = [
     "CLOCK_NOT_BELIEVED",
+    "RATE_LIMITED",
     "SERVER_OVERLOADED",
     "STORE_UNAVAILABLE",
     "TOO_MANY_WATCHERS",
@@ -399,7 +267,12 @@ fn each_reason_says_when_to_try_again_or_that_it_makes_no_sense() {
             assert_ne!(status.code(), tonic::Code::Unavailable, "{reason}");
             continue;
         };
-        assert_eq!(status.code(), tonic::Code::Unavailable, "{reason}");
+        let code = match reason.as_str() {
+            // The server could do it, and this caller has had enough.
+            "RATE_LIMITED" => tonic::Code::ResourceExhausted,
+            _ => tonic::Code::Unavailable,
+        };
+        assert_eq!(status.code(), code, "{reason}");
         let delay = rpc::RetryInfo::decode(retry.value.as_slice()).unwrap();
         let delay = Duration::try_from(delay.retry_delay.unwrap()).unwrap();
         let sensible = Duration::from_millis(50)..=Duration::from_secs(5);

@@ -59,6 +59,7 @@ pub fn command(account: &str, id: &str, action: Action) -> Command {
             id: RequestId::new(id).unwrap(),
             fingerprint: [7; 16],
         },
+        key_id: None,
         labels: Labels::default(),
         action,
     }

@@ -50,6 +50,13 @@ fn write_pair(directory: &Path, (cert, key): &(String, String)) {
     std::fs::write(directory.join("key.pem"), key).unwrap();
 }
 
+/// Writes a pair that nobody trusts into a directory, and says where.
+pub fn self_signed(directory: &Path) -> (String, String) {
+    write_pair(directory, &Authority::new("test").issue(&[NAME]));
+    let path = |name: &str| directory.join(name).display().to_string();
+    (path("cert.pem"), path("key.pem"))
+}
+
 /// A server that speaks TLS, with its files in a directory.
 fn start(directory: &Path) -> Program {
     let file = |name: &str| directory.join(name).display().to_string();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use creditd::app::{Written, card_file};
+use creditd::domain::keys::KeyId;
 use creditd::domain::ledger::{Entry, EntryId, EntryKind, GrantId, GrantShare};
 use creditd::domain::pricing::{AccountTerms, Catalog, Given, Pricing, Selector, UsageRecord};
 use creditd::domain::{AccountName, Credits, Labels, RequestId, Timestamp};
@@ -247,6 +248,7 @@ proptest! {
             available: credits(numbers[2]),
             create_time: Timestamp::from_unix_nanos(numbers[3]),
             request_id: Some(RequestId::new(&request_id).unwrap()),
+            key_id: if values { KeyId::new(&request_id) } else { None },
             labels: Labels::new(pairs.iter()).unwrap(),
             service: usage.is_some().then(|| service.as_str().into()),
             pricing: priced.then_some(pricing),

@@ -312,13 +312,13 @@ const (
 	ErrorReason_ERROR_REASON_QUANTITY_TOO_SMALL ErrorReason = 52
 	// The call brought no key, and the server asks for one.
 	// Code: UNAUTHENTICATED
-	// Metadata: none
+	// Metadata:
 	// Example: this server asks for a key; send "authorization: Bearer creditd_..." with each call
 	ErrorReason_ERROR_REASON_KEY_REQUIRED ErrorReason = 53
 	// The call's key is none of the server's: it is not one, was never created, was revoked or
 	// has expired. Nothing says which of them.
 	// Code: UNAUTHENTICATED
-	// Metadata: none
+	// Metadata:
 	// Example: the key is not valid: it is unknown, was revoked, or has expired; send one that "creditd keys list" shows
 	ErrorReason_ERROR_REASON_KEY_INVALID ErrorReason = 54
 	// The caller may not do that, or not with that account. It is said before anything is

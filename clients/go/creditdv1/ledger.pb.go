@@ -3040,7 +3040,8 @@ type Entry struct {
 	// Attributes by which the usage was priced that did not come from the caller but from
 	// the account or the clock.
 	PriceValues map[string]string `protobuf:"bytes,26,rep,name=price_values,json=priceValues,proto3" json:"price_values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Who did it: the key of the call. Empty where the server did, or authentication was off.
+	// Who did it: the key of the call. Empty where the server did, or authentication was
+	// off. Not set in the reply to BatchCharge.
 	KeyId string `protobuf:"bytes,27,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// The time for which it was priced, where that decided an attribute or the request
 	// named it. Not set: create_time, or that of the estimate whose revision it named.

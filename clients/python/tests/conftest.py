@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.drivers import DRIVERS, Driver
-from tests.support.server import running_server
+from tests.support.server import running_server, running_server_with_keys
 
 Connect = Callable[..., Driver]
 
@@ -16,6 +16,13 @@ Connect = Callable[..., Driver]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real server that all tests share."""
     with running_server(tmp_path_factory.mktemp("creditd")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def server_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server that asks for keys, which all tests share."""
+    with running_server_with_keys(tmp_path_factory.mktemp("creditd-keys")) as address:
         yield address
 
 

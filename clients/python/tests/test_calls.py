@@ -66,6 +66,7 @@ AN_ENTRY = Entry(
     services=(),
     price_values={},
     price_time=None,
+    key_id="",
 )
 A_HOLD = Hold(
     hold_id="h1",

@@ -183,6 +183,7 @@ def test_every_field_of_an_entry_comes_back() -> None:
         services=["ai_scripts", "lip_sync_video"],
         price_values={"plan": "growth"},
         price_time=Timestamp(seconds=4),
+        key_id="k1",
     )
     assert {field.name for field, _ in message.ListFields()} == set(
         ledger_pb2.Entry.DESCRIPTOR.fields_by_name
@@ -219,6 +220,7 @@ def test_every_field_of_an_entry_comes_back() -> None:
         services=("ai_scripts", "lip_sync_video"),
         price_values={"plan": "growth"},
         price_time=datetime(1970, 1, 1, 0, 0, 4, tzinfo=timezone.utc),
+        key_id="k1",
     )
 
 

@@ -51,6 +51,14 @@ def failure(connect: Connect, refusal: Refusal, **options: Any) -> creditd.Credi
         ("ALREADY_EXISTS", "RATE_CARD_NAME_TAKEN", creditd.RateCardNameTakenError),
         ("FAILED_PRECONDITION", "RATE_CARD_NOT_SCHEDULED", creditd.RateCardNotScheduledError),
         ("FAILED_PRECONDITION", "TOO_MANY_RATE_CARDS", creditd.FailedPreconditionError),
+        ("UNAUTHENTICATED", "KEY_REQUIRED", creditd.UnauthenticatedError),
+        ("UNAUTHENTICATED", "KEY_INVALID", creditd.UnauthenticatedError),
+        ("PERMISSION_DENIED", "NOT_ALLOWED", creditd.NotAllowedError),
+        ("RESOURCE_EXHAUSTED", "RATE_LIMITED", creditd.RateLimitedError),
+        ("RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE", creditd.CreditdError),
+        ("NOT_FOUND", "KEY_NOT_FOUND", creditd.NotFoundError),
+        ("INVALID_ARGUMENT", "INVALID_KEY", creditd.InvalidArgumentError),
+        ("FAILED_PRECONDITION", "TOO_MANY_KEYS", creditd.FailedPreconditionError),
         ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", creditd.DeadlineExceededError),
         ("UNAVAILABLE", "SERVER_OVERLOADED", creditd.UnavailableError),
         ("INTERNAL", "INTERNAL", creditd.CreditdError),
@@ -65,7 +73,7 @@ def test_classes(
     assert type(error) is kind
     assert (error.code.name, error.reason, error.message) == (code, reason, "because")
     assert error.metadata == {"key": "value"}
-    assert error.retryable == (code == "UNAVAILABLE")
+    assert error.retryable == (code == "UNAVAILABLE" or reason == "RATE_LIMITED")
     assert str(error) == "because"
     assert isinstance(error.__cause__, grpc.RpcError)
 
@@ -151,6 +159,16 @@ def test_what_is_wrong_with_prices_has_a_name() -> None:
     taken = _refused("ALREADY_EXISTS", "RATE_CARD_NAME_TAKEN", name)
     assert isinstance(taken, creditd.RateCardNameTakenError)
     assert (taken.rate_card, taken.origin) == ("studio", "file")
+
+
+def test_what_a_key_may_not_do_has_a_name() -> None:
+    denied = _refused("PERMISSION_DENIED", "NOT_ALLOWED", {"scope": "charge"})
+    assert isinstance(denied, creditd.NotAllowedError)
+    assert denied.scope == "charge"
+
+    limited = _refused("RESOURCE_EXHAUSTED", "RATE_LIMITED", {"limit": "100", "of": "key"})
+    assert isinstance(limited, creditd.RateLimitedError)
+    assert (limited.limit, limited.of) == (100, "key")
 
 
 def _refused(code: str, reason: str, metadata: dict[str, str]) -> creditd.CreditdError:

@@ -12,7 +12,13 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from creditd import AsyncClient, Client, CreditdError, DeadlineExceededError
+from creditd import (
+    AsyncClient,
+    Client,
+    CreditdError,
+    DeadlineExceededError,
+    UnavailableError,
+)
 from creditd._async.transport import Transport as AsyncTransport
 from creditd._channel import Liveness, Security, channel_options
 from creditd._sync.transport import Transport
@@ -21,6 +27,7 @@ from tests.support.drivers import Driver
 from tests.support.proxy import Proxy, running_proxy
 from tests.support.schema import SERVICES
 from tests.support.scripted import ESTIMATE, NO_ANSWER, scripted_server
+from tests.support.server import ADMIN_KEY
 
 # The client's own limits divided by one factor, but for the probe's timeout: a machine that is busy
 # must not be taken for a dead connection.
@@ -32,10 +39,14 @@ BACK_S_MAX = 60 / FACTOR
 @pytest.fixture
 def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy before the real server, and clients with the shorter limits."""
-    monkeypatch.setattr(Transport, "_liveness", QUICK)
-    monkeypatch.setattr(AsyncTransport, "_liveness", QUICK)
+    shorten_limits(monkeypatch)
     with running_proxy(server) as one:
         yield one
+
+
+def shorten_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transport, "_liveness", QUICK)
+    monkeypatch.setattr(AsyncTransport, "_liveness", QUICK)
 
 
 def check_back(
@@ -140,6 +151,39 @@ def test_a_watch_goes_on_although_nobody_calls(connect: Connect, proxy: Proxy, s
         other.charge(account, credits=1)
         assert next(watch).available == Decimal(3)
     assert proxy.accepted == 2
+
+
+def test_a_key_is_not_created_again_over_another_connection(
+    connect: Connect, server_with_keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten_limits(monkeypatch)
+    title = f"lost-{uuid4()}"
+    with running_proxy(server_with_keys) as proxy:
+        driver = connect(proxy.address, key=ADMIN_KEY)
+        driver.call("grant", "team-a", 5)
+        proxy.lose()
+        with pytest.raises(UnavailableError, match="not known whether the call took effect"):
+            driver.call("create_key", ["read"], title=title, timeout=100)
+        assert [key for key in driver.iterate("list_keys") if key.title == title] == []
+
+
+def test_a_watch_goes_on_with_the_key_of_then(
+    connect: Connect, server_with_keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten_limits(monkeypatch)
+    account = f"lost-{uuid4()}"
+    admin = connect(server_with_keys, key=ADMIN_KEY)
+    admin.call("grant", account, 5)
+    keys = [admin.call("create_key", ["read"]) for _ in range(2)]
+    left = [key.secret for key in keys]
+    with running_proxy(server_with_keys) as proxy:
+        watch = connect(proxy.address, key=lambda: left.pop(0)).iterate("watch_balance", account)
+        assert next(watch).available == 5
+        proxy.lose()
+        admin.call("revoke_key", keys[0].key.key_id)
+        admin.call("grant", account, 1)
+        assert next(watch).available == 6
+    assert left == []
 
 
 def test_a_watch_that_is_quiet_keeps_its_connection(connect: Connect, proxy: Proxy) -> None:

@@ -46,6 +46,34 @@ def test_all_pages_are_read(method: str, pages: list[Any], connect: Connect) -> 
     assert sent == [("team-a", 2, ""), ("team-a", 2, "b"), ("team-a", 2, "c")]
 
 
+def keys(*ids: str, then: str = "") -> admin_pb2.ListKeysResponse:
+    made = [admin_pb2.Key(key_id=one, create_time=Timestamp(seconds=1)) for one in ids]
+    return admin_pb2.ListKeysResponse(keys=made, next_page_token=then)
+
+
+def events(*ids: str, then: str = "") -> admin_pb2.ListAdminEventsResponse:
+    made = [admin_pb2.AdminEvent(key_id=one, create_time=Timestamp(seconds=1)) for one in ids]
+    return admin_pb2.ListAdminEventsResponse(events=made, next_page_token=then)
+
+
+@pytest.mark.parametrize(
+    ("method", "filters", "pages"),
+    [
+        ("list_keys", {"show_revoked": True}, [keys("1", "2", then="b"), keys("3")]),
+        ("list_admin_events", {"key_id": "k"}, [events("1", "2", then="b"), events("3")]),
+    ],
+)
+def test_all_pages_of_administration_are_read(
+    method: str, filters: dict[str, Any], pages: list[Any], connect: Connect
+) -> None:
+    with scripted_server(*pages) as server:
+        listed = list(connect(server.address).iterate(method, page_size=2, **filters))
+    assert [one.key_id for one in listed] == ["1", "2", "3"]
+    assert [one.page_token for one in server.requests] == ["", "b"]
+    for request in server.requests:
+        assert {name: getattr(request, name) for name in filters} == filters
+
+
 def test_every_page_has_the_filters(connect: Connect) -> None:
     with scripted_server(entries("1", then="b"), entries("2")) as server:
         list(connect(server.address).iterate("list_entries", "team-a", service="s", kinds=[2]))

@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from creditd import (
     AsyncClient,
@@ -22,10 +23,12 @@ from creditd import (
     CreditdError,
     DeadlineExceededError,
     GrantResult,
+    RateLimitedError,
     RetryPolicy,
     UnavailableError,
 )
 from creditd._attempts import Attempts
+from creditd.v1 import admin_pb2
 from tests.conftest import Connect
 from tests.support.samples import sample_request
 from tests.support.scenario_calls import arguments, client_method
@@ -79,7 +82,7 @@ def test_pauses(
     [
         # the last attempt was made
         unavailable(),
-        # nothing but UNAVAILABLE is sent again
+        # nothing but UNAVAILABLE and RATE_LIMITED is sent again
         CreditdError("no", code=grpc.StatusCode.DEADLINE_EXCEEDED),
         CreditdError("no", code=grpc.StatusCode.INTERNAL),
         CreditdError("no", code=grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -162,6 +165,67 @@ def test_every_write_is_repeated_with_the_request_id_that_the_client_made(
     assert first.request_id == caught.value.request_id
     assert again.request_id == other.value.request_id
     assert "" != first.request_id != again.request_id
+
+
+def refused(code: str, reason: str, retry_after_ms: int = 0) -> Refusal:
+    info = ErrorInfo(reason=reason, domain="creditd")
+    wait = RetryInfo(retry_delay=Duration(nanos=retry_after_ms * 1_000_000))
+    return Refusal(grpc.StatusCode[code], details=[info, wait] if retry_after_ms else [info])
+
+
+def test_what_is_rate_limited_is_sent_again_when_the_server_says(connect: Connect) -> None:
+    limited = refused("RESOURCE_EXHAUSTED", "RATE_LIMITED", 300)
+    with scripted_server(limited, GRANT) as server:
+        driver = connect(server.address, retry=FAST)
+        start_s = time.monotonic()
+        driver.call("grant", "team-a", 5)
+        assert time.monotonic() - start_s > 0.3
+    first, second = server.requests
+    assert first == second
+    with scripted_server(limited) as server:
+        with pytest.raises(DeadlineExceededError) as caught:
+            connect(server.address).call("grant", "team-a", 5, timeout=0.2)
+        assert isinstance(caught.value.__cause__, RateLimitedError)
+        assert len(server.requests) == 1
+
+
+NEW_KEY = admin_pb2.CreateKeyResponse(
+    key=admin_pb2.Key(key_id="k1", create_time=Timestamp(seconds=1))
+)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "attempts"),
+    [
+        (DOWN, 1),
+        (IN_300_MS, 1),
+        (refused("UNAVAILABLE", "STORE_UNAVAILABLE", 1), 1),
+        (refused("UNAVAILABLE", "A_REASON_OF_THE_FUTURE", 1), 1),
+        (refused("UNAVAILABLE", "SERVER_OVERLOADED", 1), 2),
+        (refused("UNAVAILABLE", "CLOCK_NOT_BELIEVED", 1), 2),
+        (refused("RESOURCE_EXHAUSTED", "RATE_LIMITED", 1), 2),
+    ],
+)
+def test_a_key_is_created_again_only_where_none_was(
+    refusal: Refusal, attempts: int, connect: Connect
+) -> None:
+    with scripted_server(refusal, NEW_KEY) as server:
+        driver = connect(server.address, retry=FAST)
+        if attempts > 1:
+            assert driver.call("create_key", ["read"]).key.key_id == "k1"
+        else:
+            with pytest.raises(UnavailableError) as caught:
+                driver.call("create_key", ["read"])
+            assert caught.value.attempts == 1
+        assert len(server.requests) == attempts
+
+
+def test_a_key_is_not_created_again_over_another_connection() -> None:
+    attempts = Attempts(RetryPolicy(), deadline_s=100, repeatable=False)
+    with pytest.raises(UnavailableError, match="not known whether") as caught:
+        attempts.check_lost()
+    assert caught.value.attempts == 1
+    Attempts(RetryPolicy(), deadline_s=100).check_lost()
 
 
 def test_a_batch_is_repeated_as_the_same_charges(connect: Connect) -> None:

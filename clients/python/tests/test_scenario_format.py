@@ -160,3 +160,12 @@ def test_only_leaves_out_the_scenarios_of_other_clients(tmp_path: Path) -> None:
     ]
     (tmp_path / "some.json").write_text(json.dumps(entries))
     assert [scenario.name for scenario in read_scenarios(tmp_path)] == ["all", "ours"]
+
+
+def test_a_step_has_a_key_only_where_the_scenario_has_one(tmp_path: Path) -> None:
+    entry: dict[str, Any] = {"name": "keyed", "steps": [{"call": "Grant", "key": ""}]}
+    (tmp_path / "some.json").write_text(json.dumps([entry]))
+    with pytest.raises(AssertionError, match="has no key itself"):
+        read_scenarios(tmp_path)
+    (tmp_path / "some.json").write_text(json.dumps([entry | {"key": "${admin_key}"}]))
+    assert [scenario.key for scenario in read_scenarios(tmp_path)] == ["${admin_key}"]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime, timezone
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from tests.support.scenarios import (
     read_scenarios,
     refusal_mismatches,
 )
+from tests.support.server import ADMIN_KEY
 
 SCENARIOS = read_scenarios()
 
@@ -28,13 +30,17 @@ def test_there_are_scenarios_and_each_has_its_own_name() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_scenario(scenario: Scenario, connect: Connect, server: str) -> None:
-    variables = Variables(account=f"scenario-{uuid4()}")
-    driver = connect(server)
+def test_scenario(scenario: Scenario, connect: Connect, request: pytest.FixtureRequest) -> None:
+    variables = Variables(account=f"scenario-{uuid4()}", saved={"admin_key": ADMIN_KEY})
+    server = request.getfixturevalue("server" if scenario.key is None else "server_with_keys")
+    drivers: dict[str, Any] = {}
     for number, step in enumerate(scenario.steps):
         check_step_form(step)
         now = datetime.now(timezone.utc)
-        reply = call(driver, step["call"], variables.fill(step.get("request", {}), now))
+        key = variables.fill(step.get("key", scenario.key or ""), now)
+        if key not in drivers:
+            drivers[key] = connect(server, key=key or None)
+        reply = call(drivers[key], step["call"], variables.fill(step.get("request", {}), now))
         path = f"{scenario.path.name}: step {number} {step['call']}"
         if "refusal" in step:
             bad = refusal_mismatches(variables.fill(step["refusal"], now), reply, path)

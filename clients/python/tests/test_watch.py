@@ -135,6 +135,18 @@ def test_the_end_of_the_client_is_no_quiet_end(connect: Connect) -> None:
         assert caught.value.code is grpc.StatusCode.CANCELLED
 
 
+def test_a_watch_that_was_not_read_before_the_client_ended(connect: Connect) -> None:
+    with scripted_server([balance("5"), NO_ANSWER]) as server:
+        driver = connect(server.address)
+        watch, closed = (driver.iterate("watch_balance", "team-a") for _ in range(2))
+        closed.close()
+        driver.call("close")
+        with pytest.raises(CreditdError) as caught:
+            next(watch)
+        assert caught.value.code is grpc.StatusCode.CANCELLED
+        assert list(closed) == []
+
+
 def test_the_end_of_the_client_ends_a_wait() -> None:
     async def main(address: str) -> None:
         async with AsyncClient(address) as client:

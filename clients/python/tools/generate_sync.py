@@ -15,11 +15,11 @@ SOURCE = HERE / "src" / "creditd" / "_async"
 TARGET = HERE / "src" / "creditd" / "_sync"
 
 # These depend on the event loop, or on threads. `_sync` has its own, with the same interface.
-HAND_WRITTEN = {"__init__.py", "connection.py", "stream.py"}
+HAND_WRITTEN = {"__init__.py", "connection.py", "call_key.py", "stream.py"}
 
 # Applied in this order. One that replaces nothing is an error, so that none is left over.
 REPLACEMENTS = [
-    (r"\bAsync(Client|BalanceWatch|Iterator)\b", r"\1"),
+    (r"\bAsync(Client|BalanceWatch|Iterator|KeySource)\b", r"\1"),
     (r"\basync (def|for|with)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\b__a(enter|exit|iter|next)__\b", r"__\1__"),

@@ -254,6 +254,7 @@ impl Account {
             available: self.available,
             create_time: time,
             request_id: None,
+            key_id: None,
             labels: Labels::default(),
             service: None,
             pricing: None,

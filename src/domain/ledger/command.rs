@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::id::{EntryId, GrantId, HoldId, Named};
 use crate::domain::amount::Credits;
+use crate::domain::keys::KeyId;
 use crate::domain::names::{AccountName, Labels, RequestId};
 use crate::domain::pricing::{Pairs, Pricing, UsageRecord};
 use crate::domain::refusal::Refusal;
@@ -29,6 +30,8 @@ pub struct Command {
     pub account: AccountName,
     /// It is looked up before any rule is checked.
     pub request: RequestKey,
+    /// Who sends it. It is no part of the fingerprint: another key may send the same write again.
+    pub key_id: Option<KeyId>,
     /// The caller's labels for the entry.
     pub labels: Labels,
     /// The action.

@@ -6,6 +6,7 @@ use super::hold::Hold;
 use super::id::{EntryId, GrantId};
 use super::settings::AccountUpdate;
 use crate::domain::amount::Credits;
+use crate::domain::keys::KeyId;
 use crate::domain::names::{AccountName, Labels, RequestId};
 use crate::domain::pricing::{Pricing, UsageRecord};
 use crate::domain::time::Timestamp;
@@ -33,6 +34,8 @@ pub struct Entry {
     pub create_time: Timestamp,
     /// The idempotency key of the write that made it; None for lapses.
     pub request_id: Option<RequestId>,
+    /// Who did it; None where the server did, or it is not known.
+    pub key_id: Option<KeyId>,
     /// The caller's labels.
     pub labels: Labels,
     /// The service that was paid for, or is to be.

@@ -33,8 +33,8 @@ pub struct LookedUp {
 /// An earlier write, to answer its request_id again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlierWrite {
-    /// The fingerprint of its request.
-    pub fingerprint: Fingerprint,
+    /// The fingerprint of its request; None where it was erased. No request is the same then.
+    pub fingerprint: Option<Fingerprint>,
     /// The entry that it made.
     pub entry: Entry,
     /// The available credits that it was answered with.

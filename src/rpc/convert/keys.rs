@@ -2,14 +2,14 @@
 
 use super::page::{ListKey, size_from_pb};
 use super::{timestamp_from_pb, timestamp_to_pb};
+use crate::app::{AdminEvent, EventQuery};
 use crate::domain::keys::{
     AccountPattern, AccountPatterns, KEY_ACCOUNTS_MAX, KEY_CALLS_PER_SECOND_MAX, KEY_ID_BYTES_MAX,
-    KEY_TITLE_BYTES_MAX, Key, KeyId, KeyTerms, Scope, Scopes,
+    KEY_TITLE_BYTES_MAX, Key, KeyTerms, Scope, Scopes,
 };
 use crate::domain::names::{check_length, repeated};
 use crate::domain::{FieldViolations, Violation};
 use crate::rpc::pb::creditd::v1 as pb;
-use crate::store::keys::{AdminEvent, EventQuery};
 
 /// What a key that is to be created is for; what is wrong with it is added to `violations`.
 #[must_use]
@@ -35,6 +35,12 @@ pub fn terms_from_pb(key: Option<&pb::Key>, violations: &mut FieldViolations) ->
     violations.check("key.title", title);
     let scopes = violations.check("key.scopes", scopes_from_pb(&key.scopes));
     let accounts = violations.check("key.accounts", accounts_from_pb(&key.accounts));
+    let is_admin = scopes.is_some_and(|scopes| scopes.allow(Scope::Admin));
+    if is_admin && accounts.as_ref().is_some_and(|accounts| !accounts.is_all()) {
+        // It could create another key, for any account.
+        let problem = "a key with scope admin is bound to no accounts; leave one of them out";
+        violations.add("key.accounts", unusable(problem.to_owned()));
+    }
     let expire_time = key.expire_time.as_ref();
     let expire_time =
         expire_time.and_then(|time| violations.check("key.expire_time", timestamp_from_pb(time)));
@@ -157,30 +163,13 @@ pub fn events_query_from_pb(
     let mut violations = FieldViolations::new();
     let limit = violations.check("page_size", size_from_pb(request.page_size));
     let before = violations.check("page_token", key.last(&request.page_token));
-    let key_id = violations.check("key_id", optional_key_id_from_pb(&request.key_id));
+    violations.check("key_id", check_length(&request.key_id, 0, KEY_ID_BYTES_MAX));
     let query = EventQuery {
         before: before.flatten(),
-        key_id: key_id.flatten(),
+        key_id: request.key_id.as_str().into(),
         limit: limit.unwrap_or_default(),
     };
     violations.or((query, key))
-}
-
-/// The id of a key that may be left out. One that no key has finds nothing.
-///
-/// # Errors
-/// That the text is no id.
-pub fn optional_key_id_from_pb(text: &str) -> Result<Option<KeyId>, Violation> {
-    match text {
-        "" => Ok(None),
-        text => match KeyId::new(text) {
-            Some(id) => Ok(Some(id)),
-            None => Err(unusable(format!(
-                "\"{}\" is no key_id: 1 to {KEY_ID_BYTES_MAX} printable characters without spaces",
-                repeated(text)
-            ))),
-        },
-    }
 }
 
 /// An event of the trail.

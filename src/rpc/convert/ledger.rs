@@ -84,6 +84,9 @@ pub fn entry_to_pb(entry: &Entry) -> pb::Entry {
     if let Some(id) = &entry.request_id {
         message.request_id = id.as_str().to_owned();
     }
+    if let Some(key_id) = &entry.key_id {
+        message.key_id = key_id.as_str().to_owned();
+    }
     message.labels = labels_to_pb(&entry.labels);
     if let Some(service) = &entry.service {
         message.service = service.to_string();

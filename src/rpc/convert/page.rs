@@ -9,6 +9,7 @@ use super::ledger::kind_from_pb;
 use super::write::id_from_pb;
 use super::{optional_account_from_pb, timestamp_from_pb};
 use crate::app::{EntryQuery, HoldQuery, NameQuery};
+use crate::domain::keys::KEY_ID_BYTES_MAX;
 use crate::domain::ledger::{EntryId, HoldId};
 use crate::domain::names::{SERVICE_BYTES_MAX, check_length};
 use crate::domain::{AccountName, FieldViolations, Labels, RequestId, Timestamp, Violation};
@@ -227,6 +228,7 @@ pub fn entries_query_from_pb(
         "service",
         check_length(&request.service, 0, SERVICE_BYTES_MAX),
     );
+    violations.check("key_id", check_length(&request.key_id, 0, KEY_ID_BYTES_MAX));
     let kinds = violations.check("kinds", kinds_from_pb(&request.kinds));
     let hold = match request.hold_id.as_str() {
         "" => None,
@@ -242,6 +244,7 @@ pub fn entries_query_from_pb(
             kinds: kinds.unwrap_or_default(),
             service: request.service.as_str().into(),
             hold,
+            key_id: request.key_id.as_str().into(),
         },
         key,
     }
@@ -261,6 +264,7 @@ fn entries_key(request: &pb::ListEntriesRequest) -> ListKey {
         &kinds,
         request.service.as_bytes(),
         request.hold_id.as_bytes(),
+        request.key_id.as_bytes(),
     ])
 }
 

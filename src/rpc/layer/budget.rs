@@ -4,7 +4,8 @@
 //! The share follows what is free (the dynamic threshold of Choudhury and Hahne, as switches
 //! with shared memory have it): a connection may take more while it holds less than a fraction
 //! of what is free now. One connection alone can hold much, and each further greedy one leaves
-//! less for all of them, but always something for the next.
+//! less for all of them, but always something for the next. All connections of one key have a
+//! share together, by a larger fraction.
 //!
 //! Nothing here waits: what finds no room is refused.
 
@@ -17,6 +18,9 @@ use crate::rpc::refused::{Load, Resource, RpcRefusal, Shared};
 
 /// A connection may hold a quarter of what is free.
 const SHARE_DIVISOR: usize = 4;
+/// All calls of one key may hold four times what they leave free: a key alone has four fifths, two
+/// that want all have four ninths each.
+const KEY_FACTOR: usize = 4;
 /// And this much memory, also where less is free: some tens of small calls.
 pub const MEMORY_FLOOR_BYTES: usize = 256 * 1_024;
 /// So many permits, also where fewer are free.
@@ -71,6 +75,8 @@ pub(super) enum Refusal {
     Full(RpcRefusal),
     /// The connection holds its share.
     OverShare(RpcRefusal),
+    /// The calls of the key do.
+    OverKeyShare(RpcRefusal),
 }
 
 impl Pool {
@@ -94,7 +100,8 @@ impl Pool {
         let share = self.share(used);
         let share = share.saturating_sub(weight.left_to_small(share));
         if held.load(Ordering::Relaxed).saturating_add(count) > share {
-            return Err(Refusal::OverShare(self.over_share(share)));
+            let resource = Resource::OfConnection(self.shared);
+            return Err(Refusal::OverShare(self.over_share(share, resource)));
         }
         self.take_of_all(count, held, weight)
     }
@@ -121,6 +128,18 @@ impl Pool {
         }
     }
 
+    /// Whether the calls of a key that hold so much may hold so much more.
+    pub(super) fn check_key(&self, count: usize, held: usize) -> Result<(), Refusal> {
+        let free = self.limit.saturating_sub(self.used.load(Ordering::Relaxed));
+        let share = free.saturating_mul(KEY_FACTOR).max(self.floor);
+        match held.saturating_add(count) > share {
+            true => Err(Refusal::OverKeyShare(
+                self.over_share(share, Resource::OfKey(self.shared)),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Takes so much, whether there is room or not.
     pub(super) fn take_anyway(&self, count: usize, held: &AtomicUsize) {
         self.used.fetch_add(count, Ordering::Relaxed);
@@ -138,7 +157,7 @@ impl Pool {
         free.div_euclid(SHARE_DIVISOR).max(self.floor)
     }
 
-    fn over_share(&self, share: usize) -> RpcRefusal {
+    fn over_share(&self, share: usize, resource: Resource) -> RpcRefusal {
         let limit = match self.shared {
             Shared::Memory => share.div_euclid(KIB),
             _ => share,
@@ -146,7 +165,7 @@ impl Pool {
         RpcRefusal::Overloaded {
             // The share is another one each time. Of few limits the replies are ready.
             limit: limit.checked_ilog2().map_or(0, |power| 1_usize << power),
-            resource: Resource::OfConnection(self.shared),
+            resource,
             load: Load::default(),
         }
     }

@@ -10,7 +10,7 @@ use http::Response;
 use tonic::body::Body;
 
 use super::budget::{Budget, Weight};
-use super::share::{Large, Page, Share};
+use super::share::{Holder, Large, Page, Share};
 use super::shed::NoRoom;
 use crate::app::access::Caller;
 use crate::rpc::MESSAGE_BYTES_MAX;
@@ -36,9 +36,7 @@ pub struct Reservation(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    share: Arc<Share>,
-    /// Who makes the call.
-    caller: Caller,
+    share: Holder,
     weight: Weight,
     bytes: AtomicUsize,
     /// What the call has without any message.
@@ -80,8 +78,7 @@ impl Reservation {
         caller: Caller,
     ) -> Self {
         Self(Arc::new(Inner {
-            share: Arc::clone(share),
-            caller,
+            share: Holder::new(Arc::clone(share), caller),
             weight,
             bytes: AtomicUsize::new(0),
             base_bytes,
@@ -116,7 +113,7 @@ impl Reservation {
         let bytes = CALL_BYTES.saturating_add(metadata_bytes);
         let held = Self::new(share, weight, bytes, counts, caller);
         // Also a large call begins small.
-        share.take(Shared::Memory, bytes, Weight::Small)?;
+        held.0.share.take(Shared::Memory, bytes, Weight::Small)?;
         held.0.bytes.store(bytes, Ordering::Relaxed);
         if kind == Kind::Reflection {
             held.reserve(REFLECTION_BYTES)?;
@@ -129,7 +126,7 @@ impl Reservation {
 
     /// Who makes the call.
     pub(in crate::rpc) fn caller(&self) -> &Caller {
-        &self.0.caller
+        self.0.share.caller()
     }
 
     /// The request is not read on.
@@ -182,7 +179,7 @@ impl Reservation {
             .saturating_mul(INFLATED_RATIO_MAX)
             .min(MESSAGE_BYTES_MAX);
         let large = self.0.share.take_large(bytes).await?;
-        let share = Arc::clone(&self.0.share);
+        let share = self.0.share.clone();
         Ok(Inflating {
             room: Room { share, bytes },
             _large: large,
@@ -284,7 +281,7 @@ impl Reservation {
             true => Weight::Small,
             false => Weight::Large,
         };
-        let share = Arc::clone(&self.0.share);
+        let share = self.0.share.clone();
         share.take(Shared::Memory, bytes, weight)?;
         Ok(Room { share, bytes })
     }
@@ -298,7 +295,7 @@ pub(in crate::rpc) struct Inflating {
 
 /// Memory of a connection that is given back when this is dropped.
 pub(in crate::rpc) struct Room {
-    share: Arc<Share>,
+    share: Holder,
     bytes: usize,
 }
 
@@ -339,6 +336,8 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::app::access::{Principal, Rights, SHARED_KINDS};
+    use crate::domain::keys::KeyId;
 
     const MIB: usize = 1_024 * 1_024;
 
@@ -375,6 +374,48 @@ mod tests {
         assert_eq!(share.memory(), 500);
         drop(message);
         assert_eq!(share.memory(), 0);
+    }
+
+    /// Connections of one key have a share together, and leave a fifth to others.
+    #[test]
+    fn a_key_with_many_connections_leaves_room_for_others() {
+        let budget = Arc::new(Budget::new(64 * MIB, 1_000, 8));
+        let key = |id: &str| {
+            let id = KeyId::new(id).unwrap();
+            Caller::known(Principal::new(id, Rights::default()))
+        };
+        let fill = |caller: &Caller| {
+            let mut calls = Vec::new();
+            // Each connection takes what its share allows.
+            for _ in 0..100 {
+                let share = Share::new(&budget, None);
+                loop {
+                    let begun = Reservation::begin(&share, Kind::Unary, 0, caller.clone());
+                    match begun.and_then(|held| held.whole().map(|()| held)) {
+                        Ok(held) => calls.push(held),
+                        Err(_) => break,
+                    }
+                }
+            }
+            calls
+        };
+        let [greedy, other] = [key("greedy"), key("other")];
+        let greedy_calls = fill(&greedy);
+        assert_eq!(greedy_calls.len(), 800);
+        // Whoever comes without a key has what is left.
+        let other_calls = fill(&other);
+        assert!(
+            (150..=200).contains(&other_calls.len()),
+            "{}",
+            other_calls.len()
+        );
+        drop((greedy_calls, other_calls));
+        for caller in [greedy, other] {
+            for kind in 0..SHARED_KINDS {
+                let held = caller.held(kind).unwrap();
+                assert_eq!(held.load(Ordering::Relaxed), 0, "{kind}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 
 use super::budget::{Budget, Each, Refusal, Weight};
+use crate::app::access::Caller;
 use crate::rpc::peer::PeerAddress;
 use crate::rpc::refused::{RpcRefusal, Shared};
 
@@ -60,7 +61,7 @@ impl Share {
                 Ok(())
             }
             Err(Refusal::Full(refusal)) => Err(refusal),
-            Err(Refusal::OverShare(refusal)) => {
+            Err(Refusal::OverShare(refusal) | Refusal::OverKeyShare(refusal)) => {
                 self.log(shared);
                 Err(refusal)
             }
@@ -113,8 +114,22 @@ impl Share {
                     return Ok(Large(Arc::clone(self)));
                 }
                 Err(Refusal::OverShare(_)) => given_back.await,
-                Err(Refusal::Full(refusal)) => return Err(refusal),
+                Err(Refusal::Full(refusal) | Refusal::OverKeyShare(refusal)) => {
+                    return Err(refusal);
+                }
             }
+        }
+    }
+
+    /// Whether the calls of a key that hold so much may hold so much more.
+    fn check_key(&self, shared: Shared, count: usize, held: usize) -> Result<(), RpcRefusal> {
+        match self.budget.pool(shared).check_key(count, held) {
+            Err(
+                Refusal::OverKeyShare(refusal)
+                | Refusal::OverShare(refusal)
+                | Refusal::Full(refusal),
+            ) => Err(refusal),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -150,6 +165,83 @@ impl Share {
             left_out,
             "a connection holds its share: what it wants beyond that is refused",
         );
+    }
+}
+
+/// Who takes of a connection's share: a call, and with it whoever makes it.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    share: Arc<Share>,
+    caller: Caller,
+}
+
+impl Holder {
+    pub(super) const fn new(share: Arc<Share>, caller: Caller) -> Self {
+        Self { share, caller }
+    }
+
+    pub(super) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// See [`Share::take`].
+    pub(super) fn take(
+        &self,
+        shared: Shared,
+        count: usize,
+        weight: Weight,
+    ) -> Result<(), RpcRefusal> {
+        let of_key = self.caller.held(shared.number());
+        if let Some(held) = of_key {
+            let held = held.load(Ordering::Relaxed);
+            self.share.check_key(shared, count, held)?;
+        }
+        self.share.take(shared, count, weight)?;
+        if let Some(held) = of_key {
+            held.fetch_add(count, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_anyway(&self, shared: Shared, count: usize) {
+        self.share.take_anyway(shared, count);
+        if let Some(held) = self.caller.held(shared.number()) {
+            held.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn give_back(&self, shared: Shared, count: usize) {
+        self.share.give_back(shared, count);
+        if let Some(held) = self.caller.held(shared.number()) {
+            held.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// See [`Share::take_large`]. It waits for no other connection of its key.
+    pub(super) async fn take_large(&self, bytes: usize) -> Result<Large, RpcRefusal> {
+        let of_key = self.caller.held(Shared::Memory.number());
+        if let Some(held) = of_key {
+            let held = held.load(Ordering::Relaxed);
+            self.share.check_key(Shared::Memory, bytes, held)?;
+        }
+        let large = self.share.take_large(bytes).await?;
+        if let Some(held) = of_key {
+            held.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(large)
+    }
+
+    /// See [`Share::page`].
+    pub(super) async fn page(&self) -> Page {
+        self.share.page().await
+    }
+
+    pub(super) fn tell_large_calls(&self) {
+        self.share.tell_large_calls();
+    }
+
+    pub(super) fn refuse(&self, refusal: RpcRefusal) -> Response<Body> {
+        self.share.refuse(refusal)
     }
 }
 

@@ -102,6 +102,8 @@ pub enum Resource {
     CallMemory,
     /// The share of a connection, in KiB where it is memory.
     OfConnection(Shared),
+    /// The share of all calls of a key, in KiB where it is memory.
+    OfKey(Shared),
     /// Rate cards that are being published.
     Publications,
     /// Work that waits for the ledger.
@@ -123,6 +125,19 @@ pub enum Shared {
     Reflections,
 }
 
+impl Shared {
+    /// Its number among all of them.
+    pub(in crate::rpc) const fn number(self) -> usize {
+        match self {
+            Self::Memory => 0,
+            Self::Calls => 1,
+            Self::BalanceWatchers => 2,
+            Self::HealthWatchers => 3,
+            Self::Reflections => 4,
+        }
+    }
+}
+
 impl Resource {
     const fn name(self) -> &'static str {
         match self {
@@ -130,6 +145,11 @@ impl Resource {
             Self::OfConnection(Shared::Memory) => {
                 "KiB of memory for requests and replies of one connection"
             }
+            Self::OfKey(Shared::Memory) => "KiB of memory for requests and replies of one key",
+            Self::OfKey(Shared::Calls) => "calls in flight of one key",
+            Self::OfKey(Shared::BalanceWatchers) => "balances watched by one key",
+            Self::OfKey(Shared::HealthWatchers) => "watches of health of one key",
+            Self::OfKey(Shared::Reflections) => "streams of reflection of one key",
             Self::OfConnection(Shared::Calls) => "calls in flight of one connection",
             Self::OfConnection(Shared::BalanceWatchers) => "balances watched by one connection",
             Self::OfConnection(Shared::HealthWatchers) => "watches of health of one connection",

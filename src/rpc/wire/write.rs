@@ -6,6 +6,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::app::Written;
 use crate::domain::Credits;
+use crate::domain::keys::KeyId;
 use crate::domain::ledger::{AccountId as _, Entry, EntryKind, GrantShare};
 use crate::domain::pricing::{Given, PriceTerms, Pricing, Quote};
 use crate::rpc::batch::batch_item_to_pb;
@@ -139,21 +140,27 @@ fn put_quote(quote: &Quote<'_>, into: &mut Vec<u8>) {
 /// Writes the fields of a `ChargeResponse`.
 pub fn put_charge(written: &Written, into: &mut Vec<u8>) {
     match is_plain(&written.entry) {
-        true => put_plain_charge(written, &written.entry.shares, into),
+        true => {
+            let entry = &written.entry;
+            put_plain_charge(written, (&entry.shares, entry.key_id.as_ref()), into);
+        }
         false => put_fields(&pb::ChargeResponse::from(written), into),
     }
 }
 
-/// Writes the same of an item of a batch, whose entry has no grants.
+/// Writes the same of an item of a batch, whose entry has no grants and no key_id.
 pub fn put_batch_item(written: &Written, into: &mut Vec<u8>) {
     match is_plain(&written.entry) {
-        true => put_plain_charge(written, &[], into),
+        true => put_plain_charge(written, (&[], None), into),
         false => put_fields(&batch_item_to_pb(written), into),
     }
 }
 
-fn put_plain_charge(written: &Written, shares: &[GrantShare], into: &mut Vec<u8>) {
-    put_message(1, into, |into| put_entry(&written.entry, shares, into));
+/// The shares and the key of an entry, as far as a reply shows them.
+type Shown<'a> = (&'a [GrantShare], Option<&'a KeyId>);
+
+fn put_plain_charge(written: &Written, shown: Shown<'_>, into: &mut Vec<u8>) {
+    put_message(1, into, |into| put_entry(&written.entry, shown, into));
     put_credits(2, written.available, into);
     put_integer(3, i64::from(written.replayed), into);
 }
@@ -169,7 +176,7 @@ fn is_plain(entry: &Entry) -> bool {
             .is_some_and(|pricing| has_context(pricing))
 }
 
-fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
+fn put_entry(entry: &Entry, (shares, key_id): Shown<'_>, into: &mut Vec<u8>) {
     put_text(1, entry.id.write(&entry.account, &mut [0; _]), into);
     put_text(2, entry.account.as_str(), into);
     put_integer(3, i64::from(i32::from(pb::EntryKind::Charge)), into);
@@ -214,6 +221,9 @@ fn put_entry(entry: &Entry, shares: &[GrantShare], into: &mut Vec<u8>) {
             put_credits(2, share.credits, into);
             put_credits(3, share.held, into);
         });
+    }
+    if let Some(key_id) = key_id {
+        put_text(27, key_id.as_str(), into);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, ToSql, params};
 
+use super::chain::Chain;
 use super::journal::{Journal, Position, StorageError};
 use super::prefetch::Link;
 use super::rows::StoredEntry;
@@ -22,6 +23,8 @@ pub(super) struct Loaded {
     pub(super) account: Arc<Account>,
     /// The position of its newest entry; None before the first.
     pub(super) head: Option<Position>,
+    /// The hash of that entry and of all before it.
+    pub(super) chain: Chain,
     /// Entries since its newest snapshot.
     pub(super) steps: usize,
 }
@@ -101,6 +104,7 @@ impl Journal {
             id,
             account: Arc::new(account),
             head,
+            chain: self.chain_at(head)?,
             steps,
         })
     }

@@ -10,19 +10,22 @@ use std::ops::Range;
 
 use rusqlite::Statement;
 
+use super::chain::{Chain, ChainRow};
 use super::journal::{Journal, StorageError};
 use super::rows::Place;
 use super::text::{labels_to_json, values_to_json, write_shares, write_usage};
 use super::times::At;
 use crate::domain::Credits;
+use crate::domain::keys::KeyId;
 use crate::domain::ledger::{Entry, EntryKind, Fingerprint};
 
 /// What a charge spends is what it takes from the account; it holds and refunds nothing.
 const INSERT: &str = "INSERT INTO entries (position, account_id, previous, entry_id, spent, \
     available, answered, create_time, request_id, fingerprint, service, card_id, usage, labels, \
-    shares, credits, kind, held, price_values, price_time) \
+    shares, credits, kind, held, price_values, price_time, key_id, \
+    chain, salts) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, -?5, 'charge', 0, \
-    ?16, ?17)";
+    ?16, ?17, ?18, ?19, ?20)";
 
 /// Most rows that are kept in memory.
 const PENDING_MAX: usize = 4_096;
@@ -62,6 +65,9 @@ struct Row {
     shares: Range<usize>,
     price_values: Option<Range<usize>>,
     price_time: Option<At>,
+    key_id: Option<KeyId>,
+    chain: Chain,
+    salts: Option<Box<[u8]>>,
 }
 
 impl Rows {
@@ -90,10 +96,15 @@ impl Journal {
     /// Adds the row of a charge. False where the entry needs a row of another form.
     pub(super) fn add_charge(
         &self,
+        &ChainRow {
+            position: _,
+            entry,
+            fingerprint,
+            answered,
+            seals,
+        }: &ChainRow<'_>,
         place: Place,
-        entry: &Entry,
-        fingerprint: Option<&Fingerprint>,
-        answered: Option<Credits>,
+        chain: &Chain,
     ) -> Result<bool, StorageError> {
         if !is_plain(entry) {
             return Ok(false);
@@ -121,6 +132,9 @@ impl Journal {
             price_values: (pricing.and_then(|pricing| values_to_json(&pricing.values)))
                 .map(|values| rows.text(|text| text.push_str(&values))),
             price_time: pricing.and_then(|pricing| pricing.time).map(At),
+            key_id: entry.key_id.clone(),
+            chain: *chain,
+            salts: seals.salts().map(Into::into),
         };
         rows.rows.push(row);
         let pending = rows.rows.len();
@@ -194,5 +208,8 @@ fn bind(statement: &mut Statement<'_>, row: &Row, texts: &str) -> rusqlite::Resu
     statement.raw_bind_parameter(14, text(&row.labels))?;
     statement.raw_bind_parameter(15, texts.get(row.shares.clone()))?;
     statement.raw_bind_parameter(16, text(&row.price_values))?;
-    statement.raw_bind_parameter(17, row.price_time)
+    statement.raw_bind_parameter(17, row.price_time)?;
+    statement.raw_bind_parameter(18, row.key_id.as_ref().map(KeyId::as_str))?;
+    statement.raw_bind_parameter(19, row.chain)?;
+    statement.raw_bind_parameter(20, row.salts.as_deref())
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::chain::Salts;
 use super::charges::PendingCharges;
 use super::prefetch::Prefetched;
+use crate::domain::canonical::CanonicalForm;
 use crate::domain::ledger::{EntryId, EntryKind, Hold, HoldId, Reference, Referenced, Spending};
 use crate::domain::pricing::{Pairs, Pricing};
 use crate::domain::{AccountName, Credits};
@@ -42,6 +44,9 @@ pub(super) struct Journal {
     pub(super) charges: PendingCharges,
     /// Rows that were prefetched for the account that is being read.
     pub(super) prefetched: Prefetched,
+    /// What the next row is hashed in.
+    pub(super) form: RefCell<CanonicalForm>,
+    pub(super) salts: RefCell<Salts>,
     cards: RefCell<Cards>,
     /// The account whose entries are being read.
     reading: RefCell<Option<(i64, AccountName)>>,
@@ -61,6 +66,8 @@ impl Journal {
             connection,
             charges: PendingCharges::default(),
             prefetched: Prefetched::default(),
+            form: RefCell::default(),
+            salts: RefCell::default(),
             cards: RefCell::default(),
             reading: RefCell::default(),
         }

@@ -37,12 +37,7 @@ impl KeyStore for SqliteStore {
     }
 
     fn keys(&self) -> KeysAnswer<'_, Vec<StoredKey>> {
-        Box::pin(self.read_admin(|connection| {
-            connection
-                .prepare_cached(&format!("{KEYS} ORDER BY key_number"))?
-                .query_map([], stored)?
-                .collect()
-        }))
+        Box::pin(self.read_admin(all))
     }
 
     fn note_key_uses(&self, uses: Vec<(KeyId, Timestamp)>) -> KeysAnswer<'_, ()> {
@@ -77,6 +72,14 @@ impl KeyStore for SqliteStore {
     fn key_changes(&self) -> Changes {
         self.key_changes.subscribe()
     }
+}
+
+/// All keys, in the order of their creation.
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
+    connection
+        .prepare_cached(&format!("{KEYS} ORDER BY key_number"))?
+        .query_map([], stored)?
+        .collect()
 }
 
 fn create(

@@ -22,5 +22,6 @@ CREATE TABLE admin_events (
   key_id       TEXT,                 -- who did it; null for anybody, since authentication was off
   action       TEXT NOT NULL,        -- 'create_key', 'revoke_key', 'publish_rate_card', 'withdraw_rate_card'
   subject      TEXT NOT NULL,        -- key_id of the key, or revision of the rate card
-  title        TEXT NOT NULL         -- the key's title, or the rate card's name
+  title        TEXT NOT NULL,        -- the key's title, or the rate card's name
+  chain        BLOB NOT NULL         -- hash of the row before it and of this one, with the key that was created
 ) STRICT;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::accounts::Loaded;
 use super::cache::{Cache, Slot};
+use super::chain;
 use super::dirty::{DirtyAccount, DirtyAccounts, DirtyRange};
 use super::group::decide;
 use super::journal::{Journal, Position, StorageError};
@@ -217,6 +218,7 @@ impl Ledger {
             position,
             previous: loaded.head,
         };
+        let chain = loaded.chain;
         loaded.head = Some(position);
         loaded.steps = loaded.steps.saturating_add(1);
         let id = loaded.id;
@@ -228,8 +230,11 @@ impl Ledger {
             next_position: position,
         });
         self.next_position = position.next();
-        self.journal
-            .write_entry(place, entry, fingerprint, answered)?;
+        let write = (entry, fingerprint, answered);
+        let chain = self.journal.write_entry(place, &chain, write)?;
+        if let Some(loaded) = self.cache.at(slot) {
+            loaded.chain = chain;
+        }
         Ok(position)
     }
 
@@ -359,6 +364,7 @@ impl Ledger {
             id,
             account,
             head: None,
+            chain: chain::BEGINNING,
             steps: 0,
         }))
     }
@@ -390,9 +396,11 @@ impl Ledger {
             };
             let same = stored.place.account_id == id
                 && stored.entry.request_id.as_ref() == Some(&command.request.id);
-            if let Some(fingerprint) = stored.fingerprint.filter(|_| same) {
+            // One that was erased is still a write that had this request_id.
+            let is_erased = stored.seals.erased.is_some();
+            if same && (stored.fingerprint.is_some() || is_erased) {
                 return Ok(Some(EarlierWrite {
-                    fingerprint,
+                    fingerprint: stored.fingerprint,
                     entry: stored.entry,
                     available: stored.answered,
                 }));

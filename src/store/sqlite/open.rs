@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::journal::{Journal, StorageError};
 use super::wal_match::{self, WithoutWal};
 
 /// SQLite's application_id of a data file: "cred".
@@ -18,10 +19,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema-4.sql"),
     include_str!("rate_cards.sql"),
+    include_str!("chain.sql"),
     include_str!("keys.sql"),
 ];
 /// The version after the first of them. Versions 1 and 2 were never released.
 const VERSION_FIRST: i64 = 3;
+/// The first version whose entries have chains.
+const VERSION_OF_CHAINS: i64 = 6;
 /// Files up to this size get a full quick_check at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long the lock is waited for: a server that ends has it until its last descriptor is
@@ -323,17 +327,35 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
     }
 }
 
+/// Whether the entries of the file are chained.
+pub(super) fn has_chains(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(identify(connection)?.version >= VERSION_OF_CHAINS)
+}
+
 /// Shows an older file to its reader as if it had been migrated: what reads it changes nothing.
 pub(super) fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
-    if identify(connection)?.version >= version_after(MIGRATIONS.len()) {
+    let version = identify(connection)?.version;
+    if version >= VERSION_OF_CHAINS {
         return Ok(());
     }
     connection.pragma_update(None, "query_only", false)?;
+    let columns = [
+        (
+            3,
+            "NULL AS price_values, NULL AS price_time, NULL AS account",
+        ),
+        (
+            5,
+            "NULL AS key_id, NULL AS chain, NULL AS salts, NULL AS erased",
+        ),
+    ];
+    let missing = columns.iter().filter(|(last, _)| version <= *last);
+    let missing: Vec<&str> = missing.map(|(_, columns)| *columns).collect();
     // The temporary view comes before the table of that name.
-    connection.execute_batch(
-        "CREATE TEMP VIEW entries AS
-         SELECT *, NULL AS price_values, NULL AS price_time, NULL AS account FROM main.entries",
-    )?;
+    connection.execute_batch(&format!(
+        "CREATE TEMP VIEW entries AS SELECT *, {} FROM main.entries",
+        missing.join(", ")
+    ))?;
     connection.pragma_update(None, "query_only", true)
 }
 
@@ -367,7 +389,7 @@ fn prepare(
             return Err(OpenError::damaged(path, verdict));
         }
     }
-    migrate(connection, version).map_err(failed)?;
+    migrate(path, connection, version)?;
     // This also fails if the file cannot be written.
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::other(path, &error))?;
@@ -393,18 +415,45 @@ fn version_after(migrations: usize) -> i64 {
     VERSION_FIRST.saturating_sub(1).saturating_add(migrations)
 }
 
-fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+fn migrate(path: &Path, connection: &mut Connection, version: i64) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    (connection.pragma_update(None, "journal_mode", "WAL")).map_err(failed)?;
     let done = version.saturating_sub(version_after(0));
     let done = usize::try_from(done).unwrap_or_default();
     for (position, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let transaction =
-            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
         let version = version_after(position.saturating_add(1));
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.commit()?;
+        let migrated = migrate_to(path, connection, (version, migration));
+        if migrated.is_err() && !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK").map_err(failed)?;
+        }
+        migrated?;
     }
     Ok(())
+}
+
+/// Migrates to this version, in a transaction.
+fn migrate_to(
+    path: &Path,
+    connection: &mut Connection,
+    (version, migration): (i64, &str),
+) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .map_err(failed)?;
+    connection.execute_batch(migration).map_err(failed)?;
+    if version == VERSION_OF_CHAINS {
+        // A journal has its connection for itself.
+        let other = Connection::open_in_memory().map_err(failed)?;
+        let journal = Journal::new(std::mem::replace(connection, other));
+        let filled = journal.fill_chains();
+        *connection = journal.connection;
+        filled.map_err(|StorageError(cause)| OpenError::damaged(path, cause))?;
+    }
+    let finish = || {
+        connection.pragma_update(None, "user_version", version)?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.execute_batch("COMMIT")
+    };
+    finish().map_err(failed)
 }

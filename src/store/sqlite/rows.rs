@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, params};
-use serde_json::Value;
+use rusqlite::{Row, params, params_from_iter};
 
+use super::chain::{Chain, ChainRow, Seals};
+use super::columns::grant_columns;
 use super::journal::{Journal, Position, StorageError};
 use super::text::{
-    labels_from_json, labels_to_json, shares_from_json, shares_to_json, update_from_json,
-    update_to_json, usage_from_json, usage_to_json, values_from_json, values_to_json,
+    labels_from_json, shares_from_json, update_from_json, usage_from_json, values_from_json,
 };
 use super::times::At;
+use crate::domain::keys::KeyId;
 use crate::domain::ledger::{
-    Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, GrantTerms, Hold, HoldId,
-    HoldStatus, HoldTerms,
+    Entry, EntryId, EntryKind, Fingerprint, GrantFacts, GrantId, Hold, HoldId, HoldStatus,
+    HoldTerms,
 };
 use crate::domain::pricing::{Pairs, Pricing};
 use crate::domain::{AccountName, Credits, RequestId};
-use crate::rfc3339;
 
 /// Where a row stands in the journal.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,16 @@ pub(super) struct StoredEntry {
     pub(super) fingerprint: Option<Fingerprint>,
     /// Available as the caller was told it.
     pub(super) answered: Credits,
+    /// Its hash; None in a file from before there were chains.
+    pub(super) chain: Option<Chain>,
+    pub(super) seals: Seals,
+}
+
+impl StoredEntry {
+    /// Available as the caller was told it, where that is not what the entry says.
+    pub(super) fn told_otherwise(&self) -> Option<Credits> {
+        Some(self.answered).filter(|answered| *answered != self.entry.available)
+    }
 }
 
 /// All columns, in the order in which they stand in the schema, on which
@@ -46,7 +56,7 @@ const ENTRY_WITHOUT_SHARES: &str =
     "SELECT position, account_id, previous, entry_id, kind, credits, held, spent, available,
             answered, create_time, request_id, fingerprint, service, card_id, usage, grant_id,
             hold_id, hold_held, hold_settled, hold_expire_time, hold_status, refunded_id, labels,
-            '[]', price_values, price_time, account
+            '[]', price_values, price_time, account, key_id, chain, salts, erased
        FROM entries WHERE position = ?1";
 
 fn bad(position: i64) -> StorageError {
@@ -141,6 +151,10 @@ impl Journal {
             available,
             create_time,
             request_id,
+            key_id: match row.get_ref(28)? {
+                ValueRef::Null => None,
+                text => Some((text.as_str().ok()).and_then(KeyId::new).ok_or_else(bad)?),
+            },
             labels: labels_from_json(text(23)?.as_deref()).ok_or_else(bad)?,
             service: text(13)?.map(Arc::from),
             pricing: self.read_pricing(row, (14, 25, 26), bad)?,
@@ -162,6 +176,12 @@ impl Journal {
             },
             fingerprint: row.get(12)?,
             answered,
+            chain: row.get(29)?,
+            seals: Seals::read(
+                row.get_ref(30)?.as_blob_or_null().map_err(|_| bad())?,
+                row.get_ref(31)?.as_str_or_null().map_err(|_| bad())?,
+            )
+            .ok_or_else(bad)?,
         })
     }
 
@@ -257,86 +277,68 @@ impl Journal {
         Ok(made.map(|made| made.before(id, EntryId(i64::MAX))))
     }
 
-    /// Adds an entry, and what is to be found of it without a walk.
+    /// Adds an entry behind the hash of the account's row before it, and what is to be found of it
+    /// without a walk. Returns its own hash.
     pub(super) fn write_entry(
         &self,
         place: Place,
-        entry: &Entry,
-        fingerprint: Option<&Fingerprint>,
-        answered: Option<Credits>,
-    ) -> Result<(), StorageError> {
-        if self.add_charge(place, entry, fingerprint, answered)? {
-            return Ok(());
+        previous: &Chain,
+        (entry, fingerprint, answered): (&Entry, Option<&Fingerprint>, Option<Credits>),
+    ) -> Result<Chain, StorageError> {
+        let seals = self.salts.borrow_mut().seal(entry, fingerprint)?;
+        let row = ChainRow {
+            position: place.position,
+            entry,
+            fingerprint,
+            answered,
+            seals: &seals,
+        };
+        let chain = row.hash(previous, &mut self.form.borrow_mut());
+        let chain = chain.ok_or_else(|| bad(place.position.0))?;
+        if self.add_charge(&row, place, &chain)? {
+            return Ok(chain);
         }
         self.write_pending()?;
-        let (account_id, position) = (place.account_id, place.position.0);
-        let (mut grant_id, mut refunded_id, mut account) = (None, None, None);
+        let account_id = place.account_id;
         match &entry.kind {
             EntryKind::Grant { id, terms } => {
-                grant_id = Some(id.0);
-                self.write_grant(place, *id, terms)?;
+                self.connection
+                    .prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+                    .execute(params_from_iter(grant_columns(place, *id, terms)))?;
             }
-            EntryKind::Expire(grant) => grant_id = Some(grant.0),
             EntryKind::Revoke(grant) => {
-                grant_id = Some(grant.0);
                 self.connection
                     .prepare_cached("INSERT OR IGNORE INTO revocations VALUES (?1, ?2, ?3)")?
                     .execute([account_id, grant.0, entry.id.0])?;
             }
             EntryKind::Refund { of, .. } => {
-                refunded_id = Some(of.0);
                 self.connection
                     .prepare_cached("INSERT INTO refunds VALUES (?1, ?2, ?3, ?4)")?
                     .execute([account_id, of.0, entry.id.0, entry.credits.nanos()])?;
             }
-            EntryKind::Update(update) => account = update_to_json(update),
-            EntryKind::Charge
+            EntryKind::Update(_)
+            | EntryKind::Expire(_)
+            | EntryKind::Charge
             | EntryKind::Hold
             | EntryKind::Settle
             | EntryKind::Release
             | EntryKind::Extend => {}
         }
-        let pricing = entry.pricing.as_deref();
-        let hold = entry.hold.as_deref();
-        if let Some(hold) = hold {
+        if let Some(hold) = entry.hold.as_deref() {
             self.write_hold(place, matches!(entry.kind, EntryKind::Hold), hold)?;
         }
         self.connection
             .prepare_cached(
                 "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+                 ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28,
+                 ?29, ?30, ?31, ?32)",
             )?
-            .execute(params![
-                position,
-                account_id,
-                place.previous.map(|previous| previous.0),
-                entry.id.0,
-                entry.kind.name(),
-                entry.credits.nanos(),
-                entry.held.nanos(),
-                entry.spent.nanos(),
-                entry.available.nanos(),
-                answered.map(Credits::nanos),
-                At(entry.create_time),
-                entry.request_id.as_ref().map(RequestId::as_str),
-                fingerprint.map(|f| f.as_slice()),
-                entry.service.as_deref(),
-                self.card_id(pricing)?,
-                entry.usage.as_deref().map(usage_to_json),
-                grant_id,
-                hold.map(|hold| hold.id.0),
-                hold.map(|hold| hold.held.nanos()),
-                hold.map(|hold| hold.settled.nanos()),
-                hold.map(|hold| At(hold.expire_time)),
-                hold.map(|hold| hold.status.name()),
-                refunded_id,
-                labels_to_json(&entry.labels),
-                shares_to_json(&entry.shares),
-                pricing.and_then(|pricing| values_to_json(&pricing.values)),
-                pricing.and_then(|pricing| pricing.time).map(At),
-                account,
-            ])?;
-        Ok(())
+            .execute(params_from_iter(self.entry_columns(
+                place,
+                &row,
+                Some(&chain),
+            )?))?;
+        Ok(chain)
     }
 
     /// Where a hold was made, and where it was closed.
@@ -358,29 +360,6 @@ impl Journal {
                 hold.id.0
             ))),
         }
-    }
-
-    fn write_grant(
-        &self,
-        place: Place,
-        id: GrantId,
-        terms: &GrantTerms,
-    ) -> Result<(), StorageError> {
-        let services = (!terms.services.is_empty())
-            .then(|| Value::from_iter(terms.services.iter().map(|s| &**s)).to_string());
-        self.connection
-            .prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute(params![
-                place.account_id,
-                id.0,
-                place.position.0,
-                terms.granted.nanos(),
-                terms.priority,
-                terms.expire_time.map(rfc3339::format),
-                &*terms.source,
-                services,
-            ])?;
-        Ok(())
     }
 
     /// Adds an account that has no entries yet.

@@ -1,6 +1,6 @@
 //! The JSON texts in rows: labels, usages, shares, settings and the states of accounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -246,6 +246,16 @@ impl StateText {
             create_time: None,
             ..self
         })
+    }
+
+    /// Removes labels of the account.
+    pub(super) fn remove_labels(&mut self, keys: &BTreeSet<Box<str>>) {
+        if let Some(settings) = &mut self.settings {
+            settings.labels.retain(|key, _| !keys.contains(&**key));
+            if *settings == SettingsText::default() {
+                self.settings = None;
+            }
+        }
     }
 
     /// When the account was opened, if it says.

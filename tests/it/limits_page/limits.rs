@@ -6,11 +6,15 @@ use creditd::app::card_file::{
     CARD_CELLS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, PUBLISHED_BYTES_MAX, ROWS_MAX, SERVICES_MAX,
     VALUES_MAX,
 };
+use creditd::app::token::{ADMIN_TOKEN_BYTES_MIN, TOKEN_BYTES_MAX};
 use creditd::app::{
     BALANCE_GRANTS_MAX, BATCH_LENGTH_MAX, HOLD_TTL_SECONDS_DEFAULT, HOLD_TTL_SECONDS_MAX,
 };
 use creditd::domain::Credits;
 use creditd::domain::amount::DECIMALS_MAX;
+use creditd::domain::keys::{
+    KEY_ACCOUNTS_MAX, KEY_CALLS_PER_SECOND_MAX, KEY_ID_BYTES_MAX, KEY_TITLE_BYTES_MAX,
+};
 use creditd::domain::ledger::{LIVE_GRANTS_MAX, OPEN_HOLDS_MAX};
 use creditd::domain::names::{
     ACCOUNT_BYTES_MAX, KEY_BYTES_MAX, PAIRS_MAX, REPEATED_BYTES_MAX, REQUEST_ID_BYTES_MAX,
@@ -34,6 +38,7 @@ use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
 };
 use creditd::server::{Options, limits as connection};
+use creditd::store::keys::KEYS_MAX;
 use creditd::store::sqlite::{
     BATCH_DELAY_TARGET, DELAY_TARGET_MIN, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL,
     OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN, SCAN_SLICE_TIME_MAX, SLICE_MAX,
@@ -92,6 +97,10 @@ pub fn limits() -> BTreeMap<String, String> {
         (
             "service: the key of a row of a rate card, in usages, grants and filters",
             format!("1 to {SERVICE_BYTES_MAX} of `{grammar}`"),
+        ),
+        (
+            "key_id that a list of entries is filtered by",
+            format!("up to {}", KEY_ID_BYTES_MAX),
         ),
         (
             "name of a rate card",
@@ -211,6 +220,31 @@ pub fn limits() -> BTreeMap<String, String> {
         ),
         ("publications that a server keeps", number(PUBLICATIONS_MAX)),
         ("scheduled rate cards of one name", number(SCHEDULED_MAX)),
+        (
+            "accounts and prefixes that a key is bound to",
+            format!("{KEY_ACCOUNTS_MAX}, and none for all"),
+        ),
+        ("title of a key", format!("0 to {KEY_TITLE_BYTES_MAX}")),
+        (
+            "a key's limit of calls a second",
+            format!("1 to {}, and 0 for none", number(KEY_CALLS_PER_SECOND_MAX)),
+        ),
+        (
+            "keys that are neither revoked nor expired",
+            number(KEYS_MAX),
+        ),
+        ("a token in the metadata of a call", number(TOKEN_BYTES_MAX)),
+        (
+            "`--admin-key-file`, a key that the server is started with",
+            format!(
+                "{ADMIN_TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} printable ASCII characters but space"
+            ),
+        ),
+        ("calls a second of a key", "none".to_owned()),
+        (
+            "`--account-calls-per-second-max`, calls a second that name an account",
+            "none".to_owned(),
+        ),
         (
             "publications under way at once",
             format!("{PUBLICATIONS_UNDER_WAY_MAX}, of which {CARD_LOADS_MAX} are read at a time"),
@@ -337,6 +371,10 @@ pub fn limits() -> BTreeMap<String, String> {
         (
             "calls in flight of one connection",
             format!("a quarter of those that are free, at least {CALLS_FLOOR}"),
+        ),
+        (
+            "memory, calls in flight and watched balances of one key",
+            "four times what is free: four fifths of all for a key alone".to_owned(),
         ),
         (
             "balances watched by one connection",

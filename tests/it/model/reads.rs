@@ -106,19 +106,23 @@ impl Model {
         if request.service.len() > 128 {
             violations.add("service", "INVALID_LENGTH");
         }
+        if request.key_id.len() > 64 {
+            violations.add("key_id", "INVALID_LENGTH");
+        }
         let mut kinds = request.kinds.iter();
         if kinds.any(|kind| pb::EntryKind::try_from(*kind).is_err() || *kind == 0) {
             violations.add("kinds", "UNKNOWN_VALUE");
         }
         let kinds: BTreeSet<i32> = request.kinds.iter().copied().collect();
         let list = format!(
-            "entries of {} {:?} {:?} {:?} {} {}",
+            "entries of {} {:?} {:?} {:?} {} {} {}",
             request.account,
             request.start_time,
             request.end_time,
             kinds,
             request.service,
-            request.hold_id
+            request.hold_id,
+            request.key_id
         );
         let end = page(&mut violations, &list, &request.page_token);
         if !violations.is_empty() {
@@ -167,6 +171,7 @@ fn passes(request: &pb::ListEntriesRequest, written: &Written) -> bool {
         && (request.kinds.is_empty() || request.kinds.contains(&entry.kind))
         && (request.service.is_empty() || request.service == entry.service)
         && (request.hold_id.is_empty() || request.hold_id == entry.hold_id)
+        && (request.key_id.is_empty() || request.key_id == entry.key_id)
 }
 
 /// Where a list goes on.

@@ -185,7 +185,12 @@ async fn a_file_of_before_is_migrated() {
     let path = data.path().join("creditd.db");
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute_batch(
-        "DROP TABLE rate_card_sources; DROP TABLE publications; PRAGMA user_version = 4;",
+        "DROP TABLE rate_card_sources; DROP TABLE publications;
+         DROP TABLE keys; DROP TABLE admin_events; DROP VIEW ledger;
+         ALTER TABLE entries DROP COLUMN key_id; ALTER TABLE entries DROP COLUMN chain;
+         ALTER TABLE entries DROP COLUMN salts; ALTER TABLE entries DROP COLUMN erased;
+         CREATE VIEW ledger AS SELECT * FROM entries;
+         PRAGMA user_version = 4;",
     )
     .unwrap();
     drop(file);

@@ -113,10 +113,8 @@ impl KeyStore for MemoryKeys {
             let kept = self.kept.lock().unwrap();
             let matching = kept.events.iter().rev().filter(|event| {
                 query.before.is_none_or(|before| event.number < before)
-                    && query
-                        .key_id
-                        .as_ref()
-                        .is_none_or(|id| event.key_id.as_ref() == Some(id))
+                    && (query.key_id.is_empty()
+                        || event.key_id.as_ref().map(KeyId::as_str) == Some(&*query.key_id))
             });
             Ok(matching.take(query.limit).cloned().collect())
         })

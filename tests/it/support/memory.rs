@@ -155,7 +155,7 @@ impl Books {
             available,
         } = *effects;
         let earlier = EarlierWrite {
-            fingerprint: command.request.fingerprint,
+            fingerprint: Some(command.request.fingerprint),
             entry: entry.clone(),
             available,
         };

@@ -20,6 +20,12 @@ pub fn violations() -> Vec<(&'static str, Violation)> {
         ),
         ("usage.service", Violation::Required),
         (
+            "key.scopes",
+            Violation::InvalidKey {
+                problem: text("\"write\" is no scope; give price, read, charge, grant or admin"),
+            },
+        ),
+        (
             "credits",
             Violation::InvalidAmount {
                 value: text("1e3"),

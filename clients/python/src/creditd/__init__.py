@@ -4,9 +4,10 @@
 Decimal, never float. A call that is refused or fails raises CreditdError.
 """
 
-from creditd import enums, errors, model
+from creditd import enums, errors, keys, model
 from creditd._async import AsyncBalanceWatch, AsyncClient
 from creditd._attempts import RetryPolicy, Timeout
+from creditd._call_key import AsyncKeySource, KeySource
 from creditd._channel import VERSION, Metadata
 from creditd._request_id import new_request_id, request_id_of
 from creditd._sync import BalanceWatch, Client
@@ -14,6 +15,7 @@ from creditd._tls import Tls
 from creditd._values import Amount, Duration, MeterValue
 from creditd.enums import *
 from creditd.errors import *
+from creditd.keys import *
 from creditd.model import *
 from creditd.reason import Reason
 
@@ -23,9 +25,11 @@ __all__ = [
     "Amount",
     "AsyncBalanceWatch",
     "AsyncClient",
+    "AsyncKeySource",
     "BalanceWatch",
     "Client",
     "Duration",
+    "KeySource",
     "Metadata",
     "MeterValue",
     "Reason",
@@ -39,4 +43,5 @@ __all__ = [
 # Public names are listed once, in the modules that define them.
 __all__ += enums.__all__
 __all__ += errors.__all__
+__all__ += keys.__all__
 __all__ += model.__all__

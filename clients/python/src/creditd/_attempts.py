@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import grpc
 
-from creditd.errors import CreditdError, DeadlineExceededError
+from creditd.errors import CreditdError, DeadlineExceededError, UnavailableError
+from creditd.reason import Reason
 
 Timeout: TypeAlias = float | timedelta
 """Seconds as a number, or a timedelta."""
@@ -17,11 +18,13 @@ _FACTOR = 2
 _DOUBLINGS_MAX = 64
 # An attempt is made only where at least so much time is left for it.
 _ATTEMPT_S_MIN = 0.01
+# With these the server says that it has not begun with the call.
+_NOTHING_DONE = {Reason.RATE_LIMITED, Reason.SERVER_OVERLOADED, Reason.CLOCK_NOT_BELIEVED}
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How a call is sent again that found the server UNAVAILABLE.
+    """How a call is sent again that found the server UNAVAILABLE, or was RATE_LIMITED.
 
     It is, for as long as the timeout of the call allows. The pause after attempt n is random,
     from 0 to initial_backoff_s * 2^(n-1), or to max_backoff_s where that is less. Where the server
@@ -58,12 +61,18 @@ DEFAULT_RETRY = RetryPolicy()
 
 @dataclass(slots=True)
 class Attempts:
-    """One call that failed at least once. `deadline_s` is on the same clock as `now_s`."""
+    """One call that failed at least once. `deadline_s` is on the same clock as `now_s`.
+
+    A call that is not `repeatable` takes effect each time it is sent: it is sent again only where
+    the server says that nothing was done.
+    """
 
     policy: RetryPolicy
     deadline_s: float
+    repeatable: bool = True
     made: int = 1
     refusal: CreditdError | None = None
+    asked_for_new_key: bool = False
 
     def start(self, now_s: float) -> float:
         """Counts another attempt; returns the seconds that it has, or raises where there are none.
@@ -82,11 +91,11 @@ class Attempts:
         `jitter` is a random number from 0 to 1.
         """
         error.attempts = self.made
-        if not error.retryable:
+        if not error.retryable or not (self.repeatable or error.reason in _NOTHING_DONE):
             if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and self.refusal is not None:
                 error.__cause__ = self.refusal
             raise error
-        if self.policy.max_attempts is not None and self.made >= self.policy.max_attempts:
+        if self._is_last():
             raise error
         self.refusal = error
         asked_s = 0.0 if error.retry_after is None else max(error.retry_after.total_seconds(), 0)
@@ -97,6 +106,29 @@ class Attempts:
             self.made - 1, _DOUBLINGS_MAX
         )
         return asked_s + min(backoff_s, self.policy.max_backoff_s, spare_s) * jitter
+
+    def wants_new_key(self, error: CreditdError) -> bool:
+        """Whether the call is to be sent again with another key: once, where its key was refused.
+
+        Nothing was done then, so this is for every call.
+        """
+        if error.reason != Reason.KEY_INVALID or self.asked_for_new_key or self._is_last():
+            return False
+        error.attempts = self.made
+        self.asked_for_new_key = True
+        return True
+
+    def check_lost(self) -> None:
+        """Raises where the call was sent, is not answered, and must not be sent again."""
+        if not self.repeatable:
+            raise UnavailableError(
+                "the connection was lost: it is not known whether the call took effect",
+                code=grpc.StatusCode.UNAVAILABLE,
+                attempts=self.made,
+            )
+
+    def _is_last(self) -> bool:
+        return self.policy.max_attempts is not None and self.made >= self.policy.max_attempts
 
     def out_of_time(self) -> CreditdError:
         """The error of a call whose attempts all failed until its deadline."""

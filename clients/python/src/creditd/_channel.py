@@ -1,5 +1,6 @@
 """How both clients connect, and what they send along with a call."""
 
+import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple, TypeAlias
@@ -31,6 +32,9 @@ _OPTIONS: list[tuple[str, str | int]] = [
     # that ping more often than every 5 minutes, and a dead connection has to be known long before.
     # Connections are probed by a call instead; see Liveness.
 ]
+
+_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
+_METADATA_VALUE = re.compile(r"[ -~]*")
 
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
@@ -116,7 +120,9 @@ class CallOptions(NamedTuple):
         if self.x_request_id is not None:
             if not isinstance(self.x_request_id, str):
                 raise TypeError(f"x_request_id must be a str, not {_kind(self.x_request_id)}")
-            pairs.append(("x-request-id", self.x_request_id))
+            pair = ("x-request-id", self.x_request_id)
+            _check_pair(pair)
+            pairs.append(pair)
         return pairs
 
 
@@ -132,6 +138,11 @@ def _check_pair(pair: object) -> None:
     wanted = bytes if key.endswith("-bin") else str
     if not isinstance(value, wanted):
         raise TypeError(f"metadata {key!r} must be {wanted.__name__}, not {_kind(value)}")
+    # grpc would refuse it in a message with all of the metadata, the client's key too.
+    if not _METADATA_KEY.fullmatch(key):
+        raise ValueError(f"the key {key!r} of metadata must have only a-z, 0-9, '-', '_' and '.'")
+    if isinstance(value, str) and not _METADATA_VALUE.fullmatch(value):
+        raise ValueError(f"metadata {key!r} has a character that is not printable ASCII")
 
 
 def _kind(value: object) -> str:

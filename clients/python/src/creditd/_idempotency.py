@@ -2,7 +2,7 @@
 
 from google.protobuf.message import Message
 
-from creditd.v1 import ledger_pb2
+from creditd.v1 import admin_pb2, ledger_pb2
 
 
 def idempotency_key(request: Message) -> str:
@@ -12,3 +12,8 @@ def idempotency_key(request: Message) -> str:
         return ""
     key = getattr(request, "request_id", "")
     return key if isinstance(key, str) else ""
+
+
+def is_repeatable(request: Message) -> bool:
+    """Whether the call can be sent twice, where it is not known whether it took effect."""
+    return not isinstance(request, admin_pb2.CreateKeyRequest)

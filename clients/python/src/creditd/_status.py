@@ -21,13 +21,16 @@ from creditd.errors import (
     HoldExceededError,
     InsufficientCreditsError,
     InvalidArgumentError,
+    NotAllowedError,
     NotFoundError,
     NotOfferedError,
     RateCardInvalidError,
     RateCardNameTakenError,
     RateCardNotScheduledError,
+    RateLimitedError,
     RefundExceedsChargeError,
     RequestIdReusedError,
+    UnauthenticatedError,
     UnavailableError,
     UnknownAttributeValueError,
 )
@@ -50,6 +53,8 @@ _CLASS_BY_REASON: dict[str, type[CreditdError]] = {
     Reason.RATE_CARD_INVALID: RateCardInvalidError,
     Reason.RATE_CARD_NAME_TAKEN: RateCardNameTakenError,
     Reason.RATE_CARD_NOT_SCHEDULED: RateCardNotScheduledError,
+    Reason.NOT_ALLOWED: NotAllowedError,
+    Reason.RATE_LIMITED: RateLimitedError,
 }
 _CLASS_BY_CODE: dict[grpc.StatusCode, type[CreditdError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
@@ -57,6 +62,7 @@ _CLASS_BY_CODE: dict[grpc.StatusCode, type[CreditdError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
 }
 
 

@@ -50,10 +50,8 @@ def _addresses(target: str) -> list[str]:
     if target.startswith(_ADDRESS_SCHEMES):
         _, _, several = target.partition(":")
         return [unquote(one) for one in several.lstrip("/").split(",")]
-    if target.startswith("dns:"):
-        # dns:host, dns:///host and dns://resolver/host.
-        return [target.removeprefix("dns:").rpartition("/")[2]]
-    return [target]
+    # dns:host and dns:///host. In dns://resolver/host the resolver says what the host is.
+    return [target.removeprefix("dns:").removeprefix("///")]
 
 
 def _host(address: str) -> str:

@@ -47,7 +47,7 @@ def _read(file: File | None) -> bytes | None:
     return None if file is None else Path(file).read_bytes()
 
 
-def explain_handshake(error: CreditdError, target: str) -> bool:
+def explain_handshake(error: CreditdError, target: str, *, with_key: bool) -> bool:
     """Adds the explanation to an error of a client that speaks TLS by default.
 
     Returns:
@@ -57,7 +57,8 @@ def explain_handshake(error: CreditdError, target: str) -> bool:
         return False
     error.message += (
         f"; {target} is not on this machine, so it is spoken to by TLS: "
-        "insecure=True asks for plaintext, tls= for another TLS"
+        + ("" if with_key else "insecure=True asks for plaintext, ")
+        + "tls= asks for another TLS"
     )
     error.args = (error.message,)
     return _NO_TLS in error.message

@@ -7,6 +7,7 @@ from decimal import Decimal
 import grpc
 
 from creditd.enums import HoldStatus, RateCardState
+from creditd.reason import Reason
 
 __all__ = [
     "CreditdError",
@@ -17,13 +18,16 @@ __all__ = [
     "HoldExceededError",
     "InsufficientCreditsError",
     "InvalidArgumentError",
+    "NotAllowedError",
     "NotFoundError",
     "NotOfferedError",
     "RateCardInvalidError",
     "RateCardNameTakenError",
     "RateCardNotScheduledError",
+    "RateLimitedError",
     "RefundExceedsChargeError",
     "RequestIdReusedError",
+    "UnauthenticatedError",
     "UnavailableError",
     "UnknownAttributeValueError",
 ]
@@ -88,7 +92,7 @@ class CreditdError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether the same call may be sent again unchanged and may then succeed."""
-        return self.code is grpc.StatusCode.UNAVAILABLE
+        return self.code is grpc.StatusCode.UNAVAILABLE or self.reason == Reason.RATE_LIMITED
 
 
 class InvalidArgumentError(CreditdError):
@@ -133,7 +137,7 @@ class RateCardInvalidError(InvalidArgumentError):
 
 
 class NotFoundError(CreditdError):
-    """The account, rate card, revision, hold, entry or grant does not exist."""
+    """The account, rate card, revision, hold, entry, grant or key does not exist."""
 
 
 class FailedPreconditionError(CreditdError):
@@ -228,6 +232,38 @@ class RateCardNameTakenError(CreditdError):
 
 class RequestIdReusedError(CreditdError):
     """The request_id was used before with another body. No credits moved."""
+
+
+class UnauthenticatedError(CreditdError):
+    """The call had no key (KEY_REQUIRED), or one that is not valid (KEY_INVALID)."""
+
+
+class NotAllowedError(CreditdError):
+    """The key may not do that, or not with that account. Nothing was done."""
+
+    @property
+    def scope(self) -> str:
+        """The scope that the call needs, such as "charge"."""
+        return self.metadata["scope"]
+
+
+class RateLimitedError(CreditdError):
+    """The key, or the account, was called for more often than it may be. Nothing was done.
+
+    It is raised where a RetryPolicy limits the attempts, and by a watch, which is never retried.
+    Elsewhere the call is sent again when `retry_after` has passed, and this is the `__cause__` of a
+    DeadlineExceededError where there is no time for that.
+    """
+
+    @property
+    def limit(self) -> int:
+        """How many calls a second are allowed."""
+        return int(self.metadata["limit"])
+
+    @property
+    def of(self) -> str:
+        """What was called for too often: "key" or "account"."""
+        return self.metadata["of"]
 
 
 class DeadlineExceededError(CreditdError):

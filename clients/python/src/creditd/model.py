@@ -318,7 +318,7 @@ class Entry:
 
     `price_values` are the attributes by which the usage was priced that came from the account or
     the clock. `price_time` is the time for which it was priced, where that decided an attribute or
-    the request named it.
+    the request named it. `key_id` is who did it; "": the server, or authentication was off.
     """
 
     entry_id: str
@@ -346,6 +346,7 @@ class Entry:
     services: tuple[str, ...]
     price_values: Mapping[str, str]
     price_time: datetime | None
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,13 +286,13 @@ class Reason:
 
     #: The call brought no key, and the server asks for one.
     #: Code: UNAUTHENTICATED
-    #: Metadata: none
+    #: Metadata:
     KEY_REQUIRED: Final = "KEY_REQUIRED"
 
     #: The call's key is none of the server's: it is not one, was never created, was revoked or
     #: has expired. Nothing says which of them.
     #: Code: UNAUTHENTICATED
-    #: Metadata: none
+    #: Metadata:
     KEY_INVALID: Final = "KEY_INVALID"
 
     #: The caller may not do that, or not with that account. It is said before anything is

@@ -23,12 +23,12 @@ def sample(message: Descriptor, choice: int = 0) -> dict[str, Any]:
 def sample_request(message: Descriptor, choice: int = 0) -> dict[str, Any]:
     """The same for a request: without what replies alone have, and each mask names all."""
     request = sample(message, choice)
+    for field in message.fields:
+        for inner in () if field.message_type is None else field.message_type.fields:
+            if inner.full_name in OUTPUT_ONLY:
+                del request[field.name][inner.name]
     for mask, updated in masks(message):
-        fields = request[updated.name]
-        for field in updated.message_type.fields:
-            if field.full_name in OUTPUT_ONLY:
-                del fields[field.name]
-        names = [name for name in fields if name != updated.name]
+        names = [name for name in request[updated.name] if name != updated.name]
         request[mask.name] = FieldMask(paths=names).ToJsonString()
     return request
 

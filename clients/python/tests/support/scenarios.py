@@ -13,7 +13,8 @@ from tests.support.server import REPOSITORY
 DIRECTORY = REPOSITORY / "clients" / "scenarios"
 CLIENT = "python"
 
-_STEP_KEYS = {"call", "request", "reply", "refusal", "save"}
+_SCENARIO_KEYS = {"name", "steps", "only", "key"}
+_STEP_KEYS = {"call", "request", "key", "reply", "refusal", "save"}
 _TEXT_KEYS = {"text_of", "with"}
 _REFUSAL_KEYS = {"code", "reason", "metadata", "fields"}
 _VARIABLE = re.compile(r"\$\{(repeat:.*?:\d+|[^{}]+)\}", re.DOTALL)
@@ -28,6 +29,7 @@ class Scenario:
     name: str
     path: Path
     steps: list[dict[str, Any]]
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ def read_scenarios(directory: Path = DIRECTORY) -> list[Scenario]:
     scenarios = []
     for path in sorted(directory.glob("*.json")):
         for entry in json.loads(path.read_text()):
-            unknown = entry.keys() - {"name", "steps", "only"}
+            unknown = entry.keys() - _SCENARIO_KEYS
             assert not unknown, f"{path.name}: {entry['name']} has unknown keys {unknown}"
+            keyed = any("key" in step for step in entry["steps"])
+            assert "key" in entry or not keyed, f"{path.name}: {entry['name']} has no key itself"
             if CLIENT in entry.get("only", [CLIENT]):
-                scenarios.append(Scenario(entry["name"], path, entry["steps"]))
+                scenarios.append(Scenario(entry["name"], path, entry["steps"], entry.get("key")))
     return scenarios
 
 

@@ -37,7 +37,14 @@ WRITES = [
 
 
 # Fields that replies alone have.
-OUTPUT_ONLY = {"creditd.v1.Account.create_time", "creditd.v1.Account.balance"}
+OUTPUT_ONLY = {
+    "creditd.v1.Account.create_time",
+    "creditd.v1.Account.balance",
+    "creditd.v1.Key.key_id",
+    "creditd.v1.Key.create_time",
+    "creditd.v1.Key.last_use_time",
+    "creditd.v1.Key.revoke_time",
+}
 
 
 def request_fields(method: str) -> set[str]:

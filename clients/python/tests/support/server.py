@@ -12,6 +12,9 @@ from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 
+# Of the servers that ask for a key; `${admin_key}` of the scenarios.
+ADMIN_KEY = "admin-key-of-the-tests-0123456789"
+
 _START_S_MAX = 30
 _STOP_S_MAX = 30
 _ADDRESS = re.compile(r"listens on (\S+)")
@@ -90,3 +93,14 @@ def _address(lines: "queue.SimpleQueue[str]", stderr_path: Path) -> str:
             raise RuntimeError(
                 f"the server does not say where it listens; its stderr: {stderr_path.read_text()}"
             )
+
+
+@contextmanager
+def running_server_with_keys(directory: Path, *options: str) -> Iterator[str]:
+    """The same, of a server that asks for a key and knows ADMIN_KEY."""
+    keys = directory / "admin-keys"
+    keys.write_text(f"{ADMIN_KEY}\n")
+    with running_server(
+        directory, "127.0.0.1:0", "--admin-key-file", str(keys), *options
+    ) as address:
+        yield address

@@ -139,6 +139,7 @@ pub fn decide(
         Err(refusal) => return Ok(Decision::Refuse { refusal, lapsed }),
     };
     entry.request_id = Some(command.request.id.clone());
+    entry.key_id.clone_from(&command.key_id);
     entry.labels.clone_from(&command.labels);
     let account = Arc::make_mut(account);
     account.apply(&entry)?;
@@ -167,7 +168,7 @@ fn settings_to_price_by(account: &Account, command: &Command) -> Option<Arc<Acco
 /// # Errors
 /// That the request_id was used with another body.
 pub fn replay(command: &Command, earlier: EarlierWrite) -> Result<Written, Refusal> {
-    if earlier.fingerprint != command.request.fingerprint {
+    if earlier.fingerprint != Some(command.request.fingerprint) {
         return Err(Refusal::RequestIdReused {
             account: command.account.clone(),
             request_id: command.request.id.clone(),

@@ -21,6 +21,7 @@ impl Audit<'_> {
         let total = u64::try_from(total).unwrap_or_default();
         let mut snapshots = self.snapshots()?;
         let (mut last, mut read) = (i64::MIN, 0_u64);
+        self.check_since(0);
         loop {
             // In pages, since checks of an entry run further queries on the connection.
             let ids = self.ids_after(last)?;
@@ -29,7 +30,10 @@ impl Audit<'_> {
             }
             for id in ids {
                 last = id;
+                self.check_position(self.last_position.saturating_add(1), id);
                 self.apply_entry(Position(id), &mut snapshots);
+                self.last_position = id;
+                self.check_since(id);
                 read = read.saturating_add(1);
                 if read.is_multiple_of(PROGRESS_ROWS) {
                     (self.progress)(read, total);
@@ -70,8 +74,11 @@ impl Audit<'_> {
             Ok(Some(stored)) => stored,
             Ok(None) => return,
             Err(StorageError(cause)) => {
-                self.report.add(cause);
-                self.stop_account_at(position);
+                let account = self.stop_account_at(position);
+                self.report.add(match account {
+                    Some(name) => format!("{cause}; it is of {name}"),
+                    None => cause,
+                });
                 return;
             }
         };
@@ -106,6 +113,13 @@ impl Audit<'_> {
         account_audit.opened_by_update |=
             account_audit.head.is_none() && matches!(entry.kind, EntryKind::Update(_));
         account_audit.head = Some(position);
+        let mut form = std::mem::take(&mut self.form);
+        self.check_chain(&stored, &mut account_audit, &mut form);
+        self.form = form;
+        account_audit.steps = match snapshots.contains(&(place.account_id, position.0)) {
+            true => 0,
+            false => account_audit.steps.saturating_add(1),
+        };
         self.check_answer(entry, stored.answered, &account_audit);
         self.check_lookup_tables(place, entry, &account_audit);
         self.check_row(place, entry, &mut account_audit);
@@ -115,20 +129,24 @@ impl Audit<'_> {
         self.accounts.insert(place.account_id, account_audit);
     }
 
-    /// Ends the checks of the account of an entry that cannot be read.
-    fn stop_account_at(&mut self, position: Position) {
+    /// Ends the checks of the account of an entry that cannot be read. Returns its name.
+    fn stop_account_at(&mut self, position: Position) -> Option<String> {
         let account = self.journal.connection.query_row(
             "SELECT account_id FROM entries WHERE position = ?1",
             [position.0],
             |row| row.get::<_, i64>(0),
         );
+        let chain = self.stored_chain(position);
         if let Ok(account) = account
             && let Some(account_audit) = self.accounts.get_mut(&account)
         {
             account_audit.account = None;
             account_audit.row_was_checked |= account_audit.row_head == Some(position);
             account_audit.head = Some(position);
+            account_audit.chain = chain.unwrap_or(account_audit.chain);
+            return Some(account_audit.name.clone());
         }
+        None
     }
 
     /// A priced entry must have the cost of its usage by its revision.
@@ -229,12 +247,19 @@ impl Audit<'_> {
             return;
         };
         let stored = self.journal.connection.query_row(
-            "SELECT state, last_time FROM accounts WHERE account_id = ?1",
+            "SELECT state, last_time, steps FROM accounts WHERE account_id = ?1",
             [place.account_id],
-            |row| Ok((row.get::<_, String>(0)?, row.get::<_, At>(1)?)),
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, At>(1)?,
+                    row.get::<_, u32>(2)?,
+                ))
+            },
         );
-        let is_right = stored.is_ok_and(|(state, time)| {
-            account_audit.makes_state(account, &state) && time == At(entry.create_time)
+        let is_right = stored.is_ok_and(|(state, time, steps)| {
+            account_audit.makes_state(account, &state)
+                && (time, steps) == (At(entry.create_time), account_audit.steps)
         });
         if !is_right {
             self.report.add(format!(

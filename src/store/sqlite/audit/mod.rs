@@ -5,8 +5,10 @@
 //! writes to it, and changes nothing.
 
 mod cards;
+mod chain;
 mod derived;
 mod entries;
+mod keys;
 mod requests;
 
 use std::collections::HashMap;
@@ -14,10 +16,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::chain::head::JournalHead;
+use super::chain::{BEGINNING, Chain};
 use super::journal::{Journal, Position, StorageError};
 use super::open::skip_checkpoint_at_close;
 use super::wal_match::{self, WithoutWal};
 use crate::domain::Credits;
+use crate::domain::canonical::CanonicalForm;
 use crate::domain::ledger::Account;
 use crate::domain::pricing::{Pricing, Usage};
 use crate::store::cards::StoredCard;
@@ -42,6 +47,8 @@ pub struct AuditReport {
     pub damage: u64,
     /// Which newest entries may be missing, if that can be known.
     pub warning: Option<String>,
+    /// The head of the journal; None in a file from before its entries were chained.
+    pub head: Option<JournalHead>,
 }
 
 impl AuditReport {
@@ -78,6 +85,13 @@ struct Audit<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
     report: AuditReport,
     accounts: HashMap<i64, AccountAudit>,
+    /// Whether entries are chained, as in files of this version.
+    is_chained: bool,
+    /// The head from which the file must go on.
+    since: Option<&'a JournalHead>,
+    /// The position of the newest row that was read.
+    last_position: i64,
+    form: CanonicalForm,
 }
 
 /// One account, after the entries that were read so far.
@@ -92,20 +106,33 @@ struct AccountAudit {
     row_was_checked: bool,
     /// Whether its first row is an update: then all of its states say when it was opened.
     opened_by_update: bool,
+    /// The hash of its newest row so far.
+    chain: Chain,
+    /// Entries since its newest snapshot, as its rows say it.
+    steps: u32,
 }
 
-/// Audits a file. `progress` gets the number of rows of the journal read and of all rows.
+/// Audits a file. `progress` gets the number of rows of the journal read and of all rows. With
+/// `since` the file must also go on from that head.
 ///
 /// # Errors
-/// Why the file cannot be read as a data file of creditd.
+/// Why the file cannot be read as a data file of creditd, or has no head to go on from.
 pub fn audit(
     path: &Path,
+    since: Option<&JournalHead>,
     reprice: &mut dyn Reprice,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
     let (connection, warning) = open_to_read(path)?;
-    super::open::show_as_newest(&connection)
-        .map_err(|error| format!("data file {}: {error}", path.display()))?;
+    let failed = |error| format!("data file {}: {error}", path.display());
+    let is_chained = super::open::has_chains(&connection).map_err(failed)?;
+    super::open::show_as_newest(&connection).map_err(failed)?;
+    if since.is_some() && !is_chained {
+        return Err(format!(
+            "data file {}: its entries are not chained yet, so it cannot go on from a head; start \"creditd serve\" with it once, which migrates it",
+            path.display()
+        ));
+    }
     let mut audit = Audit {
         journal: Journal::new(connection),
         reprice,
@@ -115,6 +142,10 @@ pub fn audit(
             ..AuditReport::default()
         },
         accounts: HashMap::new(),
+        is_chained,
+        since,
+        last_position: 0,
+        form: CanonicalForm::default(),
     };
     match audit.run() {
         Ok(()) => Ok(audit.report),
@@ -178,8 +209,10 @@ impl Audit<'_> {
         self.check_file()?;
         self.read_cards()?;
         self.check_cards()?;
+        self.check_keys()?;
         self.read_accounts()?;
         self.apply_entries()?;
+        self.note_head();
         self.check_derived()?;
         self.check_requests()
     }
@@ -234,6 +267,8 @@ impl Audit<'_> {
                 row_head: row.get::<_, Option<i64>>(2)?.map(Position),
                 row_was_checked: false,
                 opened_by_update: false,
+                chain: BEGINNING,
+                steps: 0,
             };
             self.accounts.insert(id, account_audit);
             self.report.accounts = self.report.accounts.saturating_add(1);

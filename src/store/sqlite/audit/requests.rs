@@ -48,7 +48,8 @@ impl Audit<'_> {
             ));
         }
         let unnamed = "SELECT count(*) FROM entries
-             WHERE (request_id IS NULL) <> (fingerprint IS NULL) OR length(fingerprint) <> 16";
+             WHERE (request_id IS NULL) <> (fingerprint IS NULL AND erased IS NULL)
+                OR length(fingerprint) <> 16";
         let unnamed: i64 = self
             .journal
             .connection

@@ -37,7 +37,7 @@ class Connection:
     Attributes:
         rpcs: The methods of the API over the channel, by name.
         received_s: When something last came from the server, by time.monotonic().
-        streams: The calls of grpc that are streaming over the channel.
+        streams: What streams over the channel.
         liveness: When the connection counts as dead.
     """
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from creditd._call_key import KeyLateError, KeyTimeoutError, with_bearer
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from creditd._async.call_key import CallKey
     from creditd._async.connection import Connection
 
 
@@ -34,9 +37,9 @@ class StreamCancelledError(grpc.RpcError):
 
 
 class Stream:
-    """One call that streams, over one connection.
+    """One call that streams, over one connection; it begins when it is first read.
 
-    Its `timeout_s` is what is left of the time for all of the watch.
+    Its `deadline_s`, by time.monotonic(), is that of all of the watch.
     """
 
     def __init__(
@@ -44,13 +47,22 @@ class Stream:
         connection: Connection,
         method: str,
         request: Message,
-        timeout_s: float | None,
-        metadata: Any,
+        *,
+        deadline_s: float | None,
+        metadata: list[tuple[str, str | bytes]],
+        key: CallKey,
     ) -> None:
         self._connection = connection
-        self._call = connection.rpcs[method](request, timeout=timeout_s, metadata=metadata)
-        self._replies = aiter(self._call)
-        connection.streams.add(self._call)
+        self._rpc = connection.rpcs[method]
+        self._request = request
+        self._deadline_s = deadline_s
+        self._metadata = metadata
+        self._key = key
+        self._call: Any = None
+        self._replies: Any = None
+        self._reading: asyncio.Future[Any] | None = None
+        self._cancelled = False
+        connection.streams.add(self)
 
     async def receive(self) -> Any:
         """The next reply, or None at the end.
@@ -61,7 +73,7 @@ class Stream:
         """
         # A task of its own: grpc raises CancelledError where the call was cancelled, and here that
         # must mean nothing but that the caller was.
-        reading = asyncio.ensure_future(self._read())
+        reading = self._reading = asyncio.ensure_future(self._read())
         try:
             while not reading.done():
                 await asyncio.wait([reading], timeout=self._connection.liveness.idle_s)
@@ -83,7 +95,25 @@ class Stream:
 
     def cancel(self) -> None:
         """Ends it, also while it is waited for."""
-        self._call.cancel()
+        self._cancelled = True
+        if self._call is not None:
+            self._call.cancel()
+        elif self._reading is not None:
+            self._reading.cancel()
 
     async def _read(self) -> Any:
+        if self._call is None:
+            if self._cancelled:
+                raise StreamCancelledError
+            await self._begin()
         return await anext(self._replies, None)
+
+    async def _begin(self) -> None:
+        try:
+            bearer = await self._key.ask(self._deadline_s)
+        except KeyTimeoutError:
+            raise KeyLateError from None
+        left_s = None if self._deadline_s is None else max(self._deadline_s - time.monotonic(), 0)
+        metadata = with_bearer(self._metadata, bearer)
+        self._call = self._rpc(self._request, timeout=left_s, metadata=metadata)
+        self._replies = aiter(self._call)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from creditd._async.call_key import CallKey
     from creditd._async.connection import Connections
     from creditd._channel import CallOptions
     from creditd.model import Balance
@@ -39,12 +40,15 @@ class AsyncBalanceWatch:
         connections: Connections,
         request: ledger_pb2.WatchBalanceRequest,
         options: CallOptions,
+        key: CallKey,
     ) -> None:
         # The connection is closed when nothing refers to its client any more.
         self._client = client
         self._connections = connections
         self._request = request
         self._metadata = options.wire_metadata()
+        self._key = key
+        key.check_metadata(self._metadata)
         self._deadline_s = (
             None if options.timeout is None else time.monotonic() + timeout_s(options.timeout)
         )
@@ -112,8 +116,14 @@ class AsyncBalanceWatch:
 
     def _start(self) -> Stream:
         connection = self._connections.get()
-        left_s = None if self._deadline_s is None else max(self._deadline_s - time.monotonic(), 0)
-        return Stream(connection, "WatchBalance", self._request, left_s, self._metadata)
+        return Stream(
+            connection,
+            "WatchBalance",
+            self._request,
+            deadline_s=self._deadline_s,
+            metadata=self._metadata,
+            key=self._key,
+        )
 
     def _resume(self) -> None:
         """Goes on by another call, unless the watch or its client was closed."""

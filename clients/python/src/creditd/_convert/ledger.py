@@ -88,6 +88,7 @@ def entries_to_pb(
     kinds: Iterable[EntryKind],
     service: str | None,
     hold_id: str | None,
+    key_id: str | None,
     page_size: int,
     page_token: str = "",
 ) -> ledger_pb2.ListEntriesRequest:
@@ -104,6 +105,7 @@ def entries_to_pb(
         ],
         service=optional_text(service, "service"),
         hold_id=optional_text(hold_id, "hold_id"),
+        key_id=optional_text(key_id, "key_id"),
     )
 
 
@@ -200,4 +202,5 @@ def entry_from_pb(message: ledger_pb2.Entry) -> Entry:
         services=tuple(message.services),
         price_values=dict(message.price_values),
         price_time=optional_time_from_field(message, "price_time"),
+        key_id=message.key_id,
     )

@@ -4,12 +4,13 @@ from creditd._sync.accounts import AccountCalls
 from creditd._sync.admin import AdminCalls
 from creditd._sync.charges import ChargeCalls
 from creditd._sync.holds import HoldCalls
+from creditd._sync.keys import KeyCalls
 from creditd._sync.ledger import LedgerCalls
 from creditd._sync.pricing import PricingCalls
 from creditd._sync.watch import BalanceWatch
 
 
-class Client(PricingCalls, LedgerCalls, AccountCalls, ChargeCalls, HoldCalls, AdminCalls):
+class Client(PricingCalls, LedgerCalls, AccountCalls, ChargeCalls, HoldCalls, AdminCalls, KeyCalls):
     """A client of one creditd server, safe to share between threads.
 
         with Client("127.0.0.1:50051") as client:
@@ -38,10 +39,15 @@ class Client(PricingCalls, LedgerCalls, AccountCalls, ChargeCalls, HoldCalls, Ad
         tls: TLS by files, to any target: who may have issued the server's certificate, one of the
             client's own, the server's name.
         insecure: Reach any host in plaintext.
+        key: The key to send with every call, or a function that returns it, which is asked before
+            each attempt of a call, so that keys can change. A call whose key is refused as
+            KEY_INVALID is sent once more where the function then returns another one. What it
+            raises is raised by the call. A key is never sent in plaintext to another machine.
         channel: Used as it is, in place of a connection to `target`, and left open by `close`.
 
     Raises:
-        ValueError: The target is invalid, or arguments exclude each other.
+        ValueError: The target is invalid, arguments exclude each other, or the key cannot be sent,
+            or not there.
         TypeError: An argument has a wrong type.
     """
 

@@ -97,6 +97,7 @@ class LedgerCalls(Transport):
             self._connections,
             convert.watch_to_pb(account),
             CallOptions(timeout, metadata, x_request_id),
+            self._key,
         )
 
     def list_entries(
@@ -108,6 +109,7 @@ class LedgerCalls(Transport):
         kinds: Iterable[EntryKind] = (),
         service: str | None = None,
         hold_id: str | None = None,
+        key_id: str | None = None,
         page_size: int = 0,
         timeout: Timeout | None = None,
         metadata: Metadata = (),
@@ -124,6 +126,7 @@ class LedgerCalls(Transport):
             kinds: Entries of these kinds. Empty: all.
             service: Entries for this service.
             hold_id: Entries of this hold.
+            key_id: What this key did.
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
             timeout: Seconds or a timedelta for each page. Left out, the client's.
             metadata: Further metadata to send, as pairs of key and value.
@@ -148,6 +151,7 @@ class LedgerCalls(Transport):
                 kinds=kinds,
                 service=service,
                 hold_id=hold_id,
+                key_id=key_id,
                 page_size=page_size,
             ),
             convert.entry_page_from_pb,
@@ -165,6 +169,7 @@ class LedgerCalls(Transport):
         kinds: Iterable[EntryKind] = (),
         service: str | None = None,
         hold_id: str | None = None,
+        key_id: str | None = None,
         page_size: int = 0,
         timeout: Timeout | None = None,
         metadata: Metadata = (),
@@ -183,6 +188,7 @@ class LedgerCalls(Transport):
             kinds: Entries of these kinds. Empty: all.
             service: Entries for this service.
             hold_id: Entries of this hold.
+            key_id: What this key did.
             page_size: How many to fetch at a time. 0 means 50; the server sends at most 1,000.
             timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
                 client's.
@@ -208,6 +214,7 @@ class LedgerCalls(Transport):
                 kinds=kinds,
                 service=service,
                 hold_id=hold_id,
+                key_id=key_id,
                 page_size=page_size,
                 page_token=page_token,
             ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from creditd._call_key import KeyLateError, KeyTimeoutError, with_bearer
 from creditd._status import error_from_rpc
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from creditd._sync.call_key import CallKey
     from creditd._sync.connection import Connection
 
 # The longest that a wrapped stream may outlive its end: it is sent again so often.
@@ -36,7 +38,7 @@ class StreamReplacedError(Exception):
 class Stream:
     """One call that streams, over one connection.
 
-    Its `timeout_s` is what is left of the time for all of the watch.
+    Its `deadline_s`, by time.monotonic(), is that of all of the watch.
     """
 
     def __init__(
@@ -44,14 +46,24 @@ class Stream:
         connection: Connection,
         method: str,
         request: Message,
-        timeout_s: float | None,
-        metadata: Any,
+        *,
+        deadline_s: float | None,
+        metadata: list[tuple[str, str | bytes]],
+        key: CallKey,
     ) -> None:
         self._connection = connection
         # Whether it ends sooner than the watch does, to be sent again.
         self._renewed = False
+        self._late = False
         try:
-            self._call = self._send(method, request, timeout_s, metadata)
+            metadata = with_bearer(metadata, key.ask(deadline_s))
+        except KeyTimeoutError:
+            self._call = None
+            self._late = True
+            return
+        left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0)
+        try:
+            self._call = self._send(method, request, left_s, metadata)
         except ValueError:
             # grpc says so of a channel that was closed before the call began.
             if not connection.replaced:
@@ -67,6 +79,8 @@ class Stream:
             StreamReplacedError: It ended since it is to go on by another call.
             grpc.RpcError: The call failed.
         """
+        if self._late:
+            raise KeyLateError
         if self._call is None:
             raise StreamReplacedError
         try:
@@ -84,7 +98,13 @@ class Stream:
         if self._call is not None:
             self._call.cancel()
 
-    def _send(self, method: str, request: Message, timeout_s: float | None, metadata: Any) -> Any:
+    def _send(
+        self,
+        method: str,
+        request: Message,
+        timeout_s: float | None,
+        metadata: list[tuple[str, str | bytes]],
+    ) -> Any:
         rpc = self._connection.rpcs[method]
         if not self._connection.streams_wrapped:
             call = rpc(request, timeout=timeout_s, metadata=metadata)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import grpc
 
 from creditd._attempts import DEFAULT_RETRY, Attempts, RetryPolicy, Timeout, timeout_s
+from creditd._call_key import KeySource, KeyTimeoutError, check_security, with_bearer
 from creditd._channel import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT_S,
@@ -18,14 +19,15 @@ from creditd._channel import (
     Security,
     channel_security,
 )
-from creditd._idempotency import idempotency_key
+from creditd._idempotency import idempotency_key, is_repeatable
 from creditd._log import logger
 from creditd._request_id import note_request_id
 from creditd._status import error_from_rpc, is_from_server
+from creditd._sync.call_key import CallKey
 from creditd._sync.connection import Connection, Connections, sleep
 from creditd._target import check_target
 from creditd._tls import Tls, explain_handshake
-from creditd.errors import CreditdError
+from creditd.errors import CreditdError, DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,10 +63,15 @@ class Transport:
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
         tls: Tls | None = None,
+        key: KeySource | None = None,
         channel: grpc.Channel | None = None,
     ) -> None:
         if channel is not None and (credentials is not None or insecure or tls is not None):
             raise ValueError("a channel has its own credentials; give one of the two")
+        if channel is not None and key is not None:
+            # Whether it speaks TLS, and where to, cannot be told.
+            raise ValueError("a key is not sent over a channel of yours; give one of the two")
+        self._key = CallKey(key)
         self._timeout_s = timeout_s(timeout)
         self._retry = retry
         self._target = target
@@ -74,6 +81,8 @@ class Transport:
             check_target(target)
             given = credentials is not None or tls is not None
             security = channel_security(target, credentials, insecure=insecure, tls=tls)
+            if self._key.is_set:
+                check_security(target, security)
             self._tls_by_default = security.credentials is not None and not given
         self._connections = Connections(self, target, security, channel, self._liveness)
 
@@ -111,28 +120,51 @@ class Transport:
 
     def _reply(self, method: str, request: Message, options: CallOptions) -> Any:
         limit_s = self._timeout_s if options.timeout is None else timeout_s(options.timeout)
-        left_s, begun_s = limit_s, time.monotonic()
+        deadline_s = time.monotonic() + limit_s
         metadata = options.wire_metadata()
+        self._key.check_metadata(metadata)
         # Made at the first failure: nearly every call is answered at once.
         attempts = None
+        bearer = self._ask_key(request, deadline_s, attempts)
         while True:
             connection = self._connection(request, attempts)
+            left_s = max(deadline_s - time.monotonic(), 0)
+            refused = None
             try:
-                reply = connection.call(method, request, left_s, metadata)
+                reply = connection.call(method, request, left_s, with_bearer(metadata, bearer))
             except grpc.RpcError as failure:
                 if attempts is None:
-                    attempts = Attempts(self._retry, begun_s + limit_s)
+                    attempts = Attempts(self._retry, deadline_s, is_repeatable(request))
                 error = error_from_rpc(failure, idempotency_key(request))
-                self._pause(method, connection, error, attempts)
+                refused = self._pause(method, connection, error, attempts)
             else:
                 if reply is not None:
                     if attempts is not None:
                         logger.info("%s was answered at attempt %d", method, attempts.made)
                     return reply
                 if attempts is None:
-                    attempts = Attempts(self._retry, begun_s + limit_s)
+                    attempts = Attempts(self._retry, deadline_s, is_repeatable(request))
+                attempts.check_lost()
                 logger.info("%s is sent again: its connection was replaced", method)
-            left_s = attempts.start(time.monotonic())
+            attempts.start(time.monotonic())
+            sent, bearer = bearer, self._ask_key(request, deadline_s, attempts)
+            if refused is not None and bearer == sent:
+                raise refused
+
+    def _ask_key(
+        self, request: Message, deadline_s: float, attempts: Attempts | None
+    ) -> str | None:
+        """The text of the header with the key, for the next attempt; None without a key."""
+        try:
+            return self._key.ask(deadline_s)
+        except KeyTimeoutError:
+            raise DeadlineExceededError(
+                "the function that gives the key did not return before the deadline",
+                code=grpc.StatusCode.DEADLINE_EXCEEDED,
+                request_id=idempotency_key(request),
+                # The last attempt was counted and is not sent.
+                attempts=0 if attempts is None else attempts.made - 1,
+            ) from None
 
     def _connection(self, request: Message, attempts: Attempts | None) -> Connection:
         try:
@@ -150,16 +182,27 @@ class Transport:
 
     def _pause(
         self, method: str, connection: Connection, error: CreditdError, attempts: Attempts
-    ) -> None:
-        """Waits until the call is to be sent again, or raises what it ends by."""
+    ) -> CreditdError | None:
+        """Waits until the call is to be sent again, or raises what it ends by.
+
+        Returns:
+            The error, where another key alone can help.
+        """
         from_server = is_from_server(error)
         if from_server:
             connection.received_s = time.monotonic()
         elif error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
             connection.probe()
-        if not from_server and self._tls_by_default and explain_handshake(error, self._target):
+        if (
+            not from_server
+            and self._tls_by_default
+            and explain_handshake(error, self._target, with_key=self._key.is_set)
+        ):
             error.attempts = attempts.made
             raise error
+        if self._key.function is not None and attempts.wants_new_key(error):
+            logger.info("%s was refused as %s; the key is asked for anew", method, error.reason)
+            return error
         pause_s = attempts.pause_s(error, time.monotonic(), random.random())  # noqa: S311
         logger.info(
             "%s was refused as %s and is sent again in %.3f s, after attempt %d",
@@ -171,6 +214,7 @@ class Transport:
         if not from_server:
             connection.reconnect()
         sleep(pause_s)
+        return None
 
     def _pages(
         self,

@@ -406,6 +406,10 @@ impl Generator<'_> {
         if self.rng.chance(100) {
             request.hold_id = self.hold_id(&account);
         }
+        if request.kinds.len() > 2 {
+            // No key did anything. From five kinds on it is too long.
+            request.key_id = "k".repeat(request.kinds.len() * 16);
+        }
         request.account = account;
         request
     }
