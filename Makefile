@@ -9,10 +9,12 @@
 #              valgrind, which it installs where Debian's packages can be
 # make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
 #              can be chosen
+# make fuzz    random bytes for every parser of outside bytes; ARGS="--help" says what can be
+#              chosen. Needs cargo-fuzz and a nightly compiler
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need, grpcurl too
 
-.PHONY: test test-long check rust clients languages readme instructions bench generate setup
+.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate setup
 
 test:
 	@python3 scripts/test.py
@@ -42,6 +44,9 @@ bench: setup
 	@scripts/h2load.sh
 	@cargo build --quiet --release -p creditd-yardstick
 	@cargo bench --quiet --bench speed -- --rows-of benches/clients/rows.sh $(ARGS)
+
+fuzz:
+	@python3 scripts/fuzz.py $(ARGS)
 
 setup:
 	@scripts/setup.sh

@@ -61,7 +61,7 @@ GO_COUNTS = {"passed": r"^(\d+) passed", "failed": r"passed, (\d+) failed"}
 
 STEPS = [
     Step("setup", "install what the tests need", "scripts/setup.sh"),
-    Step("check", "Rust is formatted", "cargo fmt --check"),
+    Step("check", "Rust is formatted", "cargo fmt --check && cargo fmt --check --manifest-path fuzz/Cargo.toml"),
     Step("check", "clippy has no complaint", "cargo clippy --quiet --workspace --all-targets -- -D warnings"),
     Step("check", "buf lint", "buf lint"),
     Step("check", "buf breaking, against what was released", "buf breaking --against proto/released.binpb"),

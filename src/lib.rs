@@ -20,6 +20,8 @@ pub mod app;
 pub mod cli;
 pub mod domain;
 mod failpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod line_rate;
 mod pem;
 pub mod rfc3339;

@@ -46,6 +46,8 @@ use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::{Failure, Kind};
+#[cfg(any(test, fuzzing))]
+pub(crate) use rates::convert::fuzz::run as fuzz_litellm;
 
 const EXAMPLES: &str = "Examples:
   creditd estimate lip_sync_video --duration 31s      what would it cost?

@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::frames::Frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::frames::fuzz::run as fuzz;
 pub use self::frames::{
     BUDGET_FRAMES_MAX, FRAMES_PER_CALL, FRAMES_PER_SECOND, SENT_BYTES_PER_FRAME,
 };

@@ -24,6 +24,8 @@ mod listener;
 mod options;
 mod prices;
 mod reload;
+#[cfg(any(test, fuzzing))]
+pub(crate) use frame_meter::fuzz as fuzz_frames;
 pub use prices::offline as offline_prices;
 mod stalls;
 mod stream;

@@ -54,6 +54,8 @@ mod file;
 /// Many calls that are refused: what the log has of them, and when they may come back.
 mod floods;
 mod framing;
+/// What fuzz targets check, and their corpora replayed.
+mod fuzz;
 /// Grants and balances over the wire: durable, replayed, expired in time.
 mod grants;
 /// Fairness: an account with large calls does not delay the others.

@@ -1,7 +1,7 @@
 //! `creditd rates`: rate cards as tables, and one file for each subcommand.
 
 mod check;
-mod convert;
+pub(super) mod convert;
 mod diff;
 mod files;
 mod list;

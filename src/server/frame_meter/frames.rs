@@ -247,6 +247,9 @@ pub(super) const fn name(kind: u8) -> Option<&'static str> {
     })
 }
 
+#[cfg(any(test, fuzzing))]
+pub(in crate::server) mod fuzz;
+
 /// A token bucket.
 struct Budget {
     left: usize,

@@ -2,6 +2,8 @@
 
 mod entry;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(in crate::cli) mod fuzz;
 mod map;
 mod service;
 
