@@ -194,7 +194,7 @@ impl Caller {
     /// How much calls of whom this was recognised as hold now, of that kind of what calls share.
     #[must_use]
     pub fn held(&self, shared_kind: usize) -> Option<&AtomicUsize> {
-        self.0.as_ref()?.held.get(shared_kind)
+        self.principal.as_ref()?.held.get(shared_kind)
     }
 
     /// The accounts that it may name; None: all.
