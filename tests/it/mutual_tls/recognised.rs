@@ -176,10 +176,7 @@ async fn certificates_that_are_named_are_let_in_for_what_they_may() {
     let log = server.log();
     assert!(log.contains("a certificate matches no [[client]]"), "{log}");
     assert!(log.contains("subject = CN=billing,OU=x,O=acme"), "{log}");
-    assert!(
-        log.contains("invalid peer certificate: UnknownIssuer"),
-        "{log}"
-    );
+    assert!(log.contains("invalid peer certificate: "), "{log}");
 }
 
 /// The name stands where the id of a key does.
