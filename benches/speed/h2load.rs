@@ -33,6 +33,17 @@ pub const MISSING: &str = "h2load is missing: install nghttp2 (Debian: nghttp2-c
 pub struct H2load {
     pub connections: usize,
     pub streams: usize,
+    pub scheme: Scheme,
+    /// The key that each call has.
+    pub key: Option<&'static str>,
+}
+
+/// How it speaks to the server.
+#[derive(Clone, Copy, Debug)]
+pub enum Scheme {
+    Http,
+    /// By TLS; no certificate is looked at.
+    Https,
 }
 
 impl H2load {
@@ -48,7 +59,17 @@ impl H2load {
         let body = directory.join("body");
         std::fs::write(&body, template.frame()).map_err(|error| at(&body, error))?;
         let (warm_up, measured) = options.times();
-        let child = Command::new("h2load")
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let mut command = Command::new("h2load");
+        if let Some(key) = self.key {
+            command
+                .arg("-H")
+                .arg(format!("authorization: Bearer {key}"));
+        }
+        let child = command
             .args(["-c", &self.connections.to_string()])
             .args(["-m", &self.streams.to_string()])
             .args(["-D", &options.seconds.to_string()])
@@ -56,7 +77,7 @@ impl H2load {
             .arg("-d")
             .arg(&body)
             .args(["-H", "content-type: application/grpc", "-H", "te: trailers"])
-            .arg(format!("http://{}{}", server.address, template.method))
+            .arg(format!("{scheme}://{}{}", server.address, template.method))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

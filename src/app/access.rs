@@ -6,204 +6,32 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use governor::clock::{Clock as _, DefaultClock};
-use governor::middleware::NoOpMiddleware;
+use governor::clock::DefaultClock;
 use governor::state::keyed::DefaultKeyedStateStore;
-use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
+use super::caller::{Limiter, limited};
 use super::certificates::Clients;
 use super::token::{Token, hash_of};
-use crate::domain::keys::{AccountPatterns, Key, KeyId, Scope, Scopes};
+use crate::domain::keys::{KeyId, Scope, Scopes};
 use crate::domain::refusal::RateLimited;
-use crate::domain::{AccountName, Refusal, Timestamp};
+use crate::domain::{AccountName, Refusal};
 use crate::store::Clock;
-use crate::store::keys::{SecretHash, StoredKey};
+use crate::store::keys::{SecretHash, StoredKey, ValidKeys};
+
+pub use super::caller::{Caller, Principal, Rights, SHARED_KINDS};
 
 /// Who has the key that the server was started with, in entries and in the trail.
 pub const ADMIN_KEY_ID: &str = "admin";
 
-type Limiter<K, S> = RateLimiter<K, S, DefaultClock, NoOpMiddleware<std::time::Instant>>;
-type KeyLimiter = Limiter<NotKeyed, InMemoryState>;
 type AccountLimiter = Limiter<AccountName, DefaultKeyedStateStore<AccountName>>;
-
-/// How many kinds of things calls share.
-pub const SHARED_KINDS: usize = 5;
-
-/// What a caller was recognised as.
-pub struct Principal {
-    id: KeyId,
-    scopes: Scopes,
-    accounts: AccountPatterns,
-    expire_time: Option<Timestamp>,
-    limiter: Option<(u32, KeyLimiter)>,
-    /// It is not valid any more: it was revoked, or another took its place.
-    has_ended: AtomicBool,
-    /// It was used since it was last asked.
-    was_used: AtomicBool,
-    /// How much its calls hold now, of each kind of what calls share.
-    held: [AtomicUsize; SHARED_KINDS],
-}
-
-impl fmt::Debug for Principal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Principal")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a principal may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
-    /// What it may do.
-    pub scopes: Scopes,
-    /// With which accounts.
-    pub accounts: AccountPatterns,
-    /// From when on it is refused; None: never.
-    pub expire_time: Option<Timestamp>,
-    /// How many calls it may make a second; 0: no limit.
-    pub calls_per_second_max: u32,
-}
-
-impl Principal {
-    /// A principal that was not used yet.
-    #[must_use]
-    pub fn new(id: KeyId, rights: Rights) -> Arc<Self> {
-        let limit = NonZeroU32::new(rights.calls_per_second_max);
-        let limiter = |limit: NonZeroU32| {
-            let quota = Quota::per_second(limit);
-            (
-                limit.get(),
-                RateLimiter::direct_with_clock(quota, DefaultClock::default()),
-            )
-        };
-        Arc::new(Self {
-            id,
-            scopes: rights.scopes,
-            accounts: rights.accounts,
-            expire_time: rights.expire_time,
-            limiter: limit.map(limiter),
-            has_ended: AtomicBool::new(false),
-            was_used: AtomicBool::new(false),
-            held: Default::default(),
-        })
-    }
-
-    fn of_key(key: &Key) -> Arc<Self> {
-        let terms = &key.terms;
-        Self::new(
-            key.id.clone(),
-            Rights {
-                scopes: terms.scopes,
-                accounts: terms.accounts.clone(),
-                expire_time: terms.expire_time,
-                calls_per_second_max: terms.calls_per_second_max,
-            },
-        )
-    }
-
-    fn end(&self) {
-        // Whoever sees it sees what has taken its place.
-        self.has_ended.store(true, Ordering::Release);
-    }
-
-    fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Acquire)
-    }
-}
-
-/// Who makes a call. The default is anybody.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    principal: Option<Arc<Principal>>,
-    /// From when on it is refused; None: never.
-    expire_time: Option<Timestamp>,
-}
-
-impl Caller {
-    /// Whoever was recognised as this.
-    #[must_use]
-    pub fn known(principal: Arc<Principal>) -> Self {
-        Self {
-            expire_time: principal.expire_time,
-            principal: Some(principal),
-        }
-    }
-
-    /// The same, until then at the latest.
-    #[must_use]
-    pub fn until(self, end: Option<Timestamp>) -> Self {
-        let earliest = self.expire_time.into_iter().chain(end).min();
-        Self {
-            expire_time: earliest,
-            ..self
-        }
-    }
-
-    /// Its key, where it has one.
-    #[must_use]
-    pub fn key_id(&self) -> Option<&KeyId> {
-        self.principal.as_ref().map(|principal| &principal.id)
-    }
-
-    /// Whether it was recognised.
-    #[must_use]
-    pub const fn is_known(&self) -> bool {
-        self.principal.is_some()
-    }
-
-    /// Whether it may do that.
-    ///
-    /// # Errors
-    /// [`Refusal::NotAllowed`].
-    pub fn check_scope(&self, scope: Scope) -> Result<(), Refusal> {
-        match &self.principal {
-            Some(principal) if !principal.scopes.allow(scope) => Err(Refusal::NotAllowed {
-                scope,
-                with_account: false,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether it may do that with this account, which may not exist.
-    ///
-    /// # Errors
-    /// [`Refusal::NotAllowed`].
-    pub fn check_account(&self, account: &AccountName, scope: Scope) -> Result<(), Refusal> {
-        match &self.principal {
-            Some(principal) if !principal.accounts.allow(account.as_str()) => {
-                Err(Refusal::NotAllowed {
-                    scope,
-                    with_account: true,
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// How much calls of whom this was recognised as hold now, of that kind of what calls share.
-    #[must_use]
-    pub fn held(&self, shared_kind: usize) -> Option<&AtomicUsize> {
-        self.principal.as_ref()?.held.get(shared_kind)
-    }
-
-    /// The accounts that it may name; None: all.
-    #[must_use]
-    pub fn accounts(&self) -> Option<&AccountPatterns> {
-        let principal = self.principal.as_ref()?;
-        (!principal.accounts.is_all()).then_some(&principal.accounts)
-    }
-}
 
 /// Whether callers are asked who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +64,7 @@ pub struct Access {
     /// Locked by whoever replaces `valid` or `clients`.
     pub(super) taking_up: Mutex<()>,
     is_required: AtomicBool,
+    stranger: Caller,
     /// Notified when a principal ends, or authentication begins.
     changed: watch::Sender<()>,
     clock: Arc<dyn Clock>,
@@ -276,9 +105,20 @@ impl Access {
             clients: ArcSwap::default(),
             taking_up: Mutex::new(()),
             is_required: AtomicBool::new(false),
+            stranger: Caller::stranger(),
             changed: watch::Sender::new(()),
             clock,
             account_limiter: limit.map(limiter),
+        }
+    }
+
+    /// All who call what needs no key: together they have a share, so that they leave the others
+    /// theirs. Where nobody has a key, everybody is anybody.
+    #[must_use]
+    pub fn stranger(&self) -> Caller {
+        match self.is_required() {
+            true => self.stranger.clone(),
+            false => Caller::default(),
         }
     }
 
@@ -300,17 +140,14 @@ impl Access {
 
     /// Takes up the keys of the store. Those that it does not have any more, or that were revoked,
     /// end now.
-    pub fn take_up(&self, stored: &[StoredKey]) {
+    pub fn take_up(&self, stored: &ValidKeys) {
         let _taking_up = self
             .taking_up
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let before = self.valid.load();
-        let mut keys = HashMap::with_capacity(stored.len());
-        for StoredKey { key, hash, .. } in stored {
-            if key.revoke_time.is_some() {
-                continue;
-            }
+        let mut keys = HashMap::with_capacity(stored.keys.len());
+        for StoredKey { key, hash, .. } in &stored.keys {
             let known = before.keys.get(&key.id);
             let principal = known.map_or_else(
                 || Principal::of_key(key),
@@ -326,7 +163,7 @@ impl Access {
             keys,
             admins: before.admins.clone(),
         }));
-        if !stored.is_empty() {
+        if stored.had_any {
             self.require();
         }
         self.end(&ended);
@@ -400,13 +237,8 @@ impl Access {
     /// Whether the caller is still who it was.
     #[must_use]
     pub fn is_valid(&self, caller: &Caller) -> bool {
-        match &caller.principal {
-            Some(principal) => {
-                let end = caller.expire_time;
-                !principal.has_ended() && end.is_none_or(|end| self.clock.now() < end)
-            }
-            None => !self.is_required(),
-        }
+        let has_ended = caller.has_ended(|| self.clock.now());
+        has_ended.map_or_else(|| !self.is_required(), |has_ended| !has_ended)
     }
 
     /// Notifies when somebody ends, or authentication begins.
@@ -418,7 +250,7 @@ impl Access {
     /// How long the caller is valid at most; None where it has no end that is known.
     #[must_use]
     pub fn expires_in(&self, caller: &Caller) -> Option<Duration> {
-        let time = caller.expire_time?;
+        let time = caller.expire_time()?;
         Some(time.since(self.clock.now()))
     }
 
@@ -427,19 +259,7 @@ impl Access {
     /// # Errors
     /// [`Refusal::RateLimited`].
     pub fn count_call(&self, caller: &Caller) -> Result<(), Refusal> {
-        let Some(principal) = &caller.principal else {
-            return Ok(());
-        };
-        if !principal.was_used.load(Ordering::Relaxed) {
-            principal.was_used.store(true, Ordering::Relaxed);
-        }
-        match &principal.limiter {
-            None => Ok(()),
-            Some((limit, limiter)) => limiter.check().map_err(|not_until| {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
-                limited(RateLimited::Key, *limit, wait)
-            }),
-        }
+        caller.count_call()
     }
 
     /// Whether the caller may do that with this account now, which may not exist. It counts.
@@ -455,10 +275,11 @@ impl Access {
         caller.check_account(account, scope)?;
         match &self.account_limiter {
             None => Ok(()),
-            Some((limit, limiter)) => limiter.check_key(account).map_err(|not_until| {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
-                limited(RateLimited::Account, *limit, wait)
-            }),
+            // Whoever may only ask for prices could otherwise keep others from the account.
+            Some(_) if scope == Scope::Price => Ok(()),
+            Some((limit, limiter)) => limiter
+                .check_key(account)
+                .map_err(|not_until| limited(RateLimited::Account, *limit, &not_until)),
         }
     }
 
@@ -474,16 +295,10 @@ impl Access {
     #[must_use]
     pub fn take_uses(&self) -> Vec<KeyId> {
         let valid = self.valid.load();
-        let used = valid.keys.values().filter(|(_, principal)| {
-            principal.was_used.load(Ordering::Relaxed)
-                && principal.was_used.swap(false, Ordering::Relaxed)
-        });
-        used.map(|(_, principal)| principal.id.clone()).collect()
+        let keys = valid.keys.values();
+        keys.filter_map(|(_, principal)| principal.take_use())
+            .collect()
     }
-}
-
-const fn limited(of: RateLimited, limit: u32, wait: Duration) -> Refusal {
-    Refusal::RateLimited { of, limit, wait }
 }
 
 fn is_same(hash: &SecretHash, other: &SecretHash) -> bool {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::AppError;
 use super::access::{Access, Caller};
 use super::token::{self, Token};
@@ -9,7 +11,7 @@ use crate::domain::keys::{Key, KeyId, KeyTerms};
 use crate::domain::names::repeated;
 use crate::domain::violation::TimeRule;
 use crate::domain::{FieldViolations, Refusal, Timestamp};
-use crate::store::keys::{AdminEvent, EventQuery, KeyStore, NewKey, StoredKey};
+use crate::store::keys::{AdminEvent, EventQuery, KeyQuery, KeyStore, NewKey, StoredKey};
 use crate::store::{Changes, Clock, Unavailable};
 
 const SECONDS_PER_MINUTE: i64 = 60;
@@ -20,6 +22,9 @@ pub struct Keys {
     store: Arc<dyn KeyStore>,
     access: Arc<Access>,
     clock: Arc<dyn Clock>,
+    /// Locked by whoever takes up keys: what was read first is taken up first, so that no key
+    /// that was revoked since is valid again.
+    taking_up: Mutex<()>,
 }
 
 impl Keys {
@@ -30,6 +35,7 @@ impl Keys {
             store,
             access,
             clock,
+            taking_up: Mutex::const_new(()),
         }
     }
 
@@ -44,7 +50,8 @@ impl Keys {
     /// # Errors
     /// That they cannot be read.
     pub async fn take_up(&self) -> Result<(), Unavailable> {
-        self.access.take_up(&self.store.keys().await?);
+        let _taking_up = self.taking_up.lock().await;
+        self.access.take_up(&self.store.valid_keys().await?);
         Ok(())
     }
 
@@ -96,21 +103,12 @@ impl Keys {
         Ok(key)
     }
 
-    /// The keys behind the one of that number, those that were revoked only where asked for.
+    /// A page of keys, in the order of their creation.
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub async fn list(
-        &self,
-        after: Option<i64>,
-        show_revoked: bool,
-    ) -> Result<Vec<StoredKey>, AppError> {
-        let mut keys = self.store.keys().await?;
-        keys.retain(|stored| {
-            after.is_none_or(|after| stored.number > after)
-                && (show_revoked || stored.key.revoke_time.is_none())
-        });
-        Ok(keys)
+    pub async fn list(&self, query: KeyQuery) -> Result<Vec<StoredKey>, AppError> {
+        Ok(self.store.keys(query).await?)
     }
 
     /// A page of the trail, newest first.
@@ -126,7 +124,6 @@ impl Keys {
     /// # Errors
     /// A store that cannot be written.
     pub async fn note_uses(&self) -> Result<(), Unavailable> {
-        self.access.forget_idle_accounts();
         let minute = whole_minute(self.clock.now());
         let used = self.access.take_uses();
         if used.is_empty() {

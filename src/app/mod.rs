@@ -4,6 +4,7 @@
 pub mod access;
 mod account;
 mod balance;
+mod caller;
 pub mod card_file;
 pub mod certificates;
 mod charge;
@@ -111,7 +112,7 @@ impl App {
 }
 
 /// What use cases take from a store of keys and answer.
-pub use crate::store::keys::{AdminEvent, EventQuery};
+pub use crate::store::keys::{AdminEvent, EventQuery, KeyQuery};
 /// What use cases take from a store and answer.
 pub use crate::store::{
     Answer, EntryPage, EntryQuery, NameQuery, Pending, Queued, StoreError as AppError, Written,

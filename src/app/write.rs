@@ -27,6 +27,8 @@ pub struct WriteForm<'a> {
     pub request_id: Option<RequestId>,
     /// Whose credits move; None where it was bad.
     pub account: Option<AccountName>,
+    /// The account that its prices name, where they name one: it has to be the same.
+    pub priced_account: Option<AccountName>,
     /// Kept with the entry.
     pub labels: Labels,
     /// What to do, its cost not priced yet.
@@ -108,10 +110,14 @@ impl App {
 
     /// Whether the caller may write that to the account. It is asked before anything is looked up.
     pub(super) fn admit(&self, caller: &Caller, form: &WriteForm<'_>) -> Result<(), Refusal> {
-        let Some(account) = &form.account else {
-            return Ok(());
-        };
-        self.access.admit(caller, account, form.scope())
+        let scope = form.scope();
+        if let Some(account) = &form.priced_account {
+            caller.check_account(account, scope)?;
+        }
+        match &form.account {
+            Some(account) => self.access.admit(caller, account, scope),
+            None => Ok(()),
+        }
     }
 
     /// The command that a form means, with its price where it has one.
@@ -125,6 +131,8 @@ impl App {
         let WriteForm {
             request_id,
             account,
+            // It was asked for.
+            priced_account: _,
             labels,
             mut action,
             violations,

@@ -97,13 +97,14 @@ fn print(banner: &str, log_format: LogFormat) {
 
 /// The key that is given by the environment: an option would be in every list of processes.
 fn admin_key() -> Result<Option<Token>, Failure> {
-    let Some(text) = std::env::var_os("CREDITD_ADMIN_KEY").filter(|text| !text.is_empty()) else {
+    // One that is empty was meant to be one: without it anybody would be let in.
+    let Some(text) = std::env::var_os("CREDITD_ADMIN_KEY") else {
         return Ok(None);
     };
     let key = text.to_str().and_then(Token::of_admin);
     let key = key.ok_or_else(|| {
         Failure::usage(format!(
-            "CREDITD_ADMIN_KEY is no key: give {ADMIN_TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} characters without spaces, such as \"openssl rand -hex 32\" prints"
+            "CREDITD_ADMIN_KEY is set and is no key: leave it out, or give {ADMIN_TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} characters without spaces, such as \"openssl rand -hex 32\" prints"
         ))
     })?;
     Ok(Some(key))

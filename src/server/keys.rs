@@ -2,17 +2,27 @@
 //! store, and when they were used.
 
 use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::StartError;
 use super::config::Config;
 use crate::app::keys::Keys;
 use crate::app::token::{ADMIN_TOKEN_BYTES_MIN, TOKEN_BYTES_MAX, Token};
 
+/// Largest file of admin keys.
+const FILE_BYTES_MAX: u64 = 64 * 1_024;
+/// The group's and everybody's right to write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// How often uses of keys are written down, which have the minute.
 const USES_INTERVAL: Duration = Duration::from_secs(15);
-/// How often to try again to take up the keys of the store.
-const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often accounts are forgotten that were not called for a second: callers choose their names.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The keys that the server is started with: of the environment and of the file.
 pub(super) fn read_admin_keys(config: &Config) -> Result<Vec<Token>, StartError> {
@@ -23,7 +33,7 @@ pub(super) fn read_admin_keys(config: &Config) -> Result<Vec<Token>, StartError>
     let name = file.display();
     let wrong =
         |problem: &str| StartError::AdminKeys(format!("--admin-key-file {name}: {problem}"));
-    let text = std::fs::read_to_string(file)
+    let text = read_regular(file)
         .map_err(|error| wrong(&format!("{error}; give a file with one key a line")))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     for line in lines {
@@ -40,9 +50,25 @@ pub(super) fn read_admin_keys(config: &Config) -> Result<Vec<Token>, StartError>
     }
 }
 
+/// Reads a file that has an end.
+fn read_regular(file: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(file)?;
+    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is no file, or a large one"));
+    }
+    if metadata.permissions().mode() & WRITABLE_BY_OTHERS != 0 {
+        tracing::warn!(file = %file.display(), "others may write to the file of admin keys");
+    }
+    std::fs::read_to_string(file)
+}
+
 /// Takes up the file again.
-pub(super) fn reload_admin_keys(config: &Config, keys: &Keys) {
-    match read_admin_keys(config) {
+pub(super) async fn reload_admin_keys(config: &Arc<Config>, keys: &Keys) {
+    let config = Arc::clone(config);
+    let read = tokio::task::spawn_blocking(move || read_admin_keys(&config));
+    // The panic is in the log.
+    let defect = |_| Err(StartError::AdminKeys("a defect".to_owned()));
+    match read.await.unwrap_or_else(defect) {
         Ok(admin_keys) => keys.access().take_up_admin_keys(&admin_keys),
         Err(error) => {
             tracing::error!(%error, "admin keys not reloaded; the old ones stay valid");
@@ -53,13 +79,17 @@ pub(super) fn reload_admin_keys(config: &Config, keys: &Keys) {
 /// Takes up what others change in the store, and writes down which keys are used, for ever.
 pub(super) async fn follow(keys: &Keys) -> Infallible {
     let mut changes = keys.changes();
+    let (mut uses, mut idle) = (interval(USES_INTERVAL), interval(IDLE_INTERVAL));
+    uses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Another server may have changed them since the start.
     let mut behind = true;
     loop {
         tokio::select! {
             Ok(()) = changes.changed() => behind = true,
-            () = tokio::time::sleep(RETRY_INTERVAL), if behind => {}
-            () = tokio::time::sleep(USES_INTERVAL) => note_uses(keys).await,
+            _ = uses.tick() => note_uses(keys).await,
+            // What could not be taken up is tried again, too.
+            _ = idle.tick() => keys.access().forget_idle_accounts(),
         }
         if behind {
             let taken_up = keys.take_up().await;

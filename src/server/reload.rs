@@ -59,7 +59,7 @@ impl Reload {
                     if let Some(tls) = &self.tls {
                         tls.reload().await;
                     }
-                    keys::reload_admin_keys(&self.config, &self.keys);
+                    keys::reload_admin_keys(&self.config, &self.keys).await;
                     clients::reload(&self.config, self.keys.access());
                     self.publish().await;
                 }

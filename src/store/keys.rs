@@ -40,8 +40,11 @@ pub trait KeyStore: Send + Sync + 'static {
     /// It fails where it cannot be written, and where there is no such key.
     fn revoke_key(&self, id: KeyId, by: Option<KeyId>) -> KeysChange<'_, Key>;
 
-    /// All keys that there ever were, in the order in which they were created.
-    fn keys(&self) -> KeysAnswer<'_, Vec<StoredKey>>;
+    /// The keys that are neither revoked nor expired, and whether there ever was any.
+    fn valid_keys(&self) -> KeysAnswer<'_, ValidKeys>;
+
+    /// A page of all keys that there ever were, in the order in which they were created.
+    fn keys(&self, query: KeyQuery) -> KeysAnswer<'_, Vec<StoredKey>>;
 
     /// Notes when keys were last used. It may be lost: it says how keys are used, and decides
     /// nothing.
@@ -74,6 +77,26 @@ pub struct StoredKey {
     pub key: Key,
     /// Of its secret.
     pub hash: SecretHash,
+}
+
+/// The keys that let in now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ValidKeys {
+    /// Those keys.
+    pub keys: Vec<StoredKey>,
+    /// Whether there ever was a key, valid or not.
+    pub had_any: bool,
+}
+
+/// A query of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// Keys created after the one of this number.
+    pub after: Option<i64>,
+    /// Whether those that were revoked are listed too.
+    pub show_revoked: bool,
+    /// The largest number of keys.
+    pub limit: usize,
 }
 
 /// A query of the trail.

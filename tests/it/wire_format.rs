@@ -267,7 +267,9 @@ proptest! {
         prop_assert_eq!(&bytes[1..], message.encode_to_vec());
         bytes.truncate(1);
         put_batch_item(&written, &mut bytes);
-        message.entry.as_mut().unwrap().grants.clear();
+        let entry = message.entry.as_mut().unwrap();
+        entry.grants.clear();
+        entry.key_id.clear();
         prop_assert_eq!(&bytes[1..], message.encode_to_vec());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::row::{Goal, Row};
 use super::{Figure, Goals, Job, Side};
-use crate::h2load::{self, H2load};
+use crate::h2load::{self, H2load, Scheme};
 use crate::load::requests::{SERVICE, Template};
 use crate::load::{callers, run_all};
 use crate::server::Server;
@@ -14,6 +14,8 @@ const BATCH: u32 = 1_000;
 pub const WIDE: H2load = H2load {
     connections: 16,
     streams: 32,
+    scheme: Scheme::Http,
+    key: None,
 };
 
 pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), String> {
@@ -21,6 +23,7 @@ pub fn rows(goals: &mut Goals<'_>, add: &mut dyn FnMut(Row)) -> Result<(), Strin
     let load = |connections, streams| H2load {
         connections,
         streams,
+        ..WIDE
     };
     let rows = [
         ("Estimate, 16 x 32", WIDE, 1, 1.6),

@@ -6,6 +6,7 @@ mod cards;
 mod charges;
 mod command;
 mod core;
+mod keys;
 mod large;
 mod row;
 
@@ -103,6 +104,7 @@ impl<'a> Goals<'a> {
     fn measure_all(&mut self, add: &mut dyn FnMut(Row)) -> Result<(), String> {
         self.book.open_all()?;
         calls::rows(self, add)?;
+        keys::rows(self, add)?;
         charges::rows(self, add)?;
         let charges = self.book.check_balances()?;
         self.setup

@@ -53,17 +53,19 @@ impl AdminApi {
         held: Reservation,
     ) -> Result<EncodedReply, Status> {
         let request: pb::ListKeysRequest = decode_message(&bytes)?;
-        let query = keys_query_from_pb(&request).map_err(bad)?;
-        reserve_page(&held, query.limit).await?;
-        let keys = self.keys.list(query.after, request.show_revoked).await;
-        let keys = keys.map_err(Refused::from)?;
-        let page = keys.get(..query.limit.min(keys.len())).unwrap_or_default();
+        let (mut query, key) = keys_query_from_pb(&request).map_err(bad)?;
+        let limit = query.limit;
+        reserve_page(&held, limit).await?;
+        // One more tells whether the list goes on.
+        query.limit = limit.saturating_add(1);
+        let keys = self.keys.list(query).await.map_err(Refused::from)?;
+        let page = keys.get(..limit.min(keys.len())).unwrap_or_default();
         let (mut reply, length) = page_of(page, |stored| key_to_pb(&stored.key)).await;
         let last = length.checked_sub(1).filter(|_| length < keys.len());
         let last = last.and_then(|last| keys.get(last));
         let rest = pb::ListKeysResponse {
             keys: Vec::new(),
-            next_page_token: last.map_or_else(String::new, |last| query.key.token(last.number)),
+            next_page_token: last.map_or_else(String::new, |last| key.token(last.number)),
         };
         put_fields(&rest, reply.end());
         Ok(reply)

@@ -2,7 +2,7 @@
 
 use super::page::{ListKey, size_from_pb};
 use super::{timestamp_from_pb, timestamp_to_pb};
-use crate::app::{AdminEvent, EventQuery};
+use crate::app::{AdminEvent, EventQuery, KeyQuery};
 use crate::domain::keys::{
     AccountPattern, AccountPatterns, KEY_ACCOUNTS_MAX, KEY_CALLS_PER_SECOND_MAX, KEY_ID_BYTES_MAX,
     KEY_TITLE_BYTES_MAX, Key, KeyTerms, Scope, Scopes,
@@ -126,30 +126,23 @@ pub fn key_to_pb(key: &Key) -> pb::Key {
     }
 }
 
-/// A page of keys.
-pub struct KeysQuery {
-    /// How many it has at most.
-    pub limit: usize,
-    /// The number of the last key of the page before.
-    pub after: Option<i64>,
-    /// The list, for the token of the next page.
-    pub key: ListKey,
-}
-
-/// A `ListKeysRequest`.
+/// A `ListKeysRequest`, and the list for the token of the next page.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn keys_query_from_pb(request: &pb::ListKeysRequest) -> Result<KeysQuery, FieldViolations> {
+pub fn keys_query_from_pb(
+    request: &pb::ListKeysRequest,
+) -> Result<(KeyQuery, ListKey), FieldViolations> {
     let key = ListKey::of(&[b"keys", &[u8::from(request.show_revoked)]]);
     let mut violations = FieldViolations::new();
     let limit = violations.check("page_size", size_from_pb(request.page_size));
     let after = violations.check("page_token", key.last(&request.page_token));
-    violations.or(KeysQuery {
-        limit: limit.unwrap_or_default(),
+    let query = KeyQuery {
         after: after.flatten(),
-        key,
-    })
+        show_revoked: request.show_revoked,
+        limit: limit.unwrap_or_default(),
+    };
+    violations.or((query, key))
 }
 
 /// A `ListAdminEventsRequest`, and the list for the token of the next page.

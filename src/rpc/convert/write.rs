@@ -137,6 +137,8 @@ fn hold_part(written: &Written) -> Option<pb::HoldState> {
 struct Head {
     request_id: Option<RequestId>,
     account: Option<AccountName>,
+    /// Whose prices are asked for, where an account is named.
+    priced_account: Option<AccountName>,
     violations: FieldViolations,
 }
 
@@ -146,6 +148,7 @@ impl Head {
         Self {
             request_id: violations.check("request_id", RequestId::new(request_id)),
             account: violations.check("account", AccountName::new(account)),
+            priced_account: None,
             violations,
         }
     }
@@ -168,6 +171,7 @@ impl Head {
         WriteForm {
             request_id: self.request_id,
             account: self.account,
+            priced_account: self.priced_account,
             labels: labels.unwrap_or_default(),
             action,
             violations: self.violations,
@@ -315,6 +319,7 @@ pub fn update_from_pb(request: &pb::UpdateAccountRequest) -> WriteForm<'_> {
     WriteForm {
         request_id,
         account: name,
+        priced_account: None,
         labels: Labels::default(),
         action: Action::UpdateAccount(Box::new(update)),
         violations,
@@ -397,6 +402,7 @@ fn cost_from_pb<'a>(
         let other = "account";
         violations.add("prices.account", Violation::ConflictingFields { other });
     }
+    head.priced_account = prices.account;
     let prices = prices.selector;
     match usage {
         Some(usage) => CostForm::Usage { usage, prices },

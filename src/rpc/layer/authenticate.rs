@@ -66,7 +66,7 @@ impl Authenticator {
         headers: &HeaderMap,
     ) -> Result<Caller, NotAdmitted> {
         let Some(scope) = method.scope else {
-            return Ok(Caller::default());
+            return Ok(self.access.stranger());
         };
         if !self.access.is_required() {
             return Ok(Caller::default());

@@ -9,10 +9,12 @@
 //!
 //! Nothing here waits: what finds no room is refused.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::shed::Shed;
+use crate::app::access::Access;
 use crate::line_rate::LineRate;
 use crate::rpc::refused::{Load, Resource, RpcRefusal, Shared};
 
@@ -128,14 +130,25 @@ impl Pool {
         }
     }
 
-    /// Whether the calls of a key that hold so much may hold so much more.
-    pub(super) fn check_key(&self, count: usize, held: usize) -> Result<(), Refusal> {
+    /// Whether the calls of a key, or of all who have none, that hold so much may hold so much
+    /// more.
+    pub(super) fn check_key(
+        &self,
+        count: usize,
+        held: usize,
+        are_strangers: bool,
+    ) -> Result<(), Refusal> {
         let free = self.limit.saturating_sub(self.used.load(Ordering::Relaxed));
-        let share = free.saturating_mul(KEY_FACTOR).max(self.floor);
+        let (share, resource) = match are_strangers {
+            false => (
+                free.saturating_mul(KEY_FACTOR),
+                Resource::OfKey(self.shared),
+            ),
+            true => (free.div_euclid(SHARE_DIVISOR), Resource::WithoutKey),
+        };
+        let share = share.max(self.floor);
         match held.saturating_add(count) > share {
-            true => Err(Refusal::OverKeyShare(
-                self.over_share(share, Resource::OfKey(self.shared)),
-            )),
+            true => Err(Refusal::OverKeyShare(self.over_share(share, resource))),
             false => Ok(()),
         }
     }
@@ -221,6 +234,8 @@ pub(super) struct Budget {
     pools: Each<Pool>,
     /// Refuses what finds no room.
     pub(super) shed: Shed,
+    /// Who may call; None: nobody is asked.
+    pub(super) access: Option<Arc<Access>>,
     start: Instant,
     /// Of lines about connections that hold their share.
     line_rate: LineRate,
@@ -246,6 +261,7 @@ impl Budget {
         Self {
             pools,
             shed: Shed::new(Instant::now()),
+            access: None,
             start: Instant::now(),
             line_rate: LineRate::default(),
         }

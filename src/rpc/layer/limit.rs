@@ -54,11 +54,12 @@ impl LimitLayer {
     /// The limits hold over all services that this layer is put around.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let budget = Budget::new(
+        let mut budget = Budget::new(
             settings.call_memory_bytes_max,
             settings.calls_max,
             settings.watchers_max,
         );
+        budget.access = Some(Arc::clone(&settings.access));
         Self {
             authenticator: Authenticator::new(Arc::clone(&settings.access)),
             budget: Arc::new(budget),

@@ -45,7 +45,7 @@ pub mod limits {
         BALANCE_WATCHES_FLOOR, CALLS_FLOOR, HEALTH_WATCHES_FLOOR, HEALTH_WATCHES_MAX,
         MEMORY_FLOOR_BYTES, REFLECTIONS_FLOOR, REFLECTIONS_MAX,
     };
-    pub use super::reservation::CALL_BYTES;
+    pub use super::reservation::{CALL_BYTES, CHECKS_FLOOR_BYTES, HEALTH_REQUEST_BYTES_MAX};
     pub use super::share::PAGES_AT_ONCE_MAX;
 }
 

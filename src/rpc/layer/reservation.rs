@@ -25,6 +25,10 @@ const MESSAGE_BYTES_FREE: usize = 1_024;
 /// What a stream of reflection takes beyond: replies of files of the schema, of which one is
 /// read, one is encoded and one is on its way.
 const REFLECTION_BYTES: usize = 512 * 1_024;
+/// Longest request about health, gRPC's prefix included: it has the name of a service.
+pub const HEALTH_REQUEST_BYTES_MAX: usize = 1_024;
+/// A connection that holds no more has its checks of health answered, whatever others hold.
+pub const CHECKS_FLOOR_BYTES: usize = 32 * 1_024;
 /// A call that holds no more is a small one.
 const SMALL_CALL_BYTES: usize = 64 * 1_024;
 /// Deflate makes at most so much of a byte.
@@ -39,6 +43,8 @@ struct Inner {
     share: Holder,
     weight: Weight,
     bytes: AtomicUsize,
+    /// Longest request that is read here; tonic and gzip have limits for messages.
+    request_bytes_max: usize,
     /// What the call has without any message.
     base_bytes: usize,
     /// What it counts as, beside its memory.
@@ -65,7 +71,13 @@ impl Drop for Inner {
 impl Default for Reservation {
     fn default() -> Self {
         let share = Share::new(&Arc::new(Budget::unlimited()), None);
-        Self::new(&share, Weight::Small, 0, None, Caller::default())
+        Self::new(
+            &share,
+            Weight::Small,
+            (0, usize::MAX),
+            None,
+            Caller::default(),
+        )
     }
 }
 
@@ -73,7 +85,7 @@ impl Reservation {
     fn new(
         share: &Arc<Share>,
         weight: Weight,
-        base_bytes: usize,
+        (base_bytes, request_bytes_max): (usize, usize),
         counts: Option<Shared>,
         caller: Caller,
     ) -> Self {
@@ -81,6 +93,7 @@ impl Reservation {
             share: Holder::new(Arc::clone(share), caller),
             weight,
             bytes: AtomicUsize::new(0),
+            request_bytes_max,
             base_bytes,
             counts,
             is_counted: AtomicBool::new(false),
@@ -108,12 +121,19 @@ impl Reservation {
             true => Weight::Large,
             false => Weight::Small,
         };
+        let request_bytes_max = match kind {
+            Kind::HealthCheck | Kind::HealthWatch => HEALTH_REQUEST_BYTES_MAX,
+            _ => usize::MAX,
+        };
         // It is decoded beside the frames in which it came.
         let metadata_bytes = metadata_bytes.saturating_mul(2);
         let bytes = CALL_BYTES.saturating_add(metadata_bytes);
-        let held = Self::new(share, weight, bytes, counts, caller);
-        // Also a large call begins small.
-        held.0.share.take(Shared::Memory, bytes, Weight::Small)?;
+        let held = Self::new(share, weight, (bytes, request_bytes_max), counts, caller);
+        let is_check = kind == Kind::HealthCheck;
+        if !(is_check && held.0.share.take_first(bytes, CHECKS_FLOOR_BYTES)) {
+            // Also a large call begins small.
+            held.0.share.take(Shared::Memory, bytes, Weight::Small)?;
+        }
         held.0.bytes.store(bytes, Ordering::Relaxed);
         if kind == Kind::Reflection {
             held.reserve(REFLECTION_BYTES)?;
@@ -156,13 +176,21 @@ impl Reservation {
 
     /// More of the request has come: so much, after so much before.
     pub(super) fn read(&self, before: usize, more: usize) -> Result<(), RpcRefusal> {
+        let limit_bytes = self.0.request_bytes_max;
+        if before.saturating_add(more) > limit_bytes {
+            return Err(RpcRefusal::MessageTooLarge { limit_bytes });
+        }
         let beyond = |bytes: usize| bytes.saturating_sub(MESSAGE_BYTES_FREE);
         let after = before.saturating_add(more);
         self.reserve(beyond(after).saturating_sub(beyond(before)))
     }
 
     /// The request has come whole: the call is in flight from now on, and takes a permit.
+    ///
+    /// Its caller is looked at again: a key that was revoked since its headers came does nothing
+    /// any more.
     pub(super) fn whole(&self) -> Result<(), RpcRefusal> {
+        self.0.share.check_caller()?;
         match self.0.is_counted.load(Ordering::Relaxed) {
             true => Ok(()),
             false => self.count(),

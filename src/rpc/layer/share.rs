@@ -122,8 +122,14 @@ impl Share {
     }
 
     /// Whether the calls of a key that hold so much may hold so much more.
-    fn check_key(&self, shared: Shared, count: usize, held: usize) -> Result<(), RpcRefusal> {
-        match self.budget.pool(shared).check_key(count, held) {
+    fn check_key(
+        &self,
+        (shared, count): (Shared, usize),
+        held: usize,
+        are_strangers: bool,
+    ) -> Result<(), RpcRefusal> {
+        let pool = self.budget.pool(shared);
+        match pool.check_key(count, held, are_strangers) {
             Err(
                 Refusal::OverKeyShare(refusal)
                 | Refusal::OverShare(refusal)
@@ -194,7 +200,8 @@ impl Holder {
         let of_key = self.caller.held(shared.number());
         if let Some(held) = of_key {
             let held = held.load(Ordering::Relaxed);
-            self.share.check_key(shared, count, held)?;
+            let are_strangers = self.caller.is_stranger();
+            self.share.check_key((shared, count), held, are_strangers)?;
         }
         self.share.take(shared, count, weight)?;
         if let Some(held) = of_key {
@@ -222,7 +229,9 @@ impl Holder {
         let of_key = self.caller.held(Shared::Memory.number());
         if let Some(held) = of_key {
             let held = held.load(Ordering::Relaxed);
-            self.share.check_key(Shared::Memory, bytes, held)?;
+            let are_strangers = self.caller.is_stranger();
+            let taken = (Shared::Memory, bytes);
+            self.share.check_key(taken, held, are_strangers)?;
         }
         let large = self.share.take_large(bytes).await?;
         if let Some(held) = of_key {
@@ -240,8 +249,33 @@ impl Holder {
         self.share.tell_large_calls();
     }
 
+    /// Takes the memory of a call that a connection which holds nearly nothing has in any case.
+    pub(super) fn take_first(&self, bytes: usize, floor_bytes: usize) -> bool {
+        let held = self.share.held(Shared::Memory).load(Ordering::Relaxed);
+        let is_first = held.saturating_add(bytes) <= floor_bytes;
+        if is_first {
+            self.take_anyway(Shared::Memory, bytes);
+        }
+        is_first
+    }
+
+    /// Whether whoever makes the call is still who it was when its headers came.
+    pub(super) fn check_caller(&self) -> Result<(), RpcRefusal> {
+        let Some(access) = &self.share.budget.access else {
+            return Ok(());
+        };
+        match (access.is_valid(&self.caller), self.caller.is_known()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(RpcRefusal::KeyInvalid),
+            (false, false) => Err(RpcRefusal::KeyRequired),
+        }
+    }
+
     pub(super) fn refuse(&self, refusal: RpcRefusal) -> Response<Body> {
-        self.share.refuse(refusal)
+        match refusal {
+            RpcRefusal::KeyInvalid | RpcRefusal::KeyRequired => self.share.refuse_caller(&refusal),
+            refusal => self.share.refuse(refusal),
+        }
     }
 }
 

@@ -104,6 +104,8 @@ pub enum Resource {
     OfConnection(Shared),
     /// The share of all calls of a key, in KiB where it is memory.
     OfKey(Shared),
+    /// What all who call without a key share, where others have keys.
+    WithoutKey,
     /// Rate cards that are being published.
     Publications,
     /// Work that waits for the ledger.
@@ -145,6 +147,7 @@ impl Resource {
             Self::OfConnection(Shared::Memory) => {
                 "KiB of memory for requests and replies of one connection"
             }
+            Self::WithoutKey => "KiB or calls of all who have no key",
             Self::OfKey(Shared::Memory) => "KiB of memory for requests and replies of one key",
             Self::OfKey(Shared::Calls) => "calls in flight of one key",
             Self::OfKey(Shared::BalanceWatchers) => "balances watched by one key",

@@ -9,8 +9,8 @@ use crate::domain::keys::{AccountPattern, AccountPatterns, Key, KeyId, KeyTerms,
 use crate::domain::names::repeated;
 use crate::domain::{Refusal, Timestamp};
 use crate::store::keys::{
-    AdminAction, AdminEvent, EventQuery, KEYS_MAX, KeyStore, KeysAnswer, KeysChange, NewKey,
-    SecretHash, StoredKey,
+    AdminAction, AdminEvent, EventQuery, KEYS_MAX, KeyQuery, KeyStore, KeysAnswer, KeysChange,
+    NewKey, SecretHash, StoredKey, ValidKeys,
 };
 use crate::store::{Changes, StoreError, Unavailable};
 
@@ -36,8 +36,13 @@ impl KeyStore for SqliteStore {
         Box::pin(self.administer(Dated::Anyway, &self.key_changes, revoke))
     }
 
-    fn keys(&self) -> KeysAnswer<'_, Vec<StoredKey>> {
-        Box::pin(self.read_admin(all))
+    fn valid_keys(&self) -> KeysAnswer<'_, ValidKeys> {
+        let now = self.clock.now();
+        Box::pin(self.read_admin(move |connection| valid(connection, now)))
+    }
+
+    fn keys(&self, query: KeyQuery) -> KeysAnswer<'_, Vec<StoredKey>> {
+        Box::pin(self.read_admin(move |connection| page(connection, &query)))
     }
 
     fn note_key_uses(&self, uses: Vec<(KeyId, Timestamp)>) -> KeysAnswer<'_, ()> {
@@ -72,6 +77,38 @@ impl KeyStore for SqliteStore {
     fn key_changes(&self) -> Changes {
         self.key_changes.subscribe()
     }
+}
+
+fn valid(connection: &Connection, now: Timestamp) -> rusqlite::Result<ValidKeys> {
+    let had_any = "SELECT EXISTS (SELECT 1 FROM keys)";
+    let keys = connection
+        .prepare_cached(&format!(
+            "{KEYS} WHERE revoke_time IS NULL AND (expire_time IS NULL OR expire_time > ?1)
+             ORDER BY key_number"
+        ))?
+        .query_map([At(now)], stored)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(ValidKeys {
+        keys,
+        had_any: connection.query_row(had_any, [], |row| row.get(0))?,
+    })
+}
+
+fn page(connection: &Connection, query: &KeyQuery) -> rusqlite::Result<Vec<StoredKey>> {
+    connection
+        .prepare_cached(&format!(
+            "{KEYS} WHERE key_number > ?1 AND (?2 OR revoke_time IS NULL)
+             ORDER BY key_number LIMIT ?3"
+        ))?
+        .query_map(
+            params![
+                query.after.unwrap_or(i64::MIN),
+                query.show_revoked,
+                i64::try_from(query.limit).unwrap_or(i64::MAX),
+            ],
+            stored,
+        )?
+        .collect()
 }
 
 /// All keys, in the order of their creation.

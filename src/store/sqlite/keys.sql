@@ -15,6 +15,9 @@ CREATE TABLE keys (
   last_use_time         ANY                   -- to the minute; null for never
 ) STRICT;
 
+-- Revoked keys may be many: those that let in are found without them.
+CREATE INDEX valid_keys ON keys (key_number) WHERE revoke_time IS NULL;
+
 -- The trail: rows are only ever added, in the order of event_id.
 CREATE TABLE admin_events (
   event_id     INTEGER PRIMARY KEY,

@@ -9,7 +9,7 @@ use creditd::app::token::{Token, hash_of, parts};
 use creditd::domain::Timestamp;
 use creditd::domain::keys::{Key, KeyId, KeyTerms, Scope, Scopes};
 use creditd::rpc::layer::stack;
-use creditd::store::keys::StoredKey;
+use creditd::store::keys::{StoredKey, ValidKeys};
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response};
 use tonic::Status;
@@ -102,7 +102,7 @@ fn access() -> Access {
     let now = Timestamp::from_unix_nanos(1_000_000_000);
     let access = Access::new(Authentication::WhereKnown, Arc::new(FixedClock::at(now)), 0);
     access.take_up_admin_keys(&[Token::of_admin(ADMIN).unwrap()]);
-    let key = |number: i64, id: &str, expire_time, revoke_time| StoredKey {
+    let key = |number: i64, id: &str, expire_time| StoredKey {
         number,
         key: Key {
             id: KeyId::new(id).unwrap(),
@@ -113,14 +113,20 @@ fn access() -> Access {
             },
             create_time: Timestamp::MIN,
             last_use_time: None,
-            revoke_time,
+            revoke_time: None,
         },
         hash: hash_of("secret"),
     };
-    access.take_up(&[
-        key(1, "valid", None, None),
-        key(2, "expired", Some(now), None),
-        key(3, "revoked", None, Some(now)),
-    ]);
+    let mut valid = ValidKeys {
+        keys: vec![
+            key(1, "valid", None),
+            key(2, "expired", Some(now)),
+            key(3, "revoked", None),
+        ],
+        had_any: true,
+    };
+    access.take_up(&valid);
+    valid.keys.pop();
+    access.take_up(&valid);
     access
 }

@@ -86,8 +86,8 @@ fn keys(token: &str, filter: &str) -> Option<String> {
         page_token: token.to_owned(),
         ..Default::default()
     };
-    let list = keys_query_from_pb(&request).ok()?;
-    Some(list.key.token(list.after.unwrap()))
+    let (query, key) = keys_query_from_pb(&request).ok()?;
+    Some(key.token(query.after.unwrap()))
 }
 
 fn events(token: &str, key_id: &str) -> Option<String> {

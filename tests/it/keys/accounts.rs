@@ -112,16 +112,6 @@ async fn no_way_of_naming_another_account_is_open() {
     for (method, rpc, theirs) in requests_with("theirs") {
         let theirs = call(&connection, method, theirs.encode_to_vec()).await;
         let theirs = refusal_of(theirs, &rpc).unwrap_or_else(|| panic!("{rpc} is let in"));
-        // A write's prices.account is that of the write, or it contradicts it: nothing is looked
-        // up for it.
-        if rpc.ends_with("prices.account") && !method.path.contains("Pricing") {
-            assert_eq!(
-                theirs.code,
-                tonic::Code::InvalidArgument,
-                "{rpc}: {theirs:?}"
-            );
-            continue;
-        }
         assert_eq!(theirs.reason, "NOT_ALLOWED", "{rpc}: {theirs:?}");
         // It does not tell whether the account exists.
         let nobody = requests_with("nobody");
@@ -148,8 +138,8 @@ async fn no_way_of_naming_another_account_is_open() {
         }
         tried.insert(rpc);
     }
-    // All verbs of the ledger but ListAccounts, and those that price.
-    assert_eq!(tried.len(), 19, "{tried:?}");
+    // All verbs of the ledger but ListAccounts, those that price, and prices.account of writes.
+    assert_eq!(tried.len(), 23, "{tried:?}");
     assert_eq!(
         all.get_balance(balance("theirs"))
             .await

@@ -10,6 +10,7 @@ mod start;
 mod store;
 mod tokens;
 mod watches;
+mod withheld;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

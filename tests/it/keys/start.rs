@@ -213,3 +213,23 @@ async fn revoking_takes_effect_at_once() {
         assert_eq!(refused.reason, "KEY_INVALID");
     }
 }
+
+/// Keys that are created and revoked at the same time: none that was revoked comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_revoked_key_is_valid_again() {
+    let server = serve_with(&[]);
+    let mut all = Vec::new();
+    for _ in 0..24 {
+        let (id, secret) = create(&server, key("price", "")).await;
+        all.push((id, secret));
+    }
+    let server = &server;
+    let each = |(id, secret): (String, String)| async move {
+        tokio::join!(revoke(server, &id), create(server, key("price", "")));
+        secret
+    };
+    let secrets = futures_util::future::join_all(all.into_iter().map(each)).await;
+    for secret in secrets {
+        assert_eq!(reason(server, &secret).await, "KEY_INVALID");
+    }
+}

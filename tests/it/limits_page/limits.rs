@@ -32,8 +32,9 @@ use creditd::rpc::convert::DURATION_SECONDS_MAX;
 use creditd::rpc::convert::page::{KINDS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use creditd::rpc::convert::write::GRANT_SERVICES_MAX;
 use creditd::rpc::layer::limits::{
-    BALANCE_WATCHES_FLOOR, CALL_BYTES, CALLS_FLOOR, HEALTH_WATCHES_FLOOR, HEALTH_WATCHES_MAX,
-    MEMORY_FLOOR_BYTES, PAGES_AT_ONCE_MAX, REFLECTIONS_FLOOR, REFLECTIONS_MAX,
+    BALANCE_WATCHES_FLOOR, CALL_BYTES, CALLS_FLOOR, CHECKS_FLOOR_BYTES, HEALTH_REQUEST_BYTES_MAX,
+    HEALTH_WATCHES_FLOOR, HEALTH_WATCHES_MAX, MEMORY_FLOOR_BYTES, PAGES_AT_ONCE_MAX,
+    REFLECTIONS_FLOOR, REFLECTIONS_MAX,
 };
 use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
@@ -373,6 +374,17 @@ pub fn limits() -> BTreeMap<String, String> {
         (
             "calls in flight of one connection",
             format!("a quarter of those that are free, at least {CALLS_FLOOR}"),
+        ),
+        (
+            "memory of all calls without a key, where others have keys: of health and reflection",
+            format!(
+                "a quarter of what is free, and {} of checks of health for each connection",
+                size(u64::try_from(CHECKS_FLOOR_BYTES).unwrap())
+            ),
+        ),
+        (
+            "a request about health",
+            size(u64::try_from(HEALTH_REQUEST_BYTES_MAX).unwrap()),
         ),
         (
             "memory, calls in flight and watched balances of one key",

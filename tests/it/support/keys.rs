@@ -10,8 +10,8 @@ use creditd::rpc::health::State;
 use creditd::rpc::router::Router;
 use creditd::server::SystemClock;
 use creditd::store::keys::{
-    AdminAction, AdminEvent, EventQuery, KEYS_MAX, KeyStore, KeysAnswer, KeysChange, NewKey,
-    StoredKey,
+    AdminAction, AdminEvent, EventQuery, KEYS_MAX, KeyQuery, KeyStore, KeysAnswer, KeysChange,
+    NewKey, StoredKey, ValidKeys,
 };
 use creditd::store::{Changes, Clock};
 use tokio::sync::watch;
@@ -43,14 +43,15 @@ impl Kept {
     }
 }
 
+fn is_valid(key: &Key, now: Timestamp) -> bool {
+    key.revoke_time.is_none() && key.terms.expire_time.is_none_or(|end| end > now)
+}
+
 impl KeyStore for MemoryKeys {
     fn create_key(&self, new: NewKey, by: Option<KeyId>) -> KeysChange<'_, Key> {
         Box::pin(async move {
             let (mut kept, now) = (self.kept.lock().unwrap(), SystemClock.now());
-            let valid = kept.keys.iter().filter(|stored| {
-                let terms = &stored.key.terms;
-                stored.key.revoke_time.is_none() && terms.expire_time.is_none_or(|end| end > now)
-            });
+            let valid = kept.keys.iter().filter(|stored| is_valid(&stored.key, now));
             if valid.count() >= KEYS_MAX {
                 return Err(Refusal::TooManyKeys { limit: KEYS_MAX }.into());
             }
@@ -93,8 +94,26 @@ impl KeyStore for MemoryKeys {
         })
     }
 
-    fn keys(&self) -> KeysAnswer<'_, Vec<StoredKey>> {
-        Box::pin(async move { Ok(self.kept.lock().unwrap().keys.clone()) })
+    fn valid_keys(&self) -> KeysAnswer<'_, ValidKeys> {
+        Box::pin(async move {
+            let (kept, now) = (self.kept.lock().unwrap(), SystemClock.now());
+            let valid = kept.keys.iter().filter(|stored| is_valid(&stored.key, now));
+            Ok(ValidKeys {
+                keys: valid.cloned().collect(),
+                had_any: !kept.keys.is_empty(),
+            })
+        })
+    }
+
+    fn keys(&self, query: KeyQuery) -> KeysAnswer<'_, Vec<StoredKey>> {
+        Box::pin(async move {
+            let kept = self.kept.lock().unwrap();
+            let listed = kept.keys.iter().filter(|stored| {
+                query.after.is_none_or(|after| stored.number > after)
+                    && (query.show_revoked || stored.key.revoke_time.is_none())
+            });
+            Ok(listed.take(query.limit).cloned().collect())
+        })
     }
 
     fn note_key_uses(&self, uses: Vec<(KeyId, Timestamp)>) -> KeysAnswer<'_, ()> {

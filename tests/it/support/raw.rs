@@ -25,9 +25,11 @@ pub struct Answer {
 
 impl Raw {
     pub async fn connect(server: &Running) -> Self {
-        let stream = tokio::net::TcpStream::connect(&server.address)
-            .await
-            .unwrap();
+        Self::connect_to(&server.address).await
+    }
+
+    pub async fn connect_to(address: &str) -> Self {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let mut builder = h2::client::Builder::new();
         // Replies come also while others are not read.
         builder
@@ -37,7 +39,7 @@ impl Raw {
         tokio::spawn(connection);
         Self {
             sender,
-            address: server.address.clone(),
+            address: address.to_owned(),
         }
     }
 
