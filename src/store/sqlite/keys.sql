@@ -1,5 +1,9 @@
 -- Keys, and what administrators did. docs/data-file.md explains both to people.
 
+-- Of a text that is there: from its card's revision not every character of it follows. Null
+-- until the card is served or published again, where it came before.
+ALTER TABLE rate_card_sources ADD COLUMN toml_sha256 BLOB;
+
 -- Every key that was ever created. Of its secret there is a hash alone.
 CREATE TABLE keys (
   key_number            INTEGER PRIMARY KEY,  -- in the order of creation

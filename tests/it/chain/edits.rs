@@ -29,11 +29,6 @@ pub const UNPROVED: &[(&str, &str, &str)] = &[
     ),
     ("rate_cards", "replaced", "the same"),
     ("rate_card_sources", "origin", "where a card came from"),
-    (
-        "rate_card_sources",
-        "toml",
-        "the text of a card whose content is proved",
-    ),
 ];
 
 pub fn is_unproved(table: &str, column: &str) -> bool {

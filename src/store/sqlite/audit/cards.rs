@@ -2,6 +2,7 @@
 //! publications, which say when it is in force.
 
 use rusqlite::Row;
+use sha2::{Digest as _, Sha256};
 
 use super::Audit;
 use crate::domain::Timestamp;
@@ -83,7 +84,32 @@ impl Audit<'_> {
         self.report_each(sources, |card: i64| {
             format!("table rate_card_sources has rate card {card}, which is not there")
         })?;
+        self.check_texts()?;
         self.check_publications()
+    }
+
+    /// Each text must have its digest, where that is known.
+    fn check_texts(&mut self) -> Result<(), StorageError> {
+        let column = "SELECT count(*) FROM pragma_table_info('rate_card_sources')
+                       WHERE name = 'toml_sha256'";
+        if self.count(column)? == 0 {
+            // A file from before there were digests.
+            return Ok(());
+        }
+        let mut statement = self.journal.connection.prepare(&format!(
+            "SELECT revision, coalesce(toml, ''), toml_sha256 FROM {CARDS}
+              WHERE toml_sha256 IS NOT NULL ORDER BY card_id"
+        ))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (text, digest): (String, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            if Sha256::digest(&text).as_slice() != digest {
+                let revision: String = row.get(0)?;
+                self.report
+                    .add(format!("rate card {revision}: its text was changed"));
+            }
+        }
+        Ok(())
     }
 
     /// Adds a finding for each row, made of its only column.

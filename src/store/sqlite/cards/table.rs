@@ -1,6 +1,7 @@
 //! The tables of rate cards and publications.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::Timestamp;
 use crate::domain::keys::KeyId;
@@ -141,10 +142,13 @@ fn put_card(connection: &Connection, new: &NewCard, now: Timestamp) -> Result<i6
     };
     connection
         .prepare_cached(
-            "INSERT INTO rate_card_sources (card_id, origin, title, effective_time, toml)
-             VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET origin = excluded.origin, toml = excluded.toml
-             WHERE origin <> excluded.origin OR toml IS NOT excluded.toml",
+            "INSERT INTO rate_card_sources
+               (card_id, origin, title, effective_time, toml, toml_sha256)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET origin = excluded.origin, toml = excluded.toml,
+                                       toml_sha256 = excluded.toml_sha256
+             WHERE origin <> excluded.origin OR toml IS NOT excluded.toml
+                OR toml_sha256 IS NOT excluded.toml_sha256",
         )?
         .execute(params![
             card_id,
@@ -152,6 +156,7 @@ fn put_card(connection: &Connection, new: &NewCard, now: Timestamp) -> Result<i6
             new.title,
             new.effective_time.map(rfc3339::format),
             new.toml,
+            Sha256::digest(&new.toml).as_slice(),
         ])?;
     Ok(card_id)
 }
