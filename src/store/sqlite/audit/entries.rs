@@ -22,13 +22,20 @@ impl Audit<'_> {
         let mut snapshots = self.snapshots()?;
         let (mut last, mut read) = (i64::MIN, 0_u64);
         self.check_since(0);
-        loop {
+        'rows: loop {
             // In pages, since checks of an entry run further queries on the connection.
             let ids = self.ids_after(last)?;
             if ids.is_empty() {
                 break;
             }
             for id in ids {
+                if id <= last {
+                    // A page of the file that is damaged leads back, again and again.
+                    self.report.add(format!(
+                        "the entry at position {id} stands behind that at {last}: the audit ends here"
+                    ));
+                    break 'rows;
+                }
                 last = id;
                 self.check_position(self.last_position.saturating_add(1), id);
                 self.apply_entry(Position(id), &mut snapshots);
