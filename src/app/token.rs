@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::base32;
 use crate::domain::keys::KeyId;
 use crate::store::keys::SecretHash;
 
@@ -13,8 +14,6 @@ const PREFIX: &str = "creditd_";
 pub const TOKEN_BYTES_MAX: usize = 256;
 /// Shortest token that a server can be started with.
 pub const ADMIN_TOKEN_BYTES_MIN: usize = 24;
-/// Five bits each: digits and letters that are not mistaken for each other.
-const ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Characters of an id.
 const ID_CHARACTERS: usize = 13;
 /// Random bytes of an id. There are few keys, and the store refuses one that is there already.
@@ -64,25 +63,7 @@ pub fn generate() -> Result<(KeyId, Token, SecretHash), getrandom::Error> {
 fn random_text<const N: usize>() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes)?;
-    let (mut text, mut bits, mut count) = (String::new(), 0_u32, 0_u32);
-    for byte in bytes {
-        bits = (bits << 8) | u32::from(byte);
-        count = count.saturating_add(8);
-        while count >= 5 {
-            count = count.saturating_sub(5);
-            text.push(digit(bits >> count));
-        }
-    }
-    if count > 0 {
-        text.push(digit(bits << 5_u32.saturating_sub(count)));
-    }
-    Ok(text)
-}
-
-/// The lowest five bits as a character.
-fn digit(bits: u32) -> char {
-    let index = usize::try_from(bits & 31).unwrap_or_default();
-    char::from(ALPHABET.get(index).copied().unwrap_or(b'0'))
+    Ok(base32::characters(&bytes).map(char::from).collect())
 }
 
 /// The id and the secret of a token of a key; None for any other text.
@@ -94,7 +75,7 @@ pub fn parts(token: &str) -> Option<(&str, &str)> {
 /// Whether a text may be the id of a key.
 #[must_use]
 pub fn is_generated_id(text: &str) -> bool {
-    text.len() == ID_CHARACTERS && text.bytes().all(|byte| ALPHABET.contains(&byte))
+    text.len() == ID_CHARACTERS && text.bytes().all(|byte| base32::ALPHABET.contains(&byte))
 }
 
 /// The hash by which a secret is known.
@@ -131,7 +112,10 @@ mod tests {
         let mut counts = [0_u32; 32];
         for _ in 0..400 {
             for byte in random_text::<40>().unwrap().bytes() {
-                let index = ALPHABET.iter().position(|known| *known == byte).unwrap();
+                let index = base32::ALPHABET
+                    .iter()
+                    .position(|known| *known == byte)
+                    .unwrap();
                 counts[index] += 1;
             }
         }

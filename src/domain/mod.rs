@@ -4,6 +4,7 @@
 //! data and without prose.
 
 pub mod amount;
+pub mod base32;
 pub mod canonical;
 pub mod clock;
 pub mod keys;

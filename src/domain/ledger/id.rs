@@ -4,6 +4,7 @@
 //! that are made from account, kind and number: `e7-k3fq`. Callers treat it as opaque. An id
 //! of another account, like every text that was not given out, names nothing.
 
+use crate::domain::base32;
 use crate::domain::names::{AccountName, repeated};
 
 /// An entry. Its number is the account's version after it.
@@ -114,8 +115,6 @@ impl AccountId for HoldId {
 
 /// How many check characters an id has.
 pub const CHECK_LENGTH: usize = 4;
-/// Five bits each: digits and letters that are not mistaken for each other.
-const CHECK_ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// FNV-1a over kind, number and account, its bits mixed as MurmurHash3 does at its end. It is
 /// the same in every store and every version of the program.
@@ -133,8 +132,7 @@ fn check(letter: u8, number: i64, account: &AccountName) -> [u8; CHECK_LENGTH] {
     hash ^= hash >> 33;
     [59, 54, 49, 44].map(|shift: u32| {
         let [bits, ..] = (hash >> shift).to_le_bytes();
-        let character = CHECK_ALPHABET.get(usize::from(bits & 0x1f));
-        character.copied().unwrap_or_default()
+        base32::character(bits.into())
     })
 }
 

@@ -7,12 +7,11 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 use super::Chain;
+use crate::domain::base32;
 use crate::domain::canonical::CanonicalForm;
 
 /// The first byte of what is hashed.
 const VERSION: u8 = 1;
-/// Digits of five bits each: none is mistaken for another.
-const DIGITS: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
 /// How many of them are of the hash; the others are check digits.
 const HASH_DIGITS: usize = 30;
 const CHECK_DIGITS: usize = 2;
@@ -66,7 +65,13 @@ impl JournalHead {
         }
         let hash = hash.finalize();
         let mut digits = [0; HASH_DIGITS + CHECK_DIGITS];
-        write_digits(&hash, &mut digits, HASH_DIGITS);
+        for (place, digit) in digits
+            .iter_mut()
+            .take(HASH_DIGITS)
+            .zip(base32::characters(&hash))
+        {
+            *place = digit;
+        }
         let mut head = Self { rows, digits };
         head.digits = head.checked();
         head
@@ -86,22 +91,10 @@ impl JournalHead {
             .chain_update(self.rows.to_be_bytes())
             .chain_update(&*hash)
             .finalize();
-        write_digits(&sum, check, CHECK_DIGITS);
+        for (place, digit) in check.iter_mut().zip(base32::characters(&sum)) {
+            *place = digit;
+        }
         digits
-    }
-}
-
-/// Writes the first bits of a hash as digits.
-fn write_digits(hash: &[u8], into: &mut [u8], count: usize) {
-    let mut bits = hash
-        .iter()
-        .flat_map(|byte| (0..8_u32).rev().map(move |bit| (byte >> bit) & 1));
-    for place in into.iter_mut().take(count) {
-        let digit = bits
-            .by_ref()
-            .take(5)
-            .fold(0_u8, |digit, bit| (digit << 1) | bit);
-        *place = DIGITS.get(usize::from(digit)).copied().unwrap_or_default();
     }
 }
 
@@ -140,7 +133,7 @@ impl FromStr for JournalHead {
             digits.try_into().map_err(|_| NoHead::Form)?;
         let head = Self { rows, digits };
         let is_right =
-            digits.iter().all(|digit| DIGITS.contains(digit)) && head.checked() == digits;
+            digits.iter().all(|digit| base32::ALPHABET.contains(digit)) && head.checked() == digits;
         is_right.then_some(head).ok_or(NoHead::Check)
     }
 }
