@@ -101,9 +101,9 @@ pub(super) struct AdminJob {
 }
 
 /// What the writer gives: a connection and the time.
-type Access<'a> = Result<(&'a mut Connection, Timestamp), Unchanged>;
+type WriterConnection<'a> = Result<(&'a mut Connection, Timestamp), Unchanged>;
 /// Does the work; what it returns answers, once it is known whether the file is still there.
-type Work = dyn FnOnce(Access<'_>) -> Box<Answering> + Send;
+type Work = dyn FnOnce(WriterConnection<'_>) -> Box<Answering> + Send;
 type Answering = dyn FnOnce(Result<(), StorageError>);
 
 impl SqliteStore {
@@ -147,9 +147,9 @@ impl SqliteStore {
         let stopped = || Unchanged::Failed("the writer has stopped".to_owned());
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         let (answer, answered) = oneshot::channel();
-        let work = move |access: Access<'_>| -> Box<Answering> {
+        let work = move |connection: WriterConnection<'_>| -> Box<Answering> {
             let done =
-                access.and_then(|(connection, now)| in_transaction(connection, &*change, now));
+                connection.and_then(|(connection, now)| in_transaction(connection, &*change, now));
             Box::new(move |path: Result<(), StorageError>| {
                 let done = match (done, path) {
                     (Ok(_), Err(StorageError(cause))) => Err(Unchanged::Failed(cause)),
@@ -219,7 +219,7 @@ impl Writer {
             Ok(now) if job.dated == Dated::ByClock => Ok(now),
             _ => Ok(self.last_time.max(self.clock.now())),
         };
-        let access = match (now, self.file.loss()) {
+        let connection = match (now, self.file.loss()) {
             (Err(unchanged), _) => Err(unchanged),
             (Ok(_), Some(loss)) => Err(Unchanged::Failed(loss.description().to_owned())),
             (Ok(now), None) => {
@@ -228,7 +228,7 @@ impl Writer {
                 Ok((&mut self.ledger.journal.connection, now))
             }
         };
-        let answer = (job.work)(access);
+        let answer = (job.work)(connection);
         answer(self.check_path());
     }
 }
