@@ -292,6 +292,14 @@ const ROWS: &[(&str, &str)] = &[
         "UPDATE entries SET key_id = 'admin' WHERE position = 5",
         "entry 4 of team-a, at position 5: it is not as it was written",
     ),
+    (
+        "UPDATE file SET flushed = -109",
+        "entries up to -109 were written, and the journal ends at 19",
+    ),
+    (
+        "PRAGMA ignore_check_constraints = ON; UPDATE file SET file_id = 65",
+        "the row of the table file does not have the number 1",
+    ),
 ];
 
 #[tokio::test]
