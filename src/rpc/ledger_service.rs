@@ -11,7 +11,7 @@ use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
-use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
+use super::batch::{check_batch_answers, check_batch_reply, refused_to_pb};
 use super::codec::decode_message;
 use super::convert::account::account_to_pb;
 use super::convert::ledger::{balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb};
@@ -26,7 +26,7 @@ use super::health::State;
 use super::layer::Reservation;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
-use super::refused::Refused;
+use super::refused::{ItemsRefused, Refused};
 use super::watching::{Watcher, Watching};
 use super::wire::page::{Pace, decoded_bytes, page_of, reserve_page};
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
@@ -143,15 +143,21 @@ impl LedgerApi {
         let answers = answers.map_err(Refused::from)?;
         let expected = answers.len().saturating_mul(RESULT_BYTES);
         let mut reply = EncodedReply::with_capacity(expected);
+        let mut items_refused = ItemsRefused::default();
         for answer in &answers {
             pace.step().await;
             put_message(1, reply.end(), |result| match answer {
                 Ok(written) => {
                     put_message(1, result, |charge| put_batch_item(written, charge));
                 }
-                Err(_) => put_fields(&result_to_pb(answer), result),
+                Err(error) => {
+                    let refused = Refused::from(error);
+                    items_refused.note(refused.reason());
+                    put_fields(&refused_to_pb(refused), result);
+                }
             });
         }
+        reply.set_items_refused(items_refused);
         let failed = answers.iter().filter(|answer| answer.is_err()).count();
         let rest = pb::BatchChargeResponse {
             results: Vec::new(),

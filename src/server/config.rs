@@ -43,6 +43,8 @@ const THREADS_MAX: usize = 256;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where metrics and probes are served; None: nowhere.
+    pub admin_listen: Option<SocketAddr>,
     /// A socket in the file system to listen on too.
     pub listen_unix: Option<PathBuf>,
     /// What TCP speaks TLS with; None: it does not.

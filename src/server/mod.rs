@@ -4,6 +4,7 @@
 //! process that it is in: signals, the log and the banner's place are the command line's.
 
 mod address;
+mod admin;
 mod banner;
 mod body;
 mod calls;
@@ -21,6 +22,7 @@ mod lifetime;
 mod lines;
 mod lingering;
 mod listener;
+mod metrics;
 mod options;
 mod prices;
 mod reload;
@@ -56,12 +58,16 @@ use crate::app::prices::{publish_with_default, published};
 use crate::domain::pricing::Catalog;
 use crate::line_rate::LEFT_OUT_INTERVAL;
 use crate::rpc::health::{Serving, State};
-use crate::rpc::layer::{CallLines, Counters, Observer, Settings, Totals, stack};
+use crate::rpc::layer::{
+    CallLines, Counters, LimitLayer, Observer, Settings, Totals, stack_limited,
+};
 use crate::rpc::router::Router;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Clock, Store, Unavailable};
 
+use self::admin::{Admin, Answers};
 use self::lines::ConnectionLines;
+use self::metrics::{Metrics, Sources};
 use self::reload::Reload;
 use self::tls::Tls;
 use self::unix::Listening;
@@ -69,6 +75,10 @@ use self::worker::Workers;
 
 /// Limits of connections that no option sets.
 pub mod limits {
+    pub use super::admin::{
+        ADMIN_CONNECTION_AGE_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEADER_BYTES_MAX,
+        ADMIN_HEADER_TIMEOUT,
+    };
     pub use super::concurrency::{ROUND_TARGET, STREAMS_MIN, WINDOW};
     pub use super::connection::{
         IDLE_CHECKS_MAX, IDLE_GRACE, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, REPLY_GRACE,
@@ -164,6 +174,7 @@ pub struct Server {
     lines: Arc<CallLines>,
     workers: Workers,
     tls: Option<Arc<Tls>>,
+    admin: Option<Admin>,
     listeners: (TcpListener, Option<Listening>),
 }
 
@@ -179,6 +190,7 @@ struct Parts {
     lines: Arc<CallLines>,
     workers: Workers,
     tls: Option<Arc<Tls>>,
+    admin: Option<Admin>,
     socket: tokio::net::TcpSocket,
 }
 
@@ -207,7 +219,10 @@ impl Parts {
         // And keys.
         let admin_keys = keys::read_admin_keys(&config)?;
         // And a port in use. It does not listen yet.
-        let socket = listener::reserve(config.listen)?;
+        let socket = listener::reserve(config.listen, "--listen")?;
+        let admin_socket = (config.admin_listen)
+            .map(|address| listener::reserve(address, "--admin-listen"))
+            .transpose()?;
         // The data file: its lock refuses a second server.
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
         let store = Arc::new(store);
@@ -249,10 +264,10 @@ impl Parts {
         });
         let router = Router::new(&app, Arc::clone(&keys), state, config.reflection)
             .map_err(|error| system("reflection cannot be built", &error))?;
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::new(config.threads));
         let observer: Arc<dyn Observer> = counters.clone();
         let lines = Arc::new(CallLines::new(Instant::now()));
-        let layers = stack(&Settings {
+        let settings = Settings {
             calls_max: config.calls_max,
             call_memory_bytes_max: config.call_memory_bytes_max,
             watchers_max: config.watchers_max,
@@ -262,9 +277,33 @@ impl Parts {
             log_calls: config.log_calls,
             observer,
             lines: Arc::clone(&lines),
-        });
+        };
+        let limits = LimitLayer::new(&settings);
+        let budget = Arc::clone(limits.budget());
+        let layers = stack_limited(&settings, limits);
         // The threads that serve, before the first connection can come.
         let workers = worker::start(&config, &access, &layers.service(router))?;
+        let admin = match (config.admin_listen, admin_socket) {
+            (Some(address), Some(socket)) => {
+                let answers = Answers {
+                    state: health.subscribe(),
+                    metrics: Metrics::new(Sources {
+                        counters: Arc::clone(&counters),
+                        budget,
+                        connections: workers.connection_counts(),
+                        connections_max: config.connections_max,
+                        state: health.subscribe(),
+                        believed: checked.watch(),
+                        store: store.clone(),
+                        store_settings: config.store,
+                        data: config.data.clone(),
+                        tls: tls.clone(),
+                    }),
+                };
+                Some(Admin::start(socket, address, answers)?)
+            }
+            _ => None,
+        };
         Ok(Self {
             config: Arc::new(config),
             clock: checked,
@@ -276,6 +315,7 @@ impl Parts {
             lines,
             workers,
             tls,
+            admin,
             socket,
         })
     }
@@ -290,7 +330,12 @@ impl Server {
         let parts = tokio::task::spawn_blocking(|| Parts::new(config)).await;
         let parts = parts.map_err(|error| system("a defect ended the start", &error))??;
         // Last of all it listens: who can connect can be served.
-        let listener = listener::listen(parts.socket, parts.config.listen)?;
+        let listener = listener::listen(
+            parts.socket,
+            parts.config.listen,
+            "--listen",
+            listener::BACKLOG,
+        )?;
         let unix = parts.config.listen_unix.as_deref();
         let unix = unix.map(unix::listen).transpose()?;
         Ok(Self {
@@ -305,6 +350,7 @@ impl Server {
             lines: parts.lines,
             workers: parts.workers,
             tls: parts.tls,
+            admin: parts.admin,
             listeners: (listener, unix),
         })
     }
@@ -332,6 +378,7 @@ impl Server {
         let mut signals = std::pin::pin!(signals.fuse());
         let (config, workers, health) = (self.config, self.workers, self.health);
         let tls = self.tls;
+        let admin = self.admin;
         let keys = self.keys;
         let reload = Reload::new(
             Arc::clone(&config),
@@ -342,6 +389,9 @@ impl Server {
         let reload_asked = Notify::new();
         health.send_modify(|state| state.serving = Serving::Yes);
         banner::log(self.address, &config, keys.access());
+        if let Some(admin) = &admin {
+            banner::log_admin(admin.address);
+        }
         let serve = async {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
@@ -386,6 +436,8 @@ impl Server {
             health.send_modify(|state| state.serving = Serving::Ended);
             let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
         }
+        // Probes are answered until all calls have ended. It reads the store, which is closed next.
+        drop(admin);
         drop(reload);
         keys::note_uses(&keys).await;
         drop(keys);

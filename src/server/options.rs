@@ -32,6 +32,10 @@ pub struct Options {
     /// Address or name to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// Address for metrics and probes over HTTP: /metrics, /livez, /readyz. It asks nobody who they
+    /// are, and tells nothing of the ledger's data [default: none]
+    #[arg(long, env = "CREDITD_ADMIN_LISTEN", value_name = "HOST:PORT")]
+    pub admin_listen: Option<String>,
     /// Unix socket to listen on too; made for this user alone, and removed at the end
     #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
     pub listen_unix: Option<PathBuf>,
@@ -260,6 +264,10 @@ impl Options {
                 None => LISTEN_DEFAULT,
             },
             listen_unix: given!(listen_unix),
+            admin_listen: match given!(admin_listen) {
+                Some(text) => Some(address::resolve_admin(&text).map_err(ConfigError)?),
+                None => None,
+            },
             tls: match (given!(tls_cert), given!(tls_key)) {
                 (Some(cert), Some(key)) => Some(TlsFiles {
                     cert,

@@ -157,6 +157,10 @@ fn no_line_of_the_log_names_an_account() {
 fn no_binary_floating_point_near_credits() {
     for folder in ["src", "proto/creditd"] {
         for (path, text) in files(folder, &[".rs", ".proto"]) {
+            // Prometheus's numbers are such: what is shown there never comes back.
+            if path.starts_with("src/server/metrics/") {
+                continue;
+            }
             for (number, line) in text.lines().enumerate() {
                 let code = line.split("//").next().unwrap();
                 let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');

@@ -66,6 +66,12 @@ impl LimitLayer {
             admission: Arc::clone(&settings.admission),
         }
     }
+
+    /// What is limited.
+    #[must_use]
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
 }
 
 impl<S> Layer<S> for LimitLayer {

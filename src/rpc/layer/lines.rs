@@ -4,12 +4,10 @@ use std::time::Instant;
 
 use tonic::Code;
 
+use super::counters::CODES;
 use super::observe::log_refused;
 use crate::line_rate::LineRate;
 use crate::rpc::method::{METHODS, Method};
-
-/// gRPC has so many codes.
-const CODES: usize = 17;
 
 /// Decides which calls have lines in the log.
 #[derive(Debug)]
@@ -68,13 +66,9 @@ impl CallLines {
 }
 
 fn index(method: Option<&'static Method>, code: Code) -> usize {
-    let number = method.and_then(|method| {
-        let mut methods = METHODS.iter();
-        methods.position(|other| std::ptr::eq(other, method))
-    });
     let code = usize::try_from(i32::from(code)).unwrap_or_default();
-    number
-        .unwrap_or(METHODS.len())
+    method
+        .map_or(METHODS.len(), Method::number)
         .saturating_mul(CODES)
         .saturating_add(code)
 }

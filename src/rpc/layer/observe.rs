@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
-use tonic::{Code, Status};
+use tonic::Code;
 use tower::{Layer, Service};
 use tracing::Level;
 
@@ -22,8 +22,11 @@ use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
 use super::{GRPC_STATUS, OfConnection, ReplyBody};
 use crate::rpc::method::{self, Method};
+use crate::rpc::pb::creditd::v1::ErrorReason;
 use crate::rpc::peer::{Peer, PeerAddress};
-use crate::rpc::refused::{Refused, RpcRefusal, error_info};
+use crate::rpc::refused::{
+    ItemsRefused, Refused, RpcRefusal, reason_in_trailers, reason_name, reason_of,
+};
 
 /// Puts [`Observe`] around a service.
 #[derive(Clone)]
@@ -97,15 +100,17 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        self.observer.started();
+        let method = method::find(request.uri().path());
+        self.observer.started(method);
         let record = Record {
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
             log_calls: self.log_calls,
             start: Instant::now(),
-            method: method::find(request.uri().path()),
+            method,
             peer: self.peer,
             id: self.ids.id(request.headers()),
+            reason: None,
             has_ended: false,
         };
         Observed {
@@ -153,13 +158,21 @@ pub(super) struct Record {
     method: Option<&'static Method>,
     peer: Option<PeerAddress>,
     id: CallId,
+    /// Why it was refused, where that is known before its trailers.
+    reason: Option<ErrorReason>,
     has_ended: bool,
 }
 
 impl Record {
     /// The reply, under the call's id, which has the call recorded at its end.
-    fn of(self, outcome: Result<Response<ReplyBody>, Panicked>) -> Response<ReplyBody> {
+    fn of(mut self, outcome: Result<Response<ReplyBody>, Panicked>) -> Response<ReplyBody> {
         let mut response = outcome.unwrap_or_else(|panicked| refuse(self.id.text(), &panicked));
+        if let Some(refused) = response.extensions().get::<ItemsRefused>() {
+            for (reason, items) in refused.iter() {
+                self.observer.items_refused(reason, items);
+            }
+        }
+        self.reason = reason_of(response.extensions());
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER.clone(), self.id.header());
         if !response.body().is_end_stream() {
@@ -185,9 +198,12 @@ impl Record {
                 None => Code::Ok,
             },
         );
+        if code != Code::Ok && record.reason.is_none() {
+            record.reason = how.ok().and_then(reason_in_trailers);
+        }
         let call = record.note(code);
         if code != Code::Ok || record.log_calls {
-            record.log(&call, how.ok());
+            record.log(&call);
         }
     }
 
@@ -203,6 +219,7 @@ impl Record {
         let call = Call {
             method: self.method,
             code,
+            reason: self.reason.filter(|_| code != Code::Ok),
             elapsed: self.start.elapsed(),
         };
         self.observer.handled(&call);
@@ -219,7 +236,7 @@ impl Drop for Record {
         // It is how a stream without an end usually ends.
         let streams = call.method.is_some_and(|method| method.kind.streams());
         if self.log_calls || !streams {
-            self.log(&call, None);
+            self.log(&call);
         }
     }
 }
@@ -258,8 +275,8 @@ fn is_logged(code: Code) -> bool {
 }
 
 impl Record {
-    /// Writes the call into the log; the trailers say why it was refused.
-    fn log(&self, call: &Call, trailers: Option<&HeaderMap>) {
+    /// Writes the call into the log.
+    fn log(&self, call: &Call) {
         if !is_logged(call.code) {
             return;
         }
@@ -289,11 +306,7 @@ impl Record {
             );
             return;
         }
-        let info = trailers
-            .and_then(Status::from_header_map)
-            .and_then(|status| error_info(status.details()))
-            .unwrap_or_default();
-        let reason = info.reason.as_str();
+        let reason = call.reason.map_or("", reason_name);
         log_refused!(
             code,
             x_request_id,

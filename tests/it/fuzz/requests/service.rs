@@ -67,7 +67,7 @@ pub fn settings(access: &Arc<Access>) -> Settings {
         admission: Arc::new(Admits),
         deadline_max: Duration::from_secs(30),
         log_calls: false,
-        observer: Arc::new(Counters::default()),
+        observer: Arc::new(Counters::new(2)),
         lines: Arc::new(CallLines::new(Instant::now())),
     }
 }
