@@ -4,6 +4,7 @@
 //! It has a thread of its own: a scrape delays no call, and a probe is answered while all
 //! threads that serve are busy.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,14 +20,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
 
 use super::metrics::{Format, Metrics};
-use super::{StartError, listener, system};
+use super::start_error::system;
+use super::{StartError, listener};
 use crate::rpc::health::State;
 use crate::rpc::router::SERVICES;
 
-/// Most connections; more wait until one of them ends.
+/// Most connections; for one more the oldest is closed, so that nobody can keep probes out.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// Within so long the headers of a request must have come; a connection without one is closed.
 pub const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,9 +102,8 @@ impl Drop for Admin {
 }
 
 async fn accept(listener: &TcpListener, answers: Arc<Answers>) -> Infallible {
-    let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let permit = Arc::clone(&permits).acquire_owned().await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -110,8 +112,14 @@ async fn accept(listener: &TcpListener, answers: Arc<Answers>) -> Infallible {
                 continue;
             }
         };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= ADMIN_CONNECTIONS_MAX
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
         let answers = Arc::clone(&answers);
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let serve = service_fn(move |request: Request<Incoming>| {
                 let response = answers.answer(&request);
                 async move { Ok::<_, Infallible>(response) }
@@ -123,8 +131,8 @@ async fn accept(listener: &TcpListener, answers: Arc<Answers>) -> Infallible {
                 .serve_connection(TokioIo::new(stream), serve);
             // How it ends is the peer's affair.
             let _ = tokio::time::timeout(ADMIN_CONNECTION_AGE_MAX, connection).await;
-            drop(permit);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 

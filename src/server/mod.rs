@@ -30,6 +30,7 @@ mod reload;
 pub(crate) use frame_meter::fuzz as fuzz_frames;
 pub use prices::offline as offline_prices;
 mod stalls;
+mod start_error;
 mod stream;
 mod stream_limit;
 mod system_clock;
@@ -51,7 +52,6 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
 use crate::app::access::Access;
-use crate::app::card_file::CardFileError;
 use crate::app::card_file::{NoBases, extend_others};
 use crate::app::keys::Keys;
 use crate::app::prices::{publish_with_default, published};
@@ -62,13 +62,14 @@ use crate::rpc::layer::{
     CallLines, Counters, LimitLayer, Observer, Settings, Totals, stack_limited,
 };
 use crate::rpc::router::Router;
-use crate::store::sqlite::{OpenError, SqliteStore};
-use crate::store::{Clock, Store, Unavailable};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Clock, Store};
 
 use self::admin::{Admin, Answers};
 use self::lines::ConnectionLines;
 use self::metrics::{Metrics, Sources};
 use self::reload::Reload;
+use self::start_error::system;
 use self::tls::Tls;
 use self::unix::Listening;
 use self::worker::Workers;
@@ -98,6 +99,7 @@ pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
 pub use config::{Config, ConfigError, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS};
 pub use options::{Options, Switch};
+pub use start_error::StartError;
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 pub use tls::{TlsError, TlsFiles};
@@ -107,50 +109,6 @@ const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// How often the clock is checked where no call reads it.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Why a server did not start, or did not go on, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A rate card is wrong.
-    #[error(transparent)]
-    RateCard(#[from] CardFileError),
-    /// The rate cards do not go together, or do not go with the data file.
-    #[error("{0}")]
-    Prices(String),
-    /// The data file cannot be used.
-    #[error(transparent)]
-    Data(#[from] OpenError),
-    /// The data file cannot be read or written.
-    #[error(
-        "data file: {0}; see that no other program is writing to it and that the disk has room, then start again"
-    )]
-    Store(#[from] Unavailable),
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The keys that it was started with cannot be used.
-    #[error("{0}")]
-    AdminKeys(String),
-    /// Other machines could reach it, and it does not ask who calls.
-    #[error("{0}")]
-    Open(String),
-    /// The address cannot be listened on.
-    #[error("{0}")]
-    Listen(String),
-    /// The system refuses something that every server needs.
-    #[error("{what}: {error}")]
-    System {
-        /// What.
-        what: &'static str,
-        /// Why.
-        error: String,
-    },
-    /// A thread ended that every call needs.
-    #[error(
-        "a defect ended {0}: start the server again; what was answered is on disk; please report what the log says above"
-    )]
-    Defect(&'static str),
-}
 
 /// What a running server is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,13 +150,6 @@ struct Parts {
     tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
     socket: tokio::net::TcpSocket,
-}
-
-fn system(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
-    StartError::System {
-        what,
-        error: error.to_string(),
-    }
 }
 
 impl Parts {
@@ -359,6 +310,12 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics and probes are served.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// What a person reads at a start: where it listens, what it serves, what to try. Beside

@@ -65,6 +65,7 @@ fn the_help_of_serve_says_the_defaults() {
     let config = Options::default().over(Options::default()).unwrap();
     let Config {
         listen,
+        admin_listen: None,
         listen_unix: None,
         tls: None,
         clients: _,

@@ -80,6 +80,8 @@ mod ledger;
 mod limits;
 /// docs/limits.md compared with the limits of the code.
 mod limits_page;
+/// Metrics and probes over HTTP.
+mod metrics;
 /// Data files of an older version, migrated when they are opened.
 mod migration;
 /// A reference model of the ledger, as plain as possible.

@@ -1,6 +1,7 @@
 //! The process, by the names that Prometheus's clients have in common.
 
 use std::fmt;
+use std::time::Duration;
 
 use procfs::process::{LimitValue, Process as Read};
 use prometheus_client::collector::Collector;
@@ -11,6 +12,13 @@ use super::{Writer, float};
 /// Collects what the system says of the process.
 #[derive(Debug)]
 pub(super) struct Process;
+
+/// A time that the system counts in ticks.
+fn of_ticks(ticks: u64) -> Duration {
+    const NANOS: u64 = 1_000_000_000;
+    let nanos = NANOS.checked_div(procfs::ticks_per_second());
+    Duration::from_nanos(nanos.unwrap_or_default().saturating_mul(ticks))
+}
 
 impl Collector for Process {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -24,7 +32,7 @@ impl Collector for Process {
             writer.counter(
                 "process_cpu_seconds",
                 "Processor time, of the user and of the system.",
-                float(ticks) / float(procfs::ticks_per_second()),
+                of_ticks(ticks).as_secs_f64(),
             )?;
             writer.count(
                 "process_virtual_memory_bytes",
@@ -35,11 +43,12 @@ impl Collector for Process {
             writer.count("process_resident_memory_bytes", "Resident memory.", bytes)?;
             writer.gauge("process_threads", "Threads.", float(stat.num_threads))?;
             if let Ok(boot) = procfs::boot_time_secs() {
-                let since_boot = float(stat.starttime) / float(procfs::ticks_per_second());
+                let boot = Duration::from_secs(boot);
+                let start = boot.saturating_add(of_ticks(stat.starttime));
                 writer.gauge(
                     "process_start_time_seconds",
                     "When the process began, in seconds since 1970.",
-                    float(boot) + since_boot,
+                    start.as_secs_f64(),
                 )?;
             }
         }
