@@ -295,9 +295,10 @@ impl LedgerApi {
         Q: Send + Sync,
         R: prost::Message + for<'a> From<&'a Written>,
     {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
-        let pending = self.app.write(&caller, form(&request)).await;
+        let pending = self.app.write(caller, form(&request)).await;
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
         drop(request);
         let pending = pending.map_err(Refused::from)?;
@@ -339,11 +340,12 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetBalanceRequest>,
     ) -> Reply<pb::GetBalanceResponse> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let (account, as_of) = balance_query_from_pb(&request, &mut violations);
-        let balance = self.app.balance(&caller, account, as_of, violations).await;
+        let balance = self.app.balance(caller, account, as_of, violations).await;
         let balance = balance.map_err(Refused::from)?;
         let response = pb::GetBalanceResponse {
             balance: Some(balance_to_pb(&balance)),
@@ -355,8 +357,9 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::WatchBalanceRequest>,
     ) -> Reply<Self::WatchBalanceStream> {
-        let caller = wire::caller_of_request(&request);
-        let watcher = self.watcher(request.get_ref(), caller).await?;
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        let watcher = self.watcher(request.get_ref(), caller.clone()).await?;
         Ok(Response::new(Box::pin(watcher.balances())))
     }
 
@@ -373,8 +376,9 @@ impl LedgerService for LedgerApi {
     }
 
     async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
-        let caller = wire::caller_of_request(&request);
-        wire::decoded(self.encoded_charge(wire::encoded(request), &caller).await?)
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        wire::decoded(self.encoded_charge(wire::encoded(request), caller).await?)
     }
 
     async fn batch_charge(
@@ -415,7 +419,8 @@ impl LedgerService for LedgerApi {
     }
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
@@ -425,12 +430,12 @@ impl LedgerService for LedgerApi {
             account.as_ref(),
             &mut violations,
         );
-        let account = account_of(&caller, account, violations)?;
+        let account = account_of(caller, account, violations)?;
         let Some(hold) = hold else {
             // It was said what is wrong with it.
             return Err(Refused::from(Refusal::Invalid(FieldViolations::new())).into());
         };
-        let found = self.app.get_hold(&caller, account.clone(), hold).await;
+        let found = self.app.get_hold(caller, account.clone(), hold).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetHoldResponse {
             hold: Some(hold_to_pb(&found, &account)),
@@ -457,12 +462,13 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetAccountRequest>,
     ) -> Reply<pb::GetAccountResponse> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
-        let account = account_of(&caller, account, violations)?;
-        let found = self.app.get_account(&caller, account).await;
+        let account = account_of(caller, account, violations)?;
+        let found = self.app.get_account(caller, account).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetAccountResponse {
             account: Some(account_to_pb(&found)),

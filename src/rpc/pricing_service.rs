@@ -243,9 +243,10 @@ impl PricingService for PricingApi {
         &self,
         request: Request<pb::EstimateRequest>,
     ) -> Result<Response<pb::EstimateResponse>, Status> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         wire::decoded(
-            self.encoded_estimate(wire::encoded(request), &caller)
+            self.encoded_estimate(wire::encoded(request), caller)
                 .await?,
         )
     }

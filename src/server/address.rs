@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 /// The port where none is named.
 pub const PORT_DEFAULT: u16 = 50_051;
 /// The same for metrics and probes.
-pub const ADMIN_PORT_DEFAULT: u16 = 50_052;
+pub const ADMIN_PORT_DEFAULT: u16 = 9_464;
 /// Where a server listens by default: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT_DEFAULT);

@@ -217,7 +217,7 @@ impl Parts {
             .map_err(|error| system("reflection cannot be built", &error))?;
         let counters = Arc::new(Counters::new(config.threads));
         let observer: Arc<dyn Observer> = counters.clone();
-        let lines = Arc::new(CallLines::new(Instant::now()));
+        let lines = Arc::new(CallLines::new(Instant::now(), config.slow_call_min));
         let settings = Settings {
             calls_max: config.calls_max,
             call_memory_bytes_max: config.call_memory_bytes_max,

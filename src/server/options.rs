@@ -12,7 +12,8 @@ use super::clients::{self, ClientForm, Wrong};
 use super::config::{
     CALL_MEMORY_MIB_MAX_DEFAULT, CALLS_MAX_DEFAULT, CONNECTION_AGE_SECONDS_MAX_DEFAULT,
     CONNECTION_IDLE_SECONDS_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, Config, ConfigError,
-    DATA_DEFAULT, DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, WATCHERS_MAX_DEFAULT,
+    DATA_DEFAULT, DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, SLOW_CALL_MS_DEFAULT,
+    WATCHERS_MAX_DEFAULT,
 };
 use super::telemetry::LogFormat;
 use super::tls::TlsFiles;
@@ -173,6 +174,9 @@ pub struct Options {
     /// How long calls in flight may go on after the signal to stop [default: 10000]
     #[arg(long, env = "CREDITD_DRAIN_MS_MAX", value_name = "MS")]
     pub drain_ms_max: Option<u64>,
+    /// Log calls that take so long, with where their time went; 0: none [default: 1000]
+    #[arg(long, env = "CREDITD_SLOW_CALL_MS", value_name = "MS")]
+    pub slow_call_ms: Option<u64>,
     /// Log successful calls too; refusals are always logged
     #[arg(
         long,
@@ -325,6 +329,10 @@ impl Options {
             ),
             deadline_max: ms(given!(deadline_ms_max).unwrap_or(DEADLINE_MS_MAX_DEFAULT)),
             drain_max: ms(given!(drain_ms_max).unwrap_or(DRAIN_MS_MAX_DEFAULT)),
+            slow_call_min: match given!(slow_call_ms).unwrap_or(SLOW_CALL_MS_DEFAULT) {
+                0 => None,
+                slow_call_ms => Some(ms(slow_call_ms)),
+            },
             log_calls: given!(log_calls).unwrap_or_default(),
             log_format: given!(log_format).unwrap_or_default(),
             log_level: given!(log_level).unwrap_or_else(|| "info".to_owned()),

@@ -50,7 +50,7 @@ fn settings(observer: Arc<dyn Observer>) -> Settings {
         deadline_max: Duration::from_millis(80),
         log_calls: false,
         observer,
-        lines: Arc::new(CallLines::new(Instant::now())),
+        lines: Arc::new(CallLines::new(Instant::now(), None)),
     }
 }
 

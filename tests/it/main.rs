@@ -20,6 +20,8 @@ mod account_prices;
 mod accounts;
 /// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
 mod audit;
+/// Lines of the log about calls.
+mod call_lines;
 /// Rate cards at their limits and beyond.
 mod card_limits;
 /// Chains of entries: every edit and every changed byte is found, heads go on, texts are erased.

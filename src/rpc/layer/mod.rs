@@ -5,6 +5,7 @@
 mod authenticate;
 mod body;
 mod budget;
+mod call_line;
 mod complete;
 mod counters;
 mod deadline;
@@ -17,6 +18,7 @@ mod request_id;
 mod reservation;
 mod share;
 mod shed;
+mod trace_context;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use tonic::Status;
 
 use super::codec::decode_message;
 use super::refused::ItemsRefused;
-pub(super) use caller::{caller_of, caller_of_request, request_of};
+pub(super) use caller::{held_of, request_of};
 pub use unary::RequestBody;
 pub(super) use unary::{serve, serve_stream};
 

@@ -88,7 +88,7 @@ fn durations(writer: &mut Writer<'_>, methods: &[(Labels, MethodTotals)]) -> fmt
     )?;
     for (labels, totals) in methods {
         let bounds = DURATION_BOUNDS_US.map(|us| Duration::from_micros(us).as_secs_f64());
-        let bounds = bounds.into_iter().chain([f64::MAX]);
+        let bounds = bounds.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(totals.buckets).collect();
         let calls = totals
             .buckets

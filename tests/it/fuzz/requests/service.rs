@@ -68,7 +68,7 @@ pub fn settings(access: &Arc<Access>) -> Settings {
         deadline_max: Duration::from_secs(30),
         log_calls: false,
         observer: Arc::new(Counters::new(2)),
-        lines: Arc::new(CallLines::new(Instant::now())),
+        lines: Arc::new(CallLines::new(Instant::now(), None)),
     }
 }
 
