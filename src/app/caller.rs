@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -122,6 +122,8 @@ pub struct Caller {
     principal: Option<Arc<Principal>>,
     /// From when on it is refused; None: never.
     expire_time: Option<Timestamp>,
+    /// The account that its call named first, for the log.
+    account: OnceLock<AccountName>,
 }
 
 impl Caller {
@@ -131,6 +133,7 @@ impl Caller {
         Self {
             expire_time: principal.expire_time,
             principal: Some(principal),
+            account: OnceLock::new(),
         }
     }
 
@@ -170,11 +173,18 @@ impl Caller {
         }
     }
 
+    /// The account that its call named first; None: it named none yet.
+    #[must_use]
+    pub fn account(&self) -> Option<&AccountName> {
+        self.account.get()
+    }
+
     /// Whether it may do that with this account, which may not exist.
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`].
     pub fn check_account(&self, account: &AccountName, scope: Scope) -> Result<(), Refusal> {
+        self.account.get_or_init(|| account.clone());
         match &self.principal {
             Some(principal) if !principal.accounts.allow(account.as_str()) => {
                 Err(Refusal::NotAllowed {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::server::host_and_port;
+use crate::server::{PORT_DEFAULT, host_and_port};
 
 const EXAMPLE: &str = "write it like 127.0.0.1:50051";
 
@@ -73,7 +73,7 @@ pub(super) fn parse(text: &str) -> Result<Address, String> {
             ));
         }
     };
-    let (host, port) = host_and_port(rest, 1)?;
+    let (host, port) = host_and_port(rest, 1, PORT_DEFAULT)?;
     Ok(Address::Tcp { host, port, tls })
 }
 

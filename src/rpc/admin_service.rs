@@ -146,7 +146,8 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::PublishRateCardRequest>,
     ) -> Result<Response<pb::PublishRateCardResponse>, Status> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         toml_from_pb(&request.toml).map_err(bad)?;
         let under_way = self.under_way.try_acquire();
@@ -160,7 +161,7 @@ impl AdminService for AdminApi {
         let loaded = self.load(request.toml).await?;
         let published = self
             .app
-            .publish_rate_card(&caller, loaded, request.validate_only)
+            .publish_rate_card(caller, loaded, request.validate_only)
             .await;
         let published = published.map_err(Refused::from)?;
         Ok(Response::new(published_to_pb(published)))
@@ -178,15 +179,13 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::WithdrawRateCardRequest>,
     ) -> Result<Response<pb::WithdrawRateCardResponse>, Status> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         if request.revision.is_empty() {
             return Err(bad(FieldViolations::of("revision", Violation::Required)).into());
         }
-        let withdrawn = self
-            .app
-            .withdraw_rate_card(&caller, &request.revision)
-            .await;
+        let withdrawn = self.app.withdraw_rate_card(caller, &request.revision).await;
         let withdrawn = withdrawn.map_err(Refused::from)?;
         let withdrawn = pb::WithdrawRateCardResponse {
             rate_card: Some(rate_card_to_pb(withdrawn)),
@@ -198,10 +197,9 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::CreateKeyRequest>,
     ) -> Result<Response<pb::CreateKeyResponse>, Status> {
-        let caller = wire::caller_of_request(&request);
-        Ok(Response::new(
-            self.create(request.get_ref(), &caller).await?,
-        ))
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        Ok(Response::new(self.create(request.get_ref(), caller).await?))
     }
 
     async fn list_keys(
@@ -216,10 +214,9 @@ impl AdminService for AdminApi {
         &self,
         request: Request<pb::RevokeKeyRequest>,
     ) -> Result<Response<pb::RevokeKeyResponse>, Status> {
-        let caller = wire::caller_of_request(&request);
-        Ok(Response::new(
-            self.revoke(request.get_ref(), &caller).await?,
-        ))
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        Ok(Response::new(self.revoke(request.get_ref(), caller).await?))
     }
 
     async fn list_admin_events(

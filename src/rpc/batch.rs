@@ -25,14 +25,10 @@ const REUSED_BYTES_MAX: usize = 260;
 /// amounts twice.
 const REFUSAL_BYTES_MAX: usize = 240;
 
-/// An item's result.
-pub(super) fn result_to_pb(answer: &Answer<Written>) -> pb::BatchChargeResult {
-    let result = match answer {
-        Ok(written) => ItemResult::Charge(batch_item_to_pb(written)),
-        Err(refusal) => ItemResult::Error(Refused::from(refusal).into_rpc_status()),
-    };
+/// The result of an item that is refused.
+pub(super) fn refused_to_pb(refused: Refused) -> pb::BatchChargeResult {
     pb::BatchChargeResult {
-        result: Some(result),
+        result: Some(ItemResult::Error(refused.into_rpc_status())),
     }
 }
 
@@ -118,7 +114,7 @@ fn values_bytes(pricing: &Pricing) -> usize {
 }
 
 fn refusal_bytes(refusal: &Refusal) -> usize {
-    let result = result_to_pb(&Err(AppError::Refused(refusal.clone())));
+    let result = refused_to_pb(refusal.into());
     result.encoded_len().saturating_add(ITEM_OVERHEAD_BYTES)
 }
 
@@ -285,7 +281,13 @@ mod tests {
     }
 
     fn bytes(answer: &Answer<Written>) -> usize {
-        result_to_pb(answer).encoded_len() + ITEM_OVERHEAD_BYTES
+        let result = match answer {
+            Ok(written) => pb::BatchChargeResult {
+                result: Some(ItemResult::Charge(batch_item_to_pb(written))),
+            },
+            Err(error) => refused_to_pb(error.into()),
+        };
+        result.encoded_len() + ITEM_OVERHEAD_BYTES
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl State {
         self.serving == Serving::Ended
     }
 
+    /// Whether a service serves that writes, or that does not.
+    #[must_use]
+    pub fn serves(self, needs_to_write: bool) -> bool {
+        self.status_of(needs_to_write) == ServingStatus::Serving
+    }
+
     /// The status of a service; the server is well where all of them are.
     fn status_of(self, needs_to_write: bool) -> ServingStatus {
         match self.serving == Serving::Yes && (self.writable || !needs_to_write) {

@@ -11,7 +11,7 @@ use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
-use super::batch::{check_batch_answers, check_batch_reply, result_to_pb};
+use super::batch::{check_batch_answers, check_batch_reply, refused_to_pb};
 use super::codec::decode_message;
 use super::convert::account::account_to_pb;
 use super::convert::ledger::{balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb};
@@ -26,7 +26,7 @@ use super::health::State;
 use super::layer::Reservation;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::ledger_service_server::LedgerService;
-use super::refused::Refused;
+use super::refused::{ItemsRefused, Refused};
 use super::watching::{Watcher, Watching};
 use super::wire::page::{Pace, decoded_bytes, page_of, reserve_page};
 use super::wire::write::{put_batch_item, put_charge, put_fields, put_message};
@@ -143,15 +143,21 @@ impl LedgerApi {
         let answers = answers.map_err(Refused::from)?;
         let expected = answers.len().saturating_mul(RESULT_BYTES);
         let mut reply = EncodedReply::with_capacity(expected);
+        let mut items_refused = ItemsRefused::default();
         for answer in &answers {
             pace.step().await;
             put_message(1, reply.end(), |result| match answer {
                 Ok(written) => {
                     put_message(1, result, |charge| put_batch_item(written, charge));
                 }
-                Err(_) => put_fields(&result_to_pb(answer), result),
+                Err(error) => {
+                    let refused = Refused::from(error);
+                    items_refused.note(refused.reason());
+                    put_fields(&refused_to_pb(refused), result);
+                }
             });
         }
+        reply.set_items_refused(items_refused);
         let failed = answers.iter().filter(|answer| answer.is_err()).count();
         let rest = pb::BatchChargeResponse {
             results: Vec::new(),
@@ -289,9 +295,10 @@ impl LedgerApi {
         Q: Send + Sync,
         R: prost::Message + for<'a> From<&'a Written>,
     {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
-        let pending = self.app.write(&caller, form(&request)).await;
+        let pending = self.app.write(caller, form(&request)).await;
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
         drop(request);
         let pending = pending.map_err(Refused::from)?;
@@ -333,11 +340,12 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetBalanceRequest>,
     ) -> Reply<pb::GetBalanceResponse> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let (account, as_of) = balance_query_from_pb(&request, &mut violations);
-        let balance = self.app.balance(&caller, account, as_of, violations).await;
+        let balance = self.app.balance(caller, account, as_of, violations).await;
         let balance = balance.map_err(Refused::from)?;
         let response = pb::GetBalanceResponse {
             balance: Some(balance_to_pb(&balance)),
@@ -349,8 +357,9 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::WatchBalanceRequest>,
     ) -> Reply<Self::WatchBalanceStream> {
-        let caller = wire::caller_of_request(&request);
-        let watcher = self.watcher(request.get_ref(), caller).await?;
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        let watcher = self.watcher(request.get_ref(), caller.clone()).await?;
         Ok(Response::new(Box::pin(watcher.balances())))
     }
 
@@ -367,8 +376,9 @@ impl LedgerService for LedgerApi {
     }
 
     async fn charge(&self, request: Request<pb::ChargeRequest>) -> Reply<pb::ChargeResponse> {
-        let caller = wire::caller_of_request(&request);
-        wire::decoded(self.encoded_charge(wire::encoded(request), &caller).await?)
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        wire::decoded(self.encoded_charge(wire::encoded(request), caller).await?)
     }
 
     async fn batch_charge(
@@ -409,7 +419,8 @@ impl LedgerService for LedgerApi {
     }
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Reply<pb::GetHoldResponse> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
@@ -419,12 +430,12 @@ impl LedgerService for LedgerApi {
             account.as_ref(),
             &mut violations,
         );
-        let account = account_of(&caller, account, violations)?;
+        let account = account_of(caller, account, violations)?;
         let Some(hold) = hold else {
             // It was said what is wrong with it.
             return Err(Refused::from(Refusal::Invalid(FieldViolations::new())).into());
         };
-        let found = self.app.get_hold(&caller, account.clone(), hold).await;
+        let found = self.app.get_hold(caller, account.clone(), hold).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetHoldResponse {
             hold: Some(hold_to_pb(&found, &account)),
@@ -451,12 +462,13 @@ impl LedgerService for LedgerApi {
         &self,
         request: Request<pb::GetAccountRequest>,
     ) -> Reply<pb::GetAccountResponse> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         let request = request.into_inner();
         let mut violations = FieldViolations::new();
         let account = violations.check("account", AccountName::new(&request.account));
-        let account = account_of(&caller, account, violations)?;
-        let found = self.app.get_account(&caller, account).await;
+        let account = account_of(caller, account, violations)?;
+        let found = self.app.get_account(caller, account).await;
         let found = found.map_err(Refused::from)?;
         let response = pb::GetAccountResponse {
             account: Some(account_to_pb(&found)),

@@ -18,6 +18,23 @@ pub struct Method {
     pub repeat: Repeat,
 }
 
+impl Method {
+    /// Its place in [`METHODS`].
+    #[must_use]
+    pub fn number(&'static self) -> usize {
+        let mut methods = METHODS.iter();
+        let place = methods.position(|other| std::ptr::eq(other, self));
+        place.unwrap_or(METHODS.len())
+    }
+
+    /// Service and method by their names: "creditd.v1.LedgerService" and "Charge".
+    #[must_use]
+    pub fn names(&self) -> (&'static str, &'static str) {
+        let path = self.path.strip_prefix('/').unwrap_or(self.path);
+        path.rsplit_once('/').unwrap_or((path, ""))
+    }
+}
+
 /// A service of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {

@@ -17,7 +17,7 @@ use super::convert::rate_card::{services_page, services_query_from_pb};
 use super::layer::Reservation;
 use super::pb::creditd::v1 as pb;
 use super::pb::creditd::v1::pricing_service_server::PricingService;
-use super::refused::Refused;
+use super::refused::{ItemsRefused, Refused};
 use super::reply::{BATCH_REST_BYTES, ITEM_OVERHEAD_BYTES, reply_too_large};
 use super::wire::page::{Pace, decoded_bytes, reserve_page};
 use super::wire::write::{EstimateWriter, put_estimate, put_fields, put_message};
@@ -243,9 +243,10 @@ impl PricingService for PricingApi {
         &self,
         request: Request<pb::EstimateRequest>,
     ) -> Result<Response<pb::EstimateResponse>, Status> {
-        let caller = wire::caller_of_request(&request);
+        let held = wire::held_of(&request);
+        let caller = held.caller();
         wire::decoded(
-            self.encoded_estimate(wire::encoded(request), &caller)
+            self.encoded_estimate(wire::encoded(request), caller)
                 .await?,
         )
     }
@@ -279,6 +280,7 @@ async fn results_of(
     let mut reply = EncodedReply::with_capacity(expected.min(MESSAGE_BYTES_MAX));
     let mut bytes = BATCH_REST_BYTES;
     let mut pace = Pace::new();
+    let mut items_refused = ItemsRefused::default();
     for (index, (result, usage)) in batch.results.iter().zip(usages).enumerate() {
         pace.step().await;
         let length = put_message(1, reply.end(), |item| match result {
@@ -290,7 +292,9 @@ async fn results_of(
                 put_message(1, item, |into| put_fields(&estimate, into));
             }
             Err(violations) => {
-                let error = Refused::from(&Refusal::Invalid(violations.clone())).into_rpc_status();
+                let refused = Refused::from(&Refusal::Invalid(violations.clone()));
+                items_refused.note(refused.reason());
+                let error = refused.into_rpc_status();
                 put_message(2, item, |into| put_fields(&error, into));
             }
         });
@@ -301,5 +305,6 @@ async fn results_of(
             return Err(reply_too_large("usages", index));
         }
     }
+    reply.set_items_refused(items_refused);
     Ok(reply)
 }

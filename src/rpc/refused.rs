@@ -2,6 +2,7 @@
 //! fields are bad, and a RetryInfo where another try can succeed.
 
 mod ready;
+mod reasons;
 mod retry;
 mod rpc_refusal;
 
@@ -19,6 +20,7 @@ use crate::domain::Refusal;
 use self::retry::Step;
 
 pub use self::ready::ReadyReplies;
+pub use self::reasons::{ItemsRefused, reason_in_trailers, reason_of};
 pub use self::retry::Load;
 pub use self::rpc_refusal::{Resource, RpcRefusal, Shared};
 
@@ -233,10 +235,18 @@ impl Refused {
     /// The status of a call.
     #[must_use]
     pub fn into_status(self) -> Status {
-        let code = self.code;
+        let (code, reason) = (self.code, self.reason());
         let status = self.into_rpc_status();
         let details = status.encode_to_vec();
-        Status::with_details(code, status.message, details.into())
+        let mut status = Status::with_details(code, status.message, details.into());
+        reasons::set_reason(&mut status, reason);
+        status
+    }
+
+    /// Its reason.
+    #[must_use]
+    pub const fn reason(&self) -> ErrorReason {
+        self.prose.reason
     }
 }
 

@@ -102,7 +102,8 @@ macro_rules! bytes {
     ($api:expr, $method:ident, $request:ident) => {{
         let api = Arc::clone(&$api);
         wire::serve($request, |message, held| async move {
-            api.$method(message, &wire::caller_of(held.as_ref())).await
+            let held = held.unwrap_or_default();
+            api.$method(message, held.caller()).await
         })
     }};
 }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 /// The port where none is named.
 pub const PORT_DEFAULT: u16 = 50_051;
+/// The same for metrics and probes.
+pub const ADMIN_PORT_DEFAULT: u16 = 9_464;
 /// Where a server listens by default: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT_DEFAULT);
@@ -15,7 +17,11 @@ const EXAMPLE: &str = "write it like 127.0.0.1:50051";
 ///
 /// # Errors
 /// What to write instead.
-pub fn host_and_port(text: &str, port_min: u16) -> Result<(String, u16), String> {
+pub fn host_and_port(
+    text: &str,
+    port_min: u16,
+    port_default: u16,
+) -> Result<(String, u16), String> {
     let number = |port: &str| {
         let digits = port.bytes().all(|b| b.is_ascii_digit());
         port.parse()
@@ -30,12 +36,12 @@ pub fn host_and_port(text: &str, port_min: u16) -> Result<(String, u16), String>
         let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
         host.parse::<Ipv6Addr>().map_err(|_| wrong())?;
         match (rest, rest.strip_prefix(':')) {
-            ("", _) => (host, PORT_DEFAULT),
+            ("", _) => (host, port_default),
             (_, Some(port)) => (host, number(port)?),
             (_, None) => return Err(wrong()),
         }
     } else if text.parse::<Ipv6Addr>().is_ok() {
-        (text, PORT_DEFAULT)
+        (text, port_default)
     } else {
         match text.rsplit_once(':') {
             Some((host, _)) if host.contains(':') => {
@@ -44,7 +50,7 @@ pub fn host_and_port(text: &str, port_min: u16) -> Result<(String, u16), String>
             Some((host, port)) => (host, number(port)?),
             None if text.is_empty() => return Err(format!("it is empty; {EXAMPLE}")),
             None if text.bytes().all(|b| b.is_ascii_digit()) => ("", number(text)?),
-            None => (text, PORT_DEFAULT),
+            None => (text, port_default),
         }
     };
     let known = |c: char| c.is_alphanumeric() || ".-_:".contains(c);
@@ -58,16 +64,26 @@ pub fn host_and_port(text: &str, port_min: u16) -> Result<(String, u16), String>
     Ok((host, port))
 }
 
-/// The address to listen on that `--listen` names. Of a name with several addresses the
-/// first of IPv4 is taken, so that "localhost" is 127.0.0.1 everywhere.
+/// The address to listen on that `--listen` names.
 pub(super) fn resolve(text: &str) -> Result<SocketAddr, String> {
-    let refused = |problem: String| format!("--listen {text}: {problem}");
+    resolve_option("--listen", text, PORT_DEFAULT)
+}
+
+/// The same of `--admin-listen`.
+pub(super) fn resolve_admin(text: &str) -> Result<SocketAddr, String> {
+    resolve_option("--admin-listen", text, ADMIN_PORT_DEFAULT)
+}
+
+/// Of a name with several addresses the first of IPv4 is taken, so that "localhost" is 127.0.0.1
+/// everywhere.
+fn resolve_option(option: &str, text: &str, port_default: u16) -> Result<SocketAddr, String> {
+    let refused = |problem: String| format!("{option} {text}: {problem}");
     if text.starts_with("unix:") || text.starts_with('/') {
         return Err(refused(
-            "a Unix socket is listened on by --listen-unix FILE".to_owned(),
+            "a Unix socket is listened on for calls alone, by --listen-unix FILE".to_owned(),
         ));
     }
-    let (host, port) = host_and_port(text, 0).map_err(refused)?;
+    let (host, port) = host_and_port(text, 0, port_default).map_err(refused)?;
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));
     }
@@ -110,7 +126,7 @@ mod tests {
             ),
             (
                 "unix:/run/s",
-                "--listen unix:/run/s: a Unix socket is listened on by --listen-unix FILE",
+                "--listen unix:/run/s: a Unix socket is listened on for calls alone, by --listen-unix FILE",
             ),
             (
                 "localhost:99999",

@@ -37,6 +37,11 @@ pub(super) fn log(address: SocketAddr, config: &Config, access: &Access) {
     }
 }
 
+/// Logs where metrics and probes are.
+pub(super) fn log_admin(address: SocketAddr) {
+    tracing::info!("serving http://{address}/metrics, /livez and /readyz");
+}
+
 /// The same facts as a line of the log.
 #[derive(Serialize)]
 struct LogLine {

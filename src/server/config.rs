@@ -29,6 +29,8 @@ pub const CONNECTION_AGE_SECONDS_MAX_DEFAULT: u32 = 3_600;
 pub const DEADLINE_MS_MAX_DEFAULT: u64 = 30_000;
 /// Most balances that are watched by default.
 pub const WATCHERS_MAX_DEFAULT: usize = 1_024;
+/// Calls that take so long are logged by default.
+pub const SLOW_CALL_MS_DEFAULT: u64 = 1_000;
 /// Longest drain by default.
 pub const DRAIN_MS_MAX_DEFAULT: u64 = 10_000;
 /// Three days, which the API promises, to a year.
@@ -43,6 +45,8 @@ const THREADS_MAX: usize = 256;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where metrics and probes are served; None: nowhere.
+    pub admin_listen: Option<SocketAddr>,
     /// A socket in the file system to listen on too.
     pub listen_unix: Option<PathBuf>,
     /// What TCP speaks TLS with; None: it does not.
@@ -94,6 +98,8 @@ pub struct Config {
     pub deadline_max: Duration,
     /// How long calls in flight may go on after the signal to stop.
     pub drain_max: Duration,
+    /// Calls that take so long are logged; None: none is for that.
+    pub slow_call_min: Option<Duration>,
     /// Whether successful calls are logged.
     pub log_calls: bool,
     /// How the log is written.

@@ -32,6 +32,14 @@ impl Reprice for Cards {
     }
 }
 
+/// How much is free on the disk of a file, for those who are not root; None where the system does
+/// not say.
+#[must_use]
+pub fn free_bytes(file: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(file).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
 /// Proves a data file; what it finds wrong stands in the report.
 ///
 /// # Errors

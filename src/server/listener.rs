@@ -21,11 +21,11 @@ use crate::rpc::peer::PeerAddress;
 /// Connections that the system queues until they are accepted.
 pub(super) const BACKLOG: u32 = 4_096;
 /// How long to wait where a connection cannot be accepted, such as for want of file descriptors.
-const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const NO_ROOM_PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the address, without listening yet: a port in use is found before any
 /// file is made.
-pub(super) fn reserve(address: SocketAddr) -> Result<TcpSocket, StartError> {
+pub(super) fn reserve(address: SocketAddr, option: &str) -> Result<TcpSocket, StartError> {
     let take = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -36,28 +36,33 @@ pub(super) fn reserve(address: SocketAddr) -> Result<TcpSocket, StartError> {
         socket.bind(address)?;
         Ok(socket)
     };
-    take().map_err(|error| refused(address, &error))
+    take().map_err(|error| refused(address, option, &error))
 }
 
-/// Listens: from now on there are connections.
-pub(super) fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, StartError> {
+/// Listens: from now on there are connections, of which so many wait until they are accepted.
+pub(super) fn listen(
+    socket: TcpSocket,
+    address: SocketAddr,
+    option: &str,
+    backlog: u32,
+) -> Result<TcpListener, StartError> {
     socket
-        .listen(BACKLOG)
-        .map_err(|error| refused(address, &error))
+        .listen(backlog)
+        .map_err(|error| refused(address, option, &error))
 }
 
-fn refused(address: SocketAddr, error: &std::io::Error) -> StartError {
+fn refused(address: SocketAddr, option: &str, error: &std::io::Error) -> StartError {
     StartError::Listen(match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
-            "cannot listen on {address}: another program does; stop it, or choose another port by --listen"
+            "cannot listen on {address}: another program does; stop it, or choose another port by {option}"
         ),
         std::io::ErrorKind::PermissionDenied => format!(
-            "cannot listen on {address}: this user may not; choose a port above 1023 by --listen"
+            "cannot listen on {address}: this user may not; choose a port above 1023 by {option}"
         ),
         std::io::ErrorKind::AddrNotAvailable => format!(
-            "cannot listen on {address}: this machine has no such address; choose one that it has by --listen"
+            "cannot listen on {address}: this machine has no such address; choose one that it has by {option}"
         ),
-        _ => format!("cannot listen on {address}: {error}; choose another by --listen"),
+        _ => format!("cannot listen on {address}: {error}; choose another by {option}"),
     })
 }
 

@@ -4,6 +4,7 @@
 //! process that it is in: signals, the log and the banner's place are the command line's.
 
 mod address;
+mod admin;
 mod banner;
 mod body;
 mod calls;
@@ -21,6 +22,7 @@ mod lifetime;
 mod lines;
 mod lingering;
 mod listener;
+mod metrics;
 mod options;
 mod prices;
 mod reload;
@@ -28,6 +30,7 @@ mod reload;
 pub(crate) use frame_meter::fuzz as fuzz_frames;
 pub use prices::offline as offline_prices;
 mod stalls;
+mod start_error;
 mod stream;
 mod stream_limit;
 mod system_clock;
@@ -49,26 +52,34 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
 use crate::app::access::Access;
-use crate::app::card_file::CardFileError;
 use crate::app::card_file::{NoBases, extend_others};
 use crate::app::keys::Keys;
 use crate::app::prices::{publish_with_default, published};
 use crate::domain::pricing::Catalog;
 use crate::line_rate::LEFT_OUT_INTERVAL;
 use crate::rpc::health::{Serving, State};
-use crate::rpc::layer::{CallLines, Counters, Observer, Settings, Totals, stack};
+use crate::rpc::layer::{
+    CallLines, Counters, LimitLayer, Observer, Settings, Totals, stack_limited,
+};
 use crate::rpc::router::Router;
-use crate::store::sqlite::{OpenError, SqliteStore};
-use crate::store::{Clock, Store, Unavailable};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Clock, Store};
 
+use self::admin::{Admin, Answers};
 use self::lines::ConnectionLines;
+use self::metrics::{Metrics, Sources};
 use self::reload::Reload;
+use self::start_error::system;
 use self::tls::Tls;
 use self::unix::Listening;
 use self::worker::Workers;
 
 /// Limits of connections that no option sets.
 pub mod limits {
+    pub use super::admin::{
+        ADMIN_CONNECTION_AGE_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEADER_BYTES_MAX,
+        ADMIN_HEADER_TIMEOUT,
+    };
     pub use super::concurrency::{ROUND_TARGET, STREAMS_MIN, WINDOW};
     pub use super::connection::{
         IDLE_CHECKS_MAX, IDLE_GRACE, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, REPLY_GRACE,
@@ -88,6 +99,7 @@ pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
 pub use config::{Config, ConfigError, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS};
 pub use options::{Options, Switch};
+pub use start_error::StartError;
 pub use system_clock::SystemClock;
 pub use telemetry::LogFormat;
 pub use tls::{TlsError, TlsFiles};
@@ -97,50 +109,6 @@ const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
 
 /// How often the clock is checked where no call reads it.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Why a server did not start, or did not go on, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A rate card is wrong.
-    #[error(transparent)]
-    RateCard(#[from] CardFileError),
-    /// The rate cards do not go together, or do not go with the data file.
-    #[error("{0}")]
-    Prices(String),
-    /// The data file cannot be used.
-    #[error(transparent)]
-    Data(#[from] OpenError),
-    /// The data file cannot be read or written.
-    #[error(
-        "data file: {0}; see that no other program is writing to it and that the disk has room, then start again"
-    )]
-    Store(#[from] Unavailable),
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The keys that it was started with cannot be used.
-    #[error("{0}")]
-    AdminKeys(String),
-    /// Other machines could reach it, and it does not ask who calls.
-    #[error("{0}")]
-    Open(String),
-    /// The address cannot be listened on.
-    #[error("{0}")]
-    Listen(String),
-    /// The system refuses something that every server needs.
-    #[error("{what}: {error}")]
-    System {
-        /// What.
-        what: &'static str,
-        /// Why.
-        error: String,
-    },
-    /// A thread ended that every call needs.
-    #[error(
-        "a defect ended {0}: start the server again; what was answered is on disk; please report what the log says above"
-    )]
-    Defect(&'static str),
-}
 
 /// What a running server is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +132,7 @@ pub struct Server {
     lines: Arc<CallLines>,
     workers: Workers,
     tls: Option<Arc<Tls>>,
+    admin: Option<Admin>,
     listeners: (TcpListener, Option<Listening>),
 }
 
@@ -179,14 +148,8 @@ struct Parts {
     lines: Arc<CallLines>,
     workers: Workers,
     tls: Option<Arc<Tls>>,
+    admin: Option<Admin>,
     socket: tokio::net::TcpSocket,
-}
-
-fn system(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
-    StartError::System {
-        what,
-        error: error.to_string(),
-    }
 }
 
 impl Parts {
@@ -207,7 +170,10 @@ impl Parts {
         // And keys.
         let admin_keys = keys::read_admin_keys(&config)?;
         // And a port in use. It does not listen yet.
-        let socket = listener::reserve(config.listen)?;
+        let socket = listener::reserve(config.listen, "--listen")?;
+        let admin_socket = (config.admin_listen)
+            .map(|address| listener::reserve(address, "--admin-listen"))
+            .transpose()?;
         // The data file: its lock refuses a second server.
         let store = SqliteStore::open(&config.data, Arc::clone(&clock), config.store)?;
         let store = Arc::new(store);
@@ -249,10 +215,10 @@ impl Parts {
         });
         let router = Router::new(&app, Arc::clone(&keys), state, config.reflection)
             .map_err(|error| system("reflection cannot be built", &error))?;
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::new(config.threads));
         let observer: Arc<dyn Observer> = counters.clone();
-        let lines = Arc::new(CallLines::new(Instant::now()));
-        let layers = stack(&Settings {
+        let lines = Arc::new(CallLines::new(Instant::now(), config.slow_call_min));
+        let settings = Settings {
             calls_max: config.calls_max,
             call_memory_bytes_max: config.call_memory_bytes_max,
             watchers_max: config.watchers_max,
@@ -262,9 +228,33 @@ impl Parts {
             log_calls: config.log_calls,
             observer,
             lines: Arc::clone(&lines),
-        });
+        };
+        let limits = LimitLayer::new(&settings);
+        let budget = Arc::clone(limits.budget());
+        let layers = stack_limited(&settings, limits);
         // The threads that serve, before the first connection can come.
         let workers = worker::start(&config, &access, &layers.service(router))?;
+        let admin = match (config.admin_listen, admin_socket) {
+            (Some(address), Some(socket)) => {
+                let answers = Answers {
+                    state: health.subscribe(),
+                    metrics: Metrics::new(Sources {
+                        counters: Arc::clone(&counters),
+                        budget,
+                        connections: workers.connection_counts(),
+                        connections_max: config.connections_max,
+                        state: health.subscribe(),
+                        believed: checked.watch(),
+                        store: store.clone(),
+                        store_settings: config.store,
+                        data: config.data.clone(),
+                        tls: tls.clone(),
+                    }),
+                };
+                Some(Admin::start(socket, address, answers)?)
+            }
+            _ => None,
+        };
         Ok(Self {
             config: Arc::new(config),
             clock: checked,
@@ -276,6 +266,7 @@ impl Parts {
             lines,
             workers,
             tls,
+            admin,
             socket,
         })
     }
@@ -290,7 +281,12 @@ impl Server {
         let parts = tokio::task::spawn_blocking(|| Parts::new(config)).await;
         let parts = parts.map_err(|error| system("a defect ended the start", &error))??;
         // Last of all it listens: who can connect can be served.
-        let listener = listener::listen(parts.socket, parts.config.listen)?;
+        let listener = listener::listen(
+            parts.socket,
+            parts.config.listen,
+            "--listen",
+            listener::BACKLOG,
+        )?;
         let unix = parts.config.listen_unix.as_deref();
         let unix = unix.map(unix::listen).transpose()?;
         Ok(Self {
@@ -305,6 +301,7 @@ impl Server {
             lines: parts.lines,
             workers: parts.workers,
             tls: parts.tls,
+            admin: parts.admin,
             listeners: (listener, unix),
         })
     }
@@ -313,6 +310,12 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics and probes are served.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// What a person reads at a start: where it listens, what it serves, what to try. Beside
@@ -332,6 +335,7 @@ impl Server {
         let mut signals = std::pin::pin!(signals.fuse());
         let (config, workers, health) = (self.config, self.workers, self.health);
         let tls = self.tls;
+        let admin = self.admin;
         let keys = self.keys;
         let reload = Reload::new(
             Arc::clone(&config),
@@ -342,6 +346,9 @@ impl Server {
         let reload_asked = Notify::new();
         health.send_modify(|state| state.serving = Serving::Yes);
         banner::log(self.address, &config, keys.access());
+        if let Some(admin) = &admin {
+            banner::log_admin(admin.address);
+        }
         let serve = async {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
@@ -386,6 +393,8 @@ impl Server {
             health.send_modify(|state| state.serving = Serving::Ended);
             let _ = tokio::time::timeout(DEFECT_DRAIN_MAX, workers.drained()).await;
         }
+        // Probes are answered until all calls have ended. It reads the store, which is closed next.
+        drop(admin);
         drop(reload);
         keys::note_uses(&keys).await;
         drop(keys);

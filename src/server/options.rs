@@ -12,7 +12,8 @@ use super::clients::{self, ClientForm, Wrong};
 use super::config::{
     CALL_MEMORY_MIB_MAX_DEFAULT, CALLS_MAX_DEFAULT, CONNECTION_AGE_SECONDS_MAX_DEFAULT,
     CONNECTION_IDLE_SECONDS_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, Config, ConfigError,
-    DATA_DEFAULT, DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, WATCHERS_MAX_DEFAULT,
+    DATA_DEFAULT, DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, SLOW_CALL_MS_DEFAULT,
+    WATCHERS_MAX_DEFAULT,
 };
 use super::telemetry::LogFormat;
 use super::tls::TlsFiles;
@@ -32,6 +33,10 @@ pub struct Options {
     /// Address or name to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// Address for metrics and probes over HTTP: /metrics, /livez, /readyz. It asks nobody who they
+    /// are, and tells nothing of the ledger's data [default: none]
+    #[arg(long, env = "CREDITD_ADMIN_LISTEN", value_name = "HOST:PORT")]
+    pub admin_listen: Option<String>,
     /// Unix socket to listen on too; made for this user alone, and removed at the end
     #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
     pub listen_unix: Option<PathBuf>,
@@ -169,6 +174,9 @@ pub struct Options {
     /// How long calls in flight may go on after the signal to stop [default: 10000]
     #[arg(long, env = "CREDITD_DRAIN_MS_MAX", value_name = "MS")]
     pub drain_ms_max: Option<u64>,
+    /// Log calls that take so long, with where their time went; 0: none [default: 1000]
+    #[arg(long, env = "CREDITD_SLOW_CALL_MS", value_name = "MS")]
+    pub slow_call_ms: Option<u64>,
     /// Log successful calls too; refusals are always logged
     #[arg(
         long,
@@ -260,6 +268,10 @@ impl Options {
                 None => LISTEN_DEFAULT,
             },
             listen_unix: given!(listen_unix),
+            admin_listen: match given!(admin_listen) {
+                Some(text) => Some(address::resolve_admin(&text).map_err(ConfigError)?),
+                None => None,
+            },
             tls: match (given!(tls_cert), given!(tls_key)) {
                 (Some(cert), Some(key)) => Some(TlsFiles {
                     cert,
@@ -317,6 +329,10 @@ impl Options {
             ),
             deadline_max: ms(given!(deadline_ms_max).unwrap_or(DEADLINE_MS_MAX_DEFAULT)),
             drain_max: ms(given!(drain_ms_max).unwrap_or(DRAIN_MS_MAX_DEFAULT)),
+            slow_call_min: match given!(slow_call_ms).unwrap_or(SLOW_CALL_MS_DEFAULT) {
+                0 => None,
+                slow_call_ms => Some(ms(slow_call_ms)),
+            },
             log_calls: given!(log_calls).unwrap_or_default(),
             log_format: given!(log_format).unwrap_or_default(),
             log_level: given!(log_level).unwrap_or_else(|| "info".to_owned()),

@@ -3,14 +3,23 @@
 //! dropped, and counted by the writer.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 /// How many lines may wait to be written.
 const LINES_MAX: usize = 65_536;
+
+/// Counts lines that were dropped.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines of the log a slow reader could not take.
+pub(super) fn lines_dropped() -> usize {
+    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
+}
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -40,6 +49,7 @@ pub fn start(format: LogFormat, level: &str) -> Result<WorkerGuard, String> {
         .lossy(true)
         .thread_name("log-writer")
         .finish(std::io::stderr());
+    let dropped = writer.error_counter();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -51,6 +61,8 @@ pub fn start(format: LogFormat, level: &str) -> Result<WorkerGuard, String> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| error.to_string())?;
+    // There is one log in a process.
+    let _ = DROPPED.set(dropped);
     // A panic belongs in the log as everything else does.
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(%panic, "a defect: please report it");

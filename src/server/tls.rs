@@ -8,6 +8,7 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,20 @@ struct Contents {
 
 type Digest = [u8; 32];
 
+/// What is said of the server's own certificate.
+struct Leaf {
+    fingerprint: String,
+    /// In seconds since 1970.
+    expiry: i64,
+}
+
+/// When a certificate ends, in seconds since 1970; 0 for one that cannot be read here, though
+/// rustls can.
+fn expiry(certificate: &CertificateDer<'_>) -> i64 {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    parsed.map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp())
+}
+
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let client_ca = files.client_ca.as_deref();
@@ -77,13 +92,16 @@ impl Contents {
         digest.finalize().into()
     }
 
-    fn config(&self, files: &TlsFiles) -> Result<(ServerConfig, String), TlsError> {
+    fn config(&self, files: &TlsFiles) -> Result<(ServerConfig, Leaf), TlsError> {
         let (cert, key) = (files.cert.display(), files.key.display());
         let chain = certificates("--tls-cert", &files.cert, &self.cert)?;
         let Some(leaf) = chain.first() else {
             return Err(TlsError(pem::no_certificate("--tls-cert", &files.cert)));
         };
-        let fingerprint = hex(&Sha256::digest(leaf));
+        let leaf = Leaf {
+            fingerprint: hex(&Sha256::digest(leaf)),
+            expiry: expiry(leaf),
+        };
         let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
             TlsError(format!(
                 "--tls-key {key}: {error}; give a PEM file with one private key that has no password"
@@ -114,7 +132,7 @@ impl Contents {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok((config, fingerprint))
+        Ok((config, leaf))
     }
 }
 
@@ -168,6 +186,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
+    expiry: AtomicI64,
     /// Of what was read last, whether it could be used or not: each is logged once.
     read: Mutex<Digest>,
 }
@@ -176,9 +195,10 @@ impl Tls {
     /// Reads the files.
     pub(super) fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let contents = Contents::read(&files)?;
-        let (config, fingerprint) = contents.config(&files)?;
-        log("the certificate is loaded", &files, &fingerprint);
+        let (config, leaf) = contents.config(&files)?;
+        log("the certificate is loaded", &files, &leaf);
         Ok(Self {
+            expiry: AtomicI64::new(leaf.expiry),
             config: ArcSwap::from_pointee(config),
             read: Mutex::new(contents.digest()),
             files,
@@ -188,6 +208,11 @@ impl Tls {
     /// What a connection that comes now begins with.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.config.load_full()
+    }
+
+    /// When the certificate ends, in seconds since 1970.
+    pub(super) fn expiry(&self) -> i64 {
+        self.expiry.load(Ordering::Relaxed)
     }
 
     /// Reads the files again.
@@ -207,9 +232,10 @@ impl Tls {
             return;
         }
         match loaded {
-            Ok((config, fingerprint)) => {
+            Ok((config, leaf)) => {
                 self.config.store(Arc::new(config));
-                log("another certificate is loaded", &self.files, &fingerprint);
+                self.expiry.store(leaf.expiry, Ordering::Relaxed);
+                log("another certificate is loaded", &self.files, &leaf);
             }
             Err(error) => {
                 tracing::error!(%error, "the certificate is not loaded; the old one serves on");
@@ -226,7 +252,8 @@ impl Tls {
     }
 }
 
-fn log(message: &str, files: &TlsFiles, sha256: &str) {
+fn log(message: &str, files: &TlsFiles, leaf: &Leaf) {
+    let sha256 = &leaf.fingerprint;
     let client_ca = files.client_ca.as_deref().map(Path::display);
     let client_ca = client_ca.as_ref().map(tracing::field::display);
     tracing::info!(cert = %files.cert.display(), key = %files.key.display(), client_ca, sha256, "{message}");

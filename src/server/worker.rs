@@ -97,6 +97,16 @@ impl Drop for Counted {
     }
 }
 
+impl Workers {
+    /// How many connections each thread has, to be read later.
+    pub(super) fn connection_counts(&self) -> Vec<Arc<AtomicUsize>> {
+        let workers = self.workers.iter();
+        workers
+            .map(|worker| Arc::clone(&worker.connections))
+            .collect()
+    }
+}
+
 /// Starts the threads.
 pub(super) fn start<S>(
     config: &Config,

@@ -27,6 +27,7 @@
 pub mod cards;
 mod controlled_delay;
 pub mod keys;
+pub mod metrics;
 mod pending;
 pub mod sqlite;
 
@@ -42,6 +43,7 @@ use crate::domain::ledger::{
 };
 use crate::domain::{AccountName, Refusal, Timestamp};
 
+use self::metrics::StoreMetrics;
 pub use crate::domain::ledger::Written;
 pub use pending::{Answer, Pending, Promise};
 
@@ -106,6 +108,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store can write; the receiver is notified of changes.
     fn writable(&self) -> watch::Receiver<bool>;
+
+    /// What the store counts and measures of itself.
+    fn metrics(&self) -> Arc<StoreMetrics>;
+
+    /// How many commands wait for the ledger.
+    fn queued_commands(&self) -> usize;
 }
 
 /// Is notified of changes; they are not counted.

@@ -65,6 +65,7 @@ fn the_help_of_serve_says_the_defaults() {
     let config = Options::default().over(Options::default()).unwrap();
     let Config {
         listen,
+        admin_listen: None,
         listen_unix: None,
         tls: None,
         clients: _,
@@ -91,6 +92,7 @@ fn the_help_of_serve_says_the_defaults() {
         connection_age_max,
         deadline_max,
         drain_max,
+        slow_call_min,
         log_calls: false,
         log_format: _,
         log_level,
@@ -126,6 +128,10 @@ fn the_help_of_serve_says_the_defaults() {
         (
             "connection-age-seconds-max",
             connection_age_max.as_secs().to_string(),
+        ),
+        (
+            "slow-call-ms",
+            slow_call_min.unwrap().as_millis().to_string(),
         ),
         ("deadline-ms-max", deadline_max.as_millis().to_string()),
         ("drain-ms-max", drain_max.as_millis().to_string()),

@@ -14,6 +14,8 @@ use creditd::app::access::{Access, Authentication};
 use creditd::rpc::layer::{
     Admission, Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
 };
+use creditd::rpc::method::Method;
+use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::rpc::refused::{Load, Resource, RpcRefusal, retry_delay};
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
@@ -48,7 +50,7 @@ fn settings(observer: Arc<dyn Observer>) -> Settings {
         deadline_max: Duration::from_millis(80),
         log_calls: false,
         observer,
-        lines: Arc::new(CallLines::new(Instant::now())),
+        lines: Arc::new(CallLines::new(Instant::now(), None)),
     }
 }
 
@@ -80,7 +82,7 @@ fn good() -> Response<Body> {
 
 #[tokio::test]
 async fn a_panic_is_internal_for_its_call_alone() {
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(2));
     let mut service = stack(&settings(counters.clone())).service(service_fn(
         |request: Request<MeteredBody<Body>>| {
             assert!(
@@ -170,7 +172,7 @@ where
 /// gives up before is cancelled, at whatever point.
 #[tokio::test]
 async fn a_call_ends_when_its_trailers_are_taken() {
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(2));
     let settings = Settings {
         calls_max: 8,
         ..settings(counters.clone())
@@ -225,7 +227,7 @@ async fn a_call_ends_when_its_trailers_are_taken() {
 
 #[tokio::test]
 async fn the_smaller_deadline_holds() {
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(2));
     let mut service =
         stack(&settings(counters)).service(service_fn(|_: Request<MeteredBody<Body>>| async {
             pending::<()>().await;
@@ -258,7 +260,7 @@ async fn the_smaller_deadline_holds() {
 async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
     let gate = Arc::new(Semaphore::new(0));
     let waiting = gate.clone();
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(2));
     let settings = Settings {
         deadline_max: Duration::from_secs(60),
         ..settings(counters)
@@ -327,7 +329,7 @@ async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
 /// What tonic refuses by itself gets a reason; what has one keeps it.
 #[tokio::test]
 async fn refusals_without_a_reason_are_completed() {
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(2));
     let mut service =
         stack(&settings(counters)).service(service_fn(|request: Request<MeteredBody<Body>>| {
             let status = match request.uri().path() {
@@ -376,8 +378,13 @@ async fn the_observer_hears_of_every_call() {
     #[derive(Default)]
     struct Notes(std::sync::Mutex<Vec<String>>);
     impl Observer for Notes {
-        fn started(&self) {
-            self.0.lock().unwrap().push("started".to_owned());
+        fn started(&self, method: Option<&'static Method>) {
+            let path = method.map_or("", |method| method.path);
+            self.0.lock().unwrap().push(format!("started {path}"));
+        }
+        fn items_refused(&self, reason: ErrorReason, items: u64) {
+            let note = format!("{items} {reason:?}");
+            self.0.lock().unwrap().push(note);
         }
         fn handled(&self, call: &Call) {
             self.0.lock().unwrap().push(format!(
@@ -413,7 +420,12 @@ async fn the_observer_hears_of_every_call() {
     // A name that a caller makes up is no label of a metric.
     assert_eq!(
         notes,
-        ["started", &format!("{PATH} Ok"), "started", " NotFound"]
+        [
+            &format!("started {PATH}"),
+            &format!("{PATH} Ok"),
+            "started ",
+            " NotFound"
+        ]
     );
 }
 
@@ -435,7 +447,7 @@ impl Admission for Overloaded {
 async fn what_an_overloaded_ledger_would_refuse_is_not_read() {
     let settings = Settings {
         admission: Arc::new(Overloaded),
-        ..settings(Arc::new(Counters::default()))
+        ..settings(Arc::new(Counters::new(2)))
     };
     let called = Arc::new(AtomicUsize::new(0));
     let calls = called.clone();

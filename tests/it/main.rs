@@ -20,6 +20,8 @@ mod account_prices;
 mod accounts;
 /// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
 mod audit;
+/// Lines of the log about calls.
+mod call_lines;
 /// Rate cards at their limits and beyond.
 mod card_limits;
 /// Chains of entries: every edit and every changed byte is found, heads go on, texts are erased.
@@ -80,6 +82,8 @@ mod ledger;
 mod limits;
 /// docs/limits.md compared with the limits of the code.
 mod limits_page;
+/// Metrics and probes over HTTP.
+mod metrics;
 /// Data files of an older version, migrated when they are opened.
 mod migration;
 /// A reference model of the ledger, as plain as possible.

@@ -373,6 +373,14 @@ impl Store for Gated {
     fn writable(&self) -> tokio::sync::watch::Receiver<bool> {
         self.store.writable()
     }
+
+    fn metrics(&self) -> Arc<creditd::store::metrics::StoreMetrics> {
+        self.store.metrics()
+    }
+
+    fn queued_commands(&self) -> usize {
+        self.store.queued_commands()
+    }
 }
 
 /// A call that waits while prices are replaced answers by those that it began with.

@@ -13,6 +13,7 @@ use crate::app::access::{Access, Caller};
 use crate::app::certificates::ByCertificate;
 use crate::app::token::TOKEN_BYTES_MAX;
 use crate::domain::Refusal;
+use crate::domain::keys::KeyId;
 use crate::rpc::method::Method;
 use crate::rpc::peer::Peer;
 use crate::rpc::refused::RpcRefusal;
@@ -26,7 +27,7 @@ pub(super) enum NotAdmitted {
     /// It is not known who makes it.
     Unauthenticated(RpcRefusal),
     /// Whoever makes it may not.
-    Refused(Refusal),
+    Refused(Refusal, Option<KeyId>),
 }
 
 /// Recognises the callers of one connection.
@@ -74,7 +75,9 @@ impl Authenticator {
         let caller = self.caller(headers).map_err(NotAdmitted::Unauthenticated)?;
         let counted = self.access.count_call(&caller);
         let checked = counted.and_then(|()| caller.check_scope(scope));
-        checked.map_err(NotAdmitted::Refused)?;
+        if let Err(refusal) = checked {
+            return Err(NotAdmitted::Refused(refusal, caller.key_id().cloned()));
+        }
         Ok(caller)
     }
 

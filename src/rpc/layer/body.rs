@@ -73,6 +73,11 @@ impl ReplyBody {
         }
     }
 
+    /// What its call holds.
+    pub(super) const fn held(&self) -> Option<&Reservation> {
+        self.held.as_ref()
+    }
+
     /// Whether it is a stream, and not one message.
     #[must_use]
     pub const fn is_stream(&self) -> bool {
@@ -145,6 +150,8 @@ pin_project_lite::pin_project! {
         body: B,
         bytes: usize,
         bound: Bound,
+        // Its peer was waited for.
+        has_waited: bool,
     }
 }
 
@@ -165,6 +172,7 @@ impl<B> MeteredBody<B> {
                 held,
                 is_whole: false,
             },
+            has_waited: false,
         }
     }
 
@@ -183,6 +191,7 @@ impl<B> MeteredBody<B> {
             body,
             bytes: 0,
             bound: Bound::End(bytes_max, Box::pin(sleep(after))),
+            has_waited: false,
         }
     }
 }
@@ -205,7 +214,10 @@ where
         {
             return Poll::Ready(None);
         }
-        let frame = ready!(this.body.as_mut().poll_frame(context));
+        let Poll::Ready(frame) = this.body.as_mut().poll_frame(context) else {
+            *this.has_waited = true;
+            return Poll::Pending;
+        };
         let before = *this.bytes;
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok());
         let more = data.and_then(Frame::data_ref).map_or(0, Bytes::len);
@@ -214,6 +226,9 @@ where
             let mut taken = held.read(before, more);
             if taken.is_ok() && !*is_whole && (frame.is_none() || this.body.is_end_stream()) {
                 *is_whole = true;
+                if *this.has_waited {
+                    held.note_read();
+                }
                 taken = held.whole();
             }
             if let Err(refusal) = taken {

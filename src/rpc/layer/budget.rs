@@ -228,9 +228,20 @@ impl<T> Each<T> {
     }
 }
 
+/// What is used of what is shared, each beside its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InUse {
+    /// Calls in flight.
+    pub calls: [usize; 2],
+    /// Memory for requests and replies.
+    pub memory_bytes: [usize; 2],
+    /// Watched balances.
+    pub balance_watches: [usize; 2],
+}
+
 /// All that is shared.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     pools: Each<Pool>,
     /// Refuses what finds no room.
     pub(super) shed: Shed,
@@ -272,6 +283,20 @@ impl Budget {
         // A limit that sums of what is held cannot pass.
         const MOST: usize = usize::MAX.div_euclid(4);
         Self::new(MOST, MOST, MOST)
+    }
+
+    /// What is used of it, each beside its limit.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        let of = |shared| {
+            let pool = self.pool(shared);
+            [pool.used.load(Ordering::Relaxed), pool.limit]
+        };
+        InUse {
+            calls: of(Shared::Calls),
+            memory_bytes: of(Shared::Memory),
+            balance_watches: of(Shared::BalanceWatchers),
+        }
     }
 
     /// Whether a line is written now about a connection that holds its share, and how many were

@@ -66,6 +66,12 @@ impl LimitLayer {
             admission: Arc::clone(&settings.admission),
         }
     }
+
+    /// What is limited.
+    #[must_use]
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
 }
 
 impl<S> Layer<S> for LimitLayer {
@@ -169,7 +175,13 @@ impl<S> Limit<S> {
         let caller = caller.map_err(|not| {
             Box::new(match not {
                 NotAdmitted::Unauthenticated(refusal) => self.share.refuse_caller(&refusal),
-                NotAdmitted::Refused(refusal) => Refused::from(refusal).into_status().into_http(),
+                NotAdmitted::Refused(refusal, key_id) => {
+                    let mut reply = Refused::from(refusal).into_status().into_http::<Body>();
+                    if let Some(key_id) = key_id {
+                        reply.extensions_mut().insert(key_id);
+                    }
+                    reply
+                }
             })
         })?;
         let kind = method.map_or(Kind::Unary, |method| method.kind);

@@ -1,33 +1,40 @@
 //! Which calls have lines in the log: of each method and each code a few each second.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tonic::Code;
 
-use super::observe::log_refused;
+use super::call_line::log_refused;
+use super::counters::{CODES, Call};
 use crate::line_rate::LineRate;
 use crate::rpc::method::{METHODS, Method};
-
-/// gRPC has so many codes.
-const CODES: usize = 17;
 
 /// Decides which calls have lines in the log.
 #[derive(Debug)]
 pub struct CallLines {
     start: Instant,
+    /// Calls that take so long are slow; None: none is.
+    slow_call_min: Option<Duration>,
     /// For each method, and for calls of no method, a rate for each code.
     rates: Box<[LineRate]>,
 }
 
 impl CallLines {
-    /// Counts from now on.
+    /// Counts from now on. Calls that take so long are slow; None: none is.
     #[must_use]
-    pub fn new(start: Instant) -> Self {
+    pub fn new(start: Instant, slow_call_min: Option<Duration>) -> Self {
         let length = METHODS.len().saturating_add(1).saturating_mul(CODES);
         Self {
             start,
+            slow_call_min,
             rates: (0..length).map(|_| LineRate::default()).collect(),
         }
+    }
+
+    /// Whether a call took too long. A stream takes as long as its caller wants.
+    pub(super) fn is_slow(&self, call: &Call) -> bool {
+        let streams = call.method.is_some_and(|method| method.kind.streams());
+        !streams && self.slow_call_min.is_some_and(|min| call.elapsed >= min)
     }
 
     /// Whether a call that ended now has a line. One that has none is counted.
@@ -49,6 +56,9 @@ impl CallLines {
             let code = Code::from(code.unwrap_or_default());
             let text = format!("{code:?}");
             match code {
+                Code::Ok => {
+                    tracing::warn!(method, calls, "slow, beside those with a line of their own")
+                }
                 Code::Cancelled => tracing::info!(
                     method,
                     code = text,
@@ -68,27 +78,21 @@ impl CallLines {
 }
 
 fn index(method: Option<&'static Method>, code: Code) -> usize {
-    let number = method.and_then(|method| {
-        let mut methods = METHODS.iter();
-        methods.position(|other| std::ptr::eq(other, method))
-    });
     let code = usize::try_from(i32::from(code)).unwrap_or_default();
-    number
-        .unwrap_or(METHODS.len())
+    method
+        .map_or(METHODS.len(), Method::number)
         .saturating_mul(CODES)
         .saturating_add(code)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn each_kind_of_call_has_a_rate_of_its_own() {
         let start = Instant::now();
-        let lines = CallLines::new(start);
+        let lines = CallLines::new(start, None);
         let written = |method, code, at| {
             let permitted = (0..1_000).filter(|_| lines.permit(method, code, at));
             permitted.count()

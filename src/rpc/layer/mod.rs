@@ -5,6 +5,7 @@
 mod authenticate;
 mod body;
 mod budget;
+mod call_line;
 mod complete;
 mod counters;
 mod deadline;
@@ -17,6 +18,7 @@ mod request_id;
 mod reservation;
 mod share;
 mod shed;
+mod trace_context;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +28,9 @@ use tower::ServiceBuilder;
 use tower::layer::util::{Identity, Stack};
 
 pub use body::{MeteredBody, ReplyBody};
+pub use budget::{Budget, InUse};
 pub use complete::{Complete, CompleteLayer};
-pub use counters::{Call, Counters, Observer, Totals};
+pub use counters::{Call, Counters, DURATION_BOUNDS_US, MethodTotals, Observer, Totals};
 pub use deadline::{Deadline, DeadlineLayer};
 pub use limit::{Admission, Limit, LimitLayer, REFLECTION_MAX};
 pub use lines::CallLines;
@@ -93,6 +96,12 @@ type Layers = Stack<
 /// The layers in their order. One limit is shared by all that come from one call.
 #[must_use]
 pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
+    stack_limited(settings, LimitLayer::new(settings))
+}
+
+/// The same, with limits that were made before.
+#[must_use]
+pub fn stack_limited(settings: &Settings, limits: LimitLayer) -> ServiceBuilder<Layers> {
     ServiceBuilder::new()
         // Sees every outcome, also that of the layers below: every reply, refusals too, is
         // found by the call's id.
@@ -107,7 +116,7 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         .layer(CatchPanicLayer)
         // Who may not call is refused before anything is held, and what is too much before any
         // time is spent on it.
-        .layer(LimitLayer::new(settings))
+        .layer(limits)
         // The clock runs for the work alone.
         .layer(DeadlineLayer::new(settings.deadline_max))
 }

@@ -1,29 +1,33 @@
 //! Each call gets its id, by which its reply and its line in the log are found; one that a
 //! defect ended is answered here. Log and metrics: one event for each call that has ended.
-//! Refusals and calls that were given up are always logged, successes where it is asked for;
-//! all are counted.
+//! Refusals, slow calls and calls that were given up are logged, other successes where it is
+//! asked for; all are counted.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
-use tonic::{Code, Status};
+use tonic::Code;
 use tower::{Layer, Service};
-use tracing::Level;
 
+use super::call_line::micros;
 use super::counters::{Call, Observer};
 use super::lines::CallLines;
 use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
+use super::reservation::Reservation;
+use super::trace_context::TraceId;
 use super::{GRPC_STATUS, OfConnection, ReplyBody};
+use crate::domain::keys::KeyId;
 use crate::rpc::method::{self, Method};
+use crate::rpc::pb::creditd::v1::ErrorReason;
 use crate::rpc::peer::{Peer, PeerAddress};
-use crate::rpc::refused::{Refused, RpcRefusal, error_info};
+use crate::rpc::refused::{ItemsRefused, Refused, RpcRefusal, reason_in_trailers, reason_of};
 
 /// Puts [`Observe`] around a service.
 #[derive(Clone)]
@@ -97,15 +101,21 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        self.observer.started();
+        let method = method::find(request.uri().path());
+        self.observer.started(method);
         let record = Record {
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
             log_calls: self.log_calls,
             start: Instant::now(),
-            method: method::find(request.uri().path()),
+            method,
             peer: self.peer,
             id: self.ids.id(request.headers()),
+            trace: TraceId::of(request.headers()),
+            answered: None,
+            held: None,
+            key_id: None,
+            reason: None,
             has_ended: false,
         };
         Observed {
@@ -147,22 +157,41 @@ where
 /// dropped: then it is cancelled.
 pub(super) struct Record {
     observer: Arc<dyn Observer>,
-    lines: Arc<CallLines>,
-    log_calls: bool,
-    start: Instant,
+    pub(super) lines: Arc<CallLines>,
+    pub(super) log_calls: bool,
+    pub(super) start: Instant,
     method: Option<&'static Method>,
-    peer: Option<PeerAddress>,
-    id: CallId,
+    pub(super) peer: Option<PeerAddress>,
+    pub(super) id: CallId,
+    /// The trace that it is part of.
+    pub(super) trace: Option<TraceId>,
+    /// When its reply was made.
+    pub(super) answered: Option<Instant>,
+    /// What it holds, and who makes it.
+    pub(super) held: Option<Reservation>,
+    /// The key of a call that holds nothing, since it was refused.
+    pub(super) key_id: Option<KeyId>,
+    /// Why it was refused, where that is known before its trailers.
+    reason: Option<ErrorReason>,
     has_ended: bool,
 }
 
 impl Record {
     /// The reply, under the call's id, which has the call recorded at its end.
-    fn of(self, outcome: Result<Response<ReplyBody>, Panicked>) -> Response<ReplyBody> {
+    fn of(mut self, outcome: Result<Response<ReplyBody>, Panicked>) -> Response<ReplyBody> {
         let mut response = outcome.unwrap_or_else(|panicked| refuse(self.id.text(), &panicked));
+        if let Some(refused) = response.extensions().get::<ItemsRefused>() {
+            for (reason, items) in refused.iter() {
+                self.observer.items_refused(reason, items);
+            }
+        }
+        self.reason = reason_of(response.extensions());
+        self.key_id = response.extensions().get::<KeyId>().cloned();
+        self.held = response.body().held().cloned();
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER.clone(), self.id.header());
         if !response.body().is_end_stream() {
+            self.answered = Some(Instant::now());
             return response.map(|body| body.recorded(self));
         }
         // A refusal: the headers are all that there is of it.
@@ -185,10 +214,11 @@ impl Record {
                 None => Code::Ok,
             },
         );
-        let call = record.note(code);
-        if code != Code::Ok || record.log_calls {
-            record.log(&call, how.ok());
+        if code != Code::Ok && record.reason.is_none() {
+            record.reason = how.ok().and_then(reason_in_trailers);
         }
+        let call = record.note(code);
+        record.log(&call);
     }
 
     /// A request that is no gRPC is logged for debugging alone.
@@ -203,6 +233,7 @@ impl Record {
         let call = Call {
             method: self.method,
             code,
+            reason: self.reason.filter(|_| code != Code::Ok),
             elapsed: self.start.elapsed(),
         };
         self.observer.handled(&call);
@@ -219,13 +250,9 @@ impl Drop for Record {
         // It is how a stream without an end usually ends.
         let streams = call.method.is_some_and(|method| method.kind.streams());
         if self.log_calls || !streams {
-            self.log(&call, None);
+            self.log(&call);
         }
     }
-}
-
-fn micros(elapsed: Duration) -> u64 {
-    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Answers a call that a defect ended.
@@ -233,76 +260,4 @@ fn refuse(x_request_id: String, Panicked(what): &Panicked) -> Response<ReplyBody
     tracing::error!(x_request_id, panic = what, "a defect stopped a call");
     let refusal = RpcRefusal::Internal { x_request_id };
     ReplyBody::free(Refused::from(refusal).into_status().into_http())
-}
-
-/// Logs at the level of a code: what the server is to blame for is an error, what is to be watched
-/// a warning, and what the caller is to blame for information.
-macro_rules! log_refused {
-    ($code:expr, $($line:tt)*) => {
-        match $code {
-            Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!($($line)*),
-            Code::Unavailable | Code::DeadlineExceeded => tracing::warn!($($line)*),
-            _ => tracing::info!($($line)*),
-        }
-    };
-}
-pub(super) use log_refused;
-
-/// Whether anything is logged at the level of a code.
-fn is_logged(code: Code) -> bool {
-    match code {
-        Code::Internal | Code::Unknown | Code::DataLoss => tracing::enabled!(Level::ERROR),
-        Code::Unavailable | Code::DeadlineExceeded => tracing::enabled!(Level::WARN),
-        _ => tracing::enabled!(Level::INFO),
-    }
-}
-
-impl Record {
-    /// Writes the call into the log; the trailers say why it was refused.
-    fn log(&self, call: &Call, trailers: Option<&HeaderMap>) {
-        if !is_logged(call.code) {
-            return;
-        }
-        let (method, code) = (call.method, call.code);
-        let now = self.start.checked_add(call.elapsed).unwrap_or(self.start);
-        if code != Code::Ok && !self.lines.permit(method, code, now) {
-            return;
-        }
-        let x_request_id = self.id.text();
-        let method = method.map_or("", |method| method.path);
-        let peer = self.peer.map(tracing::field::display);
-        let elapsed_us = micros(call.elapsed);
-        if code == Code::Ok {
-            tracing::info!(x_request_id, method, peer, elapsed_us, "call");
-            return;
-        }
-        let text = format!("{code:?}");
-        if code == Code::Cancelled {
-            // Its caller does not wait for it any more, so it has no reason.
-            tracing::info!(
-                x_request_id,
-                method,
-                peer,
-                code = text,
-                elapsed_us,
-                "cancelled"
-            );
-            return;
-        }
-        let info = trailers
-            .and_then(Status::from_header_map)
-            .and_then(|status| error_info(status.details()))
-            .unwrap_or_default();
-        let reason = info.reason.as_str();
-        log_refused!(
-            code,
-            x_request_id,
-            method,
-            peer,
-            code = text,
-            reason,
-            elapsed_us,
-            "refused"
-        );
-    }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::Response;
@@ -52,6 +53,8 @@ struct Inner {
     is_counted: AtomicBool,
     /// Why the request is not read to its end.
     no_room: OnceLock<RpcRefusal>,
+    /// When the request had come whole, where it was waited for.
+    read: OnceLock<Instant>,
     /// What a large call has while it is made and until its reply has left.
     large: Mutex<Option<(Large, Option<Page>)>>,
 }
@@ -98,6 +101,7 @@ impl Reservation {
             counts,
             is_counted: AtomicBool::new(false),
             no_room: OnceLock::new(),
+            read: OnceLock::new(),
             large: Mutex::new(None),
         }))
     }
@@ -153,6 +157,16 @@ impl Reservation {
     pub(super) fn refuse_request(&self, refusal: RpcRefusal) -> NoRoom {
         let _ = self.0.no_room.set(refusal);
         NoRoom
+    }
+
+    /// The request has come whole, after it was waited for.
+    pub(super) fn note_read(&self) {
+        let _ = self.0.read.set(Instant::now());
+    }
+
+    /// When the request had come whole; None: with its headers.
+    pub(super) fn read_at(&self) -> Option<Instant> {
+        self.0.read.get().copied()
     }
 
     /// Why it is not.

@@ -8,6 +8,7 @@ use tonic::body::Body;
 
 use super::retry::{SPREAD, Step};
 use super::{Refused, RpcRefusal};
+use crate::rpc::pb::creditd::v1::ErrorReason;
 
 /// How many refusals have ready replies. A server has fewer limits, times the loads that
 /// their refusals tell.
@@ -23,7 +24,7 @@ pub struct ReadyReplies {
 #[derive(Debug)]
 struct Ready {
     refusal: RpcRefusal,
-    headers: [OnceLock<HeaderMap>; SPREAD],
+    replies: [OnceLock<(HeaderMap, ErrorReason)>; SPREAD],
 }
 
 impl ReadyReplies {
@@ -33,18 +34,21 @@ impl ReadyReplies {
         let step = Step::next();
         let make = || {
             let refused = Refused::at(step, refusal.clone());
+            let reason = refused.reason();
             let (head, _) = refused.into_status().into_http::<Body>().into_parts();
-            head.headers
+            (head.headers, reason)
         };
         let ready = self.find(refusal).or_else(|| self.add(refusal));
         let ready = ready
             .as_ref()
-            .and_then(|ready| ready.headers.get(step.index()));
-        let mut response = Response::new(Body::empty());
-        *response.headers_mut() = match ready {
-            Some(headers) => headers.get_or_init(make).clone(),
+            .and_then(|ready| ready.replies.get(step.index()));
+        let (headers, reason) = match ready {
+            Some(reply) => reply.get_or_init(make).clone(),
             None => make(),
         };
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = headers;
+        response.extensions_mut().insert(reason);
         response
     }
 
@@ -61,7 +65,7 @@ impl ReadyReplies {
         }
         let ready = Arc::new(Ready {
             refusal: refusal.clone(),
-            headers: Default::default(),
+            replies: Default::default(),
         });
         all.push(Arc::clone(&ready));
         Some(ready)

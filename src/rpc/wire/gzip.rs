@@ -38,7 +38,8 @@ impl EncodedReply {
 }
 
 /// The same message, compressed.
-async fn compressed(reply: EncodedReply) -> EncodedReply {
+async fn compressed(mut reply: EncodedReply) -> EncodedReply {
+    let items_refused = std::mem::take(&mut reply.items_refused);
     let into = EncodedReply::with_capacity(reply.len().div_euclid(4)).frame;
     let mut encoder = GzEncoder::new(into, Compression::new(LEVEL));
     let message = reply.into_message();
@@ -51,7 +52,10 @@ async fn compressed(reply: EncodedReply) -> EncodedReply {
     }
     drop(message);
     let frame = encoder.finish().unwrap_or_default();
-    EncodedReply { frame }
+    EncodedReply {
+        frame,
+        items_refused,
+    }
 }
 
 /// The message of a request whose encoding is gzip, of which the first frame has come.

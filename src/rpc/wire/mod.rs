@@ -18,7 +18,8 @@ use prost::encoding::{DecodeContext, WireType, skip_field};
 use tonic::Status;
 
 use super::codec::decode_message;
-pub(super) use caller::{caller_of, caller_of_request, request_of};
+use super::refused::ItemsRefused;
+pub(super) use caller::{held_of, request_of};
 pub use unary::RequestBody;
 pub(super) use unary::{serve, serve_stream};
 
@@ -64,6 +65,8 @@ const WASTE_BYTES_MAX: usize = 16 * 1_024;
 /// A reply that is written as bytes, behind room for its prefix.
 pub struct EncodedReply {
     frame: Vec<u8>,
+    /// Why items of a batch were refused, beside the message.
+    items_refused: ItemsRefused,
 }
 
 impl EncodedReply {
@@ -71,7 +74,15 @@ impl EncodedReply {
     pub(super) fn with_capacity(message_bytes: usize) -> Self {
         let mut frame = Vec::with_capacity(PREFIX_BYTES.saturating_add(message_bytes));
         frame.resize(PREFIX_BYTES, 0);
-        Self { frame }
+        Self {
+            frame,
+            items_refused: ItemsRefused::default(),
+        }
+    }
+
+    /// Says beside the message why items of a batch were refused.
+    pub(super) fn set_items_refused(&mut self, items_refused: ItemsRefused) {
+        self.items_refused = items_refused;
     }
 
     /// Where the message goes on.

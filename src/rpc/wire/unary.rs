@@ -223,12 +223,17 @@ async fn compressed(reply: EncodedReply, held: Option<Reservation>) -> Response<
     response(reply, is_compressed)
 }
 
-fn response(reply: EncodedReply, is_compressed: bool) -> Response<Body> {
+fn response(mut reply: EncodedReply, is_compressed: bool) -> Response<Body> {
+    let items_refused = std::mem::take(&mut reply.items_refused);
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS.clone(), HeaderValue::from_static("0"));
     let frame = reply.into_frame(is_compressed);
     let body = Full::new(frame).with_trailers(ready(Some(Ok(trailers))));
-    head(Body::new(body), is_compressed)
+    let mut response = head(Body::new(body), is_compressed);
+    if !items_refused.is_empty() {
+        response.extensions_mut().insert(items_refused);
+    }
+    response
 }
 
 fn head(body: Body, is_compressed: bool) -> Response<Body> {

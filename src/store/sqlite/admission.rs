@@ -35,6 +35,13 @@ impl Admission {
         }
     }
 
+    /// How many commands and reads wait.
+    pub(super) fn queued_commands(&self) -> usize {
+        let waiting = [&self.writes, &self.batches, &self.reads];
+        let counts = waiting.map(Waiting::count);
+        counts.into_iter().fold(0, usize::saturating_add)
+    }
+
     /// Whether anything waits but batches.
     pub(super) fn others_wait(&self) -> bool {
         self.writes.count() > 0 || self.reads.count() > 0

@@ -60,6 +60,11 @@ impl Cache {
         Slot(self.young.insert_full(name, loaded).0)
     }
 
+    /// How many accounts are in memory.
+    pub(super) fn length(&self) -> usize {
+        self.young.len().saturating_add(self.old.len())
+    }
+
     /// Forgets an account; the file has it.
     pub(super) fn forget(&mut self, name: &AccountName) {
         if let Some(gone) = self.young.swap_remove(name) {

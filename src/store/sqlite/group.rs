@@ -50,6 +50,7 @@ impl Ledger {
         let earlier = self
             .earlier_write(id, key, command, Shares::Answered)
             .ok()??;
+        self.metrics.replays.inc();
         Some(ledger::replay(command, earlier).map_err(Into::into))
     }
 
@@ -124,6 +125,7 @@ impl Ledger {
             wrote: !group.undo.is_empty(),
             took: [written.saturating_duration_since(began), written.elapsed()],
             steps: group.undo,
+            moved: group.moved,
         })
     }
 

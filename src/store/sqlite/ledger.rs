@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
+
 use super::accounts::Loaded;
 use super::cache::{Cache, Slot};
 use super::chain;
@@ -21,6 +23,7 @@ use crate::domain::ledger::{
     needs,
 };
 use crate::domain::{AccountName, Credits, RequestId, Timestamp};
+use crate::store::metrics::{Moved, StoreMetrics};
 use crate::store::{Answer, HasSettings, StoreError, Unavailable, Written};
 
 /// A snapshot is due after so many entries of an account, or after as many as it has grants and
@@ -40,6 +43,7 @@ pub(super) struct Ledger {
     pub(super) checkpointed: Option<Position>,
     /// Why nothing is written now: the clock is not believed.
     pub(super) not_believed: Option<ClockNotBelieved>,
+    pub(super) metrics: Arc<StoreMetrics>,
 }
 
 /// What a group did so far, to be undone if it fails.
@@ -48,6 +52,7 @@ pub(super) struct Group {
     pub(super) is_open: bool,
     pub(super) undo: Vec<Undo>,
     pub(super) progress: Progress,
+    pub(super) moved: Moved,
 }
 
 /// How to undo one step of a group.
@@ -82,6 +87,7 @@ pub(super) struct Committed {
     /// How long it took to write the rows, and how long the transaction took to be on disk.
     pub(super) took: [Duration; 2],
     pub(super) steps: Vec<Undo>,
+    pub(super) moved: Moved,
 }
 
 impl Committed {
@@ -112,6 +118,7 @@ impl Ledger {
             group: Group::default(),
             checkpointed: None,
             not_believed: None,
+            metrics: Arc::default(),
         }
     }
 
@@ -164,12 +171,14 @@ impl Ledger {
     /// Loads the account into memory, unless it is there. None: there is no such account.
     pub(super) fn load(&mut self, name: &AccountName) -> Result<Option<Slot>, StorageError> {
         if let Some(slot) = self.cache.find(name) {
+            self.metrics.cache_hits.inc();
             return Ok(Some(slot));
         }
         let Some((id, row_head)) = self.journal.account_row(name)? else {
             return Ok(None);
         };
         let head = self.dirty.get(id).map(|head| head.entry).or(row_head);
+        self.metrics.cache_misses.inc();
         let loaded = self.journal.load(id, name, head)?;
         Ok(Some(self.cache.insert(loaded)))
     }
@@ -229,6 +238,7 @@ impl Ledger {
             before,
             next_position: position,
         });
+        self.group.moved.note(entry);
         self.next_position = position.next();
         let write = (entry, fingerprint, answered);
         let chain = self.journal.write_entry(place, &chain, write)?;
@@ -281,7 +291,10 @@ impl Ledger {
         };
         let effects = match decide(account, command, looked_up, now) {
             Ok(Decision::Write(effects)) => effects,
-            Ok(Decision::Replay(written)) => return Ok(Ok(*written)),
+            Ok(Decision::Replay(written)) => {
+                self.metrics.replays.inc();
+                return Ok(Ok(*written));
+            }
             Ok(Decision::Reprice(settings)) => {
                 let command = command.clone();
                 let other = HasSettings { command, settings };
@@ -452,6 +465,21 @@ impl Ledger {
     /// Whether the group has written anything.
     pub(super) fn writes(&self) -> bool {
         !self.group.undo.is_empty()
+    }
+
+    /// Says how much is in the ledger and in memory.
+    pub(super) fn measure(&self) {
+        let gauge = |of: &Gauge, is: usize| {
+            of.set(i64::try_from(is).unwrap_or(i64::MAX));
+        };
+        self.metrics
+            .accounts
+            .set(self.next_account.saturating_sub(1));
+        gauge(&self.metrics.accounts_in_memory, self.cache.length());
+        gauge(
+            &self.metrics.request_id_memory_bytes,
+            self.requests.filter_bytes(),
+        );
     }
 
     /// Undoes the group.

@@ -27,6 +27,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod open;
+mod open_holds;
 mod overload;
 mod pace;
 mod prefetch;
@@ -58,6 +59,7 @@ use tokio::sync::watch;
 use self::admission::Admission;
 use self::read::{Query, Read};
 use self::settings::{KnownSettings, Settings};
+use super::metrics::StoreMetrics;
 use super::{
     AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Promise,
     Queued, Store, StoreError, Unavailable, Written,
@@ -157,6 +159,9 @@ pub struct SqliteStore {
     jobs: Option<SyncSender<Submitted>>,
     /// What is queued for the writer.
     admission: Arc<Admission>,
+    metrics: Arc<StoreMetrics>,
+    /// Counts open holds, and ends.
+    open_holds: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
     /// What readers need not ask the writer for.
     known_settings: Arc<KnownSettings>,
@@ -188,12 +193,15 @@ impl SqliteStore {
         let history = (0..history::THREADS).map(|_| opened.another_connection());
         let history = history.collect::<Result<_, _>>()?;
         let admin = opened.another_connection()?;
+        let counting = opened.another_connection()?;
         let closing = Arc::new(AtomicBool::new(false));
         let writable = watch::Sender::new(true);
         let history = history::History::start(history, &closing)
             .map_err(|error| OpenError::other(path, &error))?;
         let checkpointer = opened.another_connection()?;
-        let wal = wal::Wal::start(&opened.connection, checkpointer, Arc::clone(&closing))
+        let metrics: Arc<StoreMetrics> = Arc::default();
+        let shared = (Arc::clone(&closing), Arc::clone(&metrics));
+        let wal = wal::Wal::start(&opened.connection, checkpointer, shared)
             .map_err(|error| OpenError::other(path, &error))?;
         let file = Arc::clone(&opened.lock.0);
         let file = file_watch::FileWatch::new(path, file, &opened.connection)
@@ -207,12 +215,20 @@ impl SqliteStore {
                 closing: Arc::clone(&closing),
                 writable: writable.clone(),
                 known_settings: Arc::clone(&known_settings),
+                metrics: Arc::clone(&metrics),
             },
             settings,
         );
         let writer =
             started.map_err(|journal::StorageError(cause)| OpenError::damaged(path, cause))?;
         let admission = Arc::clone(&writer.admission);
+        let open_holds = open_holds::start(
+            counting,
+            writer.ledger.next_position.previous(),
+            Arc::clone(&metrics),
+            Arc::clone(&closing),
+        )
+        .map_err(|error| OpenError::other(path, &error))?;
         let (jobs, queue) = sync_channel(QUEUE_LENGTH_MAX);
         let handle = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
@@ -221,6 +237,8 @@ impl SqliteStore {
         Ok(Self {
             jobs: Some(jobs),
             admission,
+            metrics,
+            open_holds: Some(open_holds),
             writer: Some(handle),
             known_settings,
             admin: Arc::new(Mutex::new(Some(admin))),
@@ -325,6 +343,14 @@ impl Store for SqliteStore {
     fn writable(&self) -> watch::Receiver<bool> {
         self.writable.clone()
     }
+
+    fn metrics(&self) -> Arc<StoreMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    fn queued_commands(&self) -> usize {
+        self.admission.queued_commands()
+    }
 }
 
 impl Drop for SqliteStore {
@@ -335,6 +361,11 @@ impl Drop for SqliteStore {
         // Without senders the writer finishes the writes that wait, and stops.
         self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;
+        if let Some(open_holds) = self.open_holds.take()
+            && open_holds.join().is_err()
+        {
+            tracing::error!("the count of open holds ended by a panic");
+        }
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {

@@ -206,6 +206,11 @@ impl Requests {
         Ok(positions)
     }
 
+    /// How much memory the filters take.
+    pub(super) fn filter_bytes(&self) -> usize {
+        self.runs.filter_bytes()
+    }
+
     /// Adds the entry that answers a request_id; `scope` says for how long.
     pub(super) fn insert(&mut self, key: Key, entry: Position, time: Timestamp, scope: Scope) {
         self.newest_time = self.newest_time.max(time);

@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 
 use super::open::skip_checkpoint_at_close;
 use crate::failpoint;
+use crate::store::metrics::StoreMetrics;
 
 /// A checkpoint begins once the `-wal` has so many frames.
 const CHECKPOINT_PAGES: i32 = 1_000;
@@ -91,7 +92,7 @@ impl Wal {
     pub(super) fn start(
         writer: &Connection,
         connection: Connection,
-        closing: Arc<AtomicBool>,
+        (closing, metrics): (Arc<AtomicBool>, Arc<StoreMetrics>),
     ) -> std::io::Result<Self> {
         // This connection is closed last, which checkpoints the rest.
         skip_checkpoint_at_close(&connection, false).map_err(std::io::Error::other)?;
@@ -106,7 +107,7 @@ impl Wal {
         let (sender, results) = sync_channel::<Checkpoint>(1);
         let thread = std::thread::Builder::new()
             .name("wal-checkpoint".to_owned())
-            .spawn(move || run_thread(&connection, &received, &sender, &closing))?;
+            .spawn(move || run_thread(&connection, &received, &sender, (&closing, &metrics)))?;
         Ok(Self {
             requests: Some(requests),
             results,
@@ -259,7 +260,7 @@ fn run_thread(
     connection: &Connection,
     received: &Receiver<Request>,
     sender: &SyncSender<Checkpoint>,
-    closing: &AtomicBool,
+    (closing, metrics): (&AtomicBool, &StoreMetrics),
 ) {
     while let Ok(request) = received.recv() {
         failpoint::pass("wal-checkpoint");
@@ -267,7 +268,9 @@ fn run_thread(
         for _ in 0..PASSES {
             let is_wanted = request == Request::Checkpoint && checkpoint != Checkpoint::SyncFailed;
             if is_wanted && !closing.load(Ordering::Relaxed) {
+                let began = Instant::now();
                 checkpoint = passive_checkpoint(connection);
+                (metrics.checkpoint_seconds).observe(began.elapsed().as_secs_f64());
             }
         }
         // Done here, since the writer may end before it receives the outcome.

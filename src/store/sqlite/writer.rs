@@ -40,6 +40,7 @@ use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteA
 use super::{Job, SqliteSettings, Submitted, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
+use crate::store::metrics::StoreMetrics;
 use crate::store::{Answer, Clock, StoreError, Unavailable};
 
 /// How many commands and reads are taken for one group, slices of batches apart.
@@ -86,6 +87,7 @@ pub(super) struct WriterContext {
     pub(super) closing: Arc<AtomicBool>,
     pub(super) writable: watch::Sender<bool>,
     pub(super) known_settings: Arc<KnownSettings>,
+    pub(super) metrics: Arc<StoreMetrics>,
 }
 
 impl Writer {
@@ -96,7 +98,7 @@ impl Writer {
         context: WriterContext,
         settings: SqliteSettings,
     ) -> Result<Self, StorageError> {
-        let (ledger, last_write) = start::load(connection, settings)?;
+        let (mut ledger, last_write) = start::load(connection, settings)?;
         // A wait within SQLite would delay reads too.
         ledger.journal.connection.busy_timeout(Duration::ZERO)?;
         let WriterContext {
@@ -104,8 +106,11 @@ impl Writer {
             closing,
             writable,
             known_settings,
+            metrics,
         } = context;
+        ledger.metrics = metrics;
         clock.start(&clock::read(&ledger.journal.connection, last_write)?);
+        ledger.measure();
         Ok(Self {
             ledger,
             history,
@@ -299,7 +304,9 @@ impl Writer {
                     let Some(Submitted { job, at: since }) = next else {
                         break;
                     };
-                    match self.refuse_if_late(job, at.saturating_duration_since(since), at) {
+                    let waited = at.saturating_duration_since(since);
+                    (self.ledger.metrics.queue_seconds).observe(waited.as_secs_f64());
+                    match self.refuse_if_late(job, waited, at) {
                         Some(job) => match self.take_sliced(job, since) {
                             Some(job) => job,
                             None => continue,
@@ -396,6 +403,9 @@ impl Writer {
             Ok(committed) => {
                 if committed.wrote {
                     self.pace.note(work, committed.took);
+                    let commands = work.writes.saturating_add(work.items);
+                    (self.ledger.metrics).committed(commands, committed.took, &committed.moved);
+                    self.ledger.measure();
                     match self.check_path() {
                         Ok(()) => self.resume_writing(),
                         // The group is in a file that is not at its path any more.
@@ -421,6 +431,7 @@ impl Writer {
             Err(cause) => {
                 let cause_text = &cause.0;
                 tracing::error!(cause_text, "a group of writes could not be made durable");
+                self.ledger.metrics.failed_commits.inc();
                 self.ledger.roll_back();
                 // Before the answers, so that a caller that then checks health sees it too.
                 self.stop_writing(cause_text);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use creditd::server::{Options, host_and_port};
+use creditd::server::{Options, PORT_DEFAULT, host_and_port};
 use tempfile::TempDir;
 
 /// In memory where the system has a place for that.
@@ -32,7 +32,7 @@ pub fn run(bytes: &[u8]) {
     };
     // A name would be looked up in the network.
     let is_address = |listen: &String| {
-        host_and_port(listen, 0).is_ok_and(|(host, _)| host.parse::<IpAddr>().is_ok())
+        host_and_port(listen, 0, PORT_DEFAULT).is_ok_and(|(host, _)| host.parse::<IpAddr>().is_ok())
     };
     options.listen = options.listen.filter(is_address);
     match Options::default().over(options) {

@@ -8,7 +8,7 @@ use creditd::domain::keys::{AccountPattern, AccountPatterns, KeyId};
 use creditd::domain::ledger::{AccountId, EntryId, GrantId, HoldId, Named};
 use creditd::domain::names::is_service_key;
 use creditd::domain::{AccountName, Labels, RequestId};
-use creditd::server::host_and_port;
+use creditd::server::{PORT_DEFAULT, host_and_port};
 
 /// The first line is an account, and each other line any kind of name.
 pub fn run(bytes: &[u8]) {
@@ -56,14 +56,18 @@ fn id<T: AccountId + Debug>(text: &str, account: &AccountName) {
 
 /// A host and a port are read again from what they are written as.
 fn host(text: &str) {
-    let Ok((host, port)) = host_and_port(text, 1) else {
+    let Ok((host, port)) = host_and_port(text, 1, PORT_DEFAULT) else {
         return;
     };
     let written = match host.contains(':') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),
     };
-    assert_eq!(host_and_port(&written, 1), Ok((host, port)), "{text:?}");
+    assert_eq!(
+        host_and_port(&written, 1, PORT_DEFAULT),
+        Ok((host, port)),
+        "{text:?}"
+    );
 }
 
 /// Each line is a label, "key=value".

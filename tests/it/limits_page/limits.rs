@@ -340,6 +340,26 @@ pub fn limits() -> BTreeMap<String, String> {
             ),
         ),
         ("a connection with calls, after GOAWAY", more),
+        (
+            "`--admin-listen`, connections to the listener of metrics and probes",
+            number(connection::ADMIN_CONNECTIONS_MAX),
+        ),
+        (
+            "`--admin-listen`, headers of a request to it",
+            format!(
+                "{}, within {}",
+                size(connection::ADMIN_HEADER_BYTES_MAX.try_into().unwrap()),
+                seconds(connection::ADMIN_HEADER_TIMEOUT)
+            ),
+        ),
+        (
+            "`--admin-listen`, any connection to it",
+            seconds(connection::ADMIN_CONNECTION_AGE_MAX),
+        ),
+        (
+            "`--admin-listen`, pairs of service and rate card that metrics count apart",
+            number(creditd::store::metrics::PAIRS_MAX),
+        ),
         ("`--calls-max`, calls in flight", number(config.calls_max)),
         (
             "`--call-memory-mib-max`, memory for requests and replies",

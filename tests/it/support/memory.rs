@@ -322,4 +322,12 @@ impl Store for MemoryStore {
     fn writable(&self) -> watch::Receiver<bool> {
         self.writable.subscribe()
     }
+
+    fn metrics(&self) -> Arc<creditd::store::metrics::StoreMetrics> {
+        Arc::default()
+    }
+
+    fn queued_commands(&self) -> usize {
+        0
+    }
 }

@@ -7,6 +7,8 @@ pub mod clocks;
 pub mod disk;
 pub mod frames;
 pub mod health;
+/// HTTP/1, as Prometheus and probes speak it.
+pub mod http;
 pub mod ids;
 pub mod implied;
 pub mod keys;

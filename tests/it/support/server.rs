@@ -23,6 +23,8 @@ use super::wait_until;
 /// Where a server that runs is reached, and the directory that it has for itself.
 pub struct Running {
     pub address: String,
+    /// Where metrics and probes are, of a server in this process.
+    pub admin: Option<std::net::SocketAddr>,
     pub directory: TempDir,
 }
 
@@ -85,7 +87,9 @@ impl Server {
         let (bound, address) = std::sync::mpsc::channel();
         let run = async move {
             let server = server::Server::bind(config).await?;
-            bound.send(server.address()).unwrap();
+            bound
+                .send((server.address(), server.admin_address()))
+                .unwrap();
             server.run(UnboundedReceiverStream::new(received)).await
         };
         let thread = std::thread::spawn(move || {
@@ -94,12 +98,13 @@ impl Server {
             let outcome = runtime.block_on(run);
             outcome.map(|_| ()).map_err(|error| error.to_string())
         });
-        let Ok(address) = address.recv() else {
+        let Ok((address, admin)) = address.recv() else {
             panic!("the server did not start: {:?}", thread.join().unwrap());
         };
         Self {
             running: Running {
                 address: address.to_string(),
+                admin,
                 directory,
             },
             signals: Some(signals),
@@ -245,7 +250,11 @@ impl Program {
             .map(|(_, address)| address.split('"').next().unwrap().to_owned())
             .unwrap();
         Self {
-            running: Running { address, directory },
+            running: Running {
+                address,
+                admin: None,
+                directory,
+            },
             child,
             banner,
         }

@@ -161,6 +161,13 @@ pub(super) struct Runs {
 }
 
 impl Runs {
+    /// How much memory the filters take.
+    pub(super) fn filter_bytes(&self) -> usize {
+        let filters = self.list.iter().filter_map(|run| run.filter.as_ref());
+        let bytes = filters.map(|filter| filter.to_bytes().len());
+        bytes.fold(0, usize::saturating_add)
+    }
+
     pub(super) fn load(
         connection: &Connection,
         filter_bytes_max: usize,

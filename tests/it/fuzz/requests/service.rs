@@ -67,8 +67,8 @@ pub fn settings(access: &Arc<Access>) -> Settings {
         admission: Arc::new(Admits),
         deadline_max: Duration::from_secs(30),
         log_calls: false,
-        observer: Arc::new(Counters::default()),
-        lines: Arc::new(CallLines::new(Instant::now())),
+        observer: Arc::new(Counters::new(2)),
+        lines: Arc::new(CallLines::new(Instant::now(), None)),
     }
 }
 

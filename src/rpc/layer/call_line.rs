@@ -1,0 +1,158 @@
+//! The line that the log has of a call: which it was, whose, how it ended, and where its time went.
+
+use std::time::{Duration, Instant};
+
+use tonic::Code;
+use tracing::Level;
+
+use super::counters::Call;
+use super::observe::Record;
+use crate::rpc::refused::reason_name;
+
+/// Logs at the level of a code: what the server is to blame for is an error, what is to be watched
+/// a warning, and what the caller is to blame for information.
+macro_rules! log_refused {
+    ($code:expr, $($line:tt)*) => {
+        match $code {
+            Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!($($line)*),
+            Code::Unavailable | Code::DeadlineExceeded => tracing::warn!($($line)*),
+            _ => tracing::info!($($line)*),
+        }
+    };
+}
+pub(super) use log_refused;
+
+/// Whether anything is logged at the level of a code.
+fn is_logged(code: Code) -> bool {
+    match code {
+        Code::Internal | Code::Unknown | Code::DataLoss => tracing::enabled!(Level::ERROR),
+        Code::Unavailable | Code::DeadlineExceeded => tracing::enabled!(Level::WARN),
+        _ => tracing::enabled!(Level::INFO),
+    }
+}
+
+pub(super) fn micros(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Where the time of a call went, in microseconds.
+struct Stages {
+    /// Until its message had come.
+    read_us: u64,
+    /// Until its answer was made.
+    answer_us: u64,
+    /// Until its answer was taken to be sent.
+    send_us: u64,
+}
+
+impl Record {
+    fn stages(&self, end: Instant) -> Stages {
+        let read = self.held.as_ref().and_then(|held| held.read_at());
+        let read = read.unwrap_or(self.start);
+        let answered = self.answered.unwrap_or(end);
+        let between = |from: Instant, to: Instant| micros(to.saturating_duration_since(from));
+        Stages {
+            read_us: between(self.start, read),
+            answer_us: between(read, answered),
+            send_us: between(answered, end),
+        }
+    }
+
+    /// Writes the call into the log, where it has a line.
+    pub(super) fn log(&self, call: &Call) {
+        let code = call.code;
+        let is_slow = self.lines.is_slow(call);
+        if code == Code::Ok && !is_slow && !self.log_calls || !is_logged(code) {
+            return;
+        }
+        let end = self.start.checked_add(call.elapsed).unwrap_or(self.start);
+        let is_asked_for = code == Code::Ok && self.log_calls;
+        if !is_asked_for && !self.lines.permit(call.method, code, end) {
+            return;
+        }
+        let x_request_id = self.id.text();
+        let trace_id = self.trace.as_ref().map(tracing::field::display);
+        let method = call.method.map_or("", |method| method.path);
+        let peer = self.peer.map(tracing::field::display);
+        let caller = self.held.as_ref().map(|held| held.caller());
+        let key_id = caller
+            .and_then(|caller| caller.key_id())
+            .or(self.key_id.as_ref());
+        let key_id = key_id.map(|id| id.as_str());
+        let account = caller.and_then(|caller| caller.account());
+        let account = account.map(|account| account.as_str());
+        let elapsed_us = micros(call.elapsed);
+        let Stages {
+            read_us,
+            answer_us,
+            send_us,
+        } = self.stages(end);
+        if code == Code::Ok {
+            match is_slow {
+                true => tracing::warn!(
+                    x_request_id,
+                    trace_id,
+                    method,
+                    peer,
+                    key_id,
+                    account,
+                    elapsed_us,
+                    read_us,
+                    answer_us,
+                    send_us,
+                    "slow"
+                ),
+                false => tracing::info!(
+                    x_request_id,
+                    trace_id,
+                    method,
+                    peer,
+                    key_id,
+                    account,
+                    elapsed_us,
+                    read_us,
+                    answer_us,
+                    send_us,
+                    "call"
+                ),
+            }
+            return;
+        }
+        let text = format!("{code:?}");
+        if code == Code::Cancelled {
+            // Its caller does not wait for it any more, so it has no reason.
+            tracing::info!(
+                x_request_id,
+                trace_id,
+                method,
+                peer,
+                key_id,
+                account,
+                code = text,
+                elapsed_us,
+                read_us,
+                answer_us,
+                send_us,
+                "cancelled"
+            );
+            return;
+        }
+        let reason = call.reason.map_or("", reason_name);
+        log_refused!(
+            code,
+            x_request_id,
+            trace_id,
+            method,
+            peer,
+            key_id,
+            account,
+            code = text,
+            reason,
+            elapsed_us,
+            read_us,
+            answer_us,
+            send_us,
+            "refused"
+        );
+    }
+}
