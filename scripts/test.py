@@ -105,6 +105,8 @@ STEPS = [
         passed=r"^(\d+) programs passed",
         failed=r"programs passed, (\d+) failed",
     ),
+    Step("install", "systemd-analyze, which reads units", "scripts/debian.sh install systemd-analyze=systemd"),
+    Step("install", "units of systemd have no fault, and are confined", "scripts/units.sh"),
     Step("release", "a release build", "cargo build --quiet --release"),
     Step("instructions", "valgrind, which counts them", "scripts/valgrind.sh"),
     Step(
@@ -133,6 +135,18 @@ LONG_STEPS = [
         "python scripts/h2spec.py",
         passed=r"^h2spec: (\d+) as known",
         failed=r"as known, (\d+) otherwise",
+    ),
+    Step(
+        "long",
+        "what the package's test needs",
+        "scripts/debian.sh deb debootstrap lintian dpkg-shlibdeps=dpkg-dev nsenter=util-linux",
+    ),
+    Step(
+        "long",
+        "the Debian package on a fresh Debian with systemd",
+        "python scripts/deb.py",
+        passed=r"^(\d+) checks of the package passed",
+        failed=r"checks of the package passed, (\d+) failed",
     ),
     Step("long", "the server for the clients' tests", "cargo build --quiet"),
     Step(
