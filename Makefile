@@ -12,12 +12,13 @@
 # make fuzz    random bytes for every parser of outside bytes; ARGS="--help" says what can be
 #              chosen. Needs cargo-fuzz and a nightly compiler
 # make generate  the clients' generated code, docs/errors.md
+# make site    the pages of docs/ as a site, in target/site
 # make install  creditd into PREFIX (/usr/local), its configuration into SYSCONFDIR (/etc), below
 #              DESTDIR where that is given; first cargo build --release, as the user that you are
 # make deb     a Debian package of the release program, in target/deb
 # make setup   only install what the tests need, grpcurl too
 
-.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate install deb setup
+.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate site install deb setup
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -53,6 +54,9 @@ bench: setup
 
 fuzz:
 	@python3 scripts/fuzz.py $(ARGS)
+
+site: setup
+	@scripts/site.sh
 
 install:
 	@deploy/install.sh target/release/creditd "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)"

@@ -105,6 +105,7 @@ STEPS = [
         passed=r"^(\d+) programs passed",
         failed=r"programs passed, (\d+) failed",
     ),
+    Step("site", "docs/ is a site, and every link leads somewhere", "scripts/site.sh"),
     Step("install", "systemd-analyze, which reads units", "scripts/debian.sh install systemd-analyze=systemd"),
     Step("install", "units of systemd have no fault, and are confined", "scripts/units.sh"),
     Step("release", "a release build", "cargo build --quiet --release"),
