@@ -46,11 +46,10 @@ install -D -m 644 "$repo/deploy/systemd/tmpfiles.conf" "$to/lib/tmpfiles.d/credi
 examples=$to/share/doc/creditd/examples
 install -d "$examples/rate-cards"
 install -m 644 "$repo"/rate-cards/*.toml "$repo"/rate-cards/examples/*.toml "$examples/rate-cards/"
-# Dashboards and alerts, as they are in the repository.
-for folder in grafana prometheus; do
-  [ -d "$repo/deploy/$folder" ] || continue
-  install -d "$examples/$folder"
-  install -m 644 "$repo/deploy/$folder"/* "$examples/$folder/"
+install -D -m 755 "$repo/deploy/restore-drill.sh" "$examples/restore-drill.sh"
+# Dashboards and alerts.
+for file in grafana/creditd.json prometheus/creditd.rules.yml prometheus/prometheus.yml; do
+  [ ! -e "$repo/deploy/$file" ] || install -D -m 644 "$repo/deploy/$file" "$examples/$file"
 done
 
 configuration() { # from to

@@ -108,6 +108,13 @@ STEPS = [
     Step("site", "docs/ is a site, and every link leads somewhere", "scripts/site.sh"),
     Step("install", "systemd-analyze, which reads units", "scripts/debian.sh install systemd-analyze=systemd"),
     Step("install", "units of systemd have no fault, and are confined", "scripts/units.sh"),
+    Step(
+        "operations",
+        "restore drills, and new certificates, as docs/operations.md says",
+        "python scripts/operations.py",
+        passed=r"^(\d+) checks of operations passed",
+        failed=r"checks of operations passed, (\d+) failed",
+    ),
     Step("release", "a release build", "cargo build --quiet --release"),
     Step("instructions", "valgrind, which counts them", "scripts/valgrind.sh"),
     Step(
@@ -150,6 +157,14 @@ LONG_STEPS = [
         failed=r"checks of the package passed, (\d+) failed",
     ),
     Step("long", "the server for the clients' tests", "cargo build --quiet"),
+    Step("long", "haproxy and nginx", "scripts/debian.sh proxies haproxy nginx=nginx-light"),
+    Step(
+        "long",
+        "calls by TLS through the proxies of docs/operations.md",
+        "python scripts/proxies.py",
+        passed=r"^(\d+) checks of proxies passed",
+        failed=r"checks of proxies passed, (\d+) failed",
+    ),
     Step(
         "long",
         "Python: silent connections in real time",
