@@ -161,7 +161,7 @@ def renews(server: Server) -> None:
     assert watch.stdout is not None
     watch.stdout.readline()
     server.certificate()
-    server.process.send_signal(1)
+    server.process.send_signal(signal.SIGHUP)
     until("showing the new certificate", lambda: server.shown() != before)
     server.creditd("charge", "team-a", "--credits", "1")
     assert watch.stdout.readline(), "the watch ended"

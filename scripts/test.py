@@ -109,6 +109,13 @@ STEPS = [
     Step("install", "systemd-analyze, which reads units", "scripts/debian.sh install systemd-analyze=systemd"),
     Step("install", "units of systemd have no fault, and are confined", "scripts/units.sh"),
     Step(
+        "install",
+        "manifests of Kubernetes are what it takes",
+        ".tools/venv-build/bin/python scripts/kubernetes.py",
+        passed=r"^(\d+) checks of manifests passed",
+        failed=r"checks of manifests passed, (\d+) failed",
+    ),
+    Step(
         "operations",
         "restore drills, and new certificates, as docs/operations.md says",
         "python scripts/operations.py",
@@ -157,6 +164,13 @@ LONG_STEPS = [
         failed=r"checks of the package passed, (\d+) failed",
     ),
     Step("long", "the server for the clients' tests", "cargo build --quiet"),
+    Step(
+        "long",
+        "a container's command, by the manifest",
+        ".tools/venv-build/bin/python scripts/kubernetes.py --run",
+        passed=r"^(\d+) checks of manifests passed",
+        failed=r"checks of manifests passed, (\d+) failed",
+    ),
     Step("long", "haproxy and nginx", "scripts/debian.sh proxies haproxy nginx=nginx-light"),
     Step(
         "long",
