@@ -108,6 +108,14 @@ def builds_the_same() -> None:
     cargo = (REPO / "Cargo.toml").read_text()
     for name in {path.split("/")[0] for path in re.findall(r'^path = "([^"]+)"', cargo, re.MULTILINE)} - {"tests"}:
         assert name in wanted, name
+    # How C is built, where the program reads files that are compiled in.
+    outside = {
+        found[1].split("/")[0]
+        for file in (REPO / "src").rglob("*.rs")
+        for found in re.finditer(r'include_(?:str|bytes)!\("(?:\.\./)+([^"]+)"', file.read_text())
+        if (REPO / found[1]).exists()
+    }
+    assert outside and outside | {".cargo", "build.rs"} <= wanted, outside - wanted
 
 
 def configuration() -> dict[str, Any]:
