@@ -16,9 +16,10 @@
 # make install  creditd into PREFIX (/usr/local), its configuration into SYSCONFDIR (/etc), below
 #              DESTDIR where that is given; first cargo build --release, as the user that you are
 # make deb     a Debian package of the release program, in target/deb
+# make dist    what a release has, in target/dist: archive, package, sources, SBOM, clients, sums
 # make setup   only install what the tests need, grpcurl too
 
-.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate site install deb setup
+.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate site install deb dist setup
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -64,6 +65,10 @@ install:
 deb:
 	@cargo build --quiet --release
 	@deploy/debian/build.sh
+
+dist: setup
+	@cargo build --quiet --release
+	@scripts/dist.py
 
 setup:
 	@scripts/setup.sh

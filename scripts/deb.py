@@ -62,6 +62,9 @@ class Operator:
     def serves(self) -> bool:
         return self.machine.call("creditd", "health").returncode == 0
 
+    def lets_in(self, key: str) -> bool:
+        return self.machine.call("creditd", "balance", "team-a", "--key-file", key).returncode == 0
+
     def pid(self) -> int:
         return int(self.machine.run("systemctl", "show", "creditd", "--value", "-p", "MainPID"))
 
@@ -134,10 +137,10 @@ def reloads(it: Operator) -> None:
     it.write("/root/new.key", new)
     it.write("/root/old.key", old)
     it.ok("systemctl", "reload", "creditd")
-    it.until("taking the new key", lambda: it.machine.call("creditd", "balance", "team-a", "--key-file", "/root/new.key").returncode == 0)
+    it.until("taking the new key", lambda: it.lets_in("/root/new.key"))
     it.write(KEY, f"{new}\n")
     it.ok("systemctl", "reload", "creditd")
-    it.until("refusing the old key", lambda: it.machine.call("creditd", "balance", "team-a", "--key-file", "/root/old.key").returncode != 0)
+    it.until("refusing the old key", lambda: not it.lets_in("/root/old.key"))
     assert it.available("team-a") == "99"
     assert it.pid() == pid
 
@@ -176,7 +179,8 @@ def follows(it: Operator) -> None:
         return
     it.ok("systemctl", "start", "creditd-backup")
     it.charge("job-3")
-    it.until("a copy", lambda: it.machine.shell("find /var/backups/creditd -type f -newer /root/new.key | grep -v copy.db").returncode == 0)
+    copied = "find /var/backups/creditd -type f -newer /root/new.key | grep -v copy.db"
+    it.until("a copy", lambda: it.machine.shell(copied).returncode == 0)
     assert it.ok("systemctl", "is-active", "creditd-backup").strip() == "active"
     it.ok("systemctl", "stop", "creditd-backup")
 

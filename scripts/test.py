@@ -166,6 +166,13 @@ LONG_STEPS = [
     Step("long", "the server for the clients' tests", "cargo build --quiet"),
     Step(
         "long",
+        "a release, and what its users do with it",
+        "python scripts/release.py",
+        passed=r"^(\d+) checks of the release passed",
+        failed=r"checks of the release passed, (\d+) failed",
+    ),
+    Step(
+        "long",
         "a container's command, by the manifest",
         ".tools/venv-build/bin/python scripts/kubernetes.py --run",
         passed=r"^(\d+) checks of manifests passed",
