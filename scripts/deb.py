@@ -173,14 +173,17 @@ def is_restored(it: Operator) -> None:
 
 
 def follows(it: Operator) -> None:
-    """creditd-backup.service runs, where the program has what it needs."""
+    """creditd-backup.service has all that the ledger has, where the program has what it needs."""
     if "--follow" not in it.ok("creditd", "backup", "--help"):
         print("    this program has no backup --follow", flush=True)
         return
     it.ok("systemctl", "start", "creditd-backup")
     it.charge("job-3")
-    copied = "find /var/backups/creditd -type f -newer /root/new.key | grep -v copy.db"
-    it.until("a copy", lambda: it.machine.shell(copied).returncode == 0)
+    as_creditd = ("runuser", "-u", "creditd", "--")
+    head = it.ok(*as_creditd, "creditd", "audit", "--data", DATA, "--head")
+    restore = "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
+    proof = f"{restore} && creditd audit --data /tmp/restored.db --head"
+    it.until("a copy of all", lambda: it.machine.run(*as_creditd, "sh", "-c", proof) == head)
     assert it.ok("systemctl", "is-active", "creditd-backup").strip() == "active"
     it.ok("systemctl", "stop", "creditd-backup")
 
@@ -206,6 +209,16 @@ def upgrades(it: Operator, package: str) -> None:
     assert (it.available("team-a"), it.ok("cat", KEY)) == (before[0], before[2])
     assert it.pid() != before[1]
     assert it.ok("cat", "/etc/creditd/creditd.toml").endswith("# ours\n")
+
+
+def downgrades(it: Operator, older: str, newer: str) -> None:
+    """Where both have the same version of the data file, the older package takes it over."""
+    before = it.available("team-a")
+    it.ok("dpkg", "-i", "--force-confold", older)
+    it.until("serving", it.serves)
+    assert it.available("team-a") == before
+    it.ok("dpkg", "-i", "--force-confold", newer)
+    it.until("serving", it.serves)
 
 
 def is_removed(it: Operator, package: str) -> None:
@@ -251,6 +264,7 @@ def main() -> int:
                 (follows, []),
                 (refuses, []),
                 (upgrades, ["/root/new.deb"]),
+                (downgrades, ["/root/old.deb", "/root/new.deb"]),
                 (is_removed, ["/root/new.deb"]),
             ]:
                 start = time.monotonic()
