@@ -26,6 +26,7 @@ from machine import REPO, SECONDS_MAX, Machine
 
 BUILD = REPO / "deploy" / "debian" / "build.sh"
 DROP_IN = "/etc/systemd/system/creditd.service.d/type.conf"
+WATCHDOG = "/etc/systemd/system/creditd.service.d/watchdog.conf"
 DATA = "/var/lib/creditd/creditd.db"
 KEY = "/etc/creditd/admin.key"
 
@@ -155,6 +156,21 @@ def is_killed(it: Operator) -> None:
     assert it.available("team-a") == "98"
 
 
+def hangs(it: Operator) -> None:
+    """A server that says nothing for WatchdogSec is ended and started again."""
+    it.write(WATCHDOG, "[Service]\nWatchdogSec=2s\n")
+    it.ok("systemctl", "daemon-reload")
+    it.ok("systemctl", "restart", "creditd")
+    pid = it.pid()
+    it.ok("systemctl", "kill", "--signal=STOP", "creditd")
+    it.until("serving again", lambda: it.pid() not in (0, pid) and it.serves())
+    assert it.ok("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "1"
+    assert "atchdog timeout" in it.journal(), it.journal()
+    it.ok("rm", WATCHDOG)
+    it.ok("systemctl", "daemon-reload")
+    it.ok("systemctl", "restart", "creditd")
+
+
 def is_restored(it: Operator) -> None:
     """A copy takes the place of a ledger that is lost, and goes on from its head."""
     as_creditd = ("runuser", "-u", "creditd", "--")
@@ -260,6 +276,7 @@ def main() -> int:
                 (charges, []),
                 (reloads, []),
                 (is_killed, []),
+                *([(hangs, [])] if chosen.type == "notify" else []),
                 (is_restored, []),
                 (follows, []),
                 (refuses, []),
