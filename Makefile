@@ -1,5 +1,5 @@
 # make test    everything that must pass; installs what it needs into .tools
-# make test-long  what takes too long for every change: kills, random operations, h2spec
+# make test-long  what takes too long for every change: kills, random operations, h2spec, the package
 # make check   formatter, clippy, schema
 # make rust    Rust tests
 # make clients Python and Go clients against the real server
@@ -12,9 +12,17 @@
 # make fuzz    random bytes for every parser of outside bytes; ARGS="--help" says what can be
 #              chosen. Needs cargo-fuzz and a nightly compiler
 # make generate  the clients' generated code, docs/errors.md
+# make site    the pages of docs/ as a site, in target/site
+# make install  creditd into PREFIX (/usr/local), its configuration into SYSCONFDIR (/etc), below
+#              DESTDIR where that is given; first cargo build --release, as the user that you are
+# make deb     a Debian package of the release program, in target/deb
+# make dist    what a release has, in target/dist: archive, package, sources, SBOM, clients, sums
 # make setup   only install what the tests need, grpcurl too
 
-.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate setup
+.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate site install deb dist setup
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 
 test:
 	@python3 scripts/test.py
@@ -47,6 +55,20 @@ bench: setup
 
 fuzz:
 	@python3 scripts/fuzz.py $(ARGS)
+
+site: setup
+	@scripts/site.sh
+
+install:
+	@deploy/install.sh target/release/creditd "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)"
+
+deb:
+	@cargo build --quiet --release
+	@deploy/debian/build.sh
+
+dist: setup
+	@cargo build --quiet --release
+	@scripts/dist.py
 
 setup:
 	@scripts/setup.sh

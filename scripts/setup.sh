@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, Go and Python themselves: a virtual
 # environment for the Python client, buf and the schema's generators in .tools/venv, one
-# with the newest grpcio in .tools/venv-newest, grpcurl, staticcheck and h2spec in .tools/bin,
+# with the newest grpcio in .tools/venv-newest, what builds the site and the release in
+# .tools/venv-build, grpcurl, staticcheck and h2spec in .tools/bin,
 # what docs/other-languages.md runs with in .tools/node. All versions are pinned; what is
 # there already is left alone.
 set -euo pipefail
@@ -45,6 +46,17 @@ if [ "$(cat "$newest/.wanted" 2>/dev/null)" != "$wanted" ]; then
   "$newest/bin/pip" install --quiet -r "$repo/clients/python/requirements-newest.txt"
   "$newest/bin/pip" install --quiet --no-deps --no-build-isolation -e "$repo/clients/python"
   echo "$wanted" >"$newest/.wanted"
+fi
+
+# What builds the site and the release.
+build=$tools/venv-build
+wanted=$({ cat "$repo/scripts/requirements-build.txt"; python3 --version; } | sha256sum)
+if [ "$(cat "$build/.wanted" 2>/dev/null)" != "$wanted" ]; then
+  echo "setup: Python packages into .tools/venv-build"
+  rm -rf "$build"
+  python3 -m venv "$build"
+  "$build/bin/pip" install --quiet -r "$repo/scripts/requirements-build.txt"
+  echo "$wanted" >"$build/.wanted"
 fi
 
 # Installs a Go program unless this version is there.

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Installs the Debian package on a fresh Debian with systemd, and does there what an operator does.
+
+    scripts/deb.py [--program FILE] [--package FILE] [--previous FILE] [--type exec]
+
+It installs the package that was released before, upgrades to the one of this program, removes
+it, and in between charges, reloads, backs up, kills, restores. Without --previous that package
+is made of this same program with a lower version: what the maintainer's scripts do is tested
+so, and what another version of the program does is not. Without --package it is made of the
+program. `--type exec` is for a program that tells systemd nothing: the unit then runs with
+Type=exec, and no watchdog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from machine import REPO, SECONDS_MAX, Machine
+
+BUILD = REPO / "deploy" / "debian" / "build.sh"
+DROP_IN = "/etc/systemd/system/creditd.service.d/type.conf"
+WATCHDOG = "/etc/systemd/system/creditd.service.d/watchdog.conf"
+DATA = "/var/lib/creditd/creditd.db"
+KEY = "/etc/creditd/admin.key"
+
+
+def build(program: Path, version: str | None, into: Path) -> Path:
+    command = [BUILD, "--program", program, "--into", into, *(["--version", version] if version else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{BUILD} failed:\n{done.stdout}{done.stderr}")
+    return next(into.glob("*.deb"))
+
+
+class Operator:
+    """What an operator types on the machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def ok(self, *command: str) -> str:
+        done = self.machine.call(*command)
+        assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + SECONDS_MAX
+        while not holds():
+            if time.monotonic() > end:
+                raise AssertionError(f"not {what} within {SECONDS_MAX} s\n{self.journal()}")
+            time.sleep(0.05)
+
+    def journal(self) -> str:
+        return self.machine.run("journalctl", "--no-pager", "-n", "30", "-u", "creditd")
+
+    def serves(self) -> bool:
+        return self.machine.call("creditd", "health").returncode == 0
+
+    def lets_in(self, key: str) -> bool:
+        return self.machine.call("creditd", "balance", "team-a", "--key-file", key).returncode == 0
+
+    def pid(self) -> int:
+        return int(self.machine.run("systemctl", "show", "creditd", "--value", "-p", "MainPID"))
+
+    def creditd(self, *words: str, key: str = KEY) -> dict[str, object]:
+        answer = json.loads(self.ok("creditd", *words, "--key-file", key, "--json"))
+        assert isinstance(answer, dict)
+        return answer
+
+    def available(self, account: str) -> str:
+        balance = self.creditd("balance", account)
+        return str(balance.get("available") or balance["balance"]["available"])  # type: ignore[index]
+
+    def charge(self, request_id: str) -> dict[str, object]:
+        return self.creditd("charge", "team-a", "--credits", "1", "--request-id", request_id)
+
+    def write(self, path: str, text: str) -> None:
+        done = self.machine.call("sh", "-ec", f"mkdir -p $(dirname {path}); cat >{path}", text=text)
+        assert done.returncode == 0, done.stdout
+
+    def append(self, path: str, text: str) -> None:
+        self.write(path, self.ok("cat", path) + text)
+
+
+def is_clean(it: Operator, package: str) -> None:
+    """lintian has no complaint, not even a warning."""
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", f"{it.machine.root}{package}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def installs(it: Operator, package: str) -> None:
+    """dpkg -i makes user, directories and a first key, and starts the service."""
+    it.ok("dpkg", "-i", package)
+    it.until("serving", it.serves)
+    assert it.ok("systemctl", "is-enabled", "creditd").strip() == "enabled"
+    state = it.ok("stat", "-c", "%n %a %U %G", "/etc/creditd", KEY, "/var/lib/creditd", DATA, "/var/backups/creditd")
+    assert state.splitlines() == [
+        "/etc/creditd 750 root creditd",
+        f"{KEY} 640 root creditd",
+        "/var/lib/creditd 750 creditd creditd",
+        f"{DATA} 600 creditd creditd",
+        "/var/backups/creditd 750 creditd creditd",
+    ], state
+
+
+def confines(it: Operator) -> None:
+    """The server has no capability, cannot get one, and is another user."""
+    status = dict(line.split(":\t", 1) for line in it.ok("cat", f"/proc/{it.pid()}/status").splitlines())
+    user = it.ok("id", "-u", "creditd").strip()
+    assert status["Uid"].split()[0] == user, status["Uid"]
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, status
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2"), status
+
+
+def charges(it: Operator) -> None:
+    """Nobody gets in without a key; with it credits move."""
+    refused = it.machine.call("creditd", "grant", "team-a", "100")
+    assert refused.returncode != 0 and "KEY" in refused.stdout, refused.stdout
+    it.creditd("grant", "team-a", "100", "--request-id", "order-1")
+    it.charge("job-1")
+    assert it.available("team-a") == "99"
+
+
+def reloads(it: Operator) -> None:
+    """systemctl reload takes another admin key, and the old one out, with no call refused."""
+    pid = it.pid()
+    old = it.ok("cat", KEY)
+    new = "n" * 32
+    it.write(KEY, f"{old}\n{new}\n")
+    it.write("/root/new.key", new)
+    it.write("/root/old.key", old)
+    it.ok("systemctl", "reload", "creditd")
+    it.until("taking the new key", lambda: it.lets_in("/root/new.key"))
+    it.write(KEY, f"{new}\n")
+    it.ok("systemctl", "reload", "creditd")
+    it.until("refusing the old key", lambda: not it.lets_in("/root/old.key"))
+    assert it.available("team-a") == "99"
+    assert it.pid() == pid
+
+
+def is_killed(it: Operator) -> None:
+    """After kill -9 systemd starts it again, and what was answered is there."""
+    it.charge("job-2")
+    pid = it.pid()
+    it.ok("systemctl", "kill", "--signal=KILL", "creditd")
+    it.until("serving again", lambda: it.pid() not in (0, pid) and it.serves())
+    assert it.charge("job-2")["replayed"] is True
+    assert it.available("team-a") == "98"
+
+
+def hangs(it: Operator) -> None:
+    """A server that says nothing for WatchdogSec is ended and started again."""
+    it.write(WATCHDOG, "[Service]\nWatchdogSec=2s\n")
+    it.ok("systemctl", "daemon-reload")
+    it.ok("systemctl", "restart", "creditd")
+    pid = it.pid()
+    it.ok("systemctl", "kill", "--signal=STOP", "creditd")
+    it.until("serving again", lambda: it.pid() not in (0, pid) and it.serves())
+    assert it.ok("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "1"
+    assert "atchdog timeout" in it.journal(), it.journal()
+    it.ok("rm", WATCHDOG)
+    it.ok("systemctl", "daemon-reload")
+    it.ok("systemctl", "restart", "creditd")
+
+
+def is_restored(it: Operator) -> None:
+    """A copy takes the place of a ledger that is lost, and goes on from its head."""
+    as_creditd = ("runuser", "-u", "creditd", "--")
+    copy = "/var/backups/creditd/copy.db"
+    it.ok(*as_creditd, "creditd", "backup", copy, "--data", DATA)
+    head = it.ok(*as_creditd, "creditd", "audit", "--data", copy, "--head").strip()
+    it.charge("after-the-copy")
+    it.ok("systemctl", "stop", "creditd")
+    assert it.machine.shell(f"rm {DATA}*; runuser -u creditd -- cp {copy} {DATA}").returncode == 0
+    it.ok("systemctl", "start", "creditd")
+    it.until("serving", it.serves)
+    assert it.available("team-a") == "98"
+    assert it.charge("after-the-copy")["replayed"] is False
+    it.ok(*as_creditd, "creditd", "audit", "--data", DATA, "--since", head)
+    assert it.available("team-a") == "97"
+
+
+def follows(it: Operator) -> None:
+    """creditd-backup.service has all that the ledger has, where the program has what it needs."""
+    if "--follow" not in it.ok("creditd", "backup", "--help"):
+        print("    this program has no backup --follow", flush=True)
+        return
+    it.ok("systemctl", "start", "creditd-backup")
+    it.charge("job-3")
+    as_creditd = ("runuser", "-u", "creditd", "--")
+    head = it.ok(*as_creditd, "creditd", "audit", "--data", DATA, "--head")
+    restore = "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
+    proof = f"{restore} && creditd audit --data /tmp/restored.db --head"
+    it.until("a copy of all", lambda: it.machine.run(*as_creditd, "sh", "-c", proof) == head)
+    assert it.ok("systemctl", "is-active", "creditd-backup").strip() == "active"
+    it.ok("systemctl", "stop", "creditd-backup")
+
+
+def refuses(it: Operator) -> None:
+    """A configuration that is wrong ends the service, which says why and does not try again."""
+    configuration = it.ok("cat", "/etc/creditd/creditd.toml")
+    it.append("/etc/creditd/creditd.toml", "\nlisten_on = 5\n")
+    assert it.machine.call("systemctl", "restart", "creditd").returncode != 0 or not it.serves()
+    it.until("failed", lambda: it.machine.run("systemctl", "is-failed", "creditd").strip() == "failed")
+    assert "listen_on" in it.journal(), it.journal()
+    assert it.machine.run("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "0"
+    it.write("/etc/creditd/creditd.toml", configuration + "# ours\n")
+    it.ok("systemctl", "restart", "creditd")
+    it.until("serving", it.serves)
+
+
+def upgrades(it: Operator, package: str) -> None:
+    """An upgrade restarts the service, and leaves ledger, key and configuration."""
+    before = it.available("team-a"), it.pid(), it.ok("cat", KEY)
+    it.ok("dpkg", "-i", "--force-confold", package)
+    it.until("serving", it.serves)
+    assert (it.available("team-a"), it.ok("cat", KEY)) == (before[0], before[2])
+    assert it.pid() != before[1]
+    assert it.ok("cat", "/etc/creditd/creditd.toml").endswith("# ours\n")
+
+
+def downgrades(it: Operator, older: str, newer: str) -> None:
+    """Where both have the same version of the data file, the older package takes it over."""
+    before = it.available("team-a")
+    it.ok("dpkg", "-i", "--force-confold", older)
+    it.until("serving", it.serves)
+    assert it.available("team-a") == before
+    it.ok("dpkg", "-i", "--force-confold", newer)
+    it.until("serving", it.serves)
+
+
+def is_removed(it: Operator, package: str) -> None:
+    """remove leaves configuration and ledger, purge the ledger; another install has it."""
+    before = it.available("team-a")
+    it.ok("dpkg", "--remove", "creditd")
+    assert it.machine.call("systemctl", "is-active", "creditd").returncode != 0
+    it.ok("test", "-e", "/etc/creditd/creditd.toml", "-a", "-e", KEY, "-a", "-e", DATA)
+    it.ok("dpkg", "--purge", "creditd")
+    it.ok("test", "!", "-e", "/etc/creditd", "-a", "!", "-e", "/etc/default/creditd", "-a", "-e", DATA)
+    assert it.machine.run("dpkg", "-l", "creditd").count("creditd") <= 1
+    it.ok("dpkg", "-i", package)
+    it.until("serving", it.serves)
+    assert it.available("team-a") == before
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=Path, default=REPO / "target" / "release" / "creditd")
+    parser.add_argument("--package", type=Path)
+    parser.add_argument("--previous", type=Path)
+    parser.add_argument("--type", choices=["notify", "exec"], default="notify")
+    chosen = parser.parse_args()
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        package = chosen.package or build(chosen.program, None, Path(folder) / "new")
+        previous = chosen.previous or build(chosen.program, "0.0.1~before", Path(folder) / "old")
+        machine = Machine(Path(folder))
+        try:
+            it = Operator(machine)
+            for name, file in (("new.deb", package), ("old.deb", previous)):
+                (machine.root / "root" / name).write_bytes(file.read_bytes())
+            if chosen.type == "exec":
+                it.write(DROP_IN, "[Service]\nType=exec\nWatchdogSec=0\n")
+            for step, words in [
+                (is_clean, ["/root/new.deb"]),
+                (installs, ["/root/old.deb"]),
+                (confines, []),
+                (charges, []),
+                (reloads, []),
+                (is_killed, []),
+                *([(hangs, [])] if chosen.type == "notify" else []),
+                (is_restored, []),
+                (follows, []),
+                (refuses, []),
+                (upgrades, ["/root/new.deb"]),
+                (downgrades, ["/root/old.deb", "/root/new.deb"]),
+                (is_removed, ["/root/new.deb"]),
+            ]:
+                start = time.monotonic()
+                try:
+                    step(it, *words)
+                    passed += 1
+                    print(f"{step.__name__}: {time.monotonic() - start:.1f} s", flush=True)
+                except AssertionError as error:
+                    failed += 1
+                    print(f"{step.__doc__}\n{error}\n{it.journal()}", flush=True)
+        finally:
+            machine.close()
+    print(f"{passed} checks of the package passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
