@@ -7,6 +7,8 @@
 # make readme  README.md's snippets
 # make instructions  what a call takes of the processor, beside what it took before; needs
 #              valgrind, which it installs where Debian's packages can be
+# make observe  dashboard, alerts and their pages, beside what a server under load shows to a
+#              Prometheus, which comes from Debian's package and is not installed
 # make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
 #              can be chosen
 # make fuzz    random bytes for every parser of outside bytes; ARGS="--help" says what can be
@@ -14,7 +16,7 @@
 # make generate  the clients' generated code, docs/errors.md
 # make setup   only install what the tests need, grpcurl too
 
-.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate setup
+.PHONY: test test-long check rust clients languages readme instructions observe bench fuzz generate setup
 
 test:
 	@python3 scripts/test.py
@@ -39,6 +41,9 @@ readme:
 
 instructions:
 	@python3 scripts/test.py setup release instructions
+
+observe:
+	@python3 scripts/test.py setup release observe
 
 bench: setup
 	@scripts/h2load.sh
