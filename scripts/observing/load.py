@@ -192,7 +192,7 @@ class Load:
         counts.replays += 1
         labels = {f"label-{number}": PRIVATE.ljust(LABEL_BYTES, "x") for number in range(LABELS)}
         for _ in range(BATCHES):
-            charges = [Charge(self.account(number), CLIP, labels=labels) for number in range(BATCH)]
+            charges = [Charge(self.account(0), CLIP, labels=labels) for _ in range(BATCH)]
             charges.append(Charge(self.account(0), Usage("lip_sink_video", count=1)))
             batch = counts.call(LEDGER, "BatchCharge", lambda charges=charges: client.batch_charge(charges))  # type: ignore[misc]
             counts.refused("UNKNOWN_SERVICE")

@@ -6,7 +6,7 @@ from panels.panel import Kind, Panel, quantile, rate, stat, yes
 SERVER_ERRORS = "Unavailable|Internal|Unknown|DataLoss|DeadlineExceeded"
 ERROR_RATIO = (
     f'(sum(rate(grpc_server_handled_total{{INSTANCE, grpc_code=~"{SERVER_ERRORS}"}}[$__rate_interval])) or vector(0))'
-    " / sum(rate(grpc_server_handled_total{INSTANCE}[$__rate_interval]))"
+    " / (sum(rate(grpc_server_handled_total{INSTANCE}[$__rate_interval])) > 0)"
 )
 UNARY = 'grpc_type="unary"'
 CHARGE = 'grpc_method="Charge"'
@@ -51,7 +51,7 @@ WELL = [
     ),
     Panel(
         "Health of services",
-        "What each service says of itself, as probes see it. The one without a name is the server as a whole.",
+        "What each service says of itself, as probes see it.",
         [("creditd_serving{INSTANCE}", "{{instance}} {{grpc_service}}")],
         kind=Kind.STATES,
         unit="none",
@@ -107,7 +107,7 @@ TRAFFIC = [
     Panel(
         "Calls by method",
         "Calls a second that ended.",
-        [(rate("grpc_server_handled_total", "grpc_method"), "{{grpc_method}}")],
+        [(rate("grpc_server_handled_total", "grpc_method") + " > 0", "{{grpc_method}}")],
         unit="reqps",
         width=6,
         stacked=True,
@@ -127,7 +127,7 @@ TRAFFIC = [
         [
             (
                 "sum by (grpc_method) (grpc_server_started_total{INSTANCE})"
-                " - sum by (grpc_method) (grpc_server_handled_total{INSTANCE})",
+                " - sum by (grpc_method) (grpc_server_handled_total{INSTANCE}) > 0",
                 "{{grpc_method}}",
             )
         ],

@@ -2,18 +2,25 @@
 
 from panels.panel import Kind, Panel, halves, rate
 
+
+def by_service(name: str) -> str:
+    """Credits an hour by service and rate card, the 20 that are most; an amount of the caller's own has neither."""
+    most = f"topk(20, {rate(name, 'service, rate_card')}) * 3600"
+    return f'label_replace({most}, "service", "(amount)", "service", "")'
+
+
 CREDITS = [
     Panel(
         "Credits spent, an hour",
         "Credits of charges and settled holds, by service and rate card; the 20 that are most. A service that stops here"
         " has stopped charging.",
-        [(f"topk(20, {rate('creditd_credits_spent_total', 'service, rate_card')}) * 3600", "{{service}} ({{rate_card}})")],
+        [(by_service("creditd_credits_spent_total"), "{{service}} {{rate_card}}")],
         width=12,
         stacked=True,
     ),
     Panel(
         "Credits granted, an hour",
-        "By the service that the grant is for; no service is any.",
+        "By the service that the grant is for.",
         [(f"topk(20, {rate('creditd_credits_granted_total', 'service')}) * 3600", "for {{service}}")],
         width=6,
         stacked=True,
@@ -22,10 +29,7 @@ CREDITS = [
         "Credits refunded and expired, an hour",
         "What came back by refunds, by service and rate card, and what expired or was revoked unspent.",
         [
-            (
-                f"topk(20, {rate('creditd_credits_refunded_total', 'service, rate_card')}) * 3600",
-                "refunded {{service}} ({{rate_card}})",
-            ),
+            (by_service("creditd_credits_refunded_total"), "refunded {{service}} {{rate_card}}"),
             (f"{rate('creditd_credits_expired_total', 'instance')} * 3600", "{{instance}} expired"),
         ],
         width=6,

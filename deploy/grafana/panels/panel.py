@@ -40,9 +40,9 @@ class Panel:
 
 
 def quantile(share: float, name: str, labels: str = "", by: str = "instance") -> str:
-    """An estimate of a quantile from a histogram's buckets."""
+    """An estimate of a quantile from a histogram's buckets; nothing, and not NaN, where there was nothing to measure."""
     selected = f"INSTANCE, {labels}" if labels else "INSTANCE"
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({name}_bucket{{{selected}}}[$__rate_interval])))"
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({name}_bucket{{{selected}}}[$__rate_interval]))) > 0"
 
 
 def halves(name: str) -> list[tuple[str, str]]:
