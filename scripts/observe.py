@@ -22,7 +22,7 @@ from pathlib import Path
 from observing import pages
 from observing.checks import Checks
 from observing.load import LEDGER, PRIVATE, Load
-from observing.prometheus import PROMTOOL, SCRAPE_MS, START_S_MAX, Prometheus
+from observing.prometheus import PROMTOOL, SCRAPE_MS, Prometheus
 from observing.scrape import Scrape, all_the_while, get, scrape
 from observing.server import ADMIN_KEY, FULL_DISK, SLOW_DISK, Server, wait
 
@@ -257,7 +257,7 @@ def main(arguments: list[str]) -> int:
         stack.callback(prometheus.stop)
         # Prometheus looks for what it is to scrape within 5 s; there is enough to do.
         files(checks)
-        wait("Prometheus has scraped", lambda: bool(prometheus.now("creditd_build_info")), START_S_MAX)
+        prometheus.wait_for("creditd_build_info")
         load = Load(server.address, server.authority, ADMIN_KEY)
         scrapes = observe(checks, server, load, prometheus, url)
         promtool(checks, "the scrape", "check", "metrics", given=scrapes[-1].text)

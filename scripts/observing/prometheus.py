@@ -111,6 +111,14 @@ class Prometheus:
             return ""
         return f"{'no data' if not values else 'no number'}: {expression}"
 
+    def wait_for(self, name: str) -> None:
+        """Waits until it has scraped a metric of that name."""
+        try:
+            wait("", lambda: bool(self.now(name)), START_S_MAX)
+        except AssertionError as error:
+            states = [target["lastError"] for target in self.ask("targets")["activeTargets"]]
+            raise AssertionError(f"Prometheus has no {name} within {START_S_MAX} s: {states}") from error
+
     def rules(self) -> list[dict[str, Any]]:
         """All rules, as they were evaluated last."""
         return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
