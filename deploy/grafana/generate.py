@@ -58,7 +58,7 @@ def field_config(panel: Panel) -> dict[str, Any]:
             "drawStyle": "line",
             "lineWidth": 1,
             "fillOpacity": 30 if panel.stacked else 5,
-            "showPoints": "never",
+            "showPoints": "auto",
             "spanNulls": False,
             "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
             "scaleDistribution": {"type": "log", "log": 10} if panel.logarithmic else {"type": "linear"},
