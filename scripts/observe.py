@@ -11,7 +11,6 @@ The server is target/release/creditd, or the program that is given: scripts/obse
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -244,7 +243,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) > 1:
         print("usage: scripts/observe.py [PROGRAM]", file=sys.stderr)
         return 2
-    program = Path(arguments[0] if arguments else os.environ.get("CREDITD_OBSERVED", SERVER)).resolve()
+    program = Path(arguments[0]).resolve() if arguments else SERVER
     start = time.monotonic()
     checks = Checks()
     with ExitStack() as stack:
