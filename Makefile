@@ -7,6 +7,8 @@
 # make readme  README.md's snippets
 # make instructions  what a call takes of the processor, beside what it took before; needs
 #              valgrind, which it installs where Debian's packages can be
+# make observe  dashboard, alerts and their pages, beside what a server under load shows to a
+#              Prometheus, which comes from Debian's package and is not installed
 # make bench   how fast creditd is here, and whether it meets its goals; ARGS="--help" says what
 #              can be chosen
 # make fuzz    random bytes for every parser of outside bytes; ARGS="--help" says what can be
@@ -19,7 +21,7 @@
 # make dist    what a release has, in target/dist: archive, package, sources, SBOM, clients, sums
 # make setup   only install what the tests need, grpcurl too
 
-.PHONY: test test-long check rust clients languages readme instructions bench fuzz generate site install deb dist setup
+.PHONY: test test-long check rust clients languages readme instructions observe bench fuzz generate site install deb dist setup
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -47,6 +49,9 @@ readme:
 
 instructions:
 	@python3 scripts/test.py setup release instructions
+
+observe:
+	@python3 scripts/test.py setup release observe
 
 bench: setup
 	@scripts/h2load.sh

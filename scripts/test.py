@@ -131,6 +131,14 @@ STEPS = [
         passed=r"^(\d+) counts passed",
         failed=r"counts passed, (\d+) failed",
     ),
+    Step("observe", "prometheus and promtool", "scripts/prometheus.sh"),
+    Step(
+        "observe",
+        "dashboard, alerts and their pages are about what a server under load shows",
+        "python scripts/observe.py",
+        passed=r"^(\d+) checks passed",
+        failed=r"checks passed, (\d+) failed",
+    ),
     Step("readme", "README.md shows what really happens", "python scripts/readme.py", passed=r"^(\d+) blocks passed"),
 ]
 

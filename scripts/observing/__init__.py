@@ -1,0 +1,1 @@
+"""What scripts/observe.py is made of."""
