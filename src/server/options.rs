@@ -1,32 +1,25 @@
 //! Options of a server: from the command line or the environment, then from a
 //! file, then the defaults.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::address::{self, LISTEN_DEFAULT};
-use super::clients::{self, ClientForm, Wrong};
-use super::config::{
-    CALL_MEMORY_MIB_MAX_DEFAULT, CALLS_MAX_DEFAULT, CONNECTION_AGE_SECONDS_MAX_DEFAULT,
-    CONNECTION_IDLE_SECONDS_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, Config, ConfigError,
-    DATA_DEFAULT, DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, WATCHERS_MAX_DEFAULT,
-};
+use super::clients::ClientForm;
+use super::config::{Config, ConfigError};
 use super::telemetry::LogFormat;
-use super::tls::TlsFiles;
-use crate::app::access::Authentication;
 use crate::app::certificates::ClientEntry;
 use crate::domain::Timestamp;
 use crate::rfc3339;
-use crate::store::sqlite::SqliteSettings;
 
 // Options of `creditd serve`, as they were given in one place: on the command line or in the
 // environment, or in a file, whose keys are the names of the fields. What was not given is
-// None. (Documentation of the struct would replace that of the subcommand it is part of.)
+// None. An option is defined here: its name, its help, its type. `option_table.rs` has a line more
+// about it: its default, and whether a reload takes it. (Documentation of the struct would replace that of the subcommand it is part of.)
 #[allow(missing_docs)]
-#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Address or name to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
@@ -46,17 +39,22 @@ pub struct Options {
     /// a [[client]] of the configuration file names, or a key; read again as --tls-cert is
     #[arg(long, env = "CREDITD_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
+    /// The `[[client]]` of a file, as it has them.
     #[arg(skip)]
-    #[serde(default, rename = "client")]
-    client_forms: Vec<Spanned<ClientForm>>,
-    /// The `[[client]]` of a file.
+    #[serde(skip)]
+    pub(super) client_forms: Vec<Spanned<ClientForm>>,
+    /// The same, checked.
     #[arg(skip)]
     #[serde(skip)]
     pub clients: Vec<ClientEntry>,
     /// The file that these are of.
     #[arg(skip)]
     #[serde(skip)]
-    file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
+    /// In which of its lines each key is.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub lines: BTreeMap<String, usize>,
     /// File with keys that may do everything, one a line, at least 24 characters each; read
     /// again on SIGHUP. CREDITD_ADMIN_KEY has one, too. With any of them callers need keys
     #[arg(long, env = "CREDITD_ADMIN_KEY_FILE", value_name = "FILE")]
@@ -95,14 +93,14 @@ pub struct Options {
     /// first one's name is the default (in the environment: separated by commas, and as
     /// CREDITD_RATE_CARD too)
     #[arg(
-        long = "rate-card-file",
+        long,
         visible_alias = "rate-card",
         env = "CREDITD_RATE_CARD_FILE",
         value_name = "FILE",
         value_delimiter = ','
     )]
-    #[serde(default, rename = "rate_card_file", alias = "rate_card")]
-    pub rate_cards: Vec<PathBuf>,
+    #[serde(default, alias = "rate_card")]
+    pub rate_card_file: Vec<PathBuf>,
     /// Name of the rate card that is meant where a request names none [default: that of the
     /// first file, or of the built-in card]
     #[arg(long, env = "CREDITD_DEFAULT_RATE_CARD", value_name = "NAME")]
@@ -130,7 +128,7 @@ pub struct Options {
     // For one start, so it has no place in a file.
     #[arg(long, env = "CREDITD_ACCEPT_CLOCK", value_name = "TIME", value_parser = accept_clock)]
     #[serde(skip)]
-    pub accept_clock: Option<Timestamp>,
+    pub accept_clock: Option<ClockTime>,
     /// Most balances that are watched; more are refused with UNAVAILABLE [default: 1024]
     #[arg(long, env = "CREDITD_WATCHERS_MAX", value_name = "N")]
     pub watchers_max: Option<usize>,
@@ -188,7 +186,7 @@ pub struct Options {
 }
 
 /// Whether something is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
     /// It is.
@@ -197,143 +195,55 @@ pub enum Switch {
     Off,
 }
 
-fn accept_clock(text: &str) -> Result<Timestamp, String> {
-    rfc3339::parse(text).ok_or_else(|| "write it like 2027-01-31T12:00:00Z".to_owned())
+/// The key of the line of an entry.
+pub(super) fn client_key(number: usize) -> String {
+    format!("client[{number}]")
+}
+
+/// A time that a clock may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockTime(pub(super) Timestamp);
+
+impl Serialize for ClockTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&rfc3339::format(self.0))
+    }
+}
+
+fn accept_clock(text: &str) -> Result<ClockTime, String> {
+    let time = rfc3339::parse(text).map(ClockTime);
+    time.ok_or_else(|| "write it like 2027-01-31T12:00:00Z".to_owned())
 }
 
 impl Options {
-    /// Reads a configuration file.
-    ///
-    /// # Errors
-    /// What is wrong, with file and line.
-    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError(format!(
-                "configuration {name}: {error}; give --config the path of a TOML file"
-            ))
-        })?;
-        let wrong = |at: Option<usize>, problem: &str| {
-            let before = at.and_then(|at| text.get(..at));
-            let line = before.map_or(1, |before| before.matches('\n').count().saturating_add(1));
-            ConfigError(format!("configuration {name}:{line}: {problem}"))
-        };
-        let mut options: Self = toml::from_str(&text).map_err(|error| {
-            let problem = error.message().trim().replace('\n', " ");
-            let at = error.span().map(|span| span.start);
-            wrong(
-                at,
-                &format!("{problem}; its keys are the options of \"creditd serve\" with _ for -"),
-            )
-        })?;
-        let forms = std::mem::take(&mut options.client_forms);
-        let entries = clients::entries(forms);
-        options.clients =
-            entries.map_err(|Wrong { at, problem }| wrong(Some(at.start), &problem))?;
-        options.file = Some(path.to_owned());
-        Ok(options)
+    /// The `[[client]]`, each with the key by which `lines` has its line.
+    #[must_use]
+    pub fn client_values(&self) -> Vec<(String, serde_json::Value)> {
+        let forms = self.client_forms.iter().enumerate();
+        let values = forms.map(|(number, form)| {
+            let value = serde_json::to_value(form).unwrap_or_default();
+            (client_key(number), value)
+        });
+        values.collect()
     }
 
     /// Settings: these first, then those of the file, then the defaults.
     ///
     /// # Errors
-    /// A value that makes no sense.
+    /// Values that make no sense.
     pub fn over(self, file: Self) -> Result<Config, ConfigError> {
-        let store = SqliteSettings::default();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let rate_cards = match self.rate_cards.is_empty() {
-            true => file.rate_cards,
-            false => self.rate_cards,
-        };
-        /// The option as it was given first: here, or in the file.
-        macro_rules! given {
-            ($option:ident) => {
-                self.$option.or(file.$option)
-            };
-        }
-        let ms = Duration::from_millis;
-        let seconds =
-            |given: Option<u32>, default: u32| Duration::from_secs(given.unwrap_or(default).into());
-        let config = Config {
-            listen: match given!(listen) {
-                Some(text) => address::resolve(&text).map_err(ConfigError)?,
-                None => LISTEN_DEFAULT,
-            },
-            listen_unix: given!(listen_unix),
-            tls: match (given!(tls_cert), given!(tls_key)) {
-                (Some(cert), Some(key)) => Some(TlsFiles {
-                    cert,
-                    key,
-                    client_ca: given!(tls_client_ca),
-                }),
-                (None, None) if given!(tls_client_ca).is_some() => {
-                    return Err(one_alone("--tls-client-ca", "--tls-cert and --tls-key"));
-                }
-                (None, None) => None,
-                (Some(_), None) => return Err(one_alone("--tls-cert", "--tls-key")),
-                (None, Some(_)) => return Err(one_alone("--tls-key", "--tls-cert")),
-            },
-            clients: file.clients,
-            file: file.file,
-            authentication: match given!(no_authentication) {
-                Some(true) => Authentication::Off,
-                _ => Authentication::WhereKnown,
-            },
-            admin_key: None,
-            admin_key_file: given!(admin_key_file),
-            insecure: given!(insecure).unwrap_or_default(),
-            reflection: given!(reflection) != Some(Switch::Off),
-            account_calls_per_second_max: given!(account_calls_per_second_max).unwrap_or_default(),
-            data: given!(data).unwrap_or_else(|| DATA_DEFAULT.into()),
-            rate_cards,
-            default_rate_card: given!(default_rate_card),
-            revision_age_days_max: given!(revision_age_days_max),
-            accept_clock: self.accept_clock,
-            store: SqliteSettings {
-                accounts_max: given!(accounts_in_memory_max).unwrap_or(store.accounts_max),
-                request_hours: given!(request_id_hours).unwrap_or(store.request_hours),
-                request_days_credits: given!(request_id_days_credits)
-                    .unwrap_or(store.request_days_credits),
-                request_filter_bytes_max: given!(request_id_memory_mib_max)
-                    .map_or(store.request_filter_bytes_max, |mib| {
-                        mib.saturating_mul(1 << 20)
-                    }),
-                ..store
-            },
-            watchers_max: given!(watchers_max).unwrap_or(WATCHERS_MAX_DEFAULT),
-            threads: given!(threads).unwrap_or(cores),
-            calls_max: given!(calls_max).unwrap_or(CALLS_MAX_DEFAULT),
-            call_memory_bytes_max: given!(call_memory_mib_max)
-                .unwrap_or(CALL_MEMORY_MIB_MAX_DEFAULT)
-                .saturating_mul(1 << 20),
-            connections_max: given!(connections_max).unwrap_or(CONNECTIONS_MAX_DEFAULT),
-            connection_idle_max: seconds(
-                given!(connection_idle_seconds_max),
-                CONNECTION_IDLE_SECONDS_MAX_DEFAULT,
-            ),
-            connection_age_max: seconds(
-                given!(connection_age_seconds_max),
-                CONNECTION_AGE_SECONDS_MAX_DEFAULT,
-            ),
-            deadline_max: ms(given!(deadline_ms_max).unwrap_or(DEADLINE_MS_MAX_DEFAULT)),
-            drain_max: ms(given!(drain_ms_max).unwrap_or(DRAIN_MS_MAX_DEFAULT)),
-            log_calls: given!(log_calls).unwrap_or_default(),
-            log_format: given!(log_format).unwrap_or_default(),
-            log_level: given!(log_level).unwrap_or_else(|| "info".to_owned()),
-        };
-        config.check()
+        let in_force = self.clone().or(file).or(Self::defaults());
+        Config::of(in_force, self)
     }
-}
-
-fn one_alone(given: &str, missing: &str) -> ConfigError {
-    ConfigError(format!(
-        "{given} is given without {missing}; TLS needs both"
-    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::server::address::LISTEN_DEFAULT;
+    use crate::server::config::DATA_DEFAULT;
 
     #[test]
     fn the_command_line_wins_over_the_file_and_both_over_the_defaults() {
@@ -353,12 +263,14 @@ mod tests {
         assert_eq!(config.data, Path::new(DATA_DEFAULT));
     }
 
-    /// The flag, the variable and the key of the file differ in their form alone.
+    /// The flag, the variable and the key of the file differ in their form alone, and the table
+    /// has each option.
     #[test]
     fn an_option_has_one_name_everywhere() {
         use clap::Args as _;
         let keys = toml::from_str::<Options>("unknown = 1").unwrap_err();
         let keys = keys.message().to_owned();
+        let mut in_table: Vec<_> = crate::server::OPTIONS.iter().map(|row| row.key).collect();
         let command = Options::augment_args(clap::Command::new("serve"));
         for option in command.get_arguments() {
             let key = option.get_long().unwrap().replace('-', "_");
@@ -367,7 +279,28 @@ mod tests {
             // It is for one start.
             let in_file = key != "accept_clock";
             assert_eq!(keys.contains(&format!("`{key}`")), in_file, "{key}: {keys}");
+            let row = in_table.iter().position(|of_row| **of_row == *key);
+            in_table.remove(row.unwrap_or_else(|| panic!("{key} is not in the table")));
         }
+        assert_eq!(in_table, Vec::<&str>::new(), "no option has them");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let options = Options {
+            threads: Some(0),
+            calls_max: Some(0),
+            tls_key: Some("key.pem".into()),
+            log_level: Some("loud".to_owned()),
+            ..Options::default()
+        };
+        let problems = options.over(Options::default()).unwrap_err();
+        let begin = |problem: &String| problem.split(' ').next().unwrap_or_default().to_owned();
+        let begin: Vec<_> = problems.problems().iter().map(begin).collect();
+        assert_eq!(
+            begin,
+            ["--tls-key", "--threads", "--calls-max", "--log-level"]
+        );
     }
 
     #[test]
@@ -427,6 +360,10 @@ mod tests {
             },
             Options {
                 listen_unix: Some("".into()),
+                ..Options::default()
+            },
+            Options {
+                log_level: Some("loud".into()),
                 ..Options::default()
             },
             Options {

@@ -164,23 +164,60 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the files hold, checked.
+pub(super) struct Loaded {
+    config: ServerConfig,
+    fingerprint: String,
+    digest: Digest,
+}
+
+impl Loaded {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Why they cannot be used.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Self::of(files, &Contents::read(files)?)
+    }
+
+    fn of(files: &TlsFiles, contents: &Contents) -> Result<Self, TlsError> {
+        let (config, fingerprint) = contents.config(files)?;
+        Ok(Self {
+            config,
+            fingerprint,
+            digest: contents.digest(),
+        })
+    }
+}
+
+/// What was read of the files.
+struct Known {
+    /// Last, whether it could be used or not: each is logged once.
+    read: Digest,
+    /// What is used.
+    used: Digest,
+    fingerprint: String,
+}
+
 /// See the module.
 pub(super) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
-    /// Of what was read last, whether it could be used or not: each is logged once.
-    read: Mutex<Digest>,
+    known: Mutex<Known>,
 }
 
 impl Tls {
     /// Reads the files.
     pub(super) fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let contents = Contents::read(&files)?;
-        let (config, fingerprint) = contents.config(&files)?;
-        log("the certificate is loaded", &files, &fingerprint);
+        let loaded = Loaded::read(&files)?;
+        log("the certificate is loaded", &files, &loaded.fingerprint);
         Ok(Self {
-            config: ArcSwap::from_pointee(config),
-            read: Mutex::new(contents.digest()),
+            config: ArcSwap::from_pointee(loaded.config),
+            known: Mutex::new(Known {
+                read: loaded.digest,
+                used: loaded.digest,
+                fingerprint: loaded.fingerprint,
+            }),
             files,
         })
     }
@@ -190,26 +227,37 @@ impl Tls {
         self.config.load_full()
     }
 
-    /// Reads the files again.
-    pub(super) async fn reload(self: &Arc<Self>) {
-        let tls = Arc::clone(self);
-        // A panic is in the log.
-        let _ = tokio::task::spawn_blocking(move || tls.read_again()).await;
+    /// Uses what was read from now on. The fingerprints of the certificates before and after, where
+    /// anything is another.
+    pub(super) fn take_up(&self, loaded: Loaded) -> Option<(String, String)> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.read = loaded.digest;
+        if known.used == loaded.digest {
+            return None;
+        }
+        known.used = loaded.digest;
+        self.config.store(Arc::new(loaded.config));
+        let before = std::mem::replace(&mut known.fingerprint, loaded.fingerprint);
+        Some((before, known.fingerprint.clone()))
     }
 
     fn read_again(&self) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let (digest, loaded) = match Contents::read(&self.files) {
-            Ok(contents) => (contents.digest(), contents.config(&self.files)),
-            Err(error) => (Sha256::digest(error.to_string()).into(), Err(error)),
+        let read = Contents::read(&self.files);
+        let digest = match &read {
+            Ok(contents) => contents.digest(),
+            Err(error) => Sha256::digest(error.to_string()).into(),
         };
-        if std::mem::replace(&mut *read, digest) == digest {
-            return;
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::replace(&mut known.read, digest) == digest {
+                return;
+            }
         }
-        match loaded {
-            Ok((config, fingerprint)) => {
-                self.config.store(Arc::new(config));
-                log("another certificate is loaded", &self.files, &fingerprint);
+        match read.and_then(|contents| Loaded::of(&self.files, &contents)) {
+            Ok(loaded) => {
+                if let Some((_, after)) = self.take_up(loaded) {
+                    log("another certificate is loaded", &self.files, &after);
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "the certificate is not loaded; the old one serves on");
@@ -221,7 +269,9 @@ impl Tls {
     pub(super) async fn follow(self: &Arc<Self>) -> Infallible {
         loop {
             tokio::time::sleep(FILES_INTERVAL).await;
-            self.reload().await;
+            let tls = Arc::clone(self);
+            // A panic is in the log.
+            let _ = tokio::task::spawn_blocking(move || tls.read_again()).await;
         }
     }
 }

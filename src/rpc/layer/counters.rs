@@ -24,6 +24,8 @@ pub trait Observer: Send + Sync + 'static {
     fn started(&self);
     /// A call has ended: its reply has been sent, or its caller does not wait for it any more.
     fn handled(&self, call: &Call);
+    /// The configuration was read again, and taken or refused.
+    fn reloaded(&self, _was_taken: bool) {}
 }
 
 /// Counts calls.

@@ -5,6 +5,7 @@
 mod authenticate;
 mod body;
 mod budget;
+mod call_limits;
 mod complete;
 mod counters;
 mod deadline;
@@ -19,13 +20,13 @@ mod share;
 mod shed;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderName;
 use tower::ServiceBuilder;
 use tower::layer::util::{Identity, Stack};
 
 pub use body::{MeteredBody, ReplyBody};
+pub use call_limits::{CallLimits, LiveLimits};
 pub use complete::{Complete, CompleteLayer};
 pub use counters::{Call, Counters, Observer, Totals};
 pub use deadline::{Deadline, DeadlineLayer};
@@ -58,20 +59,12 @@ static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-de
 /// What the layers need to know.
 #[derive(Clone)]
 pub struct Settings {
-    /// Most calls in flight in the whole process.
-    pub calls_max: usize,
-    /// Most memory for requests and replies.
-    pub call_memory_bytes_max: usize,
-    /// Most balances that are watched.
-    pub watchers_max: usize,
+    /// The limits that can change.
+    pub limits: Arc<LiveLimits>,
     /// Who may call.
     pub access: Arc<Access>,
     /// Who knows whether writes are queued.
     pub admission: Arc<dyn Admission>,
-    /// The longest that a call may take, whatever its caller says.
-    pub deadline_max: Duration,
-    /// Whether successful calls are logged too.
-    pub log_calls: bool,
     /// Who counts calls.
     pub observer: Arc<dyn Observer>,
     /// Which calls have lines in the log.
@@ -99,7 +92,7 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         .layer(ObserveLayer::new(
             Arc::clone(&settings.observer),
             Arc::clone(&settings.lines),
-            settings.log_calls,
+            Arc::clone(&settings.limits),
         ))
         // Gives a reason to what tonic refuses by itself.
         .layer(CompleteLayer)
@@ -109,5 +102,5 @@ pub fn stack(settings: &Settings) -> ServiceBuilder<Layers> {
         // time is spent on it.
         .layer(LimitLayer::new(settings))
         // The clock runs for the work alone.
-        .layer(DeadlineLayer::new(settings.deadline_max))
+        .layer(DeadlineLayer::new(Arc::clone(&settings.limits)))
 }

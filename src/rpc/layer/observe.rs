@@ -20,7 +20,7 @@ use super::counters::{Call, Observer};
 use super::lines::CallLines;
 use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
-use super::{GRPC_STATUS, OfConnection, ReplyBody};
+use super::{GRPC_STATUS, LiveLimits, OfConnection, ReplyBody};
 use crate::rpc::method::{self, Method};
 use crate::rpc::peer::{Peer, PeerAddress};
 use crate::rpc::refused::{Refused, RpcRefusal, error_info};
@@ -30,18 +30,22 @@ use crate::rpc::refused::{Refused, RpcRefusal, error_info};
 pub struct ObserveLayer {
     observer: Arc<dyn Observer>,
     lines: Arc<CallLines>,
-    log_calls: bool,
+    limits: Arc<LiveLimits>,
     ids: Arc<Ids>,
 }
 
 impl ObserveLayer {
-    /// Tells the observer; logs successful calls too where that is asked for.
+    /// Tells the observer; logs successful calls too where the limits say so.
     #[must_use]
-    pub fn new(observer: Arc<dyn Observer>, lines: Arc<CallLines>, log_calls: bool) -> Self {
+    pub fn new(
+        observer: Arc<dyn Observer>,
+        lines: Arc<CallLines>,
+        limits: Arc<LiveLimits>,
+    ) -> Self {
         Self {
             observer,
             lines,
-            log_calls,
+            limits,
             ids: Ids::new(),
         }
     }
@@ -55,7 +59,7 @@ impl<S> Layer<S> for ObserveLayer {
             inner,
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
-            log_calls: self.log_calls,
+            limits: Arc::clone(&self.limits),
             ids: Arc::clone(&self.ids),
             peer: None,
         }
@@ -68,7 +72,7 @@ pub struct Observe<S> {
     inner: S,
     observer: Arc<dyn Observer>,
     lines: Arc<CallLines>,
-    log_calls: bool,
+    limits: Arc<LiveLimits>,
     ids: Arc<Ids>,
     peer: Option<PeerAddress>,
 }
@@ -101,7 +105,7 @@ where
         let record = Record {
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
-            log_calls: self.log_calls,
+            log_calls: self.limits.log_calls(),
             start: Instant::now(),
             method: method::find(request.uri().path()),
             peer: self.peer,

@@ -15,7 +15,9 @@ use creditd::domain::Timestamp;
 use creditd::domain::keys::{AccountPattern, AccountPatterns, KeyId, KeyTerms, Scope, Scopes};
 use creditd::domain::pricing::Catalog;
 use creditd::rpc::health::{Serving, State};
-use creditd::rpc::layer::{Admission, CallLines, Counters, ReplyBody, Settings, stack};
+use creditd::rpc::layer::{
+    Admission, CallLimits, CallLines, Counters, LiveLimits, ReplyBody, Settings, stack,
+};
 use creditd::rpc::refused::RpcRefusal;
 use creditd::rpc::router::Router;
 use creditd::store::cards::RateCardStore;
@@ -60,13 +62,15 @@ impl Admission for Admits {
 /// Limits so large that no call of a fuzzer meets them.
 pub fn settings(access: &Arc<Access>) -> Settings {
     Settings {
-        calls_max: 64,
-        call_memory_bytes_max: 256 << 20,
-        watchers_max: 8,
+        limits: LiveLimits::new(&CallLimits {
+            calls_max: 64,
+            call_memory_bytes_max: 256 << 20,
+            watchers_max: 8,
+            deadline_max: Duration::from_secs(30),
+            log_calls: false,
+        }),
         access: Arc::clone(access),
         admission: Arc::new(Admits),
-        deadline_max: Duration::from_secs(30),
-        log_calls: false,
         observer: Arc::new(Counters::default()),
         lines: Arc::new(CallLines::new(Instant::now())),
     }

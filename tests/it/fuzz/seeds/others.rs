@@ -74,6 +74,9 @@ pub fn administration() -> Vec<Step> {
         )
         .with(admin),
         call("ListAdminEvents", &pb::ListAdminEventsRequest::default()).with(admin),
+        call("ReloadConfig", &pb::ReloadConfigRequest {})
+            .with(admin)
+            .refused("CONFIG_NOT_RELOADED"),
         call("GetBalance", &crate::support::balance(TEAM))
             .with(WithKey::ReadsOnly)
             .refused("KEY_INVALID"),
