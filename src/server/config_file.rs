@@ -10,8 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::clients::{self, CLIENT_KEYS, ClientForm};
 use super::config::ConfigError;
-use super::option_table::OPTIONS;
-use super::options::{Options, client_key};
+use super::options::{OPTIONS, Options, client_key};
 use crate::domain::pricing::nearest;
 
 /// The entries of clients.

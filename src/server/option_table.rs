@@ -1,20 +1,12 @@
-//! What else is known of each option: its default, its value, and whether a reload takes it. A
-//! test compares this with the options themselves.
+//! What is made of the definitions of options: the struct of those that were given, and a table of
+//! what is known of each.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::address::LISTEN_DEFAULT;
-use super::config::{
-    CALL_MEMORY_MIB_MAX_DEFAULT, CALLS_MAX_DEFAULT, CONNECTION_AGE_SECONDS_MAX_DEFAULT,
-    CONNECTION_IDLE_SECONDS_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DATA_DEFAULT,
-    DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, WATCHERS_MAX_DEFAULT,
-};
-use super::options::{Options, Switch};
-use super::telemetry::LogFormat;
-use crate::store::sqlite::SqliteSettings;
+use super::options::Options;
 
 /// When a change of an option is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +51,7 @@ impl OptionRow {
 }
 
 /// An option that may have been given.
-trait Given {
+pub(super) trait Given {
     fn or_given(self, other: Self) -> Self;
 }
 
@@ -78,7 +70,7 @@ impl Given for Vec<PathBuf> {
     }
 }
 
-fn value_of(option: &impl Serialize) -> Value {
+pub(super) fn value_of(option: &impl Serialize) -> Value {
     match serde_json::to_value(option) {
         Ok(Value::Array(values)) if values.is_empty() => Value::Null,
         Ok(value) => value,
@@ -87,13 +79,40 @@ fn value_of(option: &impl Serialize) -> Value {
     }
 }
 
+/// Defines options.
 macro_rules! options {
-    ($($key:ident: $taken:ident = $default:expr),* $(,)?) => {
+    ($($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr, $taken:ident;)*) => {
+        // As they were given in one place: on the command line or in the environment, or in a
+        // file. What was not given is None. (Documentation of the struct would replace that of the
+        // subcommand it is part of.)
+        #[allow(missing_docs)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::Args)]
+        #[serde(deny_unknown_fields)]
+        pub struct Options {
+            $($(#[$attribute])* pub $key: $type,)*
+            /// The `[[client]]` of a file, as it has them.
+            #[arg(skip)]
+            #[serde(skip)]
+            pub(super) client_forms: Vec<toml::Spanned<$crate::server::clients::ClientForm>>,
+            /// The same, checked.
+            #[arg(skip)]
+            #[serde(skip)]
+            pub clients: Vec<$crate::app::certificates::ClientEntry>,
+            /// The file that these are of.
+            #[arg(skip)]
+            #[serde(skip)]
+            pub file: Option<std::path::PathBuf>,
+            /// In which of its lines each key is.
+            #[arg(skip)]
+            #[serde(skip)]
+            pub lines: std::collections::BTreeMap<String, usize>,
+        }
+
         /// All options, in the order of the help.
-        pub const OPTIONS: &[OptionRow] = &[$(OptionRow {
+        pub const OPTIONS: &[$crate::server::OptionRow] = &[$($crate::server::OptionRow {
             key: stringify!($key),
-            taken: Taken::$taken,
-            value: |options| value_of(&options.$key),
+            taken: $crate::server::Taken::$taken,
+            value: |options| $crate::server::option_table::value_of(&options.$key),
         }),*];
 
         impl Options {
@@ -109,6 +128,7 @@ macro_rules! options {
             /// These, and where one was not given here, the other one.
             #[must_use]
             pub fn or(self, other: Self) -> Self {
+                use $crate::server::option_table::Given as _;
                 let (clients, forms) = (self.clients.is_empty(), self.client_forms.is_empty());
                 Self {
                     $($key: self.$key.or_given(other.$key),)*
@@ -123,9 +143,9 @@ macro_rules! options {
             #[must_use]
             pub fn kept_from(self, before: &Self) -> Self {
                 Self {
-                    $($key: match Taken::$taken {
-                        Taken::Reload => self.$key,
-                        Taken::Restart => before.$key.clone(),
+                    $($key: match $crate::server::Taken::$taken {
+                        $crate::server::Taken::Reload => self.$key,
+                        $crate::server::Taken::Restart => before.$key.clone(),
                     },)*
                     ..self
                 }
@@ -133,39 +153,4 @@ macro_rules! options {
         }
     };
 }
-
-options! {
-    listen: Restart = Some(LISTEN_DEFAULT.to_string()),
-    listen_unix: Restart = None,
-    tls_cert: Restart = None,
-    tls_key: Restart = None,
-    tls_client_ca: Restart = None,
-    admin_key_file: Reload = None,
-    no_authentication: Restart = Some(false),
-    insecure: Restart = Some(false),
-    reflection: Restart = Some(Switch::On),
-    account_calls_per_second_max: Reload = Some(0),
-    data: Restart = Some(DATA_DEFAULT.into()),
-    rate_card_file: Reload = Vec::new(),
-    default_rate_card: Reload = None,
-    revision_age_days_max: Restart = None,
-    request_id_hours: Restart = Some(SqliteSettings::default().request_hours),
-    request_id_days_credits: Restart = Some(SqliteSettings::default().request_days_credits),
-    request_id_memory_mib_max: Restart = Some(
-        SqliteSettings::default().request_filter_bytes_max >> 20
-    ),
-    accounts_in_memory_max: Restart = Some(SqliteSettings::default().accounts_max),
-    accept_clock: Restart = None,
-    watchers_max: Reload = Some(WATCHERS_MAX_DEFAULT),
-    threads: Restart = Some(std::thread::available_parallelism().map_or(1, usize::from)),
-    calls_max: Reload = Some(CALLS_MAX_DEFAULT),
-    call_memory_mib_max: Reload = Some(CALL_MEMORY_MIB_MAX_DEFAULT),
-    connections_max: Reload = Some(CONNECTIONS_MAX_DEFAULT),
-    connection_idle_seconds_max: Reload = Some(CONNECTION_IDLE_SECONDS_MAX_DEFAULT),
-    connection_age_seconds_max: Reload = Some(CONNECTION_AGE_SECONDS_MAX_DEFAULT),
-    deadline_ms_max: Reload = Some(DEADLINE_MS_MAX_DEFAULT),
-    drain_ms_max: Reload = Some(DRAIN_MS_MAX_DEFAULT),
-    log_calls: Reload = Some(false),
-    log_format: Restart = Some(LogFormat::Human),
-    log_level: Reload = Some("info".to_owned()),
-}
+pub(super) use options;

@@ -1,64 +1,47 @@
-//! Options of a server: from the command line or the environment, then from a
-//! file, then the defaults.
+//! Options of a server: from the command line or the environment, then from a file, then the
+//! defaults.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use toml::Spanned;
 
-use super::clients::ClientForm;
-use super::config::{Config, ConfigError};
+use super::address::LISTEN_DEFAULT;
+use super::config::{
+    CALL_MEMORY_MIB_MAX_DEFAULT, CALLS_MAX_DEFAULT, CONNECTION_AGE_SECONDS_MAX_DEFAULT,
+    CONNECTION_IDLE_SECONDS_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, Config, ConfigError,
+    DATA_DEFAULT, DEADLINE_MS_MAX_DEFAULT, DRAIN_MS_MAX_DEFAULT, WATCHERS_MAX_DEFAULT,
+};
+use super::option_table::options;
 use super::telemetry::LogFormat;
-use crate::app::certificates::ClientEntry;
 use crate::domain::Timestamp;
 use crate::rfc3339;
+use crate::store::sqlite::SqliteSettings;
 
-// Options of `creditd serve`, as they were given in one place: on the command line or in the
-// environment, or in a file, whose keys are the names of the fields. What was not given is
-// None. An option is defined here: its name, its help, its type. `option_table.rs` has a line more
-// about it: its default, and whether a reload takes it. (Documentation of the struct would replace that of the subcommand it is part of.)
-#[allow(missing_docs)]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
-#[serde(deny_unknown_fields)]
-pub struct Options {
+// Options of `creditd serve`: each is defined here, and nowhere else. Its name is its key in a file,
+// its flag with - for _, and its variable in capitals; its first lines are its help. Behind it stand
+// its default, and when a change is taken: by a reload, or by a restart alone.
+options! {
     /// Address or name to listen on; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, env = "CREDITD_LISTEN", value_name = "HOST:PORT")]
-    pub listen: Option<String>,
+    listen: Option<String> = Some(LISTEN_DEFAULT.to_string()), Restart;
     /// Unix socket to listen on too; made for this user alone, and removed at the end
     #[arg(long, env = "CREDITD_LISTEN_UNIX", value_name = "FILE")]
-    pub listen_unix: Option<PathBuf>,
+    listen_unix: Option<PathBuf> = None, Restart;
     /// PEM file with the certificate to speak TLS with, and those that issued it after it; read
     /// again when it changes, and on SIGHUP
     #[arg(long, env = "CREDITD_TLS_CERT", value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
+    tls_cert: Option<PathBuf> = None, Restart;
     /// PEM file with the certificate's private key
     #[arg(long, env = "CREDITD_TLS_KEY", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
+    tls_key: Option<PathBuf> = None, Restart;
     /// PEM file with those who issue clients' certificates. Callers then need a certificate that
     /// a [[client]] of the configuration file names, or a key; read again as --tls-cert is
     #[arg(long, env = "CREDITD_TLS_CLIENT_CA", value_name = "FILE")]
-    pub tls_client_ca: Option<PathBuf>,
-    /// The `[[client]]` of a file, as it has them.
-    #[arg(skip)]
-    #[serde(skip)]
-    pub(super) client_forms: Vec<Spanned<ClientForm>>,
-    /// The same, checked.
-    #[arg(skip)]
-    #[serde(skip)]
-    pub clients: Vec<ClientEntry>,
-    /// The file that these are of.
-    #[arg(skip)]
-    #[serde(skip)]
-    pub file: Option<PathBuf>,
-    /// In which of its lines each key is.
-    #[arg(skip)]
-    #[serde(skip)]
-    pub lines: BTreeMap<String, usize>,
+    tls_client_ca: Option<PathBuf> = None, Restart;
     /// File with keys that may do everything, one a line, at least 24 characters each; read
     /// again on SIGHUP. CREDITD_ADMIN_KEY has one, too. With any of them callers need keys
     #[arg(long, env = "CREDITD_ADMIN_KEY_FILE", value_name = "FILE")]
-    pub admin_key_file: Option<PathBuf>,
+    admin_key_file: Option<PathBuf> = None, Reload;
     /// Do not ask who calls, although there are keys
     #[arg(
         long,
@@ -68,7 +51,7 @@ pub struct Options {
         value_parser = clap::builder::BoolishValueParser::new(),
         value_name = "BOOL"
     )]
-    pub no_authentication: Option<bool>,
+    no_authentication: Option<bool> = Some(false), Restart;
     /// Let other machines reach this server without TLS, or without keys
     #[arg(
         long,
@@ -78,17 +61,17 @@ pub struct Options {
         value_parser = clap::builder::BoolishValueParser::new(),
         value_name = "BOOL"
     )]
-    pub insecure: Option<bool>,
+    insecure: Option<bool> = Some(false), Restart;
     /// Whether callers can ask for the schema, which grpcurl does: on or off [default: on]
     #[arg(long, env = "CREDITD_REFLECTION", value_name = "ON|OFF")]
-    pub reflection: Option<Switch>,
+    reflection: Option<Switch> = Some(Switch::On), Restart;
     /// Refuse calls that name one account more often than so many times a second, each item of a
     /// batch counting, with RATE_LIMITED [default: no limit]
     #[arg(long, env = "CREDITD_ACCOUNT_CALLS_PER_SECOND_MAX", value_name = "N")]
-    pub account_calls_per_second_max: Option<u32>,
+    account_calls_per_second_max: Option<u32> = Some(0), Reload;
     /// File in which credits are kept; made where there is none [default: creditd.db]
     #[arg(long, env = "CREDITD_DATA", value_name = "FILE")]
-    pub data: Option<PathBuf>,
+    data: Option<PathBuf> = Some(DATA_DEFAULT.into()), Restart;
     /// File with a rate card to serve instead of the built-in one; may be repeated, and the
     /// first one's name is the default (in the environment: separated by commas, and as
     /// CREDITD_RATE_CARD too)
@@ -100,51 +83,54 @@ pub struct Options {
         value_delimiter = ','
     )]
     #[serde(default, alias = "rate_card")]
-    pub rate_card_file: Vec<PathBuf>,
+    rate_card_file: Vec<PathBuf> = Vec::new(), Reload;
     /// Name of the rate card that is meant where a request names none [default: that of the
     /// first file, or of the built-in card]
     #[arg(long, env = "CREDITD_DEFAULT_RATE_CARD", value_name = "NAME")]
-    pub default_rate_card: Option<String>,
+    default_rate_card: Option<String> = None, Reload;
     /// Honour a revision for so many days after other prices took its place [default: for ever]
     #[arg(long, env = "CREDITD_REVISION_AGE_DAYS_MAX", value_name = "DAYS")]
-    pub revision_age_days_max: Option<u32>,
+    revision_age_days_max: Option<u32> = None, Restart;
     /// Know a request_id for at least so many hours, 72 to 8760 [default: 72]
     #[arg(long, env = "CREDITD_REQUEST_ID_HOURS", value_name = "HOURS")]
-    pub request_id_hours: Option<u32>,
+    request_id_hours: Option<u32> = Some(SqliteSettings::default().request_hours), Restart;
     /// Know the request_id of a Grant, Refund or RevokeGrant for at least so many days,
     /// 90 to 3650 [default: 90]
     #[arg(long, env = "CREDITD_REQUEST_ID_DAYS_CREDITS", value_name = "DAYS")]
-    pub request_id_days_credits: Option<u32>,
+    request_id_days_credits: Option<u32> =
+        Some(SqliteSettings::default().request_days_credits), Restart;
     /// Memory for finding request_ids, 2 bytes each; beyond it the oldest ones are looked up
     /// in the file, which is slower [default: 256]
     #[arg(long, env = "CREDITD_REQUEST_ID_MEMORY_MIB_MAX", value_name = "MIB")]
-    pub request_id_memory_mib_max: Option<usize>,
+    request_id_memory_mib_max: Option<usize> =
+        Some( SqliteSettings::default().request_filter_bytes_max >> 20 ), Restart;
     /// Most accounts in memory, a large one counting as several; the others are read from
     /// the file when they are needed [default: 200000]
     #[arg(long, env = "CREDITD_ACCOUNTS_IN_MEMORY_MAX", value_name = "N")]
-    pub accounts_in_memory_max: Option<usize>,
+    accounts_in_memory_max: Option<usize> = Some(SqliteSettings::default().accounts_max), Restart;
     /// Believe a clock that jumped, where it is within a day of TIME, such as
     /// 2027-01-31T12:00:00Z; for one start, see docs/clock.md
     // For one start, so it has no place in a file.
     #[arg(long, env = "CREDITD_ACCEPT_CLOCK", value_name = "TIME", value_parser = accept_clock)]
     #[serde(skip)]
-    pub accept_clock: Option<ClockTime>,
+    accept_clock: Option<ClockTime> = None, Restart;
     /// Most balances that are watched; more are refused with UNAVAILABLE [default: 1024]
     #[arg(long, env = "CREDITD_WATCHERS_MAX", value_name = "N")]
-    pub watchers_max: Option<usize>,
+    watchers_max: Option<usize> = Some(WATCHERS_MAX_DEFAULT), Reload;
     /// Threads that serve [default: one a core]
     #[arg(long, env = "CREDITD_THREADS", value_name = "N")]
-    pub threads: Option<usize>,
+    threads: Option<usize> =
+        Some(std::thread::available_parallelism().map_or(1, usize::from)), Restart;
     /// Most calls in flight; more are refused with UNAVAILABLE [default: 8192]
     #[arg(long, env = "CREDITD_CALLS_MAX", value_name = "N")]
-    pub calls_max: Option<usize>,
+    calls_max: Option<usize> = Some(CALLS_MAX_DEFAULT), Reload;
     /// Memory for requests and replies, of which a connection may take a share; more is refused
     /// with UNAVAILABLE, at least 64 [default: 256]
     #[arg(long, env = "CREDITD_CALL_MEMORY_MIB_MAX", value_name = "MIB")]
-    pub call_memory_mib_max: Option<usize>,
+    call_memory_mib_max: Option<usize> = Some(CALL_MEMORY_MIB_MAX_DEFAULT), Reload;
     /// Most connections; more are closed [default: 4096]
     #[arg(long, env = "CREDITD_CONNECTIONS_MAX", value_name = "N")]
-    pub connections_max: Option<usize>,
+    connections_max: Option<usize> = Some(CONNECTIONS_MAX_DEFAULT), Reload;
     /// Close a connection without a call for so many seconds; its client connects again when it
     /// calls [default: 600]
     #[arg(
@@ -152,7 +138,7 @@ pub struct Options {
         env = "CREDITD_CONNECTION_IDLE_SECONDS_MAX",
         value_name = "SECONDS"
     )]
-    pub connection_idle_seconds_max: Option<u32>,
+    connection_idle_seconds_max: Option<u32> = Some(CONNECTION_IDLE_SECONDS_MAX_DEFAULT), Reload;
     /// Have clients connect anew after so many seconds, a tenth more or less; no call is
     /// cut [default: 3600]
     #[arg(
@@ -160,13 +146,13 @@ pub struct Options {
         env = "CREDITD_CONNECTION_AGE_SECONDS_MAX",
         value_name = "SECONDS"
     )]
-    pub connection_age_seconds_max: Option<u32>,
+    connection_age_seconds_max: Option<u32> = Some(CONNECTION_AGE_SECONDS_MAX_DEFAULT), Reload;
     /// Longest that a call may take, whatever deadline it brings [default: 30000]
     #[arg(long, env = "CREDITD_DEADLINE_MS_MAX", value_name = "MS")]
-    pub deadline_ms_max: Option<u64>,
+    deadline_ms_max: Option<u64> = Some(DEADLINE_MS_MAX_DEFAULT), Reload;
     /// How long calls in flight may go on after the signal to stop [default: 10000]
     #[arg(long, env = "CREDITD_DRAIN_MS_MAX", value_name = "MS")]
-    pub drain_ms_max: Option<u64>,
+    drain_ms_max: Option<u64> = Some(DRAIN_MS_MAX_DEFAULT), Reload;
     /// Log successful calls too; refusals are always logged
     #[arg(
         long,
@@ -176,13 +162,13 @@ pub struct Options {
         value_parser = clap::builder::BoolishValueParser::new(),
         value_name = "BOOL"
     )]
-    pub log_calls: Option<bool>,
+    log_calls: Option<bool> = Some(false), Reload;
     /// How the log is written to standard error [default: human]
     #[arg(long, env = "CREDITD_LOG_FORMAT", value_name = "FORMAT")]
-    pub log_format: Option<LogFormat>,
+    log_format: Option<LogFormat> = Some(LogFormat::Human), Restart;
     /// What is logged: error, warn, info, debug, trace [default: info]
     #[arg(long, env = "CREDITD_LOG_LEVEL", value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    log_level: Option<String> = Some("info".to_owned()), Reload;
 }
 
 /// Whether something is there.
@@ -242,8 +228,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::server::address::LISTEN_DEFAULT;
-    use crate::server::config::DATA_DEFAULT;
 
     #[test]
     fn the_command_line_wins_over_the_file_and_both_over_the_defaults() {
