@@ -10,6 +10,7 @@ use creditd::app::App;
 use creditd::app::access::{Access, Authentication};
 use creditd::app::card_file::{LoadedCard, built_in, read};
 use creditd::app::keys::Keys;
+use creditd::app::reload::{ReloadRequest, Reloaded};
 use creditd::app::token::{Token, hash_of};
 use creditd::domain::Timestamp;
 use creditd::domain::keys::{AccountPattern, AccountPatterns, KeyId, KeyTerms, Scope, Scopes};
@@ -24,7 +25,7 @@ use creditd::store::cards::RateCardStore;
 use creditd::store::keys::{KeyStore, NewKey};
 use creditd::store::{Clock, Store};
 use http::{Request, Response};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tower::util::BoxCloneSyncService;
 
 use super::body::Pieces;
@@ -169,7 +170,15 @@ impl Service {
         let keys = Keys::new(stores.keys, Arc::clone(&access), Arc::clone(&times));
         keys.take_up().await.unwrap();
         let app = App::new(catalog, Arc::clone(&stores.ledger), stores.cards, times);
-        let app = Arc::new(app.with_access(Arc::clone(&access)));
+        let (reloads, mut asked) = mpsc::channel::<ReloadRequest>(1);
+        // There is no configuration that could be another one.
+        tokio::spawn(async move {
+            while let Some(request) = asked.recv().await {
+                let _ = request.send(Ok(Reloaded::default()));
+            }
+        });
+        let app = app.with_access(Arc::clone(&access)).with_reloads(reloads);
+        let app = Arc::new(app);
         let (health, state) = watch::channel(State {
             serving: Serving::Yes,
             writable: true,
