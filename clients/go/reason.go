@@ -488,4 +488,12 @@ const (
 	//	Metadata: limit
 	//	Example: there are 10000 keys, the most that a server keeps; revoke one first
 	ReasonTooManyKeys Reason = "TOO_MANY_KEYS"
+
+	// ReasonConfigNotReloaded: The server's configuration was read again and something in it is wrong, so nothing of
+	// it was taken. Of a long list of problems the log has the rest.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: problems
+	//	Example: the configuration was not reloaded, and the old one serves on: configuration creditd.toml:3: unknown key "calls_maxx"; did you mean "calls_max"?
+	ReasonConfigNotReloaded Reason = "CONFIG_NOT_RELOADED"
 )

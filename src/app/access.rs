@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use governor::clock::DefaultClock;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
@@ -68,7 +68,7 @@ pub struct Access {
     /// Notified when a principal ends, or authentication begins.
     changed: watch::Sender<()>,
     clock: Arc<dyn Clock>,
-    account_limiter: Option<(u32, AccountLimiter)>,
+    account_limiter: ArcSwapOption<(u32, AccountLimiter)>,
 }
 
 impl fmt::Debug for Access {
@@ -90,15 +90,6 @@ impl Access {
         clock: Arc<dyn Clock>,
         account_calls_per_second_max: u32,
     ) -> Self {
-        let limit = NonZeroU32::new(account_calls_per_second_max);
-        let limiter = |limit: NonZeroU32| {
-            let quota = Quota::per_second(limit);
-            let store = DefaultKeyedStateStore::default();
-            (
-                limit.get(),
-                RateLimiter::new(quota, store, DefaultClock::default()),
-            )
-        };
         Self {
             authentication,
             valid: ArcSwap::default(),
@@ -108,7 +99,17 @@ impl Access {
             stranger: Caller::stranger(),
             changed: watch::Sender::new(()),
             clock,
-            account_limiter: limit.map(limiter),
+            account_limiter: ArcSwapOption::new(account_limiter(account_calls_per_second_max)),
+        }
+    }
+
+    /// From now on so many calls may name one account in a second; 0: no limit. Accounts are
+    /// counted anew where that is another limit than before.
+    pub fn limit_accounts(&self, calls_per_second_max: u32) {
+        let before = self.account_limiter.load();
+        if before.as_ref().map_or(0, |limiter| limiter.0) != calls_per_second_max {
+            self.account_limiter
+                .store(account_limiter(calls_per_second_max));
         }
     }
 
@@ -169,8 +170,9 @@ impl Access {
         self.end(&ended);
     }
 
-    /// Takes up the keys that the server was started with, in place of those before.
-    pub fn take_up_admin_keys(&self, tokens: &[Token]) {
+    /// Takes up the keys that the server was started with, in place of those before. How many are
+    /// new, and how many were ended.
+    pub fn take_up_admin_keys(&self, tokens: &[Token]) -> (usize, usize) {
         let _taking_up = self
             .taking_up
             .lock()
@@ -195,12 +197,15 @@ impl Access {
             .filter(|(hash, _)| !admins.iter().any(|(kept, _)| kept == hash))
             .map(|(_, principal)| Arc::clone(principal))
             .collect();
+        let kept = before.admins.len().saturating_sub(ended.len());
+        let new = admins.len().saturating_sub(kept);
         let keys = before.keys.clone();
         self.valid.store(Arc::new(Valid { keys, admins }));
         if !tokens.is_empty() {
             self.require();
         }
         self.end(&ended);
+        (new, ended.len())
     }
 
     pub(super) fn end(&self, principals: &[Arc<Principal>]) {
@@ -273,7 +278,8 @@ impl Access {
         scope: Scope,
     ) -> Result<(), Refusal> {
         caller.check_account(account, scope)?;
-        match &self.account_limiter {
+        let limiter = self.account_limiter.load();
+        match limiter.as_deref() {
             None => Ok(()),
             // Whoever may only ask for prices could otherwise keep others from the account.
             Some(_) if scope == Scope::Price => Ok(()),
@@ -285,7 +291,7 @@ impl Access {
 
     /// Forgets accounts that were not called for a while.
     pub fn forget_idle_accounts(&self) {
-        if let Some((_, limiter)) = &self.account_limiter {
+        if let Some((_, limiter)) = self.account_limiter.load().as_deref() {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }
@@ -299,6 +305,14 @@ impl Access {
         keys.filter_map(|(_, principal)| principal.take_use())
             .collect()
     }
+}
+
+fn account_limiter(calls_per_second_max: u32) -> Option<Arc<(u32, AccountLimiter)>> {
+    let limit = NonZeroU32::new(calls_per_second_max)?;
+    let quota = Quota::per_second(limit);
+    let store = DefaultKeyedStateStore::default();
+    let limiter = RateLimiter::new(quota, store, DefaultClock::default());
+    Some(Arc::new((limit.get(), limiter)))
 }
 
 fn is_same(hash: &SecretHash, other: &SecretHash) -> bool {

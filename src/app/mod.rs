@@ -15,14 +15,15 @@ pub mod keys;
 mod priced;
 pub mod prices;
 mod publish;
+pub mod reload;
 mod ring;
 pub mod token;
 mod write;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::domain::Timestamp;
 use crate::domain::pricing::Catalog;
@@ -31,6 +32,7 @@ use crate::store::{Clock, Store};
 
 use self::access::{Access, Authentication};
 use self::prices::Lookups;
+use self::reload::ReloadRequest;
 
 pub use account::{AccountPage, AccountState};
 pub use balance::{BALANCE_GRANTS_MAX, Balance};
@@ -53,8 +55,10 @@ pub struct App {
     lookups: Mutex<Lookups>,
     clock: Arc<dyn Clock>,
     /// The default that the server was told; None: that of its files.
-    default_rate_card: Option<Box<str>>,
+    default_rate_card: ArcSwapOption<String>,
     access: Arc<Access>,
+    /// Whoever reads the configuration again.
+    reloads: Option<mpsc::Sender<ReloadRequest>>,
 }
 
 impl App {
@@ -74,15 +78,21 @@ impl App {
             cards,
             access: Arc::new(Access::new(Authentication::Off, Arc::clone(&clock), 0)),
             clock,
-            default_rate_card: None,
+            default_rate_card: ArcSwapOption::empty(),
+            reloads: None,
         }
     }
 
     /// The same where the server was told which card is meant where none is named.
     #[must_use]
-    pub fn with_default_rate_card(mut self, name: Option<&str>) -> Self {
-        self.default_rate_card = name.map(Box::from);
+    pub fn with_default_rate_card(self, name: Option<&str>) -> Self {
+        self.set_default_rate_card(name);
         self
+    }
+
+    fn set_default_rate_card(&self, name: Option<&str>) {
+        let name = name.map(|name| Arc::new(name.to_owned()));
+        self.default_rate_card.store(name);
     }
 
     /// The same where callers may do what this says.

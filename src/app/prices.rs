@@ -439,26 +439,32 @@ impl App {
         Ok(found)
     }
 
-    /// Publishes these cards of files, and serves their prices from then on. The first one's
-    /// name is the default, unless the server was told another one.
+    /// Publishes these cards of files, and serves their prices from then on. By default it means
+    /// `configured`, or else the first one.
     ///
     /// # Errors
     /// What is wrong with the store or with a card in it. The snapshot stays as it was.
-    pub async fn publish_prices(&self, cards: &[LoadedCard]) -> Result<PriceChange, PricesError> {
-        let configured = self.default_rate_card.as_deref();
+    pub async fn publish_prices_with(
+        &self,
+        cards: &[LoadedCard],
+        configured: Option<&str>,
+    ) -> Result<PriceChange, PricesError> {
         let schedule = self.cards.list().await?;
         check(&schedule, cards, configured)?;
         ring::check_files(&*self.cards, &schedule, cards).await?;
         let new = cards.iter().map(LoadedCard::to_store);
         self.cards.publish(new.collect()).await?;
         let first = cards.first().map_or("", |loaded| loaded.card.name());
-        self.take_up(Some(configured.unwrap_or(first)), None).await
+        let default = configured.unwrap_or(first);
+        let change = self.take_up(Some(default), None).await?;
+        self.set_default_rate_card(configured);
+        Ok(change)
     }
 
     /// Serves the prices that are in force in the store, whoever published them.
     ///
     /// # Errors
-    /// As [`App::publish_prices`].
+    /// As [`App::publish_prices_with`].
     pub async fn follow_prices(&self) -> Result<PriceChange, PricesError> {
         self.take_up(None, None).await
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::access::Caller;
 use super::card_file::{self, CardFileError, LoadedCard, Loading};
+use super::prices::{PriceChange, PricesError};
 use super::ring::ring;
 use super::{App, AppError};
 use crate::domain::pricing::Selector;
@@ -203,6 +204,19 @@ impl App {
             cause: format!("revision {revision} was withdrawn and is not there"),
         })?;
         Ok(ListedRateCard { card, toml })
+    }
+}
+
+impl App {
+    /// Publishes these cards of files, and serves their prices from then on. The first one's
+    /// name is the default, unless the server was told another one before.
+    ///
+    /// # Errors
+    /// As [`App::publish_prices_with`].
+    pub async fn publish_prices(&self, cards: &[LoadedCard]) -> Result<PriceChange, PricesError> {
+        let configured = self.default_rate_card.load_full();
+        self.publish_prices_with(cards, configured.as_deref().map(String::as_str))
+            .await
     }
 }
 

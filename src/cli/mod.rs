@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod balance;
 mod charge;
+mod config;
 mod entries;
 mod erase;
 mod estimate;
@@ -32,6 +33,7 @@ mod rates;
 mod refund;
 mod refusal;
 mod release;
+mod reload;
 mod remote;
 mod revoke;
 mod serve;
@@ -59,6 +61,8 @@ const EXAMPLES: &str = "Examples:
   creditd entries team-a                              where did it go?
   creditd accounts                                    all accounts, and how they are priced
   creditd keys create --scope charge                  a key for a caller, and from then on for all
+  creditd config check --config creditd.toml          is that configuration right?
+  creditd reload                                      have a running server read it again
   creditd backup copy.db                              copy the data file while the server runs
   creditd audit                                       prove that it adds up
 
@@ -99,6 +103,8 @@ enum Command {
     Audit(audit::Args),
     Erase(erase::Args),
     Health(health::Args),
+    Config(config::Args),
+    Reload(reload::Args),
     Version(about::Version),
     Completion(about::Completion),
     Man(about::Man),
@@ -153,6 +159,8 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Revoke(args) => revoke::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Config(args) => config::run(args, matches),
+        Command::Reload(args) => reload::run(&args),
         Command::Version(args) => about::version(&args),
         Command::Completion(args) => about::completion(&args, Line::command()),
         Command::Man(args) => about::man(&args, Line::command()),

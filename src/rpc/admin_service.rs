@@ -1,6 +1,7 @@
 //! AdminService: converts, asks the use case, converts back.
 
 mod keys;
+mod reload;
 
 use std::sync::Arc;
 
@@ -225,5 +226,14 @@ impl AdminService for AdminApi {
     ) -> Result<Response<pb::ListAdminEventsResponse>, Status> {
         let reply = self.encoded_events(wire::encoded(request), Reservation::default());
         wire::decoded(reply.await?)
+    }
+
+    async fn reload_config(
+        &self,
+        request: Request<pb::ReloadConfigRequest>,
+    ) -> Result<Response<pb::ReloadConfigResponse>, Status> {
+        let held = wire::held_of(&request);
+        let caller = held.caller();
+        Ok(Response::new(self.reload(caller).await?))
     }
 }

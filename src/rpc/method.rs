@@ -268,6 +268,12 @@ pub static METHODS: &[Method] = &[
         Scope::Admin,
         Repeat::Read,
     ),
+    admin(
+        "/creditd.v1.AdminService/ReloadConfig",
+        Kind::Unary,
+        Scope::Admin,
+        Repeat::Same,
+    ),
     about_server(
         "/grpc.health.v1.Health/Check",
         Service::Health,

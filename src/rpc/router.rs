@@ -232,6 +232,7 @@ impl Router {
             }
             "/creditd.v1.AdminService/CreateKey" => message!(api, create_key, request),
             "/creditd.v1.AdminService/RevokeKey" => message!(api, revoke_key, request),
+            "/creditd.v1.AdminService/ReloadConfig" => message!(api, reload_config, request),
             "/creditd.v1.AdminService/ListKeys" => large!(api, encoded_keys, request),
             "/creditd.v1.AdminService/ListAdminEvents" => large!(api, encoded_events, request),
             _ => unknown(path),

@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::config::{Config, ConfigError};
-use super::options::Options;
+use super::config::Config;
 use crate::app::access::{ADMIN_KEY_ID, Access, Rights};
 use crate::app::certificates::{
     AlternativeName, CLIENTS_MAX, ClientEntry, DistinguishedName, Match,
@@ -18,15 +17,29 @@ use crate::domain::keys::{
     KeyId, Scope, Scopes,
 };
 
+/// The keys of an entry.
+pub const CLIENT_KEYS: [&str; 6] = [
+    "name",
+    "subject",
+    "san",
+    "scopes",
+    "accounts",
+    "calls_per_second_max",
+];
+
 /// An entry as the file has it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientForm {
     name: Spanned<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Spanned<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     san: Option<Spanned<String>>,
     scopes: Spanned<Vec<Spanned<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     accounts: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     calls_per_second_max: Option<Spanned<u32>>,
 }
 
@@ -41,37 +54,47 @@ fn wrong(at: Range<usize>, problem: impl Into<String>) -> Wrong {
     Wrong { at, problem }
 }
 
-/// The entries of a file. No two of them have one name, or match by the same.
-pub(super) fn entries(forms: Vec<Spanned<ClientForm>>) -> Result<Vec<ClientEntry>, Wrong> {
+/// The entries of a file, and all that is wrong with them. No two of them have one name, or match
+/// by the same.
+pub(super) fn entries(forms: &[Spanned<ClientForm>]) -> (Vec<ClientEntry>, Vec<Wrong>) {
+    let (mut entries, mut problems) = (Vec::with_capacity(forms.len()), Vec::new());
     if let Some(beyond) = forms.get(CLIENTS_MAX) {
         let problem = format!("there are more than {CLIENTS_MAX} [[client]]");
-        return Err(wrong(beyond.span(), problem));
+        return (entries, vec![wrong(beyond.span(), problem)]);
     }
-    let mut entries: Vec<ClientEntry> = Vec::with_capacity(forms.len());
     for form in forms {
-        let span = form.span();
-        let form = form.into_inner();
-        let name_span = form.name.span();
-        let entry = entry(form, span.clone())?;
-        for earlier in &entries {
-            if earlier.name == entry.name {
-                let problem = format!(
-                    "another [[client]] has the name \"{}\"; give each its own",
-                    entry.name
-                );
-                return Err(wrong(name_span, problem));
-            }
-            if earlier.matches == entry.matches {
-                let problem = format!(
-                    "\"{}\" matches the same certificates as \"{}\"; leave one of them out",
-                    entry.name, earlier.name
-                );
-                return Err(wrong(span, problem));
-            }
+        let checked = entry(form.get_ref().clone(), form.span())
+            .and_then(|entry| check_beside(&entry, &entries, form).map(|()| entry));
+        match checked {
+            Ok(entry) => entries.push(entry),
+            Err(problem) => problems.push(problem),
         }
-        entries.push(entry);
     }
-    Ok(entries)
+    (entries, problems)
+}
+
+fn check_beside(
+    entry: &ClientEntry,
+    earlier: &[ClientEntry],
+    form: &Spanned<ClientForm>,
+) -> Result<(), Wrong> {
+    for earlier in earlier {
+        if earlier.name == entry.name {
+            let problem = format!(
+                "another [[client]] has the name \"{}\"; give each its own",
+                entry.name
+            );
+            return Err(wrong(form.get_ref().name.span(), problem));
+        }
+        if earlier.matches == entry.matches {
+            let problem = format!(
+                "\"{}\" matches the same certificates as \"{}\"; leave one of them out",
+                entry.name, earlier.name
+            );
+            return Err(wrong(form.span(), problem));
+        }
+    }
+    Ok(())
 }
 
 fn entry(form: ClientForm, span: Range<usize>) -> Result<ClientEntry, Wrong> {
@@ -191,26 +214,30 @@ pub(super) fn take_up(config: &Config, access: &Access) {
     }
 }
 
-/// Takes up the file again.
-pub(super) fn reload(config: &Config, access: &Access) {
-    let Some(file) = &config.file else { return };
-    let entries = Options::from_file(file).and_then(|options| {
-        match options.clients.is_empty() || config.asks_for_certificates() {
-            true => Ok(options.clients),
-            false => Err(ConfigError(
-                "[[client]] needs --tls-client-ca, with which the server was not started"
-                    .to_owned(),
-            )),
-        }
-    });
-    match entries {
-        Ok(entries) => {
-            let clients = entries.len();
-            let ended = access.take_up_clients(entries);
-            tracing::info!(clients, ended, "clients reloaded");
-        }
-        Err(error) => {
-            tracing::error!(%error, "clients not reloaded; the old ones stay valid");
+/// What an entry lets do, for the log, which has no names of accounts.
+pub(super) fn describe(entry: &ClientEntry) -> String {
+    let scopes = Scope::ALL.into_iter();
+    let scopes = scopes.filter(|scope| entry.rights.scopes.allow(*scope));
+    let scopes: Vec<_> = scopes.map(Scope::name).collect();
+    let calls = match entry.rights.calls_per_second_max {
+        0 => "any number of calls".to_owned(),
+        calls => format!("{calls} calls a second"),
+    };
+    format!("{}, {calls}", scopes.join("+"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_are_those_of_an_entry() {
+        let error = toml::from_str::<ClientForm>("unknown = 1").unwrap_err();
+        let named = error.message().matches('`').count() / 2;
+        // And the unknown one.
+        assert_eq!(named, CLIENT_KEYS.len() + 1, "{error}");
+        for key in CLIENT_KEYS {
+            assert!(error.message().contains(&format!("`{key}`")), "{key}");
         }
     }
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::telemetry::LogFormat;
+use super::address::{self, LISTEN_DEFAULT};
+use super::options::{Options, Switch};
+use super::telemetry::{self, LogFormat};
 use super::tls::TlsFiles;
 use crate::app::access::Authentication;
 use crate::app::certificates::ClientEntry;
@@ -53,8 +55,6 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Whose certificates let in, and for what.
     pub clients: Vec<ClientEntry>,
-    /// The configuration file, which has those.
-    pub file: Option<PathBuf>,
     /// Whether callers are asked who they are.
     pub authentication: Authentication,
     /// A key that may do everything, from the environment.
@@ -106,51 +106,142 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged.
     pub log_level: String,
+    /// The options that all of this is of.
+    pub options: Options,
+    /// Those of them that were given on the command line and in the environment. They win over the
+    /// file, also where it is read again.
+    pub given: Options,
 }
 
-/// Why settings cannot be used, and what to do about it.
+/// All that is wrong with settings, and what to do about it; each problem is a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub(super) String);
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub(super) Vec<String>);
+
+impl ConfigError {
+    /// Each thing that is wrong.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
 
 impl Config {
-    pub(super) fn check(self) -> Result<Self, ConfigError> {
-        let wrong = |text: &str| Err(ConfigError(text.to_owned()));
+    /// The settings that these options are, which have a value each.
+    pub(super) fn of(options: Options, given: Options) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let listen = match address::resolve(options.listen.as_deref().unwrap_or_default()) {
+            Ok(listen) => listen,
+            Err(problem) => {
+                problems.push(problem);
+                LISTEN_DEFAULT
+            }
+        };
+        let admin_listen = options.admin_listen.as_deref().map(address::resolve_admin);
+        let admin_listen = admin_listen.transpose().unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let tls = tls_files(&options).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let seconds = |given: Option<u32>| Duration::from_secs(given.unwrap_or_default().into());
+        let ms = |given: Option<u64>| Duration::from_millis(given.unwrap_or_default());
+        let mib = |given: Option<usize>| given.unwrap_or_default().saturating_mul(1 << 20);
+        let number = Option::<usize>::unwrap_or_default;
+        let config = Self {
+            listen,
+            admin_listen,
+            listen_unix: options.listen_unix.clone(),
+            tls,
+            clients: options.clients.clone(),
+            authentication: match options.no_authentication {
+                Some(true) => Authentication::Off,
+                _ => Authentication::WhereKnown,
+            },
+            admin_key: None,
+            admin_key_file: options.admin_key_file.clone(),
+            insecure: options.insecure.unwrap_or_default(),
+            reflection: options.reflection != Some(Switch::Off),
+            account_calls_per_second_max: options.account_calls_per_second_max.unwrap_or_default(),
+            data: options.data.clone().unwrap_or_default(),
+            rate_cards: options.rate_card_file.clone(),
+            default_rate_card: options.default_rate_card.clone(),
+            revision_age_days_max: options.revision_age_days_max,
+            accept_clock: options.accept_clock.map(|time| time.0),
+            store: SqliteSettings {
+                accounts_max: number(options.accounts_in_memory_max),
+                request_hours: options.request_id_hours.unwrap_or_default(),
+                request_days_credits: options.request_id_days_credits.unwrap_or_default(),
+                request_filter_bytes_max: mib(options.request_id_memory_mib_max),
+                ..SqliteSettings::default()
+            },
+            watchers_max: number(options.watchers_max),
+            threads: number(options.threads),
+            calls_max: number(options.calls_max),
+            call_memory_bytes_max: mib(options.call_memory_mib_max),
+            connections_max: number(options.connections_max),
+            connection_idle_max: seconds(options.connection_idle_seconds_max),
+            connection_age_max: seconds(options.connection_age_seconds_max),
+            deadline_max: ms(options.deadline_ms_max),
+            drain_max: ms(options.drain_ms_max),
+            slow_call_min: match options.slow_call_ms {
+                None | Some(0) => None,
+                given => Some(ms(given)),
+            },
+            log_calls: options.log_calls.unwrap_or_default(),
+            log_format: options.log_format.unwrap_or_default(),
+            log_level: options.log_level.clone().unwrap_or_default(),
+            options,
+            given,
+        };
+        config.check(&mut problems);
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError(problems)),
+        }
+    }
+
+    /// Adds what makes no sense to the problems.
+    fn check(&self, problems: &mut Vec<String>) {
+        let mut wrong = |text: &str| problems.push(text.to_owned());
         let data = self.data.to_string_lossy();
         if data.starts_with("postgres://") || data.starts_with("postgresql://") {
-            return wrong(
+            wrong(
                 "--data: this version keeps credits in a file; PostgreSQL is not built in, so give the path of a file",
             );
         }
         if self.data.as_os_str().is_empty() {
-            return wrong("--data is empty; give the path of a file");
+            wrong("--data is empty; give the path of a file");
         }
         if self.default_rate_card.as_deref() == Some("") {
-            return wrong("--default-rate-card is empty; name a rate card, or leave it out");
+            wrong("--default-rate-card is empty; name a rate card, or leave it out");
         }
         let unix = self.listen_unix.as_deref().map(Path::as_os_str);
         if unix.is_some_and(std::ffi::OsStr::is_empty) {
-            return wrong("--listen-unix is empty; give the path of a socket, or leave it out");
+            wrong("--listen-unix is empty; give the path of a socket, or leave it out");
         }
-        if !self.listen.ip().is_loopback() && self.tls.is_none() && !self.insecure {
-            return wrong(&format!(
+        let meant_tls = self.options.tls_cert.is_some() || self.options.tls_key.is_some();
+        if !self.listen.ip().is_loopback() && !meant_tls && !self.insecure {
+            wrong(&format!(
                 "--listen {}: other machines could read and change what calls say; give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure where the network itself keeps others out",
                 self.listen
             ));
         }
-        if !self.clients.is_empty() && !self.asks_for_certificates() {
-            return wrong(
+        if !self.clients.is_empty() && self.options.tls_client_ca.is_none() {
+            wrong(
                 "[[client]] is given without --tls-client-ca; give the file with the certificates of those who issue clients' certificates",
             );
         }
         if !(1..=THREADS_MAX).contains(&self.threads) {
-            return wrong("--threads must be 1 to 256");
+            wrong("--threads must be 1 to 256");
         }
         if !REQUEST_ID_HOURS.contains(&self.store.request_hours) {
-            return wrong("--request-id-hours must be 72 to 8760");
+            wrong("--request-id-hours must be 72 to 8760");
         }
         if !REQUEST_ID_DAYS_CREDITS.contains(&self.store.request_days_credits) {
-            return wrong("--request-id-days-credits must be 90 to 3650");
+            wrong("--request-id-days-credits must be 90 to 3650");
         }
         for (name, value) in [
             ("--accounts-in-memory-max", self.store.accounts_max),
@@ -158,7 +249,7 @@ impl Config {
             ("--connections-max", self.connections_max),
         ] {
             if value == 0 {
-                return wrong(&format!("{name} must be more than 0"));
+                wrong(&format!("{name} must be more than 0"));
             }
         }
         for (name, time) in [
@@ -167,13 +258,15 @@ impl Config {
             ("--deadline-ms-max", self.deadline_max),
         ] {
             if time.is_zero() {
-                return wrong(&format!("{name} must be more than 0"));
+                wrong(&format!("{name} must be more than 0"));
             }
         }
         if self.call_memory_bytes_max < CALL_MEMORY_MIB_MIN.saturating_mul(1 << 20) {
-            return wrong("--call-memory-mib-max must be at least 64");
+            wrong("--call-memory-mib-max must be at least 64");
         }
-        Ok(self)
+        if let Err(problem) = telemetry::filter(&self.log_level) {
+            wrong(&problem);
+        }
     }
 
     /// Whether clients may show certificates.
@@ -194,5 +287,27 @@ impl Config {
                 self.listen
             )
         })
+    }
+}
+
+/// What TCP speaks TLS with, if it does.
+fn tls_files(options: &Options) -> Result<Option<TlsFiles>, String> {
+    let alone = |given: &str, missing: &str| {
+        Err(format!(
+            "{given} is given without {missing}; TLS needs both"
+        ))
+    };
+    match (&options.tls_cert, &options.tls_key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+            client_ca: options.tls_client_ca.clone(),
+        })),
+        (None, None) if options.tls_client_ca.is_some() => {
+            alone("--tls-client-ca", "--tls-cert and --tls-key")
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => alone("--tls-cert", "--tls-key"),
+        (None, Some(_)) => alone("--tls-key", "--tls-cert"),
     }
 }

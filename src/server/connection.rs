@@ -27,9 +27,10 @@ use super::calls::Calls;
 use super::concurrency::Concurrency;
 use super::discard::Discards;
 use super::frame_meter::FrameMeter;
-use super::lifetime::{EndOfWatches, Lifetime, Over};
+use super::lifetime::{EndOfWatches, Over, over};
 use super::lines::{ConnectionLines, Kind};
 use super::lingering::LingeringClose;
+use super::live::Live;
 use super::stalls::{Stall, Stalls};
 use super::stream_limit::StreamLimit;
 use super::tracker::{Generations, Tracker};
@@ -65,27 +66,16 @@ const RESET_STREAMS_MAX: usize = 1_024;
 /// Calls that were given up before they were accepted: all of a connection may be.
 const STREAMS_PENDING_RESET_MAX: usize = 1_024;
 
-/// The times of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    /// The longest that a call may take.
-    pub(super) deadline_max: Duration,
-    /// How long the connection lives.
-    pub(super) lifetime: Lifetime,
-}
-
-impl Times {
-    /// Nothing that began before GOAWAY takes longer.
-    fn drain_max(&self) -> Duration {
-        let longest = self.deadline_max.max(REFLECTION_MAX);
-        longest.saturating_add(REPLY_GRACE)
-    }
+/// Nothing that began before GOAWAY takes longer.
+fn drain_max(limits: &Live) -> Duration {
+    let longest = limits.calls().deadline_max().max(REFLECTION_MAX);
+    longest.saturating_add(REPLY_GRACE)
 }
 
 /// What the connections of a thread share.
 #[derive(Clone)]
 pub(super) struct Around {
-    pub(super) times: Times,
+    pub(super) limits: Arc<Live>,
     pub(super) lines: Arc<ConnectionLines>,
     pub(super) concurrency: Arc<Concurrency>,
 }
@@ -104,7 +94,7 @@ pub(super) async fn serve<I, S>(
     service: S,
     phase: watch::Receiver<Phase>,
     Around {
-        times,
+        limits,
         lines,
         concurrency,
     }: Around,
@@ -133,7 +123,7 @@ pub(super) async fn serve<I, S>(
     let http = builder(&calls).serve_connection(TokioIo::new(io), service);
     let mut http = std::pin::pin!(http);
     let _end = EndWithConnection(calls.clone(), discards.clone());
-    let mut events = events(phase, &tracker, &calls, times);
+    let mut events = events(phase, &tracker, &calls, &limits);
     events.push(Box::pin(
         async move { match limited.wake(concurrency).await {} },
     ));
@@ -182,14 +172,14 @@ pub(super) async fn serve<I, S>(
             },
             Some(event) = events.next() => match event {
                 Event::Stopping | Event::Over(_) if draining.is_some() => continue,
-                Event::Stopping => times.drain_max(),
+                Event::Stopping => drain_max(&limits),
                 Event::Over(over) => {
                     tracing::debug!(%peer, ?over, "a connection is over");
                     if over != Over::OldAndBusy {
                         meter.skip_round_trip();
                     }
                     watches.end();
-                    times.drain_max()
+                    drain_max(&limits)
                 }
                 Event::Unread => {
                     if lines.permit(Kind::Unread) {
@@ -288,7 +278,7 @@ fn events<'a>(
     mut phase: watch::Receiver<Phase>,
     tracker: &'a Tracker,
     calls: &'a Calls,
-    times: Times,
+    limits: &'a Live,
 ) -> Events<'a> {
     let events = Events::new();
     events.push(Box::pin(async move {
@@ -296,13 +286,17 @@ fn events<'a>(
         Event::Stopping
     }));
     events.push(Box::pin(async move {
-        Event::Over(times.lifetime.over(tracker, calls).await)
+        Event::Over(over(limits, tracker, calls).await)
     }));
-    for (open, call_max) in [
-        (&tracker.calls, times.deadline_max),
-        (&tracker.reflections, REFLECTION_MAX),
-        (&tracker.messages, times.deadline_max),
+    for (open, is_reflection) in [
+        (&tracker.calls, false),
+        (&tracker.reflections, true),
+        (&tracker.messages, false),
     ] {
+        let call_max = move || match is_reflection {
+            true => REFLECTION_MAX,
+            false => limits.calls().deadline_max(),
+        };
         events.push(Box::pin(async move {
             outlived(open, call_max).await;
             Event::Unread
@@ -311,10 +305,11 @@ fn events<'a>(
     events
 }
 
-/// Waits until a call has been open for longer than it may take, twice.
-async fn outlived(open: &Generations, call_max: Duration) {
+/// Waits until a call has been open for longer than it may take, twice. How long that is may change
+/// meanwhile.
+async fn outlived(open: &Generations, call_max: impl Fn() -> Duration) {
     loop {
-        sleep(call_max.saturating_add(REPLY_GRACE)).await;
+        sleep(call_max().saturating_add(REPLY_GRACE)).await;
         if open.next_generation() {
             return;
         }

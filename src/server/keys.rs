@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -60,20 +59,6 @@ fn read_regular(file: &Path) -> io::Result<String> {
         tracing::warn!(file = %file.display(), "others may write to the file of admin keys");
     }
     std::fs::read_to_string(file)
-}
-
-/// Takes up the file again.
-pub(super) async fn reload_admin_keys(config: &Arc<Config>, keys: &Keys) {
-    let config = Arc::clone(config);
-    let read = tokio::task::spawn_blocking(move || read_admin_keys(&config));
-    // The panic is in the log.
-    let defect = |_| Err(StartError::AdminKeys("a defect".to_owned()));
-    match read.await.unwrap_or_else(defect) {
-        Ok(admin_keys) => keys.access().take_up_admin_keys(&admin_keys),
-        Err(error) => {
-            tracing::error!(%error, "admin keys not reloaded; the old ones stay valid");
-        }
-    }
 }
 
 /// Takes up what others change in the store, and writes down which keys are used, for ever.

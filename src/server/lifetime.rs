@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::calls::Calls;
+use super::live::Live;
 use super::tracker::Tracker;
 
 /// A connection without a call for so long is closed, politely: its peer can connect again.
@@ -27,15 +28,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// For such a part of its age an old connection waits for a pause.
 const PAUSE_WAIT_DIVISOR: u32 = 10;
 
-/// How long connections live.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lifetime {
-    /// Without a call that begins or is open.
-    pub(super) idle_max: Duration,
-    /// In all, about.
-    pub(super) age_max: Duration,
-}
-
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
@@ -46,46 +38,47 @@ pub(super) enum Over {
     OldAndBusy,
 }
 
-impl Lifetime {
-    /// Waits until the connection is over.
-    pub(super) async fn over(self, tracker: &Tracker, calls: &Calls) -> Over {
-        let began = Instant::now();
-        let after = |time: Duration| began.checked_add(time).unwrap_or(began);
-        let old = after(jittered(self.age_max, getrandom::u32().unwrap_or_default()));
-        let first_call = after(FIRST_CALL_TIMEOUT);
-        let part = self
-            .idle_max
-            .checked_div(IDLE_PARTS)
-            .unwrap_or(self.idle_max);
-        let (mut part_ends, mut idle_parts, mut begun) = (after(part), 0, 0);
-        loop {
-            let has_called = tracker.begun() > 0;
-            let next = match has_called {
-                true => part_ends.min(old),
-                false => part_ends.min(old).min(first_call),
+/// Waits until the connection is over. What the limits say may change meanwhile; that is noticed
+/// with the next part of the idle time.
+pub(super) async fn over(limits: &Live, tracker: &Tracker, calls: &Calls) -> Over {
+    let began = Instant::now();
+    let after = |time: Duration| began.checked_add(time).unwrap_or(began);
+    let random = getrandom::u32().unwrap_or_default();
+    let first_call = after(FIRST_CALL_TIMEOUT);
+    let part = || {
+        let idle_max = limits.connection_idle_max();
+        idle_max.checked_div(IDLE_PARTS).unwrap_or(idle_max)
+    };
+    let (mut part_ends, mut idle_parts, mut begun) = (after(part()), 0, 0);
+    loop {
+        let has_called = tracker.begun() > 0;
+        let age_max = limits.connection_age_max();
+        let old = after(jittered(age_max, random));
+        let next = match has_called {
+            true => part_ends.min(old),
+            false => part_ends.min(old).min(first_call),
+        };
+        sleep_until(next).await;
+        let now = Instant::now();
+        if now >= old {
+            let wait = age_max.checked_div(PAUSE_WAIT_DIVISOR);
+            return wait_for_pause(wait.unwrap_or_default(), tracker).await;
+        }
+        if now >= first_call && tracker.begun() == 0 {
+            return Over::NeverCalled;
+        }
+        if now >= part_ends {
+            let before = std::mem::replace(&mut begun, tracker.begun());
+            let is_idle = before == begun && calls.is_empty();
+            idle_parts = if is_idle {
+                u32::saturating_add(idle_parts, 1)
+            } else {
+                0
             };
-            sleep_until(next).await;
-            let now = Instant::now();
-            if now >= old {
-                let wait = self.age_max.checked_div(PAUSE_WAIT_DIVISOR);
-                return wait_for_pause(wait.unwrap_or_default(), tracker).await;
+            if idle_parts == IDLE_PARTS {
+                return Over::Idle;
             }
-            if now >= first_call && tracker.begun() == 0 {
-                return Over::NeverCalled;
-            }
-            if now >= part_ends {
-                let before = std::mem::replace(&mut begun, tracker.begun());
-                let is_idle = before == begun && calls.is_empty();
-                idle_parts = if is_idle {
-                    u32::saturating_add(idle_parts, 1)
-                } else {
-                    0
-                };
-                if idle_parts == IDLE_PARTS {
-                    return Over::Idle;
-                }
-                part_ends = now.checked_add(part).unwrap_or(now);
-            }
+            part_ends = now.checked_add(part()).unwrap_or(now);
         }
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::StartError;
-use super::config::Config;
 use super::lines::Kind;
+use super::live::Live;
 use super::stream::StdStream;
 use super::tls::Tls;
 use super::unix::Listening;
@@ -71,7 +71,7 @@ pub(super) async fn accept(
     (listener, tls): (&TcpListener, Option<&Arc<Tls>>),
     unix: Option<&Listening>,
     workers: &Workers,
-    config: &Config,
+    limits: &Live,
 ) -> Infallible {
     loop {
         let accepted = tokio::select! {
@@ -85,7 +85,7 @@ pub(super) async fn accept(
             accepted = accept_unix(unix) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => hand_out(stream, peer, tls, workers, config.connections_max),
+            Ok((stream, peer)) => hand_out(stream, peer, tls, workers, limits.connections_max()),
             Err(error) => {
                 // Without a pause a lack of file descriptors would be a busy loop.
                 if workers.lines.permit(Kind::Failed) {

@@ -13,17 +13,23 @@ mod checked_clock;
 mod clients;
 mod concurrency;
 mod config;
+mod config_file;
 mod connection;
 mod discard;
 pub mod files;
+mod follow_ledger;
 mod frame_meter;
+mod inputs;
 mod keys;
 mod lifetime;
 mod lines;
 mod lingering;
 mod listener;
+mod live;
 mod metrics;
+mod option_table;
 mod options;
+mod price_changes;
 mod prices;
 mod reload;
 #[cfg(any(test, fuzzing))]
@@ -33,11 +39,13 @@ mod stalls;
 mod start_error;
 mod stream;
 mod stream_limit;
+mod supervisor;
 mod system_clock;
 pub mod telemetry;
 mod tls;
 mod tracker;
 mod unix;
+mod watchdog;
 mod worker;
 
 use std::convert::Infallible;
@@ -47,7 +55,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_stream::{Stream, StreamExt as _};
 
 use crate::app::App;
@@ -55,6 +63,7 @@ use crate::app::access::Access;
 use crate::app::card_file::{NoBases, extend_others};
 use crate::app::keys::Keys;
 use crate::app::prices::{publish_with_default, published};
+use crate::app::reload::{RELOADS_MAX, ReloadRequest};
 use crate::domain::pricing::Catalog;
 use crate::line_rate::LEFT_OUT_INTERVAL;
 use crate::rpc::health::{Serving, State};
@@ -67,6 +76,7 @@ use crate::store::{Clock, Store};
 
 use self::admin::{Admin, Answers};
 use self::lines::ConnectionLines;
+use self::live::Live;
 use self::metrics::{Metrics, Sources};
 use self::reload::Reload;
 use self::start_error::system;
@@ -97,31 +107,33 @@ pub mod limits {
 
 pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
+pub use clients::CLIENT_KEYS;
 pub use config::{Config, ConfigError, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS};
-pub use options::{Options, Switch};
+pub use inputs::{Checked, check};
+pub use option_table::{OptionRow, Taken};
+pub use options::{OPTIONS, Options, Switch};
 pub use start_error::StartError;
+pub use supervisor::Supervisor;
 pub use system_clock::SystemClock;
-pub use telemetry::LogFormat;
+pub use telemetry::{LogFormat, LogLevel};
 pub use tls::{TlsError, TlsFiles};
 
 /// How long calls in flight may go on after a panic ended a thread that they need.
 const DEFECT_DRAIN_MAX: Duration = Duration::from_millis(500);
-
-/// How often the clock is checked where no call reads it.
-const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a running server is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Stop; the name is for the log. The first one drains, the second one cuts what is left.
     Stop(&'static str),
-    /// Read the rate cards again.
+    /// Read the configuration again, and all that it names.
     Reload,
 }
 
 /// A server that listens. It serves no call before [`Server::run`].
 pub struct Server {
-    config: Arc<Config>,
+    config: Config,
+    limits: Arc<Live>,
     address: SocketAddr,
     clock: Arc<CheckedClock>,
     app: Arc<App>,
@@ -133,12 +145,16 @@ pub struct Server {
     workers: Workers,
     tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
+    reloads: mpsc::Receiver<ReloadRequest>,
+    level: Option<LogLevel>,
+    supervisor: Supervisor,
     listeners: (TcpListener, Option<Listening>),
 }
 
 /// What [`Server::bind`] has made before it listens.
 struct Parts {
-    config: Arc<Config>,
+    config: Config,
+    limits: Arc<Live>,
     clock: Arc<CheckedClock>,
     app: Arc<App>,
     keys: Arc<Keys>,
@@ -149,6 +165,7 @@ struct Parts {
     workers: Workers,
     tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
+    reloads: mpsc::Receiver<ReloadRequest>,
     socket: tokio::net::TcpSocket,
 }
 
@@ -207,7 +224,9 @@ impl Parts {
         let keys = Arc::new(keys);
         let app = App::new(catalog, store.clone(), store.clone(), clock);
         let app = app.with_default_rate_card(default);
-        let app = Arc::new(app.with_access(Arc::clone(&access)));
+        let (reloads, reloads_asked) = mpsc::channel(RELOADS_MAX);
+        let app = app.with_access(Arc::clone(&access)).with_reloads(reloads);
+        let app = Arc::new(app);
         // Health says NOT_SERVING until the server runs.
         let (health, state) = watch::channel(State {
             serving: Serving::No,
@@ -217,23 +236,20 @@ impl Parts {
             .map_err(|error| system("reflection cannot be built", &error))?;
         let counters = Arc::new(Counters::new(config.threads));
         let observer: Arc<dyn Observer> = counters.clone();
-        let lines = Arc::new(CallLines::new(Instant::now(), config.slow_call_min));
+        let lines = Arc::new(CallLines::new(Instant::now()));
+        let limits = Live::new(&config);
         let settings = Settings {
-            calls_max: config.calls_max,
-            call_memory_bytes_max: config.call_memory_bytes_max,
-            watchers_max: config.watchers_max,
+            limits: Arc::clone(limits.calls()),
             access: Arc::clone(&access),
             admission: app.clone(),
-            deadline_max: config.deadline_max,
-            log_calls: config.log_calls,
             observer,
             lines: Arc::clone(&lines),
         };
-        let limits = LimitLayer::new(&settings);
-        let budget = Arc::clone(limits.budget());
-        let layers = stack_limited(&settings, limits);
+        let layer = LimitLayer::new(&settings);
+        let budget = Arc::clone(layer.budget());
+        let layers = stack_limited(&settings, layer);
         // The threads that serve, before the first connection can come.
-        let workers = worker::start(&config, &access, &layers.service(router))?;
+        let workers = worker::start((config.threads, &limits), &access, &layers.service(router))?;
         let admin = match (config.admin_listen, admin_socket) {
             (Some(address), Some(socket)) => {
                 let answers = Answers {
@@ -242,7 +258,7 @@ impl Parts {
                         counters: Arc::clone(&counters),
                         budget,
                         connections: workers.connection_counts(),
-                        connections_max: config.connections_max,
+                        limits: Arc::clone(&limits),
                         state: health.subscribe(),
                         believed: checked.watch(),
                         store: store.clone(),
@@ -256,7 +272,8 @@ impl Parts {
             _ => None,
         };
         Ok(Self {
-            config: Arc::new(config),
+            config,
+            limits,
             clock: checked,
             app,
             keys,
@@ -267,6 +284,7 @@ impl Parts {
             workers,
             tls,
             admin,
+            reloads: reloads_asked,
             socket,
         })
     }
@@ -292,6 +310,7 @@ impl Server {
         Ok(Self {
             address: listener.local_addr().unwrap_or(parts.config.listen),
             config: parts.config,
+            limits: parts.limits,
             clock: parts.clock,
             app: parts.app,
             keys: parts.keys,
@@ -302,8 +321,26 @@ impl Server {
             workers: parts.workers,
             tls: parts.tls,
             admin: parts.admin,
+            reloads: parts.reloads,
+            level: None,
+            supervisor: Supervisor::default(),
             listeners: (listener, unix),
         })
+    }
+
+    /// A reload sets the level of this log, too.
+    #[must_use]
+    pub fn with_log_level(self, level: LogLevel) -> Self {
+        Self {
+            level: Some(level),
+            ..self
+        }
+    }
+
+    /// Whoever started the process is told how it goes.
+    #[must_use]
+    pub fn with_supervisor(self, supervisor: Supervisor) -> Self {
+        Self { supervisor, ..self }
     }
 
     /// Where it listens.
@@ -334,28 +371,35 @@ impl Server {
     pub async fn run(self, signals: impl Stream<Item = Signal>) -> Result<Totals, StartError> {
         let mut signals = std::pin::pin!(signals.fuse());
         let (config, workers, health) = (self.config, self.workers, self.health);
-        let tls = self.tls;
+        let (limits, tls) = (self.limits, self.tls);
         let admin = self.admin;
         let keys = self.keys;
-        let reload = Reload::new(
-            Arc::clone(&config),
-            self.app,
-            Arc::clone(&keys),
-            tls.clone(),
-        );
         let reload_asked = Notify::new();
         health.send_modify(|state| state.serving = Serving::Yes);
+        let supervisor = self.supervisor;
+        let status = format!("listens on {}", self.address);
+        supervisor.ready(&status);
         banner::log(self.address, &config, keys.access());
         if let Some(admin) = &admin {
             banner::log_admin(admin.address);
         }
+        let reload = Reload {
+            config,
+            limits: Arc::clone(&limits),
+            app: self.app,
+            tls: tls.clone(),
+            level: self.level,
+            supervisor: (self.supervisor, status.clone()),
+            observer: self.counters.clone(),
+        };
         let serve = async {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
                 stop = next_stop(&mut signals, &reload_asked) => stop,
-                never = listener::accept((&listener, tls.as_ref()), unix.as_ref(), &workers, &config) => match never {},
+                never = listener::accept((&listener, tls.as_ref()), unix.as_ref(), &workers, &limits) => match never {},
             };
             tracing::info!(signal = stop, "stopping");
+            supervisor.stopping(&format!("stops by {stop}: calls in flight finish"));
             // Checks and watches of health say NOT_SERVING before any connection closes.
             health.send_modify(|state| state.serving = Serving::No);
             // No further connections.
@@ -366,7 +410,8 @@ impl Server {
             health.send_modify(|state| state.serving = Serving::Ended);
             tokio::select! {
                 () = workers.drained() => {}
-                () = tokio::time::sleep(config.drain_max) => {
+                never = supervisor.extend() => match never {},
+                () = tokio::time::sleep(limits.drain_max()) => {
                     tracing::warn!(connections = workers.connections(), "calls in flight were cut: --drain-ms-max is over");
                 }
                 stop = next_stop(&mut signals, &reload_asked) => {
@@ -379,8 +424,9 @@ impl Server {
         // ends, and its supervisor starts it again.
         let defect = tokio::select! {
             () = serve => None,
-            () = follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
-            never = reload.run(&reload_asked) => match never {},
+            () = follow_ledger::follow(self.store.writable(), &self.clock, &health) => Some("the thread that writes the data file"),
+            never = reload.run(&reload_asked, self.reloads) => match never {},
+            never = watchdog::watch(supervisor, &workers, &self.store) => match never {},
             never = follow_certificate(tls.as_ref()) => match never {},
             never = keys::follow(&keys) => match never {},
             never = tell_of_others(&self.lines, &workers.lines) => match never {},
@@ -395,7 +441,6 @@ impl Server {
         }
         // Probes are answered until all calls have ended. It reads the store, which is closed next.
         drop(admin);
-        drop(reload);
         keys::note_uses(&keys).await;
         drop(keys);
         let store = self.store;
@@ -451,33 +496,5 @@ async fn tell_of_others(calls: &CallLines, connections: &ConnectionLines) -> Inf
         tokio::time::sleep(LEFT_OUT_INTERVAL).await;
         calls.tell();
         connections.tell();
-    }
-}
-
-/// Tells health whether the ledger can write, for as long as it has a writer. A ledger whose
-/// clock is not believed cannot.
-async fn follow(
-    mut writable: watch::Receiver<bool>,
-    clock: &CheckedClock,
-    state: &watch::Sender<State>,
-) {
-    let mut believed = clock.watch();
-    loop {
-        let can_write = *writable.borrow_and_update() && *believed.borrow_and_update();
-        state.send_if_modified(|state| {
-            std::mem::replace(&mut state.writable, can_write) != can_write
-        });
-        let changed = tokio::select! {
-            changed = writable.changed() => changed,
-            changed = believed.changed() => changed,
-            () = tokio::time::sleep(CLOCK_CHECK_INTERVAL) => {
-                // A jump is noticed also where no call reads the clock.
-                clock.now();
-                Ok(())
-            }
-        };
-        if changed.is_err() {
-            return;
-        }
     }
 }

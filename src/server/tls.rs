@@ -8,7 +8,6 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -182,25 +181,64 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the files hold, checked.
+pub(super) struct Loaded {
+    config: ServerConfig,
+    leaf: Leaf,
+    digest: Digest,
+}
+
+impl Loaded {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Why they cannot be used.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Self::of(files, &Contents::read(files)?)
+    }
+
+    fn of(files: &TlsFiles, contents: &Contents) -> Result<Self, TlsError> {
+        let (config, leaf) = contents.config(files)?;
+        Ok(Self {
+            config,
+            leaf,
+            digest: contents.digest(),
+        })
+    }
+}
+
+/// What was read of the files.
+struct Known {
+    /// Last, whether it could be used or not: each is logged once.
+    read: Digest,
+    /// What is used.
+    used: Digest,
+    leaf: Leaf,
+}
+
 /// See the module.
 pub(super) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
-    expiry: AtomicI64,
-    /// Of what was read last, whether it could be used or not: each is logged once.
-    read: Mutex<Digest>,
+    known: Mutex<Known>,
 }
 
 impl Tls {
     /// Reads the files.
     pub(super) fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let contents = Contents::read(&files)?;
-        let (config, leaf) = contents.config(&files)?;
-        log("the certificate is loaded", &files, &leaf);
+        let loaded = Loaded::read(&files)?;
+        log(
+            "the certificate is loaded",
+            &files,
+            &loaded.leaf.fingerprint,
+        );
         Ok(Self {
-            expiry: AtomicI64::new(leaf.expiry),
-            config: ArcSwap::from_pointee(config),
-            read: Mutex::new(contents.digest()),
+            config: ArcSwap::from_pointee(loaded.config),
+            known: Mutex::new(Known {
+                read: loaded.digest,
+                used: loaded.digest,
+                leaf: loaded.leaf,
+            }),
             files,
         })
     }
@@ -212,30 +250,41 @@ impl Tls {
 
     /// When the certificate ends, in seconds since 1970.
     pub(super) fn expiry(&self) -> i64 {
-        self.expiry.load(Ordering::Relaxed)
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.leaf.expiry
     }
 
-    /// Reads the files again.
-    pub(super) async fn reload(self: &Arc<Self>) {
-        let tls = Arc::clone(self);
-        // A panic is in the log.
-        let _ = tokio::task::spawn_blocking(move || tls.read_again()).await;
+    /// Uses what was read from now on. The fingerprints of the certificates before and after, where
+    /// anything is another.
+    pub(super) fn take_up(&self, loaded: Loaded) -> Option<(String, String)> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.read = loaded.digest;
+        if known.used == loaded.digest {
+            return None;
+        }
+        known.used = loaded.digest;
+        self.config.store(Arc::new(loaded.config));
+        let before = std::mem::replace(&mut known.leaf, loaded.leaf);
+        Some((before.fingerprint, known.leaf.fingerprint.clone()))
     }
 
     fn read_again(&self) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let (digest, loaded) = match Contents::read(&self.files) {
-            Ok(contents) => (contents.digest(), contents.config(&self.files)),
-            Err(error) => (Sha256::digest(error.to_string()).into(), Err(error)),
+        let read = Contents::read(&self.files);
+        let digest = match &read {
+            Ok(contents) => contents.digest(),
+            Err(error) => Sha256::digest(error.to_string()).into(),
         };
-        if std::mem::replace(&mut *read, digest) == digest {
-            return;
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::replace(&mut known.read, digest) == digest {
+                return;
+            }
         }
-        match loaded {
-            Ok((config, leaf)) => {
-                self.config.store(Arc::new(config));
-                self.expiry.store(leaf.expiry, Ordering::Relaxed);
-                log("another certificate is loaded", &self.files, &leaf);
+        match read.and_then(|contents| Loaded::of(&self.files, &contents)) {
+            Ok(loaded) => {
+                if let Some((_, after)) = self.take_up(loaded) {
+                    log("another certificate is loaded", &self.files, &after);
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "the certificate is not loaded; the old one serves on");
@@ -247,13 +296,14 @@ impl Tls {
     pub(super) async fn follow(self: &Arc<Self>) -> Infallible {
         loop {
             tokio::time::sleep(FILES_INTERVAL).await;
-            self.reload().await;
+            let tls = Arc::clone(self);
+            // A panic is in the log.
+            let _ = tokio::task::spawn_blocking(move || tls.read_again()).await;
         }
     }
 }
 
-fn log(message: &str, files: &TlsFiles, leaf: &Leaf) {
-    let sha256 = &leaf.fingerprint;
+fn log(message: &str, files: &TlsFiles, sha256: &str) {
     let client_ca = files.client_ca.as_deref().map(Path::display);
     let client_ca = client_ca.as_ref().map(tracing::field::display);
     tracing::info!(cert = %files.cert.display(), key = %files.key.display(), client_ca, sha256, "{message}");

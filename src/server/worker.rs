@@ -9,8 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use http::{Request, Response};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
@@ -19,10 +21,9 @@ use super::StartError;
 use super::body::RequestBody;
 use super::certificate;
 use super::concurrency::Concurrency;
-use super::config::Config;
-use super::connection::{self, Around, Times};
-use super::lifetime::Lifetime;
+use super::connection::{self, Around};
 use super::lines::{ConnectionLines, Kind};
+use super::live::Live;
 use super::stream::{StdStream, Stream};
 use super::tls::{HANDSHAKE_TIMEOUT, Tls};
 use crate::app::access::Access;
@@ -67,6 +68,7 @@ pub(super) struct Workers {
 }
 
 struct Worker {
+    runtime: Handle,
     accepted: mpsc::Sender<Accepted>,
     connections: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
@@ -109,7 +111,7 @@ impl Workers {
 
 /// Starts the threads.
 pub(super) fn start<S>(
-    config: &Config,
+    (threads, limits): (usize, &Arc<Live>),
     access: &Arc<Access>,
     service: &Observe<S>,
 ) -> Result<Workers, StartError>
@@ -123,21 +125,14 @@ where
 {
     let phase = watch::Sender::new(Phase::Serving);
     let (panicked, one_panicked) = watch::channel(false);
-    let times = Times {
-        deadline_max: config.deadline_max,
-        lifetime: Lifetime {
-            idle_max: config.connection_idle_max,
-            age_max: config.connection_age_max,
-        },
-    };
     let lines = Arc::new(ConnectionLines::new());
-    let workers = (0..config.threads)
+    let workers = (0..threads)
         .map(|number| {
             start_one(
                 number,
                 service.clone(),
                 (phase.subscribe(), panicked.clone()),
-                (times, Arc::clone(&lines), Arc::clone(access)),
+                (Arc::clone(limits), Arc::clone(&lines), Arc::clone(access)),
             )
         })
         .collect::<std::io::Result<_>>()
@@ -157,7 +152,7 @@ fn start_one<S>(
     number: usize,
     service: Observe<S>,
     (phase, panicked): (watch::Receiver<Phase>, watch::Sender<bool>),
-    shared: (Times, Arc<ConnectionLines>, Arc<Access>),
+    shared: (Arc<Live>, Arc<ConnectionLines>, Arc<Access>),
 ) -> std::io::Result<Worker>
 where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
@@ -172,6 +167,7 @@ where
         .event_interval(EVENT_INTERVAL)
         .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
         .build()?;
+    let handle = runtime.handle().clone();
     let (accepted, queue) = mpsc::channel(ACCEPTED_MAX);
     let connections = Arc::new(AtomicUsize::new(0));
     let thread = std::thread::Builder::new()
@@ -184,6 +180,7 @@ where
             // Connections that are still open are cut when the runtime is dropped.
         })?;
     Ok(Worker {
+        runtime: handle,
         accepted,
         connections,
         thread,
@@ -194,7 +191,7 @@ async fn run<S>(
     mut queue: mpsc::Receiver<Accepted>,
     service: Observe<S>,
     mut phase: watch::Receiver<Phase>,
-    (times, lines, access): (Times, Arc<ConnectionLines>, Arc<Access>),
+    (limits, lines, access): (Arc<Live>, Arc<ConnectionLines>, Arc<Access>),
 ) where
     S: Service<Request<RequestBody>, Response = Response<ReplyBody>, Error = Panicked>
         + OfConnection
@@ -205,7 +202,7 @@ async fn run<S>(
 {
     let concurrency = Arc::new(Concurrency::default());
     let around = Around {
-        times,
+        limits,
         lines,
         concurrency: Arc::clone(&concurrency),
     };
@@ -344,6 +341,20 @@ impl Workers {
             // All threads have ended in order.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// The number of a thread that does not come to a task of its own within so long.
+    pub(super) async fn silent(&self, within: Duration) -> Option<usize> {
+        let asked = self.workers.iter();
+        let asked: Vec<_> = asked.map(|worker| worker.runtime.spawn(async {})).collect();
+        let until = Instant::now().checked_add(within)?;
+        for (number, answer) in asked.into_iter().enumerate() {
+            let answer = tokio::time::timeout_at(until, answer).await;
+            if !matches!(answer, Ok(Ok(()))) {
+                return Some(number);
+            }
+        }
+        None
     }
 
     /// How many connections there are.

@@ -69,7 +69,6 @@ fn the_help_of_serve_says_the_defaults() {
         listen_unix: None,
         tls: None,
         clients: _,
-        file: None,
         authentication: Authentication::WhereKnown,
         admin_key: None,
         admin_key_file: None,
@@ -96,6 +95,8 @@ fn the_help_of_serve_says_the_defaults() {
         log_calls: false,
         log_format: _,
         log_level,
+        options: _,
+        given: _,
     } = config
     else {
         panic!("{config:?}");

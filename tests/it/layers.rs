@@ -12,7 +12,8 @@ use bytes::Bytes;
 use creditd::app::Queued;
 use creditd::app::access::{Access, Authentication};
 use creditd::rpc::layer::{
-    Admission, Call, CallLines, Counters, MeteredBody, Observer, Settings, Totals, stack,
+    Admission, Call, CallLimits, CallLines, Counters, LiveLimits, MeteredBody, Observer, Settings,
+    Totals, stack,
 };
 use creditd::rpc::method::Method;
 use creditd::rpc::pb::creditd::v1::ErrorReason;
@@ -40,17 +41,22 @@ impl Admission for Admits {
     }
 }
 
+const LIMITS: CallLimits = CallLimits {
+    slow_call_min: None,
+    calls_max: 2,
+    call_memory_bytes_max: 64 << 20,
+    watchers_max: 2,
+    deadline_max: Duration::from_millis(80),
+    log_calls: false,
+};
+
 fn settings(observer: Arc<dyn Observer>) -> Settings {
     Settings {
-        calls_max: 2,
-        call_memory_bytes_max: 64 << 20,
-        watchers_max: 2,
+        limits: LiveLimits::new(&LIMITS),
         access: Arc::new(Access::new(Authentication::Off, Arc::new(SystemClock), 0)),
         admission: Arc::new(Admits),
-        deadline_max: Duration::from_millis(80),
-        log_calls: false,
         observer,
-        lines: Arc::new(CallLines::new(Instant::now(), None)),
+        lines: Arc::new(CallLines::new(Instant::now())),
     }
 }
 
@@ -174,7 +180,10 @@ where
 async fn a_call_ends_when_its_trailers_are_taken() {
     let counters = Arc::new(Counters::new(2));
     let settings = Settings {
-        calls_max: 8,
+        limits: LiveLimits::new(&CallLimits {
+            calls_max: 8,
+            ..LIMITS
+        }),
         ..settings(counters.clone())
     };
     let mut service =
@@ -256,13 +265,46 @@ async fn the_smaller_deadline_holds() {
     }
 }
 
+/// Limits that change hold for the next call.
+#[tokio::test]
+async fn limits_change_between_calls() {
+    let settings = settings(Arc::new(Counters::new(2)));
+    let mut service =
+        stack(&settings).service(service_fn(|request: Request<MeteredBody<Body>>| async {
+            // A call takes its permit when its message has come.
+            drop(request.into_body().collect().await);
+            pending::<()>().await;
+            Ok::<_, Infallible>(good())
+        }));
+    for (calls_max, deadline_ms, expected) in [
+        (2, 80, "DEADLINE_EXCEEDED 80"),
+        (2, 20, "DEADLINE_EXCEEDED 20"),
+        (0, 20, "SERVER_OVERLOADED 0"),
+        (2, 30, "DEADLINE_EXCEEDED 30"),
+    ] {
+        settings.limits.set(&CallLimits {
+            calls_max,
+            deadline_max: Duration::from_millis(deadline_ms),
+            ..LIMITS
+        });
+        let response = service.ready().await.unwrap().call(request(PATH, None));
+        let refusal = refusal_of(&response.await.unwrap());
+        let figure = refusal.metadata.get("deadline_ms");
+        let figure = figure.or_else(|| refusal.metadata.get("limit")).unwrap();
+        assert_eq!(format!("{} {figure}", refusal.reason), expected);
+    }
+}
+
 #[tokio::test]
 async fn what_is_over_the_limit_is_shed_at_once_and_health_is_let_through() {
     let gate = Arc::new(Semaphore::new(0));
     let waiting = gate.clone();
     let counters = Arc::new(Counters::new(2));
     let settings = Settings {
-        deadline_max: Duration::from_secs(60),
+        limits: LiveLimits::new(&CallLimits {
+            deadline_max: Duration::from_secs(60),
+            ..LIMITS
+        }),
         ..settings(counters)
     };
     let entered = Arc::new(AtomicUsize::new(0));
@@ -382,6 +424,7 @@ async fn the_observer_hears_of_every_call() {
             let path = method.map_or("", |method| method.path);
             self.0.lock().unwrap().push(format!("started {path}"));
         }
+        fn reloaded(&self, _was_taken: bool) {}
         fn items_refused(&self, reason: ErrorReason, items: u64) {
             let note = format!("{items} {reason:?}");
             self.0.lock().unwrap().push(note);

@@ -40,6 +40,8 @@ mod cli_remote;
 /// any year.
 mod clock;
 mod command_page;
+/// Configurations: checked, printed, and reloaded by a signal and by a call.
+mod configuration;
 /// Connections that are old: their clients go on over another one.
 mod connections;
 /// Rate cards that extend others.
@@ -124,6 +126,8 @@ mod stop;
 mod store;
 /// The number of calls at once that connections are told.
 mod stream_limits;
+/// What a service manager is told.
+mod supervised;
 /// Rules about the code itself.
 mod tidy;
 /// TLS, and certificates that change.

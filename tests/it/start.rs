@@ -240,7 +240,7 @@ fn configuration_that_makes_no_sense_is_refused() {
     for (args, expected) in [
         (
             vec!["--config", "typo.toml"],
-            "creditd: configuration typo.toml:2: unknown field `listen_on`",
+            "creditd: configuration typo.toml:2: unknown key \"listen_on\"; did you mean \"listen_unix\"?",
         ),
         (
             vec!["--config", "nowhere.toml"],

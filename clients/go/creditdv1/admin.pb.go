@@ -1124,6 +1124,160 @@ func (x *AdminEvent) GetTitle() string {
 	return ""
 }
 
+type ReloadConfigRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadConfigRequest) Reset() {
+	*x = ReloadConfigRequest{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadConfigRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadConfigRequest) ProtoMessage() {}
+
+func (x *ReloadConfigRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadConfigRequest.ProtoReflect.Descriptor instead.
+func (*ReloadConfigRequest) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{17}
+}
+
+type ReloadConfigResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is another than before. Empty: nothing has changed.
+	Changes []*ConfigChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Options of the file that differ from those in force, and that only a restart takes.
+	NeedRestart   []*ConfigChange `protobuf:"bytes,2,rep,name=need_restart,json=needRestart,proto3" json:"need_restart,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadConfigResponse) Reset() {
+	*x = ReloadConfigResponse{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadConfigResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadConfigResponse) ProtoMessage() {}
+
+func (x *ReloadConfigResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadConfigResponse.ProtoReflect.Descriptor instead.
+func (*ReloadConfigResponse) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReloadConfigResponse) GetChanges() []*ConfigChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ReloadConfigResponse) GetNeedRestart() []*ConfigChange {
+	if x != nil {
+		return x.NeedRestart
+	}
+	return nil
+}
+
+// Something of a server's configuration that is another than before.
+type ConfigChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key of an option, such as "calls_max", or what else it is: "certificate".
+	What string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	// As it was. Empty: there was none.
+	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// As it is. Empty: there is none.
+	After         string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigChange) Reset() {
+	*x = ConfigChange{}
+	mi := &file_creditd_v1_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigChange) ProtoMessage() {}
+
+func (x *ConfigChange) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigChange.ProtoReflect.Descriptor instead.
+func (*ConfigChange) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ConfigChange) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *ConfigChange) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *ConfigChange) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
 var File_creditd_v1_admin_proto protoreflect.FileDescriptor
 
 const file_creditd_v1_admin_proto_rawDesc = "" +
@@ -1203,13 +1357,21 @@ const file_creditd_v1_admin_proto_rawDesc = "" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x16\n" +
 	"\x06action\x18\x03 \x01(\tR\x06action\x12\x18\n" +
 	"\asubject\x18\x04 \x01(\tR\asubject\x12\x14\n" +
-	"\x05title\x18\x05 \x01(\tR\x05title*\xaa\x01\n" +
+	"\x05title\x18\x05 \x01(\tR\x05title\"\x15\n" +
+	"\x13ReloadConfigRequest\"\x87\x01\n" +
+	"\x14ReloadConfigResponse\x122\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.creditd.v1.ConfigChangeR\achanges\x12;\n" +
+	"\fneed_restart\x18\x02 \x03(\v2\x18.creditd.v1.ConfigChangeR\vneedRestart\"P\n" +
+	"\fConfigChange\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after*\xaa\x01\n" +
 	"\rRateCardState\x12\x1f\n" +
 	"\x1bRATE_CARD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18RATE_CARD_STATE_IN_FORCE\x10\x01\x12\x1d\n" +
 	"\x19RATE_CARD_STATE_SCHEDULED\x10\x02\x12\x1c\n" +
 	"\x18RATE_CARD_STATE_REPLACED\x10\x03\x12\x1d\n" +
-	"\x19RATE_CARD_STATE_WITHDRAWN\x10\x042\xd6\x04\n" +
+	"\x19RATE_CARD_STATE_WITHDRAWN\x10\x042\xa9\x05\n" +
 	"\fAdminService\x12Z\n" +
 	"\x0fPublishRateCard\x12\".creditd.v1.PublishRateCardRequest\x1a#.creditd.v1.PublishRateCardResponse\x12T\n" +
 	"\rListRateCards\x12 .creditd.v1.ListRateCardsRequest\x1a!.creditd.v1.ListRateCardsResponse\x12]\n" +
@@ -1217,7 +1379,8 @@ const file_creditd_v1_admin_proto_rawDesc = "" +
 	"\tCreateKey\x12\x1c.creditd.v1.CreateKeyRequest\x1a\x1d.creditd.v1.CreateKeyResponse\x12E\n" +
 	"\bListKeys\x12\x1b.creditd.v1.ListKeysRequest\x1a\x1c.creditd.v1.ListKeysResponse\x12H\n" +
 	"\tRevokeKey\x12\x1c.creditd.v1.RevokeKeyRequest\x1a\x1d.creditd.v1.RevokeKeyResponse\x12Z\n" +
-	"\x0fListAdminEvents\x12\".creditd.v1.ListAdminEventsRequest\x1a#.creditd.v1.ListAdminEventsResponseB\xa0\x01\n" +
+	"\x0fListAdminEvents\x12\".creditd.v1.ListAdminEventsRequest\x1a#.creditd.v1.ListAdminEventsResponse\x12Q\n" +
+	"\fReloadConfig\x12\x1f.creditd.v1.ReloadConfigRequest\x1a .creditd.v1.ReloadConfigResponseB\xa0\x01\n" +
 	"\x0ecom.creditd.v1B\n" +
 	"AdminProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
@@ -1236,7 +1399,7 @@ func file_creditd_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_creditd_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_creditd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_creditd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_creditd_v1_admin_proto_goTypes = []any{
 	(RateCardState)(0),               // 0: creditd.v1.RateCardState
 	(*PublishRateCardRequest)(nil),   // 1: creditd.v1.PublishRateCardRequest
@@ -1256,43 +1419,50 @@ var file_creditd_v1_admin_proto_goTypes = []any{
 	(*ListAdminEventsRequest)(nil),   // 15: creditd.v1.ListAdminEventsRequest
 	(*ListAdminEventsResponse)(nil),  // 16: creditd.v1.ListAdminEventsResponse
 	(*AdminEvent)(nil),               // 17: creditd.v1.AdminEvent
-	(*timestamppb.Timestamp)(nil),    // 18: google.protobuf.Timestamp
+	(*ReloadConfigRequest)(nil),      // 18: creditd.v1.ReloadConfigRequest
+	(*ReloadConfigResponse)(nil),     // 19: creditd.v1.ReloadConfigResponse
+	(*ConfigChange)(nil),             // 20: creditd.v1.ConfigChange
+	(*timestamppb.Timestamp)(nil),    // 21: google.protobuf.Timestamp
 }
 var file_creditd_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: creditd.v1.PublishRateCardResponse.rate_card:type_name -> creditd.v1.RateCard
-	18, // 1: creditd.v1.RateCard.effective_time:type_name -> google.protobuf.Timestamp
+	21, // 1: creditd.v1.RateCard.effective_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: creditd.v1.RateCard.state:type_name -> creditd.v1.RateCardState
 	3,  // 3: creditd.v1.ListRateCardsResponse.rate_cards:type_name -> creditd.v1.RateCard
 	3,  // 4: creditd.v1.WithdrawRateCardResponse.rate_card:type_name -> creditd.v1.RateCard
-	18, // 5: creditd.v1.Key.create_time:type_name -> google.protobuf.Timestamp
-	18, // 6: creditd.v1.Key.expire_time:type_name -> google.protobuf.Timestamp
-	18, // 7: creditd.v1.Key.last_use_time:type_name -> google.protobuf.Timestamp
-	18, // 8: creditd.v1.Key.revoke_time:type_name -> google.protobuf.Timestamp
+	21, // 5: creditd.v1.Key.create_time:type_name -> google.protobuf.Timestamp
+	21, // 6: creditd.v1.Key.expire_time:type_name -> google.protobuf.Timestamp
+	21, // 7: creditd.v1.Key.last_use_time:type_name -> google.protobuf.Timestamp
+	21, // 8: creditd.v1.Key.revoke_time:type_name -> google.protobuf.Timestamp
 	8,  // 9: creditd.v1.CreateKeyRequest.key:type_name -> creditd.v1.Key
 	8,  // 10: creditd.v1.CreateKeyResponse.key:type_name -> creditd.v1.Key
 	8,  // 11: creditd.v1.ListKeysResponse.keys:type_name -> creditd.v1.Key
 	8,  // 12: creditd.v1.RevokeKeyResponse.key:type_name -> creditd.v1.Key
 	17, // 13: creditd.v1.ListAdminEventsResponse.events:type_name -> creditd.v1.AdminEvent
-	18, // 14: creditd.v1.AdminEvent.create_time:type_name -> google.protobuf.Timestamp
-	1,  // 15: creditd.v1.AdminService.PublishRateCard:input_type -> creditd.v1.PublishRateCardRequest
-	4,  // 16: creditd.v1.AdminService.ListRateCards:input_type -> creditd.v1.ListRateCardsRequest
-	6,  // 17: creditd.v1.AdminService.WithdrawRateCard:input_type -> creditd.v1.WithdrawRateCardRequest
-	9,  // 18: creditd.v1.AdminService.CreateKey:input_type -> creditd.v1.CreateKeyRequest
-	11, // 19: creditd.v1.AdminService.ListKeys:input_type -> creditd.v1.ListKeysRequest
-	13, // 20: creditd.v1.AdminService.RevokeKey:input_type -> creditd.v1.RevokeKeyRequest
-	15, // 21: creditd.v1.AdminService.ListAdminEvents:input_type -> creditd.v1.ListAdminEventsRequest
-	2,  // 22: creditd.v1.AdminService.PublishRateCard:output_type -> creditd.v1.PublishRateCardResponse
-	5,  // 23: creditd.v1.AdminService.ListRateCards:output_type -> creditd.v1.ListRateCardsResponse
-	7,  // 24: creditd.v1.AdminService.WithdrawRateCard:output_type -> creditd.v1.WithdrawRateCardResponse
-	10, // 25: creditd.v1.AdminService.CreateKey:output_type -> creditd.v1.CreateKeyResponse
-	12, // 26: creditd.v1.AdminService.ListKeys:output_type -> creditd.v1.ListKeysResponse
-	14, // 27: creditd.v1.AdminService.RevokeKey:output_type -> creditd.v1.RevokeKeyResponse
-	16, // 28: creditd.v1.AdminService.ListAdminEvents:output_type -> creditd.v1.ListAdminEventsResponse
-	22, // [22:29] is the sub-list for method output_type
-	15, // [15:22] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	21, // 14: creditd.v1.AdminEvent.create_time:type_name -> google.protobuf.Timestamp
+	20, // 15: creditd.v1.ReloadConfigResponse.changes:type_name -> creditd.v1.ConfigChange
+	20, // 16: creditd.v1.ReloadConfigResponse.need_restart:type_name -> creditd.v1.ConfigChange
+	1,  // 17: creditd.v1.AdminService.PublishRateCard:input_type -> creditd.v1.PublishRateCardRequest
+	4,  // 18: creditd.v1.AdminService.ListRateCards:input_type -> creditd.v1.ListRateCardsRequest
+	6,  // 19: creditd.v1.AdminService.WithdrawRateCard:input_type -> creditd.v1.WithdrawRateCardRequest
+	9,  // 20: creditd.v1.AdminService.CreateKey:input_type -> creditd.v1.CreateKeyRequest
+	11, // 21: creditd.v1.AdminService.ListKeys:input_type -> creditd.v1.ListKeysRequest
+	13, // 22: creditd.v1.AdminService.RevokeKey:input_type -> creditd.v1.RevokeKeyRequest
+	15, // 23: creditd.v1.AdminService.ListAdminEvents:input_type -> creditd.v1.ListAdminEventsRequest
+	18, // 24: creditd.v1.AdminService.ReloadConfig:input_type -> creditd.v1.ReloadConfigRequest
+	2,  // 25: creditd.v1.AdminService.PublishRateCard:output_type -> creditd.v1.PublishRateCardResponse
+	5,  // 26: creditd.v1.AdminService.ListRateCards:output_type -> creditd.v1.ListRateCardsResponse
+	7,  // 27: creditd.v1.AdminService.WithdrawRateCard:output_type -> creditd.v1.WithdrawRateCardResponse
+	10, // 28: creditd.v1.AdminService.CreateKey:output_type -> creditd.v1.CreateKeyResponse
+	12, // 29: creditd.v1.AdminService.ListKeys:output_type -> creditd.v1.ListKeysResponse
+	14, // 30: creditd.v1.AdminService.RevokeKey:output_type -> creditd.v1.RevokeKeyResponse
+	16, // 31: creditd.v1.AdminService.ListAdminEvents:output_type -> creditd.v1.ListAdminEventsResponse
+	19, // 32: creditd.v1.AdminService.ReloadConfig:output_type -> creditd.v1.ReloadConfigResponse
+	25, // [25:33] is the sub-list for method output_type
+	17, // [17:25] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_creditd_v1_admin_proto_init() }
@@ -1306,7 +1476,7 @@ func file_creditd_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_creditd_v1_admin_proto_rawDesc), len(file_creditd_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	AdminService_ListKeys_FullMethodName         = "/creditd.v1.AdminService/ListKeys"
 	AdminService_RevokeKey_FullMethodName        = "/creditd.v1.AdminService/RevokeKey"
 	AdminService_ListAdminEvents_FullMethodName  = "/creditd.v1.AdminService/ListAdminEvents"
+	AdminService_ReloadConfig_FullMethodName     = "/creditd.v1.AdminService/ReloadConfig"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -55,6 +56,10 @@ type AdminServiceClient interface {
 	RevokeKey(ctx context.Context, in *RevokeKeyRequest, opts ...grpc.CallOption) (*RevokeKeyResponse, error)
 	// The trail: what was done by this service, and by whom, newest first. It never changes.
 	ListAdminEvents(ctx context.Context, in *ListAdminEventsRequest, opts ...grpc.CallOption) (*ListAdminEventsResponse, error)
+	// Has the server read its configuration again, as SIGHUP does: its file, and the rate cards,
+	// certificates and keys that this names. All of it is taken, or nothing where something is
+	// wrong. The same again changes nothing. It is in the server's log, and not in the trail.
+	ReloadConfig(ctx context.Context, in *ReloadConfigRequest, opts ...grpc.CallOption) (*ReloadConfigResponse, error)
 }
 
 type adminServiceClient struct {
@@ -135,6 +140,16 @@ func (c *adminServiceClient) ListAdminEvents(ctx context.Context, in *ListAdminE
 	return out, nil
 }
 
+func (c *adminServiceClient) ReloadConfig(ctx context.Context, in *ReloadConfigRequest, opts ...grpc.CallOption) (*ReloadConfigResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReloadConfigResponse)
+	err := c.cc.Invoke(ctx, AdminService_ReloadConfig_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -162,6 +177,10 @@ type AdminServiceServer interface {
 	RevokeKey(context.Context, *RevokeKeyRequest) (*RevokeKeyResponse, error)
 	// The trail: what was done by this service, and by whom, newest first. It never changes.
 	ListAdminEvents(context.Context, *ListAdminEventsRequest) (*ListAdminEventsResponse, error)
+	// Has the server read its configuration again, as SIGHUP does: its file, and the rate cards,
+	// certificates and keys that this names. All of it is taken, or nothing where something is
+	// wrong. The same again changes nothing. It is in the server's log, and not in the trail.
+	ReloadConfig(context.Context, *ReloadConfigRequest) (*ReloadConfigResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -192,6 +211,9 @@ func (UnimplementedAdminServiceServer) RevokeKey(context.Context, *RevokeKeyRequ
 }
 func (UnimplementedAdminServiceServer) ListAdminEvents(context.Context, *ListAdminEventsRequest) (*ListAdminEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAdminEvents not implemented")
+}
+func (UnimplementedAdminServiceServer) ReloadConfig(context.Context, *ReloadConfigRequest) (*ReloadConfigResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReloadConfig not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -340,6 +362,24 @@ func _AdminService_ListAdminEvents_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ReloadConfig_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReloadConfigRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ReloadConfig(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ReloadConfig_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ReloadConfig(ctx, req.(*ReloadConfigRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -374,6 +414,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListAdminEvents",
 			Handler:    _AdminService_ListAdminEvents_Handler,
+		},
+		{
+			MethodName: "ReloadConfig",
+			Handler:    _AdminService_ReloadConfig_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

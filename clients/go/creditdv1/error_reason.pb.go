@@ -390,6 +390,12 @@ const (
 	// Metadata: limit
 	// Example: there are 10000 keys, the most that a server keeps; revoke one first
 	ErrorReason_ERROR_REASON_TOO_MANY_KEYS ErrorReason = 72
+	// The server's configuration was read again and something in it is wrong, so nothing of
+	// it was taken. Of a long list of problems the log has the rest.
+	// Code: FAILED_PRECONDITION
+	// Metadata: problems
+	// Example: the configuration was not reloaded, and the old one serves on: configuration creditd.toml:3: unknown key "calls_maxx"; did you mean "calls_max"?
+	ErrorReason_ERROR_REASON_CONFIG_NOT_RELOADED ErrorReason = 73
 )
 
 // Enum value maps for ErrorReason.
@@ -461,6 +467,7 @@ var (
 		70: "ERROR_REASON_TOO_MANY_RATE_CARDS",
 		71: "ERROR_REASON_INVALID_KEY",
 		72: "ERROR_REASON_TOO_MANY_KEYS",
+		73: "ERROR_REASON_CONFIG_NOT_RELOADED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -529,6 +536,7 @@ var (
 		"ERROR_REASON_TOO_MANY_RATE_CARDS":     70,
 		"ERROR_REASON_INVALID_KEY":             71,
 		"ERROR_REASON_TOO_MANY_KEYS":           72,
+		"ERROR_REASON_CONFIG_NOT_RELOADED":     73,
 	}
 )
 
@@ -564,7 +572,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xfb\x11\n" +
+	"creditd.v1*\xa1\x12\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -632,7 +640,8 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10E\x12$\n" +
 	" ERROR_REASON_TOO_MANY_RATE_CARDS\x10F\x12\x1c\n" +
 	"\x18ERROR_REASON_INVALID_KEY\x10G\x12\x1e\n" +
-	"\x1aERROR_REASON_TOO_MANY_KEYS\x10H\"\x04\b%\x10%B\xa6\x01\n" +
+	"\x1aERROR_REASON_TOO_MANY_KEYS\x10H\x12$\n" +
+	" ERROR_REASON_CONFIG_NOT_RELOADED\x10I\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
 	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"

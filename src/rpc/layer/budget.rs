@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::call_limits::Limit;
 use super::shed::Shed;
 use crate::app::access::Access;
 use crate::line_rate::LineRate;
@@ -65,7 +66,7 @@ impl Weight {
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Shared,
-    limit: usize,
+    limit: Limit,
     used: AtomicUsize,
     floor: usize,
 }
@@ -82,10 +83,10 @@ pub(super) enum Refusal {
 }
 
 impl Pool {
-    const fn new(shared: Shared, limit: usize, floor: usize) -> Self {
+    fn new(shared: Shared, limit: impl Into<Limit>, floor: usize) -> Self {
         Self {
             shared,
-            limit,
+            limit: limit.into(),
             used: AtomicUsize::new(0),
             floor,
         }
@@ -115,7 +116,8 @@ impl Pool {
         held: &AtomicUsize,
         weight: Weight,
     ) -> Result<(), Refusal> {
-        let room = self.limit.saturating_sub(weight.left_to_small(self.limit));
+        let limit = self.limit.get();
+        let room = limit.saturating_sub(weight.left_to_small(limit));
         let taken = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -138,7 +140,10 @@ impl Pool {
         held: usize,
         are_strangers: bool,
     ) -> Result<(), Refusal> {
-        let free = self.limit.saturating_sub(self.used.load(Ordering::Relaxed));
+        let free = self
+            .limit
+            .get()
+            .saturating_sub(self.used.load(Ordering::Relaxed));
         let (share, resource) = match are_strangers {
             false => (
                 free.saturating_mul(KEY_FACTOR),
@@ -166,7 +171,7 @@ impl Pool {
 
     /// What one connection may hold while so much is used.
     fn share(&self, used: usize) -> usize {
-        let free = self.limit.saturating_sub(used);
+        let free = self.limit.get().saturating_sub(used);
         free.div_euclid(SHARE_DIVISOR).max(self.floor)
     }
 
@@ -184,7 +189,7 @@ impl Pool {
     }
 
     fn full(&self) -> RpcRefusal {
-        let limit = self.limit;
+        let limit = self.limit.get();
         let resource = match self.shared {
             Shared::BalanceWatchers => return RpcRefusal::TooManyWatchers { limit },
             Shared::Memory => {
@@ -253,7 +258,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(bytes_max: usize, calls_max: usize, watchers_max: usize) -> Self {
+    pub(super) fn new(
+        bytes_max: impl Into<Limit>,
+        calls_max: impl Into<Limit>,
+        watchers_max: impl Into<Limit>,
+    ) -> Self {
         let pools = Each {
             memory: Pool::new(Shared::Memory, bytes_max, MEMORY_FLOOR_BYTES),
             calls: Pool::new(Shared::Calls, calls_max, CALLS_FLOOR),
@@ -290,7 +299,7 @@ impl Budget {
     pub fn in_use(&self) -> InUse {
         let of = |shared| {
             let pool = self.pool(shared);
-            [pool.used.load(Ordering::Relaxed), pool.limit]
+            [pool.used.load(Ordering::Relaxed), pool.limit.get()]
         };
         InUse {
             calls: of(Shared::Calls),

@@ -61,7 +61,9 @@ impl Record {
     /// Writes the call into the log, where it has a line.
     pub(super) fn log(&self, call: &Call) {
         let code = call.code;
-        let is_slow = self.lines.is_slow(call);
+        // A stream takes as long as its caller wants.
+        let streams = call.method.is_some_and(|method| method.kind.streams());
+        let is_slow = !streams && self.slow_call_min.is_some_and(|min| call.elapsed >= min);
         if code == Code::Ok && !is_slow && !self.log_calls || !is_logged(code) {
             return;
         }

@@ -45,12 +45,22 @@ pub trait Observer: Send + Sync + 'static {
     fn handled(&self, call: &Call);
     /// So many items of a batch were refused for that reason.
     fn items_refused(&self, reason: ErrorReason, items: u64);
+    /// The configuration was read again, and taken or refused.
+    fn reloaded(&self, was_taken: bool);
 }
 
 /// Counts calls.
 #[derive(Debug)]
 pub struct Counters {
     shards: Box<[Shard]>,
+    reloads: Reloads,
+}
+
+/// How often the configuration was read again.
+#[derive(Debug, Default)]
+struct Reloads {
+    taken: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// The counts of one thread, or of a few.
@@ -137,6 +147,7 @@ impl Counters {
     pub fn new(threads: usize) -> Self {
         Self {
             shards: (0..threads.max(1)).map(|_| Shard::new()).collect(),
+            reloads: Reloads::default(),
         }
     }
 
@@ -171,6 +182,13 @@ impl Counters {
             let reason = ErrorReason::try_from(i32::try_from(number).ok()?).ok()?;
             Some((reason, self.sum(|shard| shard.reasons.get(number))))
         })
+    }
+
+    /// How often the configuration was read again, and taken or refused.
+    pub fn reloads(&self) -> [(&'static str, u64); 2] {
+        let Reloads { taken, refused } = &self.reloads;
+        [("taken", taken), ("refused", refused)]
+            .map(|(outcome, times)| (outcome, times.load(Ordering::Relaxed)))
     }
 
     /// All that was counted.
@@ -227,6 +245,14 @@ impl Observer for Counters {
         if let Some(shard) = self.shard() {
             shard.refused(reason, items);
         }
+    }
+
+    fn reloaded(&self, was_taken: bool) {
+        let counter = match was_taken {
+            true => &self.reloads.taken,
+            false => &self.reloads.refused,
+        };
+        add(counter, 1);
     }
 }
 

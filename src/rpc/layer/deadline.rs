@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,21 +13,22 @@ use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::LiveLimits;
 use crate::rpc::refused::{Refused, RpcRefusal};
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Puts [`Deadline`] around a service.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DeadlineLayer {
-    max: Duration,
+    limits: Arc<LiveLimits>,
 }
 
 impl DeadlineLayer {
-    /// No call takes longer than this.
+    /// No call takes longer than these say when it begins.
     #[must_use]
-    pub const fn new(max: Duration) -> Self {
-        Self { max }
+    pub const fn new(limits: Arc<LiveLimits>) -> Self {
+        Self { limits }
     }
 }
 
@@ -36,7 +38,7 @@ impl<S> Layer<S> for DeadlineLayer {
     fn layer(&self, inner: S) -> Deadline<S> {
         Deadline {
             inner,
-            max: self.max,
+            limits: Arc::clone(&self.limits),
         }
     }
 }
@@ -45,7 +47,7 @@ impl<S> Layer<S> for DeadlineLayer {
 #[derive(Clone, Debug)]
 pub struct Deadline<S> {
     inner: S,
-    max: Duration,
+    limits: Arc<LiveLimits>,
 }
 
 impl<S, A> Service<Request<A>> for Deadline<S>
@@ -61,8 +63,9 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let given = timeout_of(request.headers()).unwrap_or(self.max);
-        let deadline = given.min(self.max);
+        let max = self.limits.deadline_max();
+        let given = timeout_of(request.headers()).unwrap_or(max);
+        let deadline = given.min(max);
         Timed {
             inner: self.inner.call(request),
             sleep: None,

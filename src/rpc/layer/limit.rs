@@ -55,9 +55,9 @@ impl LimitLayer {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let mut budget = Budget::new(
-            settings.call_memory_bytes_max,
-            settings.calls_max,
-            settings.watchers_max,
+            settings.limits.call_memory_bytes_max.clone(),
+            settings.limits.calls_max.clone(),
+            settings.limits.watchers_max.clone(),
         );
         budget.access = Some(Arc::clone(&settings.access));
         Self {

@@ -1,11 +1,11 @@
 //! Which calls have lines in the log: of each method and each code a few each second.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tonic::Code;
 
 use super::call_line::log_refused;
-use super::counters::{CODES, Call};
+use super::counters::CODES;
 use crate::line_rate::LineRate;
 use crate::rpc::method::{METHODS, Method};
 
@@ -13,28 +13,19 @@ use crate::rpc::method::{METHODS, Method};
 #[derive(Debug)]
 pub struct CallLines {
     start: Instant,
-    /// Calls that take so long are slow; None: none is.
-    slow_call_min: Option<Duration>,
     /// For each method, and for calls of no method, a rate for each code.
     rates: Box<[LineRate]>,
 }
 
 impl CallLines {
-    /// Counts from now on. Calls that take so long are slow; None: none is.
+    /// Counts from now on.
     #[must_use]
-    pub fn new(start: Instant, slow_call_min: Option<Duration>) -> Self {
+    pub fn new(start: Instant) -> Self {
         let length = METHODS.len().saturating_add(1).saturating_mul(CODES);
         Self {
             start,
-            slow_call_min,
             rates: (0..length).map(|_| LineRate::default()).collect(),
         }
-    }
-
-    /// Whether a call took too long. A stream takes as long as its caller wants.
-    pub(super) fn is_slow(&self, call: &Call) -> bool {
-        let streams = call.method.is_some_and(|method| method.kind.streams());
-        !streams && self.slow_call_min.is_some_and(|min| call.elapsed >= min)
     }
 
     /// Whether a call that ended now has a line. One that has none is counted.
@@ -87,12 +78,14 @@ fn index(method: Option<&'static Method>, code: Code) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn each_kind_of_call_has_a_rate_of_its_own() {
         let start = Instant::now();
-        let lines = CallLines::new(start, None);
+        let lines = CallLines::new(start);
         let written = |method, code, at| {
             let permitted = (0..1_000).filter(|_| lines.permit(method, code, at));
             permitted.count()

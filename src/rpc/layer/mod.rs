@@ -5,6 +5,7 @@
 mod authenticate;
 mod body;
 mod budget;
+mod call_limits;
 mod call_line;
 mod complete;
 mod counters;
@@ -21,7 +22,6 @@ mod shed;
 mod trace_context;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderName;
 use tower::ServiceBuilder;
@@ -29,6 +29,7 @@ use tower::layer::util::{Identity, Stack};
 
 pub use body::{MeteredBody, ReplyBody};
 pub use budget::{Budget, InUse};
+pub use call_limits::{CallLimits, LiveLimits};
 pub use complete::{Complete, CompleteLayer};
 pub use counters::{Call, Counters, DURATION_BOUNDS_US, MethodTotals, Observer, Totals};
 pub use deadline::{Deadline, DeadlineLayer};
@@ -61,20 +62,12 @@ static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-de
 /// What the layers need to know.
 #[derive(Clone)]
 pub struct Settings {
-    /// Most calls in flight in the whole process.
-    pub calls_max: usize,
-    /// Most memory for requests and replies.
-    pub call_memory_bytes_max: usize,
-    /// Most balances that are watched.
-    pub watchers_max: usize,
+    /// The limits that can change.
+    pub limits: Arc<LiveLimits>,
     /// Who may call.
     pub access: Arc<Access>,
     /// Who knows whether writes are queued.
     pub admission: Arc<dyn Admission>,
-    /// The longest that a call may take, whatever its caller says.
-    pub deadline_max: Duration,
-    /// Whether successful calls are logged too.
-    pub log_calls: bool,
     /// Who counts calls.
     pub observer: Arc<dyn Observer>,
     /// Which calls have lines in the log.
@@ -108,7 +101,7 @@ pub fn stack_limited(settings: &Settings, limits: LimitLayer) -> ServiceBuilder<
         .layer(ObserveLayer::new(
             Arc::clone(&settings.observer),
             Arc::clone(&settings.lines),
-            settings.log_calls,
+            Arc::clone(&settings.limits),
         ))
         // Gives a reason to what tonic refuses by itself.
         .layer(CompleteLayer)
@@ -118,5 +111,5 @@ pub fn stack_limited(settings: &Settings, limits: LimitLayer) -> ServiceBuilder<
         // time is spent on it.
         .layer(limits)
         // The clock runs for the work alone.
-        .layer(DeadlineLayer::new(settings.deadline_max))
+        .layer(DeadlineLayer::new(Arc::clone(&settings.limits)))
 }

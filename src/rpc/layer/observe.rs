@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -22,7 +22,7 @@ use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
 use super::reservation::Reservation;
 use super::trace_context::TraceId;
-use super::{GRPC_STATUS, OfConnection, ReplyBody};
+use super::{GRPC_STATUS, LiveLimits, OfConnection, ReplyBody};
 use crate::domain::keys::KeyId;
 use crate::rpc::method::{self, Method};
 use crate::rpc::pb::creditd::v1::ErrorReason;
@@ -34,18 +34,22 @@ use crate::rpc::refused::{ItemsRefused, Refused, RpcRefusal, reason_in_trailers,
 pub struct ObserveLayer {
     observer: Arc<dyn Observer>,
     lines: Arc<CallLines>,
-    log_calls: bool,
+    limits: Arc<LiveLimits>,
     ids: Arc<Ids>,
 }
 
 impl ObserveLayer {
-    /// Tells the observer; logs successful calls too where that is asked for.
+    /// Tells the observer; logs successful calls too where the limits say so.
     #[must_use]
-    pub fn new(observer: Arc<dyn Observer>, lines: Arc<CallLines>, log_calls: bool) -> Self {
+    pub fn new(
+        observer: Arc<dyn Observer>,
+        lines: Arc<CallLines>,
+        limits: Arc<LiveLimits>,
+    ) -> Self {
         Self {
             observer,
             lines,
-            log_calls,
+            limits,
             ids: Ids::new(),
         }
     }
@@ -59,7 +63,7 @@ impl<S> Layer<S> for ObserveLayer {
             inner,
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
-            log_calls: self.log_calls,
+            limits: Arc::clone(&self.limits),
             ids: Arc::clone(&self.ids),
             peer: None,
         }
@@ -72,7 +76,7 @@ pub struct Observe<S> {
     inner: S,
     observer: Arc<dyn Observer>,
     lines: Arc<CallLines>,
-    log_calls: bool,
+    limits: Arc<LiveLimits>,
     ids: Arc<Ids>,
     peer: Option<PeerAddress>,
 }
@@ -106,7 +110,8 @@ where
         let record = Record {
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
-            log_calls: self.log_calls,
+            slow_call_min: self.limits.slow_call_min(),
+            log_calls: self.limits.log_calls(),
             start: Instant::now(),
             method,
             peer: self.peer,
@@ -158,6 +163,8 @@ where
 pub(super) struct Record {
     observer: Arc<dyn Observer>,
     pub(super) lines: Arc<CallLines>,
+    /// From when on it is slow.
+    pub(super) slow_call_min: Option<Duration>,
     pub(super) log_calls: bool,
     pub(super) start: Instant,
     method: Option<&'static Method>,

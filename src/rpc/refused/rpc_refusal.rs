@@ -46,6 +46,11 @@ pub enum RpcRefusal {
     KeyRequired,
     /// Its key is none, or not any more.
     KeyInvalid,
+    /// The configuration that was to be reloaded is wrong.
+    ConfigNotReloaded {
+        /// All that is wrong with it, cut.
+        problems: String,
+    },
     /// No such method.
     UnknownMethod {
         /// The path that was called, cut.
@@ -175,6 +180,7 @@ impl RpcRefusal {
             Self::MessageTooLarge { .. } | Self::MetadataTooLarge { .. } => Code::ResourceExhausted,
             Self::UnsupportedEncoding { .. } | Self::UnknownMethod { .. } => Code::Unimplemented,
             Self::KeyRequired | Self::KeyInvalid => Code::Unauthenticated,
+            Self::ConfigNotReloaded { .. } => Code::FailedPrecondition,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
             Self::Overloaded { .. }
             | Self::TooManyWatchers { .. }
@@ -219,6 +225,7 @@ impl RpcRefusal {
             | Self::UnknownMethod { .. }
             | Self::KeyRequired
             | Self::KeyInvalid
+            | Self::ConfigNotReloaded { .. }
             | Self::DeadlineExceeded { .. }
             | Self::Internal { .. } => None,
         }
@@ -256,6 +263,11 @@ impl RpcRefusal {
                 Reason::KeyInvalid,
                 "the key is not valid: it is unknown, was revoked, or has expired; send one that \"creditd keys list\" shows",
                 Vec::new(),
+            ),
+            Self::ConfigNotReloaded { problems } => Prose::new(
+                Reason::ConfigNotReloaded,
+                "the configuration was not reloaded, and the old one serves on: {problems}",
+                vec![("problems", problems)],
             ),
             Self::UnknownMethod { method } => Prose::new(
                 Reason::UnknownMethod,

@@ -56,6 +56,12 @@ impl Collector for Calls {
             "Calls and items of batches that were refused, by reason.",
             refusals,
         )?;
+        let reloads = self.0.reloads().into_iter();
+        writer.counters(
+            "creditd_reloads",
+            "How often the configuration was read again, and taken or refused.",
+            reloads.map(|(outcome, times)| ([("outcome", outcome.to_owned())], float(times))),
+        )?;
         durations(&mut writer, &methods)
     }
 }

@@ -20,6 +20,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+use super::live::Live;
 use super::tls::Tls;
 use crate::rpc::health::State;
 use crate::rpc::layer::{Budget, Counters};
@@ -32,7 +33,7 @@ pub(super) struct Sources {
     pub(super) budget: Arc<Budget>,
     /// Connections of each thread that serves.
     pub(super) connections: Vec<Arc<AtomicUsize>>,
-    pub(super) connections_max: usize,
+    pub(super) limits: Arc<Live>,
     pub(super) state: watch::Receiver<State>,
     /// Whether the clock is believed.
     pub(super) believed: watch::Receiver<bool>,

@@ -70,7 +70,7 @@ impl Gauges {
             (
                 "creditd_connections",
                 "Connections",
-                [connections, self.0.connections_max],
+                [connections, self.0.limits.connections_max()],
             ),
             ("creditd_watchers", "Watched balances", balance_watches),
         ] {

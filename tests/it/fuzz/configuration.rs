@@ -20,13 +20,15 @@ pub fn run(bytes: &[u8]) {
     let mut options = match Options::from_file(&path) {
         Ok(options) => options,
         Err(error) => {
-            let error = error.to_string();
-            let place = error.strip_prefix(&format!("configuration {}:", path.display()));
-            let (line, problem) = place.and_then(|place| place.split_once(": ")).unwrap();
-            let line: usize = line.parse().unwrap();
-            let lines = text.split('\n').count();
-            assert!((1..=lines).contains(&line), "{error} of {lines} lines");
-            assert!(!problem.contains('\n'), "{error}");
+            assert!(!error.problems().is_empty());
+            for error in error.problems() {
+                let place = error.strip_prefix(&format!("configuration {}:", path.display()));
+                let (line, problem) = place.and_then(|place| place.split_once(": ")).unwrap();
+                let line: usize = line.parse().unwrap();
+                let lines = text.split('\n').count();
+                assert!((1..=lines).contains(&line), "{error} of {lines} lines");
+                assert!(!problem.contains('\n'), "{error}");
+            }
             return;
         }
     };
@@ -51,9 +53,11 @@ pub fn run(bytes: &[u8]) {
             );
         }
         Err(error) => {
-            let error = error.to_string();
-            assert!(error.starts_with("--"), "{error}");
-            assert!(!error.contains('\n'), "{error}");
+            assert!(!error.problems().is_empty());
+            for error in error.problems() {
+                assert!(error.starts_with("--"), "{error}");
+                assert!(!error.contains('\n'), "{error}");
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ CreateKey             key   no     no    no      no     in     in
 ListKeys              key   no     no    no      no     in     in
 RevokeKey             key   no     no    no      no     in     in
 ListAdminEvents       key   no     no    no      no     in     in
+ReloadConfig          key   no     no    no      no     in     in
 Check                 in    in     in    in      in     in     in
 Watch                 in    in     in    in      in     in     in
 ServerReflectionInfo  in    in     in    in      in     in     in

@@ -72,10 +72,10 @@ async fn admin_keys_are_rotated_by_their_file() {
         (format!("{first}\n"), [true, false]),
     ] {
         write(&text);
-        let reloads = server.log().matches("rate cards reloaded").count();
+        let reloads = server.log().matches("configuration ").count();
         server.signal(Signal::HUP);
         wait_until("it has read the files again", || {
-            server.log().matches("rate cards reloaded").count() > reloads
+            server.log().matches("configuration ").count() > reloads
         });
         for (secret, expected) in [&first, &second].into_iter().zip(expected) {
             let expected = if expected {
@@ -87,7 +87,7 @@ async fn admin_keys_are_rotated_by_their_file() {
         }
     }
     assert!(
-        server.log().contains("admin keys not reloaded"),
+        server.log().contains("configuration not reloaded"),
         "{}",
         server.log()
     );

@@ -165,7 +165,7 @@ fn entries_that_cannot_be_used_are_refused() {
         (
             entry("san = \"a\"\nscope = [\"read\"]"),
             4,
-            "unknown field `scope`, expected one of `name`, ",
+            "unknown key \"scope\" in [[client]]; did you mean \"scopes\"?",
         ),
         (
             entry("san = \"a\"\nscopes = [\"admin\"]\naccounts = [\"a\"]"),
@@ -183,7 +183,11 @@ fn entries_that_cannot_be_used_are_refused() {
             "\"b\" matches the same certificates as \"a\"; leave one of them out",
         ),
         (too_many, 4_001, "there are more than 1000 [[client]]"),
-        ("client = 1\n".to_owned(), 1, "invalid type: "),
+        (
+            "client = 1\n".to_owned(),
+            1,
+            "client is a list of tables: write [[client]]",
+        ),
     ] {
         std::fs::write(path.join("creditd.toml"), &text).unwrap();
         let line_of_options = format!(

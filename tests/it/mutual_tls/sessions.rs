@@ -69,7 +69,7 @@ async fn no_session_is_resumed() {
     }
     write(&server, "client-ca.pem", &Authority::new("others").pem);
     server.signal(Signal::HUP);
-    server.wait_for_log("another certificate is loaded");
+    server.wait_for_log("configuration reloaded changes=\"certificate: ");
     for client in &clients {
         assert!(handshake(&server, client).await.is_err());
     }

@@ -73,7 +73,7 @@ async fn a_name_of_a_file_that_was_published_is_refused_at_the_start_and_at_sigh
     // A file of another name is served, beside what was published.
     write("other", "4");
     server.signal(Signal::HUP);
-    server.wait_for_log("rate cards reloaded");
+    server.wait_for_log("configuration reloaded");
     assert_eq!(default_price(&server).await, "4");
     let names = list(&server).await.into_iter();
     let names: Vec<_> = names
@@ -149,7 +149,7 @@ async fn the_default_card_is_a_setting() {
     publish(&server, &text("plan", "3", None)).await;
     assert_eq!(default_price(&server).await, "2");
     server.signal(Signal::HUP);
-    server.wait_for_log("rate cards reloaded");
+    server.wait_for_log("configuration reloaded");
     assert_eq!(default_price(&server).await, "2");
     // One that the new files do not have: the old cards serve on.
     std::fs::write(&files[1], text("three", "4", None)).unwrap();
@@ -249,7 +249,7 @@ async fn a_contract_extends_what_was_published() {
     publish(&server, &text("list", "6", None)).await;
     assert_eq!(default_price(&server).await, "4");
     server.signal(Signal::HUP);
-    server.wait_for_log("rate cards reloaded");
+    server.wait_for_log("configuration reloaded");
     assert_eq!(default_price(&server).await, "3");
     let published = publish(&server, &contract("other")).await;
     publish(&server, &text("list", "2", None)).await;

@@ -128,6 +128,9 @@ pub fn samples() -> Vec<OnTheWire> {
         RpcRefusal::UnknownMethod {
             method: "/creditd.v1.PricingService/Price".to_owned(),
         },
+        RpcRefusal::ConfigNotReloaded {
+            problems: "configuration creditd.toml:3: unknown key \"calls_maxx\"; did you mean \"calls_max\"?".to_owned(),
+        },
         RpcRefusal::KeyRequired,
         RpcRefusal::KeyInvalid,
         RpcRefusal::DeadlineExceeded { deadline_ms: 50 },

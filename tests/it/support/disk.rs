@@ -36,13 +36,29 @@ impl Disk {
 
     /// Starts a server whose data lies on it.
     pub fn server(&self, directory: Option<TempDir>) -> Program {
+        self.start(directory, Vec::new())
+    }
+
+    /// The same with further variables.
+    pub fn server_with(&self, variables: Vec<(&'static str, OsString)>) -> Program {
+        self.start(None, variables)
+    }
+
+    fn start(
+        &self,
+        directory: Option<TempDir>,
+        variables: Vec<(&'static str, OsString)>,
+    ) -> Program {
         let path = |name: &str| OsString::from(self.directory.path().join(name));
         Program::start_settings(Settings {
             directory,
-            variables: vec![
+            variables: [
                 ("LD_PRELOAD", path("failing_disk.so")),
                 ("FAILING_DISK", path("faults")),
-            ],
+            ]
+            .into_iter()
+            .chain(variables)
+            .collect(),
             ..Settings::default()
         })
     }

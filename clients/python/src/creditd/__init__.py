@@ -4,7 +4,7 @@
 Decimal, never float. A call that is refused or fails raises CreditdError.
 """
 
-from creditd import enums, errors, keys, model
+from creditd import config, enums, errors, keys, model
 from creditd._async import AsyncBalanceWatch, AsyncClient
 from creditd._attempts import RetryPolicy, Timeout
 from creditd._call_key import AsyncKeySource, KeySource
@@ -13,6 +13,7 @@ from creditd._request_id import new_request_id, request_id_of
 from creditd._sync import BalanceWatch, Client
 from creditd._tls import Tls
 from creditd._values import Amount, Duration, MeterValue
+from creditd.config import *
 from creditd.enums import *
 from creditd.errors import *
 from creditd.keys import *
@@ -41,6 +42,7 @@ __all__ = [
     "request_id_of",
 ]
 # Public names are listed once, in the modules that define them.
+__all__ += config.__all__
 __all__ += enums.__all__
 __all__ += errors.__all__
 __all__ += keys.__all__

@@ -363,3 +363,9 @@ class Reason:
     #: Code: FAILED_PRECONDITION
     #: Metadata: limit
     TOO_MANY_KEYS: Final = "TOO_MANY_KEYS"
+
+    #: The server's configuration was read again and something in it is wrong, so nothing of
+    #: it was taken. Of a long list of problems the log has the rest.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: problems
+    CONFIG_NOT_RELOADED: Final = "CONFIG_NOT_RELOADED"

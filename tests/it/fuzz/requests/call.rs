@@ -46,6 +46,7 @@ pub const PATHS: &[&str] = &[
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/creditd.v1.AdminService/ReloadConfig",
 ];
 
 /// Metadata that a call may have.

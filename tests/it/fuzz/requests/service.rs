@@ -10,19 +10,22 @@ use creditd::app::App;
 use creditd::app::access::{Access, Authentication};
 use creditd::app::card_file::{LoadedCard, built_in, read};
 use creditd::app::keys::Keys;
+use creditd::app::reload::{ReloadRequest, Reloaded};
 use creditd::app::token::{Token, hash_of};
 use creditd::domain::Timestamp;
 use creditd::domain::keys::{AccountPattern, AccountPatterns, KeyId, KeyTerms, Scope, Scopes};
 use creditd::domain::pricing::Catalog;
 use creditd::rpc::health::{Serving, State};
-use creditd::rpc::layer::{Admission, CallLines, Counters, ReplyBody, Settings, stack};
+use creditd::rpc::layer::{
+    Admission, CallLimits, CallLines, Counters, LiveLimits, ReplyBody, Settings, stack,
+};
 use creditd::rpc::refused::RpcRefusal;
 use creditd::rpc::router::Router;
 use creditd::store::cards::RateCardStore;
 use creditd::store::keys::{KeyStore, NewKey};
 use creditd::store::{Clock, Store};
 use http::{Request, Response};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tower::util::BoxCloneSyncService;
 
 use super::body::Pieces;
@@ -60,15 +63,18 @@ impl Admission for Admits {
 /// Limits so large that no call of a fuzzer meets them.
 pub fn settings(access: &Arc<Access>) -> Settings {
     Settings {
-        calls_max: 64,
-        call_memory_bytes_max: 256 << 20,
-        watchers_max: 8,
+        limits: LiveLimits::new(&CallLimits {
+            calls_max: 64,
+            call_memory_bytes_max: 256 << 20,
+            watchers_max: 8,
+            deadline_max: Duration::from_secs(30),
+            slow_call_min: None,
+            log_calls: false,
+        }),
         access: Arc::clone(access),
         admission: Arc::new(Admits),
-        deadline_max: Duration::from_secs(30),
-        log_calls: false,
         observer: Arc::new(Counters::new(2)),
-        lines: Arc::new(CallLines::new(Instant::now(), None)),
+        lines: Arc::new(CallLines::new(Instant::now())),
     }
 }
 
@@ -165,7 +171,15 @@ impl Service {
         let keys = Keys::new(stores.keys, Arc::clone(&access), Arc::clone(&times));
         keys.take_up().await.unwrap();
         let app = App::new(catalog, Arc::clone(&stores.ledger), stores.cards, times);
-        let app = Arc::new(app.with_access(Arc::clone(&access)));
+        let (reloads, mut asked) = mpsc::channel::<ReloadRequest>(1);
+        // There is no configuration that could be another one.
+        tokio::spawn(async move {
+            while let Some(request) = asked.recv().await {
+                let _ = request.send(Ok(Reloaded::default()));
+            }
+        });
+        let app = app.with_access(Arc::clone(&access)).with_reloads(reloads);
+        let app = Arc::new(app);
         let (health, state) = watch::channel(State {
             serving: Serving::Yes,
             writable: true,

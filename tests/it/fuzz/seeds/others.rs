@@ -74,6 +74,7 @@ pub fn administration() -> Vec<Step> {
         )
         .with(admin),
         call("ListAdminEvents", &pb::ListAdminEventsRequest::default()).with(admin),
+        call("ReloadConfig", &pb::ReloadConfigRequest {}).with(admin),
         call("GetBalance", &crate::support::balance(TEAM))
             .with(WithKey::ReadsOnly)
             .refused("KEY_INVALID"),

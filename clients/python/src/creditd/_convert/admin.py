@@ -2,6 +2,7 @@
 
 from creditd._convert.messages import enum_from_number, optional_time_from_field
 from creditd._values import INT32, flag, optional_text, text, whole
+from creditd.config import ConfigChange, ReloadConfigResult
 from creditd.enums import RateCardState
 from creditd.model import PublishRateCardResult, RateCardRevision, RateCardRevisionPage
 from creditd.v1 import admin_pb2
@@ -49,6 +50,23 @@ def rate_cards_page_from_pb(reply: admin_pb2.ListRateCardsResponse) -> RateCardR
 def withdraw_rate_card_from_pb(reply: admin_pb2.WithdrawRateCardResponse) -> RateCardRevision:
     """The card that was withdrawn."""
     return _rate_card(reply.rate_card)
+
+
+def reload_config_to_pb() -> admin_pb2.ReloadConfigRequest:
+    """The request of ReloadConfig."""
+    return admin_pb2.ReloadConfigRequest()
+
+
+def reload_config_from_pb(reply: admin_pb2.ReloadConfigResponse) -> ReloadConfigResult:
+    """What changed, and what needs a restart."""
+    return ReloadConfigResult(
+        changes=tuple(_change(change) for change in reply.changes),
+        need_restart=tuple(_change(change) for change in reply.need_restart),
+    )
+
+
+def _change(message: admin_pb2.ConfigChange) -> ConfigChange:
+    return ConfigChange(what=message.what, before=message.before, after=message.after)
 
 
 def _rate_card(message: admin_pb2.RateCard) -> RateCardRevision:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from creditd._attempts import Timeout
+    from creditd.config import ReloadConfigResult
     from creditd.model import PublishRateCardResult, RateCardRevision, RateCardRevisionPage
 
 
@@ -179,5 +180,39 @@ class AdminCalls(Transport):
             "WithdrawRateCard",
             convert.withdraw_rate_card_to_pb(revision),
             convert.withdraw_rate_card_from_pb,
+            CallOptions(timeout, metadata, x_request_id),
+        )
+
+    def reload_config(
+        self,
+        *,
+        timeout: Timeout | None = None,
+        metadata: Metadata = (),
+        x_request_id: str | None = None,
+    ) -> ReloadConfigResult:
+        """Has the server read its configuration again, as SIGHUP does.
+
+        Its file, and the rate cards, certificates and keys that this names: all of it is taken, or
+        nothing where something is wrong. The same again changes nothing.
+
+        Args:
+            timeout: Seconds or a timedelta for the whole call, with its retries. Left out, the
+                client's.
+            metadata: Further metadata to send, as pairs of key and value.
+            x_request_id: The id of the call in the server's log. Left out, the server makes one.
+
+        Returns:
+            What changed, and which options only a restart takes.
+
+        Raises:
+            FailedPreconditionError: Something is wrong with it; the message says all of it.
+            DeadlineExceededError: No answer in time.
+            CreditdError: Another refusal or failure.
+            TypeError, ValueError: An argument has no exact form on the wire; nothing was sent.
+        """
+        return self._call(
+            "ReloadConfig",
+            convert.reload_config_to_pb(),
+            convert.reload_config_from_pb,
             CallOptions(timeout, metadata, x_request_id),
         )

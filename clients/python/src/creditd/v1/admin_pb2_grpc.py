@@ -70,6 +70,11 @@ class AdminServiceStub(object):
                 request_serializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsRequest.SerializeToString,
                 response_deserializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsResponse.FromString,
                 _registered_method=True)
+        self.ReloadConfig = channel.unary_unary(
+                '/creditd.v1.AdminService/ReloadConfig',
+                request_serializer=creditd_dot_v1_dot_admin__pb2.ReloadConfigRequest.SerializeToString,
+                response_deserializer=creditd_dot_v1_dot_admin__pb2.ReloadConfigResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -132,6 +137,15 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReloadConfig(self, request, context):
+        """Has the server read its configuration again, as SIGHUP does: its file, and the rate cards,
+        certificates and keys that this names. All of it is taken, or nothing where something is
+        wrong. The same again changes nothing. It is in the server's log, and not in the trail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +183,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAdminEvents,
                     request_deserializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsRequest.FromString,
                     response_serializer=creditd_dot_v1_dot_admin__pb2.ListAdminEventsResponse.SerializeToString,
+            ),
+            'ReloadConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadConfig,
+                    request_deserializer=creditd_dot_v1_dot_admin__pb2.ReloadConfigRequest.FromString,
+                    response_serializer=creditd_dot_v1_dot_admin__pb2.ReloadConfigResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -361,6 +380,33 @@ class AdminService(object):
             '/creditd.v1.AdminService/ListAdminEvents',
             creditd_dot_v1_dot_admin__pb2.ListAdminEventsRequest.SerializeToString,
             creditd_dot_v1_dot_admin__pb2.ListAdminEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditd.v1.AdminService/ReloadConfig',
+            creditd_dot_v1_dot_admin__pb2.ReloadConfigRequest.SerializeToString,
+            creditd_dot_v1_dot_admin__pb2.ReloadConfigResponse.FromString,
             options,
             channel_credentials,
             insecure,
