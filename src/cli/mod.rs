@@ -17,6 +17,7 @@ mod erase;
 mod estimate;
 mod extend;
 mod failure;
+mod follow;
 mod grant;
 mod health;
 mod hold;
@@ -33,6 +34,7 @@ mod refund;
 mod refusal;
 mod release;
 mod remote;
+mod restore;
 mod revoke;
 mod serve;
 mod settle;
@@ -96,6 +98,7 @@ enum Command {
     Revoke(revoke::Args),
     Keys(keys::Args),
     Backup(backup::Args),
+    Restore(restore::Args),
     Audit(audit::Args),
     Erase(erase::Args),
     Health(health::Args),
@@ -135,6 +138,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Estimate(args) => estimate::run(&args, matches),
         Command::Rates(args) => rates::run(&args, matches),
         Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Erase(args) => erase::run(&args),
         Command::Grant(args) => grant::run(&args),

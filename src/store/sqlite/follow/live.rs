@@ -1,0 +1,104 @@
+//! The generation that gets segments.
+
+use std::path::{Path, PathBuf};
+
+use super::directory::{Directory, manifest_path, segment_path};
+use super::sealed::{self, End, Manifest, Place, SegmentHeader};
+use super::tail::Tail;
+use crate::domain::Timestamp;
+use crate::rfc3339;
+
+pub(super) struct Live {
+    path: PathBuf,
+    end: End,
+    /// The time of its base.
+    pub(super) began: Timestamp,
+    pub(super) tail: Tail,
+}
+
+impl Live {
+    /// One that has its base, and no segment.
+    pub(super) fn new(
+        path: &Path,
+        name: &str,
+        (manifest_sha256, began): (&str, Timestamp),
+        tail: Tail,
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            end: End {
+                generation: name.to_owned(),
+                sequence: 0,
+                sha256: manifest_sha256.to_owned(),
+                time: rfc3339::format(began),
+            },
+            began,
+            tail,
+        }
+    }
+
+    /// One that another process has written, if it can be read.
+    pub(super) fn again(directory: &Directory, end: &End, segment: &SegmentHeader) -> Option<Self> {
+        let path = directory.path().join(&end.generation);
+        let manifest = sealed::read::<Manifest>(&manifest_path(&path)).ok()?;
+        Some(Self {
+            path,
+            end: end.clone(),
+            began: sealed::time_of(&manifest.header.time).ok()?,
+            tail: Tail::behind(segment.wal.position()?),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.end.generation
+    }
+
+    pub(super) const fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Writes what was read as a segment, and returns how many pages it has. If that fails,
+    /// everything waits for the next attempt. `time` is the moment of a segment that is not whole.
+    pub(super) fn cut(&mut self, time: Timestamp) -> Result<u64, String> {
+        let tail = &mut self.tail;
+        let is_whole = tail.whole_until.is_some();
+        let sequence = self.end.sequence.saturating_add(1);
+        let mut pending = tail.take();
+        if is_whole {
+            // A page behind the end of the file was freed.
+            let behind = pending
+                .pages
+                .split_off(&pending.database_pages.saturating_add(1));
+            drop(behind);
+        }
+        let page_bytes = pending
+            .pages
+            .first_key_value()
+            .map_or(0, |(_, page)| page.len());
+        let header = SegmentHeader {
+            generation: self.end.generation.clone(),
+            sequence,
+            previous: self.end.sha256.clone(),
+            time: rfc3339::format(tail.whole_until.unwrap_or(time)),
+            whole: is_whole,
+            frames: pending.frames,
+            pages: u64::try_from(pending.pages.len()).unwrap_or(u64::MAX),
+            page_bytes: u64::try_from(page_bytes).unwrap_or_default(),
+            database_pages: pending.database_pages,
+            wal: Place::new(&tail.position),
+        };
+        let path = segment_path(&self.path, sequence);
+        match sealed::write(&path, &header, Some(&pending)) {
+            Ok(sha256) => {
+                self.end.sequence = sequence;
+                self.end.sha256 = sha256;
+                self.end.time = header.time;
+                Ok(header.pages)
+            }
+            Err(error) => {
+                tail.pending = pending;
+                Err(format!("{}: {error}", path.display()))
+            }
+        }
+    }
+}
