@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::sealed::{self, End, Manifest, SegmentHeader};
+use super::sealed::{self, End, Manifest, Place, SegmentHeader};
 use crate::domain::Timestamp;
 use crate::rfc3339;
 
@@ -157,8 +157,9 @@ impl Directory {
         Ok(())
     }
 
-    /// Where the newest generation ends, and its last segment where that can be gone on from.
-    pub(super) fn end(&self) -> Result<Option<(End, Option<SegmentHeader>)>, String> {
+    /// Where the newest generation ends, and where the `-wal` was then, if that can be gone on
+    /// from.
+    pub(super) fn end(&self) -> Result<Option<(End, Option<Place>)>, String> {
         let Some(generation) = generations(&self.path)?.pop() else {
             return Ok(None);
         };
@@ -166,32 +167,28 @@ impl Directory {
         let name = name.to_string_lossy().into_owned();
         let sequences = segments(&generation)?;
         let last = sequences.last().copied().unwrap_or_default();
-        let is_whole = u64::try_from(sequences.len()) == Ok(last);
-        let segment = sealed::read::<SegmentHeader>(&segment_path(&generation, last));
-        let manifest = sealed::read::<Manifest>(&manifest_path(&generation));
-        Ok(match (segment, manifest) {
-            (Ok(segment), Ok(_)) => {
-                let end = End {
-                    generation: name,
-                    sequence: last,
-                    sha256: segment.sha256,
-                    time: segment.header.time.clone(),
-                };
-                let goes_on = is_whole && segment.header.whole;
-                Some((end, goes_on.then_some(segment.header)))
-            }
-            (Err(_), Ok(manifest)) if last == 0 => {
-                let end = End {
-                    generation: name,
-                    sequence: 0,
-                    sha256: manifest.sha256,
-                    time: manifest.header.time,
-                };
-                Some((end, None))
-            }
-            // What is damaged stays, and is found by a restore.
-            (_, _) => None,
-        })
+        let has_all = u64::try_from(sequences.len()) == Ok(last);
+        // What is damaged stays, and is found by a restore.
+        let Ok(manifest) = sealed::read::<Manifest>(&manifest_path(&generation)) else {
+            return Ok(None);
+        };
+        let mut end = End {
+            generation: name,
+            sequence: 0,
+            sha256: manifest.sha256,
+            time: manifest.header.time,
+        };
+        if last == 0 {
+            return Ok(Some((end, Some(manifest.header.wal))));
+        }
+        let Ok(segment) = sealed::read::<SegmentHeader>(&segment_path(&generation, last)) else {
+            return Ok(None);
+        };
+        end.sequence = last;
+        end.sha256 = segment.sha256;
+        end.time = segment.header.time;
+        let goes_on = has_all && segment.header.whole;
+        Ok(Some((end, goes_on.then_some(segment.header.wal))))
     }
 
     /// Notes what the newest segment is.

@@ -38,14 +38,14 @@ impl Live {
     }
 
     /// One that another process has written, if it can be read.
-    pub(super) fn again(directory: &Directory, end: &End, segment: &SegmentHeader) -> Option<Self> {
+    pub(super) fn again(directory: &Directory, end: &End, place: &Place) -> Option<Self> {
         let path = directory.path().join(&end.generation);
         let manifest = sealed::read::<Manifest>(&manifest_path(&path)).ok()?;
         Some(Self {
             path,
             end: end.clone(),
             began: sealed::time_of(&manifest.header.time).ok()?,
-            tail: Tail::behind(segment.wal.position()?),
+            tail: Tail::behind(place.position()?),
         })
     }
 

@@ -134,8 +134,8 @@ pub fn follow(
     }
     let directory = Directory::open(directory)?;
     directory.check_key(&source.key)?;
-    let (end, segment) = match directory.end()? {
-        Some((end, segment)) => (Some(end), segment),
+    let (end, place) = match directory.end()? {
+        Some((end, place)) => (Some(end), place),
         None => (None, None),
     };
     let mut follower = Follower {
@@ -158,8 +158,7 @@ pub fn follow(
     };
     if let Some(end) = end {
         follower.last_time = sealed::time_of(&end.time)?;
-        follower.live =
-            segment.and_then(|segment| Live::again(&follower.directory, &end, &segment));
+        follower.live = place.and_then(|place| Live::again(&follower.directory, &end, &place));
     }
     tracing::info!(
         data = %data.display(),
@@ -196,6 +195,9 @@ impl Follower<'_> {
                 true => HELD_LOOK_INTERVAL,
                 false => LOOK_INTERVAL,
             };
+            if self.settings.once && self.base.as_ref().is_some_and(BaseJob::is_finished) {
+                next_round = Instant::now();
+            }
             std::thread::sleep(pause.min(next_round.saturating_duration_since(Instant::now())));
         }
         // What came since the last segment.
@@ -371,6 +373,7 @@ impl Follower<'_> {
         let caught_up = self.cut();
         drop(transaction);
         caught_up?;
+        self.remove_old();
         noted.map_err(|error| format!("the newest generation cannot be noted: {error}"))
     }
 
@@ -410,22 +413,27 @@ impl Follower<'_> {
         }
     }
 
-    /// Removes what is older than is kept, and logs how far the copy is.
+    /// Logs how far the copy is, and removes what is older than is kept, both now and then.
     fn keep_house(&mut self) {
         if self.progress_logged.elapsed() < PROGRESS_INTERVAL {
             return;
         }
         self.progress_logged = Instant::now();
+        self.remove_old();
+        let FollowReport {
+            segments, pages, ..
+        } = self.report;
+        tracing::info!(segments, pages, "the continuous backup goes on");
+    }
+
+    /// Removes what is older than is kept.
+    fn remove_old(&mut self) {
         let oldest = self.clock.now().minus(self.settings.retain);
         match self.directory.remove_before(oldest) {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "generations that are not kept any more"),
             Err(problem) => drop(self.log_failure(Err(problem))),
         }
-        let FollowReport {
-            segments, pages, ..
-        } = self.report;
-        tracing::info!(segments, pages, "the continuous backup goes on");
     }
 
     /// Logs a failure, a few a minute. A single round fails by it.
