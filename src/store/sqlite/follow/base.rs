@@ -106,7 +106,7 @@ impl BaseJob {
             generation: self.name.clone(),
             file_key: sealed::hex(&source.key),
             time: crate::rfc3339::format(self.time),
-            page_bytes: u64::try_from(self.header.page_bytes).unwrap_or_default(),
+            page_bytes: u64::try_from(source.page_bytes).unwrap_or_default(),
             base_bytes,
             base_sha256,
             wal: Place::new(&tail.position),

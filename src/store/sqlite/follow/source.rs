@@ -35,6 +35,8 @@ pub(super) struct Source {
     ids: Ids,
     /// The random bytes by which data files differ.
     pub(super) key: Vec<u8>,
+    /// The index has it only once there is a frame.
+    pub(super) page_bytes: usize,
 }
 
 impl Source {
@@ -53,6 +55,9 @@ impl Source {
         let key = first
             .query_row("SELECT key FROM file", [], |row| row.get(0))
             .map_err(|error| failed(&error))?;
+        let page_bytes = first
+            .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
+            .map_err(|error| failed(&error))?;
         let source = Self {
             path: path.to_owned(),
             wal: side_file("-wal")?,
@@ -61,6 +66,7 @@ impl Source {
             held: Some(0),
             ids: ids(path),
             key,
+            page_bytes: usize::try_from(page_bytes).unwrap_or_default(),
         };
         Ok((source, warning))
     }

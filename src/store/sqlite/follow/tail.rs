@@ -162,7 +162,7 @@ impl Tail {
         if self.position.frame >= header.frames {
             return Ok(true);
         }
-        let Some(mut frames) = frames(source, self.position, header)? else {
+        let Some(mut frames) = frames(source, self.position)? else {
             return Ok(false);
         };
         while self.position.frame < header.frames && !self.pending.is_full() {
@@ -187,7 +187,7 @@ impl Tail {
             return gap("the -wal was reset while nobody followed it");
         };
         let (mut found, mut found_commits) = (Pending::default(), 0_u32);
-        if let Some(mut frames) = frames(source, self.position, header)? {
+        if let Some(mut frames) = frames(source, self.position)? {
             // Those behind the newest commit were never committed.
             let (mut open, mut open_bytes) = (Vec::new(), 0_usize);
             while let Some(frame) = frames.next().map_err(unreadable)? {
@@ -213,7 +213,7 @@ impl Tail {
         };
         let mut commits_since = 0_u32;
         if header.frames > 0 {
-            let Some(mut frames) = frames(source, begin, header)? else {
+            let Some(mut frames) = frames(source, begin)? else {
                 return Ok(Crossed::Again);
             };
             while frames.position.frame < header.frames {
@@ -243,12 +243,8 @@ impl Tail {
     }
 }
 
-fn frames<'a>(
-    source: &'a Source,
-    position: WalPosition,
-    header: &IndexHeader,
-) -> Result<Option<Frames<'a>>, LookError> {
-    Frames::behind(&source.wal, position, header.page_bytes).map_err(unreadable)
+fn frames<'a>(source: &'a Source, position: WalPosition) -> Result<Option<Frames<'a>>, LookError> {
+    Frames::behind(&source.wal, position, source.page_bytes).map_err(unreadable)
 }
 
 fn unreadable(error: std::io::Error) -> LookError {

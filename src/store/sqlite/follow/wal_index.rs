@@ -20,7 +20,6 @@ pub(super) struct IndexHeader {
     pub(super) change: u32,
     /// The frame of the newest commit; 0: none.
     pub(super) frames: u32,
-    pub(super) page_bytes: usize,
     /// As the `-wal` has it; another one after each reset.
     pub(super) salt: [u8; 8],
     /// The checksum of the newest frame.
@@ -49,14 +48,9 @@ fn parse(bytes: &[u8; HEADER_BYTES * 2]) -> Option<IndexHeader> {
     if first != second || !is_initialised || sum != (number(40)?, number(44)?) {
         return None;
     }
-    let page_bytes = u16::from_ne_bytes(*first.get(14..)?.first_chunk::<2>()?);
     Some(IndexHeader {
         change: number(8)?,
         frames: number(16)?,
-        page_bytes: match page_bytes {
-            1 => 65_536,
-            bytes => usize::from(bytes),
-        },
         salt: *first.get(32..)?.first_chunk::<8>()?,
         checksum: (number(24)?, number(28)?),
     })
