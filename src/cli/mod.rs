@@ -62,6 +62,8 @@ const EXAMPLES: &str = "Examples:
   creditd accounts                                    all accounts, and how they are priced
   creditd keys create --scope charge                  a key for a caller, and from then on for all
   creditd backup copy.db                              copy the data file while the server runs
+  creditd backup --follow copies                      keep a continuous copy of it
+  creditd restore copies --to then.db --at 10m        the data file of ten minutes ago
   creditd audit                                       prove that it adds up
 
 The exit status is 0 where all went as asked, 2 where the command line is wrong, 3 where a rule

@@ -99,7 +99,8 @@ impl Directory {
         };
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(&error)),
-            Ok(()) | Err(_) => {}
+            Ok(()) => sealed::sync_directory(path).map_err(|error| failed(&error))?,
+            Err(_) => {}
         }
         let lock = path.join(LOCK);
         let is_empty = || -> std::io::Result<bool> { Ok(path.read_dir()?.next().is_none()) };

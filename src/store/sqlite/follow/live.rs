@@ -41,11 +41,13 @@ impl Live {
     pub(super) fn again(directory: &Directory, end: &End, place: &Place) -> Option<Self> {
         let path = directory.path().join(&end.generation);
         let manifest = sealed::read::<Manifest>(&manifest_path(&path)).ok()?;
+        // An empty -wal looks like any other one: only a frame shows that it is the same.
+        let position = place.position().filter(|position| position.frame > 0)?;
         Some(Self {
             path,
             end: end.clone(),
             began: sealed::time_of(&manifest.header.time).ok()?,
-            tail: Tail::behind(place.position()?),
+            tail: Tail::behind(position),
         })
     }
 

@@ -61,8 +61,11 @@ const RENEW_INTERVAL: Duration = Duration::from_millis(250);
 /// Time between two looks at the `-wal`: without a read transaction, and with one.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 const HELD_LOOK_INTERVAL: Duration = Duration::from_millis(25);
-/// Time between two attempts after a failure, and between two lines of the log about failures.
+/// Time between two attempts to write a segment, and between two bases at least.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// Time between two attempts to make a base, which can fail after much of the work.
+const BASE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// Time between two lines of the log about failures.
 const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Time between two lines of the log about progress, and two removals of what is old.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
@@ -111,6 +114,8 @@ struct Follower<'a> {
     moved: Instant,
     renewed: Instant,
     base_tried: Option<Instant>,
+    base_failed: Option<Instant>,
+    cut_failed: Option<Instant>,
     report: FollowReport,
     failure_logged: Option<Instant>,
     progress_logged: Instant,
@@ -149,6 +154,8 @@ pub fn follow(
         moved: Instant::now(),
         renewed: Instant::now(),
         base_tried: None,
+        base_failed: None,
+        cut_failed: None,
         report: FollowReport::default(),
         failure_logged: None,
         progress_logged: Instant::now(),
@@ -179,6 +186,9 @@ impl Follower<'_> {
             }
             self.look_on();
             let made = self.advance_base();
+            if made.is_err() {
+                self.base_failed = Some(Instant::now());
+            }
             self.log_failure(made)?;
             let now = Instant::now();
             if now >= next_round {
@@ -201,6 +211,7 @@ impl Follower<'_> {
             std::thread::sleep(pause.min(next_round.saturating_duration_since(Instant::now())));
         }
         // What came since the last segment.
+        self.cut_failed = None;
         let round = self.round();
         tracing::info!(
             segments = self.report.segments,
@@ -259,7 +270,9 @@ impl Follower<'_> {
             (true, true) | (false, false) => self.look(),
         };
         let written = looked.and_then(|()| match self.live.as_ref() {
-            Some(live) if live.tail.is_full() => self.cut(),
+            Some(live) if live.tail.is_full() && is_past(self.cut_failed, RETRY_INTERVAL) => {
+                self.cut()
+            }
             Some(_) | None => Ok(()),
         });
         let _ = self.log_failure(written);
@@ -276,6 +289,12 @@ impl Follower<'_> {
 
     /// Writes what was read as a segment, within a read transaction.
     fn cut(&mut self) -> Result<(), String> {
+        let written = self.cut_all();
+        self.cut_failed = written.is_err().then(Instant::now);
+        written
+    }
+
+    fn cut_all(&mut self) -> Result<(), String> {
         // Without one the -wal could be reset twice meanwhile.
         self.renew()?;
         loop {
@@ -301,8 +320,10 @@ impl Follower<'_> {
 
     /// Makes the copy whole up to now, and says so beside the data file.
     fn round(&mut self) -> Result<(), String> {
+        if !is_past(self.cut_failed, RETRY_INTERVAL) {
+            return Ok(());
+        }
         let wall = self.clock.now();
-        self.renew()?;
         self.cut()?;
         let is_whole = (self.live.as_ref()).is_some_and(|live| live.tail.whole_until.is_some());
         if !is_whole || self.source.is_replaced() {
@@ -329,9 +350,8 @@ impl Follower<'_> {
                     && self.clock.now().since(live.began) >= self.settings.base_every
             }
         };
-        let may_try = self
-            .base_tried
-            .is_none_or(|tried| tried.elapsed() >= RETRY_INTERVAL);
+        let may_try = is_past(self.base_tried, RETRY_INTERVAL)
+            && is_past(self.base_failed, BASE_RETRY_INTERVAL);
         if self.base.is_some() || !is_due || !may_try {
             return Ok(());
         }
@@ -399,7 +419,7 @@ impl Follower<'_> {
         match opened {
             Ok(source) => {
                 self.source = source;
-                (self.look, self.base_tried) = (None, None);
+                (self.look, self.base_tried, self.base_failed) = (None, None, None);
                 true
             }
             Err(problem) => {
@@ -444,11 +464,15 @@ impl Follower<'_> {
         if self.settings.once {
             return Err(problem);
         }
-        let is_due = (self.failure_logged).is_none_or(|at| at.elapsed() >= FAILURE_LOG_INTERVAL);
-        if is_due {
+        if is_past(self.failure_logged, FAILURE_LOG_INTERVAL) {
             self.failure_logged = Some(Instant::now());
             tracing::error!(problem, "the continuous backup is behind, and tries again");
         }
         Ok(())
     }
+}
+
+/// Whether so much time has passed since then, or it never was.
+fn is_past(at: Option<Instant>, interval: Duration) -> bool {
+    at.is_none_or(|at| at.elapsed() >= interval)
 }

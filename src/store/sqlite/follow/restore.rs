@@ -19,6 +19,9 @@ use crate::domain::Timestamp;
 use crate::rfc3339;
 use crate::store::sqlite::backup::sync_and_rename;
 
+const EXCHANGED: &str =
+    "it does not follow from the segment before it: it was exchanged, or is another generation's";
+
 /// What was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -243,9 +246,13 @@ fn choose_within(path: &Path, at: Option<Timestamp>) -> (Option<Chosen>, Option<
     if !is_asked_for(began) {
         return (None, None);
     }
+    let name = name_of(path);
     let header = |number: &u64| -> Result<(bool, Timestamp), String> {
         let path = segment_path(path, *number);
         let header = sealed::read_header::<SegmentHeader>(&path)?;
+        if header.sequence != *number || header.generation != name {
+            return Err(named(&path, EXCHANGED.to_owned()));
+        }
         let time = sealed::time_of(&header.time).map_err(|problem| named(&path, problem))?;
         Ok((header.whole, time))
     };
@@ -308,10 +315,7 @@ fn rebuild(
             || header.sequence != sequence
             || header.previous != previous
         {
-            return Err(wrong(&format!(
-                "{}: it does not follow from the segment before it: it was exchanged, or is another generation's",
-                path.display()
-            )));
+            return Err(wrong(&format!("{}: {EXCHANGED}", path.display())));
         }
         let page_bytes = manifest.header.page_bytes;
         apply(&segment.header, &segment.body, page_bytes, &file)

@@ -131,7 +131,11 @@ impl Tail {
                 self.whole_until = None;
                 return Ok(Look { frames, has_new });
             }
-            if frames > 0 && self.position.checksum != header.checksum {
+            let is_same = match frames {
+                0 => self.change == Some(header.change),
+                _ => self.position.checksum == header.checksum,
+            };
+            if !is_same {
                 return Err(LookError::Gap(
                     "the -wal is not the one that was read before".to_owned(),
                 ));
