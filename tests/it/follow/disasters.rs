@@ -184,3 +184,57 @@ async fn a_server_that_ends_and_starts_is_followed_on() {
     assert_eq!(generations(&copies).len(), 2, "{}", follower.log());
     restore(&copies, None);
 }
+
+/// A follower that ends between two steps leaves what can be restored, and goes on.
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_ends_between_two_steps_loses_nothing() {
+    let server = Program::start();
+    let mut ledger = server.ledger().await;
+    ledger.grant(grant("g", "team-a", "1000")).await.unwrap();
+    let mut spent = 0;
+    for step in [
+        "backup-partial",
+        "backup-segment",
+        "backup-generation",
+        "backup-begun",
+        "backup-removed",
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let copies = place.path().join("copies");
+        let failpoint = place.path().join("failpoint");
+        let args = ["--base-every", "1s", "--retain", "1s"];
+        let variables = [("CREDITD_FAILPOINT", failpoint.clone().into())];
+        let mut follower = Follower::start_with(&server.data(), &copies, &args, &variables);
+        follower.wait_whole();
+        super::spend(&mut ledger, spent..spent + 10).await;
+        follower.wait_whole();
+        std::fs::write(&failpoint, step).unwrap();
+        let mut later = spent + 20;
+        super::spend(&mut ledger, spent + 10..later).await;
+        crate::support::wait_until(step, || {
+            std::thread::sleep(Duration::from_millis(5));
+            !failpoint.exists()
+        });
+        follower.wait_failed();
+        // Everything that was whole before.
+        let (_, printed) = restore(&copies, None);
+        let entries = i32::try_from(printed["entries"].as_u64().unwrap()).unwrap();
+        assert!(entries > spent + 10, "{step} {printed}");
+        super::spend(&mut ledger, later..later + 10).await;
+        later += 10;
+        let mut follower = Follower::start(&server.data(), &copies);
+        follower.wait_whole();
+        follower.stop();
+        let (_, printed) = restore(&copies, None);
+        assert_eq!(printed["entries"], later + 1, "{step}");
+        let left = |name: &str| name.ends_with(".partial") || name.ends_with(".removed");
+        for folder in generations(&copies).iter().chain([&copies]) {
+            for entry in folder.read_dir().unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                assert!(!left(&name), "{step} {name}");
+            }
+        }
+        spent = later;
+    }
+}

@@ -90,6 +90,16 @@ impl Follower {
         });
     }
 
+    /// Waits until it has ended by a failure.
+    pub fn wait_failed(mut self) {
+        let mut status = None;
+        wait_until("the follower has ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(1), "{}", self.log());
+    }
+
     pub fn stop(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         let mut status = None;

@@ -17,6 +17,7 @@ use super::source::Source;
 use super::tail::Tail;
 use super::wal_index::IndexHeader;
 use crate::domain::Timestamp;
+use crate::failpoint;
 use crate::store::sqlite::audit::begin_reading;
 use crate::store::sqlite::backup::copy_pages;
 
@@ -115,6 +116,7 @@ impl BaseJob {
         let manifest_sha256 =
             sealed::write(&manifest_path(&partial), &manifest, None).map_err(failed)?;
         let path = partial.with_file_name(&self.name);
+        failpoint::pass("backup-generation");
         std::fs::rename(&partial, &path)
             .and_then(|()| sealed::sync_directory(&path))
             .map_err(failed)?;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use super::sealed::{self, End, Manifest, Place, SegmentHeader};
 use crate::domain::Timestamp;
+use crate::failpoint;
 use crate::rfc3339;
 
 pub(super) const BASE: &str = "base.db";
@@ -216,7 +217,10 @@ impl Directory {
             let gone = PathBuf::from(name);
             std::fs::rename(older, &gone)
                 .and_then(|()| sealed::sync_directory(older))
-                .and_then(|()| std::fs::remove_dir_all(&gone))
+                .and_then(|()| {
+                    failpoint::pass("backup-removed");
+                    std::fs::remove_dir_all(&gone)
+                })
                 .map_err(|error| format!("{}: {error}", older.display()))?;
             removed = removed.saturating_add(1);
         }

@@ -46,6 +46,7 @@ use self::source::Source;
 use self::tail::{Look, LookError};
 use super::status_file::StatusFile;
 use crate::domain::Timestamp;
+use crate::failpoint;
 use crate::store::Clock;
 
 pub use self::restore::{Generation, Restored, list_generations, restore};
@@ -309,6 +310,7 @@ impl Follower<'_> {
             self.report.pages = self.report.pages.saturating_add(pages);
             let end = live.end().clone();
             self.end = Some(end.clone());
+            failpoint::pass("backup-segment");
             (self.directory.note_newest(&end))
                 .map_err(|error| format!("the newest segment cannot be noted: {error}"))?;
             if live.tail.whole_until.is_some() {
@@ -388,6 +390,7 @@ impl Follower<'_> {
         let end = live.end().clone();
         (self.live, self.look) = (Some(live), None);
         self.end = Some(end.clone());
+        failpoint::pass("backup-begun");
         let noted = self.directory.note_newest(&end);
         // All since the base, before its transaction ends.
         let caught_up = self.cut();

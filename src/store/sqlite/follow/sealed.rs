@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::frames::WalPosition;
 use super::tail::Pending;
 use crate::domain::Timestamp;
+use crate::failpoint;
 use crate::rfc3339;
 
 const FORMAT: &[u8] = b"creditd backup, format 1\n";
@@ -140,6 +141,7 @@ pub(super) fn write(
 ) -> std::io::Result<Sha> {
     let partial = partial_path(path);
     let written = write_partial(&partial, header, pages).and_then(|sha| {
+        failpoint::pass("backup-partial");
         std::fs::rename(&partial, path)?;
         sync_directory(path)?;
         Ok(sha)
