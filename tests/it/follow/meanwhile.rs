@@ -172,7 +172,7 @@ async fn what_is_not_kept_any_more_is_removed() {
     let copies = place.path().join("copies");
     let server = Program::start();
     let mut ledger = server.ledger().await;
-    ledger.grant(grant("g", "team-a", "1000")).await.unwrap();
+    ledger.grant(grant("g", "team-a", "1000000")).await.unwrap();
     let args = ["--base-every", "1s", "--retain", "1s"];
     let mut follower = Follower::start_with(&server.data(), &copies, &args, &[]);
     follower.wait_whole();
@@ -190,7 +190,7 @@ async fn what_is_not_kept_any_more_is_removed() {
     follower.stop();
     let restored = serve(restore(&copies, None).0);
     let left = read(&mut restored.ledger().await, "team-a").await.available;
-    assert_eq!(left, (1_000 - spent).to_string());
+    assert_eq!(left, (1_000_000 - spent).to_string());
 }
 
 /// The data file is replaced by another state of itself while it is followed.

@@ -51,7 +51,7 @@ impl Live {
         })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn generation(&self) -> &str {
         &self.end.generation
     }
 

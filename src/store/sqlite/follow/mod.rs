@@ -43,7 +43,7 @@ use self::directory::Directory;
 use self::live::Live;
 use self::sealed::End;
 use self::source::Source;
-use self::tail::{Look, LookError};
+use self::tail::{Extent, LookError};
 use super::status_file::StatusFile;
 use crate::domain::Timestamp;
 use crate::failpoint;
@@ -110,7 +110,7 @@ struct Follower<'a> {
     end: Option<End>,
     /// No moment of the directory is later.
     last_time: Timestamp,
-    look: Option<Look>,
+    look: Option<Extent>,
     /// When there was a new frame.
     moved: Instant,
     renewed: Instant,
@@ -171,7 +171,7 @@ pub fn follow(
     tracing::info!(
         data = %data.display(),
         directory = %follower.directory.path().display(),
-        generation = follower.live.as_ref().map(|live| live.name()),
+        generation = follower.live.as_ref().map(|live| live.generation()),
         "a continuous backup has begun"
     );
     follower.run(stop)?;
@@ -245,7 +245,7 @@ impl Follower<'_> {
             Err(LookError::Gap(reason)) => {
                 tracing::warn!(
                     reason,
-                    generation = live.name(),
+                    generation = live.generation(),
                     "the copy cannot be continued, and begins anew with a base; until that is whole, no newer moment can be restored"
                 );
                 self.live = None;

@@ -66,7 +66,7 @@ pub(super) struct Tail {
 
 /// What a look found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct Extent {
     /// How many frames the `-wal` has.
     pub(super) frames: u32,
     /// Whether there are new ones.
@@ -104,7 +104,7 @@ impl Tail {
     }
 
     /// Reads what is new. `now` is a moment before this call.
-    pub(super) fn look(&mut self, source: &Source, now: Timestamp) -> Result<Look, LookError> {
+    pub(super) fn look(&mut self, source: &Source, now: Timestamp) -> Result<Extent, LookError> {
         let mut has_new = false;
         for _ in 0..LOOKS_MAX {
             let header = source.header().map_err(LookError::Failed)?;
@@ -129,7 +129,7 @@ impl Tail {
             let frames = header.frames;
             if self.position.frame < frames {
                 self.whole_until = None;
-                return Ok(Look { frames, has_new });
+                return Ok(Extent { frames, has_new });
             }
             let is_same = match frames {
                 0 => self.change == Some(header.change),
@@ -142,7 +142,7 @@ impl Tail {
             }
             self.change = Some(header.change);
             self.whole_until = Some(now);
-            return Ok(Look { frames, has_new });
+            return Ok(Extent { frames, has_new });
         }
         Err(LookError::Gap(format!(
             "frame {} of the -wal does not follow from those before it",
