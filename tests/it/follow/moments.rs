@@ -75,6 +75,7 @@ async fn a_moment_has_what_was_answered_before_it() {
     let (status, out, _) = run(place.path(), &list[..3]);
     assert!(status == Some(0) && out.contains("oldest"), "{out}");
 
+    std::fs::write(place.path().join("lost.db-wal"), "what is left").unwrap();
     for (args, expected) in [
         (
             vec!["--to", "x.db", "--at", "2020-01-01"],
@@ -82,6 +83,10 @@ async fn a_moment_has_what_was_answered_before_it() {
         ),
         (vec!["--to", "copies.log"], "there is such a file already"),
         (vec!["--to", "no/x.db"], "see that the directory exists"),
+        (
+            vec!["--to", "lost.db"],
+            "the -wal of another file is beside it",
+        ),
     ] {
         let args = [vec!["restore", directory], args].concat();
         let (status, _, err) = run(place.path(), &args);

@@ -18,6 +18,7 @@ use super::sealed::{self, End, Manifest, SegmentHeader, hex};
 use crate::domain::Timestamp;
 use crate::rfc3339;
 use crate::store::sqlite::backup::sync_and_rename;
+use crate::store::sqlite::wal_match::wal_bytes;
 
 const EXCHANGED: &str =
     "it does not follow from the segment before it: it was exchanged, or is another generation's";
@@ -96,23 +97,35 @@ pub fn restore(
             to.display()
         ));
     }
+    // SQLite would apply it to the restored file.
+    if wal_bytes(to) > 0 {
+        return Err(format!(
+            "{}: the -wal of another file is beside it; move that away, and a -shm with it",
+            to.display()
+        ));
+    }
     let chosen = choose(directory, at)?;
     let partial = sealed::partial_path(to);
+    remove_partial(&partial);
     let restored = rebuild(&chosen, &partial, progress)
         .and_then(|()| sync_and_rename(&partial, to).map_err(|error| with_remedy(to, &error)));
     if restored.is_err() {
-        // An incomplete file is useless.
-        for ending in ["", "-wal", "-shm"] {
-            let mut name = partial.as_os_str().to_owned();
-            name.push(ending);
-            let _ = std::fs::remove_file(PathBuf::from(name));
-        }
+        remove_partial(&partial);
     }
     restored.map(|()| Restored {
         moment: chosen.moment,
         generation: name_of(&chosen.path),
         segments: chosen.segments,
     })
+}
+
+/// Removes an incomplete file, which is useless, and what SQLite left beside it.
+fn remove_partial(partial: &Path) {
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = partial.as_os_str().to_owned();
+        name.push(ending);
+        let _ = std::fs::remove_file(PathBuf::from(name));
+    }
 }
 
 fn with_remedy(to: &Path, problem: &str) -> String {
@@ -225,7 +238,9 @@ fn missing_end(
             (true, 0) => manifest_path(&generation),
             (true, sequence) => segment_path(&generation, sequence),
         };
-        is_asked_for.then(|| format!("{}: it is missing", path.display()))
+        // One that is there and not whole ends no moment.
+        let is_missing = is_asked_for && !path.exists();
+        is_missing.then(|| format!("{}: it is missing", path.display()))
     })
 }
 
