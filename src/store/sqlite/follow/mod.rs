@@ -374,8 +374,9 @@ impl Follower<'_> {
         let older = self.cut();
         self.log_failure(older)?;
         let new = base.finish(&self.source, self.end.clone())?;
+        let generation = &new.name;
         tracing::info!(
-            generation = new.name,
+            generation,
             bytes = new.base_bytes,
             "the base of a generation is whole"
         );
