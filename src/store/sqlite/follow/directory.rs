@@ -89,6 +89,15 @@ pub(super) fn segments(generation: &Path) -> Result<Vec<u64>, String> {
     Ok(found)
 }
 
+/// Notes what the newest segment is.
+pub(super) fn note_newest(directory: &Path, end: &End) -> Result<(), String> {
+    let path = newest_path(directory);
+    let written = sealed::write(&path, end, None);
+    written
+        .map(drop)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
 impl Directory {
     /// Opens a directory, or makes it, and keeps other processes from following into it.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
@@ -195,11 +204,6 @@ impl Directory {
         end.time = segment.header.time;
         let goes_on = has_all && segment.header.whole;
         Ok(Some((end, goes_on.then_some(segment.header.wal))))
-    }
-
-    /// Notes what the newest segment is.
-    pub(super) fn note_newest(&self, end: &End) -> std::io::Result<()> {
-        sealed::write(&newest_path(&self.path), end, None).map(drop)
     }
 
     /// Removes generations that are not needed for any moment since that time. Returns how many.

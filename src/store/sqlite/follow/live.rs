@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, manifest_path, segment_path};
 use super::sealed::{self, End, Manifest, Place, SegmentHeader};
-use super::tail::Tail;
+use super::tail::{Pending, Tail};
 use crate::domain::Timestamp;
 use crate::rfc3339;
 
@@ -59,9 +59,9 @@ impl Live {
         &self.end
     }
 
-    /// Writes what was read as a segment, and returns how many pages it has. If that fails,
-    /// everything waits for the next attempt. `time` is the moment of a segment that is not whole.
-    pub(super) fn cut(&mut self, time: Timestamp) -> Result<u64, String> {
+    /// Takes what was read, to be written as a segment. `time` is the moment of one that is not
+    /// whole.
+    pub(super) fn next_segment(&mut self, time: Timestamp) -> Segment {
         let tail = &mut self.tail;
         let is_whole = tail.whole_until.is_some();
         let sequence = self.end.sequence.saturating_add(1);
@@ -73,10 +73,7 @@ impl Live {
                 .split_off(&pending.database_pages.saturating_add(1));
             drop(behind);
         }
-        let page_bytes = pending
-            .pages
-            .first_key_value()
-            .map_or(0, |(_, page)| page.len());
+        let page_bytes = (pending.pages.first_key_value()).map_or(0, |(_, page)| page.len());
         let header = SegmentHeader {
             generation: self.end.generation.clone(),
             sequence,
@@ -89,18 +86,38 @@ impl Live {
             database_pages: pending.database_pages,
             wal: Place::new(&tail.position),
         };
-        let path = segment_path(&self.path, sequence);
-        match sealed::write(&path, &header, Some(&pending)) {
-            Ok(sha256) => {
-                self.end.sequence = sequence;
-                self.end.sha256 = sha256;
-                self.end.time = header.time;
-                Ok(header.pages)
-            }
-            Err(error) => {
-                tail.pending = pending;
-                Err(format!("{}: {error}", path.display()))
-            }
+        Segment {
+            path: segment_path(&self.path, sequence),
+            header,
+            pending,
         }
+    }
+
+    /// Goes on behind a segment that was written.
+    pub(super) fn advance(&mut self, end: &End) {
+        if end.generation == self.end.generation {
+            self.end = end.clone();
+        }
+    }
+}
+
+/// A segment that is to be written.
+pub(super) struct Segment {
+    path: PathBuf,
+    pub(super) header: SegmentHeader,
+    pub(super) pending: Pending,
+}
+
+impl Segment {
+    /// Writes it, and returns where the generation ends with it.
+    pub(super) fn write(&self) -> Result<End, String> {
+        let written = sealed::write(&self.path, &self.header, Some(&self.pending));
+        let sha256 = written.map_err(|error| format!("{}: {error}", self.path.display()))?;
+        Ok(End {
+            generation: self.header.generation.clone(),
+            sequence: self.header.sequence,
+            sha256,
+            time: self.header.time.clone(),
+        })
     }
 }

@@ -9,8 +9,7 @@
 //! The follower reads the `-wal` and the header of SQLite's index without a lock, every few
 //! milliseconds, and writes a segment every interval. A read transaction prevents a reset of the
 //! `-wal`, or a second one where all was checkpointed, and with it the server's checkpoints. So
-//! one is held only while the `-wal` is small or nobody writes, while a segment is written, and
-//! while a base is made. It is renewed, the new one before the old one ends, so that a checkpoint
+//! one is held only while the `-wal` is small or nobody writes, and while a base is made. It is renewed, the new one before the old one ends, so that a checkpoint
 //! that waits for readers gets its turn.
 //!
 //! Otherwise the server resets its `-wal` when it will. Then the frames that were not read yet
@@ -39,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use self::base::BaseJob;
-use self::directory::Directory;
+use self::directory::{Directory, note_newest};
 use self::live::Live;
 use self::sealed::End;
 use self::source::Source;
@@ -185,7 +184,13 @@ impl Follower<'_> {
             if self.source.is_replaced() && !self.reopen(stop) {
                 continue;
             }
-            self.look_on();
+            let looked = self.look_on();
+            self.log_failure(looked)?;
+            let is_full = self.live.as_ref().is_some_and(|live| live.tail.is_full());
+            if is_full && is_past(self.cut_failed, RETRY_INTERVAL) {
+                let written = self.cut();
+                self.log_failure(written)?;
+            }
             let made = self.advance_base();
             if made.is_err() {
                 self.base_failed = Some(Instant::now());
@@ -255,13 +260,13 @@ impl Follower<'_> {
     }
 
     /// Looks, and holds or ends the read transaction.
-    fn look_on(&mut self) {
+    fn look_on(&mut self) -> Result<(), String> {
         let frames = self.look.map_or(0, |look| look.frames);
         let is_quiet = self.moved.elapsed() >= QUIET;
-        let looked = match (
-            self.live.is_some() && (frames < RELEASE_FRAMES || is_quiet),
-            self.source.is_held(),
-        ) {
+        // What cannot be read now must not be overwritten.
+        let is_wanted = (self.live.as_ref())
+            .is_some_and(|live| frames < RELEASE_FRAMES || is_quiet || live.tail.is_full());
+        match (is_wanted, self.source.is_held()) {
             (true, false) => self.renew(),
             (true, true) if self.renewed.elapsed() >= RENEW_INTERVAL => self.renew(),
             (false, true) => {
@@ -269,14 +274,7 @@ impl Follower<'_> {
                 self.look()
             }
             (true, true) | (false, false) => self.look(),
-        };
-        let written = looked.and_then(|()| match self.live.as_ref() {
-            Some(live) if live.tail.is_full() && is_past(self.cut_failed, RETRY_INTERVAL) => {
-                self.cut()
-            }
-            Some(_) | None => Ok(()),
-        });
-        let _ = self.log_failure(written);
+        }
     }
 
     /// Holds a newer read transaction, and ends the older one when all before the newer was read.
@@ -288,7 +286,7 @@ impl Follower<'_> {
         looked
     }
 
-    /// Writes what was read as a segment, within a read transaction.
+    /// Writes what was read as segments, the last of them whole.
     fn cut(&mut self) -> Result<(), String> {
         let written = self.cut_all();
         self.cut_failed = written.is_err().then(Instant::now);
@@ -296,28 +294,54 @@ impl Follower<'_> {
     }
 
     fn cut_all(&mut self) -> Result<(), String> {
-        // Without one the -wal could be reset twice meanwhile.
-        self.renew()?;
         loop {
-            let Some(live) = &mut self.live else {
-                return Ok(());
-            };
-            if live.tail.pending.frames == 0 {
-                return Ok(());
-            }
-            let pages = live.cut(self.last_time)?;
-            self.report.segments = self.report.segments.saturating_add(1);
-            self.report.pages = self.report.pages.saturating_add(pages);
-            let end = live.end().clone();
-            self.end = Some(end.clone());
-            failpoint::pass("backup-segment");
-            (self.directory.note_newest(&end))
-                .map_err(|error| format!("the newest segment cannot be noted: {error}"))?;
-            if live.tail.whole_until.is_some() {
-                return Ok(());
-            }
             self.look()?;
+            let is_empty = |live: &Live| live.tail.pending.frames == 0;
+            if self.live.as_ref().is_none_or(is_empty) || self.write_segment()? {
+                return Ok(());
+            }
         }
+    }
+
+    /// Writes what was read as one segment, and returns whether it is whole. Meanwhile it reads
+    /// on: the `-wal` may be reset twice while a slow disk is synced.
+    fn write_segment(&mut self) -> Result<bool, String> {
+        let Some(live) = &mut self.live else {
+            return Ok(true);
+        };
+        let segment = live.next_segment(self.last_time);
+        let directory = self.directory.path().to_owned();
+        let joined = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let end = segment.write()?;
+                failpoint::pass("backup-segment");
+                let noted = note_newest(&directory, &end);
+                Ok((end, noted))
+            });
+            while !thread.is_finished() {
+                let looked = self.look_on();
+                let _ = self.log_failure(looked);
+                std::thread::sleep(LOOK_INTERVAL);
+            }
+            thread.join()
+        });
+        let written = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (end, noted) = match written {
+            Ok(written) => written,
+            Err(problem) => {
+                if let Some(live) = &mut self.live {
+                    live.tail.put_back(segment.pending);
+                }
+                return Err(problem);
+            }
+        };
+        if let Some(live) = &mut self.live {
+            live.advance(&end);
+        }
+        self.end = Some(end);
+        self.report.segments = self.report.segments.saturating_add(1);
+        self.report.pages = self.report.pages.saturating_add(segment.header.pages);
+        noted.map(|()| segment.header.whole)
     }
 
     /// Makes the copy whole up to now, and says so beside the data file.
@@ -327,7 +351,8 @@ impl Follower<'_> {
         }
         let wall = self.clock.now();
         self.cut()?;
-        let is_whole = (self.live.as_ref()).is_some_and(|live| live.tail.whole_until.is_some());
+        // A failure puts off the next round; a gap leaves no generation.
+        let is_whole = self.live.is_some();
         if !is_whole || self.source.is_replaced() {
             return Ok(());
         }
@@ -392,13 +417,13 @@ impl Follower<'_> {
         (self.live, self.look) = (Some(live), None);
         self.end = Some(end.clone());
         failpoint::pass("backup-begun");
-        let noted = self.directory.note_newest(&end);
+        let noted = note_newest(self.directory.path(), &end);
         // All since the base, before its transaction ends.
         let caught_up = self.cut();
         drop(transaction);
         caught_up?;
         self.remove_old();
-        noted.map_err(|error| format!("the newest generation cannot be noted: {error}"))
+        noted
     }
 
     /// Opens the files that are at the paths now. False: that did not work.

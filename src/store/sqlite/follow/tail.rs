@@ -7,6 +7,7 @@
 //! position, and those since the reset, must be as many as it counted: otherwise there is a gap.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::frames::{Frames, WalPosition};
 use super::source::Source;
@@ -46,6 +47,21 @@ impl Pending {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if let Some(older) = self.pages.insert(page, bytes) {
             self.bytes = self.bytes.saturating_sub(older.len());
+        }
+    }
+
+    /// Adds what was read before: newer versions of pages stay.
+    fn add_older(&mut self, older: Self) {
+        self.frames = self.frames.saturating_add(older.frames);
+        if self.database_pages == 0 {
+            self.database_pages = older.database_pages;
+        }
+        for (page, bytes) in older.pages {
+            let length = bytes.len();
+            if let Entry::Vacant(vacant) = self.pages.entry(page) {
+                vacant.insert(bytes);
+                self.bytes = self.bytes.saturating_add(length);
+            }
         }
     }
 
@@ -153,6 +169,11 @@ impl Tail {
     /// Takes what was read, to be written.
     pub(super) fn take(&mut self) -> Pending {
         std::mem::take(&mut self.pending)
+    }
+
+    /// Puts back what could not be written.
+    pub(super) fn put_back(&mut self, older: Pending) {
+        self.pending.add_older(older);
     }
 
     /// Whether a segment is to be written before more can be read.
