@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::backup::warn_unless_noted;
 use super::failure::Failure;
 use super::output::{self, Format, print_own};
 use super::progress::Progress;
-use crate::server::files::{self, AuditReport, JournalHead};
+use crate::server::SystemClock;
+use crate::server::files::{self, AuditReport, JournalHead, StatusFile};
+use crate::store::Clock as _;
 
 const EXAMPLES: &str = "Examples:
   creditd audit
@@ -77,10 +80,14 @@ struct PrintedHead {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut progress = Progress::new("rows");
     let since = args.since.as_ref();
+    let moment = SystemClock.now();
     let report = files::audit_since(&args.data, since, &mut |done, total| {
         progress.tell(done, total);
     })?;
     progress.end();
+    if report.is_sound() {
+        warn_unless_noted(&args.data, StatusFile::Audit, moment, args.format);
+    }
     let printed = Printed {
         sound: report.is_sound(),
         accounts: report.accounts,

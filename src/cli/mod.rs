@@ -18,6 +18,7 @@ mod erase;
 mod estimate;
 mod extend;
 mod failure;
+mod follow;
 mod grant;
 mod health;
 mod hold;
@@ -35,6 +36,7 @@ mod refusal;
 mod release;
 mod reload;
 mod remote;
+mod restore;
 mod revoke;
 mod serve;
 mod settle;
@@ -64,6 +66,8 @@ const EXAMPLES: &str = "Examples:
   creditd config check --config creditd.toml          is that configuration right?
   creditd reload                                      have a running server read it again
   creditd backup copy.db                              copy the data file while the server runs
+  creditd backup --follow copies                      keep a continuous copy of it
+  creditd restore copies --to then.db --at 10m        the data file of ten minutes ago
   creditd audit                                       prove that it adds up
 
 The exit status is 0 where all went as asked, 2 where the command line is wrong, 3 where a rule
@@ -100,6 +104,7 @@ enum Command {
     Revoke(revoke::Args),
     Keys(keys::Args),
     Backup(backup::Args),
+    Restore(restore::Args),
     Audit(audit::Args),
     Erase(erase::Args),
     Health(health::Args),
@@ -141,6 +146,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Estimate(args) => estimate::run(&args, matches),
         Command::Rates(args) => rates::run(&args, matches),
         Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Erase(args) => erase::run(&args),
         Command::Grant(args) => grant::run(&args),

@@ -1,15 +1,23 @@
-//! Work on data files without a server: proving one, copying one.
+//! Work on data files without a server: proving one, copying one, following one, restoring one.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use super::SystemClock;
 use crate::app::card_file;
 use crate::domain::pricing::{Card, PriceContext, Pricing, Usage};
 use crate::domain::{Credits, Timestamp};
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
-pub use crate::store::sqlite::{AuditReport, Erasure, ErasureReport, JournalHead, NoHead};
+pub use crate::store::sqlite::{
+    AuditReport, Erasure, ErasureReport, FollowReport, FollowSettings, Generation, JournalHead,
+    NoHead, Restored, StatusFile, list_generations, restore,
+};
+
+/// How many milliseconds may be between two segments of a continuous copy.
+pub const FOLLOW_INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=10_000;
 
 /// The rate cards of a file, which price its entries again.
 #[derive(Default)]
@@ -83,4 +91,29 @@ pub fn backup(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<String>, String> {
     sqlite::backup(data, copy, progress)
+}
+
+/// Keeps a continuous copy of a data file in a directory, until `stop` is set.
+///
+/// # Errors
+/// Why it cannot begin, or why its single round failed.
+pub fn follow(
+    data: &Path,
+    directory: &Path,
+    settings: FollowSettings,
+    stop: &AtomicBool,
+) -> Result<FollowReport, String> {
+    sqlite::follow(data, directory, settings, &SystemClock, stop)
+}
+
+/// Notes the moment of a copy or a sound audit beside the data file. A sentence to warn with,
+/// where that cannot be done.
+#[must_use]
+pub fn note(file: StatusFile, data: &Path, moment: Timestamp) -> Option<String> {
+    let error = file.write(data, moment).err()?;
+    let path = file.path(data);
+    Some(format!(
+        "the moment cannot be noted in {}: {error}",
+        path.display()
+    ))
 }

@@ -57,6 +57,8 @@ mod disk;
 mod file;
 /// Many calls that are refused: what the log has of them, and when they may come back.
 mod floods;
+/// Continuous copies of a data file, and what is restored from them.
+mod follow;
 mod framing;
 /// What fuzz targets check, and their corpora replayed.
 mod fuzz;

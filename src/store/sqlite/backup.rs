@@ -51,7 +51,8 @@ fn partial_path(copy: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn copy_pages(
+/// Copies all pages within the source's read transaction, and checks the copy.
+pub(super) fn copy_pages(
     source: &Connection,
     partial: &Path,
     progress: &mut dyn FnMut(u64, u64),
@@ -90,8 +91,8 @@ fn copy_pages(
     target.close().map_err(|(_, error)| failed(error))
 }
 
-/// Syncs the copy and gives it its final name.
-fn sync_and_rename(partial: &Path, copy: &Path) -> Result<(), String> {
+/// Syncs a file and gives it its final name, which no file may have.
+pub(super) fn sync_and_rename(partial: &Path, copy: &Path) -> Result<(), String> {
     let sync = || -> std::io::Result<()> {
         File::open(partial)?.sync_all()?;
         // A hard link does not replace a file that was created meanwhile; not all file systems

@@ -21,6 +21,7 @@ mod dirty;
 mod erase;
 mod file_watch;
 mod filter;
+mod follow;
 mod group;
 mod history;
 mod journal;
@@ -38,6 +39,7 @@ mod rows;
 mod settings;
 mod slices;
 mod start;
+mod status_file;
 mod text;
 mod times;
 mod trail;
@@ -71,10 +73,15 @@ pub use audit::{AuditReport, Reprice, audit};
 pub use backup::backup;
 pub use chain::head::{JournalHead, NoHead};
 pub use erase::{Erasure, ErasureReport, erase};
+pub use follow::{
+    FollowReport, FollowSettings, Generation, PENDING_BYTES_MAX, Restored, follow,
+    list_generations, restore,
+};
 pub use history::SCAN_SLICE_TIME_MAX;
 pub use open::OpenError;
 pub use overload::{BATCH_DELAY_TARGET, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MIN};
 pub use pace::{DELAY_TARGET_MIN, SLICE_MAX, SLICE_MIN};
+pub use status_file::StatusFile;
 pub use writer::GROUP_LENGTH_MAX;
 
 /// How many jobs may be queued for the writer.

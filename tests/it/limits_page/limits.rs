@@ -39,12 +39,13 @@ use creditd::rpc::layer::limits::{
 use creditd::rpc::{
     CARD_LOADS_MAX, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, PUBLICATIONS_UNDER_WAY_MAX,
 };
+use creditd::server::files::FOLLOW_INTERVAL_MS;
 use creditd::server::{Options, limits as connection};
 use creditd::store::keys::KEYS_MAX;
 use creditd::store::sqlite::{
     BATCH_DELAY_TARGET, DELAY_TARGET_MIN, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL,
-    OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN, SCAN_SLICE_TIME_MAX, SLICE_MAX,
-    SLICE_MIN,
+    OVERLOADED_ITEMS_MAX, PENDING_BYTES_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN,
+    SCAN_SLICE_TIME_MAX, SLICE_MAX, SLICE_MIN,
 };
 
 /// "9,000,000,000".
@@ -470,6 +471,18 @@ pub fn limits() -> BTreeMap<String, String> {
         (
             "lines of the log about calls of one method that ended by one code",
             format!("{LINES_PER_SECOND_MAX} a second"),
+        ),
+        (
+            "time between two segments, and so what may be lost with the disk",
+            format!(
+                "{} to {} ms",
+                FOLLOW_INTERVAL_MS.start(),
+                number(FOLLOW_INTERVAL_MS.end())
+            ),
+        ),
+        (
+            "changed pages that wait to be written into a segment",
+            size(PENDING_BYTES_MAX.try_into().unwrap()),
         ),
         ("single writes that wait", number(QUEUE_WRITES_MAX)),
         (

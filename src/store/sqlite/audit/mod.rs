@@ -167,7 +167,6 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
             "data file {name}: there is no such file; give its path by --data"
         ));
     }
-    let failed = |error: rusqlite::Error| format!("data file {name}: {error}");
     let refused = |(problem, remedy)| format!("data file {name}: {problem}; {remedy}");
     let (without_wal, wal_bytes) = (
         wal_match::read_without_wal(path),
@@ -176,6 +175,15 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
     if matches!(without_wal, WithoutWal::Empty) {
         wal_match::refuse_orphan_wal(path).map_err(refused)?;
     }
+    let connection = begin_reading(path)?;
+    super::open::check_identity(&connection).map_err(refused)?;
+    let warning = wal_match::check(&connection, &without_wal, wal_bytes).map_err(refused)?;
+    Ok((connection, warning))
+}
+
+/// Opens a file, and begins a read transaction. It opens no other descriptor of the file.
+pub(super) fn begin_reading(path: &Path) -> Result<Connection, String> {
+    let failed = |error: rusqlite::Error| format!("data file {}: {error}", path.display());
     let connect =
         |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let begin = |connection: &Connection| {
@@ -189,19 +197,16 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Option<String>), 
     };
     // After a kill SQLite must rebuild the -shm, which a read-only connection cannot.
     let read_only = connect(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-    let connection = match begin(&read_only) {
-        Ok(_) => read_only,
+    match begin(&read_only) {
+        Ok(_) => Ok(read_only),
         Err(_) => {
             let connection = connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
             // No checkpoint on closing, so that nothing is changed.
             skip_checkpoint_at_close(&connection, true).map_err(failed)?;
             begin(&connection).map_err(failed)?;
-            connection
+            Ok(connection)
         }
-    };
-    super::open::check_identity(&connection).map_err(refused)?;
-    let warning = wal_match::check(&connection, &without_wal, wal_bytes).map_err(refused)?;
-    Ok((connection, warning))
+    }
 }
 
 impl Audit<'_> {

@@ -1,0 +1,233 @@
+//! The directory of a continuous backup.
+//!
+//! ```text
+//! DIR/lock                            one process follows into it
+//! DIR/newest                          what its newest segment is
+//! DIR/20261128T120000.000000000Z/     a generation, by the time of its base
+//!     base.db                         a whole copy
+//!     manifest                        what the base is
+//!     0000000001.segment              what came after it
+//! ```
+//!
+//! Whatever ends with `.partial` or `.removed` is being made or removed, or was when the process
+//! was killed.
+
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use super::sealed::{self, End, Manifest, Place, SegmentHeader};
+use crate::domain::Timestamp;
+use crate::failpoint;
+use crate::rfc3339;
+
+pub(super) const BASE: &str = "base.db";
+const MANIFEST: &str = "manifest";
+const SEGMENT: &str = ".segment";
+const REMOVED: &str = ".removed";
+const LOCK: &str = "lock";
+const NEWEST: &str = "newest";
+/// The length of the name of a generation.
+const NAME_LENGTH: usize = "20261128T120000.000000000Z".len();
+
+/// A directory that this process follows into.
+pub(super) struct Directory {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The name of a generation whose base is of that time. Names are in order of time.
+pub(super) fn generation_name(time: Timestamp) -> String {
+    rfc3339::format_nanos(time).replace(['-', ':'], "")
+}
+
+pub(super) fn manifest_path(generation: &Path) -> PathBuf {
+    generation.join(MANIFEST)
+}
+
+pub(super) fn segment_path(generation: &Path, sequence: u64) -> PathBuf {
+    generation.join(format!("{sequence:010}{SEGMENT}"))
+}
+
+pub(super) fn newest_path(directory: &Path) -> PathBuf {
+    directory.join(NEWEST)
+}
+
+/// The generations of a directory, oldest first.
+pub(super) fn generations(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let mut found = Vec::new();
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let is_name = name.len() == NAME_LENGTH
+            && name.first().is_some_and(u8::is_ascii_digit)
+            && name.last() == Some(&b'Z');
+        if is_name {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The numbers of a generation's segments, in order.
+pub(super) fn segments(generation: &Path) -> Result<Vec<u64>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", generation.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(generation).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_str().and_then(|name| name.strip_suffix(SEGMENT));
+        found.extend(name.and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Notes what the newest segment is.
+pub(super) fn note_newest(directory: &Path, end: &End) -> Result<(), String> {
+    let path = newest_path(directory);
+    let written = sealed::write(&path, end, None);
+    written
+        .map(drop)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+impl Directory {
+    /// Opens a directory, or makes it, and keeps other processes from following into it.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        let failed = |error: &dyn std::fmt::Display| {
+            format!(
+                "{}: {error}; give --follow a directory that this user may write to, and that is empty or such a backup",
+                path.display()
+            )
+        };
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(&error)),
+            Ok(()) => sealed::sync_directory(path).map_err(|error| failed(&error))?,
+            Err(_) => {}
+        }
+        let lock = path.join(LOCK);
+        let is_empty = || -> std::io::Result<bool> { Ok(path.read_dir()?.next().is_none()) };
+        if !lock.exists() && !is_empty().map_err(|error| failed(&error))? {
+            return Err(failed(&"it has other files"));
+        }
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(lock)
+            .map_err(|error| failed(&error))?;
+        if lock.try_lock().is_err() {
+            return Err(format!(
+                "{}: another creditd follows into it; end that one, or give this one a directory of its own",
+                path.display()
+            ));
+        }
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        directory.remove_remains();
+        Ok(directory)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes what a kill left behind.
+    fn remove_remains(&self) {
+        let folders = generations(&self.path).unwrap_or_default();
+        for folder in folders.iter().chain([&self.path]) {
+            for entry in folder.read_dir().into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let name = name.to_str().unwrap_or_default();
+                if name.ends_with(".partial") || name.ends_with(REMOVED) {
+                    // What stays takes room and does no harm.
+                    let path = entry.path();
+                    let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+                }
+            }
+        }
+    }
+
+    /// Refuses a directory with copies of another data file.
+    pub(super) fn check_key(&self, key: &[u8]) -> Result<(), String> {
+        let key = sealed::hex(key);
+        for generation in generations(&self.path)? {
+            let manifest = sealed::read_header::<Manifest>(&manifest_path(&generation));
+            if manifest.is_ok_and(|manifest| manifest.file_key != key) {
+                return Err(format!(
+                    "{}: it has copies of another data file; give each data file a directory of its own",
+                    self.path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the newest generation ends, and where the `-wal` was then, if that can be gone on
+    /// from.
+    pub(super) fn end(&self) -> Result<Option<(End, Option<Place>)>, String> {
+        let Some(generation) = generations(&self.path)?.pop() else {
+            return Ok(None);
+        };
+        let name = generation.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let sequences = segments(&generation)?;
+        let last = sequences.last().copied().unwrap_or_default();
+        let has_all = u64::try_from(sequences.len()) == Ok(last);
+        // What is damaged stays, and is found by a restore.
+        let Ok(manifest) = sealed::read::<Manifest>(&manifest_path(&generation)) else {
+            return Ok(None);
+        };
+        let mut end = End {
+            generation: name,
+            sequence: 0,
+            sha256: manifest.sha256,
+            time: manifest.header.time,
+        };
+        if last == 0 {
+            return Ok(Some((end, Some(manifest.header.wal))));
+        }
+        let Ok(segment) = sealed::read::<SegmentHeader>(&segment_path(&generation, last)) else {
+            return Ok(None);
+        };
+        end.sequence = last;
+        end.sha256 = segment.sha256;
+        end.time = segment.header.time;
+        let goes_on = has_all && segment.header.whole;
+        Ok(Some((end, goes_on.then_some(segment.header.wal))))
+    }
+
+    /// Removes generations that are not needed for any moment since that time. Returns how many.
+    pub(super) fn remove_before(&self, time: Timestamp) -> Result<usize, String> {
+        let generations = generations(&self.path)?;
+        let oldest_needed = generation_name(time);
+        let mut removed = 0_usize;
+        for (older, newer) in generations.iter().zip(generations.iter().skip(1)) {
+            let newer_name = newer.file_name().unwrap_or_default().to_string_lossy();
+            if *newer_name > *oldest_needed {
+                break;
+            }
+            let mut name = older.as_os_str().to_owned();
+            name.push(REMOVED);
+            let gone = PathBuf::from(name);
+            std::fs::rename(older, &gone)
+                .and_then(|()| sealed::sync_directory(older))
+                .and_then(|()| {
+                    failpoint::pass("backup-removed");
+                    std::fs::remove_dir_all(&gone)
+                })
+                .map_err(|error| format!("{}: {error}", older.display()))?;
+            removed = removed.saturating_add(1);
+        }
+        Ok(removed)
+    }
+}
