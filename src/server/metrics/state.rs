@@ -10,10 +10,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::{Sources, Writer, float};
-use crate::rfc3339;
+use crate::domain::Timestamp;
 use crate::rpc::layer::InUse;
 use crate::rpc::router::SERVICES;
-use crate::server::{files, telemetry};
+use crate::server::files::{self, StatusFile};
+use crate::server::telemetry;
 
 /// Collects what is so now.
 pub(super) struct Gauges(pub(super) Sources);
@@ -150,14 +151,22 @@ impl Gauges {
                 free,
             )?;
         }
-        for (what, help) in [
-            ("backup", "Up to when the data file was backed up last"),
-            ("audit", "When an audit of the data file was sound last"),
+        for (what, help, status) in [
+            (
+                "backup",
+                "Up to when the data file was backed up last",
+                StatusFile::Backup,
+            ),
+            (
+                "audit",
+                "When an audit of the data file was sound last",
+                StatusFile::Audit,
+            ),
         ] {
             writer.gauge(
                 &format!("creditd_last_{what}_timestamp_seconds"),
                 &format!("{help}, in seconds since 1970; 0: it never was."),
-                float(noted(&beside(data, &format!("-{what}")))),
+                float(status.read(data).map_or(0, Timestamp::seconds)),
             )?;
         }
         Ok(())
@@ -169,10 +178,4 @@ fn beside(data: &Path, ending: &str) -> PathBuf {
     let mut name = data.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-/// The time in a file, in seconds since 1970; 0 where there is none.
-fn noted(path: &Path) -> i64 {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    rfc3339::parse(text.trim()).map_or(0, |time| time.seconds())
 }
