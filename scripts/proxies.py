@@ -7,7 +7,6 @@ Proxies can be chosen by name: scripts/proxies.py nginx
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import re
@@ -15,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,34 +65,14 @@ class Server:
         self.key = folder / "admin.key"
         self.key.write_text("k" * 32)
         self.key.chmod(0o600)
-        self.own_probes = "--admin-listen" in subprocess.run(
-            [PROGRAM, "serve", "--help"], capture_output=True, text=True, check=True
-        ).stdout
-        if not self.own_probes:
-            print("this program has no --admin-listen: a stand-in answers /readyz by creditd health", flush=True)
-            self.stand_in()
         self.process: subprocess.Popen[bytes] | None = None
-
-    def stand_in(self) -> None:
-        server = self
-
-        class Probe(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200 if server.healthy() else 503)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        answering = http.server.ThreadingHTTPServer(("127.0.0.1", self.admin_port), Probe)
-        threading.Thread(target=answering.serve_forever, daemon=True).start()
 
     def healthy(self) -> bool:
         command = [PROGRAM, "health", "--addr", f"127.0.0.1:{self.port}", "--timeout", "2s"]
         return subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
 
     def start(self) -> None:
-        own = ["--admin-listen", f"127.0.0.1:{self.admin_port}"] if self.own_probes else []
+        own = ["--admin-listen", f"127.0.0.1:{self.admin_port}"]
         options = ["--listen", f"127.0.0.1:{self.port}", "--data", self.folder / "creditd.db"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
