@@ -403,16 +403,15 @@ async fn refusals_without_a_reason_are_completed() {
         assert_eq!((refusal.code, refusal.reason.as_str()), (code, reason));
     }
     for (path, code) in [("/gone", Code::Cancelled), ("/other", Code::NotFound)] {
-        let response = service
-            .ready()
-            .await
-            .unwrap()
-            .call(request(path, None))
-            .await
-            .unwrap();
+        let service = service.ready().await.unwrap();
+        let response = service.call(request(path, None)).await.unwrap();
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), code);
     }
+}
+
+fn path_of(method: Option<&'static Method>) -> &'static str {
+    method.map_or("", |method| method.path)
 }
 
 #[tokio::test]
@@ -421,20 +420,19 @@ async fn the_observer_hears_of_every_call() {
     struct Notes(std::sync::Mutex<Vec<String>>);
     impl Observer for Notes {
         fn started(&self, method: Option<&'static Method>) {
-            let path = method.map_or("", |method| method.path);
-            self.0.lock().unwrap().push(format!("started {path}"));
+            self.note(format!("started {}", path_of(method)));
         }
         fn reloaded(&self, _was_taken: bool) {}
         fn items_refused(&self, reason: ErrorReason, items: u64) {
-            let note = format!("{items} {reason:?}");
-            self.0.lock().unwrap().push(note);
+            self.note(format!("{items} {reason:?}"));
         }
         fn handled(&self, call: &Call) {
-            self.0.lock().unwrap().push(format!(
-                "{} {:?}",
-                call.method.map_or("", |method| method.path),
-                call.code
-            ));
+            self.note(format!("{} {:?}", path_of(call.method), call.code));
+        }
+    }
+    impl Notes {
+        fn note(&self, text: String) {
+            self.0.lock().unwrap().push(text);
         }
     }
     let notes = Arc::new(Notes::default());
@@ -451,13 +449,8 @@ async fn the_observer_hears_of_every_call() {
         },
     ));
     for path in [PATH, "/made/up"] {
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(request(path, None))
-            .await
-            .unwrap();
+        let service = service.ready().await.unwrap();
+        service.call(request(path, None)).await.unwrap();
     }
     let notes = notes.0.lock().unwrap().clone();
     // A name that a caller makes up is no label of a metric.
