@@ -48,28 +48,7 @@ use creditd::store::sqlite::{
     SCAN_SLICE_TIME_MAX, SLICE_MAX, SLICE_MIN,
 };
 
-/// "9,000,000,000".
-pub fn number(value: impl ToString) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// "4 MiB" or "16 KiB".
-fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes.is_multiple_of(1 << 20) {
-        true => (1 << 20, "MiB"),
-        false => (1 << 10, "KiB"),
-    };
-    assert!(bytes.is_multiple_of(unit), "{bytes}");
-    format!("{} {name}", bytes / unit)
-}
+use super::words::{number, size};
 
 /// The limits of the code, by their names on the page.
 pub fn limits() -> BTreeMap<String, String> {

@@ -2,11 +2,13 @@
 //! what a constant says, and every limit has a row.
 
 mod limits;
+mod words;
 
 use creditd::rpc::pb::creditd::v1::ErrorReason;
 use creditd::store::sqlite::{QUEUE_COMMANDS_MAX, QUEUE_LENGTH_MAX};
 
-use self::limits::{limits, number};
+use self::limits::limits;
+use self::words::number;
 use crate::support::root;
 
 fn page() -> String {
