@@ -9,19 +9,6 @@ use super::counters::Call;
 use super::observe::Record;
 use crate::rpc::refused::reason_name;
 
-/// Logs at the level of a code: what the server is to blame for is an error, what is to be watched
-/// a warning, and what the caller is to blame for information.
-macro_rules! log_refused {
-    ($code:expr, $($line:tt)*) => {
-        match $code {
-            Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!($($line)*),
-            Code::Unavailable | Code::DeadlineExceeded => tracing::warn!($($line)*),
-            _ => tracing::info!($($line)*),
-        }
-    };
-}
-pub(super) use log_refused;
-
 /// Whether anything is logged at the level of a code.
 fn is_logged(code: Code) -> bool {
     match code {
@@ -89,72 +76,37 @@ impl Record {
             answer_us,
             send_us,
         } = self.stages(end);
-        if code == Code::Ok {
-            match is_slow {
-                true => tracing::warn!(
+        // A call that its caller does not wait for any more has no reason.
+        let is_refused = !matches!(code, Code::Ok | Code::Cancelled);
+        let reason = is_refused.then(|| call.reason.map_or("", reason_name));
+        let code_text = (code != Code::Ok).then(|| format!("{code:?}"));
+        /// Writes all that is known; what is None is left out.
+        macro_rules! write {
+            ($log:ident, $message:literal) => {
+                tracing::$log!(
                     x_request_id,
                     trace_id,
                     method,
                     peer,
                     key_id,
                     account,
+                    code = code_text,
+                    reason,
                     elapsed_us,
                     read_us,
                     answer_us,
                     send_us,
-                    "slow"
-                ),
-                false => tracing::info!(
-                    x_request_id,
-                    trace_id,
-                    method,
-                    peer,
-                    key_id,
-                    account,
-                    elapsed_us,
-                    read_us,
-                    answer_us,
-                    send_us,
-                    "call"
-                ),
-            }
-            return;
+                    $message
+                )
+            };
         }
-        let text = format!("{code:?}");
-        if code == Code::Cancelled {
-            // Its caller does not wait for it any more, so it has no reason.
-            tracing::info!(
-                x_request_id,
-                trace_id,
-                method,
-                peer,
-                key_id,
-                account,
-                code = text,
-                elapsed_us,
-                read_us,
-                answer_us,
-                send_us,
-                "cancelled"
-            );
-            return;
+        match code {
+            Code::Ok if is_slow => write!(warn, "slow"),
+            Code::Ok => write!(info, "call"),
+            Code::Cancelled => write!(info, "cancelled"),
+            Code::Internal | Code::Unknown | Code::DataLoss => write!(error, "refused"),
+            Code::Unavailable | Code::DeadlineExceeded => write!(warn, "refused"),
+            _ => write!(info, "refused"),
         }
-        let reason = call.reason.map_or("", reason_name);
-        log_refused!(
-            code,
-            x_request_id,
-            trace_id,
-            method,
-            peer,
-            key_id,
-            account,
-            code = text,
-            reason,
-            elapsed_us,
-            read_us,
-            answer_us,
-            send_us,
-            "refused"
-        );
     }
 }

@@ -4,10 +4,21 @@ use std::time::Instant;
 
 use tonic::Code;
 
-use super::call_line::log_refused;
 use super::counters::CODES;
 use crate::line_rate::LineRate;
 use crate::rpc::method::{METHODS, Method};
+
+/// Logs at the level of a code: what the server is to blame for is an error, what is to be watched
+/// a warning, and what the caller is to blame for information.
+macro_rules! log_refused {
+    ($code:expr, $($line:tt)*) => {
+        match $code {
+            Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!($($line)*),
+            Code::Unavailable | Code::DeadlineExceeded => tracing::warn!($($line)*),
+            _ => tracing::info!($($line)*),
+        }
+    };
+}
 
 /// Decides which calls have lines in the log.
 #[derive(Debug)]
