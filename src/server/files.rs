@@ -13,7 +13,7 @@ use crate::store::sqlite::{self, Reprice};
 
 pub use crate::store::sqlite::{
     AuditReport, Erasure, ErasureReport, FollowReport, FollowSettings, Generation, JournalHead,
-    NoHead, Restored, StatusFile, list_generations, restore,
+    NoHead, Restored, StatusFile, list_generations, restore, wal_bytes,
 };
 
 /// How many milliseconds may be between two segments of a continuous copy.

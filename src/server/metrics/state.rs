@@ -1,7 +1,7 @@
 //! What is so now: limits and what is used of them, files, clock, certificate.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
@@ -142,7 +142,7 @@ impl Gauges {
         writer.count(
             "creditd_store_wal_bytes",
             "The data file's -wal.",
-            size(&beside(data, "-wal")),
+            files::wal_bytes(data),
         )?;
         if let Some(free) = files::free_bytes(data) {
             writer.count(
@@ -171,11 +171,4 @@ impl Gauges {
         }
         Ok(())
     }
-}
-
-/// The file of that ending beside the data file.
-fn beside(data: &Path, ending: &str) -> PathBuf {
-    let mut name = data.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }

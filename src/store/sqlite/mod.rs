@@ -82,6 +82,7 @@ pub use open::OpenError;
 pub use overload::{BATCH_DELAY_TARGET, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MIN};
 pub use pace::{DELAY_TARGET_MIN, SLICE_MAX, SLICE_MIN};
 pub use status_file::StatusFile;
+pub use wal_match::wal_bytes;
 pub use writer::GROUP_LENGTH_MAX;
 
 /// How many jobs may be queued for the writer.

@@ -53,7 +53,8 @@ pub(super) fn side_file_path(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// The size of the `-wal`; 0 if there is none.
-pub(super) fn wal_bytes(path: &Path) -> u64 {
+#[must_use]
+pub fn wal_bytes(path: &Path) -> u64 {
     std::fs::metadata(side_file_path(path, "-wal")).map_or(0, |metadata| metadata.len())
 }
 
