@@ -13,24 +13,15 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import trustme
+from polling import SECONDS_MAX, until
 
 REPO = Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("CREDITD_BIN", str(REPO / "target" / "debug" / "creditd"))
 DRILL = REPO / "deploy" / "restore-drill.sh"
-SECONDS_MAX = 60
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CREDITD_")}
-
-
-def until(what: str, holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < end, f"not {what} within {SECONDS_MAX} s"
-        time.sleep(0.05)
 
 
 class Server:

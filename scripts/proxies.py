@@ -14,16 +14,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import trustme
+from polling import until
 
 REPO = Path(__file__).resolve().parent.parent
 PAGE = REPO / "docs" / "operations.md"
 PROGRAM = os.environ.get("CREDITD_BIN", str(REPO / "target" / "debug" / "creditd"))
-SECONDS_MAX = 60
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("CREDITD_")},
     "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
@@ -47,13 +45,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def until(what: str, holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < end, f"not {what} within {SECONDS_MAX} s"
-        time.sleep(0.05)
 
 
 class Server:
