@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 """Installs the Debian package on a fresh Debian with systemd, and does there what an operator does.
 
-    scripts/deb.py [--program FILE] [--package FILE] [--previous FILE] [--type exec]
+    scripts/deb.py [--program FILE] [--package FILE] [--previous FILE | --previous-commit REVISION] [--type exec]
 
 It installs the package that was released before, upgrades to the one of this program, removes
-it, and in between charges, reloads, backs up, kills, restores. Without --previous that package
-is made of this same program with a lower version: what the maintainer's scripts do is tested
-so, and what another version of the program does is not. Without --package it is made of the
-program. `--type exec` is for a program that tells systemd nothing: the unit then runs with
-Type=exec, and no watchdog.
+it, and in between charges, reloads, backs up, kills, restores. --previous-commit builds that
+package of that commit, program and scripts; without it and without --previous it is made of this
+same program with a lower version: what the maintainer's scripts do is tested so, and what
+another version of the program does is not. Without --package it is made of the program.
+`--type exec` is for a program that tells systemd nothing: the unit then runs with Type=exec, and
+no watchdog.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,14 +31,33 @@ DROP_IN = "/etc/systemd/system/creditd.service.d/type.conf"
 WATCHDOG = "/etc/systemd/system/creditd.service.d/watchdog.conf"
 DATA = "/var/lib/creditd/creditd.db"
 KEY = "/etc/creditd/admin.key"
+NEWER_FILE = "use the newer creditd that wrote it"
 
 
-def build(program: Path, version: str | None, into: Path) -> Path:
-    command = [BUILD, "--program", program, "--into", into, *(["--version", version] if version else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*command: str | Path, cwd: Path = REPO, **environment: str) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=os.environ | environment)
     if done.returncode != 0:
-        sys.exit(f"{BUILD} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def build(program: Path, version: str | None, into: Path, script: Path = BUILD) -> Path:
+    run(script, "--program", program, "--into", into, *(["--version", version] if version else []))
     return next(into.glob("*.deb"))
+
+
+def build_commit(revision: str, into: Path) -> Path:
+    """The package of a commit, by its own scripts. Its version is lower than that of any release."""
+    commit = run("git", "rev-parse", "--short", f"{revision}^{{commit}}")
+    tree = into / "tree"
+    run("git", "worktree", "add", "--detach", tree, commit)
+    try:
+        target = REPO / "target" / "previous"
+        run("cargo", "build", "--quiet", "--release", "--locked", cwd=tree, CARGO_TARGET_DIR=str(target))
+        script = tree / BUILD.relative_to(REPO)
+        return build(target / "release" / "creditd", f"0.0.1~{commit}", into / "package", script)
+    finally:
+        run("git", "worktree", "remove", "--force", tree)
 
 
 class Operator:
@@ -225,11 +246,12 @@ def upgrades(it: Operator, package: str) -> None:
 
 
 def downgrades(it: Operator, older: str, newer: str) -> None:
-    """Where both have the same version of the data file, the older package takes it over."""
+    """The older package takes the data file over, or refuses its newer version in a sentence."""
     before = it.available("team-a")
     it.ok("dpkg", "-i", "--force-confold", older)
-    it.until("serving", it.serves)
-    assert it.available("team-a") == before
+    it.until("serving or refusing", lambda: it.serves() or NEWER_FILE in it.journal())
+    if it.serves():
+        assert it.available("team-a") == before
     it.ok("dpkg", "-i", "--force-confold", newer)
     it.until("serving", it.serves)
 
@@ -252,13 +274,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, default=REPO / "target" / "release" / "creditd")
     parser.add_argument("--package", type=Path)
-    parser.add_argument("--previous", type=Path)
+    older = parser.add_mutually_exclusive_group()
+    older.add_argument("--previous", type=Path)
+    older.add_argument("--previous-commit", metavar="REVISION")
     parser.add_argument("--type", choices=["notify", "exec"], default="notify")
     chosen = parser.parse_args()
     passed = failed = 0
     with tempfile.TemporaryDirectory() as folder:
         package = chosen.package or build(chosen.program, None, Path(folder) / "new")
-        previous = chosen.previous or build(chosen.program, "0.0.1~before", Path(folder) / "old")
+        if chosen.previous_commit:
+            previous = build_commit(chosen.previous_commit, Path(folder) / "old")
+        else:
+            previous = chosen.previous or build(chosen.program, "0.0.1~before", Path(folder) / "old")
         machine = Machine(Path(folder))
         try:
             it = Operator(machine)

@@ -166,8 +166,8 @@ LONG_STEPS = [
     ),
     Step(
         "long",
-        "the Debian package on a fresh Debian with systemd",
-        "python scripts/deb.py",
+        "the Debian package on a fresh Debian with systemd, upgraded from that of the commit before",
+        "python scripts/deb.py --previous-commit HEAD~1",
         passed=r"^(\d+) checks of the package passed",
         failed=r"checks of the package passed, (\d+) failed",
     ),
