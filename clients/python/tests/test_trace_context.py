@@ -261,7 +261,7 @@ def test_no_call_fails_for_what_a_propagator_sends(connect: Connect) -> None:
     before = propagate.get_global_textmap()
     propagate.set_global_textmap(OddPropagator())
     try:
-        with scripted_server(GRANT) as server:
+        with scripted_server(GRANT) as server, TRACER.start_as_current_span("x"):
             connect(server.address).call("grant", "team-a", 5)
     finally:
         propagate.set_global_textmap(before)
