@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -25,7 +27,7 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from creditd import AsyncClient, Client
+from creditd import AsyncClient, Client, DeadlineExceededError
 from creditd._async.transport import Transport as AsyncTransport
 from creditd._channel import Liveness
 from creditd._sync.transport import Transport
@@ -36,6 +38,7 @@ from tests.support.server import running_server
 from tests.support.traces import (
     TRACER,
     UNSAMPLED_TRACER,
+    W3C_HEADERS,
     headers,
     lines_of,
     trace_id,
@@ -43,6 +46,7 @@ from tests.support.traces import (
 )
 from tests.test_key import INVALID
 from tests.test_pages import entries
+from tests.test_watch import WAIT_S_MAX
 
 CONCURRENT_CALLS = 16
 
@@ -175,6 +179,43 @@ def test_each_page_is_part_of_the_trace_that_reads_it(connect: Connect) -> None:
                 next(iterator)
             spans.append(span)
     assert headers(server) == [[("traceparent", traceparent(span))] for span in spans]
+
+
+class Silent(grpc.GenericRpcHandler):
+    """Records the headers of all calls, and answers a health check alone, by UNIMPLEMENTED."""
+
+    def __init__(self) -> None:
+        self.received: dict[str, list[str]] = {}
+        self.over = threading.Event()
+
+    def service(self, handler_call_details: Any) -> Any:
+        names = [name for name, _ in handler_call_details.invocation_metadata]
+        method = handler_call_details.method.rpartition("/")[2]
+        self.received[method] = [name for name in names if name in W3C_HEADERS]
+        if method == "Check":
+            return None
+        return grpc.unary_unary_rpc_method_handler(lambda *_: self.over.wait())
+
+
+def test_a_probe_is_part_of_no_trace(connect: Connect) -> None:
+    silent = Silent()
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers([silent])
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        driver = connect(address)
+        with TRACER.start_as_current_span("x"):
+            with pytest.raises(DeadlineExceededError):
+                driver.call("get_balance", "team-a", timeout=0.2)
+            end_s = time.monotonic() + WAIT_S_MAX
+            while "Check" not in silent.received:
+                assert time.monotonic() < end_s, "no probe was sent"
+                driver.idle(0.01)
+    finally:
+        silent.over.set()
+        server.stop(grace=None).wait()
+    assert silent.received == {"GetBalance": ["traceparent"], "Check": []}
 
 
 def test_nothing_is_sent_without_a_span(connect: Connect) -> None:
