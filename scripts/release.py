@@ -33,6 +33,15 @@ with Client("{address}") as client:
     print(client.charge("python", credits=1).available, client.estimate("ai_scripts").credits)
 """
 
+# By OpenTelemetry's API alone.
+TRACED = """
+from creditd import Client
+from opentelemetry import trace
+span = trace.NonRecordingSpan(trace.SpanContext({trace_id}, 1, False))
+with Client("{address}") as client, trace.use_span(span):
+    client.estimate("ai_scripts")
+"""
+
 GO = """package main
 
 import (
@@ -89,6 +98,7 @@ class Release:
             dist.dist(program, into)
         self.server: subprocess.Popen[bytes] | None = None
         self.address = ""
+        self.log = work / "log"
 
     def one(self, pattern: str) -> Path:
         found = list(self.into.glob(pattern))
@@ -96,10 +106,10 @@ class Release:
         return found[0]
 
     def serve(self, program: Path) -> None:
-        log = self.work / "log"
+        log = self.log
         with log.open("wb") as out:
             self.server = subprocess.Popen(
-                [program, "serve", "--listen", "127.0.0.1:0", "--data", self.work / "creditd.db"],
+                [program, "serve", "--listen", "127.0.0.1:0", "--data", self.work / "creditd.db", "--log-calls"],
                 env=CLEAN,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -179,6 +189,13 @@ def serves_python(release: Release) -> None:
     run([home / "bin" / "pip", "install", "--quiet", release.one("python/*.whl")], release.work)
     said = run([home / "bin" / "python", "-c", PYTHON.format(address=release.address)], release.work)
     assert said == "1 0.2\n", said
+    run([home / "bin" / "pip", "install", "--quiet", f"{release.one('python/*.whl')}[otel]"], release.work)
+    trace_id = 0x4BF92F3577B34DA6A3CE929D0E0E4736
+    run([home / "bin" / "python", "-c", TRACED.format(address=release.address, trace_id=trace_id)], release.work)
+    end = time.monotonic() + SECONDS_MAX
+    while f"{trace_id:032x}" not in release.log.read_text():
+        assert time.monotonic() < end, release.log.read_text()
+        time.sleep(0.05)
 
 
 def serves_go(release: Release) -> None:

@@ -15,8 +15,9 @@ import (
 
 // callInterceptor adds deadlines, retries and typed errors to unary calls. From the
 // outside in: one deadline spans all attempts; the retry policy decides on each
-// attempt's error; each attempt has a key; and liveness watches the connection while an attempt waits. It is
-// one interceptor and not three because grpc builds the chain again for each call.
+// attempt's error; each attempt has a key, and the trace of the context's span; and
+// liveness watches the connection while an attempt waits. It is one interceptor and not
+// three because grpc builds the chain again for each call.
 //
 // An attempt repeats the same message, and with it the same request_id.
 func callInterceptor(client callConfig, key *callKey, live *liveness) grpc.UnaryClientInterceptor {
@@ -90,7 +91,7 @@ func attemptCall(ctx context.Context, method string, req, reply any, conn *grpc.
 	// Clip: append must not write into the spare capacity of the caller's slice.
 	opts = append(slices.Clip(opts), grpc.Header(&answer.header), grpc.Trailer(&answer.trailer))
 	pending := live.beginCall()
-	err := invoke(ctx, method, req, reply, conn, opts...)
+	err := invoke(withTraceContext(ctx), method, req, reply, conn, opts...)
 	// An error of a caller's interceptor may have no status: its code is UNKNOWN.
 	failed, _ := status.FromError(err)
 	pending.end(failed.Code() == codes.DeadlineExceeded)

@@ -57,6 +57,11 @@
 // lasts as long as its context lets it, and the caller decides whether to watch
 // again.
 //
+// # Traces
+//
+// A call carries the trace of the span in its context, by the propagators that the
+// program has set with otel.SetTextMapPropagator. The client makes no spans of its own.
+//
 // # Keys
 //
 // A server that asks for keys takes one with every call: [WithKey], or [WithKeyFunc]

@@ -18,6 +18,8 @@ import (
 
 	creditd "github.com/creditd/creditd/clients/go"
 	"github.com/creditd/creditd/clients/go/creditdv1"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -252,7 +254,9 @@ func TestAFunctionThatFailsAtALaterAttempt(t *testing.T) {
 }
 
 // A probe asks for the server's health, which needs no key, and asks no function for one.
-func TestProbesHaveNoKey(t *testing.T) {
+// It is part of no caller's trace.
+func TestProbesHaveNoKeyAndNoTrace(t *testing.T) {
+	usePropagators(t, propagation.TraceContext{})
 	recorded := make(chan string, 100)
 	probed := make(chan struct{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -262,7 +266,7 @@ func TestProbesHaveNoKey(t *testing.T) {
 	serving := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		method, _ := grpc.MethodFromServerStream(stream)
 		incoming, _ := metadata.FromIncomingContext(stream.Context())
-		recorded <- method + " " + strings.Join(incoming.Get("authorization"), "")
+		recorded <- fmt.Sprint(method, incoming.Get("authorization"), incoming.Get("traceparent"))
 		if strings.HasPrefix(method, "/grpc.health") {
 			close(probed)
 			return status.Error(codes.Unimplemented, "no health")
@@ -279,10 +283,15 @@ func TestProbesHaveNoKey(t *testing.T) {
 		}
 	}()
 	client := newClientOf(t, listener.Addr().String(), creditd.WithKey(testKey), creditd.WithLiveness(50*time.Millisecond, time.Minute, time.Minute))
-	if failure := asError(t, getBalance(t, client, "team-a")); failure.Code != codes.NotFound {
+	ctx := tracedContext(testContext(t), 1, trace.FlagsSampled, trace.TraceState{})
+	_, err = client.GetBalance(ctx, creditd.GetBalanceParams{Account: "team-a"})
+	if failure := asError(t, err); failure.Code != codes.NotFound {
 		t.Errorf("got %+v", failure)
 	}
-	want := []string{"/creditd.v1.LedgerService/GetBalance Bearer " + testKey, "/grpc.health.v1.Health/Check "}
+	want := []string{
+		fmt.Sprintf("/creditd.v1.LedgerService/GetBalance[Bearer %s] [%s]", testKey, traceparent(1, trace.FlagsSampled)),
+		"/grpc.health.v1.Health/Check[] []",
+	}
 	if got := []string{<-recorded, <-recorded}; !slices.Equal(got, want) {
 		t.Errorf("it was sent %q", got)
 	}

@@ -121,6 +121,8 @@ func run(ctx context.Context, client *creditd.Client) error {
 		"context", "errors", "fmt", "log", "os", "strings", "time",
 		"github.com/creditd/creditd/clients/go/creditdv1",
 		"github.com/shopspring/decimal",
+		"go.opentelemetry.io/otel",
+		"go.opentelemetry.io/otel/propagation",
 	} {
 		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.`).MatchString(part) {
 			fmt.Fprintf(&imports, "import %q\n", path)

@@ -18,6 +18,7 @@ func streamInterceptor(key *callKey, live *liveness) grpc.StreamClientIntercepto
 		if failure != nil {
 			return nil, failure
 		}
+		ctx = withTraceContext(ctx)
 		stream, err := open(ctx, description, conn, method, opts...)
 		if err != nil {
 			failed, _ := status.FromError(err)

@@ -33,7 +33,8 @@ from creditd._sync import stream as sync_stream
 from creditd._sync.transport import Transport
 from tests.conftest import Connect
 from tests.support.proxy import running_proxy
-from tests.support.scripted import NO_ANSWER, Refusal, scripted_server
+from tests.support.scripted import GRANT, NO_ANSWER, Refusal, scripted_server
+from tests.support.traces import headers, traceparent
 from tests.test_watch import WAIT_S_MAX, balance, check_stream_ended
 
 Names = Callable[[], list[str]]
@@ -185,6 +186,26 @@ def test_a_lost_connection_is_replaced(
         assert next(watch).available == Decimal(4)
         assert proxy.accepted == 2
         watch.close()
+
+
+def test_the_span_of_a_call_is_what_the_server_sees(
+    connect: Connect, exporter: InMemorySpanExporter, spans: Names
+) -> None:
+    """It is a child of the current one, and takes its place in the headers, also one by hand."""
+    by_hand = [("traceparent", "00-11111111111111111111111111111111-2222222222222222-01")]
+    with (
+        scripted_server(GRANT, GRANT, [balance("5")]) as server,
+        trace.get_tracer("tests").start_as_current_span("render") as span,
+    ):
+        driver = connect(server.address)
+        driver.call("grant", "team-a", 5)
+        driver.call("grant", "team-a", 5, metadata=by_hand)
+        assert [one.available for one in driver.iterate("watch_balance", "team-a")] == [5]
+    assert sorted(spans()) == ["Grant", "Grant", "WatchBalance", "render"]
+    calls = [one for one in exporter.get_finished_spans() if one.kind is trace.SpanKind.CLIENT]
+    for one in calls:
+        assert one.parent == span.get_span_context()
+    assert headers(server) == [[("traceparent", traceparent(one))] for one in calls]
 
 
 class Headers(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):

@@ -21,7 +21,8 @@ const (
 	serverStopTimeout  = 20 * time.Second
 )
 
-var listensOn = regexp.MustCompile(`listens on (\S+)`)
+// listensOn finds the address in a line that may be of JSON.
+var listensOn = regexp.MustCompile(`listens on ([^\s"]+)`)
 
 // Server is a creditd process.
 type Server struct {
@@ -70,9 +71,9 @@ func Start(dir, listen string, options ...string) (*Server, error) {
 	case s.Address = <-address:
 		return s, nil
 	case err := <-s.exited:
-		return nil, fmt.Errorf("%s ended before it listened: %v\n%s", binary, err, s.log())
+		return nil, fmt.Errorf("%s ended before it listened: %v\n%s", binary, err, s.Log())
 	case <-time.After(serverStartTimeout):
-		err := fmt.Errorf("%s did not say within %v where it listens\n%s", binary, serverStartTimeout, s.log())
+		err := fmt.Errorf("%s did not say within %v where it listens\n%s", binary, serverStartTimeout, s.Log())
 		return nil, errors.Join(err, s.Stop())
 	}
 }
@@ -135,16 +136,17 @@ func (s *Server) Stop() error {
 	select {
 	case err := <-s.exited:
 		if err != nil {
-			return fmt.Errorf("the server ended badly: %v\n%s", err, s.log())
+			return fmt.Errorf("the server ended badly: %v\n%s", err, s.Log())
 		}
 		return nil
 	case <-time.After(serverStopTimeout):
 		_ = s.process.Kill()
-		return fmt.Errorf("the server did not end within %v of SIGTERM\n%s", serverStopTimeout, s.log())
+		return fmt.Errorf("the server did not end within %v of SIGTERM\n%s", serverStopTimeout, s.Log())
 	}
 }
 
-func (s *Server) log() string {
+// Log returns what the server has printed.
+func (s *Server) Log() string {
 	text, err := os.ReadFile(s.logged)
 	if err != nil {
 		return err.Error()

@@ -10,6 +10,7 @@ import grpc
 from creditd._attempts import Timeout
 from creditd._target import authority, is_local
 from creditd._tls import Tls
+from creditd._trace_context import trace_headers
 from creditd.v1.admin_pb2_grpc import AdminServiceStub
 from creditd.v1.ledger_pb2_grpc import LedgerServiceStub
 from creditd.v1.pricing_pb2_grpc import PricingServiceStub
@@ -113,7 +114,7 @@ class CallOptions(NamedTuple):
     x_request_id: str | None
 
     def wire_metadata(self) -> list[tuple[str, str | bytes]]:
-        """The metadata to send."""
+        """The metadata to send, which has the trace of the current span."""
         pairs = list(self.metadata)
         for pair in pairs:
             _check_pair(pair)
@@ -123,7 +124,29 @@ class CallOptions(NamedTuple):
             pair = ("x-request-id", self.x_request_id)
             _check_pair(pair)
             pairs.append(pair)
+        headers = trace_headers()
+        if headers:
+            _add_trace(pairs, headers)
         return pairs
+
+
+def _add_trace(pairs: list[tuple[str, str | bytes]], headers: dict[str, str]) -> None:
+    """Adds what the caller has not given by hand."""
+    given = {key for key, _ in pairs}
+    if "traceparent" in given:
+        # Of that trace, and not of the current one.
+        given.add("tracestate")
+    for name, value in headers.items():
+        # As grpc takes it.
+        pair = (name.lower(), value)
+        if pair[0] in given:
+            continue
+        try:
+            _check_pair(pair)
+        except (TypeError, ValueError):
+            # No call fails for its trace.
+            continue
+        pairs.append(pair)
 
 
 def _check_pair(pair: object) -> None:

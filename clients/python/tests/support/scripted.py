@@ -70,6 +70,7 @@ class Scripted:
     script: Sequence[object]
     requests: list[Any] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
+    metadata_pairs: list[list[tuple[str, Any]]] = field(default_factory=list)
     address: str = ""
     over: threading.Event = field(default_factory=threading.Event)
     stream_ended: threading.Event = field(default_factory=threading.Event)
@@ -93,8 +94,7 @@ class Scripted:
 
     def _answer(self, request: Any, context: Any) -> Any:
         step = self.script[min(len(self.requests), len(self.script) - 1)]
-        self.requests.append(request)
-        self.metadata.append(dict(context.invocation_metadata()))
+        self._record(request, context)
         return self._do(step, context)
 
     def _stream(self, request: Any, context: Any) -> Iterator[Any]:
@@ -102,14 +102,19 @@ class Scripted:
         context.add_callback(self.stream_ended.set)
         steps = self.script[min(len(self.requests), len(self.script) - 1)]
         assert isinstance(steps, list)
-        self.requests.append(request)
-        self.metadata.append(dict(context.invocation_metadata()))
+        self._record(request, context)
         self.stream_seconds_left.append(context.time_remaining())
         for step in steps:
             if step is NO_ANSWER:
                 self.over.wait()
             else:
                 yield self._do(step, context)
+
+    def _record(self, request: Any, context: Any) -> None:
+        self.requests.append(request)
+        pairs = [(key, value) for key, value in context.invocation_metadata()]
+        self.metadata_pairs.append(pairs)
+        self.metadata.append(dict(pairs))
 
     def _do(self, step: object, context: Any) -> Any:
         if step is NO_ANSWER:

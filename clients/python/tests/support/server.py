@@ -17,7 +17,8 @@ ADMIN_KEY = "admin-key-of-the-tests-0123456789"
 
 _START_S_MAX = 30
 _STOP_S_MAX = 30
-_ADDRESS = re.compile(r"listens on (\S+)")
+# The line may be of JSON.
+_ADDRESS = re.compile(r'listens on ([^\s"]+)')
 
 
 def server_binary() -> Path:
