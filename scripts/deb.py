@@ -15,22 +15,19 @@ no watchdog.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from machine import REPO, SECONDS_MAX, Machine
+from deb_operator import CONFIGURATION, DATA, KEY, Operator, snippet
+from machine import REPO, Machine
 
 BUILD = REPO / "deploy" / "debian" / "build.sh"
 DROP_IN = "/etc/systemd/system/creditd.service.d/type.conf"
 WATCHDOG = "/etc/systemd/system/creditd.service.d/watchdog.conf"
-DATA = "/var/lib/creditd/creditd.db"
-KEY = "/etc/creditd/admin.key"
 NEWER_FILE = "use the newer creditd that wrote it"
 
 
@@ -60,56 +57,6 @@ def build_commit(revision: str, into: Path) -> Path:
         run("git", "worktree", "remove", "--force", tree)
 
 
-class Operator:
-    """What an operator types on the machine."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def ok(self, *command: str) -> str:
-        done = self.machine.call(*command)
-        assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}\n{done.stdout}"
-        return done.stdout
-
-    def until(self, what: str, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + SECONDS_MAX
-        while not holds():
-            if time.monotonic() > end:
-                raise AssertionError(f"not {what} within {SECONDS_MAX} s\n{self.journal()}")
-            time.sleep(0.05)
-
-    def journal(self) -> str:
-        return self.machine.run("journalctl", "--no-pager", "-n", "30", "-u", "creditd")
-
-    def serves(self) -> bool:
-        return self.machine.call("creditd", "health").returncode == 0
-
-    def lets_in(self, key: str) -> bool:
-        return self.machine.call("creditd", "balance", "team-a", "--key-file", key).returncode == 0
-
-    def pid(self) -> int:
-        return int(self.machine.run("systemctl", "show", "creditd", "--value", "-p", "MainPID"))
-
-    def creditd(self, *words: str, key: str = KEY) -> dict[str, object]:
-        answer = json.loads(self.ok("creditd", *words, "--key-file", key, "--json"))
-        assert isinstance(answer, dict)
-        return answer
-
-    def available(self, account: str) -> str:
-        balance = self.creditd("balance", account)
-        return str(balance.get("available") or balance["balance"]["available"])  # type: ignore[index]
-
-    def charge(self, request_id: str) -> dict[str, object]:
-        return self.creditd("charge", "team-a", "--credits", "1", "--request-id", request_id)
-
-    def write(self, path: str, text: str) -> None:
-        done = self.machine.call("sh", "-ec", f"mkdir -p $(dirname {path}); cat >{path}", text=text)
-        assert done.returncode == 0, done.stdout
-
-    def append(self, path: str, text: str) -> None:
-        self.write(path, self.ok("cat", path) + text)
-
-
 def is_clean(it: Operator, package: str) -> None:
     """lintian has no complaint, not even a warning."""
     command = ["lintian", "--allow-root", "--fail-on", "error,warning", f"{it.machine.root}{package}"]
@@ -122,7 +69,7 @@ def installs(it: Operator, package: str) -> None:
     it.ok("dpkg", "-i", package)
     it.until("serving", it.serves)
     assert it.ok("systemctl", "is-enabled", "creditd").strip() == "enabled"
-    state = it.ok("stat", "-c", "%n %a %U %G", "/etc/creditd", KEY, "/var/lib/creditd", DATA, "/var/backups/creditd")
+    state = it.state("/etc/creditd", KEY, "/var/lib/creditd", DATA, "/var/backups/creditd")
     assert state.splitlines() == [
         "/etc/creditd 750 root creditd",
         f"{KEY} 640 root creditd",
@@ -151,19 +98,24 @@ def charges(it: Operator) -> None:
 
 
 def reloads(it: Operator) -> None:
-    """systemctl reload takes another admin key, and the old one out, with no call refused."""
+    """What the page says takes another admin key, and the old one out, with no call refused."""
     pid = it.pid()
-    old = it.ok("cat", KEY)
-    new = "n" * 32
-    it.write(KEY, f"{old}\n{new}\n")
-    it.write("/root/new.key", new)
+    before = it.state(KEY)
+    # A key that was put there by hand may end without a newline.
+    old = it.ok("cat", KEY).strip()
     it.write("/root/old.key", old)
-    it.ok("systemctl", "reload", "creditd")
+    it.write(KEY, old)
+    it.shell(snippet("operations.md", "tee -a /etc/creditd/admin.key"))
+    keys = it.ok("cat", KEY).split()
+    assert len(keys) == 2 and keys[0] == old, keys
+    it.write("/root/new.key", keys[1])
     it.until("taking the new key", lambda: it.lets_in("/root/new.key"))
-    it.write(KEY, f"{new}\n")
-    it.ok("systemctl", "reload", "creditd")
+    assert it.lets_in("/root/old.key")
+    it.shell(snippet("operations.md", "sed -i 1d /etc/creditd/admin.key"))
     it.until("refusing the old key", lambda: not it.lets_in("/root/old.key"))
+    assert it.lets_in("/root/new.key")
     assert it.available("team-a") == "99"
+    assert it.state(KEY) == before
     assert it.pid() == pid
 
 
@@ -224,13 +176,13 @@ def follows(it: Operator) -> None:
 
 def refuses(it: Operator) -> None:
     """A configuration that is wrong ends the service, which says why and does not try again."""
-    configuration = it.ok("cat", "/etc/creditd/creditd.toml")
-    it.append("/etc/creditd/creditd.toml", "\nlisten_on = 5\n")
+    configuration = it.ok("cat", CONFIGURATION)
+    it.append(CONFIGURATION, "\nlisten_on = 5\n")
     assert it.machine.call("systemctl", "restart", "creditd").returncode != 0 or not it.serves()
     it.until("failed", lambda: it.machine.run("systemctl", "is-failed", "creditd").strip() == "failed")
     assert "listen_on" in it.journal(), it.journal()
     assert it.machine.run("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "0"
-    it.write("/etc/creditd/creditd.toml", configuration + "# ours\n")
+    it.write(CONFIGURATION, configuration + "# ours\n")
     it.ok("systemctl", "restart", "creditd")
     it.until("serving", it.serves)
 
@@ -242,7 +194,7 @@ def upgrades(it: Operator, package: str) -> None:
     it.until("serving", it.serves)
     assert (it.available("team-a"), it.ok("cat", KEY)) == (before[0], before[2])
     assert it.pid() != before[1]
-    assert it.ok("cat", "/etc/creditd/creditd.toml").endswith("# ours\n")
+    assert it.ok("cat", CONFIGURATION).endswith("# ours\n")
 
 
 def downgrades(it: Operator, older: str, newer: str) -> None:
@@ -261,13 +213,14 @@ def is_removed(it: Operator, package: str) -> None:
     before = it.available("team-a")
     it.ok("dpkg", "--remove", "creditd")
     assert it.machine.call("systemctl", "is-active", "creditd").returncode != 0
-    it.ok("test", "-e", "/etc/creditd/creditd.toml", "-a", "-e", KEY, "-a", "-e", DATA)
+    it.ok("test", "-e", CONFIGURATION, "-a", "-e", KEY, "-a", "-e", DATA)
     it.ok("dpkg", "--purge", "creditd")
     it.ok("test", "!", "-e", "/etc/creditd", "-a", "!", "-e", "/etc/default/creditd", "-a", "-e", DATA)
     assert it.machine.run("dpkg", "-l", "creditd").count("creditd") <= 1
     it.ok("dpkg", "-i", package)
     it.until("serving", it.serves)
     assert it.available("team-a") == before
+    assert it.ok("cat", KEY).endswith("\n")
 
 
 def main() -> int:
