@@ -74,6 +74,18 @@ class Operator:
         """What a block of commands prints."""
         return self.ok("bash", "-c", script)
 
+    def creditd_user(self, *command: str) -> str:
+        """What a command prints to the user creditd."""
+        return self.ok("runuser", "-u", "creditd", "--", *command)
+
+    def is_followed(self) -> None:
+        """The continuous copy comes to have all that the ledger has."""
+        head = self.creditd_user("creditd", "audit", "--data", DATA, "--head")
+        restore = "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
+        proof = f"{restore} && creditd audit --data /tmp/restored.db --head"
+        self.until("a copy of all", lambda: self.machine.run("runuser", "-u", "creditd", "--", "sh", "-c", proof) == head)
+        assert self.ok("systemctl", "is-active", "creditd-backup").strip() == "active"
+
     def state(self, *paths: str) -> str:
         """Mode and owners, a line for each."""
         return self.ok("stat", "-c", "%n %a %U %G", *paths)
