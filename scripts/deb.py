@@ -4,7 +4,8 @@
     scripts/deb.py [--program FILE] [--package FILE] [--previous FILE | --previous-commit REVISION] [--type exec]
 
 It installs the package that was released before, upgrades to the one of this program, removes
-it, and in between charges, reloads, backs up, kills, restores. --previous-commit builds that
+it, and in between charges, reloads, backs up, kills, restores. On what is installed then it does
+what pages for operators say. --previous-commit builds that
 package of that commit, program and scripts; without it and without --previous it is made of this
 same program with a lower version: what the maintainer's scripts do is tested so, and what
 another version of the program does is not. Without --package it is made of the program.
@@ -22,6 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import deb_pages
 from deb_operator import CONFIGURATION, DATA, KEY, Operator, snippet
 from machine import REPO, Machine
 
@@ -137,7 +139,7 @@ def hangs(it: Operator) -> None:
     pid = it.pid()
     it.ok("systemctl", "kill", "--signal=STOP", "creditd")
     it.until("serving again", lambda: it.pid() not in (0, pid) and it.serves())
-    assert it.ok("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "1"
+    assert it.shown("NRestarts") == "1"
     assert "atchdog timeout" in it.journal(), it.journal()
     it.ok("rm", WATCHDOG)
     it.ok("systemctl", "daemon-reload")
@@ -176,13 +178,13 @@ def is_restored(it: Operator) -> None:
 
 
 def refuses(it: Operator) -> None:
-    """A configuration that is wrong ends the service, which says why and does not try again."""
+    """An option that is wrong ends the service, which says why and does not try again."""
     configuration = it.ok("cat", CONFIGURATION)
     it.append(CONFIGURATION, "\nlisten_on = 5\n")
     assert it.machine.call("systemctl", "restart", "creditd").returncode != 0 or not it.serves()
     it.until("failed", lambda: it.machine.run("systemctl", "is-failed", "creditd").strip() == "failed")
     assert "listen_on" in it.journal(), it.journal()
-    assert it.machine.run("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "0"
+    assert it.shown("NRestarts") == "0"
     it.write(CONFIGURATION, configuration + "# ours\n")
     it.ok("systemctl", "restart", "creditd")
     it.until("serving", it.serves)
@@ -261,6 +263,7 @@ def main() -> int:
                 (upgrades, ["/root/new.deb"]),
                 (downgrades, ["/root/old.deb", "/root/new.deb"]),
                 (is_removed, ["/root/new.deb"]),
+                *((check, []) for check in deb_pages.CHECKS),
             ]:
                 start = time.monotonic()
                 try:

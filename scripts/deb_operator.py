@@ -51,8 +51,12 @@ class Operator:
     def lets_in(self, key: str) -> bool:
         return self.machine.call("creditd", "balance", "team-a", "--key-file", key).returncode == 0
 
+    def shown(self, what: str) -> str:
+        """A property of the service."""
+        return self.machine.run("systemctl", "show", "creditd", "--value", "-p", what).strip()
+
     def pid(self) -> int:
-        return int(self.machine.run("systemctl", "show", "creditd", "--value", "-p", "MainPID"))
+        return int(self.shown("MainPID"))
 
     def creditd(self, *words: str, key: str = KEY) -> dict[str, object]:
         answer = json.loads(self.ok("creditd", *words, "--key-file", key, "--json"))
@@ -81,9 +85,13 @@ class Operator:
     def is_followed(self) -> None:
         """The continuous copy comes to have all that the ledger has."""
         head = self.creditd_user("creditd", "audit", "--data", DATA, "--head")
-        restore = "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
+        restore = (
+            "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
+        )
         proof = f"{restore} && creditd audit --data /tmp/restored.db --head"
-        self.until("a copy of all", lambda: self.machine.run("runuser", "-u", "creditd", "--", "sh", "-c", proof) == head)
+        self.until(
+            "a copy of all", lambda: self.machine.run("runuser", "-u", "creditd", "--", "sh", "-c", proof) == head
+        )
         assert self.ok("systemctl", "is-active", "creditd-backup").strip() == "active"
 
     def state(self, *paths: str) -> str:
