@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs creditd into a file system: the program, its manual, completions of shells, units of
-# systemd, examples. "make install" and the Debian package are both made by it.
+# Installs creditd into a file system: the program, its manual and pages, completions of shells, units
+# of systemd, examples. "make install" and the Debian package are both made by it.
 #
 #   deploy/install.sh PROGRAM DESTDIR PREFIX SYSCONFDIR
 #
