@@ -82,9 +82,9 @@ class Operator:
         """What a command prints to the user creditd."""
         return self.ok("runuser", "-u", "creditd", "--", *command)
 
-    def is_followed(self) -> None:
+    def is_followed(self, data: str = DATA) -> None:
         """The continuous copy comes to have all that the ledger has."""
-        head = self.creditd_user("creditd", "audit", "--data", DATA, "--head")
+        head = self.creditd_user("creditd", "audit", "--data", data, "--head")
         restore = (
             "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from deb_operator import CONFIGURATION, KEY, Operator, snippet
+import re
+
+from deb_operator import CONFIGURATION, DATA, KEY, SOCKET, Operator, snippet
+from machine import REPO
 
 
 def reloads_what_is_right(it: Operator) -> None:
@@ -44,5 +47,123 @@ def waits_for_files(it: Operator) -> None:
     it.until("serving", it.serves)
 
 
+def speaks_tls(it: Operator) -> None:
+    """What the page says about certificates and upgrades, also where the server speaks TLS."""
+    right = it.ok("cat", CONFIGURATION)
+    make = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days {} -keyout privkey.pem -out fullchain.pem"
+    )
+    install = snippet("operations.md", "privkey.pem /etc/creditd/tls/")
+    it.shell(f"{make.format(30)} 2>/dev/null; {install.splitlines()[0]}")
+    it.write(CONFIGURATION, right.replace("# tls_", "tls_"))
+    it.ok("systemctl", "restart", "creditd")
+    assert not it.serves(), "it speaks no TLS"
+    look = snippet("operations.md", "creditd health --addr unix:")
+    it.until("serving", lambda: it.machine.call("bash", "-c", look).returncode == 0)
+    assert "SERVING" in it.shell(look) and "INFO serving" in it.shell(look)
+    before = it.shell(install.splitlines()[-1])
+    after = it.shell(f"{make.format(60)} 2>/dev/null; {install}").splitlines()[-1]
+    assert after.startswith("notAfter=") and after != before, (before, after)
+    assert "available" in it.shell(f"sudo creditd balance team-a --addr {SOCKET} --key-file {KEY}")
+    it.write(CONFIGURATION, right)
+    it.ok("systemctl", "restart", "creditd")
+    it.until("serving", it.serves)
+
+
+def audits(it: Operator) -> None:
+    """The package audits at once and each week, and a file that is not sound fails the unit."""
+    assert it.ok("systemctl", "is-enabled", "creditd-audit.timer").strip() == "enabled"
+    assert it.ok("systemctl", "is-active", "creditd-audit.timer").strip() == "active"
+    it.until("audited", lambda: it.machine.call("test", "-e", f"{DATA}-audit").returncode == 0)
+    before = it.ok("cat", f"{DATA}-audit")
+    printed = it.shell(snippet("operations.md", "list-timers creditd-audit"))
+    assert "creditd-audit.service" in printed and "head " in printed, printed
+    assert it.ok("cat", f"{DATA}-audit") > before
+    drop_in = "/etc/systemd/system/creditd-audit.service.d/damaged.conf"
+    it.write(drop_in, "[Service]\nEnvironment=CREDITD_DATA=/etc/hosts\n")
+    it.ok("systemctl", "daemon-reload")
+    assert it.machine.call("systemctl", "start", "creditd-audit").returncode != 0
+    it.ok("rm", drop_in)
+    it.ok("systemctl", "daemon-reload")
+    it.ok("systemctl", "reset-failed", "creditd-audit")
+
+
+def drills(it: Operator) -> None:
+    """The drill of the page, twice; the second goes on from the first one's head."""
+    it.ok("systemctl", "enable", "--now", "creditd-backup")
+    it.is_followed()
+    drill = snippet("operations.md", "restore-drill.sh")
+    heads = set()
+    for number in range(2):
+        it.charge(f"drill-{number}")
+        it.is_followed()
+        assert "proved again" in it.shell(drill)
+        heads.add(it.ok("cat", "/var/lib/creditd-drill/head"))
+    assert len(heads) == 2, heads
+
+
+def rescues(it: Operator) -> None:
+    """The file of a running server is deleted; what the log and the page say brings it back with all entries."""
+    it.charge("before-the-loss")
+    before = it.available("team-a")
+    it.shell(f"rm {DATA} {DATA}-wal {DATA}-shm")
+    command = re.compile(r"cp /proc/\d+/fd/\d+ rescued\.db && cp /proc/\d+/fd/\d+ rescued\.db-wal")
+    it.until("naming the command", lambda: command.search(it.journal()) is not None)
+    found = command.search(it.journal())
+    assert found
+    it.shell(f"{found[0]} && creditd audit --data rescued.db")
+    it.shell(snippet("data-file.md", "install -o creditd -g creditd -m 600 rescued.db "))
+    it.until("serving", it.serves)
+    assert it.available("team-a") == before
+
+
+def lives_elsewhere(it: Operator) -> None:
+    """The ledger in another directory, with all three units."""
+    script = snippet("operations.md", "ReadWritePaths=/srv/creditd")
+    it.shell(script)
+    it.until("serving", it.serves)
+    it.creditd("grant", "team-b", "5")
+    elsewhere = "/srv/creditd/creditd.db"
+    it.ok("systemctl", "start", "creditd-audit")
+    it.ok("test", "-e", f"{elsewhere}-audit")
+    # The directory of the copy is that of the other ledger.
+    it.shell("systemctl stop creditd-backup; rm -r /var/backups/creditd/follow; systemctl start creditd-backup")
+    it.is_followed(elsewhere)
+    it.shell("sed -i /^CREDITD_DATA/d /etc/default/creditd; systemctl restart creditd")
+    it.until("serving", it.serves)
+    it.ok("systemctl", "disable", "--now", "creditd-backup")
+
+
+def has_pages(it: Operator) -> None:
+    """Each page that a message of the program can name is there, and what alerts.md names too."""
+    for page in sorted((REPO / "docs").glob("*.md")):
+        it.shell(f"zgrep -q . /usr/share/doc/creditd/{page.name}*")
+    it.ok("test", "-e", "/usr/share/doc/creditd/examples/prometheus/tests.yml")
+
+
+def is_purged(it: Operator) -> None:
+    """purge deletes what the page says, and keeps what it says."""
+    commands = snippet("operations.md", "apt purge creditd").replace("apt ", "dpkg --").splitlines()
+    for command in commands:
+        it.shell(command)
+    gone = [CONFIGURATION, "/etc/default/creditd", KEY]
+    there = ["/etc/creditd/tls/privkey.pem", DATA, "/var/backups/creditd/follow"]
+    for paths, status in (gone, 1), (there, 0):
+        for path in paths:
+            assert it.machine.call("test", "-e", path).returncode == status, path
+    it.ok("id", "creditd")
+    assert it.machine.call("systemctl", "is-active", "creditd-audit.timer").returncode != 0
+
+
 # In this order.
-CHECKS = [reloads_what_is_right, waits_for_files]
+CHECKS = [
+    audits,
+    reloads_what_is_right,
+    waits_for_files,
+    speaks_tls,
+    drills,
+    rescues,
+    lives_elsewhere,
+    has_pages,
+    is_purged,
+]
