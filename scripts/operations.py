@@ -132,6 +132,22 @@ def needs_a_place_for_its_head(server: Server) -> None:
     assert "restored" not in done.stdout, done.stdout
 
 
+def pages_have_heads(server: Server) -> None:
+    """Heads that pages show are such as can be typed, and are those of other ledgers."""
+    pages = [REPO / "README.md", *(REPO / "docs").glob("*.md")]
+    heads = {head for page in pages for head in re.findall(r"\b\d+(?:-[0-9a-z]{4}){8}\b", page.read_text())}
+    assert heads
+    for head in heads:
+        done = subprocess.run(
+            [PROGRAM, "audit", "--data", server.data, "--since", head],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1, f"{head}: {done.stderr}"
+
+
 def fails_of_damage(server: Server) -> None:
     """A drill fails where the copy is damaged, and where it is older than what is known."""
     copy, head = server.folder / "copy.db", server.folder / "head"
@@ -190,7 +206,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         try:
-            for check in (drills, is_no_backup, needs_a_place_for_its_head, fails_of_damage, follows, renews):
+            for check in (
+                drills,
+                is_no_backup,
+                needs_a_place_for_its_head,
+                pages_have_heads,
+                fails_of_damage,
+                follows,
+                renews,
+            ):
                 try:
                     check(server)
                     passed += 1
