@@ -198,6 +198,7 @@ def upgrades(it: Operator, package: str) -> None:
     assert (it.available("team-a"), it.ok("cat", KEY)) == (before[0], before[2])
     assert it.pid() != before[1]
     assert it.ok("cat", CONFIGURATION).endswith("# ours\n")
+    assert it.machine.run("systemctl", "is-active", "creditd-audit.timer").strip() == "active"
 
 
 def downgrades(it: Operator, older: str, newer: str) -> None:
