@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
 from deb_operator import CONFIGURATION, DATA, KEY, SOCKET, Operator, snippet
 from machine import REPO
@@ -134,6 +136,37 @@ def lives_elsewhere(it: Operator) -> None:
     it.ok("systemctl", "disable", "--now", "creditd-backup")
 
 
+def answers_nobody(it: Operator) -> None:
+    """What docs/alerts.md says of a server without a free connection, and of one without a free file."""
+    right = it.ok("cat", CONFIGURATION)
+    it.write(CONFIGURATION, f"connections_max = 1\n{right}")
+    it.ok("systemctl", "restart", "creditd")
+    watch = f"creditd watch team-a --key-file {KEY}"
+    it.ok("systemd-run", "--quiet", "--unit=watch", *watch.split())
+    by_call = ("creditd", "reload", "--key-file", KEY)
+    it.until("full", lambda: it.machine.call(*by_call).returncode == 5)
+    it.write(CONFIGURATION, right)
+    assert it.machine.call(*by_call).returncode == 5
+    it.ok("systemctl", "reload", "creditd")
+    it.until("serving", it.serves)
+    it.ok("systemctl", "stop", "watch")
+    limit = "/etc/systemd/system/creditd.service.d/files.conf"
+    it.write(limit, "[Service]\nLimitNOFILE=64\n")
+    it.shell("systemctl daemon-reload; systemctl restart creditd")
+    watches = f"for number in $(seq 60); do {watch} & done; wait"
+    it.ok("systemd-run", "--quiet", "--unit=watches", "sh", "-c", watches)
+    compare = snippet("alerts.md", "LimitNOFILE")
+    it.until("without a free file", lambda: it.shell(compare).split() == ["64", "LimitNOFILE=64"])
+    silent = it.machine.call("creditd", "health", "--timeout", "1s", "--addr", SOCKET)
+    assert silent.returncode == 5 and "did not answer" in silent.stdout, silent.stdout
+    assert it.ok("systemctl", "is-active", "creditd").strip() == "active"
+    assert "Too many open files" in it.journal(), it.journal()
+    it.ok("systemctl", "stop", "watches")
+    it.ok("rm", limit)
+    it.shell("systemctl daemon-reload; systemctl restart creditd")
+    it.until("serving", it.serves)
+
+
 def has_pages(it: Operator) -> None:
     """Each page that a message of the program can name is there, and what alerts.md names too."""
     for page in sorted((REPO / "docs").glob("*.md")):
@@ -155,6 +188,27 @@ def is_purged(it: Operator) -> None:
     assert it.machine.call("systemctl", "is-active", "creditd-audit.timer").returncode != 0
 
 
+def installs_elsewhere(it: Operator) -> None:
+    """What make install installs serves and is audited, after the commands of the page."""
+    it.ok("dpkg-deb", "-x", "/root/new.deb", "/root/unpacked")
+    root = it.machine.root
+    install: list[str | Path] = [
+        REPO / "deploy" / "install.sh",
+        root / "root/unpacked/usr/bin/creditd",
+        root,
+        "/usr/local",
+        "/etc",
+    ]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    commands = snippet("operations.md", "sudo make install").splitlines()
+    made = [number for number, command in enumerate(commands) if "make install" in command]
+    it.shell("\n".join(["set -e", "rm -f /var/lib/creditd/creditd.db*", *commands[made[0] + 1 :]]))
+    it.until("serving", lambda: it.machine.call("/usr/local/bin/creditd", "health").returncode == 0)
+    it.ok("test", "-e", f"{DATA}-audit")
+    it.ok("systemctl", "reload", "creditd")
+
+
 # In this order.
 CHECKS = [
     audits,
@@ -164,6 +218,8 @@ CHECKS = [
     drills,
     rescues,
     lives_elsewhere,
+    answers_nobody,
     has_pages,
     is_purged,
+    installs_elsewhere,
 ]
