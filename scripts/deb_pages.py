@@ -120,20 +120,21 @@ def rescues(it: Operator) -> None:
 
 
 def lives_elsewhere(it: Operator) -> None:
-    """The ledger in another directory, with all three units."""
-    script = snippet("operations.md", "ReadWritePaths=/srv/creditd")
-    it.shell(script)
+    """The ledger goes on in another directory, with all three units."""
+    before = it.available("team-a")
+    it.shell(snippet("operations.md", "ReadWritePaths=/srv/creditd"))
     it.until("serving", it.serves)
-    it.creditd("grant", "team-b", "5")
+    assert it.available("team-a") == before
+    it.charge("elsewhere")
     elsewhere = "/srv/creditd/creditd.db"
+    it.ok("test", "!", "-e", DATA, "-a", "-e", elsewhere)
     it.ok("systemctl", "start", "creditd-audit")
     it.ok("test", "-e", f"{elsewhere}-audit")
-    # The directory of the copy is that of the other ledger.
-    it.shell("systemctl stop creditd-backup; rm -r /var/backups/creditd/follow; systemctl start creditd-backup")
     it.is_followed(elsewhere)
-    it.shell("sed -i /^CREDITD_DATA/d /etc/default/creditd; systemctl restart creditd")
-    it.until("serving", it.serves)
     it.ok("systemctl", "disable", "--now", "creditd-backup")
+    back = "systemctl stop creditd; mv /srv/creditd/* /var/lib/creditd/; sed -i /^CREDITD_DATA/d /etc/default/creditd"
+    it.shell(f"{back}; systemctl start creditd")
+    it.until("serving", it.serves)
 
 
 def answers_nobody(it: Operator) -> None:
