@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs creditd into a file system: the program, its manual, completions of shells, units of
-# systemd, examples. "make install" and the Debian package are both made by it.
+# Installs creditd into a file system: the program, its manual and pages, completions of shells, units
+# of systemd, examples. "make install" and the Debian package are both made by it.
 #
 #   deploy/install.sh PROGRAM DESTDIR PREFIX SYSCONFDIR
 #
@@ -34,21 +34,24 @@ gzip -9nf "$man"/creditd*.1
 chmod 644 "$man"/* "$to/share/bash-completion/completions/creditd" \
   "$to/share/zsh/site-functions/_creditd" "$to/share/fish/vendor_completions.d/creditd.fish"
 
-for unit in creditd creditd-backup; do
+for unit in creditd.service creditd-backup.service creditd-audit.service creditd-audit.timer; do
   install -d "$to/lib/systemd/system"
-  sed "s|/usr/bin/creditd|$prefix/bin/creditd|" "$repo/deploy/systemd/$unit.service" \
-    >"$to/lib/systemd/system/$unit.service"
-  chmod 644 "$to/lib/systemd/system/$unit.service"
+  sed "s|/usr/bin/creditd|$prefix/bin/creditd|" "$repo/deploy/systemd/$unit" >"$to/lib/systemd/system/$unit"
+  chmod 644 "$to/lib/systemd/system/$unit"
 done
 install -D -m 644 "$repo/deploy/systemd/sysusers.conf" "$to/lib/sysusers.d/creditd.conf"
 install -D -m 644 "$repo/deploy/systemd/tmpfiles.conf" "$to/lib/tmpfiles.d/creditd.conf"
+
+# Messages of the program name them: docs/rate-cards.md.
+install -d "$to/share/doc/creditd"
+install -m 644 "$repo"/docs/*.md "$to/share/doc/creditd/"
 
 examples=$to/share/doc/creditd/examples
 install -d "$examples/rate-cards"
 install -m 644 "$repo"/rate-cards/*.toml "$repo"/rate-cards/examples/*.toml "$examples/rate-cards/"
 install -D -m 755 "$repo/deploy/restore-drill.sh" "$examples/restore-drill.sh"
 # Dashboards and alerts.
-for file in grafana/creditd.json prometheus/creditd.rules.yml prometheus/prometheus.yml; do
+for file in grafana/creditd.json prometheus/creditd.rules.yml prometheus/tests.yml prometheus/prometheus.yml; do
   [ ! -e "$repo/deploy/$file" ] || install -D -m 644 "$repo/deploy/$file" "$examples/$file"
 done
 

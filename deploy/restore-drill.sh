@@ -8,12 +8,13 @@
 #
 # It restores into a directory of its own, audits, starts a server on a free port of loopback with
 # a key that nobody else knows, and grants and charges an account there. The ledger itself is
-# read, and not changed. The status is 0 where all of that went well. Run it as the user that owns
-# the ledger: runuser -u creditd -- restore-drill.sh --data /var/lib/creditd/creditd.db
+# read, and not changed; its last backup stays the last one, since the drill's copy is deleted. The
+# status is 0 where all of that went well. Run it as the user that owns the files, such as
+# sudo -u creditd /usr/share/doc/creditd/examples/restore-drill.sh --follow /var/backups/creditd/follow
 set -euo pipefail
 
 usage() {
-  sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 creditd=${CREDITD:-creditd}
@@ -47,9 +48,25 @@ failed() {
   exit 1
 }
 
+[ -z "$head" ] || [ -w "$(dirname "$head")" ] ||
+  failed "no head can be written to $(dirname "$head"): make the directory, or give it to $(id -un)"
+
+copy_of_data() {
+  # "creditd backup" notes the time of its copy beside the file, for the alert of a backup that is old.
+  local noted
+  noted=$(readlink -f "$from")-backup
+  [ ! -e "$noted" ] || cp -p -- "$noted" "$work/noted"
+  "$creditd" backup "$copy" --data "$from" >/dev/null || failed "no copy of $from"
+  if [ -e "$work/noted" ]; then
+    cp -p -- "$work/noted" "$noted.drill" && mv -- "$noted.drill" "$noted"
+  else
+    rm -f -- "$noted"
+  fi || failed "the time of the last backup cannot be put back"
+}
+
 copy=$work/creditd.db
 case "$source" in
-data) "$creditd" backup "$copy" --data "$from" >/dev/null || failed "no copy of $from" ;;
+data) copy_of_data ;;
 copy)
   cp -- "$from" "$copy" || failed "no copy of $from"
   # The newest entries may be there.

@@ -4,7 +4,8 @@
     scripts/deb.py [--program FILE] [--package FILE] [--previous FILE | --previous-commit REVISION] [--type exec]
 
 It installs the package that was released before, upgrades to the one of this program, removes
-it, and in between charges, reloads, backs up, kills, restores. --previous-commit builds that
+it, and in between charges, reloads, backs up, kills, restores. On what is installed then it does
+what pages for operators say. --previous-commit builds that
 package of that commit, program and scripts; without it and without --previous it is made of this
 same program with a lower version: what the maintainer's scripts do is tested so, and what
 another version of the program does is not. Without --package it is made of the program.
@@ -15,22 +16,20 @@ no watchdog.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from machine import REPO, SECONDS_MAX, Machine
+import deb_pages
+from deb_operator import CONFIGURATION, DATA, KEY, Operator, snippet
+from machine import REPO, Machine
 
 BUILD = REPO / "deploy" / "debian" / "build.sh"
 DROP_IN = "/etc/systemd/system/creditd.service.d/type.conf"
 WATCHDOG = "/etc/systemd/system/creditd.service.d/watchdog.conf"
-DATA = "/var/lib/creditd/creditd.db"
-KEY = "/etc/creditd/admin.key"
 NEWER_FILE = "use the newer creditd that wrote it"
 
 
@@ -60,56 +59,6 @@ def build_commit(revision: str, into: Path) -> Path:
         run("git", "worktree", "remove", "--force", tree)
 
 
-class Operator:
-    """What an operator types on the machine."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def ok(self, *command: str) -> str:
-        done = self.machine.call(*command)
-        assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}\n{done.stdout}"
-        return done.stdout
-
-    def until(self, what: str, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + SECONDS_MAX
-        while not holds():
-            if time.monotonic() > end:
-                raise AssertionError(f"not {what} within {SECONDS_MAX} s\n{self.journal()}")
-            time.sleep(0.05)
-
-    def journal(self) -> str:
-        return self.machine.run("journalctl", "--no-pager", "-n", "30", "-u", "creditd")
-
-    def serves(self) -> bool:
-        return self.machine.call("creditd", "health").returncode == 0
-
-    def lets_in(self, key: str) -> bool:
-        return self.machine.call("creditd", "balance", "team-a", "--key-file", key).returncode == 0
-
-    def pid(self) -> int:
-        return int(self.machine.run("systemctl", "show", "creditd", "--value", "-p", "MainPID"))
-
-    def creditd(self, *words: str, key: str = KEY) -> dict[str, object]:
-        answer = json.loads(self.ok("creditd", *words, "--key-file", key, "--json"))
-        assert isinstance(answer, dict)
-        return answer
-
-    def available(self, account: str) -> str:
-        balance = self.creditd("balance", account)
-        return str(balance.get("available") or balance["balance"]["available"])  # type: ignore[index]
-
-    def charge(self, request_id: str) -> dict[str, object]:
-        return self.creditd("charge", "team-a", "--credits", "1", "--request-id", request_id)
-
-    def write(self, path: str, text: str) -> None:
-        done = self.machine.call("sh", "-ec", f"mkdir -p $(dirname {path}); cat >{path}", text=text)
-        assert done.returncode == 0, done.stdout
-
-    def append(self, path: str, text: str) -> None:
-        self.write(path, self.ok("cat", path) + text)
-
-
 def is_clean(it: Operator, package: str) -> None:
     """lintian has no complaint, not even a warning."""
     command = ["lintian", "--allow-root", "--fail-on", "error,warning", f"{it.machine.root}{package}"]
@@ -122,7 +71,7 @@ def installs(it: Operator, package: str) -> None:
     it.ok("dpkg", "-i", package)
     it.until("serving", it.serves)
     assert it.ok("systemctl", "is-enabled", "creditd").strip() == "enabled"
-    state = it.ok("stat", "-c", "%n %a %U %G", "/etc/creditd", KEY, "/var/lib/creditd", DATA, "/var/backups/creditd")
+    state = it.state("/etc/creditd", KEY, "/var/lib/creditd", DATA, "/var/backups/creditd")
     assert state.splitlines() == [
         "/etc/creditd 750 root creditd",
         f"{KEY} 640 root creditd",
@@ -151,19 +100,24 @@ def charges(it: Operator) -> None:
 
 
 def reloads(it: Operator) -> None:
-    """systemctl reload takes another admin key, and the old one out, with no call refused."""
+    """What the page says takes another admin key, and the old one out, with no call refused."""
     pid = it.pid()
-    old = it.ok("cat", KEY)
-    new = "n" * 32
-    it.write(KEY, f"{old}\n{new}\n")
-    it.write("/root/new.key", new)
+    before = it.state(KEY)
+    # A key that was put there by hand may end without a newline.
+    old = it.ok("cat", KEY).strip()
     it.write("/root/old.key", old)
-    it.ok("systemctl", "reload", "creditd")
+    it.write(KEY, old)
+    it.shell(snippet("operations.md", "tee -a /etc/creditd/admin.key"))
+    keys = it.ok("cat", KEY).split()
+    assert len(keys) == 2 and keys[0] == old, keys
+    it.write("/root/new.key", keys[1])
     it.until("taking the new key", lambda: it.lets_in("/root/new.key"))
-    it.write(KEY, f"{new}\n")
-    it.ok("systemctl", "reload", "creditd")
+    assert it.lets_in("/root/old.key")
+    it.shell(snippet("operations.md", "sed -i 1d /etc/creditd/admin.key"))
     it.until("refusing the old key", lambda: not it.lets_in("/root/old.key"))
+    assert it.lets_in("/root/new.key")
     assert it.available("team-a") == "99"
+    assert it.state(KEY) == before
     assert it.pid() == pid
 
 
@@ -185,52 +139,53 @@ def hangs(it: Operator) -> None:
     pid = it.pid()
     it.ok("systemctl", "kill", "--signal=STOP", "creditd")
     it.until("serving again", lambda: it.pid() not in (0, pid) and it.serves())
-    assert it.ok("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "1"
+    assert it.shown("NRestarts") == "1"
     assert "atchdog timeout" in it.journal(), it.journal()
     it.ok("rm", WATCHDOG)
     it.ok("systemctl", "daemon-reload")
     it.ok("systemctl", "restart", "creditd")
 
 
-def is_restored(it: Operator) -> None:
-    """A copy takes the place of a ledger that is lost, and goes on from its head."""
-    as_creditd = ("runuser", "-u", "creditd", "--")
-    copy = "/var/backups/creditd/copy.db"
-    it.ok(*as_creditd, "creditd", "backup", copy, "--data", DATA)
-    head = it.ok(*as_creditd, "creditd", "audit", "--data", copy, "--head").strip()
-    it.charge("after-the-copy")
-    it.ok("systemctl", "stop", "creditd")
-    assert it.machine.shell(f"rm {DATA}*; runuser -u creditd -- cp {copy} {DATA}").returncode == 0
-    it.ok("systemctl", "start", "creditd")
-    it.until("serving", it.serves)
-    assert it.available("team-a") == "98"
-    assert it.charge("after-the-copy")["replayed"] is False
-    it.ok(*as_creditd, "creditd", "audit", "--data", DATA, "--since", head)
-    assert it.available("team-a") == "97"
-
-
 def follows(it: Operator) -> None:
     """creditd-backup.service has all that the ledger has."""
-    it.ok("systemctl", "start", "creditd-backup")
+    it.ok("systemctl", "enable", "--now", "creditd-backup")
     it.charge("job-3")
-    as_creditd = ("runuser", "-u", "creditd", "--")
-    head = it.ok(*as_creditd, "creditd", "audit", "--data", DATA, "--head")
-    restore = "rm -f /tmp/restored.db*; creditd restore /var/backups/creditd/follow --to /tmp/restored.db >/dev/null"
-    proof = f"{restore} && creditd audit --data /tmp/restored.db --head"
-    it.until("a copy of all", lambda: it.machine.run(*as_creditd, "sh", "-c", proof) == head)
-    assert it.ok("systemctl", "is-active", "creditd-backup").strip() == "active"
-    it.ok("systemctl", "stop", "creditd-backup")
+    it.is_followed()
+
+
+def is_restored(it: Operator) -> None:
+    """What the page says puts a copy in the ledger's place, twice, and loses neither of those that were there."""
+    copy = "/var/backups/creditd/copy.db"
+    it.creditd_user("creditd", "backup", copy, "--data", DATA)
+    head = it.creditd_user("creditd", "audit", "--data", copy, "--head").strip()
+    before = it.available("team-a")
+    restore = snippet("operations.md", "COPY.db")
+    for number in range(2):
+        it.charge(f"after-the-copy-{number}")
+        it.shell(restore.replace("COPY.db", "copy.db"))
+        it.until("serving", it.serves)
+        assert it.available("team-a") == before
+        it.charge("after-the-restore")
+        it.creditd_user("creditd", "audit", "--data", DATA, "--since", head)
+        it.is_followed()
+    folders = it.ok("find", "/var/lib/creditd", "-name", "damaged-*").split()
+    assert len(folders) == 2, folders
+    for folder in folders:
+        it.creditd_user("creditd", "audit", "--data", f"{folder}/creditd.db", "--since", head)
+    wrong = it.machine.call("bash", "-c", restore)
+    assert wrong.returncode != 0 and it.serves(), wrong.stdout
+    it.ok("systemctl", "disable", "--now", "creditd-backup")
 
 
 def refuses(it: Operator) -> None:
-    """A configuration that is wrong ends the service, which says why and does not try again."""
-    configuration = it.ok("cat", "/etc/creditd/creditd.toml")
-    it.append("/etc/creditd/creditd.toml", "\nlisten_on = 5\n")
+    """An option that is wrong ends the service, which says why and does not try again."""
+    configuration = it.ok("cat", CONFIGURATION)
+    it.append(CONFIGURATION, "\nlisten_on = 5\n")
     assert it.machine.call("systemctl", "restart", "creditd").returncode != 0 or not it.serves()
     it.until("failed", lambda: it.machine.run("systemctl", "is-failed", "creditd").strip() == "failed")
     assert "listen_on" in it.journal(), it.journal()
-    assert it.machine.run("systemctl", "show", "creditd", "--value", "-p", "NRestarts").strip() == "0"
-    it.write("/etc/creditd/creditd.toml", configuration + "# ours\n")
+    assert it.shown("NRestarts") == "0"
+    it.write(CONFIGURATION, configuration + "# ours\n")
     it.ok("systemctl", "restart", "creditd")
     it.until("serving", it.serves)
 
@@ -242,7 +197,8 @@ def upgrades(it: Operator, package: str) -> None:
     it.until("serving", it.serves)
     assert (it.available("team-a"), it.ok("cat", KEY)) == (before[0], before[2])
     assert it.pid() != before[1]
-    assert it.ok("cat", "/etc/creditd/creditd.toml").endswith("# ours\n")
+    assert it.ok("cat", CONFIGURATION).endswith("# ours\n")
+    assert it.machine.run("systemctl", "is-active", "creditd-audit.timer").strip() == "active"
 
 
 def downgrades(it: Operator, older: str, newer: str) -> None:
@@ -261,13 +217,14 @@ def is_removed(it: Operator, package: str) -> None:
     before = it.available("team-a")
     it.ok("dpkg", "--remove", "creditd")
     assert it.machine.call("systemctl", "is-active", "creditd").returncode != 0
-    it.ok("test", "-e", "/etc/creditd/creditd.toml", "-a", "-e", KEY, "-a", "-e", DATA)
+    it.ok("test", "-e", CONFIGURATION, "-a", "-e", KEY, "-a", "-e", DATA)
     it.ok("dpkg", "--purge", "creditd")
     it.ok("test", "!", "-e", "/etc/creditd", "-a", "!", "-e", "/etc/default/creditd", "-a", "-e", DATA)
     assert it.machine.run("dpkg", "-l", "creditd").count("creditd") <= 1
     it.ok("dpkg", "-i", package)
     it.until("serving", it.serves)
     assert it.available("team-a") == before
+    assert it.ok("cat", KEY).endswith("\n")
 
 
 def main() -> int:
@@ -301,12 +258,13 @@ def main() -> int:
                 (reloads, []),
                 (is_killed, []),
                 *([(hangs, [])] if chosen.type == "notify" else []),
-                (is_restored, []),
                 (follows, []),
+                (is_restored, []),
                 (refuses, []),
                 (upgrades, ["/root/new.deb"]),
                 (downgrades, ["/root/old.deb", "/root/new.deb"]),
                 (is_removed, ["/root/new.deb"]),
+                *((check, []) for check in deb_pages.CHECKS),
             ]:
                 start = time.monotonic()
                 try:

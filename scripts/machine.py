@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-# What a package of ours may depend on: the machine has no network to fetch more.
-PACKAGES = ["systemd-sysv", "ca-certificates"]
+# What a package of ours may depend on, and what an operator types: the machine has no network to fetch more.
+PACKAGES = ["systemd-sysv", "ca-certificates", "openssl", "psmisc", "sudo"]
 SECONDS_MAX = 120
 
 # The second half of the start, inside of the namespaces. systemd wants an API of the kernel
@@ -36,6 +36,8 @@ if [ -d /sys/fs/cgroup/unified ]; then
 else
   mount -t cgroup2 cgroup2 sys/fs/cgroup
 fi
+# sudo asks who this is.
+echo "127.0.0.1 localhost $(uname -n)" >etc/hosts
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs tmpfs tmp
 mount -t tmpfs -o mode=755 tmpfs dev
@@ -68,7 +70,7 @@ def repository() -> tuple[str, str]:
 def base() -> Path:
     """A root of Debian as debootstrap makes it, which is made once."""
     address, release = repository()
-    made = REPO / ".tools" / f"debian-{release}"
+    made = REPO / ".tools" / "-".join(["debian", release, *PACKAGES])
     if not made.exists():
         print(f"machine: Debian {release} into .tools", flush=True)
         partial = made.with_suffix(".partial")

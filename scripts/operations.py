@@ -74,10 +74,15 @@ class Server:
             return secure.getpeercert(binary_form=True) or b""
 
     def creditd(self, *words: str) -> str:
-        options = ["--addr", f"https://localhost:{self.port}", "--tls-ca", self.folder / "ca.pem", "--key-file", self.key]
-        done = subprocess.run(
-            [PROGRAM, *words, *options], env=ENVIRONMENT, capture_output=True, text=True, check=False
-        )
+        options = [
+            "--addr",
+            f"https://localhost:{self.port}",
+            "--tls-ca",
+            self.folder / "ca.pem",
+            "--key-file",
+            self.key,
+        ]
+        done = subprocess.run([PROGRAM, *words, *options], env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -106,10 +111,49 @@ def drills(server: Server) -> None:
     assert "restore-drill" not in server.creditd("accounts")
 
 
+def is_no_backup(server: Server) -> None:
+    """The copy of a drill is deleted, so the last backup stays what it was, and none stays none."""
+    noted = server.folder / "creditd.db-backup"
+    assert server.drill("--data", server.data).returncode == 0
+    assert not noted.exists()
+    done = subprocess.run(
+        [PROGRAM, "backup", server.folder / "last.db", "--data", server.data], env=ENVIRONMENT, check=False
+    )
+    assert done.returncode == 0
+    before = noted.read_bytes(), noted.stat().st_mode
+    assert server.drill("--data", server.data).returncode == 0
+    assert (noted.read_bytes(), noted.stat().st_mode) == before
+
+
+def needs_a_place_for_its_head(server: Server) -> None:
+    """Where a head could not be written, the drill says so before it does anything."""
+    done = server.drill("--data", server.data, "--head", server.folder / "none" / "head")
+    assert done.returncode == 1 and "make the directory" in done.stdout, done.stdout
+    assert "restored" not in done.stdout, done.stdout
+
+
+def pages_have_heads(server: Server) -> None:
+    """Heads that pages show are such as can be typed, and are those of other ledgers."""
+    pages = [REPO / "README.md", *(REPO / "docs").glob("*.md")]
+    heads = {head for page in pages for head in re.findall(r"\b\d+(?:-[0-9a-z]{4}){8}\b", page.read_text())}
+    assert heads
+    for head in heads:
+        done = subprocess.run(
+            [PROGRAM, "audit", "--data", server.data, "--since", head],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1, f"{head}: {done.stderr}"
+
+
 def fails_of_damage(server: Server) -> None:
     """A drill fails where the copy is damaged, and where it is older than what is known."""
     copy, head = server.folder / "copy.db", server.folder / "head"
-    done = subprocess.run([PROGRAM, "backup", copy, "--data", server.data], env=ENVIRONMENT, capture_output=True, check=False)
+    done = subprocess.run(
+        [PROGRAM, "backup", copy, "--data", server.data], env=ENVIRONMENT, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert server.drill("--copy", copy).returncode == 0
     old = server.folder / "old.db"
@@ -162,7 +206,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         try:
-            for check in (drills, fails_of_damage, follows, renews):
+            for check in (
+                drills,
+                is_no_backup,
+                needs_a_place_for_its_head,
+                pages_have_heads,
+                fails_of_damage,
+                follows,
+                renews,
+            ):
                 try:
                     check(server)
                     passed += 1

@@ -38,6 +38,8 @@ strip --strip-unneeded --remove-section=.comment --remove-section=.note "$root/u
 mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 
 doc=$root/usr/share/doc/creditd
+# As Debian has its documents: compressed where they are larger than 4 KiB.
+find "$doc" -maxdepth 1 -name '*.md' -size +4095c -exec gzip -9n {} +
 install -m 644 "$here/copyright" "$doc/copyright"
 {
   echo "creditd ($version) stable; urgency=medium"
