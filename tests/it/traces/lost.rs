@@ -1,0 +1,122 @@
+//! Collectors that take nothing: no call waits for them, and what is lost is counted.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::collector::Does;
+use super::{Traced, sampled};
+use crate::support::http::get;
+use crate::support::requests::charge;
+use crate::support::server::{Program, Server};
+use crate::support::{estimate, grant, wait_until};
+
+/// How many spans were sent, and how many were dropped.
+fn counts(admin: SocketAddr) -> [f64; 2] {
+    let page = get(admin, "/metrics").body;
+    ["sent", "dropped"].map(|what| {
+        let name = format!("creditd_trace_spans_{what}_total ");
+        let value = page.lines().find_map(|line| line.strip_prefix(&name));
+        value.unwrap().parse().unwrap()
+    })
+}
+
+/// An address where nobody listens.
+fn away() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_go_on_and_what_was_not_taken_is_counted() {
+    const CALLS: u32 = 20;
+    for does in [Some(Does::Take), None, Some(Does::Refuse), Some(Does::Hang)] {
+        let admin = ["--admin-listen", "127.0.0.1:0"];
+        let (server, collector) = match does {
+            Some(does) => {
+                let Traced { server, collector } = Traced::start(does, &admin);
+                (server, Some(collector))
+            }
+            None => {
+                let url = away();
+                let away = ["--otlp-endpoint", &url];
+                (Server::start_with(&[&away[..], &admin].concat()), None)
+            }
+        };
+        let admin = server.admin.unwrap();
+        assert_eq!(counts(admin), [0.0, 0.0]);
+        let mut ledger = server.ledger().await;
+        ledger.grant(grant("g1", "team-a", "100")).await.unwrap();
+        let start = Instant::now();
+        for number in 0..CALLS {
+            let request = charge(&format!("c{number}"), "team-a", "1");
+            ledger.charge(sampled(request)).await.unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(3), "{does:?}");
+        // One after another, each is a group of its own.
+        let spans = f64::from(CALLS * 8);
+        wait_until("all spans were sent or dropped", || {
+            counts(admin).iter().sum::<f64>() >= spans
+        });
+        let [sent, dropped] = counts(admin);
+        let is_lost = does != Some(Does::Take);
+        assert_eq!([sent == 0.0, dropped > 0.0], [is_lost; 2], "{does:?}");
+        if let Some(collector) = collector {
+            let taken = u32::try_from(collector.spans().len()).unwrap();
+            assert_eq!(sent, f64::from(taken));
+        }
+    }
+}
+
+/// The queue is bounded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_that_no_queue_has_room_for_are_dropped_at_once() {
+    let Traced { server, collector } = Traced::start(
+        Does::Hang,
+        &["--admin-listen", "127.0.0.1:0", "--drain-ms-max", "200"],
+    );
+    let admin = server.admin.unwrap();
+    let pricing = server.pricing().await;
+    let mut sent = 0;
+    while counts(admin)[1] == 0.0 {
+        assert!(sent < 50_000, "the queue has no bound");
+        let calls = (0..500).map(|_| {
+            let mut pricing = pricing.clone();
+            async move {
+                let request = sampled(estimate("lip_sync_video", "31s"));
+                pricing.estimate(request).await.unwrap();
+            }
+        });
+        futures_util::future::join_all(calls).await;
+        sent += 500;
+    }
+    assert!(sent > 4_096, "{sent}");
+    drop(pricing);
+    // What is left is given up within the bound.
+    let start = Instant::now();
+    drop(server.stop());
+    assert!(start.elapsed() < Duration::from_secs(3));
+    drop(collector);
+}
+
+/// It is logged once a minute at most, and at the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_says_that_spans_were_dropped() {
+    let url = away();
+    let mut server = Program::start_with(&["--otlp-endpoint", &url]);
+    server.wait_for_log("sends traces");
+    let mut pricing = server.pricing().await;
+    for _ in 0..2 {
+        let request = sampled(estimate("lip_sync_video", "31s"));
+        pricing.estimate(request).await.unwrap();
+        server.wait_for_log("spans of traces were dropped");
+    }
+    let lines = server.log().matches("spans of traces were dropped").count();
+    assert_eq!(lines, 1);
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    // Two calls, of which the messages can have come late.
+    let log = server.log();
+    let (_, dropped) = log.rsplit_once("dropped=").unwrap();
+    let dropped = dropped.split(' ').next().unwrap();
+    assert!(dropped.parse::<u32>().unwrap() >= 2, "{log}");
+}
