@@ -101,7 +101,11 @@ impl Traces {
         };
         let thread = std::thread::Builder::new()
             .name("otlp-export".to_owned())
-            .spawn(move || runtime.block_on(sending.run(queue)))
+            .spawn(move || {
+                runtime.block_on(sending.run(queue));
+                // A look-up of the collector's name that goes on is not waited for.
+                runtime.shutdown_background();
+            })
             .map_err(|error| system("no thread for traces", &error))?;
         tracing::info!(%endpoint, "sends traces");
         let tracer = Arc::new(Queue { ids, calls, counts });
@@ -246,21 +250,24 @@ impl Sending {
         let spans = batch.len();
         let mut ends = self.ends.clone();
         let exported = {
-            let mut export = std::pin::pin!(self.exporter.export(batch));
+            // With its retries.
+            let export = tokio::time::timeout(EXPORT_TIMEOUT, self.exporter.export(batch));
+            let mut export = std::pin::pin!(export);
             tokio::select! {
-                exported = &mut export => Some(exported),
-                end = until_end(&mut ends) => timeout_at(end, export).await.ok(),
+                exported = &mut export => Ok(exported),
+                end = until_end(&mut ends) => timeout_at(end, export).await,
             }
         };
-        match exported {
-            Some(Ok(())) => {
+        self.cause = match exported {
+            Ok(Ok(Ok(()))) => {
                 let spans = u64::try_from(spans).unwrap_or(u64::MAX);
                 self.counts.sent.fetch_add(spans, Ordering::Relaxed);
                 return true;
             }
-            Some(Err(error)) => self.cause = error.to_string(),
-            None => "the server stops".clone_into(&mut self.cause),
-        }
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(_)) => "the collector does not answer in time".to_owned(),
+            Err(_) => "the server stops".to_owned(),
+        };
         self.drop_spans(spans);
         false
     }
