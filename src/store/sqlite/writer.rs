@@ -411,7 +411,7 @@ impl Writer {
             Ok(committed) => {
                 let took = committed.wrote.then_some(committed.took);
                 let group = took.map(|took| self.group(began, commands, Some(took)));
-                if let Some(group) = &group {
+                if committed.wrote {
                     self.pace.note(work, committed.took);
                     (self.ledger.metrics).committed(commands, committed.took, &committed.moved);
                     self.ledger.measure();
@@ -419,8 +419,9 @@ impl Writer {
                         Ok(()) => self.resume_writing(),
                         // The group is in a file that is not at its path any more.
                         Err(cause) => {
-                            self.refuse_slice(&mut replies, &cause, group);
-                            replies.fail(&cause, group);
+                            let lost = self.group(began, commands, None);
+                            self.refuse_slice(&mut replies, &cause, &lost);
+                            replies.fail(&cause, &lost);
                             return committed.changed().collect();
                         }
                     }

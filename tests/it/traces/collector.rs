@@ -12,9 +12,14 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status};
 use tower::ServiceExt as _;
+
+use crate::support::authority::Pair;
 
 /// What it does with spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +61,11 @@ impl TraceService for Service {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, service: TraceServiceServer<Service>) {
+async fn serve(
+    listener: std::net::TcpListener,
+    service: TraceServiceServer<Service>,
+    tls: Option<TlsAcceptor>,
+) {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     loop {
@@ -64,15 +73,50 @@ async fn serve(listener: std::net::TcpListener, service: TraceServiceServer<Serv
         let service = service.clone();
         let answer = service_fn(move |request| service.clone().oneshot(request));
         let connection = http2::Builder::new(TokioExecutor::new());
-        tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer));
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            // A peer that ends the connection is no failure of the collector.
+            let _ = match tls {
+                None => connection.serve_connection(TokioIo::new(stream), answer).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => connection.serve_connection(TokioIo::new(stream), answer).await,
+                    Err(_) => Ok(()),
+                },
+            };
+        });
     }
+}
+
+/// TLS with this certificate.
+fn acceptor((certificate, key): &Pair) -> TlsAcceptor {
+    let certificates = CertificateDer::pem_slice_iter(certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
 }
 
 impl Collector {
     pub fn start(does: Does) -> Self {
+        Self::start_with(does, None)
+    }
+
+    /// One that takes spans over TLS alone.
+    pub fn start_tls(pair: &Pair) -> Self {
+        Self::start_with(Does::Take, Some(acceptor(pair)))
+    }
+
+    fn start_with(does: Does, tls: Option<TlsAcceptor>) -> Self {
         let taken: Arc<Mutex<_>> = Arc::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let service = TraceServiceServer::new(Service {
             does,
             taken: Arc::clone(&taken),
@@ -83,7 +127,7 @@ impl Collector {
             let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, service) => {}
+                    () = serve(listener, service, tls) => {}
                     _ = stopped => {}
                 }
             });

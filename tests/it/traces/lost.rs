@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::collector::{Collector, Does};
 use super::{Traced, sampled};
+use crate::support::authority::Authority;
 use crate::support::http::get;
 use crate::support::requests::charge;
-use crate::support::server::{Program, Server};
+use crate::support::server::{Program, Server, Settings};
 use crate::support::{estimate, grant, wait_until};
 
 /// How many spans were sent, and how many were dropped.
@@ -120,4 +121,30 @@ async fn the_log_says_that_spans_were_dropped() {
     assert!(server.wait().success());
     // Two calls, of which the messages can have come late.
     assert!(dropped(&server) >= 2, "{}", server.log());
+}
+
+/// Over TLS spans go to a collector whose certificate the system trusts, and to no other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_known_by_its_certificate() {
+    let [ours, other] = ["ours", "other"].map(Authority::new);
+    let collector = Collector::start_tls(&ours.issue(&["127.0.0.1"]));
+    let folder = tempfile::tempdir().unwrap();
+    for (authority, is_trusted) in [(&ours, true), (&other, false)] {
+        let trusted = folder.path().join("trusted.pem");
+        std::fs::write(&trusted, &authority.pem).unwrap();
+        let server = Program::start_settings(Settings {
+            args: ["--otlp-endpoint", &collector.url].map(str::to_owned).to_vec(),
+            variables: vec![("SSL_CERT_FILE", trusted.into_os_string())],
+            ..Settings::default()
+        });
+        let before = collector.spans().len();
+        let mut pricing = server.pricing().await;
+        let request = sampled(estimate("lip_sync_video", "31s"));
+        pricing.estimate(request).await.unwrap();
+        match is_trusted {
+            true => wait_until("the span is sent", || collector.spans().len() > before),
+            false => server.wait_for_log("spans of traces were dropped"),
+        }
+        assert_eq!(collector.spans().len() > before, is_trusted);
+    }
 }
