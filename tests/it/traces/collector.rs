@@ -77,9 +77,17 @@ async fn serve(
         tokio::spawn(async move {
             // A peer that ends the connection is no failure of the collector.
             let _ = match tls {
-                None => connection.serve_connection(TokioIo::new(stream), answer).await,
+                None => {
+                    connection
+                        .serve_connection(TokioIo::new(stream), answer)
+                        .await
+                }
                 Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => connection.serve_connection(TokioIo::new(stream), answer).await,
+                    Ok(stream) => {
+                        connection
+                            .serve_connection(TokioIo::new(stream), answer)
+                            .await
+                    }
                     Err(_) => Ok(()),
                 },
             };

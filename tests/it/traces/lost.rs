@@ -133,7 +133,9 @@ async fn a_collector_is_known_by_its_certificate() {
         let trusted = folder.path().join("trusted.pem");
         std::fs::write(&trusted, &authority.pem).unwrap();
         let server = Program::start_settings(Settings {
-            args: ["--otlp-endpoint", &collector.url].map(str::to_owned).to_vec(),
+            args: ["--otlp-endpoint", &collector.url]
+                .map(str::to_owned)
+                .to_vec(),
             variables: vec![("SSL_CERT_FILE", trusted.into_os_string())],
             ..Settings::default()
         });
