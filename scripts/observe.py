@@ -39,6 +39,8 @@ MAY_STAND_STILL = {
     "creditd_log_lines_dropped_total": "65,536 lines have to wait first",
     "creditd_request_id_memory_bytes": "the first filter is made after a million request_ids",
     "creditd_request_id_memory_max_bytes": "an option",
+    "creditd_trace_spans_dropped_total": "this server has no collector; tests/it/traces/ has one",
+    "creditd_trace_spans_sent_total": "the same",
     "creditd_watchers_max": "an option",
     "process_max_fds": "a limit of the system",
     "process_start_time_seconds": "the server starts once",

@@ -63,6 +63,7 @@ STEPS = [
     Step("setup", "install what the tests need", "scripts/setup.sh"),
     Step("check", "Rust is formatted", "cargo fmt --check && cargo fmt --check --manifest-path fuzz/Cargo.toml"),
     Step("check", "clippy has no complaint", "cargo clippy --quiet --workspace --all-targets -- -D warnings"),
+    Step("check", "nor of a build without traces", "cargo clippy --quiet --no-default-features -- -D warnings"),
     Step("check", "buf lint", "buf lint"),
     Step("check", "buf breaking, against what was released", "buf breaking --against proto/released.binpb"),
     Step("rust", "Rust tests", "cargo test --quiet --no-fail-fast", **RUST_COUNTS),

@@ -26,7 +26,7 @@ use crate::domain::{AccountName, Refusal};
 use crate::store::Clock;
 use crate::store::keys::{SecretHash, StoredKey, ValidKeys};
 
-pub use super::caller::{Caller, Principal, Rights, SHARED_KINDS};
+pub use super::caller::{Caller, Principal, Rights, SHARED_KINDS, STORE_CALLS_NOTED_MAX};
 
 /// Who has the key that the server was started with, in entries and in the trail.
 pub const ADMIN_KEY_ID: &str = "admin";

@@ -54,7 +54,7 @@ impl App {
         account: AccountName,
     ) -> Result<AccountState, AppError> {
         self.access.admit(caller, &account, Scope::Read)?;
-        let snapshot = self.store.account(account, None).await?;
+        let snapshot = caller.ask(self.store.account(account, None)).await?;
         Ok(AccountState::of(&snapshot.account, Balance::of(&snapshot)))
     }
 
@@ -73,8 +73,8 @@ impl App {
             ..query
         };
         let mut names = match caller.accounts() {
-            None => self.store.account_names(one_more).await?,
-            Some(allowed) => self.allowed_names(allowed, &one_more).await?,
+            None => caller.ask(self.store.account_names(one_more)).await?,
+            Some(allowed) => self.allowed_names(caller, allowed, &one_more).await?,
         };
         let more = names.len() > limit;
         names.truncate(limit);
@@ -84,7 +84,7 @@ impl App {
                 .map(|name| self.store.account(name.clone(), None))
                 .collect();
             for snapshot in pending {
-                let snapshot: AccountSnapshot = snapshot.await?;
+                let snapshot: AccountSnapshot = caller.ask(snapshot).await?;
                 let balance = Balance::without_grants(&snapshot);
                 accounts.push(AccountState::of(&snapshot.account, balance));
             }
@@ -95,6 +95,7 @@ impl App {
     /// Names of accounts, as far as they are allowed.
     async fn allowed_names(
         &self,
+        caller: &Caller,
         allowed: &AccountPatterns,
         query: &NameQuery,
     ) -> Result<Vec<AccountName>, AppError> {
@@ -117,7 +118,7 @@ impl App {
                 prefix: pattern.text.clone(),
                 after: query.after.clone(),
             });
-            let found = found.await?.into_iter();
+            let found = caller.ask(found).await?.into_iter();
             names.extend(found.filter(|name| pattern.matches(name.as_str())));
         }
         Ok(names)

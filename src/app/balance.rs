@@ -67,19 +67,20 @@ impl App {
         if let Some(account) = &account {
             self.access.admit(caller, account, Scope::Read)?;
         }
-        self.balance_again(account, as_of, violations).await
+        self.balance_again(caller, account, as_of, violations).await
     }
 
     /// The same for a caller that was admitted to the account.
     pub(crate) async fn balance_again(
         &self,
+        caller: &Caller,
         account: Option<AccountName>,
         as_of: Option<Timestamp>,
         mut violations: FieldViolations,
     ) -> Result<Balance, AppError> {
         match account {
             Some(account) if violations.is_empty() => {
-                let snapshot = self.store.account(account, as_of).await?;
+                let snapshot = caller.ask(self.store.account(account, as_of)).await?;
                 Ok(Balance::of(&snapshot))
             }
             _ => {
@@ -100,7 +101,7 @@ impl App {
     /// read.
     pub async fn watch(&self, caller: &Caller, account: AccountName) -> Result<Changes, AppError> {
         self.access.admit(caller, &account, Scope::Read)?;
-        self.store.watch(account).await
+        caller.ask(self.store.watch(account)).await
     }
 
     /// A page of the account's entries, newest first.
@@ -115,6 +116,6 @@ impl App {
         query: EntryQuery,
     ) -> Result<EntryPage, AppError> {
         self.access.admit(caller, &account, Scope::Read)?;
-        self.store.entries(account, query).await
+        caller.ask(self.store.entries(account, query)).await
     }
 }

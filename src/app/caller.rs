@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -14,6 +14,7 @@ use governor::{NotUntil, Quota, RateLimiter};
 use crate::domain::keys::{AccountPatterns, Key, KeyId, Scope, Scopes};
 use crate::domain::refusal::RateLimited;
 use crate::domain::{AccountName, Refusal, Timestamp};
+use crate::store::{Answer, Pending, StoreCall};
 
 /// Limits by the steady clock.
 pub(super) type Limiter<K, S> = RateLimiter<K, S, DefaultClock, NoOpMiddleware<Instant>>;
@@ -116,6 +117,20 @@ impl Principal {
     }
 }
 
+/// So much of what a call asks of the store is noted: the first of it.
+pub const STORE_CALLS_NOTED_MAX: usize = 8;
+
+/// What a call has asked of the store.
+#[derive(Debug, Default)]
+struct StoreCalls(Mutex<Vec<StoreCall>>);
+
+/// Whoever goes on as the same caller asks by itself.
+impl Clone for StoreCalls {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// Who makes a call. The default is anybody.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
@@ -124,6 +139,8 @@ pub struct Caller {
     expire_time: Option<Timestamp>,
     /// The account that its call named first, for the log.
     account: OnceLock<AccountName>,
+    /// What its call asked of the store, for log and trace.
+    store_calls: StoreCalls,
 }
 
 impl Caller {
@@ -133,7 +150,7 @@ impl Caller {
         Self {
             expire_time: principal.expire_time,
             principal: Some(principal),
-            account: OnceLock::new(),
+            ..Self::default()
         }
     }
 
@@ -171,6 +188,24 @@ impl Caller {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// The answer of the store, whose stages are noted.
+    pub async fn ask<T>(&self, pending: Pending<T>) -> Answer<T> {
+        let (answer, call) = pending.with_stages().await;
+        let calls = self.store_calls.0.lock();
+        let mut calls = calls.unwrap_or_else(PoisonError::into_inner);
+        if calls.len() < STORE_CALLS_NOTED_MAX {
+            calls.push(call);
+        }
+        answer
+    }
+
+    /// What its call asked of the store, so far as it was noted.
+    #[must_use]
+    pub fn store_calls(&self) -> Vec<StoreCall> {
+        let calls = self.store_calls.0.lock();
+        calls.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The account that its call named first; None: it named none yet.

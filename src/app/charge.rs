@@ -33,7 +33,7 @@ impl App {
         let admitted: Vec<_> = (forms.iter())
             .map(|form| self.admit(caller, form))
             .collect();
-        let payers = self.payers(&prices, &forms, &admitted).await?;
+        let payers = self.payers(caller, &prices, &forms, &admitted).await?;
         let mut items = Vec::with_capacity(forms.len());
         for ((form, payer), admitted) in forms.into_iter().zip(payers).zip(admitted) {
             if !items.is_empty() && items.len().is_multiple_of(SLICE_LENGTH) {
@@ -54,7 +54,7 @@ impl App {
             .collect();
         let answers = match commands.is_empty() {
             true => Vec::new(),
-            false => self.store.write_batch(commands).await?,
+            false => caller.ask(self.store.write_batch(commands)).await?,
         };
         if answers.len() == refused.len() {
             return Ok(answers);
@@ -70,6 +70,7 @@ impl App {
     /// The accounts that pay for these, all of them read where their settings can have a part.
     async fn payers(
         &self,
+        caller: &Caller,
         prices: &Catalog,
         forms: &[WriteForm<'_>],
         admitted: &[Result<(), Refusal>],
@@ -97,7 +98,7 @@ impl App {
             return Ok(payers);
         }
         let settings = self.store.settings(to_read.keys().cloned().collect());
-        for (place, settings) in to_read.values_mut().zip(settings.await?) {
+        for (place, settings) in to_read.values_mut().zip(caller.ask(settings).await?) {
             *place = settings;
         }
         for (form, payer) in forms.iter().zip(&mut payers) {

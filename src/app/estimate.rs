@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::access::Caller;
 use super::{App, AppError, BATCH_LENGTH_MAX};
 use crate::domain::ledger::{Account, Affordability, FundsCheck, SpendableCredits};
 use crate::domain::pricing::{AccountTerms, Catalog, PriceTerms, Quote, Selector, Usage};
@@ -122,13 +123,14 @@ impl App {
     /// An unknown account, or a store that cannot be read.
     pub async fn affordability(
         &self,
+        caller: &Caller,
         payer: AccountName,
         account: Option<Arc<Account>>,
         costs: Vec<(Arc<str>, Credits)>,
     ) -> Result<Affordability, AppError> {
         let account = match account {
             Some(account) => account,
-            None => self.store.account(payer, None).await?.account,
+            None => caller.ask(self.store.account(payer, None)).await?.account,
         };
         let first = costs.first().map(|(service, _)| Arc::clone(service));
         let one = first.filter(|one| costs.iter().all(|(service, _)| service == one));

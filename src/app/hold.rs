@@ -58,7 +58,7 @@ impl App {
         hold: Named<HoldId>,
     ) -> Result<Arc<Hold>, AppError> {
         self.access.admit(caller, &account, Scope::Read)?;
-        self.store.hold(account, hold).await
+        caller.ask(self.store.hold(account, hold)).await
     }
 
     /// A page of the account's open holds.
@@ -73,7 +73,8 @@ impl App {
         query: HoldQuery,
     ) -> Result<HoldPage, AppError> {
         self.access.admit(caller, &account, Scope::Read)?;
-        let account = self.store.account(account, None).await?.account;
+        let snapshot = caller.ask(self.store.account(account, None)).await?;
+        let account = snapshot.account;
         let from = query.after.map_or(Bound::Unbounded, Bound::Excluded);
         let open = account.holds().range((from, Bound::Unbounded));
         let mut found = open

@@ -125,5 +125,6 @@ impl App {
 pub use crate::store::keys::{AdminEvent, EventQuery, KeyQuery};
 /// What use cases take from a store and answer.
 pub use crate::store::{
-    Answer, EntryPage, EntryQuery, NameQuery, Pending, Queued, StoreError as AppError, Written,
+    Answer, EntryPage, EntryQuery, NameQuery, Pending, Queued, StoreCall, StoreError as AppError,
+    Written,
 };

@@ -101,7 +101,7 @@ impl App {
                 account: None,
             });
         }
-        match self.store.account(account.clone(), None).await {
+        match caller.ask(self.store.account(account.clone(), None)).await {
             Ok(AccountSnapshot { account, .. }) => Ok(PricedAccount {
                 known: true,
                 settings: account.settings().cloned(),
@@ -176,11 +176,15 @@ impl App {
     ///
     /// # Errors
     /// As the command's.
-    pub async fn written(&self, pending: Pending<Box<Written>>) -> Answer<Box<Written>> {
-        match pending.await {
+    pub async fn written(
+        &self,
+        caller: &Caller,
+        pending: Pending<Box<Written>>,
+    ) -> Answer<Box<Written>> {
+        match caller.ask(pending).await {
             Err(StoreError::HasSettings(other)) => {
                 let command = self.priced_again(*other).await?;
-                self.store.write(command).await
+                caller.ask(self.store.write(command)).await
             }
             answer => answer,
         }
@@ -224,8 +228,13 @@ impl App {
     }
 
     /// The settings of an account, where it has to be read for a price.
-    pub(super) async fn read_payer(&self, account: &AccountName) -> Result<Payer, AppError> {
-        let mut settings = self.store.settings(vec![account.clone()]).await?;
+    pub(super) async fn read_payer(
+        &self,
+        caller: &Caller,
+        account: &AccountName,
+    ) -> Result<Payer, AppError> {
+        let settings = self.store.settings(vec![account.clone()]);
+        let mut settings = caller.ask(settings).await?;
         Ok(Payer::Read(settings.pop().flatten()))
     }
 
@@ -234,11 +243,12 @@ impl App {
     /// the ledger says what is wrong with the hold, after it has looked up the request_id.
     pub(super) async fn prices_of_hold(
         &self,
+        caller: &Caller,
         form: &WriteForm<'_>,
     ) -> Result<Option<HoldPrices>, AppError> {
         match (&form.action, &form.account) {
             (Action::SettleHold { hold, cost, .. }, Some(account)) if cost.has_default_prices() => {
-                self.hold_prices(account, hold).await
+                self.hold_prices(caller, account, hold).await
             }
             _ => Ok(None),
         }
@@ -246,13 +256,15 @@ impl App {
 
     async fn hold_prices(
         &self,
+        caller: &Caller,
         account: &AccountName,
         hold: &Named<HoldId>,
     ) -> Result<Option<HoldPrices>, AppError> {
         if hold.id().is_none() {
             return Ok(None);
         }
-        let hold = match self.store.hold(account.clone(), hold.clone()).await {
+        let hold = self.store.hold(account.clone(), hold.clone());
+        let hold = match caller.ask(hold).await {
             Ok(hold) => hold,
             Err(AppError::Refused(_)) => return Ok(None),
             Err(other) => return Err(other),

@@ -86,13 +86,13 @@ impl App {
     ) -> Result<Pending<Box<Written>>, AppError> {
         self.admit(caller, &form)?;
         let prices = self.prices_for(form.selector()).await?;
-        let of_hold = self.prices_of_hold(&form).await?;
+        let of_hold = self.prices_of_hold(caller, &form).await?;
         let payer = self.payer(&form);
         let priced = match self.price_of(&prices, &form, of_hold.as_ref(), &payer) {
             Ok(priced) => priced,
             Err(NeedsAccount) => {
                 let payer = match &form.account {
-                    Some(account) => self.read_payer(account).await,
+                    Some(account) => self.read_payer(caller, account).await,
                     None => Ok(Payer::Read(None)),
                 };
                 // What is wrong with the form is said also where the account cannot be read.

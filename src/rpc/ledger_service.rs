@@ -71,7 +71,8 @@ impl LedgerApi {
             }
             None => Box::pin(self.charge_after_look_up(bytes, caller)).await?,
         };
-        let written = self.app.written(pending).await.map_err(Refused::from)?;
+        let written = self.app.written(caller, pending).await;
+        let written = written.map_err(Refused::from)?;
         let mut reply = EncodedReply::with_capacity(RESULT_BYTES);
         put_charge(&written, reply.end());
         Ok(reply)
@@ -302,7 +303,7 @@ impl LedgerApi {
         // Hundreds of calls can wait for one commit: none keeps its request meanwhile.
         drop(request);
         let pending = pending.map_err(Refused::from)?;
-        let written = self.app.written(pending).await;
+        let written = self.app.written(caller, pending).await;
         let written = written.map_err(Refused::from)?;
         Ok(Response::new(R::from(&*written)))
     }

@@ -88,7 +88,7 @@ impl PricingApi {
             let costs = vec![(Arc::clone(&quote.service().key), quote.credits())];
             let answer = self
                 .0
-                .affordability(payer, account.account.clone(), costs)
+                .affordability(caller, payer, account.account.clone(), costs)
                 .await;
             let affordability = affordability_to_pb(&answer.map_err(Refused::from)?);
             put_message(2, reply.end(), |into| put_fields(&affordability, into));
@@ -153,7 +153,11 @@ impl PricingApi {
             Some(payer) if check_balance => {
                 let quotes = batch.results.iter().flatten();
                 let costs = quotes.map(|q| (Arc::clone(&q.service().key), q.credits()));
-                let answer = self.0.affordability(payer, None, costs.collect()).await;
+                let costs = costs.collect();
+                let answer = self
+                    .0
+                    .affordability(held.caller(), payer, None, costs)
+                    .await;
                 Some(affordability_to_pb(&answer.map_err(Refused::from)?))
             }
             _ => None,

@@ -89,9 +89,9 @@ impl Watcher {
             }
             self.changes.mark_unchanged();
             let account = Some(self.account.clone());
-            let balance = self
-                .app
-                .balance_again(account, None, FieldViolations::new());
+            let balance =
+                self.app
+                    .balance_again(&self.caller, account, None, FieldViolations::new());
             match balance.await {
                 // The change moved no credits: a hold was extended, or settings were set.
                 Ok(balance) if self.sent_version == Some(balance.version) => {}

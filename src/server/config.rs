@@ -8,6 +8,7 @@ use super::address::{self, LISTEN_DEFAULT};
 use super::options::{Options, Switch};
 use super::telemetry::{self, LogFormat};
 use super::tls::TlsFiles;
+use super::traces::{self, Endpoint};
 use crate::app::access::Authentication;
 use crate::app::certificates::ClientEntry;
 use crate::app::token::Token;
@@ -102,6 +103,10 @@ pub struct Config {
     pub slow_call_min: Option<Duration>,
     /// Whether successful calls are logged.
     pub log_calls: bool,
+    /// Where traces are sent; None: nowhere.
+    pub otlp_endpoint: Option<Endpoint>,
+    /// How many calls of a million are traced, of those whose callers do not say.
+    pub trace_calls_per_million: u32,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -139,6 +144,11 @@ impl Config {
         };
         let admin_listen = options.admin_listen.as_deref().map(address::resolve_admin);
         let admin_listen = admin_listen.transpose().unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let otlp_endpoint = options.otlp_endpoint.as_deref().map(traces::endpoint);
+        let otlp_endpoint = otlp_endpoint.transpose().unwrap_or_else(|problem| {
             problems.push(problem);
             None
         });
@@ -191,6 +201,8 @@ impl Config {
                 given => Some(ms(given)),
             },
             log_calls: options.log_calls.unwrap_or_default(),
+            otlp_endpoint,
+            trace_calls_per_million: options.trace_calls_per_million.unwrap_or_default(),
             log_format: options.log_format.unwrap_or_default(),
             log_level: options.log_level.clone().unwrap_or_default(),
             options,
@@ -263,6 +275,9 @@ impl Config {
         }
         if self.call_memory_bytes_max < CALL_MEMORY_MIB_MIN.saturating_mul(1 << 20) {
             wrong("--call-memory-mib-max must be at least 64");
+        }
+        if self.trace_calls_per_million > traces::limits::PER_MILLION_MAX {
+            wrong("--trace-calls-per-million must be 0 to 1000000");
         }
         if let Err(problem) = telemetry::filter(&self.log_level) {
             wrong(&problem);

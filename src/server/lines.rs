@@ -1,9 +1,11 @@
 //! Which lines the log has of connections: of each kind a few each second. A peer that connects
 //! again and again costs the log no more.
 
+use std::convert::Infallible;
 use std::time::Instant;
 
-use crate::line_rate::LineRate;
+use crate::line_rate::{LEFT_OUT_INTERVAL, LineRate};
+use crate::rpc::layer::CallLines;
 
 /// What is logged of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,5 +82,14 @@ impl ConnectionLines {
                 tracing::warn!(connections, "{words}");
             }
         }
+    }
+}
+
+/// Logs once a second how many calls and connections had no line of their own.
+pub(super) async fn tell_of_others(calls: &CallLines, connections: &ConnectionLines) -> Infallible {
+    loop {
+        tokio::time::sleep(LEFT_OUT_INTERVAL).await;
+        calls.tell();
+        connections.tell();
     }
 }

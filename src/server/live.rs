@@ -80,5 +80,6 @@ const fn of_calls(config: &Config) -> CallLimits {
         deadline_max: config.deadline_max,
         slow_call_min: config.slow_call_min,
         log_calls: config.log_calls,
+        trace_calls_per_million: config.trace_calls_per_million,
     }
 }

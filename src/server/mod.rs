@@ -43,6 +43,7 @@ mod supervisor;
 mod system_clock;
 pub mod telemetry;
 mod tls;
+mod traces;
 mod tracker;
 mod unix;
 mod watchdog;
@@ -65,7 +66,6 @@ use crate::app::keys::Keys;
 use crate::app::prices::{publish_with_default, published};
 use crate::app::reload::{RELOADS_MAX, ReloadRequest};
 use crate::domain::pricing::Catalog;
-use crate::line_rate::LEFT_OUT_INTERVAL;
 use crate::rpc::health::{Serving, State};
 use crate::rpc::layer::{
     CallLines, Counters, LimitLayer, Observer, Settings, Totals, stack_limited,
@@ -75,12 +75,12 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Clock, Store};
 
 use self::admin::{Admin, Answers};
-use self::lines::ConnectionLines;
 use self::live::Live;
 use self::metrics::{Metrics, Sources};
 use self::reload::Reload;
 use self::start_error::system;
 use self::tls::Tls;
+use self::traces::Traces;
 use self::unix::Listening;
 use self::worker::Workers;
 
@@ -102,6 +102,10 @@ pub mod limits {
     pub use super::lifetime::FIRST_CALL_TIMEOUT;
     pub use super::stalls::{FRAME_TIMEOUT, WRITE_TIMEOUT};
     pub use super::tls::HANDSHAKE_TIMEOUT;
+    pub use super::traces::limits::{
+        EXPORT_INTERVAL, EXPORT_TIMEOUT, GROUPS_SENT_KNOWN, LINKS_MAX, PER_MILLION_MAX,
+        QUEUE_CALLS_MAX, SPANS_PER_EXPORT,
+    };
     pub use super::worker::FIRST_BYTE_TIMEOUT;
 }
 
@@ -142,6 +146,7 @@ pub struct Server {
     health: watch::Sender<State>,
     counters: Arc<Counters>,
     lines: Arc<CallLines>,
+    traces: Option<Traces>,
     workers: Workers,
     tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
@@ -162,6 +167,7 @@ struct Parts {
     health: watch::Sender<State>,
     counters: Arc<Counters>,
     lines: Arc<CallLines>,
+    traces: Option<Traces>,
     workers: Workers,
     tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
@@ -238,12 +244,14 @@ impl Parts {
         let observer: Arc<dyn Observer> = counters.clone();
         let lines = Arc::new(CallLines::new(Instant::now()));
         let limits = Live::new(&config);
+        let traces = Traces::start(&config, socket.local_addr().ok())?;
         let settings = Settings {
             limits: Arc::clone(limits.calls()),
             access: Arc::clone(&access),
             admission: app.clone(),
             observer,
             lines: Arc::clone(&lines),
+            tracer: traces.as_ref().map(Traces::tracer),
         };
         let layer = LimitLayer::new(&settings);
         let budget = Arc::clone(layer.budget());
@@ -265,6 +273,7 @@ impl Parts {
                         store_settings: config.store,
                         data: config.data.clone(),
                         tls: tls.clone(),
+                        spans: traces.as_ref().map(Traces::counts).unwrap_or_default(),
                     }),
                 };
                 Some(Admin::start(socket, address, answers)?)
@@ -281,6 +290,7 @@ impl Parts {
             health,
             counters,
             lines,
+            traces,
             workers,
             tls,
             admin,
@@ -318,6 +328,7 @@ impl Server {
             health: parts.health,
             counters: parts.counters,
             lines: parts.lines,
+            traces: parts.traces,
             workers: parts.workers,
             tls: parts.tls,
             admin: parts.admin,
@@ -392,12 +403,14 @@ impl Server {
             supervisor: (self.supervisor, status.clone()),
             observer: self.counters.clone(),
         };
+        let mut end = None;
         let serve = async {
             let (listener, unix) = self.listeners;
             let stop = tokio::select! {
                 stop = next_stop(&mut signals, &reload_asked) => stop,
                 never = listener::accept((&listener, tls.as_ref()), unix.as_ref(), &workers, &limits) => match never {},
             };
+            end = Instant::now().checked_add(limits.drain_max());
             tracing::info!(signal = stop, "stopping");
             supervisor.stopping(&format!("stops by {stop}: calls in flight finish"));
             // Checks and watches of health say NOT_SERVING before any connection closes.
@@ -415,6 +428,7 @@ impl Server {
                     tracing::warn!(connections = workers.connections(), "calls in flight were cut: --drain-ms-max is over");
                 }
                 stop = next_stop(&mut signals, &reload_asked) => {
+                    end = None;
                     tracing::warn!(signal = stop, connections = workers.connections(), "calls in flight were cut: a second signal");
                 }
             }
@@ -429,7 +443,7 @@ impl Server {
             never = watchdog::watch(supervisor, &workers, &self.store) => match never {},
             never = follow_certificate(tls.as_ref()) => match never {},
             never = keys::follow(&keys) => match never {},
-            never = tell_of_others(&self.lines, &workers.lines) => match never {},
+            never = lines::tell_of_others(&self.lines, &workers.lines) => match never {},
             () = workers.one_panicked() => Some("a thread that serves"),
         };
         if defect.is_some() {
@@ -456,6 +470,11 @@ impl Server {
             return Err(StartError::Defect(thread));
         }
         self.lines.tell();
+        if let Some(traces) = self.traces {
+            // All calls have ended: what they left is sent in the rest of the time.
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            traces.stop(left.unwrap_or_default()).await;
+        }
         let totals = self.counters.totals();
         let Totals {
             started,
@@ -487,14 +506,5 @@ async fn follow_certificate(tls: Option<&Arc<Tls>>) -> Infallible {
     match tls {
         Some(tls) => tls.follow().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Logs once a second how many calls and connections had no line of their own.
-async fn tell_of_others(calls: &CallLines, connections: &ConnectionLines) -> Infallible {
-    loop {
-        tokio::time::sleep(LEFT_OUT_INTERVAL).await;
-        calls.tell();
-        connections.tell();
     }
 }

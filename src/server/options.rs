@@ -171,6 +171,14 @@ options! {
         value_name = "BOOL"
     )]
     log_calls: Option<bool> = Some(false), Reload;
+    /// Collector to which traces of calls are sent, by OTLP over gRPC: http:// or https://, host
+    /// and port [default: none]
+    #[arg(long, env = "CREDITD_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String> = None, Restart;
+    /// Of the calls whose callers say nothing of traces, trace so many of a million; others are
+    /// traced as their callers say [default: 0]
+    #[arg(long, env = "CREDITD_TRACE_CALLS_PER_MILLION", value_name = "N")]
+    trace_calls_per_million: Option<u32> = Some(0), Reload;
     /// How the log is written to standard error [default: human]
     #[arg(long, env = "CREDITD_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat> = Some(LogFormat::Human), Restart;

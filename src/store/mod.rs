@@ -30,6 +30,7 @@ pub mod keys;
 pub mod metrics;
 mod pending;
 pub mod sqlite;
+mod stages;
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use crate::domain::{AccountName, Refusal, Timestamp};
 use self::metrics::StoreMetrics;
 pub use crate::domain::ledger::Written;
 pub use pending::{Answer, Pending, Promise};
+pub use stages::{GROUPS_NAMED_MAX, Group, Groups, Stages, StoreCall};
 
 /// The source of time.
 pub trait Clock: Send + Sync + 'static {

@@ -71,6 +71,9 @@ async fn a_refused_call_has_a_line_that_says_whose_it_was() {
     ] {
         assert_eq!(refused[field], expected, "{refused:#}");
     }
+    // It was decided, and there was nothing to write.
+    let ledger = ["queue_us", "decide_us", "commit_us"].map(|stage| refused[stage].as_u64());
+    assert!(matches!(ledger, [Some(_), Some(_), None]), "{refused:#}");
     let peer = refused["peer"].as_str().unwrap();
     assert!(peer.starts_with("127.0.0.1:"), "{refused:#}");
     let stages = ["read_us", "answer_us", "send_us"].map(|stage| refused[stage].as_u64().unwrap());
@@ -109,4 +112,25 @@ async fn a_slow_call_has_a_line_that_says_where_its_time_went() {
         "{slow:#}"
     );
     assert!(slow.get("trace_id").is_none(), "{slow:#}");
+    // A sync of the disk takes longer than nothing.
+    let stage = |name: &str| slow[name].as_u64().unwrap();
+    let ledger = ["queue_us", "decide_us", "commit_us"].map(stage);
+    assert!(ledger[2] > 0, "{slow:#}");
+    assert!(ledger.iter().sum::<u64>() <= stage("answer_us"), "{slow:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_call_that_never_went_to_the_ledger_has_no_times_of_it() {
+    let server = start();
+    let mut raw = Raw::connect(&server).await;
+    let authorization = format!("Bearer {KEY}");
+    let headers = [("authorization", authorization.as_str())];
+    let message = charge("c1", "team-a", "x").encode_to_vec();
+    let path = "/creditd.v1.LedgerService/Charge";
+    raw.send(path, &headers, frame(0, &message)).await;
+    let refused = line(&server, "refused", "Charge");
+    assert_eq!(refused["reason"], "INVALID_AMOUNT", "{refused:#}");
+    for stage in ["queue_us", "decide_us", "commit_us"] {
+        assert!(refused.get(stage).is_none(), "{refused:#}");
+    }
 }

@@ -93,6 +93,8 @@ fn the_help_of_serve_says_the_defaults() {
         drain_max,
         slow_call_min,
         log_calls: false,
+        otlp_endpoint: None,
+        trace_calls_per_million: 0,
         log_format: _,
         log_level,
         options: _,

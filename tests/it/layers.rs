@@ -48,6 +48,7 @@ const LIMITS: CallLimits = CallLimits {
     watchers_max: 2,
     deadline_max: Duration::from_millis(80),
     log_calls: false,
+    trace_calls_per_million: 0,
 };
 
 fn settings(observer: Arc<dyn Observer>) -> Settings {
@@ -57,6 +58,7 @@ fn settings(observer: Arc<dyn Observer>) -> Settings {
         admission: Arc::new(Admits),
         observer,
         lines: Arc::new(CallLines::new(Instant::now())),
+        tracer: None,
     }
 }
 

@@ -134,6 +134,9 @@ mod supervised;
 mod tidy;
 /// TLS, and certificates that change.
 mod tls;
+/// Traces of calls, as a collector gets them.
+#[cfg(feature = "otlp")]
+mod traces;
 /// A server on a Unix socket.
 mod unix;
 /// Balances that are watched.

@@ -152,4 +152,13 @@ UPKEEP = [
         unit="ops",
         limits=(0.001,),
     ),
+    Panel(
+        "Spans of traces",
+        "A second: what the collector took, and what it did not take in time. The log has the cause.",
+        [
+            (rate("creditd_trace_spans_sent_total", "instance"), "{{instance}} sent"),
+            (rate("creditd_trace_spans_dropped_total", "instance"), "{{instance}} dropped"),
+        ],
+        unit="ops",
+    ),
 ]

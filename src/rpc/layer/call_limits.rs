@@ -2,7 +2,7 @@
 //! comes after it; one that is under way keeps what it has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The values of the limits.
@@ -20,6 +20,8 @@ pub struct CallLimits {
     pub slow_call_min: Option<Duration>,
     /// Whether successful calls are logged too.
     pub log_calls: bool,
+    /// How many calls of a million are traced, of those whose callers do not say.
+    pub trace_calls_per_million: u32,
 }
 
 /// One limit, shared by whoever sets it and whoever reads it.
@@ -52,6 +54,7 @@ pub struct LiveLimits {
     /// 0: no call is slow.
     slow_call_ms: AtomicU64,
     log_calls: AtomicBool,
+    trace_calls_per_million: AtomicU32,
 }
 
 impl LiveLimits {
@@ -65,6 +68,7 @@ impl LiveLimits {
             deadline_ms_max: AtomicU64::new(millis(limits.deadline_max)),
             slow_call_ms: AtomicU64::new(millis(limits.slow_call_min.unwrap_or_default())),
             log_calls: AtomicBool::new(limits.log_calls),
+            trace_calls_per_million: AtomicU32::new(limits.trace_calls_per_million),
         })
     }
 
@@ -79,6 +83,9 @@ impl LiveLimits {
         let slow_call_ms = millis(limits.slow_call_min.unwrap_or_default());
         self.slow_call_ms.store(slow_call_ms, Ordering::Relaxed);
         self.log_calls.store(limits.log_calls, Ordering::Relaxed);
+        let traced = limits.trace_calls_per_million;
+        self.trace_calls_per_million
+            .store(traced, Ordering::Relaxed);
     }
 
     /// The longest that a call may take.
@@ -95,6 +102,10 @@ impl LiveLimits {
 
     pub(super) fn log_calls(&self) -> bool {
         self.log_calls.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn trace_calls_per_million(&self) -> u32 {
+        self.trace_calls_per_million.load(Ordering::Relaxed)
     }
 }
 

@@ -30,6 +30,26 @@ struct Stages {
     answer_us: u64,
     /// Until its answer was taken to be sent.
     send_us: u64,
+    /// Of the answer: until the ledger took what the call asked of it.
+    queue_us: Option<u64>,
+    /// Of the answer: until writes were decided.
+    decide_us: Option<u64>,
+    /// Of the answer: until they were on disk.
+    commit_us: Option<u64>,
+}
+
+/// How long these took together, none counted twice where they ran at the same time; None: there
+/// were none. They are in the order in which they began.
+fn together(parts: impl Iterator<Item = (Instant, Instant)>) -> Option<u64> {
+    let mut sum = None;
+    let mut until: Option<Instant> = None;
+    for (from, to) in parts {
+        let from = until.map_or(from, |until| until.max(from));
+        let more = to.saturating_duration_since(from);
+        sum = Some(sum.unwrap_or(Duration::ZERO).saturating_add(more));
+        until = Some(until.map_or(to, |until| until.max(to)));
+    }
+    sum.map(micros)
 }
 
 impl Record {
@@ -38,7 +58,16 @@ impl Record {
         let read = read.unwrap_or(self.start);
         let answered = self.answered.unwrap_or(end);
         let between = |from: Instant, to: Instant| micros(to.saturating_duration_since(from));
+        let calls = self.held.as_ref().map(|held| held.caller().store_calls());
+        let calls = calls.unwrap_or_default();
+        let decided = calls
+            .iter()
+            .filter(|call| call.operation == "write")
+            .filter_map(|call| Some((&call.stages, call.stages.decided?)));
         Stages {
+            queue_us: together(calls.iter().map(|call| (call.queued, call.stages.taken))),
+            decide_us: together(decided.clone().map(|(stages, at)| (stages.taken, at))),
+            commit_us: together(decided.filter_map(|(stages, at)| Some((at, stages.committed()?)))),
             read_us: between(self.start, read),
             answer_us: between(read, answered),
             send_us: between(answered, end),
@@ -54,7 +83,7 @@ impl Record {
         if code == Code::Ok && !is_slow && !self.log_calls || !is_logged(code) {
             return;
         }
-        let end = self.start.checked_add(call.elapsed).unwrap_or(self.start);
+        let end = self.ended(call);
         let is_asked_for = code == Code::Ok && self.log_calls;
         if !is_asked_for && !self.lines.permit(call.method, code, end) {
             return;
@@ -64,10 +93,7 @@ impl Record {
         let method = call.method.map_or("", |method| method.path);
         let peer = self.peer.map(tracing::field::display);
         let caller = self.held.as_ref().map(|held| held.caller());
-        let key_id = caller
-            .and_then(|caller| caller.key_id())
-            .or(self.key_id.as_ref());
-        let key_id = key_id.map(|id| id.as_str());
+        let key_id = self.key_id().map(|id| id.as_str());
         let account = caller.and_then(|caller| caller.account());
         let account = account.map(|account| account.as_str());
         let elapsed_us = micros(call.elapsed);
@@ -75,6 +101,9 @@ impl Record {
             read_us,
             answer_us,
             send_us,
+            queue_us,
+            decide_us,
+            commit_us,
         } = self.stages(end);
         // A call that its caller does not wait for any more has no reason.
         let is_refused = !matches!(code, Code::Ok | Code::Cancelled);
@@ -95,6 +124,9 @@ impl Record {
                     elapsed_us,
                     read_us,
                     answer_us,
+                    queue_us,
+                    decide_us,
+                    commit_us,
                     send_us,
                     $message
                 )

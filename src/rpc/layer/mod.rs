@@ -20,6 +20,7 @@ mod reservation;
 mod share;
 mod shed;
 mod trace_context;
+mod traced;
 
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub use observe::{Observe, ObserveLayer};
 pub use panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use reservation::Reservation;
 pub use shed::NoRoom;
+pub use trace_context::{TraceContext, TraceId};
+pub use traced::{TracedCall, Tracer};
 
 use super::peer::Peer;
 use crate::app::access::Access;
@@ -51,6 +54,7 @@ pub mod limits {
     };
     pub use super::reservation::{CALL_BYTES, CHECKS_FLOOR_BYTES, HEALTH_REQUEST_BYTES_MAX};
     pub use super::share::PAGES_AT_ONCE_MAX;
+    pub use super::trace_context::TRACESTATE_BYTES_MAX;
 }
 
 /// How a call ended, in the headers of a reply that has no message.
@@ -72,6 +76,8 @@ pub struct Settings {
     pub observer: Arc<dyn Observer>,
     /// Which calls have lines in the log.
     pub lines: Arc<CallLines>,
+    /// Who has calls traced; None: nobody.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// A service that knows for which connection it is.
@@ -98,11 +104,7 @@ pub fn stack_limited(settings: &Settings, limits: LimitLayer) -> ServiceBuilder<
     ServiceBuilder::new()
         // Sees every outcome, also that of the layers below: every reply, refusals too, is
         // found by the call's id.
-        .layer(ObserveLayer::new(
-            Arc::clone(&settings.observer),
-            Arc::clone(&settings.lines),
-            Arc::clone(&settings.limits),
-        ))
+        .layer(ObserveLayer::new(settings))
         // Gives a reason to what tonic refuses by itself.
         .layer(CompleteLayer)
         // A panic in one call is that call's INTERNAL and affects no other call.

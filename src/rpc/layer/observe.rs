@@ -1,5 +1,5 @@
 //! Each call gets its id, by which its reply and its line in the log are found; one that a
-//! defect ended is answered here. Log and metrics: one event for each call that has ended.
+//! defect ended is answered here. Log, metrics and traces: one event for each call that has ended.
 //! Refusals, slow calls and calls that were given up are logged, other successes where it is
 //! asked for; all are counted.
 
@@ -21,8 +21,9 @@ use super::lines::CallLines;
 use super::panic::Panicked;
 use super::request_id::{self, CallId, Ids};
 use super::reservation::Reservation;
-use super::trace_context::TraceId;
-use super::{GRPC_STATUS, LiveLimits, OfConnection, ReplyBody};
+use super::trace_context::{TraceContext, TraceId};
+use super::traced::{CallTrace, TracedCall, Tracer};
+use super::{GRPC_STATUS, LiveLimits, OfConnection, ReplyBody, Settings};
 use crate::domain::keys::KeyId;
 use crate::rpc::method::{self, Method};
 use crate::rpc::pb::creditd::v1::ErrorReason;
@@ -36,21 +37,19 @@ pub struct ObserveLayer {
     lines: Arc<CallLines>,
     limits: Arc<LiveLimits>,
     ids: Arc<Ids>,
+    tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl ObserveLayer {
     /// Tells the observer; logs successful calls too where the limits say so.
     #[must_use]
-    pub fn new(
-        observer: Arc<dyn Observer>,
-        lines: Arc<CallLines>,
-        limits: Arc<LiveLimits>,
-    ) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            observer,
-            lines,
-            limits,
+            observer: Arc::clone(&settings.observer),
+            lines: Arc::clone(&settings.lines),
+            limits: Arc::clone(&settings.limits),
             ids: Ids::new(),
+            tracer: settings.tracer.clone(),
         }
     }
 }
@@ -65,6 +64,7 @@ impl<S> Layer<S> for ObserveLayer {
             lines: Arc::clone(&self.lines),
             limits: Arc::clone(&self.limits),
             ids: Arc::clone(&self.ids),
+            tracer: self.tracer.clone(),
             peer: None,
         }
     }
@@ -78,6 +78,7 @@ pub struct Observe<S> {
     lines: Arc<CallLines>,
     limits: Arc<LiveLimits>,
     ids: Arc<Ids>,
+    tracer: Option<Arc<dyn Tracer>>,
     peer: Option<PeerAddress>,
 }
 
@@ -107,6 +108,17 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let method = method::find(request.uri().path());
         self.observer.started(method);
+        let context = TraceContext::of(request.headers());
+        let traced = self.tracer.as_ref().and_then(|tracer| {
+            let calls_per_million = self.limits.trace_calls_per_million();
+            CallTrace::of(
+                tracer,
+                context.as_ref(),
+                request.headers(),
+                calls_per_million,
+            )
+        });
+        let began = traced.as_ref().map(|traced| traced.trace);
         let record = Record {
             observer: Arc::clone(&self.observer),
             lines: Arc::clone(&self.lines),
@@ -116,7 +128,8 @@ where
             method,
             peer: self.peer,
             id: self.ids.id(request.headers()),
-            trace: TraceId::of(request.headers()),
+            trace: context.map(|context| context.trace).or(began),
+            traced,
             answered: None,
             held: None,
             key_id: None,
@@ -172,6 +185,8 @@ pub(super) struct Record {
     pub(super) id: CallId,
     /// The trace that it is part of.
     pub(super) trace: Option<TraceId>,
+    /// Where it is traced, until that is told.
+    traced: Option<Box<CallTrace>>,
     /// When its reply was made.
     pub(super) answered: Option<Instant>,
     /// What it holds, and who makes it.
@@ -226,6 +241,7 @@ impl Record {
         }
         let call = record.note(code);
         record.log(&call);
+        record.trace(&call);
     }
 
     /// A request that is no gRPC is logged for debugging alone.
@@ -246,6 +262,48 @@ impl Record {
         self.observer.handled(&call);
         call
     }
+
+    /// When the call had ended.
+    pub(super) fn ended(&self, call: &Call) -> Instant {
+        self.start.checked_add(call.elapsed).unwrap_or(self.start)
+    }
+
+    /// By which key it was made.
+    pub(super) fn key_id(&self) -> Option<&KeyId> {
+        let caller = self.held.as_ref().map(|held| held.caller());
+        let key_id = caller.and_then(|caller| caller.key_id());
+        key_id.or(self.key_id.as_ref())
+    }
+
+    /// Hands on what is known of it, where it is traced.
+    fn trace(&mut self, call: &Call) {
+        let Some(traced) = self.traced.take() else {
+            return;
+        };
+        let CallTrace {
+            tracer,
+            trace,
+            parent,
+            trace_state,
+        } = *traced;
+        let caller = self.held.as_ref().map(|held| held.caller());
+        tracer.ended(TracedCall {
+            trace,
+            parent,
+            trace_state,
+            method: call.method,
+            x_request_id: self.id.text(),
+            peer: self.peer,
+            key_id: self.key_id().cloned(),
+            account: caller.and_then(|caller| caller.account()).cloned(),
+            code: call.code,
+            reason: call.reason,
+            start: self.start,
+            read: self.held.as_ref().and_then(Reservation::read_at),
+            end: self.ended(call),
+            store_calls: caller.map_or_else(Vec::new, |caller| caller.store_calls()),
+        });
+    }
 }
 
 impl Drop for Record {
@@ -259,6 +317,7 @@ impl Drop for Record {
         if self.log_calls || !streams {
             self.log(&call);
         }
+        self.trace(&call);
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::live::Live;
 use super::tls::Tls;
+use super::traces::SpanCounts;
 use crate::rpc::health::State;
 use crate::rpc::layer::{Budget, Counters};
 use crate::store::Store;
@@ -41,6 +42,7 @@ pub(super) struct Sources {
     pub(super) store_settings: SqliteSettings,
     pub(super) data: PathBuf,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) spans: Arc<SpanCounts>,
 }
 
 /// All metrics.

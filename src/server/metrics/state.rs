@@ -36,6 +36,17 @@ impl Collector for Gauges {
             "creditd_log_lines_dropped",
             "Lines of the log that a slow reader could not take.",
             float(telemetry::lines_dropped()),
+        )?;
+        let spans = &self.0.spans;
+        writer.counter(
+            "creditd_trace_spans_sent",
+            "Spans of traces that the collector took.",
+            float(spans.sent()),
+        )?;
+        writer.counter(
+            "creditd_trace_spans_dropped",
+            "Spans of traces that the collector could not take.",
+            float(spans.dropped()),
         )
     }
 }

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rusqlite::Connection;
 
@@ -19,7 +20,7 @@ use super::ledger::unavailable;
 use crate::domain::ledger::{Entry, EntryId};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
-use crate::store::{AccountSnapshot, EntryPage, Promise, Queued, StoreError, Unavailable};
+use crate::store::{AccountSnapshot, EntryPage, Promise, Queued, Stages, StoreError, Unavailable};
 
 /// How many threads there are, each with a connection of its own.
 pub(super) const THREADS: usize = 4;
@@ -70,10 +71,13 @@ impl HistoryRead {
     }
 }
 
+/// A read that waits, and when it was first taken, where it goes on.
+type QueuedRead = (AccountHead, HistoryRead, Option<Instant>);
+
 /// The threads and their queue. Dropping it waits until the threads have ended and closed
 /// their connections.
 pub(super) struct History {
-    queue: Arc<Queue<(AccountHead, HistoryRead)>>,
+    queue: Arc<Queue<QueuedRead>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -99,8 +103,8 @@ impl History {
 
     /// Queues a read, or refuses it at once.
     pub(super) fn submit(&self, head: AccountHead, read: HistoryRead) {
-        let refused = self.queue.push(head.id, (head, read));
-        if let Err(((_, read), refused)) = refused {
+        let refused = self.queue.push(head.id, (head, read, None));
+        if let Err(((_, read, _), refused)) = refused {
             read.refuse(match refused {
                 Refused::Full(limit) => StoreError::Busy {
                     limit,
@@ -119,30 +123,38 @@ fn ended() -> StoreError {
     })
 }
 
-fn run(journal: &Journal, queue: &Queue<(AccountHead, HistoryRead)>, closing: &AtomicBool) {
+fn run(journal: &Journal, queue: &Queue<QueuedRead>, closing: &AtomicBool) {
     while let Some(mut running) = queue.pop() {
-        let Some((head, read)) = running.take() else {
+        let Some((head, read, taken)) = running.take() else {
             continue;
         };
+        let taken = taken.unwrap_or_else(Instant::now);
         // The caller is gone, or the store is closing.
         if !read.is_awaited() || closing.load(Ordering::Relaxed) {
             continue;
         }
-        if let Some(rest) = answer(journal, &head, read) {
-            running.put_back((head, rest));
+        if let Some(rest) = answer(journal, &head, read, taken) {
+            running.put_back((head, rest, Some(taken)));
         }
     }
 }
 
 /// Answers one read, or returns it if it is to go on after others. A panic ends that read alone:
 /// its caller gets an error, and the connection, which is between two calls of SQLite, is used on.
-fn answer(journal: &Journal, head: &AccountHead, read: HistoryRead) -> Option<HistoryRead> {
+fn answer(
+    journal: &Journal,
+    head: &AccountHead,
+    read: HistoryRead,
+    taken: Instant,
+) -> Option<HistoryRead> {
+    let stages = || Stages::taken(taken).decided(Instant::now());
     let answered = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("ledger-history");
         match read {
             HistoryRead::AsOf(as_of, promise) => {
                 let snapshot = account_as_of(journal, head, as_of);
-                let _ = promise.send(snapshot.map_err(|cause| unreadable(head, &cause)));
+                let snapshot = snapshot.map_err(|cause| unreadable(head, &cause));
+                promise.send_after(stages(), snapshot);
                 None
             }
             HistoryRead::Entries(mut scan, promise) => {
@@ -151,7 +163,7 @@ fn answer(journal: &Journal, head: &AccountHead, read: HistoryRead) -> Option<Hi
                     Ok(None) => return Some(HistoryRead::Entries(scan, promise)),
                     Err(cause) => Err(unreadable(head, &cause)),
                 };
-                let _ = promise.send(page);
+                promise.send_after(stages(), page);
                 None
             }
         }

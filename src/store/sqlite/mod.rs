@@ -260,7 +260,7 @@ impl SqliteStore {
     }
 
     /// Queues a job for the writer, or refuses it at once.
-    fn submit(&self, job: Job) {
+    fn submit(&self, job: Job, at: Instant) {
         let stopped = StoreError::Unavailable(Unavailable {
             operation: "write",
             cause: "the writer has stopped".to_owned(),
@@ -278,7 +278,6 @@ impl SqliteStore {
                 false => busy(limit, Queued::Commands),
             });
         }
-        let at = Instant::now();
         let (job, refusal) = match jobs.try_send(Submitted { job, at }) {
             Ok(()) => return,
             Err(TrySendError::Disconnected(Submitted { job, .. })) => (job, stopped),
@@ -293,7 +292,7 @@ impl SqliteStore {
     fn read<T>(&self, name: AccountName, query: impl FnOnce(Promise<T>) -> Query) -> Pending<T> {
         let (promise, pending) = Pending::to_read();
         let query = query(promise);
-        self.submit(Job::Read(Read { name, query }));
+        self.submit(Job::Read(Read { name, query }), pending.since());
         pending
     }
 }
@@ -301,13 +300,13 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn write(&self, command: Command) -> Pending<Box<Written>> {
         let (promise, pending) = Pending::new();
-        self.submit(Job::Write(command, promise));
+        self.submit(Job::Write(command, promise), pending.since());
         pending
     }
 
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>> {
         let (promise, pending) = Pending::new();
-        self.submit(Job::Batch(commands, promise));
+        self.submit(Job::Batch(commands, promise), pending.since());
         pending
     }
 
@@ -317,7 +316,7 @@ impl Store for SqliteStore {
 
     fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Settings>> {
         let (promise, pending) = Pending::to_read();
-        self.submit(Job::Settings(names, promise));
+        self.submit(Job::Settings(names, promise), pending.since());
         pending
     }
 
@@ -335,7 +334,7 @@ impl Store for SqliteStore {
 
     fn account_names(&self, query: NameQuery) -> Pending<Vec<AccountName>> {
         let (promise, pending) = Pending::to_read();
-        self.submit(Job::Names(query, promise));
+        self.submit(Job::Names(query, promise), pending.since());
         pending
     }
 

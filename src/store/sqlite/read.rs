@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::accounts::Loaded;
 use super::history::{AccountHead, HistoryRead, Scan};
@@ -16,8 +17,8 @@ use crate::domain::violation::TimeRule;
 use crate::domain::{AccountName, Refusal, Timestamp};
 use crate::failpoint;
 use crate::store::{
-    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, NameQuery, Promise, StoreError,
-    Unavailable,
+    AccountSnapshot, Answer, Changes, EntryPage, EntryQuery, NameQuery, Promise, Stages,
+    StoreError, Unavailable,
 };
 
 /// A read of one account.
@@ -100,6 +101,8 @@ impl Writer {
             return read.refuse(file_lost());
         }
         failpoint::pass("read");
+        let taken = Instant::now();
+        let stages = || Stages::taken(taken).decided(Instant::now());
         if let Query::Account(Some(as_of), _) = read.query
             && TimeRule::NotFuture.violation(as_of, now).is_some()
             // The group, and so `now`, may be older than the read.
@@ -127,7 +130,7 @@ impl Writer {
                 let account = Arc::clone(view.account());
                 let settings = account.settings().cloned();
                 self.known_settings.add(&read.name, settings);
-                drop(promise.send(Ok(AccountSnapshot { account, time: now })));
+                promise.send_after(stages(), Ok(AccountSnapshot { account, time: now }));
             }
             Query::Account(Some(as_of), promise) => {
                 let head = view.head();
@@ -142,7 +145,7 @@ impl Writer {
             Query::Watch(promise) => {
                 let due = view.account().next_due();
                 let changes = self.watchers.add(read.name, due);
-                drop(promise.send(Ok(changes)));
+                promise.send_after(stages(), Ok(changes));
             }
             Query::Hold(named, promise) => {
                 let open = named.id().and_then(|id| view.account().holds().get(&id));
@@ -159,7 +162,7 @@ impl Writer {
                     Some(hold) => Ok(hold),
                     None => self.closed_hold(id, &named),
                 };
-                drop(promise.send(hold));
+                promise.send_after(stages(), hold);
             }
         }
     }

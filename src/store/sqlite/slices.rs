@@ -7,6 +7,7 @@
 //! with the failure, and what was on disk before stays there: the same batch, sent again, finds it
 //! by the request_ids. So it is after a kill between two slices.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Job;
@@ -18,7 +19,7 @@ use super::write_access::WriteAccess;
 use super::writer::{GROUP_LENGTH_MAX, Writer};
 use crate::domain::ledger::Command;
 use crate::domain::{AccountName, Timestamp};
-use crate::store::{Answer, Promise, Queued, StoreError, Written};
+use crate::store::{Answer, Group, Promise, Queued, Stages, StoreError, Written};
 
 /// How many batches take turns; the others wait, since their answers would take memory.
 const BATCHES_IN_TURN: usize = 4;
@@ -31,6 +32,8 @@ pub(super) struct Batch {
     commands: std::vec::IntoIter<Command>,
     answers: Vec<Answer<Written>>,
     promise: Promise<Vec<Answer<Written>>>,
+    /// None until its first slice.
+    stages: Option<Stages>,
 }
 
 impl Batch {
@@ -44,6 +47,14 @@ impl Batch {
             answers: Vec::new(),
             commands: commands.into_iter(),
             promise,
+            stages: None,
+        }
+    }
+
+    /// It has a slice in this group.
+    fn note(&mut self, group: Option<&Arc<Group>>) {
+        if let (Some(stages), Some(group)) = (&mut self.stages, group) {
+            stages.groups.add(group);
         }
     }
 
@@ -53,8 +64,11 @@ impl Batch {
     }
 
     pub(super) fn refuse(self, refusal: StoreError) {
-        // The caller may be gone.
-        let _ = self.promise.send(Err(refusal));
+        match self.stages {
+            Some(stages) => self.promise.send_after(stages, Err(refusal)),
+            // The caller may be gone.
+            None => drop(self.promise.send(Err(refusal))),
+        }
     }
 }
 
@@ -63,6 +77,8 @@ pub(super) struct SettingsRead {
     names: std::vec::IntoIter<AccountName>,
     found: Vec<Settings>,
     promise: Promise<Vec<Settings>>,
+    /// None until its first slice.
+    taken: Option<Instant>,
 }
 
 impl SettingsRead {
@@ -71,6 +87,7 @@ impl SettingsRead {
             found: Vec::with_capacity(names.len()),
             names: names.into_iter(),
             promise,
+            taken: None,
         }
     }
 }
@@ -126,6 +143,9 @@ impl Writer {
             }
             let is_time_up = |took| took >= slice_max && self.admission.others_wait();
             let before = decided;
+            let at = |took| began.checked_add(took).unwrap_or(began);
+            let stages = batch.stages.take();
+            let stages = stages.unwrap_or_else(|| Stages::taken(at(took)));
             while decided < room
                 && !is_time_up(took)
                 && let Some(command) = batch.commands.next()
@@ -141,8 +161,9 @@ impl Writer {
                 took = began.elapsed();
             }
             (self.admission.batches).leave(decided.saturating_sub(before));
+            batch.stages = Some(stages.decided(at(took)));
             if batch.left() == 0 {
-                replies.batch(batch.promise, Ok(batch.answers));
+                replies.batch(batch.promise, batch.answers, batch.stages);
             } else {
                 replies.slice(batch);
                 break;
@@ -152,14 +173,21 @@ impl Writer {
     }
 
     /// Has a batch of which a slice is done wait for its next turn.
-    pub(super) fn put_back(&mut self, batch: Batch) {
+    pub(super) fn put_back(&mut self, mut batch: Batch, group: Option<&Arc<Group>>) {
+        batch.note(group);
         let place = self.batches.len().min(BATCHES_IN_TURN.saturating_sub(1));
         self.batches.insert(place, batch);
     }
 
     /// Refuses the batch whose slice is in a group that failed.
-    pub(super) fn refuse_slice(&self, replies: &mut Replies, cause: &StorageError) {
-        if let Some(batch) = replies.slice.take() {
+    pub(super) fn refuse_slice(
+        &self,
+        replies: &mut Replies,
+        cause: &StorageError,
+        group: &Arc<Group>,
+    ) {
+        if let Some(mut batch) = replies.slice.take() {
+            batch.note(Some(group));
             self.refuse_batch(batch, unavailable("write", cause));
         }
     }
@@ -176,6 +204,7 @@ impl Writer {
         let began = Instant::now();
         let slice_max = self.pace.slice_max();
         while let Some(mut read) = self.settings_reads.pop_front() {
+            let taken = *read.taken.get_or_insert_with(Instant::now);
             while let Some(name) = read.names.next() {
                 self.admission.reads.leave(1);
                 match self.settings_of(&name) {
@@ -188,7 +217,8 @@ impl Writer {
                     }
                 }
                 if read.names.len() == 0 {
-                    let _ = read.promise.send(Ok(read.found));
+                    let stages = Stages::taken(taken).decided(Instant::now());
+                    read.promise.send_after(stages, Ok(read.found));
                     break;
                 }
                 if began.elapsed() >= slice_max {

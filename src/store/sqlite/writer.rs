@@ -41,7 +41,7 @@ use super::{Job, SqliteSettings, Submitted, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
 use crate::store::metrics::StoreMetrics;
-use crate::store::{Answer, Clock, StoreError, Unavailable};
+use crate::store::{Answer, Clock, Group, Stages, StoreError, Unavailable};
 
 /// How many commands and reads are taken for one group, slices of batches apart.
 pub const GROUP_LENGTH_MAX: usize = 1_024;
@@ -79,6 +79,8 @@ pub(super) struct Writer {
     /// When it last tried to write while it could not.
     pub(super) probed: Instant,
     clock_samples: SampleTimes,
+    /// How many groups wrote.
+    groups: u64,
 }
 
 /// What the writer shares with the store.
@@ -131,6 +133,7 @@ impl Writer {
             known_settings,
             probed: Instant::now(),
             clock_samples: SampleTimes::default(),
+            groups: 0,
         })
     }
 
@@ -315,6 +318,7 @@ impl Writer {
                     }
                 }
             };
+            let taken = at;
             length = length.saturating_add(1);
             let is_write = matches!(job, Job::Write(..));
             if is_write && access.is_none() && failure.is_none() {
@@ -354,6 +358,7 @@ impl Writer {
                 }
             }
             at = Instant::now();
+            replies.note_times(taken, at);
         }
         self.admission.writes.leave(writes_done);
         self.admission.reads.leave(reads_done);
@@ -366,15 +371,17 @@ impl Writer {
             slices,
         };
         let failure = failure.or_else(|| self.write_clock_sample().err());
-        let changed = self.finish(failure, replies, work, now);
+        let changed = self.finish(failure, replies, (began, work), now);
         self.set_queue_limits();
         for job in admin {
             self.administer(job);
         }
         self.read_settings();
         for (query, promise) in names {
-            // The caller may be gone.
-            let _ = promise.send(self.account_names(&query));
+            let taken = Instant::now();
+            let names = self.account_names(&query);
+            let stages = Stages::taken(taken).decided(Instant::now());
+            promise.send_after(stages, names);
         }
         for read in reads {
             // A panic fails this read alone.
@@ -391,27 +398,30 @@ impl Writer {
         &mut self,
         failure: Option<StorageError>,
         mut replies: Replies,
-        work: GroupWork,
+        (began, work): (Instant, GroupWork),
         now: Timestamp,
     ) -> Vec<AccountName> {
         let committed = match failure {
             Some(cause) => Err(cause),
             None => self.ledger.commit(now),
         };
+        let commands = work.writes.saturating_add(work.items);
         failpoint::pass("ledger-writer-committed");
         match committed {
             Ok(committed) => {
+                let took = committed.wrote.then_some(committed.took);
+                let group = took.map(|took| self.group(began, commands, Some(took)));
                 if committed.wrote {
                     self.pace.note(work, committed.took);
-                    let commands = work.writes.saturating_add(work.items);
                     (self.ledger.metrics).committed(commands, committed.took, &committed.moved);
                     self.ledger.measure();
                     match self.check_path() {
                         Ok(()) => self.resume_writing(),
                         // The group is in a file that is not at its path any more.
                         Err(cause) => {
-                            self.refuse_slice(&mut replies, &cause);
-                            replies.fail(&cause);
+                            let lost = self.group(began, commands, None);
+                            self.refuse_slice(&mut replies, &cause, &lost);
+                            replies.fail(&cause, &lost);
                             return committed.changed().collect();
                         }
                     }
@@ -420,9 +430,9 @@ impl Writer {
                     self.known_settings.add(name, settings);
                 }
                 if let Some(batch) = replies.slice.take() {
-                    self.put_back(batch);
+                    self.put_back(batch, group.as_ref());
                 }
-                replies.send();
+                replies.send(group.as_ref());
                 match self.watchers.is_empty() {
                     true => Vec::new(),
                     false => committed.changed().collect(),
@@ -435,11 +445,36 @@ impl Writer {
                 self.ledger.roll_back();
                 // Before the answers, so that a caller that then checks health sees it too.
                 self.stop_writing(cause_text);
-                self.refuse_slice(&mut replies, &cause);
-                replies.fail(&cause);
+                let group = self.group(began, commands, None);
+                self.refuse_slice(&mut replies, &cause, &group);
+                replies.fail(&cause, &group);
                 Vec::new()
             }
         }
+    }
+
+    /// What is told of a group that has ended now: that it took so long to write its rows and to
+    /// be on disk, or that it is not.
+    fn group(
+        &mut self,
+        began: Instant,
+        commands: usize,
+        took: Option<[Duration; 2]>,
+    ) -> Arc<Group> {
+        self.groups = self.groups.saturating_add(1);
+        let ended = Instant::now();
+        let [writing, committing] = took.unwrap_or_default();
+        let before = |end: Instant, took| end.checked_sub(took).unwrap_or(end).max(began);
+        let written = before(ended, committing);
+        Arc::new(Group {
+            number: self.groups,
+            began,
+            decided: before(written, writing),
+            written,
+            ended,
+            commands,
+            is_durable: took.is_some(),
+        })
     }
 
     /// Notifies the watchers of these accounts.

@@ -498,6 +498,7 @@ pub fn limits() -> BTreeMap<String, String> {
         ),
     ];
     rows.into_iter()
+        .chain(super::traces::rows())
         .map(|(what, limit)| (what.to_owned(), limit))
         .collect()
 }

@@ -2,6 +2,7 @@
 //! what a constant says, and every limit has a row.
 
 mod limits;
+mod traces;
 mod words;
 
 use creditd::rpc::pb::creditd::v1::ErrorReason;

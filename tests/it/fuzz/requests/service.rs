@@ -70,11 +70,13 @@ pub fn settings(access: &Arc<Access>) -> Settings {
             deadline_max: Duration::from_secs(30),
             slow_call_min: None,
             log_calls: false,
+            trace_calls_per_million: 0,
         }),
         access: Arc::clone(access),
         admission: Arc::new(Admits),
         observer: Arc::new(Counters::new(2)),
         lines: Arc::new(CallLines::new(Instant::now())),
+        tracer: None,
     }
 }
 
