@@ -46,7 +46,7 @@ async fn a_data_file_that_cannot_be_one_is_refused() {
         ),
         (
             "text.db",
-            "creditd: data file text.db: it is not a creditd data file; give --data another path; creditd makes the file where there is none",
+            "creditd: data file text.db: it is not a creditd data file; restore it from a backup if it was one, or give --data another path; creditd makes the file where there is none",
         ),
         (
             "other.db",
