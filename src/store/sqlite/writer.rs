@@ -40,6 +40,7 @@ use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteA
 use super::{Job, SqliteSettings, Submitted, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
+use crate::line_rate::LineRate;
 use crate::store::metrics::StoreMetrics;
 use crate::store::{Answer, Clock, StoreError, Unavailable};
 
@@ -79,6 +80,8 @@ pub(super) struct Writer {
     /// When it last tried to write while it could not.
     pub(super) probed: Instant,
     clock_samples: SampleTimes,
+    /// The rate of lines about groups that failed, and from when on it counts.
+    failed_groups: (LineRate, Instant),
 }
 
 /// What the writer shares with the store.
@@ -131,6 +134,7 @@ impl Writer {
             known_settings,
             probed: Instant::now(),
             clock_samples: SampleTimes::default(),
+            failed_groups: (LineRate::default(), Instant::now()),
         })
     }
 
@@ -429,16 +433,28 @@ impl Writer {
                 }
             }
             Err(cause) => {
-                let cause_text = &cause.0;
-                tracing::error!(cause_text, "a group of writes could not be made durable");
+                self.log_failed_group(&cause);
                 self.ledger.metrics.failed_commits.inc();
                 self.ledger.roll_back();
                 // Before the answers, so that a caller that then checks health sees it too.
-                self.stop_writing(cause_text);
+                self.stop_writing(&cause.0);
                 self.refuse_slice(&mut replies, &cause);
                 replies.fail(&cause);
                 Vec::new()
             }
+        }
+    }
+
+    /// A full disk fails a group for each call, so a few lines a second say it.
+    fn log_failed_group(&self, StorageError(cause): &StorageError) {
+        let (rate, start) = &self.failed_groups;
+        if rate.permit(*start, Instant::now()) {
+            let left_out = rate.take_left_out();
+            tracing::error!(
+                cause,
+                left_out,
+                "a group of writes could not be made durable"
+            );
         }
     }
 
