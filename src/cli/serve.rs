@@ -1,6 +1,8 @@
 //! `creditd serve`: options, log, signals and banner around a [`Server`].
 
 use std::io::{IsTerminal as _, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::StreamExt as _;
@@ -23,6 +25,9 @@ over the defaults. SIGTERM and SIGINT stop the server: health turns NOT_SERVING,
 flight finish within --drain-ms-max, and the data file is closed. SIGHUP, like \"creditd
 reload\", reads --config again, and the rate cards, certificates and keys that it names:
 all of that is taken, or nothing. \"creditd config print\" shows what a server would take.";
+
+/// How long the start waits for whoever reads the banner.
+const BANNER_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Serve prices and balances over gRPC
 ///
@@ -109,10 +114,17 @@ fn print(banner: &str, log_format: LogFormat) {
         None => banner.trim_end(),
     };
     let banner = format!("{banner}\n");
-    let put = |out: &mut dyn Write| out.write_all(banner.as_bytes()).and_then(|()| out.flush());
     let to_terminal = log_format == LogFormat::Human && std::io::stdout().is_terminal();
-    let _ = match to_terminal {
-        true => put(&mut std::io::stdout().lock()),
-        false => put(&mut std::io::stderr().lock()),
+    let (done, written) = mpsc::channel();
+    let put = move || {
+        let put = |out: &mut dyn Write| out.write_all(banner.as_bytes()).and_then(|()| out.flush());
+        let _ = done.send(match to_terminal {
+            true => put(&mut std::io::stdout().lock()),
+            false => put(&mut std::io::stderr().lock()),
+        });
     };
+    // Where nobody reads, the thread waits for ever, and the server serves.
+    if std::thread::Builder::new().spawn(put).is_ok() {
+        let _ = written.recv_timeout(BANNER_WAIT_MAX);
+    }
 }
