@@ -98,6 +98,10 @@ impl Keys {
             key_id: repeated(key_id),
         };
         let id = KeyId::new(key_id).ok_or_else(not_found)?;
+        // When it was last used is not told of a key that is revoked already.
+        if let Err(error) = self.note_uses().await {
+            tracing::debug!(%error, "uses of keys were not written down");
+        }
         let key = self.store.revoke_key(id, caller.key_id().cloned()).await?;
         self.take_up().await?;
         Ok(key)

@@ -121,11 +121,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     match report.is_sound() {
         true => Ok(()),
-        false => Err(format!(
-            "data file {}: it is damaged; restore it from a backup, and keep this file to find out why",
-            args.data.display()
-        )
-        .into()),
+        false => {
+            let what = match since {
+                Some(_) => "it is damaged, or older than the head",
+                None => "it is damaged",
+            };
+            Err(format!(
+                "data file {}: {what}; restore it from a backup, and keep this file to find out why",
+                args.data.display()
+            )
+            .into())
+        }
     }
 }
 

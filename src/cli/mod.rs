@@ -47,6 +47,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::{Failure, Kind};
@@ -182,16 +183,37 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             .unwrap_or_default()
     });
     let json = by_variable || std::env::args_os().any(|arg| arg == "--json");
+    let variable = variable_of(error);
     if json && error.use_stderr() {
         let message = error.render().to_string();
         let message = message.trim().trim_start_matches("error: ");
-        output::complain_in_json(&Failure::usage(message).to_json());
+        let variable = variable.map_or_else(String::new, |text| format!("\n{text}"));
+        output::complain_in_json(&Failure::usage(format!("{message}{variable}")).to_json());
     } else {
         // Standard error is closed: there is no other place for the message.
         let _ = error.print();
+        if let Some(text) = variable {
+            output::complain(&text);
+        }
     }
     match error.use_stderr() {
         true => ExitCode::from(Kind::Usage.exit_status()),
         false => ExitCode::SUCCESS,
     }
+}
+
+/// That a value that cannot be read comes from the environment, where it does.
+fn variable_of(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = argument.split_whitespace().next()?;
+    let mut line = std::env::args_os();
+    let is_on_line = line.any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
+    let variable = format!(
+        "CREDITD_{}",
+        flag.strip_prefix("--")?.replace('-', "_").to_uppercase()
+    );
+    let is_set = std::env::var_os(&variable).is_some();
+    (is_set && !is_on_line).then(|| format!("that value is of the variable {variable}"))
 }

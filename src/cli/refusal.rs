@@ -179,7 +179,10 @@ fn broken(server: &str, status: &Status) -> Failure {
     let (kind, message) = match (std::error::Error::source(status), status.code()) {
         (Some(_), code) => (
             Kind::Unavailable,
-            format!("the call broke off: {} ({code:?})", root_cause(status)),
+            format!(
+                "the call broke off: {} ({code:?}); see that {server} is a creditd's address for calls, not that of metrics, and that it has room for one more connection",
+                root_cause(status)
+            ),
         ),
         (None, Code::Unimplemented) => (
             Kind::Unavailable,

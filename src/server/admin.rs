@@ -170,7 +170,8 @@ impl Answers {
 
     /// Whether all services serve, or the one that the query names.
     fn readiness(&self, query: Option<&str>) -> Response<Full<Bytes>> {
-        let asked = query.and_then(|query| query.strip_prefix("service="));
+        let mut parts = query.unwrap_or_default().split('&');
+        let asked = parts.find_map(|part| part.strip_prefix("service="));
         let services = SERVICES.iter();
         let services = services.filter(|service| asked.is_none_or(|name| name == service.name));
         let services: Vec<_> = services.collect();

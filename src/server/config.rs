@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::{self, LISTEN_DEFAULT};
-use super::options::{Options, Switch};
+use super::config_file::at_line;
+use super::options::{OPTIONS, Options, Switch};
 use super::telemetry::{self, LogFormat};
 use super::tls::TlsFiles;
 use super::traces::{self, Endpoint};
@@ -134,6 +135,16 @@ impl ConfigError {
 impl Config {
     /// The settings that these options are, which have a value each.
     pub(super) fn of(options: Options, given: Options) -> Result<Self, ConfigError> {
+        let (config, problems) = Self::read(options, given);
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError(problems)),
+        }
+    }
+
+    /// The same, with all that makes no sense of them; in the place of what cannot be used stands
+    /// the default.
+    pub(super) fn read(options: Options, given: Options) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         let listen = match address::resolve(options.listen.as_deref().unwrap_or_default()) {
             Ok(listen) => listen,
@@ -209,9 +220,23 @@ impl Config {
             given,
         };
         config.check(&mut problems);
-        match problems.is_empty() {
-            true => Ok(config),
-            false => Err(ConfigError(problems)),
+        let problems = problems.into_iter();
+        let problems = problems.map(|problem| config.with_place(problem)).collect();
+        (config, problems)
+    }
+
+    /// A problem, with the line of the file that its option is of.
+    fn with_place(&self, problem: String) -> String {
+        let flag = problem.split([' ', ':']).next().unwrap_or_default();
+        let row = OPTIONS.iter().find(|row| row.flag() == flag);
+        let place = row.and_then(|row| {
+            let is_of_file = (row.value)(&self.given).is_null();
+            let line = self.options.lines.get(row.key).filter(|_| is_of_file)?;
+            Some((self.options.file.as_ref()?, *line))
+        });
+        match place {
+            Some((file, line)) => at_line(file, line, &problem),
+            None => problem,
         }
     }
 

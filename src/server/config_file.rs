@@ -36,12 +36,29 @@ impl Options {
     /// # Errors
     /// All that is wrong, with file and line.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let (options, problems) = Self::read_file(path);
+        match problems.is_empty() {
+            true => Ok(options),
+            false => Err(ConfigError(problems)),
+        }
+    }
+
+    /// What can be read of a configuration file, and all that is wrong with it.
+    #[must_use]
+    pub fn read_file(path: &Path) -> (Self, Vec<String>) {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError(vec![format!(
-                "configuration {name}: {error}; give --config the path of a TOML file"
-            )])
-        })?;
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let problem =
+                    format!("configuration {name}: {error}; give --config the path of a TOML file");
+                let options = Self {
+                    file: Some(path.to_owned()),
+                    ..Self::default()
+                };
+                return (options, vec![problem]);
+            }
+        };
         let mut reading = Reading {
             text: &text,
             options: Self {
@@ -64,16 +81,34 @@ impl Options {
             mut problems,
             ..
         } = reading;
-        if problems.is_empty() {
-            return Ok(options);
-        }
         problems.sort();
         let problems = problems.into_iter();
-        let problems = problems.map(|(at, problem)| {
-            let line = line(&text, at);
-            format!("configuration {name}:{line}: {problem}")
-        });
-        Err(ConfigError(problems.collect()))
+        let problems = problems.map(|(at, problem)| at_line(path, line(&text, at), &problem));
+        (options, problems.collect())
+    }
+}
+
+/// A problem, with the place of its cause.
+pub(super) fn at_line(path: &Path, line: usize, problem: &str) -> String {
+    format!("configuration {}:{line}: {problem}", path.display())
+}
+
+/// Types of values, as people call them.
+const TYPES: [(&str, &str); 4] = [
+    ("expected usize", "expected a whole number"),
+    ("expected u32", "expected a whole number"),
+    ("expected u64", "expected a whole number"),
+    ("expected path string", "expected a path"),
+];
+
+/// What is wrong with a value.
+fn problem_of(error: &toml::de::Error) -> String {
+    let problem = error.message().trim().replace('\n', " ");
+    let mut types = TYPES.into_iter();
+    let found = types.find(|(of_rust, _)| problem.ends_with(of_rust));
+    match found {
+        Some((of_rust, name)) => problem.replace(of_rust, name),
+        None => problem,
     }
 }
 
@@ -85,7 +120,7 @@ fn line(text: &str, at: usize) -> usize {
 
 impl<'t> Reading<'t> {
     fn wrong(&mut self, at: usize, error: &toml::de::Error) {
-        let problem = error.message().trim().replace('\n', " ");
+        let problem = problem_of(error);
         let at = error.span().map_or(at, |span| span.start);
         self.problems.push((at, problem));
     }
@@ -123,9 +158,8 @@ impl<'t> Reading<'t> {
         match Options::deserialize(alone) {
             Ok(option) => self.options = std::mem::take(&mut self.options).or(option),
             Err(error) => {
-                let mut problem = error.message().trim().replace('\n', " ");
-                problem.insert_str(0, &format!("{name}: "));
-                self.problems.push((at, problem));
+                let problem = problem_of(&error);
+                self.problems.push((at, format!("{name}: {problem}")));
             }
         }
     }
@@ -237,9 +271,9 @@ mod tests {
             (
                 "threads = \"two\"\nlisten_on = 1\ncalls_max = -1\n",
                 vec![
-                    "1: threads: invalid type: string \"two\", expected usize",
+                    "1: threads: invalid type: string \"two\", expected a whole number",
                     "2: unknown key \"listen_on\"; did you mean \"listen_unix\"?",
-                    "3: calls_max: invalid value: integer `-1`, expected usize",
+                    "3: calls_max: invalid value: integer `-1`, expected a whole number",
                 ],
             ),
             (

@@ -35,7 +35,9 @@ pub(super) fn read(config: &Config, bases: &dyn Bases) -> Result<Inputs, Vec<Str
     }
 }
 
-pub(super) fn one_line(error: &dyn std::fmt::Display) -> String {
+/// A problem, on one line.
+#[must_use]
+pub fn one_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().trim().replace('\n', " ")
 }
 
@@ -54,7 +56,8 @@ pub fn check(config: &Config) -> Checked {
     let mut checked = Checked::default();
     let has_data = config.data.exists();
     let directory = config.data.parent();
-    let directory = directory.filter(|path| !path.as_os_str().is_empty());
+    let is_address = config.data.to_string_lossy().contains("://");
+    let directory = directory.filter(|path| !path.as_os_str().is_empty() && !is_address);
     if let Some(directory) = directory
         && !directory.is_dir()
     {

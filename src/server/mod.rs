@@ -113,7 +113,7 @@ pub use address::{LISTEN_DEFAULT, PORT_DEFAULT, host_and_port};
 pub use checked_clock::CheckedClock;
 pub use clients::CLIENT_KEYS;
 pub use config::{Config, ConfigError, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS};
-pub use inputs::{Checked, check};
+pub use inputs::{Checked, check, one_line};
 pub use option_table::{OptionRow, Taken};
 pub use options::{OPTIONS, Options, Switch};
 pub use start_error::StartError;

@@ -237,6 +237,14 @@ impl Options {
         let in_force = self.clone().or(file).or(Self::defaults());
         Config::of(in_force, self)
     }
+
+    /// The same, with all that makes no sense of them; in the place of what cannot be used stands
+    /// the default.
+    #[must_use]
+    pub fn read_over(self, file: Self) -> (Config, Vec<String>) {
+        let in_force = self.clone().or(file).or(Self::defaults());
+        Config::read(in_force, self)
+    }
 }
 
 #[cfg(test)]

@@ -212,7 +212,23 @@ fn read(before: &Config, bases: &Catalog) -> Result<Ready, Vec<String>> {
 /// What is to be in force, and which options of the file only a start takes.
 fn read_again(before: &Config) -> Result<(Config, Vec<Change>), ConfigError> {
     let file = match &before.options.file {
-        Some(path) => Options::from_file(path)?,
+        Some(path) => {
+            let problem = |problem: &str| {
+                ConfigError(vec![format!("configuration {}: {problem}", path.display())])
+            };
+            // Whatever else it is may have no end.
+            if path.exists() && !path.is_file() {
+                return Err(problem("it is no regular file any more"));
+            }
+            // It was cut, or is being written: what it said about keys is not given up for that.
+            let is_empty = std::fs::metadata(path).is_ok_and(|found| found.len() == 0);
+            if is_empty && !before.options.lines.is_empty() {
+                return Err(problem(
+                    "it is empty; write a comment into it if no option is meant",
+                ));
+            }
+            Options::from_file(path)?
+        }
         None => Options::default(),
     };
     let given = before.given.clone();

@@ -49,6 +49,17 @@ pub enum StartError {
     Defect(&'static str),
 }
 
+impl StartError {
+    /// Whether what the configuration names is the cause: rate cards, a certificate, keys.
+    #[must_use]
+    pub const fn is_of_inputs(&self) -> bool {
+        matches!(
+            self,
+            Self::RateCard(_) | Self::Prices(_) | Self::Tls(_) | Self::AdminKeys(_)
+        )
+    }
+}
+
 /// The system refuses something that every server needs.
 pub(super) fn system(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
     StartError::System {

@@ -70,13 +70,24 @@ fn expiry(certificate: &CertificateDer<'_>) -> i64 {
     parsed.map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp())
 }
 
+/// Reads a file that has an end: it is read again and again while the server runs.
+fn read_regular(option: &str, path: &Path) -> Result<Vec<u8>, String> {
+    match path.exists() && !path.is_file() {
+        true => Err(format!(
+            "{option} {}: it is no regular file; give the path of a PEM file",
+            path.display()
+        )),
+        false => pem::read(option, path),
+    }
+}
+
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let client_ca = files.client_ca.as_deref();
-        let client_ca = client_ca.map(|path| pem::read(CLIENT_CA, path));
+        let client_ca = client_ca.map(|path| read_regular(CLIENT_CA, path));
         Ok(Self {
-            cert: pem::read("--tls-cert", &files.cert).map_err(TlsError)?,
-            key: pem::read("--tls-key", &files.key).map_err(TlsError)?,
+            cert: read_regular("--tls-cert", &files.cert).map_err(TlsError)?,
+            key: read_regular("--tls-key", &files.key).map_err(TlsError)?,
             client_ca: client_ca.transpose().map_err(TlsError)?,
         })
     }

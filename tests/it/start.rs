@@ -1,5 +1,6 @@
 //! Servers that refuse to start, with a sentence that says what to do.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -46,7 +47,7 @@ async fn a_data_file_that_cannot_be_one_is_refused() {
         ),
         (
             "text.db",
-            "creditd: data file text.db: it is not a creditd data file; give --data another path; creditd makes the file where there is none",
+            "creditd: data file text.db: it is not a creditd data file; restore it from a backup if it was one, or give --data another path; creditd makes the file where there is none",
         ),
         (
             "other.db",
@@ -293,4 +294,32 @@ fn a_link_to_nothing_is_the_file_that_it_makes() {
     });
     let text = complaint(server.directory.path(), &["--data", "real.db"]);
     assert!(text.contains("another creditd"), "{text}");
+}
+
+/// A log that nobody reads keeps no server from serving, nor from its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_starts_although_nobody_reads_its_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
+    let mut filler = &writer;
+    while filler.write(&[b' '; 4_096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::empty()).unwrap();
+    let socket = directory.path().join("socket");
+    let socket = socket.to_str().unwrap();
+    let mut server = crate::support::server::program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--listen-unix", socket])
+        .current_dir(directory.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(writer.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    crate::support::wait_until("it serves", || {
+        let args = ["health", "--addr", &format!("unix:{socket}")];
+        run(directory.path(), &args).0 == Some(0)
+    });
+    let pid = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    crate::support::wait_until("it has ended", || server.try_wait().unwrap().is_some());
+    drop(reader);
 }

@@ -1,11 +1,13 @@
 //! `creditd config check`.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
-use super::load::{ConfigArgs, problems_or_config};
+use super::load::{ConfigArgs, read};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::output::{Format, print_own};
-use crate::server::{self, Checked};
+use crate::server;
 
 const EXAMPLES: &str = "Examples:
   creditd config check --config /etc/creditd.toml
@@ -30,27 +32,30 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Report {
     right: bool,
+    /// The configuration file; null where none was named.
+    file: Option<PathBuf>,
     problems: Vec<String>,
     notes: Vec<String>,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let Checked { problems, notes } = match problems_or_config(args.config) {
-        Ok(config) => server::check(&config),
-        Err(problems) => Checked {
-            problems,
-            notes: Vec::new(),
-        },
-    };
+    let (config, mut problems) = read(args.config);
+    let checked = server::check(&config);
+    problems.extend(checked.problems);
     let report = Report {
         right: problems.is_empty(),
+        file: config.options.file.clone(),
         problems,
-        notes,
+        notes: checked.notes,
     };
     if args.format.json || report.right {
         print_own(args.format, &report, || {
             let notes = report.notes.iter().map(|note| format!("note: {note}"));
-            let lines = std::iter::once("the configuration is right".to_owned()).chain(notes);
+            let read = match &report.file {
+                Some(file) => format!("the configuration is right, with {}", file.display()),
+                None => "the configuration is right; --config names no file".to_owned(),
+            };
+            let lines = std::iter::once(read).chain(notes);
             lines.collect::<Vec<_>>().join("\n")
         })?;
     }

@@ -8,7 +8,7 @@ use super::variables;
 use crate::app::token::{ADMIN_TOKEN_BYTES_MIN, TOKEN_BYTES_MAX, Token};
 use crate::cli::Line;
 use crate::cli::failure::Failure;
-use crate::server::{Config, Options};
+use crate::server::{self, Config, Options};
 
 // The options of a server, and the file that has others. (Documentation of the struct would
 // replace that of the subcommand it is part of.)
@@ -27,10 +27,17 @@ pub(in crate::cli) struct ConfigArgs {
 /// # Errors
 /// All that is wrong with it.
 pub(in crate::cli) fn load(args: ConfigArgs) -> Result<Config, Failure> {
-    problems_or_config(args).map_err(|problems| Failure::usage(problems.join("\n")))
+    let (config, mut problems) = read(args);
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    problems.extend(server::check(&config).problems);
+    Err(Failure::usage(problems.join("\n")))
 }
 
-pub(super) fn problems_or_config(args: ConfigArgs) -> Result<Config, Vec<String>> {
+/// The configuration, and all that is wrong with it but for the files that it names; in the place
+/// of what cannot be used stands the default.
+pub(super) fn read(args: ConfigArgs) -> (Config, Vec<String>) {
     let ConfigArgs {
         mut options,
         config,
@@ -49,19 +56,17 @@ pub(super) fn problems_or_config(args: ConfigArgs) -> Result<Config, Vec<String>
         None
     });
     options.rate_card_file = rate_card_files(options.rate_card_file);
-    let file = config.as_deref().map(Options::from_file).transpose();
-    let read = file.and_then(|file| options.over(file.unwrap_or_default()));
-    match read {
-        Ok(config) if problems.is_empty() => Ok(Config {
-            admin_key,
-            ..config
-        }),
-        Ok(_) => Err(problems),
-        Err(error) => {
-            problems.extend_from_slice(error.problems());
-            Err(problems)
-        }
-    }
+    let (file, of_file) = config
+        .as_deref()
+        .map(Options::read_file)
+        .unwrap_or_default();
+    let (config, of_options) = options.read_over(file);
+    problems.extend(of_file.into_iter().chain(of_options));
+    let config = Config {
+        admin_key,
+        ..config
+    };
+    (config, problems)
 }
 
 /// The key that is given by the environment: an option would be in every list of processes.

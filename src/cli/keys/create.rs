@@ -36,8 +36,14 @@ const FLAGS: &[(&str, &str)] = &[
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// What it may do; may be repeated
-    #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = scope)]
+    /// What it may do; may be repeated, or have commas between
+    #[arg(
+        long = "scope",
+        value_name = "SCOPE",
+        required = true,
+        value_delimiter = ',',
+        value_parser = scope
+    )]
     scopes: Vec<Scope>,
     /// Account that it may name, or the beginning of such names and *; may be repeated
     /// [default: all]

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -51,6 +52,15 @@ fn partial_path(copy: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Makes a file that its owner alone may read: it will have all that the data file has.
+pub(super) fn make_private(path: &Path) -> std::io::Result<File> {
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// Copies all pages within the source's read transaction, and checks the copy.
 pub(super) fn copy_pages(
     source: &Connection,
@@ -62,6 +72,7 @@ pub(super) fn copy_pages(
     if partial.exists() {
         std::fs::remove_file(partial).map_err(|error| error.to_string())?;
     }
+    make_private(partial).map_err(|error| error.to_string())?;
     let mut target = Connection::open(partial).map_err(failed)?;
     {
         let backup = Backup::new(source, &mut target).map_err(failed)?;

@@ -87,7 +87,7 @@ impl OpenError {
             Some(ErrorCode::NotADatabase) => Self::new(
                 path,
                 "it is not a creditd data file",
-                "give --data another path; creditd makes the file where there is none",
+                "restore it from a backup if it was one, or give --data another path; creditd makes the file where there is none",
             ),
             Some(ErrorCode::DatabaseCorrupt) => Self::damaged(path, error),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::new(
@@ -314,7 +314,7 @@ pub(super) fn check_identity(connection: &Connection) -> Result<(), (String, Str
     let identity = identify(connection).map_err(|error| {
         (
             format!("it is not a creditd data file ({error})"),
-            "give --data another path".to_owned(),
+            "restore it from a backup if it was one, or give --data another path".to_owned(),
         )
     })?;
     match identity.problem() {

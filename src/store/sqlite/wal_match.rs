@@ -4,6 +4,9 @@
 //! So the table `file` has two more columns. `in_use` is 1 in the file itself while a server
 //! uses it: then a `-wal` must be there. `checkpointed` is the last entry that the file itself
 //! had when the `-wal` was begun: a file that ends before it does not belong to that `-wal`.
+//!
+//! A kill during a checkpoint leaves a file with some of the pages of its `-wal`, which is no tree
+//! any more: what is read of it alone can be anything. With its `-wal` it is whole again.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -31,6 +34,7 @@ pub(super) enum WithoutWal {
 /// The row of `file`, and where the journal ends.
 #[derive(Debug)]
 pub(super) struct FileRow {
+    path: PathBuf,
     key: Vec<u8>,
     in_use: bool,
     /// None if it cannot be read without the `-wal`.
@@ -78,11 +82,8 @@ pub(super) fn read_without_wal(path: &Path) -> WithoutWal {
     if std::fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0 {
         return WithoutWal::Empty;
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = || {
-        let connection = Connection::open_with_flags(immutable(path), flags)?;
+        let connection = open_alone(path)?;
         let identity = identify(&connection)?;
         if identity.empty {
             return Ok(WithoutWal::NoTables);
@@ -91,11 +92,15 @@ pub(super) fn read_without_wal(path: &Path) -> WithoutWal {
             return Ok(WithoutWal::Foreign);
         }
         let (key, in_use) = connection.query_row("SELECT key, in_use FROM file", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?))
         })?;
+        if key.len() != KEY_BYTES {
+            return Ok(WithoutWal::Unreadable);
+        }
         let last = "SELECT coalesce(max(position), 0) FROM entries";
         let last_entry = connection.query_row(last, [], |row| row.get(0)).ok();
         Ok(WithoutWal::Ledger(FileRow {
+            path: path.to_owned(),
             key,
             in_use,
             last_entry,
@@ -105,6 +110,13 @@ pub(super) fn read_without_wal(path: &Path) -> WithoutWal {
         Some(ErrorCode::NotADatabase) => WithoutWal::Foreign,
         _ => WithoutWal::Unreadable,
     })
+}
+
+fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(immutable(path), flags)
 }
 
 /// The URI of a file by which SQLite takes no lock and reads no `-wal`.
@@ -141,9 +153,30 @@ pub(super) fn check(
         WithoutWal::Empty | WithoutWal::Foreign => Err(wrong_wal()),
         WithoutWal::Unreadable => Ok(None),
         WithoutWal::NoTables => check_key_and_position(connection, None, Some(0)),
-        WithoutWal::Ledger(row) => check_key_and_position(connection, Some(&row.key), row.last_entry),
+        WithoutWal::Ledger(row) => {
+            let found = check_key_and_position(connection, Some(&row.key), row.last_entry);
+            match found.is_err() && is_half_checkpointed(connection, row) {
+                true => Ok(None),
+                false => found,
+            }
+        }
     }
 }
+
+/// Whether what was read of a file alone means nothing: it is no sound file without its `-wal`, and
+/// it is whole with it. An older copy is sound alone.
+fn is_half_checkpointed(connection: &Connection, row: &FileRow) -> bool {
+    let Ok(alone) = open_alone(&row.path) else {
+        return false;
+    };
+    let is_sound_alone = is_whole(&alone);
+    // It stays open: to close a descriptor of the file would release this process's locks on it.
+    std::mem::forget(alone);
+    !is_sound_alone && is_whole(connection)
+}
+
+/// Bytes of the key of a file.
+const KEY_BYTES: usize = 16;
 
 /// Refuses a `-wal` that was not begun over a file with this key and this newest entry.
 fn check_key_and_position(
@@ -165,10 +198,18 @@ fn check_key_and_position(
     }
 }
 
+/// Whether SQLite finds it sound, and the journal has no gap.
+fn is_whole(connection: &Connection) -> bool {
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    let gaps = "SELECT coalesce(max(position) - min(position) + 1, 0) - count(*) FROM entries";
+    let gaps = connection.query_row(gaps, [], |row| row.get::<_, i64>(0));
+    found.is_ok_and(|verdict| verdict == "ok") && gaps.is_ok_and(|gaps| gaps == 0)
+}
+
 fn wrong_wal() -> ProblemAndRemedy {
     (
         "the -wal beside it belongs to another file, or to a newer state of this one".to_owned(),
-        "put back the data file that the -wal belongs to, or take -wal and -shm away to go on without them".to_owned(),
+        "keep all of them; put back the data file that the -wal belongs to, or move -wal and -shm to another place to go on without what they have".to_owned(),
     )
 }
 

@@ -18,6 +18,7 @@ use super::replies::Replies;
 use super::wal::Checkpoint;
 use super::writer::Writer;
 use crate::domain::{AccountName, Timestamp};
+use crate::line_rate::LineRate;
 
 /// How long writes are deferred before they are refused.
 const WAIT_MAX: Duration = Duration::from_millis(400);
@@ -54,6 +55,36 @@ pub(super) enum WriteAccess {
     Locked,
     /// Writes are refused.
     Refused(StorageError),
+}
+
+/// What the log says of groups that failed: a few lines a second, since a full disk fails one for
+/// each call.
+pub(super) struct FailedGroups {
+    rate: LineRate,
+    /// From when on seconds count.
+    start: Instant,
+}
+
+impl Default for FailedGroups {
+    fn default() -> Self {
+        Self {
+            rate: LineRate::default(),
+            start: Instant::now(),
+        }
+    }
+}
+
+impl FailedGroups {
+    pub(super) fn log(&self, StorageError(cause): &StorageError) {
+        if self.rate.permit(self.start, Instant::now()) {
+            let left_out = self.rate.take_left_out();
+            tracing::error!(
+                cause,
+                left_out,
+                "a group of writes could not be made durable"
+            );
+        }
+    }
 }
 
 impl Writer {

@@ -36,7 +36,9 @@ use super::settings::KnownSettings;
 use super::slices::{Batch, SettingsRead};
 use super::wal::Wal;
 use super::watchers::Watchers;
-use super::write_access::{DeferredWrites, PROBE_INTERVAL, RETRY_INTERVAL, WriteAccess};
+use super::write_access::{
+    DeferredWrites, FailedGroups, PROBE_INTERVAL, RETRY_INTERVAL, WriteAccess,
+};
 use super::{Job, SqliteSettings, Submitted, start};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
@@ -81,6 +83,7 @@ pub(super) struct Writer {
     clock_samples: SampleTimes,
     /// How many groups wrote.
     groups: u64,
+    failed_groups: FailedGroups,
 }
 
 /// What the writer shares with the store.
@@ -134,6 +137,7 @@ impl Writer {
             probed: Instant::now(),
             clock_samples: SampleTimes::default(),
             groups: 0,
+            failed_groups: FailedGroups::default(),
         })
     }
 
@@ -439,12 +443,11 @@ impl Writer {
                 }
             }
             Err(cause) => {
-                let cause_text = &cause.0;
-                tracing::error!(cause_text, "a group of writes could not be made durable");
+                self.failed_groups.log(&cause);
                 self.ledger.metrics.failed_commits.inc();
                 self.ledger.roll_back();
                 // Before the answers, so that a caller that then checks health sees it too.
-                self.stop_writing(cause_text);
+                self.stop_writing(&cause.0);
                 let group = self.group(began, commands, None);
                 self.refuse_slice(&mut replies, &cause, &group);
                 replies.fail(&cause, &group);

@@ -64,7 +64,7 @@ fn a_check_tells_all_that_is_wrong() {
                 "unknown variable CREDITD_CALL_MAX; did you mean CREDITD_CALLS_MAX?",
                 "CREDITD_ADMIN_KEY is set and is no key: ",
                 "configuration creditd.toml:1: unknown key \"calls_maxx\"; did you mean \"calls_max\"?",
-                "configuration creditd.toml:2: threads: invalid type: string \"two\", expected usize",
+                "configuration creditd.toml:2: threads: invalid type: string \"two\", expected a whole number",
             ],
         ),
         (
@@ -77,12 +77,25 @@ fn a_check_tells_all_that_is_wrong() {
                 "--tls-cert none.pem: ",
             ],
         ),
+        // What is wrong with the file hides nothing else.
+        (
+            "listen_on = 5\nlog_level = \"loud\"\nrate_card_file = [\"none.toml\"]\n",
+            vec!["--request-id-hours", "1", "--tls-cert", "none.pem"],
+            vec![],
+            vec![
+                "configuration creditd.toml:1: unknown key \"listen_on\"",
+                "--tls-cert is given without --tls-key",
+                "--request-id-hours",
+                "configuration creditd.toml:2: --log-level loud is no level",
+                "rate card none.toml",
+            ],
+        ),
         (
             "threads = 0\n",
             vec!["--calls-max", "0", "--log-level", "loud"],
             vec![],
             vec![
-                "--threads must be",
+                "configuration creditd.toml:1: --threads must be",
                 "--calls-max must be",
                 "--log-level loud is no level",
             ],
@@ -103,7 +116,9 @@ fn a_check_tells_all_that_is_wrong() {
             "tls_client_ca = \"x\"\n",
             vec![],
             vec![],
-            vec!["--tls-client-ca is given without --tls-cert and --tls-key"],
+            vec![
+                "configuration creditd.toml:1: --tls-client-ca is given without --tls-cert and --tls-key",
+            ],
         ),
     ] {
         write(path, text);
@@ -117,7 +132,10 @@ fn a_check_tells_all_that_is_wrong() {
             assert!(told.starts_with(problem), "{problem}: {err}");
         }
         match problems.is_empty() {
-            true => assert_eq!((status, out.as_str()), (0, "the configuration is right\n")),
+            true => assert_eq!(
+                (status, out.as_str()),
+                (0, "the configuration is right, with creditd.toml\n")
+            ),
             false => assert_eq!((status, out.as_str()), (3, "")),
         }
         assert_eq!(names(path), before, "nothing is made");
@@ -129,6 +147,46 @@ fn a_check_tells_all_that_is_wrong() {
         assert_eq!(report["problems"].as_array().unwrap().len(), problems.len());
         assert!(!out.contains(KEY) && !err.contains(KEY));
     }
+}
+
+/// Also what it finds while it starts.
+#[test]
+fn a_server_tells_all_that_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let args = [
+        "serve",
+        "--rate-card-file",
+        "none.toml",
+        "--admin-key-file",
+        "none",
+        "--data",
+        "none/x.db",
+    ];
+    let (status, _, err) = say(directory.path(), &args, &[]);
+    assert_eq!(status, 1);
+    let told: Vec<_> = err.lines().collect();
+    assert_eq!(told.len(), 3, "{err}");
+    for (told, begin) in told.iter().zip([
+        "creditd: rate card none.toml: ",
+        "--data none/x.db: there is no directory none; make it",
+        "--admin-key-file none: ",
+    ]) {
+        assert!(told.starts_with(begin), "{begin}: {err}");
+    }
+}
+
+#[test]
+fn a_value_of_the_environment_that_cannot_be_read_names_its_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let variables = [("CREDITD_CALLS_MAX", "abc")];
+    let expected = "creditd: that value is of the variable CREDITD_CALLS_MAX\n";
+    for args in [&["config", "check"][..], &["serve"]] {
+        let (status, _, err) = say(directory.path(), args, &variables);
+        assert_eq!((status, err.ends_with(expected)), (2, true), "{err}");
+    }
+    let args = ["config", "check", "--calls-max", "abc"];
+    let (status, _, err) = say(directory.path(), &args, &variables);
+    assert_eq!((status, err.contains("variable")), (2, false), "{err}");
 }
 
 /// A server that would not start is the same that the check refuses.

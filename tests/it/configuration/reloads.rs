@@ -9,6 +9,9 @@ use crate::support::refusal::refused;
 use crate::support::server::{Program, run};
 use crate::support::{PATIENCE, balance, estimate, grant, wait_until};
 
+/// A file without options.
+const NOTHING: &str = "# nothing\n";
+
 /// Each option that a reload takes, as it was and as it is.
 const TAKEN: &[(&str, &str, &str)] = &[
     ("account_calls_per_second_max", "0", "1000"),
@@ -86,7 +89,7 @@ async fn limits_hold_at_once() {
         }
     }
     assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason == "RATE_LIMITED"));
-    reload(&server, "");
+    reload(&server, NOTHING);
     for _ in 0..20 {
         ledger.get_balance(balance("team-a")).await.unwrap();
     }
@@ -102,7 +105,7 @@ async fn limits_hold_at_once() {
     assert!(!matches!(failed, Ok(Ok(Ok(_)))), "one connection too many");
     server.wait_for_log("a connection was refused: --connections-max");
     ledger.get_balance(balance("team-a")).await.unwrap();
-    reload(&server, "");
+    reload(&server, NOTHING);
 
     // The log: of successful calls, and its level.
     let mut pricing = server.pricing().await;
@@ -266,4 +269,31 @@ fn it_can_be_asked_for_by_a_call() {
     let error: serde_json::Value = serde_json::from_str(&err).unwrap();
     assert_eq!(error["error"]["reason"], "CONFIG_NOT_RELOADED");
     assert_eq!(error["error"]["metadata"]["problems"], expected.as_str());
+}
+
+/// A file that is being written is empty for a moment; one that is a pipe has no end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_be_meant_changes_nothing() {
+    let server = serve("calls_max = 100\n", &[]);
+    let path = server.directory.path().join(FILE);
+    for (change, problem) in [
+        (&["sh", "-c", ": > creditd.toml"][..], "it is empty"),
+        (
+            &["sh", "-c", "rm creditd.toml; mkfifo creditd.toml"],
+            "it is no regular file",
+        ),
+    ] {
+        let done = std::process::Command::new(change[0])
+            .args(&change[1..])
+            .current_dir(server.directory.path())
+            .status();
+        assert!(done.unwrap().success() && path.exists());
+        let args = ["reload", "--addr", &server.address];
+        let (status, _, err) = run(server.directory.path(), &args);
+        assert_eq!(status, Some(3), "{err}");
+        assert!(err.contains(problem), "{err}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let told = reload(&server, "calls_max = 101\n");
+    assert!(told.contains("calls_max: 100 -> 101"), "{told}");
 }

@@ -1,5 +1,6 @@
 //! Files without their `-wal`, or beside another one.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -66,6 +67,11 @@ async fn a_copy_without_its_wal_is_told_of() {
     let here = server.directory.path().to_owned();
     let (code, _, err) = run(&here, &["backup", "copy.db"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
+    // It has all that the file has, so its owner alone reads it.
+    let mode = std::fs::metadata(here.join("copy.db"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
     quiet(&here, "copy.db");
     quiet(&here, "creditd.db");
     let directory = server.kill();

@@ -1,6 +1,7 @@
 //! Data files that are locked, taken away, replaced, cut or copied while a server uses them.
 
 mod copies;
+mod half_checkpointed;
 mod locked;
 mod taken;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use creditd::rpc::pb::creditd::v1 as pb;
@@ -157,10 +158,18 @@ async fn a_full_disk_of_the_copy_comes_and_goes() {
         assert!(StatusFile::Backup.read(&server.data()) <= since.max(Some(now())));
         fail("");
         follower.wait_whole();
+        wait_until("it is logged that it goes on", || {
+            // Each is logged a few times a minute.
+            (follower.log()).contains("the continuous backup goes on, and has all again")
+        });
     }
     assert_eq!(generations(&copies).len(), 1);
     follower.stop();
-    let restored = serve(restore(&copies, None).0);
+    let (restored, _) = restore(&copies, None);
+    let file = restored.path().join("creditd.db");
+    let mode = std::fs::metadata(file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let restored = serve(restored);
     let books = audit(&mut restored.ledger().await, "team-a").await;
     assert_eq!(books.sums(), ("940", "0"));
 }

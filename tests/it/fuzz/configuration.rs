@@ -55,7 +55,11 @@ pub fn run(bytes: &[u8]) {
         Err(error) => {
             assert!(!error.problems().is_empty());
             for error in error.problems() {
-                assert!(error.starts_with("--"), "{error}");
+                let place = format!("configuration {}:", path.display());
+                let problem = (error.strip_prefix(&place))
+                    .and_then(|place| place.split_once(": "))
+                    .map_or(error.as_str(), |(_, problem)| problem);
+                assert!(problem.starts_with("--"), "{error}");
                 assert!(!error.contains('\n'), "{error}");
             }
         }

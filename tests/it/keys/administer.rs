@@ -71,7 +71,9 @@ async fn what_a_key_is_for_is_kept_over_restarts() {
     };
     let (worker_id, secret) = create(&server, worker).await;
     let (reader_id, _) = create(&server, key("read", "")).await;
-    let (gone_id, _) = create(&server, key("admin", "*")).await;
+    let (gone_id, gone) = create(&server, key("admin", "*")).await;
+    let mut by_gone = admin(&server, &gone).await;
+    (by_gone.list_keys(pb::ListKeysRequest::default()).await).unwrap();
     revoke(&server, &gone_id).await;
     let listed = keys(&server, false, 1).await;
     let ids: Vec<_> = listed.iter().map(|key| key.key_id.as_str()).collect();
@@ -87,6 +89,9 @@ async fn what_a_key_is_for_is_kept_over_restarts() {
     let all = keys(&server, true, 50).await;
     assert_eq!(all.len(), 3);
     assert!(all[2].revoke_time.unwrap().seconds >= all[2].create_time.unwrap().seconds);
+    // Also where it is revoked right after.
+    let used = all[2].last_use_time.expect("it was used").seconds;
+    assert!((0..=60).contains(&(all[2].create_time.unwrap().seconds - used)));
     assert_eq!(all[2].accounts, Vec::<String>::new());
     // It was used: that is known to the minute, and written down at the end.
     let mut ledger = ledger(&server, &secret).await;

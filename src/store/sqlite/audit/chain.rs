@@ -157,7 +157,7 @@ impl Audit<'_> {
         let last = self.last_position;
         if let Some(since) = self.since.filter(|since| since.rows() > last) {
             self.report.add(format!(
-                "it does not go on from the head {since}: the journal had {} rows then and has {last} now, so its newest ones were removed, or the head is of another file",
+                "it does not go on from the head {since}: the journal had {} rows then and has {last} now, so its newest ones were removed, or this is a copy of before then, or the head is of another file",
                 since.rows()
             ));
         }

@@ -118,6 +118,8 @@ struct Follower<'a> {
     cut_failed: Option<Instant>,
     report: FollowReport,
     failure_logged: Option<Instant>,
+    /// The log says that it is behind.
+    is_behind: bool,
     progress_logged: Instant,
     status_failed: bool,
 }
@@ -158,6 +160,7 @@ pub fn follow(
         cut_failed: None,
         report: FollowReport::default(),
         failure_logged: None,
+        is_behind: false,
         progress_logged: Instant::now(),
         status_failed: false,
         end: end.clone(),
@@ -200,7 +203,11 @@ impl Follower<'_> {
             if now >= next_round {
                 next_round = now.checked_add(self.settings.interval).unwrap_or(now);
                 let round = self.round();
+                let has_all = round.is_ok() && self.live.is_some() && self.cut_failed.is_none();
                 self.log_failure(round)?;
+                if has_all && std::mem::take(&mut self.is_behind) {
+                    tracing::info!("the continuous backup goes on, and has all again");
+                }
                 let is_done = self.live.is_some() && self.base.is_none();
                 if self.settings.once && is_done {
                     return Ok(());
@@ -495,6 +502,7 @@ impl Follower<'_> {
         }
         if is_past(self.failure_logged, FAILURE_LOG_INTERVAL) {
             self.failure_logged = Some(Instant::now());
+            self.is_behind = true;
             tracing::error!(problem, "the continuous backup is behind, and tries again");
         }
         Ok(())

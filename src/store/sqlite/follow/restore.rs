@@ -17,7 +17,7 @@ use super::directory::{
 use super::sealed::{self, End, Manifest, SegmentHeader, hex};
 use crate::domain::Timestamp;
 use crate::rfc3339;
-use crate::store::sqlite::backup::sync_and_rename;
+use crate::store::sqlite::backup::{make_private, sync_and_rename};
 use crate::store::sqlite::wal_match::wal_bytes;
 
 const EXCHANGED: &str =
@@ -314,7 +314,7 @@ fn rebuild(
             manifest.header.generation
         ));
     }
-    let file = File::create(partial).map_err(written)?;
+    let file = make_private(partial).map_err(written)?;
     copy_base(chosen, &manifest.header, &file, partial)?;
     let mut previous = manifest.sha256;
     let mut moment = sealed::time_of(&manifest.header.time)?;
