@@ -1,0 +1,1 @@
+//! What callers see of an account whose older entries are archived.
