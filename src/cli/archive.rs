@@ -11,8 +11,7 @@ use super::output::{Format, print_own};
 use super::progress::Progress;
 use super::times::{self, Moment};
 use crate::server::files::{self, ArchiveReport, ArchiveStep, Archiving};
-use crate::server::{Options, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS, SystemClock};
-use crate::store::Clock as _;
+use crate::server::{CheckedClock, Options, REQUEST_ID_DAYS_CREDITS, REQUEST_ID_HOURS};
 
 const EXAMPLES: &str = "Examples:
   creditd archive --before 2026-01-01 --to archive-1.db --dry-run
@@ -100,7 +99,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let order = Archiving {
         before: args.before.time,
         to: args.to.clone(),
-        now: SystemClock.now(),
         request_hours: given(
             args.request_id_hours,
             file.request_id_hours,
@@ -115,7 +113,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let data = args.data.clone().or(file.data);
     let data = data.unwrap_or_else(|| PathBuf::from("creditd.db"));
     let report = match args.dry_run {
-        true => files::plan_archive(&data, &order)?,
+        true => files::plan_archive(&data, &order, &CheckedClock::new(None))?,
         false => archive(&data, &order)?,
     };
     let printed = printed(args, &data, &report);
@@ -124,13 +122,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn archive(data: &Path, order: &Archiving) -> Result<ArchiveReport, Failure> {
     let mut shown: Option<(ArchiveStep, Progress)> = None;
-    let report = files::archive(data, order, &mut |step, done, total| {
-        if let Some((_, progress)) = shown.take_if(|(of, _)| *of != step) {
-            progress.end();
-        }
-        let (_, progress) = shown.get_or_insert_with(|| (step, Progress::new(unit(step))));
-        progress.tell(done, total);
-    });
+    let report = files::archive(
+        data,
+        order,
+        &CheckedClock::new(None),
+        &mut |step, done, total| {
+            if let Some((_, progress)) = shown.take_if(|(of, _)| *of != step) {
+                progress.end();
+            }
+            let (_, progress) = shown.get_or_insert_with(|| (step, Progress::new(unit(step))));
+            progress.tell(done, total);
+        },
+    );
     if let Some((_, progress)) = shown {
         progress.end();
     }

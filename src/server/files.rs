@@ -8,6 +8,7 @@ use super::SystemClock;
 use crate::app::card_file;
 use crate::domain::pricing::{Card, PriceContext, Pricing, Usage};
 use crate::domain::{Credits, Timestamp};
+use crate::store::Clock;
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
@@ -77,9 +78,10 @@ pub fn audit_with_archives(
 pub fn archive(
     data: &Path,
     order: &Archiving,
+    clock: &dyn Clock,
     progress: &mut dyn FnMut(ArchiveStep, u64, u64),
 ) -> Result<ArchiveReport, String> {
-    sqlite::archive(data, order, &mut Cards::default(), progress)
+    sqlite::archive(data, order, clock, &mut Cards::default(), progress)
 }
 
 /// Erases texts of labels from a data file that no server uses.

@@ -36,13 +36,13 @@ async fn entries(store: &SqliteStore, account: &str) -> EntryPage {
 }
 
 /// What a file says of all its accounts, and of each at the time of each of its entries.
-struct Told {
+pub struct Told {
     entries: Vec<Vec<Entry>>,
     now: Vec<Account>,
     then: Vec<Vec<Account>>,
 }
 
-async fn told(file: &Path) -> Told {
+pub async fn told(file: &Path) -> Told {
     let store = opened(file);
     let mut told = Told {
         entries: Vec::new(),
@@ -70,7 +70,7 @@ fn is_archived(error: &StoreError, account: &str) -> bool {
 }
 
 /// Compares a cut file with what the whole one told.
-async fn compare(file: &Path, position: i64, told: &Told) {
+pub async fn compare(file: &Path, position: i64, told: &Told) {
     let store = opened(file);
     for (at, account) in ACCOUNTS.into_iter().enumerate() {
         let all = &told.entries[at];

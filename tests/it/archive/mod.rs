@@ -3,16 +3,29 @@
 
 mod answers;
 mod cuts;
+mod damage;
+mod kills;
+mod orders;
 
 use std::path::{Path, PathBuf};
 
 use creditd::domain::Timestamp;
 use creditd::rfc3339;
 use creditd::server::files::{self, ArchiveReport, Archiving, AuditReport, audit_with_archives};
+use creditd::store::Clock;
 use rusqlite::Connection;
 
 /// Later than all that tests write, by more than request_ids are known.
 pub const NOW: &str = "2026-11-28T00:00:00Z";
+
+/// A clock that stands.
+pub struct At(pub Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
 
 pub fn time(text: &str) -> Timestamp {
     rfc3339::parse(text).unwrap()
@@ -23,7 +36,6 @@ pub fn order(file: &Path, number: u8, before: Timestamp) -> Archiving {
     Archiving {
         before,
         to: archive_path(file, number),
-        now: time(NOW),
         request_hours: 72,
         request_days_credits: 90,
     }
@@ -34,7 +46,7 @@ pub fn archive_path(file: &Path, number: u8) -> PathBuf {
 }
 
 pub fn archive(order: &Archiving, file: &Path) -> Result<ArchiveReport, String> {
-    files::archive(file, order, &mut |_, _, _| {})
+    files::archive(file, order, &At(time(NOW)), &mut |_, _, _| {})
 }
 
 /// Archives the rows up to that position.

@@ -5,6 +5,7 @@ use rusqlite::params;
 
 use super::seal::{Seal, SealHash, seal_text};
 use crate::domain::{AccountName, Timestamp};
+use crate::failpoint;
 use crate::store::keys::AdminAction;
 use crate::store::sqlite::chain::BEGINNING;
 use crate::store::sqlite::chain::head::JournalHead;
@@ -50,7 +51,10 @@ impl Journal {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let marked = self.mark_all(cut, progress);
         match &marked {
-            Ok(_) => self.connection.execute_batch("COMMIT")?,
+            Ok(_) => {
+                failpoint::pass("archive-marking");
+                self.connection.execute_batch("COMMIT")?;
+            }
             // What failed says more than that it cannot be rolled back.
             Err(_) => drop(self.connection.execute_batch("ROLLBACK")),
         }

@@ -5,6 +5,7 @@
 //! and all readers do as if the rows were gone. Removing them goes in slices. A kill between any
 //! two steps leaves a file that serves and audits soundly, and another `creditd archive` goes on.
 
+mod copy;
 mod mark;
 mod remove;
 mod seal;
@@ -12,21 +13,21 @@ mod seal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use self::mark::Cut;
 pub(super) use self::seal::{Seal, SealHash, seal_text};
-use super::audit::{Reprice, audit, open_to_read};
-use super::backup::{copy_pages, partial_path, sync_and_rename};
+use super::audit::{Reprice, open_to_read};
 use super::chain::head::JournalHead;
 use super::journal::{Journal, Position, StorageError};
 use super::open::{self, OpenError};
 use super::times::At;
-use super::wal_match::{side_file_path, wal_bytes};
+use super::wal_match::wal_bytes;
 use crate::domain::Timestamp;
 use crate::domain::ledger::{CutFacts, NoCut, cut};
 use crate::failpoint;
 use crate::rfc3339;
+use crate::store::Clock;
 
 const SECONDS_PER_HOUR: u64 = 3_600;
 const HOURS_PER_DAY: u64 = 24;
@@ -36,10 +37,9 @@ const HOURS_PER_DAY: u64 = 24;
 pub struct Archiving {
     /// Rows that were written before then.
     pub before: Timestamp,
-    /// The archive, which there must not be yet.
+    /// The archive. There must be no such file, but for the one that a command that was killed
+    /// made.
     pub to: PathBuf,
-    /// The time now.
-    pub now: Timestamp,
     /// For how many hours a request_id is known at least.
     pub request_hours: u32,
     /// For how many days that of a grant, refund or revocation is.
@@ -93,7 +93,11 @@ struct Plan {
 ///
 /// # Errors
 /// Why nothing can be archived, and what to do.
-pub fn plan_archive(path: &Path, order: &Archiving) -> Result<ArchiveReport, String> {
+pub fn plan_archive(
+    path: &Path,
+    order: &Archiving,
+    clock: &dyn Clock,
+) -> Result<ArchiveReport, String> {
     let (connection, _) = open_to_read(path)?;
     let failed = |error: StorageError| format!("data file {}: {}", path.display(), error.0);
     open::show_as_newest(&connection).map_err(|error| failed(error.into()))?;
@@ -112,7 +116,8 @@ pub fn plan_archive(path: &Path, order: &Archiving) -> Result<ArchiveReport, Str
             went_on: true,
         });
     }
-    let plan = plan(path, &journal, order)?;
+    let now = believed(path, &journal, clock)?;
+    let plan = plan(path, &journal, order, now)?;
     Ok(ArchiveReport {
         archive: plan.archive,
         position: plan.position.0,
@@ -132,6 +137,7 @@ pub fn plan_archive(path: &Path, order: &Archiving) -> Result<ArchiveReport, Str
 pub fn archive(
     path: &Path,
     order: &Archiving,
+    clock: &dyn Clock,
     reprice: &mut dyn Reprice,
     progress: &mut dyn FnMut(ArchiveStep, u64, u64),
 ) -> Result<ArchiveReport, String> {
@@ -144,7 +150,7 @@ pub fn archive(
     // The lock is kept until the end.
     let opened = open::open(path).map_err(|error: OpenError| error.to_string())?;
     let journal = Journal::new(opened.connection);
-    let report = archive_journal(path, &journal, order, reprice, progress);
+    let report = archive_journal(path, &journal, (order, clock), reprice, progress);
     let closed = close(journal.connection);
     let failed = |error: StorageError| format!("data file {}: {}", path.display(), error.0);
     let mut report = report?;
@@ -156,7 +162,7 @@ pub fn archive(
 fn archive_journal(
     path: &Path,
     journal: &Journal,
-    order: &Archiving,
+    (order, clock): (&Archiving, &dyn Clock),
     reprice: &mut dyn Reprice,
     progress: &mut dyn FnMut(ArchiveStep, u64, u64),
 ) -> Result<ArchiveReport, String> {
@@ -177,9 +183,12 @@ fn archive_journal(
             (unfinished.position, report)
         }
         None => {
-            let plan = plan(path, journal, order)?;
-            check_room(path, order)?;
-            make_copy(path, journal, order, reprice, progress)?;
+            let now = believed(path, journal, clock)?;
+            let plan = plan(path, journal, order, now)?;
+            if !order.to.exists() {
+                check_room(path, order)?;
+            }
+            copy::make(path, journal, order, reprice, progress)?;
             failpoint::pass("archive-copied");
             let file = order.file_name();
             let cut = Cut {
@@ -187,7 +196,7 @@ fn archive_journal(
                 position: plan.position,
                 last: plan.last,
                 before: order.before,
-                now: order.now,
+                now,
                 file: &file,
             };
             let marked = journal.mark(&cut, &mut |done, total| {
@@ -250,24 +259,38 @@ impl Archiving {
         let name = self.to.file_name().unwrap_or(self.to.as_os_str());
         name.to_string_lossy().into_owned()
     }
+}
 
-    fn known_since(&self, hours: u64) -> At {
-        let known_for = Duration::from_secs(hours.saturating_mul(SECONDS_PER_HOUR));
-        At(self.now.minus(known_for))
-    }
+/// The time before which a request_id is not known any more.
+fn known_since(now: Timestamp, hours: u64) -> At {
+    let known_for = Duration::from_secs(hours.saturating_mul(SECONDS_PER_HOUR));
+    At(now.minus(known_for))
+}
+
+/// The time now, by a clock that agrees with what the file knows: by one that jumped, request_ids
+/// would be taken that still have to be known.
+fn believed(path: &Path, journal: &Journal, clock: &dyn Clock) -> Result<Timestamp, String> {
+    let failed = |StorageError(cause)| format!("data file {}: {cause}", path.display());
+    let newest = journal.newest_time().map_err(failed)?;
+    clock.start(&super::clock::read(&journal.connection, newest).map_err(failed)?);
+    clock.believed().map_err(|not| {
+        format!(
+            "data file {}: the clock says {}, where {} is believed; set it right, or start \"creditd serve\" once, which says what to do; nothing was archived",
+            path.display(),
+            rfc3339::format(not.clock_time),
+            rfc3339::format(not.believed_time)
+        )
+    })
 }
 
 /// What is to be archived, if anything may.
-fn plan(path: &Path, journal: &Journal, order: &Archiving) -> Result<Plan, String> {
+fn plan(path: &Path, journal: &Journal, order: &Archiving, now: Timestamp) -> Result<Plan, String> {
     let name = path.display();
     if order.to.exists() {
-        return Err(format!(
-            "archive {}: there is such a file already; choose another name, so that no earlier archive is lost",
-            order.to.display()
-        ));
+        copy::check_is_copy(path, journal, order)?;
     }
     let failed = |StorageError(cause)| format!("data file {name}: {cause}");
-    let facts = journal.cut_facts(order).map_err(failed)?;
+    let facts = journal.cut_facts(order, now).map_err(failed)?;
     match cut(&facts) {
         Ok(position) => Ok(Plan {
             archive: journal.next_archive().map_err(failed)?,
@@ -308,7 +331,14 @@ impl Journal {
         Ok((self.connection).query_row(sql, [position.0], |row| row.get(0))?)
     }
 
-    fn cut_facts(&self, order: &Archiving) -> Result<CutFacts, StorageError> {
+    /// The time of the newest row.
+    fn newest_time(&self) -> Result<Option<Timestamp>, StorageError> {
+        let sql = "SELECT create_time FROM entries ORDER BY position DESC LIMIT 1";
+        let newest = (self.connection).query_row(sql, [], |row| row.get::<_, At>(0));
+        Ok(newest.optional()?.map(|At(time)| time))
+    }
+
+    fn cut_facts(&self, order: &Archiving, now: Timestamp) -> Result<CutFacts, StorageError> {
         let archived = self.archived()?.0;
         let credits_hours = u64::from(order.request_days_credits).saturating_mul(HOURS_PER_DAY);
         let (first_later, first_known): (Option<i64>, Option<i64>) = self.connection.query_row(
@@ -320,8 +350,8 @@ impl Journal {
             rusqlite::params![
                 archived,
                 At(order.before),
-                order.known_since(u64::from(order.request_hours)),
-                order.known_since(credits_hours),
+                known_since(now, u64::from(order.request_hours)),
+                known_since(now, credits_hours),
             ],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
@@ -372,63 +402,4 @@ fn check_room(path: &Path, order: &Archiving) -> Result<(), String> {
         return short(path, bytes, free_beside);
     }
     Ok(())
-}
-
-/// Makes the archive: a copy that is audited, on disk and named.
-fn make_copy(
-    path: &Path,
-    journal: &Journal,
-    order: &Archiving,
-    reprice: &mut dyn Reprice,
-    progress: &mut dyn FnMut(ArchiveStep, u64, u64),
-) -> Result<(), String> {
-    let partial = partial_path(&order.to);
-    let made = copy_and_audit(path, journal, &partial, reprice, progress)
-        .and_then(|()| sync_and_rename(&partial, &order.to));
-    // Reading the copy leaves these behind.
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(side_file_path(&partial, ending));
-    }
-    made.map_err(|problem| {
-        // An incomplete copy is useless.
-        let _ = std::fs::remove_file(&partial);
-        format!(
-            "archive {}: {problem}; nothing was archived",
-            order.to.display()
-        )
-    })
-}
-
-fn copy_and_audit(
-    path: &Path,
-    journal: &Journal,
-    partial: &Path,
-    reprice: &mut dyn Reprice,
-    progress: &mut dyn FnMut(ArchiveStep, u64, u64),
-) -> Result<(), String> {
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(side_file_path(partial, ending));
-    }
-    let transaction = |sql| {
-        let done = journal.connection.execute_batch(sql);
-        done.map_err(|error| error.to_string())
-    };
-    transaction("BEGIN")?;
-    let copied = copy_pages(&journal.connection, partial, &mut |done, total| {
-        progress(ArchiveStep::Copy, done, total);
-    });
-    transaction("COMMIT")?;
-    copied?;
-    failpoint::pass("archive-partial");
-    let report = audit(partial, None, reprice, &mut |done, total| {
-        progress(ArchiveStep::Audit, done, total);
-    })?;
-    match (report.is_sound(), report.findings.first()) {
-        (true, _) => Ok(()),
-        (false, finding) => Err(format!(
-            "the data file {} is not sound, as \"creditd audit\" shows ({})",
-            path.display(),
-            finding.map_or("", String::as_str)
-        )),
-    }
 }

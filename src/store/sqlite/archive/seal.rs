@@ -98,8 +98,9 @@ impl SealHash {
         for position in &kept {
             let stored = journal.entry(Position(*position))?;
             let missing = || StorageError(format!("the entry at {position} is missing"));
-            let hash = row_hash(&stored.ok_or_else(missing)?)?;
-            self.add(2, &KeptForm(*position, hash));
+            let stored = stored.ok_or_else(missing)?;
+            let hash = row_hash(&stored)?;
+            self.add(2, &KeptForm(&stored, hash));
         }
         let mut statement = journal.connection.prepare(
             "SELECT account_id, a.name, grant_id, entry_id
@@ -259,12 +260,16 @@ impl Canonical for [HoldText] {
     }
 }
 
-struct KeptForm(i64, Chain);
+/// A kept row: its own hash, and what it says of the rows before it, which are not there.
+struct KeptForm<'a>(&'a StoredEntry, Chain);
 
-impl Canonical for KeptForm {
+impl Canonical for KeptForm<'_> {
     fn write(&self, form: &mut CanonicalForm) {
-        form.field(1, &self.0);
-        form.field(2, &self.1);
+        let Self(stored, hash) = self;
+        form.field(1, &stored.place.position.0);
+        form.field(2, hash);
+        form.field(3, &stored.chain);
+        form.field(4, &stored.place.previous.map(|previous| previous.0));
     }
 }
 
