@@ -11,15 +11,15 @@ use crate::store::sqlite::journal::{Journal, Position, StorageError};
 const SLICE_POSITIONS: i64 = 20_000;
 
 /// An archive whose rows are still being removed.
-pub(super) struct Unfinished {
-    pub(super) archive: i64,
+pub(in crate::store::sqlite) struct Unfinished {
+    pub(in crate::store::sqlite) archive: i64,
     pub(super) position: Position,
-    pub(super) file: String,
+    pub(in crate::store::sqlite) file: String,
 }
 
 impl Journal {
     /// The archive whose rows are not removed yet.
-    pub(super) fn unfinished(&self) -> Result<Option<Unfinished>, StorageError> {
+    pub(in crate::store::sqlite) fn unfinished(&self) -> Result<Option<Unfinished>, StorageError> {
         let sql = "SELECT archive_id, position, file FROM archives
              WHERE finished = 0 ORDER BY archive_id DESC LIMIT 1";
         let unfinished = self.connection.query_row(sql, [], |row| {
