@@ -296,3 +296,14 @@ async fn an_archive_answers_what_was() {
         "{out}"
     );
 }
+
+/// UPDATE=1 writes down what the program says; what it should say is still for people to decide.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_answer_as_written() {
+    let (server, _) = cut_server(15).await;
+    tokio::task::spawn_blocking(move || {
+        crate::cli_ledger::story("tests/data/command-line-archive.txt", &server, 9);
+    })
+    .await
+    .unwrap();
+}

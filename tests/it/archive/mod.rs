@@ -4,6 +4,7 @@
 mod answers;
 mod cuts;
 mod damage;
+mod files;
 mod kills;
 mod orders;
 
@@ -11,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use creditd::domain::Timestamp;
 use creditd::rfc3339;
-use creditd::server::files::{self, ArchiveReport, Archiving, AuditReport, audit_with_archives};
+use creditd::server::files::{
+    self as data_files, ArchiveReport, Archiving, AuditReport, audit_with_archives,
+};
 use creditd::store::Clock;
 use rusqlite::Connection;
 
@@ -46,7 +49,7 @@ pub fn archive_path(file: &Path, number: u8) -> PathBuf {
 }
 
 pub fn archive(order: &Archiving, file: &Path) -> Result<ArchiveReport, String> {
-    files::archive(file, order, &At(time(NOW)), &mut |_, _, _| {})
+    data_files::archive(file, order, &At(time(NOW)), &mut |_, _, _| {})
 }
 
 /// Archives the rows up to that position.

@@ -83,12 +83,17 @@ async fn what_cannot_be_archived_is_refused_by_name() {
     );
     refused(
         &["--to", "creditd.db", "--before", "2026-01-02"],
-        "archive creditd.db: that is the data file itself",
+        "archive creditd.db: creditd.db is the data file itself",
     );
     std::fs::hard_link(&file, directory.path().join("link.db")).unwrap();
     refused(
         &["--to", "link.db", "--before", "2026-01-02"],
-        "archive link.db: that is the data file itself",
+        "archive link.db: link.db is the data file itself",
+    );
+    std::fs::hard_link(&file, directory.path().join("new.db.partial")).unwrap();
+    refused(
+        &["--to", "new.db", "--before", "2026-01-02"],
+        "archive new.db: new.db.partial is the data file itself",
     );
     std::fs::write(directory.path().join("other.db"), "other").unwrap();
     refused(

@@ -169,15 +169,13 @@ impl Account {
         let archived = self.archived.as_ref()?;
         let start = request.start_time.as_ref().map(nanos_of);
         let hold = (self.holds.iter()).position(|hold| hold.id == request.hold_id);
-        let could_match = start.is_none_or(|start| start <= archived.time)
+        let could_match = archived.entries > 0
+            && start.is_none_or(|start| start <= archived.time)
             && (request.hold_id.is_empty() || hold.is_some_and(|at| at < archived.holds));
         could_match.then(|| pb::OpeningBalance {
             available: archived.available.clone(),
             held: archived.held.clone(),
-            entry_id: match archived.entries {
-                0 => String::new(),
-                count => self.entries[count - 1].entry.entry_id.clone(),
-            },
+            entry_id: self.entries[archived.entries - 1].entry.entry_id.clone(),
             create_time: Some(timestamp(archived.time)),
             archive: archived.number,
         })

@@ -49,14 +49,7 @@ pub(super) fn check_is_copy(
     journal: &Journal,
     order: &Archiving,
 ) -> Result<(), String> {
-    let place = |file| rustix::fs::stat(file).map(|found| (found.st_dev, found.st_ino));
-    let is_itself = place(path).is_ok() && place(path) == place(&*order.to);
-    if is_itself {
-        return Err(format!(
-            "archive {}: that is the data file itself; choose another name",
-            order.to.display()
-        ));
-    }
+    check_is_other(path, order)?;
     let is_copy = open_to_read(&order.to).ok().and_then(|(connection, _)| {
         let copy = Journal::new(connection).identity().ok()?;
         Some(copy == journal.identity().ok()?)
@@ -68,6 +61,22 @@ pub(super) fn check_is_copy(
             order.to.display()
         )),
     }
+}
+
+/// Refuses a name that is the data file's, or by which the copy would be made in its place.
+pub(super) fn check_is_other(path: &Path, order: &Archiving) -> Result<(), String> {
+    let place = |file: &Path| rustix::fs::stat(file).map(|found| (found.st_dev, found.st_ino));
+    let data = place(path);
+    for name in [&order.to, &partial_path(&order.to)] {
+        if data.is_ok() && place(name) == data {
+            return Err(format!(
+                "archive {}: {} is the data file itself; choose another name",
+                order.to.display(),
+                name.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Journal {

@@ -154,7 +154,12 @@ pub fn archive(
     let closed = close(journal.connection);
     let failed = |error: StorageError| format!("data file {}: {}", path.display(), error.0);
     let mut report = report?;
-    closed.map_err(failed)?;
+    closed.map_err(|error| {
+        format!(
+            "{}; the archive is made, and what was removed stands in the -wal until a server or another command can write it into the file",
+            failed(error)
+        )
+    })?;
     report.bytes.1 = file_bytes(path);
     Ok(report)
 }
@@ -286,6 +291,7 @@ fn believed(path: &Path, journal: &Journal, clock: &dyn Clock) -> Result<Timesta
 /// What is to be archived, if anything may.
 fn plan(path: &Path, journal: &Journal, order: &Archiving, now: Timestamp) -> Result<Plan, String> {
     let name = path.display();
+    copy::check_is_other(path, order)?;
     if order.to.exists() {
         copy::check_is_copy(path, journal, order)?;
     }

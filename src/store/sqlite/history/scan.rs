@@ -115,8 +115,12 @@ impl Scan {
                 }
                 let Some(next_stored) = self.stored.pop_front() else {
                     self.page.opening = self.opening.take().filter(|opening| {
+                        // Updates alone are no entries that could match.
+                        let has_entries = opening.entry.0 > 0;
                         let late = query.start_time.is_some_and(|start| start > opening.time);
-                        !late && range.oldest.is_none_or(|oldest| oldest <= opening.entry)
+                        has_entries
+                            && !late
+                            && range.oldest.is_none_or(|oldest| oldest <= opening.entry)
                     });
                     return Ok(Some(Ok(std::mem::take(&mut self.page))));
                 };
