@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/creditd/creditd/clients/go/creditdv1"
+	"github.com/shopspring/decimal"
 	"google.golang.org/grpc"
 )
 
@@ -52,10 +53,35 @@ type EntryPage struct {
 	Entries []Entry
 	// NextPageToken is where the next page begins; empty on the last.
 	NextPageToken string
+	// OpeningBalance stands, on the last page, for older entries that could pass the
+	// filters and were moved to an archive; nil where there are none.
+	OpeningBalance *OpeningBalance
+}
+
+// OpeningBalance is what an account had after the newest of its entries that were moved
+// to an archive.
+type OpeningBalance struct {
+	Available decimal.Decimal
+	Held      decimal.Decimal
+	// EntryID and CreateTime are of that entry. Balances of then and later are known.
+	EntryID    string
+	CreateTime time.Time
+	// Archive counts archives: the newest one that has entries of the account.
+	Archive int64
 }
 
 func entryPageFromPB(r *reader, reply *creditdv1.ListEntriesResponse) EntryPage {
-	return EntryPage{Entries: each(reply.GetEntries(), r.entry), NextPageToken: reply.GetNextPageToken()}
+	page := EntryPage{Entries: each(reply.GetEntries(), r.entry), NextPageToken: reply.GetNextPageToken()}
+	if opening := reply.GetOpeningBalance(); opening != nil {
+		page.OpeningBalance = &OpeningBalance{
+			Available:  r.decimal("opening_balance.available", opening.GetAvailable()),
+			Held:       r.decimal("opening_balance.held", opening.GetHeld()),
+			EntryID:    opening.GetEntryId(),
+			CreateTime: timeFromPB(opening.GetCreateTime()),
+			Archive:    opening.GetArchive(),
+		}
+	}
+	return page
 }
 
 // ListEntries iterates over the entries of an account, newest first, and fetches
@@ -68,6 +94,9 @@ func entryPageFromPB(r *reader, reply *creditdv1.ListEntriesResponse) EntryPage 
 //		}
 //		…
 //	}
+//
+// Where older entries were moved to an archive, the last page of
+// [Client.ListEntriesPage] has the opening balance that stands for them.
 func (c *Client) ListEntries(ctx context.Context, params ListEntriesParams, opts ...grpc.CallOption) iter.Seq2[Entry, error] {
 	// The pages are read later, when the caller may use its slices for something else.
 	params.Kinds, opts = slices.Clone(params.Kinds), slices.Clone(opts)

@@ -496,4 +496,14 @@ const (
 	//	Metadata: problems
 	//	Example: the configuration was not reloaded, and the old one serves on: configuration creditd.toml:3: unknown key "calls_maxx"; did you mean "calls_max"?
 	ReasonConfigNotReloaded Reason = "CONFIG_NOT_RELOADED"
+
+	// ReasonHistoryArchived: Older entries of the account were moved to an archive, and what is asked for needs
+	// them: a balance before oldest_time, an entry that is to be refunded, a hold that was
+	// closed by then. archive is the number of the newest archive that has entries of the
+	// account. An archive is a data file: a server over a copy of it answers.
+	//
+	//	Code: FAILED_PRECONDITION
+	//	Metadata: account, archive, oldest_time
+	//	Example: what account "team-a" did before 2026-01-01T12:00:00Z is in archive 1; ask a server over a copy of that file
+	ReasonHistoryArchived Reason = "HISTORY_ARCHIVED"
 )

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::output::{self, Format, print_own};
 use super::progress::Progress;
 use crate::server::SystemClock;
-use crate::server::files::{self, AuditReport, JournalHead, StatusFile};
+use crate::server::files::{self, ArchiveProof, AuditReport, JournalHead, StatusFile};
 use crate::store::Clock as _;
 
 const EXAMPLES: &str = "Examples:
@@ -18,6 +18,7 @@ const EXAMPLES: &str = "Examples:
   creditd audit --data backup.db --json
   creditd audit --head            print the head, to be written down
   creditd audit --since HEAD      prove that the file goes on from it
+  creditd audit --archive archive-1.db --archive archive-2.db
 
 The exit status is 0 where the file is sound and 1 where it is not, or cannot be read.";
 
@@ -49,6 +50,10 @@ pub(super) struct Args {
     /// Prove that the file goes on from this head
     #[arg(long, value_name = "HEAD")]
     since: Option<JournalHead>,
+    /// Prove this archive of the file with it: what it has from before the cut makes exactly the
+    /// opening balances, and both have the same since then; may be repeated
+    #[arg(long = "archive", value_name = "FILE")]
+    archives: Vec<PathBuf>,
     #[command(flatten)]
     format: Format,
 }
@@ -69,6 +74,19 @@ struct Printed<'a> {
     head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// The position up to which rows are archived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived: Option<i64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    archives: Vec<PrintedArchive>,
+}
+
+#[derive(Serialize)]
+struct PrintedArchive {
+    archive: i64,
+    file: String,
+    rows: u64,
+    sound: bool,
 }
 
 #[derive(Serialize)]
@@ -81,9 +99,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut progress = Progress::new("rows");
     let since = args.since.as_ref();
     let moment = SystemClock.now();
-    let report = files::audit_since(&args.data, since, &mut |done, total| {
-        progress.tell(done, total);
-    })?;
+    let report =
+        files::audit_with_archives(&args.data, &args.archives, since, &mut |done, total| {
+            progress.tell(done, total);
+        })?;
     progress.end();
     if report.is_sound() {
         warn_unless_noted(&args.data, StatusFile::Audit, moment, args.format);
@@ -99,6 +118,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         warning: report.warning.as_deref(),
         head: report.head.as_ref().map(ToString::to_string),
         since: since.map(ToString::to_string),
+        archived: Some(report.archived).filter(|archived| *archived > 0),
+        archives: report.proofs.iter().map(printed_archive).collect(),
     };
     // Programs find it among the rest.
     if let (Some(warning), false) = (&report.warning, args.format.json) {
@@ -135,6 +156,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
+fn printed_archive(proof: &ArchiveProof) -> PrintedArchive {
+    PrintedArchive {
+        archive: proof.number,
+        file: proof.file.display().to_string(),
+        rows: proof.rows,
+        sound: proof.damage == 0,
+    }
+}
+
 fn text(args: &Args, report: &AuditReport) -> String {
     let file = args.data.display();
     let AuditReport {
@@ -161,6 +191,20 @@ fn text(args: &Args, report: &AuditReport) -> String {
     };
     if report.is_sound() {
         let mut lines = vec![format!("{file} is sound: {read}")];
+        if report.archived > 0 {
+            lines.push(format!(
+                "rows up to position {} are archived, and its opening balances are as they were sealed",
+                report.archived
+            ));
+        }
+        for proof in &report.proofs {
+            lines.push(format!(
+                "archive {}, {}, is sound, and makes those opening balances: {}",
+                proof.number,
+                proof.file.display(),
+                many(proof.rows, "row", "rows")
+            ));
+        }
         if let Some(since) = &args.since {
             lines.push(format!("it goes on from the head {since}"));
         }

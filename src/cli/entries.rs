@@ -1,10 +1,12 @@
 //! `creditd entries`.
 
+use std::cell::Cell;
+
 use clap::builder::NonEmptyStringValueParser;
 
 use super::failure::Failure;
 use super::list::{Listing, Size};
-use super::output::Format;
+use super::output::{Format, print_line};
 use super::refusal::Words;
 use super::remote::{Ledger, Remote, short, time_text};
 use super::times::{self, Moment, duration_text};
@@ -32,7 +34,8 @@ const FLAGS: &[(&str, &str)] = &[
 ///
 /// CREDITS is the change of what is available, HELD of what is set aside, SPENT what was paid for
 /// work; AVAILABLE is what was left. People see the first 50, unless --limit or --all says
-/// otherwise; with --json all are listed, each an object on a line of its own.
+/// otherwise; with --json all are listed, each an object on a line of its own. Where older entries
+/// are in an archive, the list ends with the opening balance that stands for them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -110,12 +113,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         hold_id: args.hold.clone().unwrap_or_default(),
         key_id: args.key.clone().unwrap_or_default(),
     };
+    let (received, opening) = (Cell::new(0_u64), Cell::new(None));
     let fetch = async |ledger: &mut Ledger, page_token| {
         let request = pb::ListEntriesRequest {
             page_token,
             ..request.clone()
         };
         let page = ledger.list_entries(request).await?.into_inner();
+        let length = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+        received.set(received.get().saturating_add(length));
+        opening.set(page.opening_balance);
         Ok((page.entries, page.next_page_token))
     };
     let titles = [
@@ -141,7 +148,31 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.remote.pages(words, fetch, |entry: pb::Entry| {
         listing.add(&entry, || row(&entry))
     })?;
-    listing.end("no entries")
+    // What was received and not listed stands between the list and the opening balance.
+    let is_whole = listing.listed() == received.get();
+    let opening = opening.take().filter(|_| is_whole);
+    listing.end("no entries")?;
+    match opening {
+        Some(opening) => print_opening(args.format, opening),
+        None => Ok(()),
+    }
+}
+
+/// Prints what stands for the archived entries: for programs as a list's page has it.
+fn print_opening(format: Format, opening: pb::OpeningBalance) -> Result<(), Failure> {
+    let text = format!(
+        "opening balance {}, held {}, after {} at {}; older entries are in archive {}",
+        opening.available,
+        opening.held,
+        opening.entry_id,
+        time_text(opening.create_time.as_ref()),
+        opening.archive
+    );
+    let page = pb::ListEntriesResponse {
+        opening_balance: Some(opening),
+        ..pb::ListEntriesResponse::default()
+    };
+    print_line(format, &page, || text).map(|_| ())
 }
 
 /// The kind of an entry as people read it: "CHARGE".

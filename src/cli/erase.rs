@@ -69,11 +69,11 @@ pub(super) struct Args {
     format: Format,
 }
 
-fn hours(text: &str) -> Result<u32, String> {
+pub(super) fn hours(text: &str) -> Result<u32, String> {
     within(text, &REQUEST_ID_HOURS)
 }
 
-fn days(text: &str) -> Result<u32, String> {
+pub(super) fn days(text: &str) -> Result<u32, String> {
     within(text, &REQUEST_ID_DAYS_CREDITS)
 }
 

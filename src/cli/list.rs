@@ -113,6 +113,11 @@ impl Listing {
         put(text.trim_end())
     }
 
+    /// How many items were listed.
+    pub(super) const fn listed(&self) -> u64 {
+        self.listed
+    }
+
     /// Prints what is left of the table, or the words for a list without items.
     pub(super) fn end(mut self, none: &str) -> Result<(), Failure> {
         if self.format.json {

@@ -7,6 +7,7 @@ mod about;
 mod account;
 mod accounts;
 mod addr;
+mod archive;
 mod args;
 mod audit;
 mod backup;
@@ -108,6 +109,7 @@ enum Command {
     Restore(restore::Args),
     Audit(audit::Args),
     Erase(erase::Args),
+    Archive(archive::Args),
     Health(health::Args),
     Config(config::Args),
     Reload(reload::Args),
@@ -150,6 +152,7 @@ fn run(command: Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Restore(args) => restore::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Erase(args) => erase::run(&args),
+        Command::Archive(args) => archive::run(&args),
         Command::Grant(args) => grant::run(&args),
         Command::Balance(args) => balance::run(&args),
         Command::Account(args) => account::run(&args),

@@ -200,6 +200,15 @@ pub enum Refusal {
         /// The id as it was sent, cut.
         grant: Box<str>,
     },
+    /// What is asked for is in an archive.
+    HistoryArchived {
+        /// The account.
+        account: AccountName,
+        /// Counts archives; the newest one that has entries of the account.
+        archive: i64,
+        /// The oldest time of which the account is known.
+        oldest: Timestamp,
+    },
     /// The balance would pass the largest amount.
     BalanceTooLarge {
         /// The account.

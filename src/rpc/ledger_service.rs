@@ -14,7 +14,9 @@ use tonic::{Request, Response, Status};
 use super::batch::{check_batch_answers, check_batch_reply, refused_to_pb};
 use super::codec::decode_message;
 use super::convert::account::account_to_pb;
-use super::convert::ledger::{balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb};
+use super::convert::ledger::{
+    balance_query_from_pb, balance_to_pb, entry_to_pb, hold_to_pb, opening_to_pb,
+};
 use super::convert::page::{
     AccountsQuery, ListQuery, accounts_query_from_pb, entries_query_from_pb, holds_query_from_pb,
 };
@@ -187,6 +189,7 @@ impl LedgerApi {
         } = list;
         let account = account_of(held.caller(), account, violations)?;
         reserve_page(&held, query.limit).await?;
+        let name = account.clone();
         let page = self.app.entries(held.caller(), account, query).await;
         let page = page.map_err(Refused::from)?;
         let (mut reply, length) = page_of(&page.entries, entry_to_pb).await;
@@ -200,6 +203,10 @@ impl LedgerApi {
         let rest = pb::ListEntriesResponse {
             entries: Vec::new(),
             next_page_token: next.map_or_else(String::new, |id| key.token(id.0)),
+            // A page that was cut is not the last one.
+            opening_balance: (page.opening.as_ref())
+                .filter(|_| next.is_none())
+                .map(|opening| opening_to_pb(opening, &name)),
         };
         put_fields(&rest, reply.end());
         Ok(reply)

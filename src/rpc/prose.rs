@@ -321,6 +321,22 @@ pub fn refusal(refusal: &Refusal) -> Option<(Code, Prose)> {
                 ],
             ),
         ),
+        Refusal::HistoryArchived {
+            account,
+            archive,
+            oldest,
+        } => (
+            Code::FailedPrecondition,
+            Prose::new(
+                Reason::HistoryArchived,
+                "what account \"{account}\" did before {oldest_time} is in archive {archive}; ask a server over a copy of that file",
+                vec![
+                    ("account", account.to_string()),
+                    ("archive", archive.to_string()),
+                    ("oldest_time", rfc3339::format(*oldest)),
+                ],
+            ),
+        ),
         Refusal::GrantNotFound { grant } => (
             Code::NotFound,
             Prose::new(

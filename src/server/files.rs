@@ -1,19 +1,21 @@
 //! Work on data files without a server: proving one, copying one, following one, restoring one.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::SystemClock;
 use crate::app::card_file;
 use crate::domain::pricing::{Card, PriceContext, Pricing, Usage};
 use crate::domain::{Credits, Timestamp};
+use crate::store::Clock;
 use crate::store::cards::StoredCard;
 use crate::store::sqlite::{self, Reprice};
 
 pub use crate::store::sqlite::{
-    AuditReport, Erasure, ErasureReport, FollowReport, FollowSettings, Generation, JournalHead,
-    NoHead, Restored, StatusFile, list_generations, restore, wal_bytes,
+    ArchiveProof, ArchiveReport, ArchiveStep, Archiving, AuditReport, Erasure, ErasureReport,
+    FollowReport, FollowSettings, Generation, JournalHead, NoHead, Restored, StatusFile,
+    list_generations, plan_archive, restore, wal_bytes,
 };
 
 /// How many milliseconds may be between two segments of a continuous copy.
@@ -53,19 +55,33 @@ pub fn free_bytes(file: &Path) -> Option<u64> {
 /// # Errors
 /// Why the file cannot be read at all.
 pub fn audit(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, String> {
-    audit_since(data, None, progress)
+    audit_with_archives(data, &[], None, progress)
 }
 
-/// The same, of a file that must also go on from a head.
+/// The same, with archives of the file, and of a file that must also go on from a head.
 ///
 /// # Errors
-/// Why the file cannot be read at all, or has no head yet.
-pub fn audit_since(
+/// Why a file cannot be read at all, has no head yet, or which archive is missing.
+pub fn audit_with_archives(
     data: &Path,
+    archives: &[PathBuf],
     since: Option<&JournalHead>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
-    sqlite::audit(data, since, &mut Cards::default(), progress)
+    sqlite::audit_with_archives(data, archives, since, &mut Cards::default(), progress)
+}
+
+/// Moves old entries of a data file that no server uses to an archive.
+///
+/// # Errors
+/// What is wrong, what was done by then, and what to do.
+pub fn archive(
+    data: &Path,
+    order: &Archiving,
+    clock: &dyn Clock,
+    progress: &mut dyn FnMut(ArchiveStep, u64, u64),
+) -> Result<ArchiveReport, String> {
+    sqlite::archive(data, order, clock, &mut Cards::default(), progress)
 }
 
 /// Erases texts of labels from a data file that no server uses.

@@ -121,7 +121,7 @@ pub struct AdminEvent {
     pub key_id: Option<KeyId>,
     /// What was done.
     pub action: AdminAction,
-    /// To what: the id of a key, the revision of a rate card.
+    /// To what: the id of a key, the revision of a rate card, the seal of an archive.
     pub subject: Box<str>,
     /// What people call that.
     pub title: Box<str>,
@@ -138,14 +138,17 @@ pub enum AdminAction {
     PublishRateCard,
     /// Withdrew a rate card.
     WithdrawRateCard,
+    /// Moved old entries to an archive, which "creditd archive" does.
+    Archive,
 }
 
 impl AdminAction {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::CreateKey,
         Self::RevokeKey,
         Self::PublishRateCard,
         Self::WithdrawRateCard,
+        Self::Archive,
     ];
 
     /// Its name in files and on the wire.
@@ -156,6 +159,7 @@ impl AdminAction {
             Self::RevokeKey => "revoke_key",
             Self::PublishRateCard => "publish_rate_card",
             Self::WithdrawRateCard => "withdraw_rate_card",
+            Self::Archive => "archive",
         }
     }
 

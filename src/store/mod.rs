@@ -40,7 +40,7 @@ use tokio::sync::watch;
 use crate::domain::clock::{ClockNotBelieved, ClockSample, StoredClock};
 use crate::domain::keys::KeyId;
 use crate::domain::ledger::{
-    Account, AccountSettings, Command, Entry, EntryId, Hold, HoldId, Named,
+    Account, AccountSettings, Command, Entry, EntryId, Hold, HoldId, Named, Opening,
 };
 use crate::domain::{AccountName, Refusal, Timestamp};
 
@@ -192,6 +192,9 @@ pub struct EntryPage {
     pub entries: Vec<Entry>,
     /// The next page has the entries older than this one. None: there are no more.
     pub next: Option<EntryId>,
+    /// What stands for older entries that are archived, where they could match and no page of
+    /// newer ones follows.
+    pub opening: Option<Opening>,
 }
 
 /// Why a store did not do what was requested.

@@ -147,7 +147,7 @@ fn publishing_answers_as_written() {
 }
 
 /// Types the commands of a story and compares the answers.
-fn story(path: &str, server: &Server, commands_min: usize) {
+pub fn story(path: &str, server: &Server, commands_min: usize) {
     let path = root(path);
     let text = std::fs::read_to_string(&path).unwrap();
     let mut ids = Ids::default();

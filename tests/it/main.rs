@@ -19,6 +19,7 @@ mod account_prices;
 /// Accounts: long lists, settings over time, prices that are gone, values with entries.
 mod accounts;
 /// `creditd audit` and `creditd backup`: sound, copied and damaged data files.
+mod archive;
 mod audit;
 /// Lines of the log about calls.
 mod call_lines;

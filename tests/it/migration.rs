@@ -136,7 +136,7 @@ async fn a_file_of_version_3_goes_on() {
     assert_eq!(audit(&copy), entries);
 
     let store = open_with(&file, &clock, SETTINGS);
-    assert_eq!(version(&file), 7);
+    assert_eq!(version(&file), 8);
     assert_eq!(schema(&file), schema(&directory.path().join("newer.db")));
     // What it has is as it was; accounts were opened by their first grants.
     for (account, opened_hours_ago, available) in [("team-a", 1, "9399"), ("team-b", 0, "5")] {
@@ -208,6 +208,6 @@ async fn a_migration_is_whole_or_nothing() {
     assert_eq!((version(&file), schema(&file)), (3, before));
     Connection::open(&file).unwrap().execute(view, []).unwrap();
     drop(open_with(&file, &clock, SETTINGS));
-    assert_eq!(version(&file), 7);
+    assert_eq!(version(&file), 8);
     audit(&file);
 }

@@ -171,7 +171,7 @@ async fn a_file_of_another_version_is_refused() {
     for (version, complains) in [
         (
             99,
-            "it has version 99, and this creditd knows versions up to 7; use the newer creditd that wrote it",
+            "it has version 99, and this creditd knows versions up to 8; use the newer creditd that wrote it",
         ),
         (
             1,

@@ -1049,7 +1049,9 @@ type AdminEvent struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Who did it. Empty: anybody, since authentication was off.
 	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// "create_key", "revoke_key", "publish_rate_card" or "withdraw_rate_card".
+	// "create_key", "revoke_key", "publish_rate_card", "withdraw_rate_card" or "archive",
+	// which "creditd archive" writes: the subject is the seal, the title the name of the
+	// file.
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
 	// The key_id of the key, or the revision of the rate card.
 	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`

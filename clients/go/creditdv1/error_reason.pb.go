@@ -396,6 +396,14 @@ const (
 	// Metadata: problems
 	// Example: the configuration was not reloaded, and the old one serves on: configuration creditd.toml:3: unknown key "calls_maxx"; did you mean "calls_max"?
 	ErrorReason_ERROR_REASON_CONFIG_NOT_RELOADED ErrorReason = 73
+	// Older entries of the account were moved to an archive, and what is asked for needs
+	// them: a balance before oldest_time, an entry that is to be refunded, a hold that was
+	// closed by then. archive is the number of the newest archive that has entries of the
+	// account. An archive is a data file: a server over a copy of it answers.
+	// Code: FAILED_PRECONDITION
+	// Metadata: account, archive, oldest_time
+	// Example: what account "team-a" did before 2026-01-01T12:00:00Z is in archive 1; ask a server over a copy of that file
+	ErrorReason_ERROR_REASON_HISTORY_ARCHIVED ErrorReason = 74
 )
 
 // Enum value maps for ErrorReason.
@@ -468,6 +476,7 @@ var (
 		71: "ERROR_REASON_INVALID_KEY",
 		72: "ERROR_REASON_TOO_MANY_KEYS",
 		73: "ERROR_REASON_CONFIG_NOT_RELOADED",
+		74: "ERROR_REASON_HISTORY_ARCHIVED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -537,6 +546,7 @@ var (
 		"ERROR_REASON_INVALID_KEY":             71,
 		"ERROR_REASON_TOO_MANY_KEYS":           72,
 		"ERROR_REASON_CONFIG_NOT_RELOADED":     73,
+		"ERROR_REASON_HISTORY_ARCHIVED":        74,
 	}
 )
 
@@ -572,7 +582,7 @@ var File_creditd_v1_error_reason_proto protoreflect.FileDescriptor
 const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcreditd/v1/error_reason.proto\x12\n" +
-	"creditd.v1*\xa1\x12\n" +
+	"creditd.v1*\xc4\x12\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_UNKNOWN_SERVICE\x10\x01\x12%\n" +
@@ -641,7 +651,8 @@ const file_creditd_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_TOO_MANY_RATE_CARDS\x10F\x12\x1c\n" +
 	"\x18ERROR_REASON_INVALID_KEY\x10G\x12\x1e\n" +
 	"\x1aERROR_REASON_TOO_MANY_KEYS\x10H\x12$\n" +
-	" ERROR_REASON_CONFIG_NOT_RELOADED\x10I\"\x04\b%\x10%B\xa6\x01\n" +
+	" ERROR_REASON_CONFIG_NOT_RELOADED\x10I\x12!\n" +
+	"\x1dERROR_REASON_HISTORY_ARCHIVED\x10J\"\x04\b%\x10%B\xa6\x01\n" +
 	"\x0ecom.creditd.v1B\x10ErrorReasonProtoP\x01Z9github.com/creditd/creditd/clients/go/creditdv1;creditdv1\xa2\x02\x03CXX\xaa\x02\n" +
 	"Creditd.V1\xca\x02\n" +
 	"Creditd\\V1\xe2\x02\x16Creditd\\V1\\GPBMetadata\xea\x02\vCreditd::V1b\x06proto3"

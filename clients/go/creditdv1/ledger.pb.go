@@ -2946,8 +2946,12 @@ type ListEntriesResponse struct {
 	Entries []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Empty if no more follow. Valid for the same account and filters.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// On the last page, where older entries that could pass the filters were moved to an
+	// archive: what stands in their place. Without filters, the credits of all entries
+	// listed and available of the opening balance sum to the available balance.
+	OpeningBalance *OpeningBalance `protobuf:"bytes,3,opt,name=opening_balance,json=openingBalance,proto3" json:"opening_balance,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListEntriesResponse) Reset() {
@@ -2992,6 +2996,93 @@ func (x *ListEntriesResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListEntriesResponse) GetOpeningBalance() *OpeningBalance {
+	if x != nil {
+		return x.OpeningBalance
+	}
+	return nil
+}
+
+// An account as it was after the newest of its entries that were moved to an archive, which
+// is a data file of its own: a server over a copy of it lists them.
+type OpeningBalance struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Available string                 `protobuf:"bytes,1,opt,name=available,proto3" json:"available,omitempty"`
+	Held      string                 `protobuf:"bytes,2,opt,name=held,proto3" json:"held,omitempty"`
+	// The newest archived entry, and when it was written. Balances of then and later are known.
+	EntryId    string                 `protobuf:"bytes,3,opt,name=entry_id,json=entryId,proto3" json:"entry_id,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Counts archives: the newest one that has entries of the account.
+	Archive       int64 `protobuf:"varint,5,opt,name=archive,proto3" json:"archive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpeningBalance) Reset() {
+	*x = OpeningBalance{}
+	mi := &file_creditd_v1_ledger_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpeningBalance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpeningBalance) ProtoMessage() {}
+
+func (x *OpeningBalance) ProtoReflect() protoreflect.Message {
+	mi := &file_creditd_v1_ledger_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpeningBalance.ProtoReflect.Descriptor instead.
+func (*OpeningBalance) Descriptor() ([]byte, []int) {
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *OpeningBalance) GetAvailable() string {
+	if x != nil {
+		return x.Available
+	}
+	return ""
+}
+
+func (x *OpeningBalance) GetHeld() string {
+	if x != nil {
+		return x.Held
+	}
+	return ""
+}
+
+func (x *OpeningBalance) GetEntryId() string {
+	if x != nil {
+		return x.EntryId
+	}
+	return ""
+}
+
+func (x *OpeningBalance) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *OpeningBalance) GetArchive() int64 {
+	if x != nil {
+		return x.Archive
+	}
+	return 0
 }
 
 // One move of credits. Entries never change. credits + held + spent is 0, except in
@@ -3052,7 +3143,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[39]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3064,7 +3155,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[39]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3077,7 +3168,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{39}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Entry) GetEntryId() string {
@@ -3275,7 +3366,7 @@ type GrantShare struct {
 
 func (x *GrantShare) Reset() {
 	*x = GrantShare{}
-	mi := &file_creditd_v1_ledger_proto_msgTypes[40]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3287,7 +3378,7 @@ func (x *GrantShare) String() string {
 func (*GrantShare) ProtoMessage() {}
 
 func (x *GrantShare) ProtoReflect() protoreflect.Message {
-	mi := &file_creditd_v1_ledger_proto_msgTypes[40]
+	mi := &file_creditd_v1_ledger_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3300,7 +3391,7 @@ func (x *GrantShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantShare.ProtoReflect.Descriptor instead.
 func (*GrantShare) Descriptor() ([]byte, []int) {
-	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{40}
+	return file_creditd_v1_ledger_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GrantShare) GetGrantId() string {
@@ -3580,10 +3671,18 @@ const file_creditd_v1_ledger_proto_rawDesc = "" +
 	"\x05kinds\x18\x06 \x03(\x0e2\x15.creditd.v1.EntryKindR\x05kinds\x12\x18\n" +
 	"\aservice\x18\a \x01(\tR\aservice\x12\x17\n" +
 	"\ahold_id\x18\b \x01(\tR\x06holdId\x12\x15\n" +
-	"\x06key_id\x18\t \x01(\tR\x05keyId\"j\n" +
+	"\x06key_id\x18\t \x01(\tR\x05keyId\"\xaf\x01\n" +
 	"\x13ListEntriesResponse\x12+\n" +
 	"\aentries\x18\x01 \x03(\v2\x11.creditd.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa3\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12C\n" +
+	"\x0fopening_balance\x18\x03 \x01(\v2\x1a.creditd.v1.OpeningBalanceR\x0eopeningBalance\"\xb4\x01\n" +
+	"\x0eOpeningBalance\x12\x1c\n" +
+	"\tavailable\x18\x01 \x01(\tR\tavailable\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\tR\x04held\x12\x19\n" +
+	"\bentry_id\x18\x03 \x01(\tR\aentryId\x12;\n" +
+	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x18\n" +
+	"\aarchive\x18\x05 \x01(\x03R\aarchive\"\xa3\b\n" +
 	"\x05Entry\x12\x19\n" +
 	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12)\n" +
@@ -3688,7 +3787,7 @@ func file_creditd_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_creditd_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_creditd_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_creditd_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_creditd_v1_ledger_proto_goTypes = []any{
 	(HoldStatus)(0),               // 0: creditd.v1.HoldStatus
 	(Overage)(0),                  // 1: creditd.v1.Overage
@@ -3732,136 +3831,139 @@ var file_creditd_v1_ledger_proto_goTypes = []any{
 	(*ReleaseHoldResponse)(nil),   // 39: creditd.v1.ReleaseHoldResponse
 	(*ListEntriesRequest)(nil),    // 40: creditd.v1.ListEntriesRequest
 	(*ListEntriesResponse)(nil),   // 41: creditd.v1.ListEntriesResponse
-	(*Entry)(nil),                 // 42: creditd.v1.Entry
-	(*GrantShare)(nil),            // 43: creditd.v1.GrantShare
-	nil,                           // 44: creditd.v1.Account.AttributesEntry
-	nil,                           // 45: creditd.v1.Account.LabelsEntry
-	nil,                           // 46: creditd.v1.GrantRequest.LabelsEntry
-	nil,                           // 47: creditd.v1.RevokeGrantRequest.LabelsEntry
-	nil,                           // 48: creditd.v1.ChargeRequest.LabelsEntry
-	nil,                           // 49: creditd.v1.RefundRequest.LabelsEntry
-	nil,                           // 50: creditd.v1.HoldRequest.LabelsEntry
-	nil,                           // 51: creditd.v1.HoldState.LabelsEntry
-	nil,                           // 52: creditd.v1.HoldState.PriceValuesEntry
-	nil,                           // 53: creditd.v1.ListHoldsRequest.LabelsEntry
-	nil,                           // 54: creditd.v1.SettleHoldRequest.LabelsEntry
-	nil,                           // 55: creditd.v1.Entry.LabelsEntry
-	nil,                           // 56: creditd.v1.Entry.PriceValuesEntry
-	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil), // 58: google.protobuf.FieldMask
-	(*Usage)(nil),                 // 59: creditd.v1.Usage
-	(*PriceSelector)(nil),         // 60: creditd.v1.PriceSelector
-	(*status.Status)(nil),         // 61: google.rpc.Status
-	(*durationpb.Duration)(nil),   // 62: google.protobuf.Duration
+	(*OpeningBalance)(nil),        // 42: creditd.v1.OpeningBalance
+	(*Entry)(nil),                 // 43: creditd.v1.Entry
+	(*GrantShare)(nil),            // 44: creditd.v1.GrantShare
+	nil,                           // 45: creditd.v1.Account.AttributesEntry
+	nil,                           // 46: creditd.v1.Account.LabelsEntry
+	nil,                           // 47: creditd.v1.GrantRequest.LabelsEntry
+	nil,                           // 48: creditd.v1.RevokeGrantRequest.LabelsEntry
+	nil,                           // 49: creditd.v1.ChargeRequest.LabelsEntry
+	nil,                           // 50: creditd.v1.RefundRequest.LabelsEntry
+	nil,                           // 51: creditd.v1.HoldRequest.LabelsEntry
+	nil,                           // 52: creditd.v1.HoldState.LabelsEntry
+	nil,                           // 53: creditd.v1.HoldState.PriceValuesEntry
+	nil,                           // 54: creditd.v1.ListHoldsRequest.LabelsEntry
+	nil,                           // 55: creditd.v1.SettleHoldRequest.LabelsEntry
+	nil,                           // 56: creditd.v1.Entry.LabelsEntry
+	nil,                           // 57: creditd.v1.Entry.PriceValuesEntry
+	(*timestamppb.Timestamp)(nil), // 58: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil), // 59: google.protobuf.FieldMask
+	(*Usage)(nil),                 // 60: creditd.v1.Usage
+	(*PriceSelector)(nil),         // 61: creditd.v1.PriceSelector
+	(*status.Status)(nil),         // 62: google.rpc.Status
+	(*durationpb.Duration)(nil),   // 63: google.protobuf.Duration
 }
 var file_creditd_v1_ledger_proto_depIdxs = []int32{
-	57, // 0: creditd.v1.Account.create_time:type_name -> google.protobuf.Timestamp
-	44, // 1: creditd.v1.Account.attributes:type_name -> creditd.v1.Account.AttributesEntry
-	45, // 2: creditd.v1.Account.labels:type_name -> creditd.v1.Account.LabelsEntry
+	58, // 0: creditd.v1.Account.create_time:type_name -> google.protobuf.Timestamp
+	45, // 1: creditd.v1.Account.attributes:type_name -> creditd.v1.Account.AttributesEntry
+	46, // 2: creditd.v1.Account.labels:type_name -> creditd.v1.Account.LabelsEntry
 	14, // 3: creditd.v1.Account.balance:type_name -> creditd.v1.Balance
 	3,  // 4: creditd.v1.GetAccountResponse.account:type_name -> creditd.v1.Account
 	3,  // 5: creditd.v1.ListAccountsResponse.accounts:type_name -> creditd.v1.Account
 	3,  // 6: creditd.v1.UpdateAccountRequest.account:type_name -> creditd.v1.Account
-	58, // 7: creditd.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
+	59, // 7: creditd.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
 	3,  // 8: creditd.v1.UpdateAccountResponse.account:type_name -> creditd.v1.Account
-	57, // 9: creditd.v1.GetBalanceRequest.as_of:type_name -> google.protobuf.Timestamp
+	58, // 9: creditd.v1.GetBalanceRequest.as_of:type_name -> google.protobuf.Timestamp
 	14, // 10: creditd.v1.GetBalanceResponse.balance:type_name -> creditd.v1.Balance
 	14, // 11: creditd.v1.WatchBalanceResponse.balance:type_name -> creditd.v1.Balance
 	15, // 12: creditd.v1.Balance.grants:type_name -> creditd.v1.GrantBalance
-	57, // 13: creditd.v1.Balance.read_time:type_name -> google.protobuf.Timestamp
-	57, // 14: creditd.v1.GrantBalance.expire_time:type_name -> google.protobuf.Timestamp
-	57, // 15: creditd.v1.GrantBalance.create_time:type_name -> google.protobuf.Timestamp
-	57, // 16: creditd.v1.GrantRequest.expire_time:type_name -> google.protobuf.Timestamp
-	46, // 17: creditd.v1.GrantRequest.labels:type_name -> creditd.v1.GrantRequest.LabelsEntry
-	42, // 18: creditd.v1.GrantResponse.entry:type_name -> creditd.v1.Entry
-	47, // 19: creditd.v1.RevokeGrantRequest.labels:type_name -> creditd.v1.RevokeGrantRequest.LabelsEntry
-	42, // 20: creditd.v1.RevokeGrantResponse.entry:type_name -> creditd.v1.Entry
-	59, // 21: creditd.v1.ChargeRequest.usage:type_name -> creditd.v1.Usage
-	60, // 22: creditd.v1.ChargeRequest.prices:type_name -> creditd.v1.PriceSelector
-	48, // 23: creditd.v1.ChargeRequest.labels:type_name -> creditd.v1.ChargeRequest.LabelsEntry
-	42, // 24: creditd.v1.ChargeResponse.entry:type_name -> creditd.v1.Entry
+	58, // 13: creditd.v1.Balance.read_time:type_name -> google.protobuf.Timestamp
+	58, // 14: creditd.v1.GrantBalance.expire_time:type_name -> google.protobuf.Timestamp
+	58, // 15: creditd.v1.GrantBalance.create_time:type_name -> google.protobuf.Timestamp
+	58, // 16: creditd.v1.GrantRequest.expire_time:type_name -> google.protobuf.Timestamp
+	47, // 17: creditd.v1.GrantRequest.labels:type_name -> creditd.v1.GrantRequest.LabelsEntry
+	43, // 18: creditd.v1.GrantResponse.entry:type_name -> creditd.v1.Entry
+	48, // 19: creditd.v1.RevokeGrantRequest.labels:type_name -> creditd.v1.RevokeGrantRequest.LabelsEntry
+	43, // 20: creditd.v1.RevokeGrantResponse.entry:type_name -> creditd.v1.Entry
+	60, // 21: creditd.v1.ChargeRequest.usage:type_name -> creditd.v1.Usage
+	61, // 22: creditd.v1.ChargeRequest.prices:type_name -> creditd.v1.PriceSelector
+	49, // 23: creditd.v1.ChargeRequest.labels:type_name -> creditd.v1.ChargeRequest.LabelsEntry
+	43, // 24: creditd.v1.ChargeResponse.entry:type_name -> creditd.v1.Entry
 	20, // 25: creditd.v1.BatchChargeRequest.charges:type_name -> creditd.v1.ChargeRequest
 	24, // 26: creditd.v1.BatchChargeResponse.results:type_name -> creditd.v1.BatchChargeResult
 	21, // 27: creditd.v1.BatchChargeResult.charge:type_name -> creditd.v1.ChargeResponse
-	61, // 28: creditd.v1.BatchChargeResult.error:type_name -> google.rpc.Status
-	49, // 29: creditd.v1.RefundRequest.labels:type_name -> creditd.v1.RefundRequest.LabelsEntry
-	42, // 30: creditd.v1.RefundResponse.entry:type_name -> creditd.v1.Entry
-	59, // 31: creditd.v1.HoldRequest.usage:type_name -> creditd.v1.Usage
-	60, // 32: creditd.v1.HoldRequest.prices:type_name -> creditd.v1.PriceSelector
-	62, // 33: creditd.v1.HoldRequest.ttl:type_name -> google.protobuf.Duration
-	50, // 34: creditd.v1.HoldRequest.labels:type_name -> creditd.v1.HoldRequest.LabelsEntry
+	62, // 28: creditd.v1.BatchChargeResult.error:type_name -> google.rpc.Status
+	50, // 29: creditd.v1.RefundRequest.labels:type_name -> creditd.v1.RefundRequest.LabelsEntry
+	43, // 30: creditd.v1.RefundResponse.entry:type_name -> creditd.v1.Entry
+	60, // 31: creditd.v1.HoldRequest.usage:type_name -> creditd.v1.Usage
+	61, // 32: creditd.v1.HoldRequest.prices:type_name -> creditd.v1.PriceSelector
+	63, // 33: creditd.v1.HoldRequest.ttl:type_name -> google.protobuf.Duration
+	51, // 34: creditd.v1.HoldRequest.labels:type_name -> creditd.v1.HoldRequest.LabelsEntry
 	29, // 35: creditd.v1.HoldResponse.hold:type_name -> creditd.v1.HoldState
-	57, // 36: creditd.v1.HoldState.expire_time:type_name -> google.protobuf.Timestamp
+	58, // 36: creditd.v1.HoldState.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 37: creditd.v1.HoldState.status:type_name -> creditd.v1.HoldStatus
-	57, // 38: creditd.v1.HoldState.create_time:type_name -> google.protobuf.Timestamp
-	51, // 39: creditd.v1.HoldState.labels:type_name -> creditd.v1.HoldState.LabelsEntry
-	59, // 40: creditd.v1.HoldState.usage:type_name -> creditd.v1.Usage
-	52, // 41: creditd.v1.HoldState.price_values:type_name -> creditd.v1.HoldState.PriceValuesEntry
+	58, // 38: creditd.v1.HoldState.create_time:type_name -> google.protobuf.Timestamp
+	52, // 39: creditd.v1.HoldState.labels:type_name -> creditd.v1.HoldState.LabelsEntry
+	60, // 40: creditd.v1.HoldState.usage:type_name -> creditd.v1.Usage
+	53, // 41: creditd.v1.HoldState.price_values:type_name -> creditd.v1.HoldState.PriceValuesEntry
 	29, // 42: creditd.v1.GetHoldResponse.hold:type_name -> creditd.v1.HoldState
-	53, // 43: creditd.v1.ListHoldsRequest.labels:type_name -> creditd.v1.ListHoldsRequest.LabelsEntry
-	57, // 44: creditd.v1.ListHoldsRequest.start_time:type_name -> google.protobuf.Timestamp
-	57, // 45: creditd.v1.ListHoldsRequest.end_time:type_name -> google.protobuf.Timestamp
+	54, // 43: creditd.v1.ListHoldsRequest.labels:type_name -> creditd.v1.ListHoldsRequest.LabelsEntry
+	58, // 44: creditd.v1.ListHoldsRequest.start_time:type_name -> google.protobuf.Timestamp
+	58, // 45: creditd.v1.ListHoldsRequest.end_time:type_name -> google.protobuf.Timestamp
 	29, // 46: creditd.v1.ListHoldsResponse.holds:type_name -> creditd.v1.HoldState
-	62, // 47: creditd.v1.ExtendHoldRequest.ttl:type_name -> google.protobuf.Duration
+	63, // 47: creditd.v1.ExtendHoldRequest.ttl:type_name -> google.protobuf.Duration
 	29, // 48: creditd.v1.ExtendHoldResponse.hold:type_name -> creditd.v1.HoldState
-	59, // 49: creditd.v1.SettleHoldRequest.usage:type_name -> creditd.v1.Usage
+	60, // 49: creditd.v1.SettleHoldRequest.usage:type_name -> creditd.v1.Usage
 	1,  // 50: creditd.v1.SettleHoldRequest.overage:type_name -> creditd.v1.Overage
-	60, // 51: creditd.v1.SettleHoldRequest.prices:type_name -> creditd.v1.PriceSelector
-	54, // 52: creditd.v1.SettleHoldRequest.labels:type_name -> creditd.v1.SettleHoldRequest.LabelsEntry
-	42, // 53: creditd.v1.SettleHoldResponse.entry:type_name -> creditd.v1.Entry
+	61, // 51: creditd.v1.SettleHoldRequest.prices:type_name -> creditd.v1.PriceSelector
+	55, // 52: creditd.v1.SettleHoldRequest.labels:type_name -> creditd.v1.SettleHoldRequest.LabelsEntry
+	43, // 53: creditd.v1.SettleHoldResponse.entry:type_name -> creditd.v1.Entry
 	29, // 54: creditd.v1.SettleHoldResponse.hold:type_name -> creditd.v1.HoldState
 	29, // 55: creditd.v1.ReleaseHoldResponse.hold:type_name -> creditd.v1.HoldState
-	57, // 56: creditd.v1.ListEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
-	57, // 57: creditd.v1.ListEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	58, // 56: creditd.v1.ListEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	58, // 57: creditd.v1.ListEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 58: creditd.v1.ListEntriesRequest.kinds:type_name -> creditd.v1.EntryKind
-	42, // 59: creditd.v1.ListEntriesResponse.entries:type_name -> creditd.v1.Entry
-	2,  // 60: creditd.v1.Entry.kind:type_name -> creditd.v1.EntryKind
-	57, // 61: creditd.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
-	55, // 62: creditd.v1.Entry.labels:type_name -> creditd.v1.Entry.LabelsEntry
-	59, // 63: creditd.v1.Entry.usage:type_name -> creditd.v1.Usage
-	43, // 64: creditd.v1.Entry.grants:type_name -> creditd.v1.GrantShare
-	57, // 65: creditd.v1.Entry.expire_time:type_name -> google.protobuf.Timestamp
-	56, // 66: creditd.v1.Entry.price_values:type_name -> creditd.v1.Entry.PriceValuesEntry
-	57, // 67: creditd.v1.Entry.price_time:type_name -> google.protobuf.Timestamp
-	10, // 68: creditd.v1.LedgerService.GetBalance:input_type -> creditd.v1.GetBalanceRequest
-	12, // 69: creditd.v1.LedgerService.WatchBalance:input_type -> creditd.v1.WatchBalanceRequest
-	40, // 70: creditd.v1.LedgerService.ListEntries:input_type -> creditd.v1.ListEntriesRequest
-	16, // 71: creditd.v1.LedgerService.Grant:input_type -> creditd.v1.GrantRequest
-	20, // 72: creditd.v1.LedgerService.Charge:input_type -> creditd.v1.ChargeRequest
-	22, // 73: creditd.v1.LedgerService.BatchCharge:input_type -> creditd.v1.BatchChargeRequest
-	25, // 74: creditd.v1.LedgerService.Refund:input_type -> creditd.v1.RefundRequest
-	27, // 75: creditd.v1.LedgerService.Hold:input_type -> creditd.v1.HoldRequest
-	34, // 76: creditd.v1.LedgerService.ExtendHold:input_type -> creditd.v1.ExtendHoldRequest
-	36, // 77: creditd.v1.LedgerService.SettleHold:input_type -> creditd.v1.SettleHoldRequest
-	38, // 78: creditd.v1.LedgerService.ReleaseHold:input_type -> creditd.v1.ReleaseHoldRequest
-	30, // 79: creditd.v1.LedgerService.GetHold:input_type -> creditd.v1.GetHoldRequest
-	32, // 80: creditd.v1.LedgerService.ListHolds:input_type -> creditd.v1.ListHoldsRequest
-	18, // 81: creditd.v1.LedgerService.RevokeGrant:input_type -> creditd.v1.RevokeGrantRequest
-	4,  // 82: creditd.v1.LedgerService.GetAccount:input_type -> creditd.v1.GetAccountRequest
-	6,  // 83: creditd.v1.LedgerService.ListAccounts:input_type -> creditd.v1.ListAccountsRequest
-	8,  // 84: creditd.v1.LedgerService.UpdateAccount:input_type -> creditd.v1.UpdateAccountRequest
-	11, // 85: creditd.v1.LedgerService.GetBalance:output_type -> creditd.v1.GetBalanceResponse
-	13, // 86: creditd.v1.LedgerService.WatchBalance:output_type -> creditd.v1.WatchBalanceResponse
-	41, // 87: creditd.v1.LedgerService.ListEntries:output_type -> creditd.v1.ListEntriesResponse
-	17, // 88: creditd.v1.LedgerService.Grant:output_type -> creditd.v1.GrantResponse
-	21, // 89: creditd.v1.LedgerService.Charge:output_type -> creditd.v1.ChargeResponse
-	23, // 90: creditd.v1.LedgerService.BatchCharge:output_type -> creditd.v1.BatchChargeResponse
-	26, // 91: creditd.v1.LedgerService.Refund:output_type -> creditd.v1.RefundResponse
-	28, // 92: creditd.v1.LedgerService.Hold:output_type -> creditd.v1.HoldResponse
-	35, // 93: creditd.v1.LedgerService.ExtendHold:output_type -> creditd.v1.ExtendHoldResponse
-	37, // 94: creditd.v1.LedgerService.SettleHold:output_type -> creditd.v1.SettleHoldResponse
-	39, // 95: creditd.v1.LedgerService.ReleaseHold:output_type -> creditd.v1.ReleaseHoldResponse
-	31, // 96: creditd.v1.LedgerService.GetHold:output_type -> creditd.v1.GetHoldResponse
-	33, // 97: creditd.v1.LedgerService.ListHolds:output_type -> creditd.v1.ListHoldsResponse
-	19, // 98: creditd.v1.LedgerService.RevokeGrant:output_type -> creditd.v1.RevokeGrantResponse
-	5,  // 99: creditd.v1.LedgerService.GetAccount:output_type -> creditd.v1.GetAccountResponse
-	7,  // 100: creditd.v1.LedgerService.ListAccounts:output_type -> creditd.v1.ListAccountsResponse
-	9,  // 101: creditd.v1.LedgerService.UpdateAccount:output_type -> creditd.v1.UpdateAccountResponse
-	85, // [85:102] is the sub-list for method output_type
-	68, // [68:85] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	43, // 59: creditd.v1.ListEntriesResponse.entries:type_name -> creditd.v1.Entry
+	42, // 60: creditd.v1.ListEntriesResponse.opening_balance:type_name -> creditd.v1.OpeningBalance
+	58, // 61: creditd.v1.OpeningBalance.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 62: creditd.v1.Entry.kind:type_name -> creditd.v1.EntryKind
+	58, // 63: creditd.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
+	56, // 64: creditd.v1.Entry.labels:type_name -> creditd.v1.Entry.LabelsEntry
+	60, // 65: creditd.v1.Entry.usage:type_name -> creditd.v1.Usage
+	44, // 66: creditd.v1.Entry.grants:type_name -> creditd.v1.GrantShare
+	58, // 67: creditd.v1.Entry.expire_time:type_name -> google.protobuf.Timestamp
+	57, // 68: creditd.v1.Entry.price_values:type_name -> creditd.v1.Entry.PriceValuesEntry
+	58, // 69: creditd.v1.Entry.price_time:type_name -> google.protobuf.Timestamp
+	10, // 70: creditd.v1.LedgerService.GetBalance:input_type -> creditd.v1.GetBalanceRequest
+	12, // 71: creditd.v1.LedgerService.WatchBalance:input_type -> creditd.v1.WatchBalanceRequest
+	40, // 72: creditd.v1.LedgerService.ListEntries:input_type -> creditd.v1.ListEntriesRequest
+	16, // 73: creditd.v1.LedgerService.Grant:input_type -> creditd.v1.GrantRequest
+	20, // 74: creditd.v1.LedgerService.Charge:input_type -> creditd.v1.ChargeRequest
+	22, // 75: creditd.v1.LedgerService.BatchCharge:input_type -> creditd.v1.BatchChargeRequest
+	25, // 76: creditd.v1.LedgerService.Refund:input_type -> creditd.v1.RefundRequest
+	27, // 77: creditd.v1.LedgerService.Hold:input_type -> creditd.v1.HoldRequest
+	34, // 78: creditd.v1.LedgerService.ExtendHold:input_type -> creditd.v1.ExtendHoldRequest
+	36, // 79: creditd.v1.LedgerService.SettleHold:input_type -> creditd.v1.SettleHoldRequest
+	38, // 80: creditd.v1.LedgerService.ReleaseHold:input_type -> creditd.v1.ReleaseHoldRequest
+	30, // 81: creditd.v1.LedgerService.GetHold:input_type -> creditd.v1.GetHoldRequest
+	32, // 82: creditd.v1.LedgerService.ListHolds:input_type -> creditd.v1.ListHoldsRequest
+	18, // 83: creditd.v1.LedgerService.RevokeGrant:input_type -> creditd.v1.RevokeGrantRequest
+	4,  // 84: creditd.v1.LedgerService.GetAccount:input_type -> creditd.v1.GetAccountRequest
+	6,  // 85: creditd.v1.LedgerService.ListAccounts:input_type -> creditd.v1.ListAccountsRequest
+	8,  // 86: creditd.v1.LedgerService.UpdateAccount:input_type -> creditd.v1.UpdateAccountRequest
+	11, // 87: creditd.v1.LedgerService.GetBalance:output_type -> creditd.v1.GetBalanceResponse
+	13, // 88: creditd.v1.LedgerService.WatchBalance:output_type -> creditd.v1.WatchBalanceResponse
+	41, // 89: creditd.v1.LedgerService.ListEntries:output_type -> creditd.v1.ListEntriesResponse
+	17, // 90: creditd.v1.LedgerService.Grant:output_type -> creditd.v1.GrantResponse
+	21, // 91: creditd.v1.LedgerService.Charge:output_type -> creditd.v1.ChargeResponse
+	23, // 92: creditd.v1.LedgerService.BatchCharge:output_type -> creditd.v1.BatchChargeResponse
+	26, // 93: creditd.v1.LedgerService.Refund:output_type -> creditd.v1.RefundResponse
+	28, // 94: creditd.v1.LedgerService.Hold:output_type -> creditd.v1.HoldResponse
+	35, // 95: creditd.v1.LedgerService.ExtendHold:output_type -> creditd.v1.ExtendHoldResponse
+	37, // 96: creditd.v1.LedgerService.SettleHold:output_type -> creditd.v1.SettleHoldResponse
+	39, // 97: creditd.v1.LedgerService.ReleaseHold:output_type -> creditd.v1.ReleaseHoldResponse
+	31, // 98: creditd.v1.LedgerService.GetHold:output_type -> creditd.v1.GetHoldResponse
+	33, // 99: creditd.v1.LedgerService.ListHolds:output_type -> creditd.v1.ListHoldsResponse
+	19, // 100: creditd.v1.LedgerService.RevokeGrant:output_type -> creditd.v1.RevokeGrantResponse
+	5,  // 101: creditd.v1.LedgerService.GetAccount:output_type -> creditd.v1.GetAccountResponse
+	7,  // 102: creditd.v1.LedgerService.ListAccounts:output_type -> creditd.v1.ListAccountsResponse
+	9,  // 103: creditd.v1.LedgerService.UpdateAccount:output_type -> creditd.v1.UpdateAccountResponse
+	87, // [87:104] is the sub-list for method output_type
+	70, // [70:87] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_creditd_v1_ledger_proto_init() }
@@ -3893,7 +3995,7 @@ func file_creditd_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_creditd_v1_ledger_proto_rawDesc), len(file_creditd_v1_ledger_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   54,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

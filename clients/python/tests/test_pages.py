@@ -1,5 +1,7 @@
 """Lists are fetched page by page, as they are read."""
 
+from datetime import datetime, timezone
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -7,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from creditd import InvalidArgumentError, RateCard, RetryPolicy
+from creditd import InvalidArgumentError, OpeningBalance, RateCard, RetryPolicy
 from creditd.v1 import admin_pb2, ledger_pb2, pricing_pb2
 from tests.conftest import Connect
 from tests.support.scripted import ENTRY, HOLD, Refusal, scripted_server
@@ -72,6 +74,27 @@ def test_all_pages_of_administration_are_read(
     assert [one.page_token for one in server.requests] == ["", "b"]
     for request in server.requests:
         assert {name: getattr(request, name) for name in filters} == filters
+
+
+def test_the_last_page_has_the_opening_balance_of_archived_entries(connect: Connect) -> None:
+    last = entries("2")
+    last.opening_balance.available = "9.5"
+    last.opening_balance.held = "0.25"
+    last.opening_balance.entry_id = "e1"
+    last.opening_balance.create_time.FromSeconds(60)
+    last.opening_balance.archive = 3
+    with scripted_server(entries("3", then="b"), last) as server:
+        client = connect(server.address)
+        first = client.call("list_entries_page", "team-a")
+        second = client.call("list_entries_page", "team-a", page_token=first.next_page_token)
+    assert first.opening_balance is None
+    assert second.opening_balance == OpeningBalance(
+        available=Decimal("9.5"),
+        held=Decimal("0.25"),
+        entry_id="e1",
+        create_time=datetime(1970, 1, 1, 0, 1, tzinfo=timezone.utc),
+        archive=3,
+    )
 
 
 def test_every_page_has_the_filters(connect: Connect) -> None:

@@ -7,6 +7,7 @@ use super::command::{Action, Command, Fingerprint};
 use super::entry::{Entry, EntryKind, GrantFacts};
 use super::hold::Hold;
 use super::id::{EntryId, GrantId, HoldId};
+use super::opening::Opening;
 use crate::domain::amount::Credits;
 use crate::domain::pricing::Pricing;
 
@@ -50,6 +51,8 @@ pub enum Referenced {
     ClosedHold(Arc<Hold>),
     /// A grant.
     Grant,
+    /// It is in an archive.
+    Archived(Opening),
 }
 
 /// An entry that a command refunds.

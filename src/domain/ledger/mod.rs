@@ -7,6 +7,7 @@
 
 mod account;
 mod command;
+mod cut;
 mod decide;
 mod entry;
 mod funds;
@@ -16,6 +17,7 @@ mod hold;
 mod id;
 mod lapse;
 mod lookup;
+mod opening;
 mod settings;
 
 pub use account::{Account, AccountParts, Inconsistent, LastIds};
@@ -23,6 +25,7 @@ pub use command::{
     Action, AskedPrices, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey,
     UpdateAction,
 };
+pub use cut::{CutFacts, NoCut, cut};
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};
 pub use entry::{Entry, EntryKind, GrantFacts, GrantShare, GrantTerms};
 pub use funds::{Affordability, FundsCheck, SpendableCredits};
@@ -30,4 +33,5 @@ pub use grants::GrantState;
 pub use hold::{Hold, HoldStatus, HoldTerms, OpenHold};
 pub use id::{AccountId, CHECK_LENGTH, EntryId, GrantId, HoldId, ID_BYTES_MAX, Named};
 pub use lookup::{EarlierWrite, LookedUp, Reference, Referenced, Spending, needs};
+pub use opening::Opening;
 pub use settings::{AccountSettings, AccountUpdate};

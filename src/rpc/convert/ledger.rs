@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{credits_to_pb, duration_to_pb, timestamp_from_pb, timestamp_to_pb};
 use crate::app::Balance;
 use crate::domain::ledger::{
-    AccountId as _, Entry, EntryKind, GrantShare, GrantState, Hold, HoldStatus,
+    AccountId as _, Entry, EntryKind, GrantShare, GrantState, Hold, HoldStatus, Opening,
 };
 use crate::domain::pricing::{Given, UsageRecord};
 use crate::domain::{AccountName, FieldViolations, Labels, Timestamp, Violation};
@@ -60,6 +60,18 @@ fn grant_to_pb(grant: &GrantState, account: &AccountName) -> pb::GrantBalance {
         held: credits_to_pb(grant.held),
         services: terms.services.iter().map(ToString::to_string).collect(),
         create_time: Some(timestamp_to_pb(terms.create_time)),
+    }
+}
+
+/// What an account has instead of its archived entries.
+#[must_use]
+pub fn opening_to_pb(opening: &Opening, account: &AccountName) -> pb::OpeningBalance {
+    pb::OpeningBalance {
+        available: credits_to_pb(opening.available),
+        held: credits_to_pb(opening.held),
+        entry_id: opening.entry.text(account),
+        create_time: Some(timestamp_to_pb(opening.time)),
+        archive: opening.archive,
     }
 }
 

@@ -30,11 +30,11 @@ pub(super) struct Loaded {
 }
 
 /// The stored state of an account after some entry.
-struct StoredState {
-    head: Option<Position>,
-    time: Timestamp,
-    state: String,
-    steps: usize,
+pub(super) struct StoredState {
+    pub(super) head: Option<Position>,
+    pub(super) time: Timestamp,
+    pub(super) state: String,
+    pub(super) steps: usize,
 }
 
 impl Journal {
@@ -111,7 +111,7 @@ impl Journal {
 
     /// The account of a stored state, and its entries after that, newest first. The number of
     /// statements does not grow with the account.
-    fn restore_with_entries(
+    pub(super) fn restore_with_entries(
         &self,
         id: i64,
         name: &AccountName,
@@ -188,8 +188,8 @@ impl Journal {
             .optional()?)
     }
 
-    /// The account as it was then, from the snapshot before and the entries up to the snapshot
-    /// after. Lapses that were due then and written later are not applied.
+    /// The account as it was then, from the snapshot or opening before and the entries up to the
+    /// snapshot after. Lapses that were due then and written later are not applied.
     pub(super) fn load_as_of(
         &self,
         id: i64,
@@ -205,6 +205,10 @@ impl Journal {
             At(as_of),
         )?;
         let before = before.filter(|base| base.head <= head);
+        let before = match before {
+            Some(before) => Some(before),
+            None => (self.stored_opening(id)?).map(|opening| opening.stored_state()),
+        };
         let after: Option<i64> = self
             .connection
             .prepare_cached(
@@ -227,6 +231,33 @@ impl Journal {
             }
         }
         Ok(account)
+    }
+
+    /// The account as it was after its row at that position, which may be older than what its own
+    /// row has.
+    pub(super) fn load_at(
+        &self,
+        id: i64,
+        name: &AccountName,
+        position: Position,
+    ) -> Result<Loaded, StorageError> {
+        let head = Some(position);
+        let snapshot = self.newest_snapshot(id, head)?;
+        let opening = self.stored_opening(id)?;
+        let opening = opening.filter(|opening| opening.position <= position);
+        let base = snapshot.or_else(|| opening.map(|opening| opening.stored_state()));
+        let (mut account, later) = self.restore_with_entries(id, name, base, head)?;
+        for stored in later.iter().rev() {
+            let applied = account.apply(&stored.entry);
+            applied.map_err(|_| does_not_follow(stored))?;
+        }
+        Ok(Loaded {
+            id,
+            account: Arc::new(account),
+            head,
+            chain: self.chain_at(head)?,
+            steps: 0,
+        })
     }
 
     /// The account of a stored state. The rows that it needs were prefetched.
@@ -366,7 +397,7 @@ pub(super) fn state_text_3(account: &Account) -> Option<String> {
     serde_json::to_string(&state_of(account).into_version_3()?).ok()
 }
 
-fn state_of(account: &Account) -> StateText {
+pub(super) fn state_of(account: &Account) -> StateText {
     StateText::of(
         account,
         account

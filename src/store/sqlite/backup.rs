@@ -46,7 +46,7 @@ pub fn backup(
     })
 }
 
-fn partial_path(copy: &Path) -> PathBuf {
+pub(super) fn partial_path(copy: &Path) -> PathBuf {
     let mut name = copy.as_os_str().to_owned();
     name.push(".partial");
     PathBuf::from(name)

@@ -285,6 +285,7 @@ impl Journal {
         for sql in [
             "SELECT position, state FROM snapshots WHERE account_id = ?1",
             "SELECT head, state FROM accounts WHERE account_id = ?1 AND head IS NOT NULL",
+            "SELECT position, state FROM openings WHERE account_id = ?1",
         ] {
             let mut statement = self.connection.prepare(sql)?;
             let rows = statement.query_map([account], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -303,6 +304,7 @@ impl Journal {
             for sql in [
                 "UPDATE snapshots SET state = ?3 WHERE account_id = ?1 AND position = ?2",
                 "UPDATE accounts SET state = ?3 WHERE account_id = ?1 AND head = ?2",
+                "UPDATE openings SET state = ?3 WHERE account_id = ?1 AND position = ?2",
             ] {
                 (self.connection.prepare_cached(sql)?)
                     .execute(params![account, position, state])?;

@@ -20,7 +20,9 @@ use super::ledger::unavailable;
 use crate::domain::ledger::{Entry, EntryId};
 use crate::domain::{AccountName, Timestamp};
 use crate::failpoint;
-use crate::store::{AccountSnapshot, EntryPage, Promise, Queued, Stages, StoreError, Unavailable};
+use crate::store::{
+    AccountSnapshot, Answer, EntryPage, Promise, Queued, Stages, StoreError, Unavailable,
+};
 
 /// How many threads there are, each with a connection of its own.
 pub(super) const THREADS: usize = 4;
@@ -153,7 +155,7 @@ fn answer(
         match read {
             HistoryRead::AsOf(as_of, promise) => {
                 let snapshot = account_as_of(journal, head, as_of);
-                let snapshot = snapshot.map_err(|cause| unreadable(head, &cause));
+                let snapshot = snapshot.unwrap_or_else(|cause| Err(unreadable(head, &cause)));
                 promise.send_after(stages(), snapshot);
                 None
             }
@@ -187,16 +189,21 @@ fn account_as_of(
     journal: &Journal,
     head: &AccountHead,
     as_of: Timestamp,
-) -> Result<AccountSnapshot, StorageError> {
+) -> Result<Answer<AccountSnapshot>, StorageError> {
+    if let Some(opening) = journal.opening(head.id)?
+        && opening.is_before(as_of)
+    {
+        return Ok(Err(opening.refusal(&head.name).into()));
+    }
     let mut account = journal.load_as_of(head.id, &head.name, head.position, as_of)?;
     // Lapses that were due then can have been written later.
     account
         .lapse(as_of)
         .map_err(super::ledger::does_not_follow)?;
-    Ok(AccountSnapshot {
+    Ok(Ok(AccountSnapshot {
         account: Arc::new(account),
         time: as_of,
-    })
+    }))
 }
 
 impl Drop for History {

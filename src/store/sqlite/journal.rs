@@ -155,15 +155,18 @@ impl Journal {
         reference: Reference,
     ) -> Result<Option<Referenced>, StorageError> {
         Ok(match reference {
-            Reference::ClosedHold(id) => {
-                let hold = self.closed_hold(account_id, id)?;
-                hold.map(Referenced::ClosedHold)
-            }
+            Reference::ClosedHold(id) => match self.closed_hold(account_id, id)? {
+                Some(hold) => Some(Referenced::ClosedHold(hold)),
+                None => (self.opening_of_hold(account_id, id)?).map(Referenced::Archived),
+            },
             Reference::Grant(id) => self.grant_facts(account_id, id)?.map(|_| Referenced::Grant),
-            Reference::Spending(id) => {
-                let spending = self.spending(account_id, head, id)?;
-                spending.map(Referenced::Spending)
-            }
+            Reference::Spending(id) => match self.opening(account_id)? {
+                Some(opening) if opening.has_entry(id) => Some(Referenced::Archived(opening)),
+                _ => {
+                    let spending = self.spending(account_id, head, id)?;
+                    spending.map(Referenced::Spending)
+                }
+            },
         })
     }
 

@@ -9,6 +9,7 @@
 mod accounts;
 mod admin;
 mod admission;
+mod archive;
 mod audit;
 mod backup;
 mod cache;
@@ -29,6 +30,7 @@ mod keys;
 mod ledger;
 mod open;
 mod open_holds;
+mod openings;
 mod overload;
 mod pace;
 mod prefetch;
@@ -69,7 +71,8 @@ use super::{
 use crate::domain::ledger::{Command, Hold, HoldId, Named};
 use crate::domain::{AccountName, Timestamp};
 
-pub use audit::{AuditReport, Reprice, audit};
+pub use archive::{ArchiveReport, ArchiveStep, Archiving, archive, plan_archive};
+pub use audit::{ArchiveProof, AuditReport, Reprice, audit, audit_with_archives};
 pub use backup::backup;
 pub use chain::head::{JournalHead, NoHead};
 pub use erase::{Erasure, ErasureReport, erase};

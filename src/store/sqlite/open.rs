@@ -21,11 +21,23 @@ const MIGRATIONS: &[&str] = &[
     include_str!("rate_cards.sql"),
     include_str!("chain.sql"),
     include_str!("keys.sql"),
+    include_str!("archive.sql"),
 ];
 /// The version after the first of them. Versions 1 and 2 were never released.
 const VERSION_FIRST: i64 = 3;
 /// The first version whose entries have chains.
 const VERSION_OF_CHAINS: i64 = 6;
+/// The first version that can have archives.
+const VERSION_OF_ARCHIVES: i64 = 8;
+/// The tables of archives, where a file has none, for a reader.
+const NO_ARCHIVES: &str = "
+    CREATE TEMP VIEW archives AS SELECT NULL AS archive_id, NULL AS create_time,
+        NULL AS before_time, NULL AS position, NULL AS head, NULL AS seal, NULL AS file,
+        NULL AS finished WHERE 0;
+    CREATE TEMP VIEW openings AS SELECT NULL AS account_id, NULL AS archive_id, NULL AS position,
+        NULL AS entry_id, NULL AS create_time, NULL AS available, NULL AS held,
+        NULL AS settings_position, NULL AS previous_chain, NULL AS chain, NULL AS state WHERE 0;
+";
 /// Files up to this size get a full quick_check at every start.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long the lock is waited for: a server that ends has it until its last descriptor is
@@ -353,10 +365,14 @@ pub(super) fn has_chains(connection: &Connection) -> rusqlite::Result<bool> {
 /// Shows an older file to its reader as if it had been migrated: what reads it changes nothing.
 pub(super) fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
     let version = identify(connection)?.version;
-    if version >= VERSION_OF_CHAINS {
+    if version >= VERSION_OF_ARCHIVES {
         return Ok(());
     }
     connection.pragma_update(None, "query_only", false)?;
+    connection.execute_batch(NO_ARCHIVES)?;
+    if version >= VERSION_OF_CHAINS {
+        return connection.pragma_update(None, "query_only", true);
+    }
     let columns = [
         (
             3,

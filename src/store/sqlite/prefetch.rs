@@ -211,15 +211,15 @@ impl Journal {
         Ok(links)
     }
 
-    /// An account's entries from that one back, newest first: at least one, and at most so
-    /// many.
+    /// An account's entries from that one back to the one after `until`, newest first: at least
+    /// one, and at most so many.
     pub(super) fn entries_back(
         &self,
         account_id: i64,
-        from: Position,
+        (from, until): (Position, Option<Position>),
         most: usize,
     ) -> Result<Vec<StoredEntry>, StorageError> {
-        let links = self.links(from.0, None, most)?;
+        let links = self.links(from.0, until.map(|until| until.0), most)?;
         let grants = links.iter().flat_map(Link::grants);
         let holds = links.iter().filter_map(Link::earlier_hold);
         let _prefetched = self.prefetch(account_id, grants, holds)?;

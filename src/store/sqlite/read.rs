@@ -160,7 +160,7 @@ impl Writer {
                 let id = view.loaded.id;
                 let hold = match open.or(unwritten) {
                     Some(hold) => Ok(hold),
-                    None => self.closed_hold(id, &named),
+                    None => self.closed_hold((id, &read.name), &named),
                 };
                 promise.send_after(stages(), hold);
             }
@@ -209,14 +209,27 @@ impl Writer {
         now && self.ledger.cache.find(&read.name).is_some()
     }
 
-    fn closed_hold(&self, account: i64, named: &Named<HoldId>) -> Answer<Arc<Hold>> {
+    fn closed_hold(
+        &self,
+        (account, name): (i64, &AccountName),
+        named: &Named<HoldId>,
+    ) -> Answer<Arc<Hold>> {
         let closed = match named.id() {
             Some(id) => self.ledger.journal.closed_hold(account, id),
             None => Ok(None),
         };
-        closed
-            .map_err(|cause| unavailable("read", &cause))?
-            .ok_or_else(|| Refusal::HoldNotFound { hold: named.text() }.into())
+        let unreadable = |cause| unavailable("read", &cause);
+        if let Some(hold) = closed.map_err(unreadable)? {
+            return Ok(hold);
+        }
+        let archived = match named.id() {
+            Some(id) => self.ledger.journal.opening_of_hold(account, id),
+            None => Ok(None),
+        };
+        Err(match archived.map_err(unreadable)? {
+            Some(opening) => opening.refusal(name).into(),
+            None => Refusal::HoldNotFound { hold: named.text() }.into(),
+        })
     }
 }
 

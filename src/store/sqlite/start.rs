@@ -48,6 +48,13 @@ pub(super) fn load(
         Position(last_position).next(),
         last_account.saturating_add(1),
     );
+    if let Some(unfinished) = ledger.journal.unfinished()? {
+        tracing::warn!(
+            "not all rows of archive {} ({}) are removed from the data file; run \"creditd archive\" again while no server uses it",
+            unfinished.archive,
+            unfinished.file
+        );
+    }
     for (entry, account, name) in dirty_entries(&ledger.journal, flushed)? {
         let name = AccountName::new(&name)
             .map_err(|_| StorageError(format!("account {account} has no proper name")))?;

@@ -67,6 +67,14 @@ impl SettingsText {
         }
     }
 
+    pub(super) fn rate_card(&self) -> &str {
+        self.rate_card.as_deref().unwrap_or_default()
+    }
+
+    pub(super) const fn attributes(&self) -> &Pairs {
+        &self.attributes
+    }
+
     pub(super) fn settings(&self) -> Option<AccountSettings> {
         check_pairs(self.attributes.iter()).ok()?;
         let is_named = self.rate_card.as_deref() != Some("");

@@ -94,7 +94,7 @@ fn chain_of(
                 .optional()?;
             form.field(14, &time.flatten().map(|At(time)| time));
         }
-        AdminAction::PublishRateCard | AdminAction::WithdrawRateCard => {}
+        AdminAction::PublishRateCard | AdminAction::WithdrawRateCard | AdminAction::Archive => {}
     }
     Ok(Sha256::digest(form.as_bytes()).into())
 }

@@ -17,7 +17,7 @@ use creditd::domain::ledger::{
 };
 use creditd::domain::pricing::{Given, Pricing, UsageRecord};
 use creditd::domain::{Credits, FieldViolations, Labels};
-use creditd::server::files::AuditReport;
+use creditd::server::files::{AuditReport, audit_with_archives};
 use creditd::store::Store as _;
 use creditd::store::cards::RateCardStore as _;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
@@ -187,7 +187,7 @@ pub fn head(file: &Path) -> String {
 /// What an audit from a head finds.
 pub fn findings_since(file: &Path, head: &str) -> Vec<String> {
     let head = head.parse().unwrap();
-    let report = creditd::server::files::audit_since(file, Some(&head), &mut |_, _| {});
+    let report = audit_with_archives(file, &[], Some(&head), &mut |_, _| {});
     report.unwrap().findings
 }
 

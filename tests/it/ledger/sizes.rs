@@ -226,6 +226,7 @@ fn replies_stay_below_what_clients_take() {
             let page = pb::ListEntriesResponse {
                 entries: page.entries.unwrap(),
                 next_page_token: page.next_page_token,
+                opening_balance: page.opening_balance,
             };
             assert!(page.encoded_len() <= MESSAGE_BYTES_MAX, "{store:?}");
             versions.extend(page.entries.iter().map(|entry| entry.version));

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use creditd::app::App;
-use creditd::domain::Timestamp;
+use creditd::domain::{Credits, Timestamp};
 use creditd::rpc::health::{Serving, State};
 use creditd::rpc::pb::creditd::v1::ledger_service_client::LedgerServiceClient;
 use creditd::rpc::router::Router;
+use creditd::server::files::{self, Archiving};
 use creditd::store::cards::RateCardStore;
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Clock, Store as RealStore};
@@ -17,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use super::cards;
 use super::time::{BEGINNING, Nanos, SECOND, ledger_time, time_before};
-use crate::model::Model;
+use crate::model::{Archived, Model};
 use crate::support::call::{Call, Outcome};
 use crate::support::keys::router;
 use crate::support::memory::MemoryStore;
@@ -35,6 +36,12 @@ pub trait Subject {
 
     /// Stops it, and starts it again over what it stored.
     fn restart(&mut self);
+
+    /// Stops it, archives what was written before a time, and starts it again. What is archived of
+    /// each account; nothing where it cannot archive, or there is nothing as old.
+    fn archive(&mut self, _before: Nanos, _now: Nanos) -> Vec<(String, Archived)> {
+        Vec::new()
+    }
 }
 
 /// Makes an empty ledger whose clock is at [`BEGINNING`].
@@ -135,6 +142,10 @@ type Stores = (Arc<dyn RealStore>, Arc<dyn RateCardStore>);
 /// What outlives a restart of the service.
 trait Storage {
     fn open(&self, clock: Arc<dyn Clock>) -> Stores;
+
+    fn archive(&self, _before: Timestamp, _now: Timestamp) -> Vec<(String, Archived)> {
+        Vec::new()
+    }
 }
 
 /// The store itself: it is in memory, and outlives the service.
@@ -186,6 +197,66 @@ impl Storage for Sqlite {
         let store = opened.unwrap();
         (store.clone(), store)
     }
+
+    fn archive(&self, before: Timestamp, now: Timestamp) -> Vec<(String, Archived)> {
+        let directory = self.directory.path();
+        let file = directory.join("creditd.db");
+        let to = |number: usize| directory.join(format!("archive-{number}.db"));
+        let made = (1..).take_while(|number| to(*number).exists()).count();
+        let order = Archiving {
+            before,
+            to: to(made + 1),
+            request_hours: 1,
+            request_days_credits: 0,
+        };
+        let clock = TestClock(Mutex::new(now));
+        let mut archived = Ok(false);
+        wait_until("the data file is released", || {
+            match files::archive(&file, &order, &clock, &mut |_, _, _| {}) {
+                Ok(_) => archived = Ok(true),
+                Err(error) if error.contains("is using it") => return false,
+                Err(error) if error.contains("is from before") => archived = Ok(false),
+                Err(error) => archived = Err(error),
+            }
+            true
+        });
+        if !archived.unwrap() {
+            return Vec::new();
+        }
+        let all: Vec<_> = (1..=made + 1).map(to).collect();
+        let report = files::audit_with_archives(&file, &all, None, &mut |_, _| {}).unwrap();
+        assert_eq!(report.findings, Vec::<String>::new());
+        openings(&file)
+    }
+}
+
+/// What the file says of archived entries.
+fn openings(file: &Path) -> Vec<(String, Archived)> {
+    let file = rusqlite::Connection::open(file).unwrap();
+    let mut statement = file
+        .prepare(
+            "SELECT a.name, o.archive_id, o.entry_id, o.create_time, o.state, o.available, o.held
+               FROM openings o JOIN accounts a USING (account_id)",
+        )
+        .unwrap();
+    let rows = statement.query_map([], |row| {
+        let state: String = row.get(4)?;
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+        let position = |id: &serde_json::Value| usize::try_from(id.as_i64().unwrap()).unwrap() - 1;
+        let open = state["holds"].as_array().into_iter().flatten();
+        let amount = |nanos: i64| Credits::from_nanos(nanos).unwrap().to_string();
+        let archived = Archived {
+            number: row.get(1)?,
+            entries: usize::try_from(row.get::<_, i64>(2)?).unwrap(),
+            time: Nanos::from(row.get::<_, i64>(3)?),
+            holds: usize::try_from(state["last"][2].as_i64().unwrap()).unwrap(),
+            open_holds: open.map(|hold| position(&hold["id"])).collect(),
+            available: amount(row.get(5)?),
+            held: amount(row.get(6)?),
+        };
+        Ok((row.get(0)?, archived))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
 }
 
 /// The services over a store, without a network between them and the client.
@@ -244,5 +315,12 @@ impl<S: Storage> Subject for Served<S> {
         // A data file is closed before it is opened again.
         self.client = None;
         self.client = Some(serve(&self.storage, &self.clock, &self.runtime));
+    }
+
+    fn archive(&mut self, before: Nanos, now: Nanos) -> Vec<(String, Archived)> {
+        self.client = None;
+        let archived = self.storage.archive(moment(before), moment(now));
+        self.client = Some(serve(&self.storage, &self.clock, &self.runtime));
+        archived
     }
 }

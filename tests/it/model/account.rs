@@ -1,14 +1,16 @@
 //! An account of the model: all its grants, holds and entries, in the order in which they
 //! were made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use creditd::rpc::pb::creditd::v1 as pb;
 
 use super::form::Body;
 use super::prices::text;
-use crate::ledger::time::{Nanos, timestamp};
+use super::refusal::precondition;
+use crate::ledger::time::{Nanos, nanos_of, timestamp};
 use crate::support::call::Reply;
+use crate::support::refusal::Refusal;
 
 /// Credits that were granted, and what became of them.
 #[derive(Clone)]
@@ -90,6 +92,22 @@ pub struct Account {
     pub entries: Vec<Written>,
     /// What was answered to each request_id.
     pub answers: BTreeMap<String, (Body, Reply)>,
+    /// What is in an archive.
+    pub archived: Option<Archived>,
+}
+
+/// What is in an archive of an account.
+#[derive(Clone)]
+pub struct Archived {
+    pub number: i64,
+    /// The first so many entries, the newest of which was written then.
+    pub entries: usize,
+    pub time: Nanos,
+    /// The first so many holds, but for those that were open.
+    pub holds: usize,
+    pub open_holds: BTreeSet<usize>,
+    pub available: String,
+    pub held: String,
 }
 
 /// Makes ids, which are unique in the whole model.
@@ -115,7 +133,52 @@ impl Account {
             holds: Vec::new(),
             entries: Vec::new(),
             answers: BTreeMap::new(),
+            archived: None,
         }
+    }
+
+    /// How many entries are in an archive.
+    pub fn archived_entries(&self) -> usize {
+        let archived = self.archived.as_ref();
+        archived.map_or(0, |archived| archived.entries.min(self.entries.len()))
+    }
+
+    /// Whether a hold is in an archive. The one that the newest archived entry closed is known.
+    pub fn is_hold_archived(&self, at: usize) -> bool {
+        let Some(archived) = &self.archived else {
+            return false;
+        };
+        let newest = archived.entries.checked_sub(1);
+        let newest = newest.and_then(|newest| self.entries.get(newest));
+        let is_newest = newest.is_some_and(|newest| newest.entry.hold_id == self.holds[at].id);
+        at < archived.holds && !archived.open_holds.contains(&at) && !is_newest
+    }
+
+    /// The refusal of what is there.
+    pub fn in_archive(&self) -> Refusal {
+        let number = self.archived.as_ref().map_or(0, |archived| archived.number);
+        let metadata = [
+            ("account", self.name.clone()),
+            ("archive", number.to_string()),
+        ];
+        precondition("HISTORY_ARCHIVED", &metadata)
+    }
+
+    /// What a list of entries ends with, where older ones that are archived could match.
+    pub fn opening(&self, request: &pb::ListEntriesRequest) -> Option<pb::OpeningBalance> {
+        let archived = self.archived.as_ref()?;
+        let start = request.start_time.as_ref().map(nanos_of);
+        let hold = (self.holds.iter()).position(|hold| hold.id == request.hold_id);
+        let could_match = archived.entries > 0
+            && start.is_none_or(|start| start <= archived.time)
+            && (request.hold_id.is_empty() || hold.is_some_and(|at| at < archived.holds));
+        could_match.then(|| pb::OpeningBalance {
+            available: archived.available.clone(),
+            held: archived.held.clone(),
+            entry_id: self.entries[archived.entries - 1].entry.entry_id.clone(),
+            create_time: Some(timestamp(archived.time)),
+            archive: archived.number,
+        })
     }
 
     pub fn available(&self) -> i64 {

@@ -16,9 +16,11 @@ use crate::support::refusal::Refusal;
 /// Where the hold stands among those of the account.
 fn find(account: &Account, hold_id: &str) -> Result<usize, Refusal> {
     let mut holds = account.holds.iter();
-    holds
-        .position(|hold| hold.id == hold_id)
-        .ok_or_else(|| not_found("HOLD_NOT_FOUND", "hold_id", hold_id))
+    match holds.position(|hold| hold.id == hold_id) {
+        Some(at) if account.is_hold_archived(at) => Err(account.in_archive()),
+        Some(at) => Ok(at),
+        None => Err(not_found("HOLD_NOT_FOUND", "hold_id", hold_id)),
+    }
 }
 
 /// The same, of a hold that can still change.
@@ -239,7 +241,11 @@ impl Model {
         now: Nanos,
     ) -> Result<Cost, NoPrice> {
         let account = self.accounts.get(&request.account);
-        let mut holds = account.iter().flat_map(|account| &account.holds);
+        let mut holds = account.iter().flat_map(|account| {
+            let known = |at: &usize| !account.is_hold_archived(*at);
+            let known = (0..account.holds.len()).filter(known);
+            known.map(|at| &account.holds[at])
+        });
         let hold = holds.find(|hold| hold.id == request.hold_id && !hold.revision.is_empty());
         match (requested, hold) {
             (Some(UsageOrCredits::Usage(usage)), Some(hold))

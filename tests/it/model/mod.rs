@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use tonic::Code;
 
-pub use account::Account;
+pub use account::{Account, Archived};
 pub use prices::{Cards, MAX, amount, text};
 
 use account::Numbers;

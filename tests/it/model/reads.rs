@@ -27,6 +27,10 @@ impl Model {
             return Err(violations.refusal());
         }
         let account = self.read(&request.account, now)?;
+        let archived = account.archived.as_ref();
+        if archived.is_some_and(|archived| as_of.is_some_and(|as_of| as_of < archived.time)) {
+            return Err(account.in_archive());
+        }
         Ok(Reply {
             balance: Some(balance(account, as_of.unwrap_or(now))),
             ..Reply::default()
@@ -45,6 +49,9 @@ impl Model {
         let Some(at) = holds.position(|hold| hold.id == request.hold_id) else {
             return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
         };
+        if account.is_hold_archived(at) {
+            return Err(account.in_archive());
+        }
         Ok(Reply {
             hold: Some(account.hold_to_pb(at)),
             ..Reply::default()
@@ -130,12 +137,16 @@ impl Model {
         }
         let account = self.read(&request.account, now)?;
         let named = |hold: &Hold| hold.id == request.hold_id;
-        if !request.hold_id.is_empty() && !account.holds.iter().any(named) {
-            return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
+        match account.holds.iter().position(named) {
+            Some(at) if account.is_hold_archived(at) => return Err(account.in_archive()),
+            None if !request.hold_id.is_empty() => {
+                return Err(not_found("HOLD_NOT_FOUND", "hold_id", &request.hold_id));
+            }
+            _ => {}
         }
         // Positions below `end`, from the newest back.
         let end = end.unwrap_or(account.entries.len());
-        let found: Vec<usize> = (0..end)
+        let found: Vec<usize> = (account.archived_entries()..end)
             .rev()
             .filter(|&at| passes(request, &account.entries[at]))
             .collect();
@@ -145,9 +156,14 @@ impl Model {
         };
         let shown = found.iter().take(size);
         let entries = shown.map(|&at| account.entries[at].entry.clone());
+        let opening_balance = match next_page_token.is_empty() {
+            true => account.opening(request),
+            false => None,
+        };
         Ok(Reply {
             entries: Some(entries.collect()),
             next_page_token,
+            opening_balance,
             ..Reply::default()
         })
     }

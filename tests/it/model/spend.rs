@@ -177,6 +177,9 @@ impl Model {
             let Some(at) = entries.position(|old| old.entry.entry_id == request.entry_id) else {
                 return Err(not_found("ENTRY_NOT_FOUND", "entry_id", &request.entry_id));
             };
+            if at < account.archived_entries() {
+                return Err(account.in_archive());
+            }
             let old = &account.entries[at];
             let kind = old.entry.kind();
             if !matches!(kind, pb::EntryKind::Charge | pb::EntryKind::Settle) {

@@ -187,6 +187,7 @@ async fn a_file_of_before_is_migrated() {
     file.execute_batch(
         "DROP TABLE rate_card_sources; DROP TABLE publications;
          DROP TABLE keys; DROP TABLE admin_events; DROP VIEW ledger;
+         DROP TABLE archives; DROP TABLE openings;
          ALTER TABLE entries DROP COLUMN key_id; ALTER TABLE entries DROP COLUMN chain;
          ALTER TABLE entries DROP COLUMN salts; ALTER TABLE entries DROP COLUMN erased;
          CREATE VIEW ledger AS SELECT * FROM entries;

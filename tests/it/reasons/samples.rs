@@ -82,6 +82,11 @@ pub fn samples() -> Vec<OnTheWire> {
             hold_service: "video_generation".into(),
             service: "ai_scripts".into(),
         },
+        Refused::HistoryArchived {
+            account: account(),
+            archive: 1,
+            oldest: time("2026-01-01T12:00:00Z"),
+        },
         Refused::EntryNotFound {
             entry: text("e99-zxaf"),
         },

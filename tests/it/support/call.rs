@@ -34,6 +34,7 @@ pub struct Reply {
     pub account: Option<pb::Account>,
     pub accounts: Option<Vec<pb::Account>>,
     pub next_page_token: String,
+    pub opening_balance: Option<pb::OpeningBalance>,
 }
 
 /// The results of a batch, in the order of its items.
@@ -125,7 +126,7 @@ calls! {
     ReleaseHold(ReleaseHoldRequest) release_hold -> ReleaseHoldResponse { hold, available, replayed }
     GetHold(GetHoldRequest) get_hold -> GetHoldResponse { hold }
     ListHolds(ListHoldsRequest) list_holds -> ListHoldsResponse { holds, next_page_token }
-    ListEntries(ListEntriesRequest) list_entries -> ListEntriesResponse { entries, next_page_token }
+    ListEntries(ListEntriesRequest) list_entries -> ListEntriesResponse { entries, next_page_token, opening_balance }
     GetBalance(GetBalanceRequest) get_balance -> GetBalanceResponse { balance }
     GetAccount(GetAccountRequest) get_account -> GetAccountResponse { account }
     ListAccounts(ListAccountsRequest) list_accounts -> ListAccountsResponse { accounts, next_page_token }

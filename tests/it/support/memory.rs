@@ -293,7 +293,11 @@ impl Store for MemoryStore {
             let entries: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
             let more = found.next().is_some();
             let next = entries.last().map(|entry| entry.id).filter(|_| more);
-            Ok(EntryPage { entries, next })
+            Ok(EntryPage {
+                entries,
+                next,
+                opening: None,
+            })
         }))
     }
 

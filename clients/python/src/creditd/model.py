@@ -36,6 +36,7 @@ __all__ = [
     "HoldPage",
     "HoldResult",
     "Meter",
+    "OpeningBalance",
     "PublishRateCardResult",
     "RateCard",
     "RateCardPage",
@@ -350,14 +351,31 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningBalance:
+    """What an account had after the newest of its entries that were moved to an archive.
+
+    `entry_id` and `create_time` are of that entry. Balances of then and later are known. `archive`
+    counts archives: the newest one that has entries of the account.
+    """
+
+    available: Decimal
+    held: Decimal
+    entry_id: str
+    create_time: datetime
+    archive: int
+
+
+@dataclass(frozen=True, slots=True)
 class EntryPage:
     """Some entries, newest first. It may be empty and still not the last.
 
-    `next_page_token` names the page that follows; "" where there is none.
+    `next_page_token` names the page that follows; "" where there is none. The last page has an
+    `opening_balance` where older entries that could pass the filters are in an archive.
     """
 
     entries: tuple[Entry, ...]
     next_page_token: str
+    opening_balance: OpeningBalance | None = None
 
 
 @dataclass(frozen=True, slots=True)

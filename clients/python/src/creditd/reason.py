@@ -369,3 +369,11 @@ class Reason:
     #: Code: FAILED_PRECONDITION
     #: Metadata: problems
     CONFIG_NOT_RELOADED: Final = "CONFIG_NOT_RELOADED"
+
+    #: Older entries of the account were moved to an archive, and what is asked for needs
+    #: them: a balance before oldest_time, an entry that is to be refunded, a hold that was
+    #: closed by then. archive is the number of the newest archive that has entries of the
+    #: account. An archive is a data file: a server over a copy of it answers.
+    #: Code: FAILED_PRECONDITION
+    #: Metadata: account, archive, oldest_time
+    HISTORY_ARCHIVED: Final = "HISTORY_ARCHIVED"

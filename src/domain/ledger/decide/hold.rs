@@ -76,6 +76,7 @@ pub(super) fn open_hold<'a>(
     let mut expired = context.lapsed.iter().filter_map(|e| e.hold.as_deref());
     let closed = match context.referenced {
         Some(Referenced::ClosedHold(hold)) => Some(&**hold),
+        Some(Referenced::Archived(opening)) => return Err(opening.refusal(account.name())),
         _ => expired.find(|hold| hold.id == id),
     };
     Err(closed.map_or_else(not_found, |hold| Refusal::HoldClosed {

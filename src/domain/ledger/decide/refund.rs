@@ -20,8 +20,10 @@ pub(super) fn refund(
         entry: named.text(),
     };
     let of = named.id().ok_or_else(not_found)?;
-    let Some(Referenced::Spending(spending)) = context.referenced else {
-        return Err(not_found());
+    let spending = match context.referenced {
+        Some(Referenced::Spending(spending)) => spending,
+        Some(Referenced::Archived(opening)) => return Err(opening.refusal(account.name())),
+        _ => return Err(not_found()),
     };
     if !spending.refundable {
         return Err(Refusal::EntryNotRefundable {

@@ -81,12 +81,13 @@ impl Audit<'_> {
             ));
         }
         if let Some(chain) = stored.chain.or(expected) {
+            account.previous_chain = account.chain;
             account.chain = chain;
         }
     }
 
     /// The name of a column that does not have what creditd writes for the row's meaning.
-    fn odd_column(
+    pub(super) fn odd_column(
         &self,
         stored: &StoredEntry,
         row: &ChainRow<'_>,
@@ -123,7 +124,7 @@ impl Audit<'_> {
     }
 
     /// The head of the rows that were read.
-    fn head(&self, rows: i64) -> JournalHead {
+    pub(super) fn head(&self, rows: i64) -> JournalHead {
         let mut accounts: Vec<(&str, &Chain)> = (self.accounts.values())
             .filter(|account| account.head.is_some())
             .map(|account| (&*account.name, &account.chain))
@@ -132,21 +133,25 @@ impl Audit<'_> {
         JournalHead::of(rows, accounts.into_iter())
     }
 
-    /// Compares with the head from which the file must go on, once its rows were read.
-    pub(super) fn check_since(&mut self, rows: i64) {
-        let Some(since) = self.since.filter(|since| since.rows() == rows) else {
-            return;
-        };
-        let problem = match (self.head(rows) == *since, self.report.damage) {
-            (true, _) => return,
-            (false, 0) => {
-                "each entry up to there has the hash of what it says now: an entry was changed and all hashes after it were computed again, or an account got another name, or the head is of another file"
-            }
-            (false, _) => "what is not as it was is told above, or more than that was changed",
-        };
-        self.report.add(format!(
-            "it does not go on from the head {since}: {problem}"
-        ));
+    /// Compares with the heads from which the file must go on, once so many rows were read, and
+    /// with what an archive must make of them.
+    pub(super) fn check_since(&mut self, rows: i64) -> Result<(), StorageError> {
+        for since in self.heads.iter().filter(|since| since.rows() == rows) {
+            let problem = match (self.head(rows) == *since, self.report.damage) {
+                (true, _) => continue,
+                (false, 0) => {
+                    "each entry up to there has the hash of what it says now: an entry was changed and all hashes after it were computed again, or an account got another name, or the head is of another file"
+                }
+                (false, _) => "what is not as it was is told above, or more than that was changed",
+            };
+            self.report.add(format!(
+                "it does not go on from the head {since}: {problem}"
+            ));
+        }
+        match self.expected.filter(|cut| cut.position == rows) {
+            Some(cut) => self.check_cut(cut),
+            None => Ok(()),
+        }
     }
 
     /// Notes the head of the whole journal.
@@ -155,7 +160,7 @@ impl Audit<'_> {
             return;
         }
         let last = self.last_position;
-        if let Some(since) = self.since.filter(|since| since.rows() > last) {
+        for since in self.heads.iter().filter(|since| since.rows() > last) {
             self.report.add(format!(
                 "it does not go on from the head {since}: the journal had {} rows then and has {last} now, so its newest ones were removed, or this is a copy of before then, or the head is of another file",
                 since.rows()

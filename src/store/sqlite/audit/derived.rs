@@ -9,7 +9,8 @@ use crate::store::sqlite::journal::StorageError;
 use crate::store::sqlite::times::At;
 
 /// Names of tables, queries of the number of their rows, and queries of the number of entries
-/// that have one.
+/// that have one. Of rows up to {floor}, which are archived, there are those of grants, and what
+/// the seal covers.
 const COUNTS: &[(&str, &str, &str)] = &[
     (
         "grants",
@@ -19,22 +20,37 @@ const COUNTS: &[(&str, &str, &str)] = &[
     (
         "refunds",
         "SELECT count(*) FROM refunds",
-        "SELECT count(*) FROM entries WHERE kind = 'refund'",
+        "SELECT count(*) FROM entries WHERE kind = 'refund' AND position > {floor}",
     ),
     (
         "holds",
-        "SELECT count(*) FROM holds",
-        "SELECT count(*) FROM entries WHERE kind = 'hold'",
+        "SELECT count(*) FROM holds WHERE made > {floor}",
+        "SELECT count(*) FROM entries WHERE kind = 'hold' AND position > {floor}",
     ),
     (
         "holds (closed)",
-        "SELECT count(closed) FROM holds",
-        "SELECT count(*) FROM entries WHERE hold_status <> 'open'",
+        "SELECT count(*) FROM holds WHERE closed > {floor}",
+        "SELECT count(*) FROM entries WHERE hold_status <> 'open' AND position > {floor}",
+    ),
+    (
+        "holds (open at the cut)",
+        "SELECT count(*) FROM holds WHERE made <= {floor} AND (closed IS NULL OR closed > {floor})",
+        "SELECT coalesce(sum(json_array_length(state, '$.holds')), 0) FROM openings WHERE json_valid(state)",
+    ),
+    (
+        "holds (closed by an account's newest archived row)",
+        "SELECT count(*) FROM holds WHERE closed <= {floor}",
+        "SELECT count(*) FROM entries JOIN openings USING (position) WHERE hold_status <> 'open'",
     ),
     (
         "revocations",
-        "SELECT count(*) FROM revocations",
-        "SELECT count(*) FROM (SELECT DISTINCT account_id, grant_id FROM entries WHERE kind = 'revoke')",
+        "SELECT count(*) FROM revocations LEFT JOIN openings o USING (account_id)
+          WHERE revocations.entry_id > coalesce(o.entry_id, 0)",
+        "SELECT count(*) FROM (
+           SELECT account_id, grant_id FROM entries WHERE kind = 'revoke' AND position > {floor}
+           EXCEPT
+           SELECT account_id, grant_id FROM revocations JOIN openings o USING (account_id)
+            WHERE revocations.entry_id <= o.entry_id)",
     ),
 ];
 
@@ -54,9 +70,14 @@ impl Audit<'_> {
             .query_row(sql, [], |row| row.get(0))?)
     }
 
+    /// The same of a query about the rows that are not archived.
+    fn count_above(&self, sql: &str) -> Result<i64, StorageError> {
+        self.count(&sql.replace("{floor}", &self.floor.to_string()))
+    }
+
     fn check_counts(&mut self) -> Result<(), StorageError> {
         for (table, stored, expected) in COUNTS {
-            let (stored, expected) = (self.count(stored)?, self.count(expected)?);
+            let (stored, expected) = (self.count_above(stored)?, self.count_above(expected)?);
             if stored != expected {
                 self.report.add(format!(
                     "table {table} has {stored} rows, and the journal says {expected}"
@@ -69,11 +90,15 @@ impl Audit<'_> {
     /// The table of revocations must name the first one of each grant.
     fn check_revocations(&mut self) -> Result<(), StorageError> {
         let sql = "SELECT 'entry ' || entry_id || ' revoked grant ' || grant_id || ' of account ' || account_id
-                     FROM (SELECT account_id, grant_id, entry_id FROM revocations
+                     FROM (SELECT account_id, grant_id, revocations.entry_id
+                             FROM revocations LEFT JOIN openings o USING (account_id)
+                            WHERE revocations.entry_id > coalesce(o.entry_id, 0)
                            EXCEPT
                            SELECT account_id, grant_id, min(entry_id) FROM entries
-                            WHERE kind = 'revoke' GROUP BY account_id, grant_id)";
-        self.report_each(sql, |row: String| {
+                            WHERE kind = 'revoke' AND position > {floor}
+                            GROUP BY account_id, grant_id)";
+        let sql = sql.replace("{floor}", &self.floor.to_string());
+        self.report_each(&sql, |row: String| {
             format!("table revocations says that {row}, and the journal does not")
         })
     }
@@ -120,13 +145,17 @@ impl Audit<'_> {
         Ok(time.optional()?.map(|At(time)| time))
     }
 
-    /// Refunds must be of charges and settlements, and not exceed them.
+    /// Refunds must be of charges and settlements, and not exceed them. Those of archived ones are
+    /// compared in the archive.
     fn check_refunds(&mut self) -> Result<(), StorageError> {
         let mut statement = self.journal.connection.prepare(
             // The subquery is a hash table of entries, which are not indexed by entry_id.
             "SELECT r.account_id, r.refunded_id, r.credits, e.spent, e.kind
                FROM (SELECT account_id, refunded_id, sum(credits) AS credits
-                       FROM refunds GROUP BY account_id, refunded_id) r
+                       FROM refunds
+                      WHERE refunded_id > coalesce((SELECT entry_id FROM openings o
+                                                     WHERE o.account_id = refunds.account_id), 0)
+                      GROUP BY account_id, refunded_id) r
                LEFT JOIN (SELECT account_id, entry_id, spent, kind FROM entries
                            WHERE kind IN ('charge', 'settle')) e
                  ON e.account_id = r.account_id AND e.entry_id = r.refunded_id",

@@ -17,11 +17,17 @@ impl Audit<'_> {
     /// Applies every entry to its account, in the order of the journal.
     pub(super) fn apply_entries(&mut self) -> Result<(), StorageError> {
         let connection = &self.journal.connection;
-        let total: i64 = connection.query_row("SELECT count(*) FROM entries", [], |r| r.get(0))?;
+        let total = "SELECT count(*) FROM entries WHERE position > ?1 OR ?1 = 0";
+        let total: i64 = connection.query_row(total, [self.floor], |r| r.get(0))?;
         let total = u64::try_from(total).unwrap_or_default();
         let mut snapshots = self.snapshots()?;
-        let (mut last, mut read) = (i64::MIN, 0_u64);
-        self.check_since(0);
+        // Without an archive, what stands before position 1 is found as well.
+        let first = match self.floor {
+            0 => i64::MIN,
+            floor => floor,
+        };
+        let (mut last, mut read) = (first, 0_u64);
+        self.check_since(self.floor)?;
         'rows: loop {
             // In pages, since checks of an entry run further queries on the connection.
             let ids = self.ids_after(last)?;
@@ -40,7 +46,7 @@ impl Audit<'_> {
                 self.check_position(self.last_position.saturating_add(1), id);
                 self.apply_entry(Position(id), &mut snapshots);
                 self.last_position = id;
-                self.check_since(id);
+                self.check_since(id)?;
                 read = read.saturating_add(1);
                 if read.is_multiple_of(PROGRESS_ROWS) {
                     (self.progress)(read, total);
@@ -48,8 +54,11 @@ impl Audit<'_> {
             }
         }
         (self.progress)(read, total);
-        let others = "SELECT count(*) FROM entries WHERE kind IN ('extend', 'update')";
-        self.report.other_rows = u64::try_from(self.count(others)?).unwrap_or_default();
+        let others = format!(
+            "SELECT count(*) FROM entries WHERE kind IN ('extend', 'update') AND position > {}",
+            self.floor
+        );
+        self.report.other_rows = u64::try_from(self.count(&others)?).unwrap_or_default();
         self.report.entries = read.saturating_sub(self.report.other_rows);
         for (account, position) in snapshots {
             self.report.add(format!(
@@ -123,6 +132,9 @@ impl Audit<'_> {
         account_audit.opened_by_update |=
             account_audit.head.is_none() && matches!(entry.kind, EntryKind::Update(_));
         account_audit.head = Some(position);
+        if matches!(entry.kind, EntryKind::Update(_)) {
+            account_audit.last_update = Some(position);
+        }
         let mut form = std::mem::take(&mut self.form);
         self.check_chain(&stored, &mut account_audit, &mut form);
         self.form = form;

@@ -15,6 +15,7 @@ impl Audit<'_> {
             return Ok(());
         }
         let (mut created, mut revoked) = (HashSet::new(), HashMap::new());
+        let mut seals = Vec::new();
         let (report, connection) = (&mut self.report, &self.journal.connection);
         let (mut number, mut last) = (0_i64, None);
         let checked = trail::check(connection, |event, is_right| {
@@ -33,6 +34,7 @@ impl Audit<'_> {
                 AdminAction::RevokeKey => {
                     revoked.insert(event.subject, event.create_time);
                 }
+                AdminAction::Archive => seals.push(event.subject),
                 AdminAction::PublishRateCard | AdminAction::WithdrawRateCard => {}
             }
         });
@@ -40,6 +42,7 @@ impl Audit<'_> {
             report.add(format!("the trail cannot be read: {error}"));
             return Ok(());
         }
+        self.named_seals = seals;
         let keys = match keys::all(connection) {
             Ok(keys) => keys,
             Err(error) => {

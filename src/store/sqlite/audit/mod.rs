@@ -4,11 +4,13 @@
 //! tables with the result. It reads the file as it is at one moment, also while a server
 //! writes to it, and changes nothing.
 
+mod archives;
 mod cards;
 mod chain;
 mod derived;
 mod entries;
 mod keys;
+mod openings;
 mod requests;
 
 use std::collections::HashMap;
@@ -26,6 +28,10 @@ use crate::domain::canonical::CanonicalForm;
 use crate::domain::ledger::Account;
 use crate::domain::pricing::{Pricing, Usage};
 use crate::store::cards::StoredCard;
+
+use self::openings::StoredArchive;
+
+pub use self::archives::{ArchiveProof, audit_with_archives};
 
 /// How many findings are reported as sentences; the others are only counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -49,6 +55,10 @@ pub struct AuditReport {
     pub warning: Option<String>,
     /// The head of the journal; None in a file from before its entries were chained.
     pub head: Option<JournalHead>,
+    /// Rows up to this position are in archives; 0: none are.
+    pub archived: i64,
+    /// The archives that were audited with it.
+    pub proofs: Vec<ArchiveProof>,
 }
 
 impl AuditReport {
@@ -87,8 +97,16 @@ struct Audit<'a> {
     accounts: HashMap<i64, AccountAudit>,
     /// Whether entries are chained, as in files of this version.
     is_chained: bool,
-    /// The head from which the file must go on.
-    since: Option<&'a JournalHead>,
+    /// The heads from which the file must go on.
+    heads: &'a [JournalHead],
+    /// What the rows up to some position must make, in an archive.
+    expected: Option<&'a StoredArchive>,
+    /// The archives that were made of the file.
+    archives: Vec<StoredArchive>,
+    /// The seals that the trail names.
+    named_seals: Vec<Box<str>>,
+    /// Rows up to here are archived, and do not count.
+    floor: i64,
     /// The position of the newest row that was read.
     last_position: i64,
     form: CanonicalForm,
@@ -108,6 +126,12 @@ struct AccountAudit {
     opened_by_update: bool,
     /// The hash of its newest row so far.
     chain: Chain,
+    /// That of its row before.
+    previous_chain: Chain,
+    /// Its newest update.
+    last_update: Option<Position>,
+    /// The newest archive that took rows of it; 0: none.
+    archive: i64,
     /// Entries since its newest snapshot, as its rows say it.
     steps: u32,
 }
@@ -123,28 +147,59 @@ pub fn audit(
     reprice: &mut dyn Reprice,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<AuditReport, String> {
+    audit_with_archives(path, &[], since, reprice, progress)
+}
+
+/// What a file must say beside being sound.
+#[derive(Clone, Copy, Default)]
+struct Expected<'a> {
+    heads: &'a [JournalHead],
+    cut: Option<&'a StoredArchive>,
+}
+
+/// Audits one file.
+fn audit_file(
+    path: &Path,
+    expected: Expected<'_>,
+    reprice: &mut dyn Reprice,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<AuditReport, String> {
     let (connection, warning) = open_to_read(path)?;
     let failed = |error| format!("data file {}: {error}", path.display());
     let is_chained = super::open::has_chains(&connection).map_err(failed)?;
     super::open::show_as_newest(&connection).map_err(failed)?;
-    if since.is_some() && !is_chained {
+    if !expected.heads.is_empty() && !is_chained {
         return Err(format!(
             "data file {}: its entries are not chained yet, so it cannot go on from a head; start \"creditd serve\" with it once, which migrates it",
             path.display()
         ));
     }
+    let journal = Journal::new(connection);
+    let archives = openings::archives(&journal);
+    let archives = archives.map_err(|StorageError(cause)| {
+        format!(
+            "data file {}: its archives cannot be read: {cause}",
+            path.display()
+        )
+    })?;
+    let floor = archives.last().map_or(0, |archive| archive.position);
     let mut audit = Audit {
-        journal: Journal::new(connection),
+        journal,
         reprice,
         progress,
         report: AuditReport {
             warning,
+            archived: floor,
             ..AuditReport::default()
         },
         accounts: HashMap::new(),
         is_chained,
-        since,
-        last_position: 0,
+        heads: expected.heads,
+        expected: expected.cut,
+        archives,
+        named_seals: Vec::new(),
+        floor,
+        last_position: floor,
         form: CanonicalForm::default(),
     };
     match audit.run() {
@@ -216,7 +271,10 @@ impl Audit<'_> {
         self.read_cards()?;
         self.check_cards()?;
         self.check_keys()?;
+        self.check_archives()?;
         self.read_accounts()?;
+        self.read_openings()?;
+        self.check_kept()?;
         self.apply_entries()?;
         self.note_head();
         self.check_derived()?;
@@ -274,6 +332,9 @@ impl Audit<'_> {
                 row_was_checked: false,
                 opened_by_update: false,
                 chain: BEGINNING,
+                previous_chain: BEGINNING,
+                last_update: None,
+                archive: 0,
                 steps: 0,
             };
             self.accounts.insert(id, account_audit);

@@ -72,9 +72,12 @@ impl Audit<'_> {
             // The oldest run's range begins where a dropped run ended, which is not known.
             let mut indexed = None;
             for run in runs.iter().filter(|run| run.scope == scope) {
-                let (count, wrong) = self.wrong_keys(keys, run, indexed)?;
+                let (count, archived, wrong) = self.wrong_keys(keys, run, indexed)?;
                 let missing = match indexed {
-                    Some(indexed) => self.count_requests(run, indexed)? != count,
+                    Some(indexed) => {
+                        let there = self.count_requests(run, indexed.max(self.floor))?;
+                        there.saturating_add(archived) != count
+                    }
                     None => false,
                 };
                 let length = u64::try_from(run.length).unwrap_or_default();
@@ -90,18 +93,20 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// How many keys a run has, and how many of them are wrong or out of order.
+    /// How many keys a run has, how many of them are of archived rows, and how many are wrong or
+    /// out of order. Of a row that was removed nothing says what its key must be.
     fn wrong_keys(
         &self,
         keys: Keys,
         run: &SortedRun,
         indexed: Option<i64>,
-    ) -> Result<(u64, u64), StorageError> {
+    ) -> Result<(u64, u64, u64), StorageError> {
         let connection = &self.journal.connection;
         let mut statement = connection
             .prepare_cached("SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key")?;
         let mut rows = statement.query([run.id])?;
-        let (mut count, mut wrong, mut previous) = (0_u64, 0_u64, i64::MIN);
+        let (mut count, mut archived, mut wrong) = (0_u64, 0_u64, 0_u64);
+        let mut previous = i64::MIN;
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
             for pair in bytes.chunks_exact(PAIR_BYTES) {
@@ -116,6 +121,9 @@ impl Audit<'_> {
                         let id = row.get::<_, Option<String>>(1)?;
                         Ok((row.get::<_, i64>(0)?, id, row.get::<_, String>(2)?))
                     });
+                let is_archived = (1..=self.floor).contains(&entry);
+                let is_removed =
+                    is_archived && matches!(expected, Err(rusqlite::Error::QueryReturnedNoRows));
                 let expected = expected.ok().and_then(|(account, id, kind)| {
                     let key = keys.of(account, &RequestId::new(&id?).ok()?);
                     let belongs = run.scope == Scope::All || Scope::of(&kind) == run.scope;
@@ -123,14 +131,16 @@ impl Audit<'_> {
                 });
                 let in_range = entry <= run.last_position && indexed.is_none_or(|c| entry > c);
                 let in_order = key.cast_signed() >= previous;
-                if expected != Some(key) || !in_range || !in_order || !run.may_have(key) {
+                let is_wrong = expected != Some(key) && !is_removed;
+                if is_wrong || !in_range || !in_order || !run.may_have(key) {
                     wrong = wrong.saturating_add(1);
                 }
+                archived = archived.saturating_add(u64::from(is_archived));
                 previous = key.cast_signed();
                 count = count.saturating_add(1);
             }
         }
-        Ok((count, wrong))
+        Ok((count, archived, wrong))
     }
 
     /// How many request_ids the journal has in the range of a run.

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::AccountHead;
-use crate::domain::ledger::{AccountId as _, Entry, EntryId, HoldId, Named};
+use crate::domain::ledger::{AccountId as _, Entry, EntryId, HoldId, Named, Opening};
 use crate::domain::{Refusal, Violation};
 use crate::store::sqlite::journal::{Journal, Position, StorageError};
+use crate::store::sqlite::openings::StoredOpening;
 use crate::store::sqlite::rows::StoredEntry;
 use crate::store::sqlite::times::At;
 use crate::store::{Answer, EntryPage, EntryQuery};
@@ -28,6 +29,8 @@ pub(in crate::store::sqlite) struct Scan {
     query: EntryQuery,
     /// None before it has begun.
     range: Option<Range>,
+    /// What the account has instead of its archived entries.
+    opening: Option<Opening>,
     /// Entries that were read and not scanned yet.
     stored: VecDeque<StoredEntry>,
     page: EntryPage,
@@ -37,13 +40,15 @@ pub(in crate::store::sqlite) struct Scan {
     took: Duration,
 }
 
-/// The oldest entry that can match, the position from which on nothing was read yet, and how many
-/// of the unwritten entries were not scanned yet.
+/// The oldest entry that can match, the position from which on nothing was read yet, how many
+/// of the unwritten entries were not scanned yet, and where the archived rows begin.
 #[derive(Clone, Copy)]
 struct Range {
     oldest: Option<EntryId>,
     next: Option<Position>,
     unwritten: usize,
+    /// Rows up to here are archived.
+    archived: Option<Position>,
 }
 
 impl Scan {
@@ -51,6 +56,7 @@ impl Scan {
         Self {
             query,
             range: None,
+            opening: None,
             stored: VecDeque::new(),
             page: EntryPage::default(),
             last_scanned: None,
@@ -69,10 +75,15 @@ impl Scan {
         let query = &self.query;
         let mut range = match self.range {
             Some(range) => range,
-            None => match begin(journal, head, query)? {
-                Ok(range) => range,
-                Err(refusal) => return Ok(Some(Err(refusal.into()))),
-            },
+            None => {
+                let stored = journal.stored_opening(head.id)?;
+                self.opening = (stored.as_ref().map(StoredOpening::opening)).transpose()?;
+                let archived = stored.map(|stored| stored.position);
+                match begin(journal, head, query, (archived, self.opening.as_ref()))? {
+                    Ok(range) => range,
+                    Err(refusal) => return Ok(Some(Err(refusal.into()))),
+                }
+            }
         };
         while self.scanned < SCANNED_MAX {
             let entry = if let Some(last) = range.unwritten.checked_sub(1) {
@@ -83,7 +94,7 @@ impl Scan {
                 }
             } else {
                 if self.stored.is_empty()
-                    && let Some(from) = range.next
+                    && let Some(from) = range.next.filter(|next| Some(*next) > range.archived)
                 {
                     let time = began.elapsed();
                     if self.took.saturating_add(time) > SCAN_TIME_MAX {
@@ -98,9 +109,19 @@ impl Scan {
                     // A page that is almost full needs few entries; a scan that finds none reads
                     // many at once.
                     let wanted = wanted.max(self.scanned).clamp(ROWS_MIN, ROWS_MAX);
-                    self.stored = journal.entries_back(head.id, from, wanted)?.into();
+                    self.stored = journal
+                        .entries_back(head.id, (from, range.archived), wanted)?
+                        .into();
                 }
                 let Some(next_stored) = self.stored.pop_front() else {
+                    self.page.opening = self.opening.take().filter(|opening| {
+                        // Updates alone are no entries that could match.
+                        let has_entries = opening.entry.0 > 0;
+                        let late = query.start_time.is_some_and(|start| start > opening.time);
+                        has_entries
+                            && !late
+                            && range.oldest.is_none_or(|oldest| oldest <= opening.entry)
+                    });
                     return Ok(Some(Ok(std::mem::take(&mut self.page))));
                 };
                 range.next = next_stored.place.previous;
@@ -133,11 +154,17 @@ fn begin(
     journal: &Journal,
     head: &AccountHead,
     query: &EntryQuery,
+    (archived, opening): (Option<Position>, Option<&Opening>),
 ) -> Result<Result<Range, Refusal>, StorageError> {
     let mut newest = head.position;
     let mut oldest = None;
     if let Some(named) = &query.hold {
         let Some((made, closed)) = hold_range(journal, head, named)? else {
+            if let (Some(opening), Some(id)) = (opening, named.id())
+                && opening.has_hold(id)
+            {
+                return Ok(Err(opening.refusal(&head.name)));
+            }
             return Ok(Err(Refusal::HoldNotFound { hold: named.text() }));
         };
         oldest = Some(made);
@@ -154,7 +181,9 @@ fn begin(
         // Unwritten lapses are newer than all entries in the file. Rows that are no entries for
         // callers can be many, behind the newest entry too, and are passed over.
         let below = EntryId(before.0.saturating_sub(1));
-        if below <= head.last {
+        if opening.is_some_and(|opening| below <= opening.entry) {
+            newest = archived;
+        } else if below <= head.last {
             newest = journal.position_of(head.id, newest, below)?;
         }
     } else if let Some(end) = query.end_time {
@@ -180,6 +209,7 @@ fn begin(
         oldest,
         next: newest,
         unwritten,
+        archived,
     }))
 }
 

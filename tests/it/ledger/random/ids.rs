@@ -126,6 +126,9 @@ fn visit_reply(reply: &mut Reply, visit: Visit<'_>) {
     for entry in entries {
         visit_entry(entry, visit);
     }
+    if let Some(opening) = &mut reply.opening_balance {
+        visit(Kind::Entry, &mut opening.entry_id);
+    }
     for hold in reply
         .hold
         .iter_mut()

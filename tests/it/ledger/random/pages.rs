@@ -70,6 +70,7 @@ impl Run {
         let Ok(Reply {
             entries: Some(entries),
             next_page_token: token,
+            opening_balance: opening,
             ..
         }) = real
         else {
@@ -86,13 +87,17 @@ impl Run {
                 walk.rest.len()
             ));
         }
-        let page = |entries| Reply {
+        let page = |entries, opening| Reply {
             entries: Some(entries),
+            opening_balance: opening,
             ..Reply::default()
         };
-        let expected = page(walk.rest.drain(..length).collect());
+        let account = self.model.accounts.get(&walk.request.account);
+        let ends_with = account.filter(|_| token.is_empty());
+        let ends_with = ends_with.and_then(|account| account.opening(&walk.request));
+        let expected = page(walk.rest.drain(..length).collect(), ends_with);
         let call = Call::ListEntries(walk.request.clone());
-        self.judge(&call, Ok(expected), Ok(page(entries)))?;
+        self.judge(&call, Ok(expected), Ok(page(entries, opening)))?;
         if token.is_empty() {
             return match walk.rest.len() {
                 0 => Ok(()),

@@ -28,6 +28,8 @@ const ALL_BALANCES_EVERY: u64 = 25;
 /// credits in or back is known for longer.
 const KNOWN_FOR: Nanos = 71 * HOUR;
 const CREDITS_KNOWN_FOR: Nanos = 89 * 24 * HOUR;
+/// The same where what is older than an hour may be archived, and the clock goes back by minutes.
+const ARCHIVES_KNOWN_FOR: Nanos = 49 * 60 * SECOND;
 /// How much later than predicted a ledger may say that it did something. Its thread takes a
 /// microsecond whenever it wakes, which it does twice a second without a call: on a busy machine
 /// seconds may be between two calls.
@@ -41,6 +43,8 @@ pub type Counts = BTreeMap<String, u64>;
 enum Shown {
     Clock(Nanos),
     Restart,
+    /// What is older than that was archived.
+    Archive(Nanos),
     /// A call, when it was done, and what the model says.
     Call(Box<Call>, Nanos, String),
 }
@@ -66,12 +70,14 @@ pub(super) struct Run {
     pub(super) account_walks: Vec<AccountWalk>,
     shown: VecDeque<Shown>,
     counts: Counts,
+    /// Whether old entries are archived now and then: request_ids are then known for an hour.
+    archives: bool,
 }
 
 /// Runs so many operations, each part of them in a new ledger and by the next seed;
 /// what went wrong, with the seed of its part, or how often what was answered.
 pub fn run_all(
-    factory: Factory,
+    (factory, archives): (Factory, bool),
     mut seed: u64,
     operations: u64,
     in_one: u64,
@@ -80,7 +86,7 @@ pub fn run_all(
     let mut left = operations;
     while left > 0 {
         let part = left.min(in_one);
-        let outcome = run(factory(), seed, part);
+        let outcome = run((factory(), archives), seed, part);
         for (answer, count) in
             outcome.map_err(|wrong| format!("CREDITD_MODEL_SEED={seed}\n{wrong}"))?
         {
@@ -93,7 +99,11 @@ pub fn run_all(
 }
 
 /// Runs so many operations; what went wrong, with those before it.
-pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Counts, String> {
+pub fn run(
+    (subject, archives): (Box<dyn Subject>, bool),
+    seed: u64,
+    operations: u64,
+) -> Result<Counts, String> {
     let mut run = Run {
         rng: Rng::new(seed),
         model: Model::new(cards::for_model()),
@@ -110,6 +120,7 @@ pub fn run(subject: Box<dyn Subject>, seed: u64, operations: u64) -> Result<Coun
         account_walks: Vec::new(),
         shown: VecDeque::new(),
         counts: Counts::new(),
+        archives,
     };
     for operation in 0..operations {
         run.operation(operation).map_err(|problem| {
@@ -126,6 +137,9 @@ impl Run {
         self.move_clock();
         if self.rng.chance(3) {
             self.restart();
+        }
+        if self.archives && self.rng.chance(8) {
+            self.archive();
         }
         if !self.walks.is_empty() && self.rng.chance(50) {
             let last = i64::try_from(self.walks.len()).unwrap() - 1;
@@ -174,7 +188,8 @@ impl Run {
 
     fn next_call(&mut self) -> Call {
         let now = self.clock.max(self.last);
-        let known = |past: &&(Call, Nanos)| past.1 > now - known_for(&past.0);
+        let archives = self.archives;
+        let known = |past: &&(Call, Nanos)| past.1 > now - known_for(&past.0, archives);
         if self.rng.chance(75) {
             let past = self.past.iter().filter(known).collect();
             if let Some((call, _)) = self.rng.pick_any(past) {
@@ -270,6 +285,25 @@ impl Run {
         self.note(Shown::Restart);
         self.subject.restart();
         *self.counts.entry("restart".to_owned()).or_default() += 1;
+    }
+
+    /// Archives what is older than an hour at least.
+    fn archive(&mut self) {
+        self.set_clock(self.clock.max(self.last) + MILLISECOND);
+        let older = 60 * SECOND * Nanos::from(self.rng.between(61, 300));
+        let before = self.clock - older;
+        self.note(Shown::Archive(before));
+        let archived = self.subject.archive(before, self.clock);
+        if archived.is_empty() {
+            return;
+        }
+        // What is still to come of them may be archived.
+        self.walks.clear();
+        for (account, archived) in archived {
+            let account = self.model.accounts.get_mut(&account);
+            account.unwrap().archived = Some(archived);
+        }
+        *self.counts.entry("archive".to_owned()).or_default() += 1;
     }
 
     fn note(&mut self, event: Shown) {
@@ -444,6 +478,7 @@ impl Shown {
         match self {
             Self::Clock(time) => format!("clock {}", shown_time(*time)),
             Self::Restart => "restart".to_owned(),
+            Self::Archive(before) => format!("archive before {}", shown_time(*before)),
             Self::Call(call, time, outcome) => {
                 format!("{call:?}\n    at {}: {outcome}", shown_time(*time))
             }
@@ -452,8 +487,9 @@ impl Shown {
 }
 
 /// For how long the request_id of a call is known at least.
-const fn known_for(call: &Call) -> Nanos {
+const fn known_for(call: &Call, archives: bool) -> Nanos {
     match call {
+        _ if archives => ARCHIVES_KNOWN_FOR,
         Call::Grant(_) | Call::Refund(_) | Call::RevokeGrant(_) => CREDITS_KNOWN_FOR,
         _ => KNOWN_FOR,
     }

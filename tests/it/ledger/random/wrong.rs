@@ -116,7 +116,7 @@ fn one_wrong_answer_is_found() {
             mistake,
             is_made: false,
         };
-        let outcome = run::run(Box::new(wrong), 1, OPERATIONS_IN_ONE);
+        let outcome = run::run((Box::new(wrong), false), 1, OPERATIONS_IN_ONE);
         assert!(outcome.is_err(), "mistake {number} was not found");
     }
 }

@@ -116,7 +116,8 @@ class LedgerCalls(Transport):
     ) -> AsyncIterator[Entry]:
         """Yields the entries of an account, newest first, fetched page by page as they are read.
 
-        All filters that are given must hold.
+        All filters that are given must hold. Where older entries were moved to an archive, the last
+        page of `list_entries_page` has the opening balance that stands for them.
 
         Args:
             account: The account of the entries.

@@ -32,6 +32,7 @@ from creditd.model import (
     GrantBalance,
     GrantResult,
     GrantShare,
+    OpeningBalance,
     RevokeGrantResult,
 )
 from creditd.v1 import ledger_pb2
@@ -152,6 +153,19 @@ def entry_page_from_pb(reply: ledger_pb2.ListEntriesResponse) -> EntryPage:
     return EntryPage(
         entries=tuple(entry_from_pb(entry) for entry in reply.entries),
         next_page_token=reply.next_page_token,
+        opening_balance=(
+            _opening_balance(reply.opening_balance) if reply.HasField("opening_balance") else None
+        ),
+    )
+
+
+def _opening_balance(message: ledger_pb2.OpeningBalance) -> OpeningBalance:
+    return OpeningBalance(
+        available=amount_from_text(message.available),
+        held=amount_from_text(message.held),
+        entry_id=message.entry_id,
+        create_time=time_from_field(message, "create_time"),
+        archive=message.archive,
     )
 
 

@@ -578,12 +578,28 @@ class ListEntriesRequest(_message.Message):
     def __init__(self, account: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[EntryKind, str]]] = ..., service: _Optional[str] = ..., hold_id: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...
 
 class ListEntriesResponse(_message.Message):
-    __slots__ = ("entries", "next_page_token")
+    __slots__ = ("entries", "next_page_token", "opening_balance")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OPENING_BALANCE_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
     next_page_token: str
-    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    opening_balance: OpeningBalance
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., opening_balance: _Optional[_Union[OpeningBalance, _Mapping]] = ...) -> None: ...
+
+class OpeningBalance(_message.Message):
+    __slots__ = ("available", "held", "entry_id", "create_time", "archive")
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    available: str
+    held: str
+    entry_id: str
+    create_time: _timestamp_pb2.Timestamp
+    archive: int
+    def __init__(self, available: _Optional[str] = ..., held: _Optional[str] = ..., entry_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., archive: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("entry_id", "account", "kind", "credits", "available", "create_time", "request_id", "service", "rate_card", "revision", "labels", "spent", "held", "usage", "grant_id", "hold_id", "refunded_entry_id", "version", "grants", "source", "expire_time", "priority", "services", "price_values", "key_id", "price_time")
