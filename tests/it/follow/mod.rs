@@ -5,6 +5,7 @@ mod damage;
 mod disasters;
 mod meanwhile;
 mod moments;
+mod origin;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -54,6 +54,12 @@ pub(super) fn newest_path(directory: &Path) -> PathBuf {
     directory.join(NEWEST)
 }
 
+/// The name of a generation at that path.
+pub(super) fn name_of(generation: &Path) -> String {
+    let name = generation.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// The generations of a directory, oldest first.
 pub(super) fn generations(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
@@ -164,8 +170,9 @@ impl Directory {
             let manifest = sealed::read_header::<Manifest>(&manifest_path(&generation));
             if manifest.is_ok_and(|manifest| manifest.file_key != key) {
                 return Err(format!(
-                    "{}: it has copies of another data file; give each data file a directory of its own",
-                    self.path.display()
+                    "{}: it has copies of another data file, such as {}; give each data file a directory of its own",
+                    self.path.display(),
+                    name_of(&generation)
                 ));
             }
         }
@@ -178,8 +185,7 @@ impl Directory {
         let Some(generation) = generations(&self.path)?.pop() else {
             return Ok(None);
         };
-        let name = generation.file_name().unwrap_or_default();
-        let name = name.to_string_lossy().into_owned();
+        let name = name_of(&generation);
         let sequences = segments(&generation)?;
         let last = sequences.last().copied().unwrap_or_default();
         let has_all = u64::try_from(sequences.len()) == Ok(last);

@@ -27,6 +27,7 @@ mod base;
 mod directory;
 mod frames;
 mod live;
+mod origin;
 mod restore;
 mod sealed;
 mod source;

@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::base::HashWriter;
 use super::directory::{
-    BASE, generation_name, generations, manifest_path, newest_path, segment_path, segments,
+    BASE, generation_name, generations, manifest_path, name_of, newest_path, segment_path, segments,
 };
+use super::origin;
 use super::sealed::{self, End, Manifest, SegmentHeader, hex};
 use crate::domain::Timestamp;
 use crate::rfc3339;
@@ -57,8 +58,11 @@ pub struct Generation {
 /// # Errors
 /// Why it is no such directory.
 pub fn list_generations(directory: &Path) -> Result<Vec<Generation>, String> {
-    let found = generations(directory)?.into_iter().map(|path| {
+    let all = generations(directory)?;
+    let mixed = origin::mixed(directory, &all);
+    let found = all.into_iter().map(|path| {
         let (chosen, problem) = choose_within(&path, None);
+        let foreign = mixed.as_ref().and_then(|mixed| mixed.problem_of(&path));
         let numbers = segments(&path).unwrap_or_default();
         let files = path.read_dir().into_iter().flatten().flatten();
         let sizes = files.filter_map(|entry| entry.metadata().ok());
@@ -70,7 +74,7 @@ pub fn list_generations(directory: &Path) -> Result<Vec<Generation>, String> {
             newest: chosen.map(|chosen| chosen.moment),
             segments: u64::try_from(numbers.len()).unwrap_or(u64::MAX),
             size_bytes: sizes.fold(0_u64, |sum, file| sum.saturating_add(file.len())),
-            problem,
+            problem: problem.or(foreign),
         }
     });
     let found: Vec<_> = found.collect();
@@ -142,11 +146,6 @@ fn nothing_in(directory: &Path) -> String {
     )
 }
 
-fn name_of(generation: &Path) -> String {
-    let name = generation.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
 /// What is restored.
 struct Chosen {
     path: PathBuf,
@@ -162,6 +161,9 @@ fn choose(directory: &Path, at: Option<Timestamp>) -> Result<Chosen, String> {
     let all = generations(directory)?;
     if all.is_empty() {
         return Err(nothing_in(directory));
+    }
+    if let Some(mixed) = origin::mixed(directory, &all) {
+        return Err(mixed.problem(directory));
     }
     let latest_name = at.map(generation_name);
     let mut best: Option<Chosen> = None;
