@@ -3,6 +3,7 @@
 
 mod damage;
 mod disasters;
+mod full;
 mod meanwhile;
 mod moments;
 mod origin;
@@ -89,6 +90,21 @@ impl Follower {
                 .read(&self.data)
                 .is_some_and(|moment| moment > since)
         });
+    }
+
+    /// How much memory it has had at most.
+    pub fn memory_mib_max(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib: u64 = line
+            .unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        kib >> 10
     }
 
     /// Waits until it has ended by a failure.

@@ -97,6 +97,7 @@ impl Live {
     pub(super) fn advance(&mut self, end: &End) {
         if end.generation == self.end.generation {
             self.end = end.clone();
+            self.tail.end_writing();
         }
     }
 }

@@ -26,10 +26,12 @@
 mod base;
 mod directory;
 mod frames;
+mod hold;
 mod live;
 mod origin;
 mod restore;
 mod sealed;
+mod settings;
 mod source;
 mod tail;
 mod wal_index;
@@ -40,6 +42,7 @@ use std::time::{Duration, Instant};
 
 use self::base::BaseJob;
 use self::directory::{Directory, note_newest};
+use self::hold::FullHold;
 use self::live::Live;
 use self::sealed::End;
 use self::source::Source;
@@ -49,8 +52,10 @@ use crate::domain::Timestamp;
 use crate::failpoint;
 use crate::store::Clock;
 
+pub use self::hold::{FULL_HOLD_MAX, FULL_WAL_BYTES_MAX};
 pub use self::restore::{Generation, Restored, list_generations, restore};
-pub use self::tail::PENDING_BYTES_MAX;
+pub use self::settings::{FollowReport, FollowSettings};
+pub use self::tail::{BEHIND_RESET_BYTES_MAX, PENDING_BYTES_MAX};
 
 /// From so many frames in the `-wal` on no read transaction is held while others write: the server
 /// begins a checkpoint at 1,000.
@@ -71,32 +76,6 @@ const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Time between two lines of the log about progress, and two removals of what is old.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How a data file is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FollowSettings {
-    /// Time between two segments.
-    pub interval: Duration,
-    /// For how long every moment can be restored.
-    pub retain: Duration,
-    /// Time between two bases.
-    pub base_every: Duration,
-    /// Whether to end after one segment, or one base.
-    pub once: bool,
-}
-
-/// What was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FollowReport {
-    /// How many bases.
-    pub bases: u64,
-    /// How many segments.
-    pub segments: u64,
-    /// How many pages in them.
-    pub pages: u64,
-    /// The moment up to which the copy is whole, if it is.
-    pub whole_until: Option<Timestamp>,
-}
-
 struct Follower<'a> {
     clock: &'a dyn Clock,
     settings: FollowSettings,
@@ -111,6 +90,7 @@ struct Follower<'a> {
     /// No moment of the directory is later.
     last_time: Timestamp,
     look: Option<Extent>,
+    full: FullHold,
     /// When there was a new frame.
     moved: Instant,
     renewed: Instant,
@@ -154,6 +134,7 @@ pub fn follow(
         base: None,
         last_time: Timestamp::from_unix_nanos(0),
         look: None,
+        full: FullHold::default(),
         moved: Instant::now(),
         renewed: Instant::now(),
         base_tried: None,
@@ -256,24 +237,33 @@ impl Follower<'_> {
             }
             Err(LookError::Failed(problem)) => Err(problem),
             Err(LookError::Gap(reason)) => {
-                tracing::warn!(
-                    reason,
-                    generation = live.generation(),
-                    "the copy cannot be continued, and begins anew with a base; until that is whole, no newer moment can be restored"
-                );
-                self.live = None;
+                self.give_up(&reason);
                 Ok(())
             }
         }
+    }
+
+    /// Ends the generation: a new one begins with a base.
+    fn give_up(&mut self, reason: &str) {
+        let generation = self.live.take();
+        tracing::warn!(
+            reason,
+            generation = generation.as_ref().map(Live::generation),
+            "the copy cannot be continued, and begins anew with a base; until that is whole, no newer moment can be restored"
+        );
+        self.full.end();
     }
 
     /// Looks, and holds or ends the read transaction.
     fn look_on(&mut self) -> Result<(), String> {
         let frames = self.look.map_or(0, |look| look.frames);
         let is_quiet = self.moved.elapsed() >= QUIET;
-        // What cannot be read now must not be overwritten.
-        let is_wanted = (self.live.as_ref())
-            .is_some_and(|live| frames < RELEASE_FRAMES || is_quiet || live.tail.is_full());
+        let is_full = self.live.as_ref().is_some_and(|live| live.tail.is_full());
+        if is_full && let Some(reason) = self.full.advance(frames, self.source.page_bytes) {
+            self.give_up(&reason);
+        }
+        // What cannot be read now must not be overwritten, for a while.
+        let is_wanted = self.live.is_some() && (frames < RELEASE_FRAMES || is_quiet || is_full);
         match (is_wanted, self.source.is_held()) {
             (true, false) => self.renew(),
             (true, true) if self.renewed.elapsed() >= RENEW_INTERVAL => self.renew(),
@@ -346,6 +336,7 @@ impl Follower<'_> {
         if let Some(live) = &mut self.live {
             live.advance(&end);
         }
+        self.full.end();
         self.end = Some(end);
         self.report.segments = self.report.segments.saturating_add(1);
         self.report.pages = self.report.pages.saturating_add(segment.header.pages);
@@ -423,6 +414,7 @@ impl Follower<'_> {
         );
         let end = live.end().clone();
         (self.live, self.look) = (Some(live), None);
+        self.full.end();
         self.end = Some(end.clone());
         failpoint::pass("backup-begun");
         let noted = note_newest(self.directory.path(), &end);
@@ -436,6 +428,7 @@ impl Follower<'_> {
 
     /// Opens the files that are at the paths now. False: that did not work.
     fn reopen(&mut self, stop: &AtomicBool) -> bool {
+        self.full.end();
         if self.live.take().is_some() {
             tracing::warn!(
                 "another file has taken the data file's place, or its -wal or -shm: the copy begins anew with a base"
