@@ -1,6 +1,7 @@
 //! `creditd backup --follow` and `creditd restore`: disks that are lost, moments, damage, and what
 //! happens to the data file meanwhile.
 
+mod clock;
 mod damage;
 mod disasters;
 mod full;
@@ -90,6 +91,14 @@ impl Follower {
                 .read(&self.data)
                 .is_some_and(|moment| moment > since)
         });
+    }
+
+    /// Ends it, and starts another one.
+    pub fn restart(&mut self, args: &[&str], variables: &[(&str, OsString)]) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let copies = self.log.with_extension("");
+        *self = Self::start_with(&self.data.clone(), &copies, args, variables);
     }
 
     /// How much memory it has had at most.

@@ -43,7 +43,7 @@ use creditd::server::files::FOLLOW_INTERVAL_MS;
 use creditd::server::{Options, limits as connection};
 use creditd::store::keys::KEYS_MAX;
 use creditd::store::sqlite::{
-    BATCH_DELAY_TARGET, BEHIND_RESET_BYTES_MAX, DELAY_TARGET_MIN, FULL_HOLD_MAX,
+    BATCH_DELAY_TARGET, BEHIND_RESET_BYTES_MAX, CLOCK_BEHIND_MAX, DELAY_TARGET_MIN, FULL_HOLD_MAX,
     FULL_WAL_BYTES_MAX, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX,
     PENDING_BYTES_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN, SCAN_SLICE_TIME_MAX, SLICE_MAX,
     SLICE_MIN,
@@ -475,6 +475,10 @@ pub fn limits() -> BTreeMap<String, String> {
         (
             "how much the `-wal` grows meanwhile",
             size(FULL_WAL_BYTES_MAX),
+        ),
+        (
+            "how far the clock may be behind the newest moment of the copy",
+            format!("{} s", CLOCK_BEHIND_MAX.as_secs()),
         ),
         ("single writes that wait", number(QUEUE_WRITES_MAX)),
         (

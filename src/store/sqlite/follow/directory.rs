@@ -17,7 +17,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use super::reading::Reading;
+use super::retention::removable;
 use super::sealed::{self, End, Manifest, Place, SegmentHeader};
+use super::settings::FollowSettings;
 use crate::domain::Timestamp;
 use crate::failpoint;
 use crate::rfc3339;
@@ -60,7 +63,8 @@ pub(super) fn name_of(generation: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The generations of a directory, oldest first.
+/// The generations of a directory, oldest first: by how often the clock was set back before, and by
+/// time.
 pub(super) fn generations(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
     let mut found = Vec::new();
@@ -79,6 +83,13 @@ pub(super) fn generations(directory: &Path) -> Result<Vec<PathBuf>, String> {
         }
     }
     found.sort();
+    let mut epoch = 0;
+    found.sort_by_cached_key(|path| {
+        // One that is damaged goes with the one before it.
+        let manifest = sealed::read::<Manifest>(&manifest_path(path));
+        epoch = manifest.map_or(epoch, |manifest| manifest.header.epoch);
+        epoch
+    });
     Ok(found)
 }
 
@@ -198,6 +209,7 @@ impl Directory {
             sequence: 0,
             sha256: manifest.sha256,
             time: manifest.header.time,
+            epoch: manifest.header.epoch,
         };
         if last == 0 {
             return Ok(Some((end, Some(manifest.header.wal))));
@@ -212,16 +224,15 @@ impl Directory {
         Ok(Some((end, goes_on.then_some(segment.header.wal))))
     }
 
-    /// Removes generations that are not needed for any moment since that time. Returns how many.
-    pub(super) fn remove_before(&self, time: Timestamp) -> Result<usize, String> {
+    /// Removes generations that are not needed any more. Returns how many.
+    pub(super) fn remove_old(
+        &self,
+        now: &Reading,
+        settings: &FollowSettings,
+    ) -> Result<usize, String> {
         let generations = generations(&self.path)?;
-        let oldest_needed = generation_name(time);
-        let mut removed = 0_usize;
-        for (older, newer) in generations.iter().zip(generations.iter().skip(1)) {
-            let newer_name = newer.file_name().unwrap_or_default().to_string_lossy();
-            if *newer_name > *oldest_needed {
-                break;
-            }
+        let removed = removable(&generations, now, settings);
+        for older in generations.iter().take(removed) {
             let mut name = older.as_os_str().to_owned();
             name.push(REMOVED);
             let gone = PathBuf::from(name);
@@ -232,7 +243,6 @@ impl Directory {
                     std::fs::remove_dir_all(&gone)
                 })
                 .map_err(|error| format!("{}: {error}", older.display()))?;
-            removed = removed.saturating_add(1);
         }
         Ok(removed)
     }

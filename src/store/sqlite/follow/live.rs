@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, manifest_path, segment_path};
+use super::reading::Reading;
 use super::sealed::{self, End, Manifest, Place, SegmentHeader};
 use super::tail::{Pending, Tail};
 use crate::domain::Timestamp;
@@ -11,8 +12,8 @@ use crate::rfc3339;
 pub(super) struct Live {
     path: PathBuf,
     end: End,
-    /// The time of its base.
-    pub(super) began: Timestamp,
+    /// When its base was begun.
+    pub(super) began: Reading,
     pub(super) tail: Tail,
 }
 
@@ -21,7 +22,7 @@ impl Live {
     pub(super) fn new(
         path: &Path,
         name: &str,
-        (manifest_sha256, began): (&str, Timestamp),
+        (manifest_sha256, epoch, began): (&str, u64, Reading),
         tail: Tail,
     ) -> Self {
         Self {
@@ -30,7 +31,8 @@ impl Live {
                 generation: name.to_owned(),
                 sequence: 0,
                 sha256: manifest_sha256.to_owned(),
-                time: rfc3339::format(began),
+                time: rfc3339::format(began.wall),
+                epoch,
             },
             began,
             tail,
@@ -46,7 +48,7 @@ impl Live {
         Some(Self {
             path,
             end: end.clone(),
-            began: sealed::time_of(&manifest.header.time).ok()?,
+            began: manifest.header.reading().ok()?,
             tail: Tail::behind(position),
         })
     }
@@ -88,6 +90,7 @@ impl Live {
         };
         Segment {
             path: segment_path(&self.path, sequence),
+            epoch: self.end.epoch,
             header,
             pending,
         }
@@ -105,6 +108,7 @@ impl Live {
 /// A segment that is to be written.
 pub(super) struct Segment {
     path: PathBuf,
+    epoch: u64,
     pub(super) header: SegmentHeader,
     pub(super) pending: Pending,
 }
@@ -119,6 +123,7 @@ impl Segment {
             sequence: self.header.sequence,
             sha256,
             time: self.header.time.clone(),
+            epoch: self.epoch,
         })
     }
 }

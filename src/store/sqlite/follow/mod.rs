@@ -29,7 +29,10 @@ mod frames;
 mod hold;
 mod live;
 mod origin;
+mod reading;
 mod restore;
+mod retention;
+mod rollover;
 mod sealed;
 mod settings;
 mod source;
@@ -53,6 +56,7 @@ use crate::failpoint;
 use crate::store::Clock;
 
 pub use self::hold::{FULL_HOLD_MAX, FULL_WAL_BYTES_MAX};
+pub use self::reading::CLOCK_BEHIND_MAX;
 pub use self::restore::{Generation, Restored, list_generations, restore};
 pub use self::settings::{FollowReport, FollowSettings};
 pub use self::tail::{BEHIND_RESET_BYTES_MAX, PENDING_BYTES_MAX};
@@ -87,8 +91,12 @@ struct Follower<'a> {
     base: Option<BaseJob>,
     /// Where the newest generation ends.
     end: Option<End>,
-    /// No moment of the directory is later.
+    /// How often the clock was set back.
+    epoch: u64,
+    /// No moment of the epoch is later.
     last_time: Timestamp,
+    /// Since when the clock is behind that.
+    behind: Option<Instant>,
     look: Option<Extent>,
     full: FullHold,
     /// When there was a new frame.
@@ -132,7 +140,9 @@ pub fn follow(
         source,
         live: None,
         base: None,
+        epoch: 0,
         last_time: Timestamp::from_unix_nanos(0),
+        behind: None,
         look: None,
         full: FullHold::default(),
         moved: Instant::now(),
@@ -149,6 +159,7 @@ pub fn follow(
         directory,
     };
     if let Some(end) = end {
+        follower.epoch = end.epoch;
         follower.last_time = sealed::time_of(&end.time)?;
         follower.live = place.and_then(|place| Live::again(&follower.directory, &end, &place));
     }
@@ -364,68 +375,6 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// Begins a base where one is due, or takes the one that is made.
-    fn advance_base(&mut self) -> Result<(), String> {
-        if let Some(base) = self.base.take_if(|base| base.is_finished()) {
-            return self.begin_generation(base);
-        }
-        let is_due = match &self.live {
-            None => true,
-            Some(live) => {
-                !self.settings.once
-                    && self.clock.now().since(live.began) >= self.settings.base_every
-            }
-        };
-        let may_try = is_past(self.base_tried, RETRY_INTERVAL)
-            && is_past(self.base_failed, BASE_RETRY_INTERVAL);
-        if self.base.is_some() || !is_due || !may_try {
-            return Ok(());
-        }
-        self.base_tried = Some(Instant::now());
-        let mut time = self.now();
-        if self.end.is_some() {
-            // The names of two generations differ.
-            time = time.plus_nanos(1);
-            self.last_time = time;
-        }
-        self.base = Some(BaseJob::start(&self.source, self.directory.path(), time)?);
-        Ok(())
-    }
-
-    /// Goes over to a generation whose base was made.
-    fn begin_generation(&mut self, base: BaseJob) -> Result<(), String> {
-        // The older one gets what it still can.
-        let older = self.cut();
-        self.log_failure(older)?;
-        let new = base.finish(&self.source, self.end.clone())?;
-        let generation = &new.name;
-        tracing::info!(
-            generation,
-            bytes = new.base_bytes,
-            "the base of a generation is whole"
-        );
-        self.report.bases = self.report.bases.saturating_add(1);
-        let transaction = new.transaction;
-        let live = Live::new(
-            &new.path,
-            &new.name,
-            (&new.manifest_sha256, new.time),
-            new.tail,
-        );
-        let end = live.end().clone();
-        (self.live, self.look) = (Some(live), None);
-        self.full.end();
-        self.end = Some(end.clone());
-        failpoint::pass("backup-begun");
-        let noted = note_newest(self.directory.path(), &end);
-        // All since the base, before its transaction ends.
-        let caught_up = self.cut();
-        drop(transaction);
-        caught_up?;
-        self.remove_old();
-        noted
-    }
-
     /// Opens the files that are at the paths now. False: that did not work.
     fn reopen(&mut self, stop: &AtomicBool) -> bool {
         self.full.end();
@@ -474,16 +423,6 @@ impl Follower<'_> {
             segments, pages, ..
         } = self.report;
         tracing::info!(segments, pages, "the continuous backup goes on");
-    }
-
-    /// Removes what is older than is kept.
-    fn remove_old(&mut self) {
-        let oldest = self.clock.now().minus(self.settings.retain);
-        match self.directory.remove_before(oldest) {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "generations that are not kept any more"),
-            Err(problem) => drop(self.log_failure(Err(problem))),
-        }
     }
 
     /// Logs a failure, a few a minute. A single round fails by it.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flate2::read::DeflateDecoder;
 use rusqlite::Connection;
@@ -33,6 +34,8 @@ pub struct Restored {
     pub generation: String,
     /// How many segments came upon the base.
     pub segments: u64,
+    /// What the moment that was asked for has to do with that one, where they differ by much.
+    pub note: Option<String>,
 }
 
 /// A generation of a directory, as its files say, unchecked.
@@ -117,6 +120,7 @@ pub fn restore(
         remove_partial(&partial);
     }
     restored.map(|()| Restored {
+        note: at.and_then(|at| note(&chosen, at)),
         moment: chosen.moment,
         generation: name_of(&chosen.path),
         segments: chosen.segments,
@@ -149,11 +153,17 @@ fn nothing_in(directory: &Path) -> String {
 /// What is restored.
 struct Chosen {
     path: PathBuf,
+    /// How often the clock had been set back.
+    epoch: u64,
     moment: Timestamp,
+    /// Whether it was covered before, too, when the clock was ahead.
+    is_twice: bool,
     /// Of how many of its segments, from the first on.
     segments: u64,
     /// Whether the generation has nothing later.
     is_last: bool,
+    /// The next moment of it.
+    next: Option<Timestamp>,
 }
 
 /// The newest moment, of all generations, that is not after `at`.
@@ -173,14 +183,26 @@ fn choose(directory: &Path, at: Option<Timestamp>) -> Result<Chosen, String> {
             .as_ref()
             .is_some_and(|latest| name_of(path) > *latest)
         {
-            break;
+            continue;
         }
         let (chosen, found) = choose_within(path, at);
-        let is_newer =
-            |chosen: &Chosen| (best.as_ref()).is_none_or(|best| best.moment <= chosen.moment);
-        match chosen.filter(is_newer) {
+        let is_better = |chosen: &Chosen| match (&best, at) {
+            (None, _) => true,
+            (Some(best), None) => (best.epoch, best.moment) <= (chosen.epoch, chosen.moment),
+            (Some(best), Some(at)) => {
+                let is_later = best.epoch < chosen.epoch && is_near(chosen, at);
+                is_later || best.moment <= chosen.moment
+            }
+        };
+        match chosen.filter(is_better) {
             // What is wrong with an older one does not matter any more.
-            Some(chosen) => (best, problem) = (Some(chosen), found),
+            Some(mut chosen) => {
+                let is_before = |best: &Chosen| best.epoch < chosen.epoch && goes_on(best);
+                chosen.is_twice = best
+                    .as_ref()
+                    .is_some_and(|best| is_before(best) || best.is_twice);
+                (best, problem) = (Some(chosen), found);
+            }
             None => problem = problem.or(found),
         }
     }
@@ -211,6 +233,34 @@ fn choose(directory: &Path, at: Option<Timestamp>) -> Result<Chosen, String> {
     }
 }
 
+/// A time in between two moments that are further apart is in a gap.
+const GAP_MIN: Duration = Duration::from_secs(60);
+
+/// Whether the generation was written at that time.
+fn is_near(chosen: &Chosen, at: Timestamp) -> bool {
+    at.since(chosen.moment) < GAP_MIN
+}
+
+/// Whether the generation has another moment soon after that.
+fn goes_on(chosen: &Chosen) -> bool {
+    let next = chosen.next;
+    next.is_some_and(|next| next.since(chosen.moment) < GAP_MIN)
+}
+
+/// What to say where another moment was restored than one may expect.
+fn note(chosen: &Chosen, at: Timestamp) -> Option<String> {
+    let (moment, at_text) = (rfc3339::format(chosen.moment), rfc3339::format(at));
+    match (is_near(chosen, at), chosen.is_twice) {
+        (false, _) => Some(format!(
+            "there is nothing between {moment} and {at_text}: the file is of {moment}"
+        )),
+        (true, true) => Some(format!(
+            "{at_text} was there twice, since the clock was set back: the file is of the second time"
+        )),
+        (true, false) => None,
+    }
+}
+
 /// Whether segments are missing behind those that are there, before that time.
 fn missing_end(
     directory: &Path,
@@ -233,7 +283,8 @@ fn missing_end(
     }
     ends.into_iter().find_map(|end| {
         let time = sealed::time_of(&end.time).ok()?;
-        let is_asked_for = time > chosen.moment && at.is_none_or(|at| time <= at);
+        let is_later = (end.epoch, time) > (chosen.epoch, chosen.moment);
+        let is_asked_for = is_later && at.is_none_or(|at| time <= at);
         let generation = directory.join(&end.generation);
         let path = match (generation.exists(), end.sequence) {
             (false, _) => generation,
@@ -253,10 +304,11 @@ fn choose_within(path: &Path, at: Option<Timestamp>) -> (Option<Chosen>, Option<
     let named = |path: &Path, problem: String| format!("{}: {problem}", path.display());
     let manifest = manifest_path(path);
     let began = sealed::read_header::<Manifest>(&manifest).and_then(|header| {
-        sealed::time_of(&header.time).map_err(|problem| named(&manifest, problem))
+        let time = sealed::time_of(&header.time).map_err(|problem| named(&manifest, problem))?;
+        Ok((header.epoch, time))
     });
     let numbers = segments(path);
-    let (began, numbers) = match (began, numbers) {
+    let ((epoch, began), numbers) = match (began, numbers) {
         (Ok(began), Ok(numbers)) => (began, numbers),
         (Err(problem), _) | (_, Err(problem)) => return (None, Some(problem)),
     };
@@ -283,9 +335,12 @@ fn choose_within(path: &Path, at: Option<Timestamp>) -> (Option<Chosen>, Option<
     let mut problem = later.first().and_then(|number| header(number).err());
     let mut chosen = Chosen {
         path: path.to_owned(),
+        epoch,
         moment: began,
+        is_twice: false,
         segments: 0,
         is_last: later.is_empty(),
+        next: (later.first()).and_then(|number| Some(header(number).ok()?.1)),
     };
     for number in asked_for.iter().rev() {
         match header(number) {
