@@ -115,6 +115,47 @@ pub(super) fn note_newest(directory: &Path, end: &End) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// What a directory has.
+pub(super) struct Contents {
+    /// Where its newest generation ends, if that is known.
+    pub(super) end: Option<End>,
+    /// The newest epoch, and no moment of it is later.
+    pub(super) newest: (u64, Timestamp),
+    /// Where the `-wal` was then; or why that generation cannot be gone on with.
+    pub(super) place: Result<Place, String>,
+}
+
+/// Where a generation ends, and where the `-wal` was then, if that can be gone on from.
+fn end_of(generation: &Path) -> Result<(End, Result<Place, String>), String> {
+    let sequences = segments(generation)?;
+    let last = sequences.last().copied().unwrap_or_default();
+    let manifest = sealed::read::<Manifest>(&manifest_path(generation))?;
+    let mut end = End {
+        generation: name_of(generation),
+        sequence: 0,
+        sha256: manifest.sha256,
+        time: manifest.header.time,
+        epoch: manifest.header.epoch,
+    };
+    if last == 0 {
+        return Ok((end, Ok(manifest.header.wal)));
+    }
+    let segment = sealed::read::<SegmentHeader>(&segment_path(generation, last))?;
+    end.sequence = last;
+    end.sha256 = segment.sha256;
+    end.time = segment.header.time;
+    let has_all = u64::try_from(sequences.len()) == Ok(last);
+    let place = match (has_all, segment.header.whole) {
+        (true, true) => Ok(segment.header.wal),
+        (false, _) => Err(format!("{}: segments are missing", generation.display())),
+        (true, false) => Err(format!(
+            "{}: its last segment was to be gone on with",
+            generation.display()
+        )),
+    };
+    Ok((end, place))
+}
+
 impl Directory {
     /// Opens a directory, or makes it, and keeps other processes from following into it.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
@@ -190,38 +231,35 @@ impl Directory {
         Ok(())
     }
 
-    /// Where the newest generation ends, and where the `-wal` was then, if that can be gone on
-    /// from.
-    pub(super) fn end(&self) -> Result<Option<(End, Option<Place>)>, String> {
-        let Some(generation) = generations(&self.path)?.pop() else {
+    /// Where the newest generation ends. None: there is none.
+    pub(super) fn contents(&self) -> Result<Option<Contents>, String> {
+        let all = generations(&self.path)?;
+        let Some(generation) = all.last() else {
             return Ok(None);
         };
-        let name = name_of(&generation);
-        let sequences = segments(&generation)?;
-        let last = sequences.last().copied().unwrap_or_default();
-        let has_all = u64::try_from(sequences.len()) == Ok(last);
-        // What is damaged stays, and is found by a restore.
-        let Ok(manifest) = sealed::read::<Manifest>(&manifest_path(&generation)) else {
-            return Ok(None);
-        };
-        let mut end = End {
-            generation: name,
-            sequence: 0,
-            sha256: manifest.sha256,
-            time: manifest.header.time,
-            epoch: manifest.header.epoch,
-        };
-        if last == 0 {
-            return Ok(Some((end, Some(manifest.header.wal))));
+        let noted = sealed::read::<End>(&newest_path(&self.path));
+        let noted = noted.ok().map(|noted| noted.header);
+        let mut newest = (0, Timestamp::MIN);
+        for path in &all {
+            if let Ok(manifest) = sealed::read::<Manifest>(&manifest_path(path)) {
+                let manifest = manifest.header;
+                newest = newest.max((manifest.epoch, sealed::time_of(&manifest.time)?));
+            }
         }
-        let Ok(segment) = sealed::read::<SegmentHeader>(&segment_path(&generation, last)) else {
-            return Ok(None);
+        let (end, place) = match end_of(generation) {
+            Ok((end, place)) => (Some(end), place),
+            // What is damaged stays, and is found by a restore.
+            Err(problem) => (
+                noted
+                    .clone()
+                    .filter(|noted| noted.generation == name_of(generation)),
+                Err(problem),
+            ),
         };
-        end.sequence = last;
-        end.sha256 = segment.sha256;
-        end.time = segment.header.time;
-        let goes_on = has_all && segment.header.whole;
-        Ok(Some((end, goes_on.then_some(segment.header.wal))))
+        for end in end.iter().chain(&noted) {
+            newest = newest.max((end.epoch, sealed::time_of(&end.time)?));
+        }
+        Ok(Some(Contents { end, newest, place }))
     }
 
     /// Removes generations that are not needed any more. Returns how many.

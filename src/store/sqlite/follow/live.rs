@@ -40,15 +40,16 @@ impl Live {
     }
 
     /// One that another process has written, if it can be read.
-    pub(super) fn again(directory: &Directory, end: &End, place: &Place) -> Option<Self> {
+    pub(super) fn again(directory: &Directory, end: &End, place: &Place) -> Result<Self, String> {
         let path = directory.path().join(&end.generation);
-        let manifest = sealed::read::<Manifest>(&manifest_path(&path)).ok()?;
+        let manifest = sealed::read::<Manifest>(&manifest_path(&path))?;
         // An empty -wal looks like any other one: only a frame shows that it is the same.
-        let position = place.position().filter(|position| position.frame > 0)?;
-        Some(Self {
+        let position = place.position().filter(|position| position.frame > 0);
+        let position = position.ok_or("the -wal was empty when it was last followed")?;
+        Ok(Self {
             path,
             end: end.clone(),
-            began: manifest.header.reading().ok()?,
+            began: manifest.header.reading()?,
             tail: Tail::behind(position),
         })
     }

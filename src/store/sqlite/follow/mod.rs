@@ -23,13 +23,16 @@
 //! being made has another name, and the next start removes it. That start goes on with the newest
 //! generation if the `-wal` still has the frame that its last segment ended with.
 
+mod advice;
 mod base;
+mod choose;
 mod directory;
 mod frames;
 mod hold;
 mod live;
 mod origin;
 mod reading;
+mod rebuild;
 mod restore;
 mod retention;
 mod rollover;
@@ -130,10 +133,7 @@ pub fn follow(
     }
     let directory = Directory::open(directory)?;
     directory.check_key(&source.key)?;
-    let (end, place) = match directory.end()? {
-        Some((end, place)) => (Some(end), place),
-        None => (None, None),
-    };
+    let found = directory.contents()?;
     let mut follower = Follower {
         clock,
         settings,
@@ -155,13 +155,21 @@ pub fn follow(
         is_behind: false,
         progress_logged: Instant::now(),
         status_failed: false,
-        end: end.clone(),
+        end: None,
         directory,
     };
-    if let Some(end) = end {
-        follower.epoch = end.epoch;
-        follower.last_time = sealed::time_of(&end.time)?;
-        follower.live = place.and_then(|place| Live::again(&follower.directory, &end, &place));
+    if let Some(found) = found {
+        (follower.epoch, follower.last_time) = found.newest;
+        let live = match (&found.end, found.place) {
+            (Some(end), Ok(place)) => Live::again(&follower.directory, end, &place),
+            (_, Err(reason)) => Err(reason),
+            (None, Ok(_)) => Err("its end is not known".to_owned()),
+        };
+        follower.end = found.end;
+        match live {
+            Ok(live) => follower.live = Some(live),
+            Err(reason) => follower.give_up(&reason),
+        }
     }
     tracing::info!(
         data = %data.display(),

@@ -41,12 +41,9 @@ impl Follower<'_> {
                 "the clock was set back behind the newest moment of the copy: a new generation begins with the time that it says now"
             );
         } else {
-            began.wall = self.now();
-            if self.end.is_some() {
-                // The names of two generations differ.
-                began.wall = began.wall.plus_nanos(1);
-                self.last_time = began.wall;
-            }
+            // The names of two generations differ.
+            began.wall = self.now().plus_nanos(1);
+            self.last_time = began.wall;
         }
         let directory = self.directory.path();
         self.base = Some(BaseJob::start(&self.source, directory, began, epoch)?);
