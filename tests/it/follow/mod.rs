@@ -5,6 +5,7 @@ mod clock;
 mod damage;
 mod disasters;
 mod full;
+mod lock;
 mod meanwhile;
 mod moments;
 mod origin;
@@ -126,8 +127,12 @@ impl Follower {
         assert_eq!(status.unwrap().code(), Some(1), "{}", self.log());
     }
 
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     pub fn stop(mut self) -> String {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let mut status = None;
         wait_until("the follower has ended", || {
             status = self.child.try_wait().unwrap();

@@ -12,9 +12,9 @@
 //! Whatever ends with `.partial` or `.removed` is being made or removed, or was when the process
 //! was killed.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::reading::Reading;
@@ -37,7 +37,7 @@ const NAME_LENGTH: usize = "20261128T120000.000000000Z".len();
 /// A directory that this process follows into.
 pub(super) struct Directory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// The name of a generation whose base is of that time. Names are in order of time.
@@ -115,6 +115,21 @@ pub(super) fn note_newest(directory: &Path, end: &End) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
+fn open_lock(directory: &Path) -> std::io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(LOCK))
+}
+
+fn other_follower(directory: &Path) -> String {
+    format!(
+        "{}: another creditd follows into it; end that one, or give this one a directory of its own",
+        directory.display()
+    )
+}
+
 /// What a directory has.
 pub(super) struct Contents {
     /// Where its newest generation ends, if that is known.
@@ -175,24 +190,42 @@ impl Directory {
         if !lock.exists() && !is_empty().map_err(|error| failed(&error))? {
             return Err(failed(&"it has other files"));
         }
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(lock)
-            .map_err(|error| failed(&error))?;
+        let lock = open_lock(path).map_err(|error| failed(&error))?;
         if lock.try_lock().is_err() {
-            return Err(format!(
-                "{}: another creditd follows into it; end that one, or give this one a directory of its own",
-                path.display()
-            ));
+            return Err(other_follower(path));
         }
         let directory = Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         };
         directory.remove_remains();
         Ok(directory)
+    }
+
+    /// Keeps the lock also where its file was removed or replaced, if no other process has it now.
+    pub(super) fn keep_lock(&mut self) -> Result<(), String> {
+        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let own = self.lock.metadata().map(id).ok();
+        let is_replaced = match std::fs::metadata(self.path.join(LOCK)) {
+            Ok(found) => Some(id(found)) != own,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        // Where the directory is gone, writing says so.
+        let Some(lock) = is_replaced.then(|| open_lock(&self.path).ok()).flatten() else {
+            return Ok(());
+        };
+        if lock.try_lock().is_err() {
+            return Err(format!(
+                "its lock was removed or replaced while this one followed into it; {}",
+                other_follower(&self.path)
+            ));
+        }
+        tracing::warn!(
+            directory = %self.path.display(),
+            "the lock was removed or replaced, and is locked again; leave it there: it keeps a second follower out"
+        );
+        self.lock = lock;
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -202,6 +202,7 @@ impl Follower<'_> {
             self.log_failure(made)?;
             let now = Instant::now();
             if now >= next_round {
+                self.directory.keep_lock()?;
                 next_round = now.checked_add(self.settings.interval).unwrap_or(now);
                 let round = self.round();
                 let has_all = round.is_ok() && self.live.is_some() && self.cut_failed.is_none();
@@ -224,6 +225,7 @@ impl Follower<'_> {
             }
             std::thread::sleep(pause.min(next_round.saturating_duration_since(Instant::now())));
         }
+        self.directory.keep_lock()?;
         // What came since the last segment.
         self.cut_failed = None;
         let round = self.round();
