@@ -163,9 +163,10 @@ fn until_signal<T: Send>(
         (
             catch(SignalKind::terminate())?,
             catch(SignalKind::interrupt())?,
+            catch(SignalKind::hangup())?,
         )
     };
-    let (mut terminate, mut interrupt) = signals;
+    let (mut terminate, mut interrupt, mut hangup) = signals;
     std::thread::scope(|scope| {
         let stopped = Arc::clone(&stop);
         let worker = scope.spawn(move || {
@@ -173,11 +174,18 @@ fn until_signal<T: Send>(
             drop(ended);
             done
         });
+        let ignore_hangups = async {
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP: there is nothing to read again, and the backup goes on");
+            }
+            std::future::pending::<()>().await;
+        };
         runtime.block_on(async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
                 _ = end => {}
+                () = ignore_hangups => {}
             }
         });
         stop.store(true, Ordering::Relaxed);

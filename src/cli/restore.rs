@@ -53,6 +53,8 @@ pub(super) struct Args {
 struct Printed<'a> {
     file: String,
     moment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     generation: &'a str,
     segments: u64,
     sound: bool,
@@ -101,6 +103,7 @@ fn restore(args: &Args, to: &Path) -> Result<(), Failure> {
     let printed = Printed {
         file: to.display().to_string(),
         moment: rfc3339::format(restored.moment),
+        note: restored.note.as_deref(),
         generation: &restored.generation,
         segments: restored.segments,
         sound: report.is_sound(),
@@ -121,7 +124,8 @@ fn restore(args: &Args, to: &Path) -> Result<(), Failure> {
 }
 
 fn text(to: &Path, restored: &Restored, report: &AuditReport) -> String {
-    let mut lines = report.findings.clone();
+    let mut lines: Vec<_> = restored.note.iter().cloned().collect();
+    lines.extend(report.findings.iter().cloned());
     let sound = match report.is_sound() {
         true => "is sound",
         false => "is not sound",

@@ -48,9 +48,8 @@ impl CheckedClock {
     /// jump that ends within a day of `accepted` is then believed too.
     #[must_use]
     pub fn new(accepted: Option<Timestamp>) -> Self {
-        let boot_id = std::fs::read_to_string(BOOT_ID_FILE).unwrap_or_default();
         Self {
-            boot_id: boot_id.trim().into(),
+            boot_id: boot_id(),
             accepted,
             judge: Mutex::default(),
             believed: watch::Sender::new(true),
@@ -112,6 +111,36 @@ impl Clock for CheckedClock {
     fn sample(&self) -> Option<ClockSample> {
         self.judge().check.sample(&self.boot_id, boot_time())
     }
+}
+
+/// The system's clock, whatever it says, with samples that have the time since boot.
+pub(super) struct SampledClock(Box<str>);
+
+impl SampledClock {
+    pub(super) fn new() -> Self {
+        Self(boot_id())
+    }
+}
+
+impl Clock for SampledClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn sample(&self) -> Option<ClockSample> {
+        let ClockReading { boot, wall } = read();
+        Some(ClockSample {
+            boot_id: self.0.clone(),
+            boot,
+            wall,
+        })
+    }
+}
+
+/// The id of the boot; empty where the system does not say.
+fn boot_id() -> Box<str> {
+    let boot_id = std::fs::read_to_string(BOOT_ID_FILE).unwrap_or_default();
+    boot_id.trim().into()
 }
 
 fn read() -> ClockReading {

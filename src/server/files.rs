@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::SystemClock;
+use super::checked_clock::SampledClock;
 use crate::app::card_file;
 use crate::domain::pricing::{Card, PriceContext, Pricing, Usage};
 use crate::domain::{Credits, Timestamp};
@@ -119,7 +119,7 @@ pub fn follow(
     settings: FollowSettings,
     stop: &AtomicBool,
 ) -> Result<FollowReport, String> {
-    sqlite::follow(data, directory, settings, &SystemClock, stop)
+    sqlite::follow(data, directory, settings, &SampledClock::new(), stop)
 }
 
 /// Notes the moment of a copy or a sound audit beside the data file. A sentence to warn with,

@@ -77,8 +77,8 @@ pub use backup::backup;
 pub use chain::head::{JournalHead, NoHead};
 pub use erase::{Erasure, ErasureReport, erase};
 pub use follow::{
-    FollowReport, FollowSettings, Generation, PENDING_BYTES_MAX, Restored, follow,
-    list_generations, restore,
+    BEHIND_RESET_BYTES_MAX, CLOCK_BEHIND_MAX, FULL_HOLD_MAX, FULL_WAL_BYTES_MAX, FollowReport,
+    FollowSettings, Generation, PENDING_BYTES_MAX, Restored, follow, list_generations, restore,
 };
 pub use history::SCAN_SLICE_TIME_MAX;
 pub use open::OpenError;

@@ -57,13 +57,13 @@ fn is_found(copies: &Path, at: Option<&str>, file: &Path, what: &str) {
     assert!(err.contains(named), "{what} {named}: {err}");
     let proposed = err.trim().split_once(": give --at ");
     let proposed = proposed.map(|(_, moment)| moment);
-    match proposed.filter(|text| !text.starts_with("a moment of another one")) {
+    match proposed {
         Some(moment) => {
             let (_, printed) = restore(copies, Some(moment));
             assert_eq!(printed["moment"], moment, "{what} {named}: {err}");
         }
         None => {
-            let says = proposed.is_some() || err.contains("no moment can be restored");
+            let says = err.contains("no moment can be restored");
             assert!(says, "{what} {named}: {err}");
         }
     }
@@ -105,6 +105,28 @@ async fn every_damage_is_found() {
         is_found(&copies, *at, file, "removed");
         std::fs::write(file, &bytes).unwrap();
     }
+    // Two at once: the moment that is proposed needs neither.
+    for (left, right) in [(2, 3), (2, 4), (3, 4), (0, 4), (1, 4)] {
+        let pair = [left, right].map(|at: usize| found[1].join(names[at]));
+        let whole = pair.each_ref().map(|file| std::fs::read(file).unwrap());
+        for (file, bytes) in pair.iter().zip(&whole) {
+            let mut changed = bytes.clone();
+            changed[0] ^= 1;
+            let end = changed.len() - 1;
+            changed[end] ^= 1;
+            std::fs::write(file, changed).unwrap();
+        }
+        let err = complaint(&copies, None);
+        let proposed = err
+            .trim()
+            .split_once(": give --at ")
+            .map(|(_, moment)| moment);
+        let (_, printed) = restore(&copies, proposed);
+        assert_eq!(printed["moment"].as_str(), proposed, "{left} {right} {err}");
+        for (file, bytes) in pair.iter().zip(&whole) {
+            std::fs::write(file, bytes).unwrap();
+        }
+    }
     // Exchanged: neighbours, and the same file of two generations.
     let pairs = [
         (found[1].join(names[2]), found[1].join(names[3])),
@@ -136,4 +158,46 @@ async fn every_damage_is_found() {
     std::fs::rename(copies.join("gone"), &found[1]).unwrap();
     restore(&copies, Some(&moment));
     restore(&copies, None);
+}
+
+/// A follower does not go on with what is damaged, and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_after_damage_says_why_it_begins_anew() {
+    let place = tempfile::tempdir().unwrap();
+    let copies = place.path().join("copies");
+    let server = Program::start();
+    let mut ledger = server.ledger().await;
+    ledger.grant(grant("g", "team-a", "1000")).await.unwrap();
+    let mut follower = Follower::start(&server.data(), &copies);
+    follower.wait_whole();
+    for (round, name) in ["manifest", ".segment"].into_iter().enumerate() {
+        let first = i32::try_from(round).unwrap() * 5;
+        spend(&mut ledger, first..first + 5).await;
+        follower.wait_whole();
+        follower.stop();
+        let newest = generations(&copies).pop().unwrap();
+        let files = newest
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let is_named = |file: &PathBuf| file.to_str().unwrap().ends_with(name);
+        let file = files.filter(is_named).max().unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let end = bytes.len() - 1;
+        bytes[end] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        follower = Follower::start(&server.data(), &copies);
+        follower.wait_whole();
+        assert_eq!(generations(&copies).len(), round + 2, "{}", follower.log());
+        let log = follower.log();
+        let says = |line: &str| {
+            line.contains("WARN")
+                && line.contains("begins anew with a base")
+                && line.contains(file.to_str().unwrap())
+        };
+        assert!(log.lines().any(says), "{name} {log}");
+    }
+    follower.stop();
+    let (_, printed) = restore(&copies, None);
+    assert_eq!(printed["entries"], 11);
 }

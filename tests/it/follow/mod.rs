@@ -1,10 +1,14 @@
 //! `creditd backup --follow` and `creditd restore`: disks that are lost, moments, damage, and what
 //! happens to the data file meanwhile.
 
+mod clock;
 mod damage;
 mod disasters;
+mod full;
+mod lock;
 mod meanwhile;
 mod moments;
+mod origin;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -90,6 +94,29 @@ impl Follower {
         });
     }
 
+    /// Ends it, and starts another one.
+    pub fn restart(&mut self, args: &[&str], variables: &[(&str, OsString)]) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let copies = self.log.with_extension("");
+        *self = Self::start_with(&self.data.clone(), &copies, args, variables);
+    }
+
+    /// How much memory it has had at most.
+    pub fn memory_mib_max(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib: u64 = line
+            .unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        kib >> 10
+    }
+
     /// Waits until it has ended by a failure.
     pub fn wait_failed(mut self) {
         let mut status = None;
@@ -100,8 +127,12 @@ impl Follower {
         assert_eq!(status.unwrap().code(), Some(1), "{}", self.log());
     }
 
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     pub fn stop(mut self) -> String {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let mut status = None;
         wait_until("the follower has ended", || {
             status = self.child.try_wait().unwrap();

@@ -52,6 +52,15 @@ impl Clocks {
         std::fs::rename(next, self.directory.path().join("shift")).unwrap();
     }
 
+    /// What makes a program read them.
+    pub fn variables(&self) -> [(&'static str, OsString); 2] {
+        let path = |name: &str| OsString::from(self.directory.path().join(name));
+        [
+            ("LD_PRELOAD", path("shifted_clock.so")),
+            ("SHIFTED_CLOCK", path("shift")),
+        ]
+    }
+
     /// Starts a server that reads them.
     pub fn server(&self, directory: Option<TempDir>, args: &[&str]) -> Program {
         self.server_with(directory, args, &[])
@@ -64,11 +73,7 @@ impl Clocks {
         args: &[&str],
         variables: &[(&'static str, &str)],
     ) -> Program {
-        let path = |name: &str| OsString::from(self.directory.path().join(name));
-        let mut set = vec![
-            ("LD_PRELOAD", path("shifted_clock.so")),
-            ("SHIFTED_CLOCK", path("shift")),
-        ];
+        let mut set = self.variables().to_vec();
         set.extend((variables.iter()).map(|(name, value)| (*name, OsString::from(value))));
         Program::start_settings(Settings {
             args: args.iter().map(ToString::to_string).collect(),

@@ -12,11 +12,11 @@ use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
 use super::directory::{BASE, generation_name, manifest_path};
+use super::reading::Reading;
 use super::sealed::{self, End, Manifest, Place};
 use super::source::Source;
 use super::tail::Tail;
 use super::wal_index::IndexHeader;
-use crate::domain::Timestamp;
 use crate::failpoint;
 use crate::store::sqlite::audit::begin_reading;
 use crate::store::sqlite::backup::copy_pages;
@@ -29,7 +29,8 @@ pub(super) struct BaseJob {
     thread: JoinHandle<Made>,
     /// What the index said when the transaction began.
     header: IndexHeader,
-    time: Timestamp,
+    began: Reading,
+    epoch: u64,
     name: String,
     partial: PathBuf,
 }
@@ -42,7 +43,8 @@ pub(super) struct NewGeneration {
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) manifest_sha256: String,
-    pub(super) time: Timestamp,
+    pub(super) began: Reading,
+    pub(super) epoch: u64,
     pub(super) base_bytes: u64,
     pub(super) tail: Tail,
     /// To be closed once all behind it was read.
@@ -50,14 +52,15 @@ pub(super) struct NewGeneration {
 }
 
 impl BaseJob {
-    /// Begins a base. `time` is a moment before this call.
+    /// Begins a base. `began` is a moment before this call.
     pub(super) fn start(
         source: &Source,
         directory: &Path,
-        time: Timestamp,
+        began: Reading,
+        epoch: u64,
     ) -> Result<Self, String> {
         let (transaction, header) = begin_between_commits(source)?;
-        let name = generation_name(time);
+        let name = generation_name(began.wall);
         let partial = sealed::partial_path(&directory.join(&name));
         (DirBuilder::new().mode(0o700).create(&partial))
             .map_err(|error| format!("{}: {error}", partial.display()))?;
@@ -72,7 +75,8 @@ impl BaseJob {
         Ok(Self {
             thread,
             header,
-            time,
+            began,
+            epoch,
             name,
             partial,
         })
@@ -106,7 +110,9 @@ impl BaseJob {
         let manifest = Manifest {
             generation: self.name.clone(),
             file_key: sealed::hex(&source.key),
-            time: crate::rfc3339::format(self.time),
+            time: crate::rfc3339::format(self.began.wall),
+            boot: self.began.boot.clone(),
+            epoch: self.epoch,
             page_bytes: u64::try_from(source.page_bytes).unwrap_or_default(),
             base_bytes,
             base_sha256,
@@ -124,7 +130,8 @@ impl BaseJob {
             name: self.name,
             path,
             manifest_sha256,
-            time: self.time,
+            began: self.began,
+            epoch: self.epoch,
             base_bytes,
             tail,
             transaction,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, manifest_path, segment_path};
+use super::reading::Reading;
 use super::sealed::{self, End, Manifest, Place, SegmentHeader};
 use super::tail::{Pending, Tail};
 use crate::domain::Timestamp;
@@ -11,8 +12,8 @@ use crate::rfc3339;
 pub(super) struct Live {
     path: PathBuf,
     end: End,
-    /// The time of its base.
-    pub(super) began: Timestamp,
+    /// When its base was begun.
+    pub(super) began: Reading,
     pub(super) tail: Tail,
 }
 
@@ -21,7 +22,7 @@ impl Live {
     pub(super) fn new(
         path: &Path,
         name: &str,
-        (manifest_sha256, began): (&str, Timestamp),
+        (manifest_sha256, epoch, began): (&str, u64, Reading),
         tail: Tail,
     ) -> Self {
         Self {
@@ -30,7 +31,8 @@ impl Live {
                 generation: name.to_owned(),
                 sequence: 0,
                 sha256: manifest_sha256.to_owned(),
-                time: rfc3339::format(began),
+                time: rfc3339::format(began.wall),
+                epoch,
             },
             began,
             tail,
@@ -38,15 +40,16 @@ impl Live {
     }
 
     /// One that another process has written, if it can be read.
-    pub(super) fn again(directory: &Directory, end: &End, place: &Place) -> Option<Self> {
+    pub(super) fn again(directory: &Directory, end: &End, place: &Place) -> Result<Self, String> {
         let path = directory.path().join(&end.generation);
-        let manifest = sealed::read::<Manifest>(&manifest_path(&path)).ok()?;
+        let manifest = sealed::read::<Manifest>(&manifest_path(&path))?;
         // An empty -wal looks like any other one: only a frame shows that it is the same.
-        let position = place.position().filter(|position| position.frame > 0)?;
-        Some(Self {
+        let position = place.position().filter(|position| position.frame > 0);
+        let position = position.ok_or("the -wal was empty when it was last followed")?;
+        Ok(Self {
             path,
             end: end.clone(),
-            began: sealed::time_of(&manifest.header.time).ok()?,
+            began: manifest.header.reading()?,
             tail: Tail::behind(position),
         })
     }
@@ -88,6 +91,7 @@ impl Live {
         };
         Segment {
             path: segment_path(&self.path, sequence),
+            epoch: self.end.epoch,
             header,
             pending,
         }
@@ -97,6 +101,7 @@ impl Live {
     pub(super) fn advance(&mut self, end: &End) {
         if end.generation == self.end.generation {
             self.end = end.clone();
+            self.tail.end_writing();
         }
     }
 }
@@ -104,6 +109,7 @@ impl Live {
 /// A segment that is to be written.
 pub(super) struct Segment {
     path: PathBuf,
+    epoch: u64,
     pub(super) header: SegmentHeader,
     pub(super) pending: Pending,
 }
@@ -118,6 +124,7 @@ impl Segment {
             sequence: self.header.sequence,
             sha256,
             time: self.header.time.clone(),
+            epoch: self.epoch,
         })
     }
 }

@@ -23,12 +23,21 @@
 //! being made has another name, and the next start removes it. That start goes on with the newest
 //! generation if the `-wal` still has the frame that its last segment ended with.
 
+mod advice;
 mod base;
+mod choose;
 mod directory;
 mod frames;
+mod hold;
 mod live;
+mod origin;
+mod reading;
+mod rebuild;
 mod restore;
+mod retention;
+mod rollover;
 mod sealed;
+mod settings;
 mod source;
 mod tail;
 mod wal_index;
@@ -39,6 +48,7 @@ use std::time::{Duration, Instant};
 
 use self::base::BaseJob;
 use self::directory::{Directory, note_newest};
+use self::hold::FullHold;
 use self::live::Live;
 use self::sealed::End;
 use self::source::Source;
@@ -48,8 +58,11 @@ use crate::domain::Timestamp;
 use crate::failpoint;
 use crate::store::Clock;
 
+pub use self::hold::{FULL_HOLD_MAX, FULL_WAL_BYTES_MAX};
+pub use self::reading::CLOCK_BEHIND_MAX;
 pub use self::restore::{Generation, Restored, list_generations, restore};
-pub use self::tail::PENDING_BYTES_MAX;
+pub use self::settings::{FollowReport, FollowSettings};
+pub use self::tail::{BEHIND_RESET_BYTES_MAX, PENDING_BYTES_MAX};
 
 /// From so many frames in the `-wal` on no read transaction is held while others write: the server
 /// begins a checkpoint at 1,000.
@@ -70,32 +83,6 @@ const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Time between two lines of the log about progress, and two removals of what is old.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How a data file is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FollowSettings {
-    /// Time between two segments.
-    pub interval: Duration,
-    /// For how long every moment can be restored.
-    pub retain: Duration,
-    /// Time between two bases.
-    pub base_every: Duration,
-    /// Whether to end after one segment, or one base.
-    pub once: bool,
-}
-
-/// What was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FollowReport {
-    /// How many bases.
-    pub bases: u64,
-    /// How many segments.
-    pub segments: u64,
-    /// How many pages in them.
-    pub pages: u64,
-    /// The moment up to which the copy is whole, if it is.
-    pub whole_until: Option<Timestamp>,
-}
-
 struct Follower<'a> {
     clock: &'a dyn Clock,
     settings: FollowSettings,
@@ -107,9 +94,14 @@ struct Follower<'a> {
     base: Option<BaseJob>,
     /// Where the newest generation ends.
     end: Option<End>,
-    /// No moment of the directory is later.
+    /// How often the clock was set back.
+    epoch: u64,
+    /// No moment of the epoch is later.
     last_time: Timestamp,
+    /// Since when the clock is behind that.
+    behind: Option<Instant>,
     look: Option<Extent>,
+    full: FullHold,
     /// When there was a new frame.
     moved: Instant,
     renewed: Instant,
@@ -141,18 +133,18 @@ pub fn follow(
     }
     let directory = Directory::open(directory)?;
     directory.check_key(&source.key)?;
-    let (end, place) = match directory.end()? {
-        Some((end, place)) => (Some(end), place),
-        None => (None, None),
-    };
+    let found = directory.contents()?;
     let mut follower = Follower {
         clock,
         settings,
         source,
         live: None,
         base: None,
+        epoch: 0,
         last_time: Timestamp::from_unix_nanos(0),
+        behind: None,
         look: None,
+        full: FullHold::default(),
         moved: Instant::now(),
         renewed: Instant::now(),
         base_tried: None,
@@ -163,12 +155,21 @@ pub fn follow(
         is_behind: false,
         progress_logged: Instant::now(),
         status_failed: false,
-        end: end.clone(),
+        end: None,
         directory,
     };
-    if let Some(end) = end {
-        follower.last_time = sealed::time_of(&end.time)?;
-        follower.live = place.and_then(|place| Live::again(&follower.directory, &end, &place));
+    if let Some(found) = found {
+        (follower.epoch, follower.last_time) = found.newest;
+        let live = match (&found.end, found.place) {
+            (Some(end), Ok(place)) => Live::again(&follower.directory, end, &place),
+            (_, Err(reason)) => Err(reason),
+            (None, Ok(_)) => Err("its end is not known".to_owned()),
+        };
+        follower.end = found.end;
+        match live {
+            Ok(live) => follower.live = Some(live),
+            Err(reason) => follower.give_up(&reason),
+        }
     }
     tracing::info!(
         data = %data.display(),
@@ -201,6 +202,7 @@ impl Follower<'_> {
             self.log_failure(made)?;
             let now = Instant::now();
             if now >= next_round {
+                self.directory.keep_lock()?;
                 next_round = now.checked_add(self.settings.interval).unwrap_or(now);
                 let round = self.round();
                 let has_all = round.is_ok() && self.live.is_some() && self.cut_failed.is_none();
@@ -223,6 +225,7 @@ impl Follower<'_> {
             }
             std::thread::sleep(pause.min(next_round.saturating_duration_since(Instant::now())));
         }
+        self.directory.keep_lock()?;
         // What came since the last segment.
         self.cut_failed = None;
         let round = self.round();
@@ -255,24 +258,33 @@ impl Follower<'_> {
             }
             Err(LookError::Failed(problem)) => Err(problem),
             Err(LookError::Gap(reason)) => {
-                tracing::warn!(
-                    reason,
-                    generation = live.generation(),
-                    "the copy cannot be continued, and begins anew with a base; until that is whole, no newer moment can be restored"
-                );
-                self.live = None;
+                self.give_up(&reason);
                 Ok(())
             }
         }
+    }
+
+    /// Ends the generation: a new one begins with a base.
+    fn give_up(&mut self, reason: &str) {
+        let generation = self.live.take();
+        tracing::warn!(
+            reason,
+            generation = generation.as_ref().map(Live::generation),
+            "the copy cannot be continued, and begins anew with a base; until that is whole, no newer moment can be restored"
+        );
+        self.full.end();
     }
 
     /// Looks, and holds or ends the read transaction.
     fn look_on(&mut self) -> Result<(), String> {
         let frames = self.look.map_or(0, |look| look.frames);
         let is_quiet = self.moved.elapsed() >= QUIET;
-        // What cannot be read now must not be overwritten.
-        let is_wanted = (self.live.as_ref())
-            .is_some_and(|live| frames < RELEASE_FRAMES || is_quiet || live.tail.is_full());
+        let is_full = self.live.as_ref().is_some_and(|live| live.tail.is_full());
+        if is_full && let Some(reason) = self.full.advance(frames, self.source.page_bytes) {
+            self.give_up(&reason);
+        }
+        // What cannot be read now must not be overwritten, for a while.
+        let is_wanted = self.live.is_some() && (frames < RELEASE_FRAMES || is_quiet || is_full);
         match (is_wanted, self.source.is_held()) {
             (true, false) => self.renew(),
             (true, true) if self.renewed.elapsed() >= RENEW_INTERVAL => self.renew(),
@@ -345,6 +357,7 @@ impl Follower<'_> {
         if let Some(live) = &mut self.live {
             live.advance(&end);
         }
+        self.full.end();
         self.end = Some(end);
         self.report.segments = self.report.segments.saturating_add(1);
         self.report.pages = self.report.pages.saturating_add(segment.header.pages);
@@ -372,69 +385,9 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// Begins a base where one is due, or takes the one that is made.
-    fn advance_base(&mut self) -> Result<(), String> {
-        if let Some(base) = self.base.take_if(|base| base.is_finished()) {
-            return self.begin_generation(base);
-        }
-        let is_due = match &self.live {
-            None => true,
-            Some(live) => {
-                !self.settings.once
-                    && self.clock.now().since(live.began) >= self.settings.base_every
-            }
-        };
-        let may_try = is_past(self.base_tried, RETRY_INTERVAL)
-            && is_past(self.base_failed, BASE_RETRY_INTERVAL);
-        if self.base.is_some() || !is_due || !may_try {
-            return Ok(());
-        }
-        self.base_tried = Some(Instant::now());
-        let mut time = self.now();
-        if self.end.is_some() {
-            // The names of two generations differ.
-            time = time.plus_nanos(1);
-            self.last_time = time;
-        }
-        self.base = Some(BaseJob::start(&self.source, self.directory.path(), time)?);
-        Ok(())
-    }
-
-    /// Goes over to a generation whose base was made.
-    fn begin_generation(&mut self, base: BaseJob) -> Result<(), String> {
-        // The older one gets what it still can.
-        let older = self.cut();
-        self.log_failure(older)?;
-        let new = base.finish(&self.source, self.end.clone())?;
-        let generation = &new.name;
-        tracing::info!(
-            generation,
-            bytes = new.base_bytes,
-            "the base of a generation is whole"
-        );
-        self.report.bases = self.report.bases.saturating_add(1);
-        let transaction = new.transaction;
-        let live = Live::new(
-            &new.path,
-            &new.name,
-            (&new.manifest_sha256, new.time),
-            new.tail,
-        );
-        let end = live.end().clone();
-        (self.live, self.look) = (Some(live), None);
-        self.end = Some(end.clone());
-        failpoint::pass("backup-begun");
-        let noted = note_newest(self.directory.path(), &end);
-        // All since the base, before its transaction ends.
-        let caught_up = self.cut();
-        drop(transaction);
-        caught_up?;
-        self.remove_old();
-        noted
-    }
-
     /// Opens the files that are at the paths now. False: that did not work.
     fn reopen(&mut self, stop: &AtomicBool) -> bool {
+        self.full.end();
         if self.live.take().is_some() {
             tracing::warn!(
                 "another file has taken the data file's place, or its -wal or -shm: the copy begins anew with a base"
@@ -480,16 +433,6 @@ impl Follower<'_> {
             segments, pages, ..
         } = self.report;
         tracing::info!(segments, pages, "the continuous backup goes on");
-    }
-
-    /// Removes what is older than is kept.
-    fn remove_old(&mut self) {
-        let oldest = self.clock.now().minus(self.settings.retain);
-        match self.directory.remove_before(oldest) {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "generations that are not kept any more"),
-            Err(problem) => drop(self.log_failure(Err(problem))),
-        }
     }
 
     /// Logs a failure, a few a minute. A single round fails by it.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::frames::WalPosition;
+use super::reading::{Boot, Reading};
 use super::tail::Pending;
 use crate::domain::Timestamp;
 use crate::failpoint;
@@ -63,6 +64,8 @@ pub(super) struct End {
     pub(super) sequence: u64,
     pub(super) sha256: Sha,
     pub(super) time: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) epoch: u64,
 }
 
 /// What is known of a generation's base.
@@ -73,12 +76,32 @@ pub(super) struct Manifest {
     /// The random bytes by which data files differ.
     pub(super) file_key: String,
     pub(super) time: String,
+    /// The time since boot then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) boot: Option<Boot>,
+    /// How often the clock had been set back: times go back from one epoch to the next.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) epoch: u64,
     pub(super) page_bytes: u64,
     pub(super) base_bytes: u64,
     pub(super) base_sha256: Sha,
     pub(super) wal: Place,
     /// How the generation before it ended; None for the first one.
     pub(super) before: Option<End>,
+}
+
+impl Manifest {
+    /// When the base was begun.
+    pub(super) fn reading(&self) -> Result<Reading, String> {
+        Ok(Reading {
+            wall: time_of(&self.time)?,
+            boot: self.boot.clone(),
+        })
+    }
+}
+
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What is known of a segment.

@@ -14,10 +14,11 @@ use super::source::Source;
 use super::wal_index::IndexHeader;
 use crate::domain::Timestamp;
 
-/// Pages that wait to be written into a segment take so many bytes at most.
+/// Pages that wait to be written into a segment take so many bytes at most, and while one is
+/// written twice as many with those in it.
 pub const PENDING_BYTES_MAX: usize = 32 << 20;
 /// What is read from behind a reset takes so many bytes at most.
-const BEHIND_RESET_BYTES_MAX: usize = 256 << 20;
+pub const BEHIND_RESET_BYTES_MAX: usize = 256 << 20;
 /// A frame that does not follow was overwritten meanwhile: the index is then read again.
 const LOOKS_MAX: usize = 8;
 
@@ -64,10 +65,6 @@ impl Pending {
             }
         }
     }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= PENDING_BYTES_MAX
-    }
 }
 
 /// How far the `-wal` was read.
@@ -76,6 +73,8 @@ pub(super) struct Tail {
     /// What the index counted there; None: that is not known, so no reset can be passed.
     change: Option<u32>,
     pub(super) pending: Pending,
+    /// How many bytes of pages are in the segment that is being written.
+    writing_bytes: usize,
     /// The moment up to which everything was read; None while there is more.
     pub(super) whole_until: Option<Timestamp>,
 }
@@ -115,6 +114,7 @@ impl Tail {
             position,
             change: None,
             pending: Pending::default(),
+            writing_bytes: 0,
             whole_until: None,
         }
     }
@@ -168,17 +168,28 @@ impl Tail {
 
     /// Takes what was read, to be written.
     pub(super) fn take(&mut self) -> Pending {
+        self.writing_bytes = self.pending.bytes;
         std::mem::take(&mut self.pending)
+    }
+
+    /// What was taken is written.
+    pub(super) fn end_writing(&mut self) {
+        self.writing_bytes = 0;
     }
 
     /// Puts back what could not be written.
     pub(super) fn put_back(&mut self, older: Pending) {
+        self.writing_bytes = 0;
         self.pending.add_older(older);
     }
 
     /// Whether a segment is to be written before more can be read.
     pub(super) fn is_full(&self) -> bool {
-        self.pending.is_full()
+        let bytes_max = match self.writing_bytes {
+            0 => PENDING_BYTES_MAX,
+            _ => PENDING_BYTES_MAX.saturating_mul(2),
+        };
+        self.pending.bytes.saturating_add(self.writing_bytes) >= bytes_max
     }
 
     /// Reads frames up to that of the index, or until enough pages wait. False: one of them does
@@ -190,7 +201,7 @@ impl Tail {
         let Some(mut frames) = frames(source, self.position)? else {
             return Ok(false);
         };
-        while self.position.frame < header.frames && !self.pending.is_full() {
+        while self.position.frame < header.frames && !self.is_full() {
             self.whole_until = None;
             let Some(frame) = frames.next().map_err(unreadable)? else {
                 return Ok(false);
