@@ -32,12 +32,14 @@ impl Case {
         }
     }
 
+    /// Whole ones: what a killed follower was making is removed by the next.
     fn segments(&self) -> usize {
         let folders = generations(&self.copies);
-        let files = folders
-            .iter()
-            .map(|folder| folder.read_dir().unwrap().count());
-        files.sum()
+        let files = folders.iter().flat_map(|folder| folder.read_dir().unwrap());
+        let paths = files.map(|file| file.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "segment"))
+            .count()
     }
 
     /// Charges until some of it is in a segment.
