@@ -43,9 +43,8 @@ use creditd::server::files::FOLLOW_INTERVAL_MS;
 use creditd::server::{Options, limits as connection};
 use creditd::store::keys::KEYS_MAX;
 use creditd::store::sqlite::{
-    BATCH_DELAY_TARGET, BEHIND_RESET_BYTES_MAX, CLOCK_BEHIND_MAX, DELAY_TARGET_MIN, FULL_HOLD_MAX,
-    FULL_WAL_BYTES_MAX, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL, OVERLOADED_ITEMS_MAX,
-    PENDING_BYTES_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN, SCAN_SLICE_TIME_MAX, SLICE_MAX,
+    BATCH_DELAY_TARGET, DELAY_TARGET_MIN, GROUP_LENGTH_MAX, OVERLOAD_INTERVAL,
+    OVERLOADED_ITEMS_MAX, QUEUE_WRITES_MAX, QUEUE_WRITES_MIN, SCAN_SLICE_TIME_MAX, SLICE_MAX,
     SLICE_MIN,
 };
 
@@ -460,26 +459,6 @@ pub fn limits() -> BTreeMap<String, String> {
                 number(FOLLOW_INTERVAL_MS.end())
             ),
         ),
-        (
-            "changed pages that wait to be written into a segment",
-            size(PENDING_BYTES_MAX.try_into().unwrap()),
-        ),
-        (
-            "frames that are read from before a reset of the `-wal`",
-            size(BEHIND_RESET_BYTES_MAX.try_into().unwrap()),
-        ),
-        (
-            "how long the server's checkpoints are held up while nothing can be written",
-            format!("{} s", FULL_HOLD_MAX.as_secs()),
-        ),
-        (
-            "how much the `-wal` grows meanwhile",
-            size(FULL_WAL_BYTES_MAX),
-        ),
-        (
-            "how far the clock may be behind the newest moment of the copy",
-            format!("{} s", CLOCK_BEHIND_MAX.as_secs()),
-        ),
         ("single writes that wait", number(QUEUE_WRITES_MAX)),
         (
             "single writes that may wait however slow the ledger is",
@@ -515,6 +494,7 @@ pub fn limits() -> BTreeMap<String, String> {
         ),
     ];
     rows.into_iter()
+        .chain(super::copies::rows())
         .chain(super::traces::rows())
         .map(|(what, limit)| (what.to_owned(), limit))
         .collect()

@@ -1,6 +1,7 @@
 //! docs/limits.md, beside the limits that the code has: every row of its tables says
 //! what a constant says, and every limit has a row.
 
+mod copies;
 mod limits;
 mod traces;
 mod words;
