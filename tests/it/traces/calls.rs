@@ -304,6 +304,11 @@ async fn a_call_that_waits_for_its_message_says_so() {
     let method = "creditd.v1.LedgerService/Grant";
     let path = format!("/{method}");
     let (answer, mut body) = raw.begin(&path, &[("traceparent", &parent)]).await;
+    // An answer to the next call says that the headers of this one have come.
+    let estimate = "/creditd.v1.PricingService/Estimate";
+    let (next, mut next_body) = raw.begin(estimate, &[]).await;
+    next_body.send_data(frame(0, &[]).into(), true).unwrap();
+    Raw::answer(next).await;
     // A slow peer on purpose.
     tokio::time::sleep(Duration::from_millis(30)).await;
     let message = grant("g1", "team-a", "5").encode_to_vec();
