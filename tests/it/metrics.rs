@@ -241,6 +241,8 @@ async fn open_holds_and_accounts_are_known_after_a_start() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn probes_say_what_health_says() {
     let (mut server, admin) = start();
+    // It listens, and serves a moment later.
+    wait_until("it is ready", || get(admin, "/readyz").status == 200);
     for (method, path, status, body) in [
         ("GET", "/livez", 200, "ok\n"),
         ("GET", "/readyz", 200, "ok\n"),
@@ -249,6 +251,18 @@ async fn probes_say_what_health_says() {
             "/readyz?service=creditd.v1.LedgerService",
             200,
             "ok\n",
+        ),
+        (
+            "GET",
+            "/readyz?x=1&service=creditd.v1.LedgerService",
+            200,
+            "ok\n",
+        ),
+        (
+            "GET",
+            "/readyz?x=1&service=x",
+            404,
+            "there is no such service; there are creditd.v1.PricingService, creditd.v1.LedgerService, creditd.v1.AdminService\n",
         ),
         (
             "GET",

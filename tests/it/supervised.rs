@@ -10,7 +10,7 @@ use crate::support::disk::Disk;
 use crate::support::raw::{Raw, frame};
 use crate::support::requests::charge;
 use crate::support::server::{Program, Settings};
-use crate::support::{PATIENCE, estimate, grant, wait_until};
+use crate::support::{PATIENCE, estimate, grant};
 
 /// Within so long a manager wants to be told that all goes on.
 const WATCHDOG: Duration = Duration::from_secs(2);
@@ -153,7 +153,7 @@ async fn a_thread_that_hangs_is_not_said_to_live() {
     std::fs::write(&named, "serve hangs").unwrap();
     let address = server.address.clone();
     let _connection = std::net::TcpStream::connect(address).unwrap();
-    wait_until("a thread hangs", || !named.exists());
+    crate::support::wait_until("a thread hangs", || !named.exists());
     server.wait_for_log("a thread does not answer");
     assert!(server.log().contains("serve-"), "{}", server.log());
     manager.skip();
