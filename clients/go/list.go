@@ -55,7 +55,7 @@ type EntryPage struct {
 	NextPageToken string
 	// OpeningBalance stands, on the last page, for older entries that could pass the
 	// filters and were moved to an archive; nil where there are none.
-	OpeningBalance *OpeningBalance
+	OpeningBalance *OpeningBalance `json:",omitzero"`
 }
 
 // OpeningBalance is what an account had after the newest of its entries that were moved
@@ -65,7 +65,7 @@ type OpeningBalance struct {
 	Held      decimal.Decimal
 	// EntryID and CreateTime are of that entry. Balances of then and later are known.
 	EntryID    string
-	CreateTime time.Time
+	CreateTime time.Time `json:",omitzero"`
 	// Archive counts archives: the newest one that has entries of the account.
 	Archive int64
 }

@@ -46,17 +46,17 @@ fn check_all(subject: (Factory, bool), operations: u64) -> run::Counts {
 
 #[test]
 fn the_store_in_memory_does_what_the_model_does() {
-    check(Store::Memory.factory(), 20_000);
+    check(Store::Memory.factory(), 10_000);
 }
 
 #[test]
 fn the_store_in_a_file_does_what_the_model_does() {
-    check(Store::Sqlite.factory(), 50_000);
+    check(Store::Sqlite.factory(), 30_000);
 }
 
 #[test]
 fn the_store_with_small_caches_does_what_the_model_does() {
-    check(Store::SmallCaches.factory(), 30_000);
+    check(Store::SmallCaches.factory(), 20_000);
 }
 
 /// Old entries are moved to archives in between, and both files prove each other.
