@@ -235,8 +235,10 @@ fn openings(file: &Path) -> Vec<(String, Archived)> {
     let file = rusqlite::Connection::open(file).unwrap();
     let mut statement = file
         .prepare(
-            "SELECT a.name, o.archive_id, o.entry_id, o.create_time, o.state, o.available, o.held
-               FROM openings o JOIN accounts a USING (account_id)",
+            "SELECT a.name, o.archive_id, o.entry_id, o.create_time, o.state, o.available, o.held,
+                    e.kind NOT IN ('extend', 'update')
+               FROM openings o JOIN accounts a USING (account_id)
+               JOIN entries e ON e.position = o.position",
         )
         .unwrap();
     let rows = statement.query_map([], |row| {
@@ -253,6 +255,7 @@ fn openings(file: &Path) -> Vec<(String, Archived)> {
             open_holds: open.map(|hold| position(&hold["id"])).collect(),
             available: amount(row.get(5)?),
             held: amount(row.get(6)?),
+            ends_with_entry: row.get(7)?,
         };
         Ok((row.get(0)?, archived))
     });

@@ -99,6 +99,8 @@ pub struct Account {
 /// What is in an archive of an account.
 #[derive(Clone)]
 pub struct Archived {
+    /// Whether the newest archived row is an entry, and not an extension or an update.
+    pub ends_with_entry: bool,
     pub number: i64,
     /// The first so many entries, the newest of which was written then.
     pub entries: usize,
@@ -143,12 +145,13 @@ impl Account {
         archived.map_or(0, |archived| archived.entries.min(self.entries.len()))
     }
 
-    /// Whether a hold is in an archive. The one that the newest archived entry closed is known.
+    /// Whether a hold is in an archive. The one that the newest archived row closed is known.
     pub fn is_hold_archived(&self, at: usize) -> bool {
         let Some(archived) = &self.archived else {
             return false;
         };
         let newest = archived.entries.checked_sub(1);
+        let newest = newest.filter(|_| archived.ends_with_entry);
         let newest = newest.and_then(|newest| self.entries.get(newest));
         let is_newest = newest.is_some_and(|newest| newest.entry.hold_id == self.holds[at].id);
         at < archived.holds && !archived.open_holds.contains(&at) && !is_newest

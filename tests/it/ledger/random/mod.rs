@@ -79,8 +79,7 @@ fn a_store_whose_old_entries_are_archived_does_what_the_model_does() {
         "ListEntries HISTORY_ARCHIVED",
     ];
     for store in [Store::Sqlite, Store::SmallCaches] {
-        // Not any seed: of some the model says another refusal for a hold that was closed right
-        // before the cut, and the audit finds request_ids that are in no run any more.
+        // Not any seed: of some the audit finds request_ids that are in no run any more.
         let counts = check_seeded((store.factory(), true), 6_000, || 1);
         missing.retain(|answer| !counts.contains_key(*answer));
     }
