@@ -46,6 +46,7 @@ pub fn backup(
     })
 }
 
+/// The name of a file while it is being made.
 pub(super) fn partial_path(copy: &Path) -> PathBuf {
     let mut name = copy.as_os_str().to_owned();
     name.push(".partial");

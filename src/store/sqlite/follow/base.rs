@@ -19,7 +19,7 @@ use super::tail::Tail;
 use super::wal_index::IndexHeader;
 use crate::failpoint;
 use crate::store::sqlite::audit::begin_reading;
-use crate::store::sqlite::backup::copy_pages;
+use crate::store::sqlite::backup::{copy_pages, partial_path};
 
 /// A transaction must begin while the `-wal` stays as it is: commits come between few of them.
 const BEGINNINGS_MAX: usize = 1_000;
@@ -61,7 +61,7 @@ impl BaseJob {
     ) -> Result<Self, String> {
         let (transaction, header) = begin_between_commits(source)?;
         let name = generation_name(began.wall);
-        let partial = sealed::partial_path(&directory.join(&name));
+        let partial = partial_path(&directory.join(&name));
         (DirBuilder::new().mode(0o700).create(&partial))
             .map_err(|error| format!("{}: {error}", partial.display()))?;
         let base = partial.join(BASE);

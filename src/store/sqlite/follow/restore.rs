@@ -10,7 +10,7 @@ use super::origin;
 use super::rebuild::{NotRebuilt, rebuild};
 use super::sealed::{self, Manifest};
 use crate::domain::Timestamp;
-use crate::store::sqlite::backup::sync_and_rename;
+use crate::store::sqlite::backup::{partial_path, sync_and_rename};
 use crate::store::sqlite::wal_match::wal_bytes;
 
 /// What was restored.
@@ -103,7 +103,7 @@ pub fn restore(
         NotChosen::Damaged(problem) => with_advice(directory, at, &problem),
         NotChosen::Other(problem) => problem,
     })?;
-    let partial = sealed::partial_path(to);
+    let partial = partial_path(to);
     remove_partial(&partial);
     let rebuilt = rebuild(&chosen, &partial, progress).map_err(|problem| match problem {
         NotRebuilt::Damaged(problem) => with_advice(directory, at, &problem),

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -162,7 +162,7 @@ pub(super) fn write(
     header: &impl Serialize,
     pages: Option<&Pending>,
 ) -> std::io::Result<Sha> {
-    let partial = partial_path(path);
+    let partial = crate::store::sqlite::backup::partial_path(path);
     let written = write_partial(&partial, header, pages).and_then(|sha| {
         failpoint::pass("backup-partial");
         std::fs::rename(&partial, path)?;
@@ -207,12 +207,6 @@ fn write_partial(
 /// Syncs the directory in which a path is.
 pub(super) fn sync_directory(path: &Path) -> std::io::Result<()> {
     File::open(crate::store::sqlite::open::directory_of(path))?.sync_all()
-}
-
-pub(super) fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
 }
 
 /// A file whose SHA-256 is right.
