@@ -10,9 +10,10 @@ use creditd::domain::{Credits, FieldViolations};
 use creditd::store::sqlite::{SqliteSettings, SqliteStore};
 use creditd::store::{Store as _, Written};
 
-use crate::store::{Hand, batch, charge, command, grant, name, open_with};
+use crate::store::{Hand, batch, charge, command, grant, name, one_credit, open_with};
 
 const HOURS_A_DAY: i64 = 24;
+const NANOS_AN_HOUR: i64 = 3_600_000_000_000;
 /// Charges of a day, and request_ids that make a run.
 const CHARGES: usize = 90;
 const RUN: usize = 20;
@@ -212,6 +213,88 @@ async fn a_charge_is_answered_again_for_three_days() {
         let again = charge(busy.store(), "team-a", "c").await.unwrap();
         assert!(again.replayed);
         assert_eq!(again.entry, first.entry);
+    }
+}
+
+/// A clock that is wrong at a stop, days ahead, and right at the next start: no row has its time, so
+/// nothing was forgotten by it.
+#[tokio::test]
+async fn a_stop_forgets_no_request_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let mut busy = Busy::new(&file, settings(1 << 20)).await;
+    let mut charges = 0;
+    while busy.runs().1 == 0 {
+        let id = format!("c{charges}");
+        charge(busy.store(), "team-a", &id).await.unwrap();
+        charges += 1;
+        assert!(charges < 10_000, "no run is made");
+    }
+    for hours in [80, -80] {
+        busy.clock.step(hours);
+        busy.restart();
+    }
+    let again = charge(busy.store(), "team-a", "c0").await.unwrap();
+    assert!(again.replayed);
+    busy.audit();
+}
+
+/// A run goes when its request_ids are old. Up to which row it went says nothing of that: the newest
+/// may be the server's own. Whatever is younger must be in a run.
+#[tokio::test]
+async fn an_audit_knows_which_request_ids_must_be_in_a_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("creditd.db");
+    let clock = Hand::new();
+    let store = open_with(&file, &clock, SqliteSettings::default());
+    grant(&store, "team-a", "old grant", "9").await.unwrap();
+    clock.step(91 * HOURS_A_DAY);
+    grant(&store, "team-a", "grant", "9").await.unwrap();
+    let Action::Charge(cost) = one_credit() else {
+        unreachable!()
+    };
+    let hold = Action::Hold {
+        cost,
+        ttl_nanos: NANOS_AN_HOUR,
+    };
+    store.write(command("team-a", "hold", hold)).await.unwrap();
+    clock.step(72);
+    // The hold ends: a row of the server's own.
+    let read = store.account(name("team-a"), None).await.unwrap();
+    assert!(read.account.holds().is_empty());
+    clock.step(1);
+    charge(&store, "team-a", "charge").await.unwrap();
+    drop(store);
+    let cases = [
+        (0, vec![]),
+        (1, vec![]),
+        (
+            2,
+            vec!["1 request_ids of grants, refunds and revocations up to 2 are in no run"],
+        ),
+        (
+            4,
+            vec!["1 request_ids of grants, refunds and revocations up to 4 are in no run"],
+        ),
+        (
+            5,
+            vec![
+                "1 request_ids up to 5 are in no run",
+                "1 request_ids of grants, refunds and revocations up to 5 are in no run",
+            ],
+        ),
+    ];
+    for (indexed, expected) in cases {
+        let opened = rusqlite::Connection::open(&file).unwrap();
+        let sql = "UPDATE file SET indexed = ?1";
+        assert_eq!(opened.execute(sql, [indexed]).unwrap(), 1);
+        drop(opened);
+        let report = creditd::server::files::audit(&file, &mut |_, _| {}).unwrap();
+        let found: Vec<_> = report.findings.iter().collect();
+        assert_eq!(found.len(), expected.len(), "{indexed}: {found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{indexed}: {found}");
+        }
     }
 }
 

@@ -56,18 +56,16 @@ impl Ledger {
 
     /// Flushes all dirty accounts and clears `in_use`, so that the next start has nothing to
     /// read of the journal.
-    pub(super) fn close(
-        &mut self,
-        now: Timestamp,
-        sample: Option<&ClockSample>,
-    ) -> Result<(), StorageError> {
+    pub(super) fn close(&mut self, sample: Option<&ClockSample>) -> Result<(), StorageError> {
         self.begin()?;
         if let Some(sample) = sample {
             clock::write(&self.journal.connection, sample)?;
         }
         self.flush_some(usize::MAX, 0, Duration::MAX)?;
         (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;
-        self.commit(now).map(|_| ())
+        // No request_id is forgotten by a time that no row has: the next start may be at an
+        // earlier one.
+        self.commit_written(Instant::now()).map(|_| ())
     }
 
     /// Notes that a checkpoint was complete: the file itself has all that was committed.
@@ -100,14 +98,19 @@ impl Ledger {
     /// Makes the group durable.
     pub(super) fn commit(&mut self, now: Timestamp) -> Result<Committed, StorageError> {
         let began = Instant::now();
+        if self.group.is_open && !self.group.undo.is_empty() {
+            self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX, FLUSH_TIME_MAX)?;
+            let added = self.group.undo.len();
+            let progress = (self.requests).advance(&self.journal.connection, now, added);
+            self.group.progress = progress?;
+        }
+        self.commit_written(began)
+    }
+
+    /// Makes durable what the transaction of the group has.
+    fn commit_written(&mut self, began: Instant) -> Result<Committed, StorageError> {
         let mut written = began;
         if self.group.is_open {
-            if !self.group.undo.is_empty() {
-                self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX, FLUSH_TIME_MAX)?;
-                let added = self.group.undo.len();
-                let progress = (self.requests).advance(&self.journal.connection, now, added);
-                self.group.progress = progress?;
-            }
             self.journal.finish_group()?;
             if !self.group.undo.is_empty() {
                 self.write_checkpointed()?;

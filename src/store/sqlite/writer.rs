@@ -194,12 +194,11 @@ impl Writer {
             tracing::error!("{loss}, and is still so: what was open is closed as it is");
             return self.wal.keep_wal(&self.ledger.journal.connection);
         }
-        let now = self.now();
         let sample = self.clock.sample();
         let connection = &self.ledger.journal.connection;
         let closed = (connection.busy_timeout(CLOSE_WAIT_MAX))
             .map_err(StorageError::from)
-            .and_then(|()| self.ledger.close(now, sample.as_ref()));
+            .and_then(|()| self.ledger.close(sample.as_ref()));
         if let Err(StorageError(cause)) = closed {
             // The next start reads the entries that were not flushed from the journal.
             tracing::warn!(cause, "the data file was not brought up to date at the end");

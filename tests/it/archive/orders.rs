@@ -218,11 +218,11 @@ async fn a_clock_that_jumped_archives_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = small(directory.path()).await;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    // As a server of this boot wrote it an hour after that boot.
+    // As a server of this boot wrote it a second after that boot.
     sql(
         &file,
         &format!(
-            "INSERT OR REPLACE INTO clock VALUES (1, '{}', 3600000000, 1767225600000000000)",
+            "INSERT OR REPLACE INTO clock VALUES (1, '{}', 1000000, 1767225600000000000)",
             boot.trim()
         ),
     );

@@ -1,12 +1,7 @@
 //! Checks of whole tables beside the journal: they have nothing that the journal does not have.
 
-use rusqlite::OptionalExtension as _;
-
 use super::Audit;
-use super::requests::KNOWN_FOR;
-use crate::domain::Timestamp;
 use crate::store::sqlite::journal::StorageError;
-use crate::store::sqlite::times::At;
 
 /// Names of tables, queries of the number of their rows, and queries of the number of entries
 /// that have one. Of rows up to {floor}, which are archived, there are those of grants, and what
@@ -103,8 +98,7 @@ impl Audit<'_> {
         })
     }
 
-    /// The row about the file must agree with the journal: request_ids up to `indexed` are in
-    /// runs, or are so old that their runs were dropped.
+    /// The row about the file must agree with the journal and with the newest run of request_ids.
     fn check_file_row(&mut self) -> Result<(), StorageError> {
         let last = self.last_position;
         let indexed = self.count("SELECT indexed FROM file")?;
@@ -114,16 +108,6 @@ impl Audit<'_> {
             self.report.add(format!(
                 "request_ids up to {indexed} are said to be in runs, and the runs go up to {in_runs}"
             ));
-        }
-        if in_runs == 0 && indexed > 0 {
-            let newest = self.time_at(last)?;
-            if let (Some(newest), Some(dropped)) = (newest, self.time_at(indexed.min(last))?)
-                && newest.since(dropped) < KNOWN_FOR
-            {
-                self.report.add(format!(
-                    "the request_ids up to {indexed} are in no run, and are not old enough for that"
-                ));
-            }
         }
         let odd = "SELECT count(*) FROM file WHERE length(key) <> 16 OR in_use NOT IN (0, 1)
              OR probes < 0 OR checkpointed < 0";
@@ -135,14 +119,6 @@ impl Audit<'_> {
             self.report.add("there is not one row about the file");
         }
         Ok(())
-    }
-
-    /// The time of the row at that position.
-    fn time_at(&self, position: i64) -> Result<Option<Timestamp>, StorageError> {
-        let sql = "SELECT create_time FROM entries WHERE position = ?1";
-        let connection = &self.journal.connection;
-        let time = connection.query_row(sql, [position], |row| row.get::<_, At>(0));
-        Ok(time.optional()?.map(|At(time)| time))
     }
 
     /// Refunds must be of charges and settlements, and not exceed them. Those of archived ones are

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rusqlite::OptionalExtension as _;
+
 use super::Audit;
 use crate::domain::RequestId;
 use crate::store::sqlite::journal::StorageError;
@@ -11,8 +13,25 @@ use crate::store::sqlite::times::At;
 const SECONDS_PER_HOUR: u64 = 3_600;
 /// For how long a request_id is known at least, with any settings; and that of a grant, refund
 /// or revocation.
-pub(super) const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
+const KNOWN_FOR: Duration = Duration::from_secs(72 * SECONDS_PER_HOUR);
 const KNOWN_FOR_CREDITS: Duration = Duration::from_secs(90 * 24 * SECONDS_PER_HOUR);
+
+const fn known_for(scope: Scope) -> Duration {
+    match scope {
+        Scope::All => KNOWN_FOR,
+        Scope::Credits => KNOWN_FOR_CREDITS,
+    }
+}
+
+/// What was found of the keys of a run.
+#[derive(Default)]
+struct FoundKeys {
+    count: u64,
+    /// Those of rows that must be in it.
+    counted: u64,
+    /// Wrong ones, and those out of order.
+    wrong: u64,
+}
 
 impl Audit<'_> {
     pub(super) fn check_requests(&mut self) -> Result<(), StorageError> {
@@ -34,11 +53,8 @@ impl Audit<'_> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (At(time), At(earlier)) = (row.get(4)?, row.get(5)?);
-            let known_for = match Scope::of(row.get_ref(6)?.as_str().unwrap_or_default()) {
-                Scope::All => KNOWN_FOR,
-                Scope::Credits => KNOWN_FOR_CREDITS,
-            };
-            if time.since(earlier) >= known_for {
+            let scope = Scope::of(row.get_ref(6)?.as_str().unwrap_or_default());
+            if time.since(earlier) >= known_for(scope) {
                 continue;
             }
             let (account, request): (i64, String) = (row.get(0)?, row.get(1)?);
@@ -65,47 +81,77 @@ impl Audit<'_> {
     /// Each run must have exactly the request_ids of its scope in its range of the journal.
     fn check_runs(&mut self) -> Result<(), StorageError> {
         let connection = &self.journal.connection;
-        let key = connection.query_row("SELECT key FROM file", [], |row| row.get(0))?;
+        let (key, all_indexed) =
+            connection.query_row("SELECT key, indexed FROM file", [], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?))
+            })?;
         let keys = Keys::new(key);
         let runs = SortedRun::read_all(connection, usize::MAX)?;
         for scope in Scope::BOTH {
-            // The oldest run's range begins where a dropped run ended, which is not known.
+            // The oldest run's range begins where a dropped run ended, which is not known: of
+            // what is too old for a dropped run.
             let mut indexed = None;
+            let too_old = self.last_forgotten(scope)?;
             for run in runs.iter().filter(|run| run.scope == scope) {
-                let (count, archived, wrong) = self.wrong_keys(keys, run, indexed)?;
-                let missing = match indexed {
-                    Some(indexed) => {
-                        let there = self.count_requests(run, indexed.max(self.floor))?;
-                        there.saturating_add(archived) != count
-                    }
-                    None => false,
-                };
+                let from = indexed.unwrap_or(too_old).max(self.floor);
+                let found = self.keys_of(keys, run, (indexed, from))?;
+                let there = self.count_requests(scope, (from, run.last_position))?;
                 let length = u64::try_from(run.length).unwrap_or_default();
-                if wrong != 0 || missing || length != count {
+                let (count, wrong) = (found.count, found.wrong);
+                let missing = there.saturating_sub(found.counted);
+                if wrong != 0 || found.counted != there || length != count {
                     let id = run.id;
                     self.report.add(format!(
-                        "run {id} of request_ids is not what the journal says: {wrong} of {count} are wrong"
+                        "run {id} of request_ids is not what the journal says: {wrong} of {count} are wrong, and {missing} are missing"
                     ));
                 }
                 indexed = Some(run.last_position);
+            }
+            let from = indexed.unwrap_or(too_old).max(self.floor);
+            let in_no_run = self.count_requests(scope, (from, all_indexed))?;
+            if in_no_run != 0 {
+                self.report.add(format!(
+                    "{in_no_run} request_ids{} up to {all_indexed} are in no run, and are not old enough for that",
+                    match scope {
+                        Scope::All => "",
+                        Scope::Credits => " of grants, refunds and revocations",
+                    }
+                ));
             }
         }
         Ok(())
     }
 
-    /// How many keys a run has, how many of them are of archived rows, and how many are wrong or
-    /// out of order. Of a row that was removed nothing says what its key must be.
-    fn wrong_keys(
+    /// The newest row whose request_id is so old that a run may have been dropped with it; 0 where
+    /// there is none.
+    fn last_forgotten(&self, scope: Scope) -> Result<i64, StorageError> {
+        let connection = &self.journal.connection;
+        let newest = "SELECT create_time FROM entries ORDER BY position DESC LIMIT 1";
+        let newest = connection.query_row(newest, [], |row| row.get::<_, At>(0));
+        let Some(At(newest)) = newest.optional()? else {
+            return Ok(0);
+        };
+        let known_for = i64::try_from(known_for(scope).as_nanos()).unwrap_or(i64::MAX);
+        let sql = "SELECT position FROM entries WHERE create_time <= ?1
+                    ORDER BY position DESC LIMIT 1";
+        let last = At(newest.plus_nanos(known_for.saturating_neg()));
+        let last = connection.query_row(sql, [last], |row| row.get(0));
+        Ok(last.optional()?.unwrap_or(0))
+    }
+
+    /// The keys of a run, whose range begins after `indexed` where that is known; those of rows
+    /// after `from` are counted. Of a row that was removed nothing says what its key must be.
+    fn keys_of(
         &self,
         keys: Keys,
         run: &SortedRun,
-        indexed: Option<i64>,
-    ) -> Result<(u64, u64, u64), StorageError> {
+        (indexed, from): (Option<i64>, i64),
+    ) -> Result<FoundKeys, StorageError> {
         let connection = &self.journal.connection;
         let mut statement = connection
             .prepare_cached("SELECT keys FROM request_keys WHERE run_id = ?1 ORDER BY first_key")?;
         let mut rows = statement.query([run.id])?;
-        let (mut count, mut archived, mut wrong) = (0_u64, 0_u64, 0_u64);
+        let mut found = FoundKeys::default();
         let mut previous = i64::MIN;
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
@@ -133,24 +179,23 @@ impl Audit<'_> {
                 let in_order = key.cast_signed() >= previous;
                 let is_wrong = expected != Some(key) && !is_removed;
                 if is_wrong || !in_range || !in_order || !run.may_have(key) {
-                    wrong = wrong.saturating_add(1);
+                    found.wrong = found.wrong.saturating_add(1);
                 }
-                archived = archived.saturating_add(u64::from(is_archived));
+                found.counted = (found.counted).saturating_add(u64::from(entry > from));
                 previous = key.cast_signed();
-                count = count.saturating_add(1);
+                found.count = found.count.saturating_add(1);
             }
         }
-        Ok((count, archived, wrong))
+        Ok(found)
     }
 
-    /// How many request_ids the journal has in the range of a run.
-    fn count_requests(&self, run: &SortedRun, indexed: i64) -> Result<u64, StorageError> {
-        let all = run.scope == Scope::All;
+    /// How many request_ids of a scope the journal has after one row and up to another.
+    fn count_requests(&self, scope: Scope, (from, to): (i64, i64)) -> Result<u64, StorageError> {
         let count: i64 = self.journal.connection.query_row(
             "SELECT count(*) FROM entries
-              WHERE request_id IS NOT NULL AND position <= ?1 AND position > ?2
+              WHERE request_id IS NOT NULL AND position > ?1 AND position <= ?2
                 AND (?3 OR kind IN ('grant', 'refund', 'revoke'))",
-            (run.last_position, indexed, all),
+            (from, to, scope == Scope::All),
             |row| row.get(0),
         )?;
         Ok(u64::try_from(count).unwrap_or_default())
