@@ -216,27 +216,46 @@ async fn a_charge_is_answered_again_for_three_days() {
     }
 }
 
-/// A clock that is wrong at a stop, days ahead, and right at the next start: no row has its time, so
-/// nothing was forgotten by it.
+/// A clock that is days ahead at a stop, or while a hold ends, and is right at the next start: no row
+/// has its time, so nothing is forgotten by it.
 #[tokio::test]
-async fn a_stop_forgets_no_request_id() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("creditd.db");
-    let mut busy = Busy::new(&file, settings(1 << 20)).await;
-    let mut charges = 0;
-    while busy.runs().1 == 0 {
-        let id = format!("c{charges}");
-        charge(busy.store(), "team-a", &id).await.unwrap();
-        charges += 1;
-        assert!(charges < 10_000, "no run is made");
+async fn no_request_id_is_forgotten_by_a_time_that_no_row_has() {
+    for hold_ends in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("creditd.db");
+        let mut busy = Busy::new(&file, settings(1 << 20)).await;
+        busy.store().write(hold()).await.unwrap();
+        let mut charges = 0;
+        while busy.runs().1 == 0 {
+            let id = format!("c{charges}");
+            charge(busy.store(), "team-a", &id).await.unwrap();
+            charges += 1;
+            assert!(charges < 10_000, "no run is made");
+        }
+        for hours in [80, -80] {
+            busy.clock.step(hours);
+            if hold_ends {
+                let read = busy.store().account(name("team-a"), None).await.unwrap();
+                assert!(read.account.holds().is_empty());
+            }
+            busy.restart();
+        }
+        let again = charge(busy.store(), "team-a", "c0").await.unwrap();
+        assert!(again.replayed, "{hold_ends}");
+        busy.audit();
     }
-    for hours in [80, -80] {
-        busy.clock.step(hours);
-        busy.restart();
-    }
-    let again = charge(busy.store(), "team-a", "c0").await.unwrap();
-    assert!(again.replayed);
-    busy.audit();
+}
+
+/// A hold of an hour.
+fn hold() -> Command {
+    let Action::Charge(cost) = one_credit() else {
+        unreachable!()
+    };
+    let action = Action::Hold {
+        cost,
+        ttl_nanos: NANOS_AN_HOUR,
+    };
+    command("team-a", "hold", action)
 }
 
 /// A run goes when its request_ids are old. Up to which row it went says nothing of that: the newest
@@ -250,14 +269,7 @@ async fn an_audit_knows_which_request_ids_must_be_in_a_run() {
     grant(&store, "team-a", "old grant", "9").await.unwrap();
     clock.step(91 * HOURS_A_DAY);
     grant(&store, "team-a", "grant", "9").await.unwrap();
-    let Action::Charge(cost) = one_credit() else {
-        unreachable!()
-    };
-    let hold = Action::Hold {
-        cost,
-        ttl_nanos: NANOS_AN_HOUR,
-    };
-    store.write(command("team-a", "hold", hold)).await.unwrap();
+    store.write(hold()).await.unwrap();
     clock.step(72);
     // The hold ends: a row of the server's own.
     let read = store.account(name("team-a"), None).await.unwrap();

@@ -9,7 +9,7 @@ use rusqlite::ErrorCode;
 use super::clock;
 use super::dirty::{DIRTY_POSITIONS_MAX, FLUSH_TIME_MAX, FLUSHED_PER_GROUP};
 use super::journal::StorageError;
-use super::ledger::{Committed, Ledger, Shares};
+use super::ledger::{Committed, Ledger, Shares, Undo};
 use crate::domain::Timestamp;
 use crate::domain::clock::ClockSample;
 use crate::domain::ledger::{self, Account, Command, Decision, Inconsistent, LookedUp};
@@ -63,8 +63,7 @@ impl Ledger {
         }
         self.flush_some(usize::MAX, 0, Duration::MAX)?;
         (self.journal.connection).execute("UPDATE file SET in_use = 0", [])?;
-        // No request_id is forgotten by a time that no row has: the next start may be at an
-        // earlier one.
+        // Without maintenance of the request_ids, for which this group has no time.
         self.commit_written(Instant::now()).map(|_| ())
     }
 
@@ -100,8 +99,10 @@ impl Ledger {
         let began = Instant::now();
         if self.group.is_open && !self.group.undo.is_empty() {
             self.flush_some(FLUSHED_PER_GROUP, DIRTY_POSITIONS_MAX, FLUSH_TIME_MAX)?;
-            let added = self.group.undo.len();
-            let progress = (self.requests).advance(&self.journal.connection, now, added);
+            let undo = &self.group.undo;
+            let is_request = |step: &Undo| matches!(step, Undo::Request { .. });
+            let now = undo.iter().any(is_request).then_some(now);
+            let progress = (self.requests).advance(&self.journal.connection, now, undo.len());
             self.group.progress = progress?;
         }
         self.commit_written(began)

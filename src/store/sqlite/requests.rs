@@ -246,13 +246,17 @@ impl Requests {
         }
     }
 
-    /// Does a group's share of maintenance, for a group that added so many request_ids: drops
-    /// an expired run, flushes or compacts a piece, and deletes rows of dropped runs. It takes
-    /// effect in memory with [`Self::committed`].
+    /// Does a group's share of maintenance, for a group that added so many rows: drops an expired
+    /// run, flushes or compacts a piece, and deletes rows of dropped runs. It takes effect in
+    /// memory with [`Self::committed`].
+    ///
+    /// Runs expire by `now`, the time of request_ids that the group writes; None: it writes none.
+    /// By a time that the file does not have nothing is forgotten: the next start may be at an
+    /// earlier one.
     pub(super) fn advance(
         &mut self,
         connection: &Connection,
-        now: Timestamp,
+        now: Option<Timestamp>,
         added: usize,
     ) -> Result<Progress, StorageError> {
         let mut progress = Progress::default();
@@ -260,7 +264,8 @@ impl Requests {
             .compaction
             .as_ref()
             .map_or(&[][..], Compaction::sources);
-        if let Some(run) = self.runs.expired(now, &self.limits, used) {
+        let expired = now.and_then(|now| self.runs.expired(now, &self.limits, used));
+        if let Some(run) = expired {
             delete_run(connection, run)?;
             progress.dropped = Some(run);
         }

@@ -123,16 +123,18 @@ impl Audit<'_> {
     }
 
     /// The newest row whose request_id is so old that a run may have been dropped with it; 0 where
-    /// there is none.
+    /// there is none. Rows with request_ids are in order of time; others may be dated earlier.
     fn last_forgotten(&self, scope: Scope) -> Result<i64, StorageError> {
         let connection = &self.journal.connection;
-        let newest = "SELECT create_time FROM entries ORDER BY position DESC LIMIT 1";
+        let newest = "SELECT create_time FROM entries WHERE request_id IS NOT NULL
+                       ORDER BY position DESC LIMIT 1";
         let newest = connection.query_row(newest, [], |row| row.get::<_, At>(0));
         let Some(At(newest)) = newest.optional()? else {
             return Ok(0);
         };
         let known_for = i64::try_from(known_for(scope).as_nanos()).unwrap_or(i64::MAX);
-        let sql = "SELECT position FROM entries WHERE create_time <= ?1
+        let sql = "SELECT position FROM entries
+                    WHERE request_id IS NOT NULL AND create_time <= ?1
                     ORDER BY position DESC LIMIT 1";
         let last = At(newest.plus_nanos(known_for.saturating_neg()));
         let last = connection.query_row(sql, [last], |row| row.get(0));
