@@ -33,7 +33,7 @@ test-long:
 	@python3 scripts/test.py setup long
 
 check:
-	@python3 scripts/test.py setup check
+	@python3 scripts/test.py setup check schema
 
 rust:
 	@python3 scripts/test.py setup rust

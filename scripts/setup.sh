@@ -2,7 +2,7 @@
 # Installs what the tests need beside Rust, Go and Python themselves: a virtual
 # environment for the Python client, buf and the schema's generators in .tools/venv, one
 # with the newest grpcio in .tools/venv-newest, what builds the site and the release in
-# .tools/venv-build, grpcurl, staticcheck and h2spec in .tools/bin,
+# .tools/venv-build, grpcurl and staticcheck in .tools/bin,
 # what docs/other-languages.md runs with in .tools/node. All versions are pinned; what is
 # there already is left alone.
 set -euo pipefail
@@ -71,14 +71,6 @@ go_program() { # name package version
 mkdir -p "$tools/bin"
 go_program grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$grpcurl_version"
 go_program staticcheck honnef.co/go/tools/cmd/staticcheck "$staticcheck_version"
-
-# It is no module of Go's kind, so what it is built of is pinned by one of ours.
-stamp=$tools/bin/.h2spec-$(cat "$repo"/tests/h2spec/go.* | sha256sum | cut -c 1-16)
-if [ ! -x "$tools/bin/h2spec" ] || [ ! -e "$stamp" ]; then
-  echo "setup: h2spec into .tools/bin"
-  (cd "$repo/tests/h2spec" && go build -o "$tools/bin/h2spec" github.com/summerwind/h2spec/cmd/h2spec)
-  touch "$stamp"
-fi
 
 # What docs/other-languages.md runs with, in .tools/node: made anew when that, or the
 # Node that it is for, has changed.

@@ -5,6 +5,9 @@ It says which step runs, shows what the step prints, goes on after a step that
 failed, and ends with one line that counts what passed and failed. Steps can be
 chosen by name: scripts/test.py rust go. What takes long runs only when it is
 named: scripts/test.py setup long
+
+A few steps run beside those that follow them, at the lowest priority, until a step
+needs them: what downloads or compiles on one core beside tests that wait.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +50,8 @@ class Step:
     failed: str = ""
     # Set for this step alone.
     environment: tuple[tuple[str, str], ...] = ()
+    # Steps of these groups that follow do not wait for its end.
+    beside: tuple[str, ...] = ()
 
 
 RUST_COUNTS = {"passed": r"^test result: .*? (\d+) passed", "failed": r"^test result: .*? (\d+) failed"}
@@ -60,14 +66,21 @@ GO_TEST = (
 GO_COUNTS = {"passed": r"^(\d+) passed", "failed": r"passed, (\d+) failed"}
 
 STEPS = [
-    Step("setup", "install what the tests need", "scripts/setup.sh"),
+    Step("setup", "install what the tests need", "scripts/setup.sh", beside=("build", "check")),
+    Step("build", "Rust tests are built", "cargo test --quiet --no-run"),
     Step("check", "Rust is formatted", "cargo fmt --check && cargo fmt --check --manifest-path fuzz/Cargo.toml"),
     Step("check", "clippy has no complaint", "cargo clippy --quiet --workspace --all-targets -- -D warnings"),
     Step("check", "nor of a build without traces", "cargo clippy --quiet --no-default-features -- -D warnings"),
-    Step("check", "buf lint", "buf lint"),
-    Step("check", "buf breaking, against what was released", "buf breaking --against proto/released.binpb"),
+    Step("schema", "buf lint", "buf lint"),
+    Step("schema", "buf breaking, against what was released", "buf breaking --against proto/released.binpb"),
     Step("rust", "Rust tests", "cargo test --quiet --no-fail-fast", **RUST_COUNTS),
     Step("rust", "the server for the clients' tests", "cargo build --quiet"),
+    Step(
+        "release",
+        "a release build",
+        "cargo build --quiet --release",
+        beside=("clients", "python", "go", "languages", "site", "install", "operations"),
+    ),
     Step("clients", "generated code is what the schema generates", "scripts/check-generated.sh"),
     Step("python", "ruff", "ruff check . && ruff format --check .", "clients/python"),
     Step("python", "mypy", "mypy", "clients/python"),
@@ -123,7 +136,6 @@ STEPS = [
         passed=r"^(\d+) checks of operations passed",
         failed=r"checks of operations passed, (\d+) failed",
     ),
-    Step("release", "a release build", "cargo build --quiet --release"),
     Step("instructions", "valgrind, which counts them", "scripts/valgrind.sh"),
     Step(
         "instructions",
@@ -153,9 +165,10 @@ LONG_STEPS = [
         environment=(("CREDITD_KILLS", "1000"), ("CREDITD_MODEL_OPERATIONS", "1000000"), ("CREDITD_BYTES", "1")),
     ),
     Step("long", "a release build", "cargo build --quiet --release"),
+    Step("long", "h2spec", "scripts/h2spec.sh"),
     Step(
         "long",
-        "h2spec: HTTP/2 by its specification",
+        "HTTP/2 by its specification",
         "python scripts/h2spec.py",
         passed=r"^h2spec: (\d+) as known",
         failed=r"as known, (\d+) otherwise",
@@ -203,41 +216,64 @@ LONG_STEPS = [
         passed=r"(\d+) passed",
         failed=r"(\d+) (?:failed|error)",
     ),
-    Step("long", "Go: silent connections in real time", "go test -count=1 -tags long -run Silent -timeout 20m .", "clients/go"),
+    Step(
+        "long",
+        "Go: silent connections in real time",
+        "go test -count=1 -tags long -run Silent -timeout 20m .",
+        "clients/go",
+    ),
 ]
 
 
-def run(step: Step) -> tuple[int, int]:
-    """Runs a step; how many tests passed and failed."""
-    process = subprocess.Popen(
-        ["bash", "-c", step.command],
-        cwd=REPO / step.folder,
-        env={**ENVIRONMENT, **dict(step.environment)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        print(f"    {line}", end="", flush=True)
-    good = process.wait() == 0
-    output = "".join(lines)
+class Running:
+    """A step that has begun."""
 
-    def count(pattern: str) -> int:
-        return sum(int(found) for found in re.findall(pattern, output, re.MULTILINE)) if pattern else 0
+    def __init__(self, number: str, step: Step) -> None:
+        self.step = step
+        self.title = f"[{number}] {step.group}: {step.title}"
+        self.is_beside = bool(step.beside)
+        # A pipe that nobody reads would stop it.
+        self.kept = tempfile.TemporaryFile("w+", errors="replace") if self.is_beside else None  # noqa: SIM115
+        self.begin = time.monotonic()
+        self.process = subprocess.Popen(
+            [*(["nice", "-n", "19"] if self.is_beside else []), "bash", "-c", step.command],
+            cwd=REPO / step.folder,
+            env={**ENVIRONMENT, **dict(step.environment)},
+            stdin=subprocess.DEVNULL,
+            stdout=self.kept or subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        print(self.title + (", beside the next ones" if self.is_beside else ""), flush=True)
 
-    passed, failed = count(step.passed), count(step.failed)
-    if not step.passed:
-        passed = int(good)
-    if good and passed == 0:
-        print("    no test ran")
-        return 0, 1
-    # A step that failed without saying of which test counts one.
-    return passed, failed or int(not good)
+    def finish(self) -> tuple[int, int]:
+        """Waits for its end; how many tests passed and failed."""
+        if self.kept:
+            print(f"{self.title}, to its end", flush=True)
+            self.process.wait()
+            self.kept.seek(0)
+        lines = []
+        for line in self.kept or self.process.stdout or []:
+            lines.append(line)
+            print(f"    {line}", end="", flush=True)
+        good = self.process.wait() == 0
+        passed, failed = self.counts(good, "".join(lines))
+        print(f"    {'FAILED' if failed else 'ok'}, {time.monotonic() - self.begin:.0f} s", flush=True)
+        return passed, failed
+
+    def counts(self, good: bool, output: str) -> tuple[int, int]:
+        def count(pattern: str) -> int:
+            return sum(int(found) for found in re.findall(pattern, output, re.MULTILINE)) if pattern else 0
+
+        passed, failed = count(self.step.passed), count(self.step.failed)
+        if not self.step.passed:
+            passed = int(good)
+        if good and passed == 0:
+            print("    no test ran")
+            return 0, 1
+        # A step that failed without saying of which test counts one.
+        return passed, failed or int(not good)
 
 
 def main(groups: list[str]) -> int:
@@ -249,21 +285,30 @@ def main(groups: list[str]) -> int:
     chosen = [step for step in STEPS + LONG_STEPS if step.group in groups] if groups else STEPS
     total_passed = total_failed = 0
     broken = []
-    for number, step in enumerate(chosen, 1):
-        print(f"[{number}/{len(chosen)}] {step.group}: {step.title}", flush=True)
-        start = time.monotonic()
-        passed, failed = run(step)
+    beside: list[Running] = []
+
+    def finish(running: Running) -> None:
+        nonlocal total_passed, total_failed
+        passed, failed = running.finish()
         total_passed += passed
         total_failed += failed
-        verdict = "ok" if failed == 0 else "FAILED"
         if failed:
-            broken.append(step.title)
-        print(f"    {verdict}, {time.monotonic() - start:.0f} s", flush=True)
-        if failed and step.group == "setup":
+            broken.append(running.step.title)
+
+    begin = time.monotonic()
+    for number, step in enumerate(chosen, 1):
+        for running in [running for running in beside if step.group not in running.step.beside]:
+            beside.remove(running)
+            finish(running)
+        if STEPS[0].title in broken:
             break
+        running = Running(f"{number}/{len(chosen)}", step)
+        beside.append(running) if running.is_beside else finish(running)
+    for running in beside:
+        finish(running)
     for title in broken:
         print(f"failed: {title}")
-    print(f"{total_passed} passed, {total_failed} failed")
+    print(f"{total_passed} passed, {total_failed} failed, in {time.monotonic() - begin:.0f} s")
     return 1 if total_failed else 0
 
 

@@ -446,3 +446,41 @@ async fn without_a_collector_there_is_no_thread_for_one() {
         assert_eq!(has_thread, expected, "{args:?}");
     }
 }
+
+/// A collector asks for its key, and others tell servers apart, by OpenTelemetry's own variables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_and_attributes_of_the_environment_are_sent() {
+    let collector = Collector::start(Does::Take);
+    let variables = [
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "x-collector-key=of the team%2C secret",
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "deployment.environment.name=staging,service.name=another",
+        ),
+    ];
+    let server = Program::start_settings(Settings {
+        args: vec!["--otlp-endpoint".to_owned(), collector.url.clone()],
+        variables: variables.map(|(name, value)| (name, value.into())).into(),
+        ..Settings::default()
+    });
+    let mut pricing = server.pricing().await;
+    let request = sampled(estimate("lip_sync_video", "31s"));
+    pricing.estimate(request).await.unwrap();
+    wait_until("the collector has the span", || {
+        !collector.spans().is_empty()
+    });
+    let metadata = collector.metadata.lock().unwrap().clone();
+    assert_eq!(
+        metadata.get("x-collector-key").unwrap(),
+        "of the team, secret"
+    );
+    let request = collector.requests.lock().unwrap()[0].clone();
+    let resource = request.resource_spans[0].resource.clone().unwrap();
+    let attributes = attributes(&resource.attributes);
+    assert_eq!(attributes["deployment.environment.name"], "staging");
+    assert_eq!(attributes["service.name"], "creditd");
+    assert!(!server.log().contains("of the team"), "a secret");
+}

@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tower::ServiceExt as _;
 
@@ -34,6 +35,8 @@ pub struct Collector {
     pub url: String,
     /// All that was sent.
     pub requests: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    /// The metadata of the newest of them.
+    pub metadata: Arc<Mutex<MetadataMap>>,
     /// It stops when this is dropped.
     _stop: oneshot::Sender<()>,
 }
@@ -42,6 +45,7 @@ pub struct Collector {
 struct Service {
     does: Does,
     taken: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    metadata: Arc<Mutex<MetadataMap>>,
 }
 
 #[tonic::async_trait]
@@ -50,6 +54,7 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        *self.metadata.lock().unwrap() = request.metadata().clone();
         match self.does {
             Does::Take => {
                 self.taken.lock().unwrap().push(request.into_inner());
@@ -121,13 +126,14 @@ impl Collector {
     }
 
     fn start_with(does: Does, tls: Option<TlsAcceptor>) -> Self {
-        let taken: Arc<Mutex<_>> = Arc::default();
+        let (taken, metadata) = (Arc::default(), Arc::default());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let service = TraceServiceServer::new(Service {
             does,
             taken: Arc::clone(&taken),
+            metadata: Arc::clone(&metadata),
         });
         let (stop, stopped) = oneshot::channel();
         std::thread::spawn(move || {
@@ -143,6 +149,7 @@ impl Collector {
         Self {
             url,
             requests: taken,
+            metadata,
             _stop: stop,
         }
     }
