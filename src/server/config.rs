@@ -252,6 +252,23 @@ impl Config {
         if self.data.as_os_str().is_empty() {
             wrong("--data is empty; give the path of a file");
         }
+        // SQLite takes these for no paths.
+        if data == ":memory:" || data.starts_with("file:") {
+            wrong(&format!(
+                "--data {data}: credits are kept on disk; give the path of a file"
+            ));
+        }
+        if let Some(admin) = self.admin_listen
+            && admin.port() != 0
+            && admin.port() == self.listen.port()
+            && (admin.ip() == self.listen.ip()
+                || admin.ip().is_unspecified()
+                || self.listen.ip().is_unspecified())
+        {
+            wrong(&format!(
+                "--admin-listen {admin}: --listen has that port; choose another"
+            ));
+        }
         if self.default_rate_card.as_deref() == Some("") {
             wrong("--default-rate-card is empty; name a rate card, or leave it out");
         }

@@ -55,18 +55,23 @@ pub struct Checked {
 pub fn check(config: &Config) -> Checked {
     let mut checked = Checked::default();
     let has_data = config.data.exists();
-    let directory = config.data.parent();
     let is_address = config.data.to_string_lossy().contains("://");
-    let directory = directory.filter(|path| !path.as_os_str().is_empty() && !is_address);
-    if let Some(directory) = directory
-        && !directory.is_dir()
-    {
-        let problem = format!(
-            "--data {}: there is no directory {}; make it",
-            config.data.display(),
-            directory.display()
-        );
-        checked.problems.push(problem);
+    let data = (!is_address).then_some(config.data.as_path());
+    for (option, made) in [
+        ("--data", data),
+        ("--listen-unix", config.listen_unix.as_deref()),
+    ] {
+        let Some(made) = made else { continue };
+        let directory = made.parent().filter(|path| !path.as_os_str().is_empty());
+        if let Some(directory) = directory
+            && !directory.is_dir()
+        {
+            checked.problems.push(format!(
+                "{option} {}: there is no directory {}; make it",
+                made.display(),
+                directory.display()
+            ));
+        }
     }
     let extends = has_data && extend_others(&config.rate_cards);
     let inputs = match read(config, &NoBases) {

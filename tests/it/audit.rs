@@ -306,6 +306,22 @@ fn what_is_no_data_file_is_refused() {
     assert!(!directory.path().join("copy.db").exists());
 }
 
+/// A copy has another name while it is made, and what had that name is removed.
+#[test]
+fn a_backup_does_not_remove_what_it_copies() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("copy.db.partial");
+    std::fs::copy(sound(), &data).unwrap();
+    let args = ["backup", "copy.db", "--data", "copy.db.partial"];
+    let (status, _, err) = run(directory.path(), &args);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("and that is the data file"), "{err}");
+    assert_eq!(
+        std::fs::read(&data).unwrap(),
+        std::fs::read(sound()).unwrap()
+    );
+}
+
 /// Backups that are made while a server writes: each is a consistent snapshot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_server_is_sound_and_serves() {

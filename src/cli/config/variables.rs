@@ -18,26 +18,41 @@ const OTHERS: [&str; 5] = [
     "CREDITD_BIN",
 ];
 
-/// What is wrong with the environment: each variable that no command reads.
+/// The variable of rate card files, and its older name.
+const RATE_CARD_FILES: [&str; 2] = ["CREDITD_RATE_CARD_FILE", "CREDITD_RATE_CARD"];
+
+/// What is wrong with the environment: each variable that no command reads, and one that would
+/// hide another.
 pub(super) fn problems(
     command: &Command,
     variables: impl Iterator<Item = (String, String)>,
 ) -> Vec<String> {
+    let variables: Vec<_> = variables.collect();
+    let value = |wanted| {
+        let mut values = variables.iter().filter(|(name, _)| name == wanted);
+        values.next().map_or("", |(_, value)| value)
+    };
+    let [files, older] = RATE_CARD_FILES.map(value);
+    let hides = !files.is_empty() && !older.is_empty() && files != older;
     let mut known: BTreeSet<String> = OTHERS.map(str::to_owned).into();
     collect(command, &mut known);
-    let unknown = variables.filter(|(name, value)| {
-        name.starts_with(PREFIX) && !known.contains(name) && !is_service_link(name, value)
+    let unknown = variables.iter().filter(|(name, value)| {
+        name.starts_with(PREFIX) && !known.contains(name.as_str()) && !is_service_link(name, value)
     });
-    let problems = unknown.map(|(name, _)| {
+    let unknown = unknown.map(|(name, _)| {
         let text = name.escape_debug();
-        match nearest(&name, known.iter().map(String::as_str)) {
+        match nearest(name, known.iter().map(String::as_str)) {
             Some((nearest, true)) => format!("unknown variable {text}; did you mean {nearest}?"),
             _ => format!(
                 "unknown variable {text}; unset it: \"creditd serve --help\" has those that there are"
             ),
         }
     });
-    let mut problems: Vec<_> = problems.collect();
+    let hides = hides.then(|| {
+        let [newer, older] = RATE_CARD_FILES;
+        format!("{newer} and {older} are both set, and differ; unset {older}, its older name")
+    });
+    let mut problems: Vec<_> = hides.into_iter().chain(unknown).collect();
     problems.sort();
     problems
 }

@@ -32,9 +32,16 @@ pub fn backup(
             "backup {name}: there is such a file already; choose another name, so that no earlier backup is lost"
         ));
     }
+    let partial = partial_path(copy);
+    // What an earlier attempt left under that name is removed.
+    if is_same_file(data, &partial) {
+        return Err(format!(
+            "backup {name}: while it is made it has the name {}, and that is the data file; choose another name",
+            partial.display()
+        ));
+    }
     // One read transaction for the whole copy: what a server writes meanwhile is not in it.
     let (source, warning) = open_to_read(data)?;
-    let partial = partial_path(copy);
     let made =
         copy_pages(&source, &partial, progress).and_then(|()| sync_and_rename(&partial, copy));
     if made.is_err() {
@@ -44,6 +51,14 @@ pub fn backup(
     made.map(|()| warning).map_err(|problem| {
         format!("backup {name}: {problem}; see that the directory exists, that this user may write there and that the disk has room")
     })
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        // One of them is not there.
+        _ => false,
+    }
 }
 
 /// The name of a file while it is being made.

@@ -107,6 +107,33 @@ fn a_check_tells_all_that_is_wrong() {
             vec!["--data none/x.db: there is no directory none; make it"],
         ),
         (
+            "listen_unix = \"none/socket\"\n",
+            vec!["--listen", "127.0.0.1:7", "--admin-listen", "0.0.0.0:7"],
+            vec![],
+            vec![
+                "--admin-listen 0.0.0.0:7: --listen has that port",
+                "--listen-unix none/socket: there is no directory none; make it",
+            ],
+        ),
+        (
+            "",
+            vec!["--data", ":memory:"],
+            vec![],
+            vec!["--data :memory:: credits are kept on disk"],
+        ),
+        (
+            "",
+            vec![],
+            vec![
+                ("CREDITD_RATE_CARD", "card.toml"),
+                ("CREDITD_RATE_CARD_FILE", "wrong.toml"),
+            ],
+            vec![
+                "CREDITD_RATE_CARD_FILE and CREDITD_RATE_CARD are both set",
+                "rate card wrong.toml",
+            ],
+        ),
+        (
             "",
             vec!["--default-rate-card", "none"],
             vec![],
