@@ -83,11 +83,11 @@ impl App {
                 continue;
             }
             let has_part = || match self.price_of(prices, form, None, payer) {
-                Ok(Some(Ok(cost))) => cost.assumes_no_settings.is_some(),
+                Ok(Some(Ok(cost))) => cost.assumed.is_some(),
                 Ok(_) => false,
                 Err(NeedsAccount) => true,
             };
-            if let (Payer::Unread, Some(account)) = (payer, &form.account)
+            if let (Payer::Assumed(_), Some(account)) = (payer, &form.account)
                 && !to_read.contains_key(account)
                 && has_part()
             {

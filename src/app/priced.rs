@@ -1,9 +1,10 @@
 //! What writes cost: by the prices that they ask for, or else by those of the account that
 //! pays.
 //!
-//! The settings of most accounts are known at once, or there are none. Where they are not known,
-//! a charge is priced as for an account without settings, and says so: the ledger answers
-//! with the settings where the account has some, and the charge is priced again by them.
+//! The settings of most accounts are known at once, or there are none. Where they are not known, or
+//! may be others by now, a charge is priced as for an account without settings or with those, and
+//! says so: the ledger answers with the settings where the account has others, and the charge is
+//! priced again by them.
 
 use std::sync::Arc;
 
@@ -12,29 +13,30 @@ use super::write::{CostForm, WriteForm};
 use super::{App, AppError};
 use crate::domain::keys::Scope;
 use crate::domain::ledger::{
-    Account, AccountSettings, Action, AskedPrices, Command, Cost, HoldId, Named, Priced,
+    Account, AccountSettings, Action, AskedPrices, AssumedSettings, Command, Cost, HoldId, Named,
+    Priced,
 };
 use crate::domain::pricing::{
     AccountTerms, Card, Catalog, Pairs, PriceTerms, Selector, Usage, UsageRecord,
 };
 use crate::domain::{AccountName, Refusal, Timestamp};
-use crate::store::{AccountSnapshot, Answer, HasSettings, Pending, StoreError, Written};
+use crate::store::{
+    AccountSnapshot, Answer, KnownSettings, OtherSettings, Pending, StoreError, Written,
+};
 
 /// What is known of the account that pays.
 #[derive(Clone, Debug)]
 pub(super) enum Payer {
     /// Its settings.
     Read(Option<Arc<AccountSettings>>),
-    /// It was not read.
-    Unread,
+    /// Settings that it may have; it was not read.
+    Assumed(Option<Arc<AccountSettings>>),
 }
 
 impl Payer {
     fn terms(&self) -> AccountTerms<'_> {
-        match self {
-            Self::Read(Some(settings)) => settings.terms(),
-            Self::Read(None) | Self::Unread => AccountTerms::NONE,
-        }
+        let (Self::Read(settings) | Self::Assumed(settings)) = self;
+        AccountSettings::terms_of(settings.as_deref())
     }
 }
 
@@ -52,9 +54,7 @@ impl PricedAccount {
     /// What it says of prices.
     #[must_use]
     pub fn terms(&self) -> AccountTerms<'_> {
-        self.settings
-            .as_ref()
-            .map_or(AccountTerms::NONE, |settings| settings.terms())
+        AccountSettings::terms_of(self.settings.as_deref())
     }
 }
 
@@ -92,7 +92,7 @@ impl App {
         };
         self.access.admit(caller, account, Scope::Price)?;
         let known = self.store.known_settings(account);
-        if let Some(settings) = known
+        if let KnownSettings::Current(settings) = known
             && !with_balance
         {
             return Ok(PricedAccount {
@@ -117,8 +117,11 @@ impl App {
         let Some(account) = &form.account else {
             return Payer::Read(None);
         };
-        let known = self.store.known_settings(account);
-        known.map_or(Payer::Unread, Payer::Read)
+        match self.store.known_settings(account) {
+            KnownSettings::Current(settings) => Payer::Read(settings),
+            KnownSettings::Lately(settings) => Payer::Assumed(settings),
+            KnownSettings::None => Payer::Assumed(None),
+        }
     }
 
     /// What a write costs; None where it has no cost.
@@ -137,7 +140,7 @@ impl App {
                     service: None,
                     pricing: None,
                     usage: None,
-                    assumes_no_settings: None,
+                    assumed: None,
                 }))));
             }
             Some(CostForm::Usage { usage, prices }) => (usage, prices),
@@ -154,15 +157,21 @@ impl App {
             Ok(terms) => cost_of(&terms, usage),
             Err(refusal) => Err(refusal),
         };
-        if matches!(payer, Payer::Read(_)) || !asks_account {
+        let Payer::Assumed(settings) = payer else {
+            return Ok(Some(priced));
+        };
+        if !asks_account {
             return Ok(Some(priced));
         }
         match &mut priced {
             Ok(cost) if form.violations.is_empty() => {
-                cost.assumes_no_settings = Some(AskedPrices {
-                    rate_card: selector.rate_card.into(),
-                    revision: selector.revision.into(),
-                    price_time: selector.price_time,
+                cost.assumed = Some(AssumedSettings {
+                    settings: settings.clone(),
+                    asked: AskedPrices {
+                        rate_card: selector.rate_card.into(),
+                        revision: selector.revision.into(),
+                        price_time: selector.price_time,
+                    },
                 });
                 Ok(Some(priced))
             }
@@ -172,7 +181,7 @@ impl App {
     }
 
     /// The answer to a command. Where it was priced without a look at its account, and that has
-    /// settings, it is priced by them and decided once more.
+    /// other settings, it is priced by them and decided once more.
     ///
     /// # Errors
     /// As the command's.
@@ -182,7 +191,7 @@ impl App {
         pending: Pending<Box<Written>>,
     ) -> Answer<Box<Written>> {
         match caller.ask(pending).await {
-            Err(StoreError::HasSettings(other)) => {
+            Err(StoreError::OtherSettings(other)) => {
                 let command = self.priced_again(*other).await?;
                 caller.ask(self.store.write(command)).await
             }
@@ -190,8 +199,8 @@ impl App {
         }
     }
 
-    async fn priced_again(&self, other: HasSettings) -> Result<Command, AppError> {
-        let HasSettings { command, settings } = other;
+    async fn priced_again(&self, other: OtherSettings) -> Result<Command, AppError> {
+        let OtherSettings { command, settings } = other;
         let Command {
             account,
             request,
@@ -201,9 +210,10 @@ impl App {
         } = command;
         let asked = action.cost().and_then(|cost| {
             let cost = cost.as_ref().ok()?;
-            cost.assumes_no_settings.clone()
+            cost.assumed.as_ref().map(|assumed| assumed.asked.clone())
         });
         let asked = asked.unwrap_or_default();
+        let of_account = AccountSettings::terms_of(settings.as_deref());
         let selector = Selector {
             rate_card: &asked.rate_card,
             revision: &asked.revision,
@@ -215,7 +225,7 @@ impl App {
             let (Some(service), Some(usage)) = (&cost.service, &cost.usage) else {
                 return priced;
             };
-            let terms = self.terms(&catalog, &selector, settings.terms())?;
+            let terms = self.terms(&catalog, &selector, of_account)?;
             cost_of(&terms, &usage.of(service))
         });
         Ok(Command {
@@ -296,6 +306,6 @@ fn cost_of(terms: &PriceTerms<'_>, usage: &Usage<'_>) -> Priced {
         service: Some(Arc::clone(&quote.service().key)),
         pricing: Some(terms.pricing(&quote)),
         usage: Some(Arc::new(UsageRecord::from(usage))),
-        assumes_no_settings: None,
+        assumed: None,
     }))
 }

@@ -94,7 +94,7 @@ impl From<StoreError> for PricesError {
             StoreError::Busy { limit, .. } => format!("more than {limit} wait for it"),
             StoreError::ClockNotBelieved(_) => "the clock is not believed".to_owned(),
             // Of commands alone.
-            StoreError::HasSettings(_) => "it answered for another call".to_owned(),
+            StoreError::OtherSettings(_) => "it answered for another call".to_owned(),
         };
         let operation = "write";
         Self::Store(Unavailable { operation, cause })

@@ -241,7 +241,7 @@ mod tests {
                     service: Some("s".repeat(self.service).into()),
                     pricing: None,
                     usage: Some(self.usage()),
-                    assumes_no_settings: None,
+                    assumed: None,
                 }))),
             }
         }

@@ -94,7 +94,9 @@ impl From<&AppError> for Refused {
             }
             .into(),
             // The use case prices such a command again; it answers no call.
-            AppError::HasSettings(_) => RpcRefusal::StoreUnavailable { operation: "write" }.into(),
+            AppError::OtherSettings(_) => {
+                RpcRefusal::StoreUnavailable { operation: "write" }.into()
+            }
             AppError::ClockNotBelieved(not) => RpcRefusal::ClockNotBelieved {
                 clock_time: not.clock_time,
                 believed_time: not.believed_time,

@@ -14,9 +14,10 @@
 //!   (`replayed`); with another one it is refused. This comes before every other rule.
 //! - A refusal changes nothing, and its request_id can be used again.
 //! - The entries of one account are in order of time.
-//! - A command whose cost assumes an account without settings, and whose request_id is new,
-//!   is answered by [`StoreError::HasSettings`] where the account has some that can change a
-//!   price. What [`Store::known_settings`] tells is not older than any answer that was given.
+//! - A command whose cost assumes settings of its account, and whose request_id is new, is
+//!   answered by [`StoreError::OtherSettings`] where the account has others that can change a
+//!   price. What [`Store::known_settings`] tells as current is not older than any answer that
+//!   was given.
 //! - While the clock is not believed nothing is written: a new command is refused, and
 //!   reads are answered as of the time last believed.
 //! - For every read and decision, holds and grants have lapsed at the instant they expire.
@@ -82,8 +83,8 @@ pub trait Store: Send + Sync + 'static {
     /// shares: there can be thousands for each.
     fn write_batch(&self, commands: Vec<Command>) -> Pending<Vec<Answer<Written>>>;
 
-    /// The settings of an account, where they can be told at once. None: they have to be read.
-    fn known_settings(&self, name: &AccountName) -> Option<Option<Arc<AccountSettings>>>;
+    /// The settings of an account, where they can be told at once.
+    fn known_settings(&self, name: &AccountName) -> KnownSettings;
 
     /// The settings of accounts, in the same order, each as it is when it is read; None also where
     /// there is no such account.
@@ -213,18 +214,29 @@ pub enum StoreError {
     Unavailable(Unavailable),
     /// The clock is not believed, so nothing is written.
     ClockNotBelieved(ClockNotBelieved),
-    /// The command was priced as for an account without settings, and the account has some.
-    /// Nothing was done: it is to be priced again.
-    HasSettings(Box<HasSettings>),
+    /// The command was priced as for an account with certain settings, and the account has
+    /// others. Nothing was done: it is to be priced again.
+    OtherSettings(Box<OtherSettings>),
 }
 
 /// A command that is to be priced again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HasSettings {
+pub struct OtherSettings {
     /// The command.
     pub command: Command,
-    /// The settings of its account.
-    pub settings: Arc<AccountSettings>,
+    /// The settings of its account; None where nothing is set.
+    pub settings: Option<Arc<AccountSettings>>,
+}
+
+/// What a store can tell at once of the settings of an account: None where nothing is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnownSettings {
+    /// As they are: all that was answered before is in them.
+    Current(Option<Arc<AccountSettings>>),
+    /// As they were lately. What is priced by them says so, and the store compares.
+    Lately(Option<Arc<AccountSettings>>),
+    /// Nothing: they have to be read.
+    None,
 }
 
 /// What a store's queue counts.

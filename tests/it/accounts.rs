@@ -337,7 +337,7 @@ fn valued(revision: &str, price_time: Option<Timestamp>) -> Box<Cost> {
             attributes: Default::default(),
             meters: Default::default(),
         })),
-        assumes_no_settings: None,
+        assumed: None,
     })
 }
 

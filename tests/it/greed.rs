@@ -148,7 +148,7 @@ fn unpayable(id: String) -> Command {
         service: Some("service".into()),
         pricing: None,
         usage: None,
-        assumes_no_settings: None,
+        assumed: None,
     })));
     command("team-a", &id, action)
 }

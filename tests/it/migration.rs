@@ -53,7 +53,7 @@ fn hold(store: &SqliteStore, id: &str) -> impl Future<Output = HoldId> {
         service: None,
         pricing: None,
         usage: None,
-        assumes_no_settings: None,
+        assumed: None,
     });
     let action = Action::Hold {
         cost: Ok(cost),

@@ -17,8 +17,8 @@ use creditd::rpc::pb::creditd::v1::pricing_service_server::PricingService as _;
 use creditd::rpc::{LedgerApi, PricingApi};
 use creditd::server::SystemClock;
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, NameQuery, Pending, Promise,
-    Store, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, KnownSettings, NameQuery,
+    Pending, Promise, Store, Written,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::Request;
@@ -335,7 +335,7 @@ impl Store for Gated {
         self.store.write_batch(commands)
     }
 
-    fn known_settings(&self, name: &AccountName) -> Option<Option<Arc<AccountSettings>>> {
+    fn known_settings(&self, name: &AccountName) -> KnownSettings {
         self.store.known_settings(name)
     }
 

@@ -88,7 +88,7 @@ pub fn one_credit() -> Action {
         service: None,
         pricing: None,
         usage: None,
-        assumes_no_settings: None,
+        assumed: None,
     })))
 }
 

@@ -44,7 +44,7 @@ fn amount() -> Box<Cost> {
         service: None,
         pricing: None,
         usage: None,
-        assumes_no_settings: None,
+        assumed: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::id::{EntryId, GrantId, HoldId, Named};
+use super::settings::AccountSettings;
 use crate::domain::amount::Credits;
 use crate::domain::keys::KeyId;
 use crate::domain::names::{AccountName, Labels, RequestId};
@@ -107,9 +108,27 @@ pub struct Cost {
     pub pricing: Option<Arc<Pricing>>,
     /// The usage that was priced.
     pub usage: Option<Arc<UsageRecord>>,
-    /// Set where it was priced as for an account without settings, without a look at the
-    /// account: where that has some, it is to be priced again.
-    pub assumes_no_settings: Option<AskedPrices>,
+    /// Set where it was priced without a look at the account, as for one with certain settings:
+    /// where the account has others, it is to be priced again.
+    pub assumed: Option<AssumedSettings>,
+}
+
+/// The settings of an account by which something was priced, and what it asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssumedSettings {
+    /// None: nothing is set.
+    pub settings: Option<Arc<AccountSettings>>,
+    /// What is asked for when it is priced again.
+    pub asked: AskedPrices,
+}
+
+impl AssumedSettings {
+    /// Whether an account with these settings has the same price.
+    #[must_use]
+    pub fn holds(&self, settings: Option<&AccountSettings>) -> bool {
+        let assumed = AccountSettings::terms_of(self.settings.as_deref());
+        assumed == AccountSettings::terms_of(settings)
+    }
 }
 
 /// The prices that a request asked for.

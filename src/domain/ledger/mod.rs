@@ -22,8 +22,8 @@ mod settings;
 
 pub use account::{Account, AccountParts, Inconsistent, LastIds};
 pub use command::{
-    Action, AskedPrices, Command, Cost, Fingerprint, GrantAction, Overage, Priced, RequestKey,
-    UpdateAction,
+    Action, AskedPrices, AssumedSettings, Command, Cost, Fingerprint, GrantAction, Overage, Priced,
+    RequestKey, UpdateAction,
 };
 pub use cut::{CutFacts, NoCut, cut};
 pub use decide::{Decision, Effects, LIVE_GRANTS_MAX, OPEN_HOLDS_MAX, Written, decide, replay};

@@ -23,12 +23,6 @@ impl AccountSettings {
         self.rate_card.is_none() && self.attributes.is_empty() && self.labels.is_empty()
     }
 
-    /// Whether they can change a price.
-    #[must_use]
-    pub fn has_prices(&self) -> bool {
-        self.rate_card.is_some() || !self.attributes.is_empty()
-    }
-
     /// What they say of prices.
     #[must_use]
     pub fn terms(&self) -> AccountTerms<'_> {
@@ -36,6 +30,12 @@ impl AccountSettings {
             rate_card: self.rate_card.as_deref().unwrap_or_default(),
             attributes: &self.attributes,
         }
+    }
+
+    /// The same of an account that may have none.
+    #[must_use]
+    pub fn terms_of(settings: Option<&Self>) -> AccountTerms<'_> {
+        settings.map_or(AccountTerms::NONE, Self::terms)
     }
 
     /// The length of its texts.

@@ -51,7 +51,7 @@ pub struct PriceTerms<'a> {
 }
 
 /// What an account says of its prices.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountTerms<'a> {
     /// The card by which it is priced where a request names none; "" for the default.
     pub rate_card: &'a str,

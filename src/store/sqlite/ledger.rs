@@ -24,7 +24,7 @@ use crate::domain::ledger::{
 };
 use crate::domain::{AccountName, Credits, RequestId, Timestamp};
 use crate::store::metrics::{Moved, StoreMetrics};
-use crate::store::{Answer, HasSettings, StoreError, Unavailable, Written};
+use crate::store::{Answer, OtherSettings, StoreError, Unavailable, Written};
 
 /// A snapshot is due after so many entries of an account, or after as many as it has grants and
 /// open holds, if that is more.
@@ -297,8 +297,8 @@ impl Ledger {
             }
             Ok(Decision::Reprice(settings)) => {
                 let command = command.clone();
-                let other = HasSettings { command, settings };
-                return Ok(Err(StoreError::HasSettings(Box::new(other))));
+                let other = OtherSettings { command, settings };
+                return Ok(Err(StoreError::OtherSettings(Box::new(other))));
             }
             Ok(Decision::Refuse { refusal, lapsed }) => {
                 if let Some(slot) = slot {

@@ -313,8 +313,9 @@ impl Store for SqliteStore {
         pending
     }
 
-    fn known_settings(&self, name: &AccountName) -> Option<Settings> {
-        self.known_settings.get(name)
+    fn known_settings(&self, name: &AccountName) -> super::KnownSettings {
+        let known = self.known_settings.get(name);
+        known.map_or(super::KnownSettings::None, super::KnownSettings::Current)
     }
 
     fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Settings>> {

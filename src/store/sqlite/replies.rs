@@ -88,9 +88,8 @@ impl Replies {
                 }
                 _ => None,
             },
-            Err(StoreError::HasSettings(other)) => {
-                let settings = Some(Arc::clone(&other.settings));
-                Some((&other.command.account, settings))
+            Err(StoreError::OtherSettings(other)) => {
+                Some((&other.command.account, other.settings.clone()))
             }
             Err(_) => None,
         })

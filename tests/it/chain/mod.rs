@@ -85,7 +85,7 @@ fn priced(revision: &str) -> Box<Cost> {
             attributes: BTreeMap::new(),
             meters: BTreeMap::new(),
         })),
-        assumes_no_settings: None,
+        assumed: None,
     })
 }
 

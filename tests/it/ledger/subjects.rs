@@ -51,17 +51,27 @@ pub type Factory = fn() -> Box<dyn Subject>;
 #[derive(Clone, Copy, Debug)]
 pub enum Store {
     Memory,
+    /// The same, where it tells settings that accounts may not have any more.
+    OldSettings,
     Sqlite,
     /// SQLite with caches so small that it reads nearly everything from its file.
     SmallCaches,
 }
 
 impl Store {
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::SmallCaches];
+    pub const ALL: [Self; 4] = [
+        Self::Memory,
+        Self::OldSettings,
+        Self::Sqlite,
+        Self::SmallCaches,
+    ];
 
     pub fn factory(self) -> Factory {
         match self {
-            Self::Memory => || Box::new(Served::new(Memory::default())),
+            Self::Memory => || Box::new(Served::new(Memory::new(MemoryStore::new))),
+            Self::OldSettings => {
+                || Box::new(Served::new(Memory::new(MemoryStore::with_old_settings)))
+            }
             Self::Sqlite => || {
                 let settings = SqliteSettings::default();
                 Box::new(Served::new(Sqlite::new(settings)))
@@ -149,12 +159,23 @@ trait Storage {
 }
 
 /// The store itself: it is in memory, and outlives the service.
-#[derive(Default)]
-struct Memory(OnceLock<Arc<MemoryStore>>);
+struct Memory {
+    store: OnceLock<Arc<MemoryStore>>,
+    make: fn(Arc<dyn Clock>) -> MemoryStore,
+}
+
+impl Memory {
+    fn new(make: fn(Arc<dyn Clock>) -> MemoryStore) -> Self {
+        Self {
+            store: OnceLock::new(),
+            make,
+        }
+    }
+}
 
 impl Storage for Memory {
     fn open(&self, clock: Arc<dyn Clock>) -> Stores {
-        let store = self.0.get_or_init(|| Arc::new(MemoryStore::new(clock)));
+        let store = self.store.get_or_init(|| Arc::new((self.make)(clock)));
         (store.clone(), Arc::new(MemoryRateCards::default()))
     }
 }

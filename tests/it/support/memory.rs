@@ -14,8 +14,8 @@ use creditd::domain::ledger::{
 use creditd::domain::violation::TimeRule;
 use creditd::domain::{AccountName, Credits, Refusal, RequestId, Timestamp};
 use creditd::store::{
-    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, HasSettings, NameQuery,
-    Pending, Store, StoreError, Unavailable, Written,
+    AccountSnapshot, Answer, Changes, Clock, EntryPage, EntryQuery, KnownSettings, NameQuery,
+    OtherSettings, Pending, Store, StoreError, Unavailable, Written,
 };
 use tokio::sync::watch;
 
@@ -24,6 +24,9 @@ pub struct MemoryStore {
     books: Mutex<Books>,
     clock: Arc<dyn Clock>,
     writable: watch::Sender<bool>,
+    /// The settings that it tells, where it tells those that accounts had when they were first
+    /// asked for.
+    lately: Option<Mutex<HashMap<AccountName, Option<Arc<AccountSettings>>>>>,
 }
 
 /// All that there is.
@@ -55,6 +58,16 @@ impl MemoryStore {
             }),
             clock,
             writable: watch::Sender::new(true),
+            lately: None,
+        }
+    }
+
+    /// One that tells settings of accounts that they may not have any more.
+    #[must_use]
+    pub fn with_old_settings(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            lately: Some(Mutex::default()),
+            ..Self::new(clock)
         }
     }
 
@@ -139,8 +152,8 @@ impl Books {
             Decision::Replay(written) => return Ok(*written),
             Decision::Reprice(settings) => {
                 let command = command.clone();
-                let other = HasSettings { command, settings };
-                return Err(StoreError::HasSettings(Box::new(other)));
+                let other = OtherSettings { command, settings };
+                return Err(StoreError::OtherSettings(Box::new(other)));
             }
             Decision::Refuse { refusal, lapsed } => {
                 book.entries.extend(lapsed);
@@ -237,10 +250,17 @@ impl Store for MemoryStore {
 
     /// All are told at once: to read them would take a time of its own, which a refusal does not
     /// tell.
-    fn known_settings(&self, name: &AccountName) -> Option<Option<Arc<AccountSettings>>> {
+    fn known_settings(&self, name: &AccountName) -> KnownSettings {
         let books = self.books();
-        let book = books.accounts.get(name)?;
-        Some(book.account.settings().cloned())
+        let Some(book) = books.accounts.get(name) else {
+            return KnownSettings::None;
+        };
+        let settings = book.account.settings().cloned();
+        let Some(lately) = &self.lately else {
+            return KnownSettings::Current(settings);
+        };
+        let mut lately = lately.lock().unwrap();
+        KnownSettings::Lately(lately.entry(name.clone()).or_insert(settings).clone())
     }
 
     fn settings(&self, names: Vec<AccountName>) -> Pending<Vec<Option<Arc<AccountSettings>>>> {

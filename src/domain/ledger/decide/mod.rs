@@ -48,9 +48,8 @@ pub enum Decision {
         /// with a later command.
         lapsed: Vec<Entry>,
     },
-    /// It has to be priced again, for an account with these settings; see
-    /// [`Cost::assumes_no_settings`].
-    Reprice(Arc<AccountSettings>),
+    /// It has to be priced again, for an account with these settings; see [`Cost::assumed`].
+    Reprice(Option<Arc<AccountSettings>>),
     /// It writes these entries.
     Write(Box<Effects>),
 }
@@ -155,12 +154,16 @@ pub fn decide(
     })))
 }
 
-/// The settings by which a command has to be priced again.
-fn settings_to_price_by(account: &Account, command: &Command) -> Option<Arc<AccountSettings>> {
-    let settings = account.settings()?;
+/// The settings by which a command has to be priced again, where it has to be.
+fn settings_to_price_by(
+    account: &Account,
+    command: &Command,
+) -> Option<Option<Arc<AccountSettings>>> {
     let cost = command.action.cost()?.as_ref().ok()?;
-    let assumed = cost.assumes_no_settings.is_some() && settings.has_prices();
-    assumed.then(|| Arc::clone(settings))
+    let assumed = cost.assumed.as_ref()?;
+    let settings = account.settings();
+    let holds = assumed.holds(settings.map(|settings| &**settings));
+    (!holds).then(|| settings.cloned())
 }
 
 /// The answer to a command whose request_id is known.

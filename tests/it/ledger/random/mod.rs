@@ -54,6 +54,11 @@ fn the_store_in_memory_does_what_the_model_does() {
 }
 
 #[test]
+fn a_store_that_tells_old_settings_does_what_the_model_does() {
+    check(Store::OldSettings.factory(), 10_000);
+}
+
+#[test]
 fn the_store_in_a_file_does_what_the_model_does() {
     check(Store::Sqlite.factory(), 30_000);
 }
