@@ -80,14 +80,18 @@ fn a_store_whose_old_entries_are_archived_does_what_the_model_does() {
         "ListEntries HISTORY_ARCHIVED",
     ];
     // The files are audited with each archive, which takes most of the time.
-    let operations = option("CREDITD_MODEL_OPERATIONS").map_or(6_000, |all| all.div_ceil(20));
+    let operations = option("CREDITD_MODEL_OPERATIONS").map_or(4_000, |all| all.div_ceil(20));
     // Of the first seed it is known that each comes about.
     let counts = check_seeded((Store::Sqlite.factory(), true), operations, || 1);
     missing.retain(|answer| !counts.contains_key(*answer));
     if option("CREDITD_MODEL_SEED").is_none() {
         assert!(missing.is_empty(), "{missing:?}");
     }
-    check_seeded((Store::SmallCaches.factory(), true), operations, any_seed);
+    check_seeded(
+        (Store::SmallCaches.factory(), true),
+        operations.div_ceil(2),
+        any_seed,
+    );
 }
 
 /// Random operations are worth something only where much comes about. Here the model is
