@@ -88,8 +88,8 @@ impl Audit<'_> {
         let keys = Keys::new(key);
         let runs = SortedRun::read_all(connection, usize::MAX)?;
         for scope in Scope::BOTH {
-            // The oldest run's range begins where a dropped run ended, which is not known: of
-            // what is too old for a dropped run.
+            // The range of the oldest run begins where a dropped run ended. Where that was is not
+            // known, but what is not too old was in no dropped run.
             let mut indexed = None;
             let too_old = self.last_forgotten(scope)?;
             for run in runs.iter().filter(|run| run.scope == scope) {
