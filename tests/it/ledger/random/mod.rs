@@ -60,12 +60,12 @@ fn a_store_that_tells_old_settings_does_what_the_model_does() {
 
 #[test]
 fn the_store_in_a_file_does_what_the_model_does() {
-    check(Store::Sqlite.factory(), 30_000);
+    check(Store::Sqlite.factory(), 20_000);
 }
 
 #[test]
 fn the_store_with_small_caches_does_what_the_model_does() {
-    check(Store::SmallCaches.factory(), 20_000);
+    check(Store::SmallCaches.factory(), 12_000);
 }
 
 /// Old entries are moved to archives in between, and both files prove each other.
